@@ -67,7 +67,11 @@ export const build = (home: string = root) => {
   // A module that was deleted or renamed must not be published from an older build.
   fs.rmSync(dist, { recursive: true, force: true })
   const config = path.join(home, "tsconfig.build.json")
-  const project = ts.getParsedCommandLineOfConfigFile(config, {}, { ...ts.sys, onUnRecoverableConfigFileDiagnostic: (d) => failOn([d]) })
+  const project = ts.getParsedCommandLineOfConfigFile(
+    config,
+    {},
+    { ...ts.sys, onUnRecoverableConfigFileDiagnostic: (d) => failOn([d]) }
+  )
   if (project === undefined) throw new Error(`no project at ${config}`)
   failOn(project.errors)
   const esm = path.join(dist, "esm")

@@ -27,7 +27,8 @@ const platformOf = (name) => {
   const words = name.split("/").at(-1)
   const os = /android|darwin|freebsd|linux|openbsd|openharmony|win32/.exec(words)?.[0]
   const cpu = /arm64|arm|ia32|loong64|ppc64|riscv64|s390x|x64/.exec(words)?.[0]
-  if (os === undefined || cpu === undefined) throw new Error(`cannot tell the platform of ${name}: add its entry by hand`)
+  if (os === undefined || cpu === undefined)
+    throw new Error(`cannot tell the platform of ${name}: add its entry by hand`)
   const libc = os !== "linux" ? undefined : /musl/.test(words) ? "musl" : /gnu/.test(words) ? "glibc" : undefined
   return { os: [os], cpu: [cpu], ...(libc && { libc: [libc] }) }
 }

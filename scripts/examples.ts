@@ -1,0 +1,38 @@
+/**
+ * `npm run examples [name …]`: runs every example against a server and checks what it prints (see programs.ts for how an
+ * example says what that is). Each one gets an empty server of its own, in `REDIS_URL`; if `REDIS_URL` is set already, they
+ * all run against that one, and it is neither started, emptied nor stopped.
+ */
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { mismatch, promised, run } from "./programs.js"
+import { withServer } from "./server.js"
+
+const folder = path.resolve(import.meta.dirname, "../examples")
+const wanted = process.argv.slice(2)
+const names = fs
+  .readdirSync(folder)
+  .filter((name) => name.endsWith(".ts"))
+  .filter((name) => wanted.length === 0 || wanted.some((word) => name.includes(word)))
+  .sort()
+
+const problemOf = async (file: string) => {
+  const expected = promised(fs.readFileSync(file, "utf8"))
+  if (expected === undefined) return "does not say what it prints: end it with a `// prints:` comment"
+  const { lines, problem } = await withServer((url) => run(file, { REDIS_URL: url }))
+  if (problem !== undefined) return problem
+  const difference = mismatch(expected, lines)
+  return difference && `${difference}\nall of it:\n${lines.join("\n")}`
+}
+
+let failed = names.length === 0 ? 1 : 0
+if (names.length === 0) console.error("no examples found")
+for (const name of names) {
+  const problem = await problemOf(path.join(folder, name))
+  console.log(`${problem === undefined ? "ok    " : "FAILED"}  ${name}`)
+  if (problem === undefined) continue
+  failed++
+  console.log(problem.replace(/^/gm, "        "))
+}
+console.log(`${names.length - failed} of ${names.length} examples print what they promise`)
+process.exitCode = failed === 0 ? 0 : 1

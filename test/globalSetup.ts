@@ -1,0 +1,2 @@
+/** What runs once before all tests and after them. */
+export default async () => {}
