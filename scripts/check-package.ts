@@ -61,8 +61,7 @@ const loads = (load: string) => `
 const load = ${load}
 const main = async () => {
   for (const name of ${JSON.stringify(specifiers)}) {
-    const module = await load(name)
-    if (Object.keys(module).length === 0 && !/options/i.test(name)) throw new Error(name + " exports nothing")
+    await load(name)
   }
   for (const name of ${JSON.stringify(closed)}) {
     const error = await Promise.resolve().then(() => load(name)).then(() => undefined, (error) => error)
