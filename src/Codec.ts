@@ -1,0 +1,164 @@
+/**
+ * How values travel: a {@link Codec} turns what a program holds into the text or bytes that Redis stores, and back.
+ * `Redis.withCodec(codec)` gives every command over it.
+ *
+ * @since 0.1.0
+ */
+import * as Either from "effect/Either"
+import * as ParseResult from "effect/ParseResult"
+import type * as Schema from "effect/Schema"
+import { utf8DecodeStrict } from "./internal/text.js"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: unique symbol = Symbol.for("effect-redis-client/Codec")
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * Why a value does not encode or decode. The reason never holds the value.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CodecIssue {
+  readonly path: ReadonlyArray<string | number>
+  readonly reason: string
+}
+
+/**
+ * A way to store values of type `A`. `K` is how keys and field names that come back are given: text, except under
+ * {@link bytes}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Codec<A, K extends string | Uint8Array = string> {
+  readonly [TypeId]: TypeId
+  /** How the connection hands over what `decode` gets. Bytes that are not UTF-8 arrive as bytes in either case. */
+  readonly wants: "text" | "bytes"
+  readonly encode: (value: A) => Either.Either<string | Uint8Array, CodecIssue>
+  readonly decode: (stored: string | Uint8Array) => Either.Either<A, CodecIssue>
+  readonly decodeKey: (stored: string | Uint8Array) => Either.Either<K, CodecIssue>
+}
+
+const issue = (reason: string, path: ReadonlyArray<string | number> = []): Either.Either<never, CodecIssue> =>
+  Either.left({ path, reason })
+
+const toText = (stored: string | Uint8Array): Either.Either<string, CodecIssue> => {
+  if (typeof stored === "string") {
+    return Either.right(stored)
+  }
+  const text = utf8DecodeStrict(stored, 0, stored.length)
+  return text === undefined
+    ? issue("the bytes are not UTF-8 text, or longer than a string can be; read them with Codec.bytes")
+    : Either.right(text)
+}
+
+const toBytes = (stored: string | Uint8Array): Either.Either<Uint8Array, CodecIssue> =>
+  Either.right(typeof stored === "string" ? new TextEncoder().encode(stored) : stored)
+
+/**
+ * A codec from two functions over text or bytes.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <A>(options: {
+  readonly encode: (value: A) => Either.Either<string | Uint8Array, CodecIssue>
+  readonly decode: (text: string) => Either.Either<A, CodecIssue>
+}): Codec<A> => ({
+  [TypeId]: TypeId,
+  wants: "text",
+  encode: options.encode,
+  decode: (stored) => Either.flatMap(toText(stored), options.decode),
+  decodeKey: toText
+})
+
+/**
+ * Text, stored as UTF-8. The default.
+ *
+ * @since 0.1.0
+ * @category codecs
+ */
+export const utf8: Codec<string> = { [TypeId]: TypeId, wants: "text", encode: Either.right, decode: toText, decodeKey: toText }
+
+/**
+ * Bytes as they are; keys that come back are bytes too.
+ *
+ * @since 0.1.0
+ * @category codecs
+ */
+export const bytes: Codec<Uint8Array, Uint8Array> = {
+  [TypeId]: TypeId,
+  wants: "bytes",
+  encode: Either.right,
+  decode: toBytes,
+  decodeKey: toBytes
+}
+
+const parseJson = (text: string): Either.Either<unknown, CodecIssue> =>
+  Either.try({
+    try: (): unknown => JSON.parse(text),
+    // The engine's message quotes the text.
+    catch: () => ({ path: [], reason: "the text is not JSON" })
+  })
+
+const printJson = (value: unknown): Either.Either<string, CodecIssue> =>
+  Either.flatMap(
+    Either.try({
+      try: (): string | undefined => JSON.stringify(value),
+      catch: () => ({ path: [], reason: "the value has no JSON form" })
+    }),
+    (text) => text === undefined ? issue("the value has no JSON form") : Either.right(text)
+  )
+
+/**
+ * Anything JSON can hold, unchecked on the way back. Prefer {@link schema}.
+ *
+ * @since 0.1.0
+ * @category codecs
+ */
+export const json: Codec<unknown> = make({ encode: printJson, decode: parseJson })
+
+/**
+ * Values of a schema, stored as JSON of its encoded side. The schema must work synchronously and need no services.
+ *
+ * @example
+ * ```ts
+ * import { Codec, Redis } from "effect-redis-client"
+ * import { Schema } from "effect"
+ *
+ * const User = Schema.Struct({ name: Schema.String, born: Schema.Date })
+ * const users = Redis.withCodec(Codec.schema(User))
+ * export const ada = users.get("user:ada") // Option<{ name: string, born: Date }>
+ * ```
+ *
+ * @since 0.1.0
+ * @category codecs
+ */
+export const schema = <A, I>(self: Schema.Schema<A, I>): Codec<A> => {
+  const encode = ParseResult.encodeEither(self)
+  const decode = ParseResult.decodeUnknownEither(self)
+  return make<A>({
+    encode: (value) => Either.flatMap(Either.mapLeft(encode(value), toIssue), printJson),
+    decode: (text) => Either.flatMap(parseJson(text), (value) => Either.mapLeft(decode(value), toIssue))
+  })
+}
+
+/** The first thing that does not fit, by place and kind only: the formatted message would quote the value. */
+const toIssue = (error: ParseResult.ParseIssue): CodecIssue => {
+  const first = ParseResult.ArrayFormatter.formatIssueSync(error)[0]
+  return first === undefined
+    ? { path: [], reason: "it does not fit the schema" }
+    : {
+      path: first.path.map((part) => typeof part === "symbol" ? String(part) : part),
+      reason: `it does not fit the schema (${first._tag})`
+    }
+}

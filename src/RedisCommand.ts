@@ -1,0 +1,478 @@
+/**
+ * A command as a value: its name, its arguments, what a client must know of it, and how to read its reply. A command is
+ * also an `Effect` that needs a `Redis`, so it can be yielded, piped, and handed to a pipeline, a transaction or a
+ * connection.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
+import * as Equal from "effect/Equal"
+import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
+import { dual } from "effect/Function"
+import * as Hash from "effect/Hash"
+import * as Inspectable from "effect/Inspectable"
+import * as Predicate from "effect/Predicate"
+import type * as Types from "effect/Types"
+import {
+  type AbsoluteTime as AbsoluteTimeModel,
+  type Args,
+  Argument,
+  type ArgumentKind,
+  args as newArgs,
+  type DurationWithUnit as DurationWithUnitModel,
+  type Key as KeyModel,
+  wholeMillis
+} from "./internal/args.js"
+import * as Decode from "./internal/decode.js"
+import * as ReplyErrors from "./internal/replyError.js"
+import { Redis } from "./internal/service.js"
+import { type Traits, traitsOf } from "./internal/traits.js"
+import { ErrorReply, type Reply, VerbatimString } from "./internal/values.js"
+import { DecodeError, type RedisError, UsageError } from "./RedisError.js"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: unique symbol = Symbol.for("effect-redis-client/RedisCommand")
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * A command that answers an `A`.
+ *
+ * Two commands are equal when they send the same bytes and read the reply the same way. Printing one shows its name and
+ * Redis' own words; keys and values are blanked.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RedisCommand<out A> extends Effect.Effect<A, RedisError, Redis>, Inspectable.Inspectable {
+  readonly [TypeId]: { readonly _A: Types.Covariant<A> }
+  /** The name in capitals, with its subcommand: `GET`, `CLIENT SETNAME`. */
+  readonly name: string
+  /** The arguments behind the name. */
+  readonly args: ReadonlyArray<Argument>
+  /** What a client must know to send it safely. */
+  readonly traits: Traits
+  /** Whether bulk strings of the reply are wanted as text; otherwise as bytes. */
+  readonly text: boolean
+  /** The deadline of this command alone, in milliseconds from when it is accepted. */
+  readonly deadline: number | undefined
+  /** Why the command cannot be sent, when an argument is wrong. It fails with it when it is run. */
+  readonly problem: UsageError | undefined
+}
+
+export type {
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  Argument,
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  ArgumentKind,
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  Traits
+}
+
+/**
+ * A key, field or channel name: text, or bytes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Key = KeyModel
+
+/**
+ * A duration that says its unit: a bare number is milliseconds to Effect and seconds to Redis users, so it does not
+ * compile.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type DurationWithUnit = DurationWithUnitModel
+
+/**
+ * A moment in time.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type AbsoluteTime = AbsoluteTimeModel
+
+/** What all commands of one name have in common. */
+export class Spec {
+  /** How many bulk strings the name is, and those bulk strings as they are sent. */
+  readonly words: number
+  readonly wire: string
+  constructor(readonly name: string, readonly traits: Traits) {
+    const words = name.split(" ")
+    this.words = words.length
+    this.wire = words.map((word) => `$${word.length}\r\n${word}\r\n`).join("")
+  }
+}
+
+class Command<A> extends Effectable.Class<A, RedisError, Redis> implements RedisCommand<A> {
+  get [TypeId](): RedisCommand<A>[TypeId] {
+    return variance
+  }
+
+  constructor(
+    readonly spec: Spec,
+    readonly arguments_: Args,
+    readonly decoder: Decode.Decoder<unknown>,
+    readonly text: boolean,
+    readonly mappings: ReadonlyArray<(a: never) => unknown>,
+    readonly deadline: number | undefined
+  ) {
+    super()
+  }
+
+  get name(): string {
+    return this.spec.name
+  }
+
+  get traits(): Traits {
+    return this.spec.traits
+  }
+
+  get args(): ReadonlyArray<Argument> {
+    return this.arguments_.list
+  }
+
+  get problem(): UsageError | undefined {
+    const problem = this.arguments_.problem
+    return problem === undefined
+      ? undefined
+      : new UsageError({ reason: "invalidArgument", command: this.name, message: `${this.name}: ${problem}` })
+  }
+
+  commit(): Effect.Effect<A, RedisError, Redis> {
+    return Effect.withFiberRuntime<A, RedisError, Redis>((fiber) =>
+      Context.unsafeGet(fiber.getFiberRef(FiberRef.currentContext) as Context.Context<Redis>, Redis).send(this)
+    )
+  }
+
+  [Equal.symbol](that: Equal.Equal): boolean {
+    return that instanceof Command && this.name === that.name && this.decoder === that.decoder &&
+      this.text === that.text && this.deadline === that.deadline &&
+      this.arguments_.problem === that.arguments_.problem && this.args.length === that.args.length &&
+      this.args.every((arg, i) => sameArgument(arg, that.args[i] as Argument)) &&
+      this.mappings.length === that.mappings.length && this.mappings.every((f, i) => f === that.mappings[i])
+  }
+
+  [Hash.symbol](): number {
+    let hash = Hash.string(this.name)
+    for (const { data } of this.args) {
+      hash = Hash.combine(typeof data === "string" ? Hash.string(data) : Hash.array([...data]))(hash)
+    }
+    return Hash.cached(this, hash)
+  }
+
+  override toString(): string {
+    return `RedisCommand(${render(this)})`
+  }
+
+  toJSON(): unknown {
+    return { _id: "RedisCommand", command: render(this) }
+  }
+
+  [Inspectable.NodeInspectSymbol](): unknown {
+    return this.toJSON()
+  }
+}
+
+const variance = { _A: (_: never): never => _ }
+
+const sameArgument = (a: Argument, b: Argument): boolean => {
+  if (a.kind !== b.kind) {
+    return false
+  }
+  if (typeof a.data === "string" || typeof b.data === "string") {
+    return a.data === b.data
+  }
+  const other = b.data
+  return a.data.length === other.length && a.data.every((byte, i) => byte === other[i])
+}
+
+const render = (command: RedisCommand<unknown>): string =>
+  [command.name, ...command.args.map(({ data, kind }) => kind === "token" ? String(data) : `<${kind}>`)].join(" ")
+
+/**
+ * @since 0.1.0
+ * @category guards
+ */
+export const isRedisCommand = (u: unknown): u is RedisCommand<unknown> => Predicate.hasProperty(u, TypeId)
+
+/**
+ * Everything that can be an argument of a raw command. Text, bytes and numbers are values: nobody shows them, and no
+ * prefix is put before them. {@link key} and {@link token} say otherwise.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ArgumentInput = string | Uint8Array | number | bigint | Argument
+
+const tagged = (kind: ArgumentKind) => (data: string | Uint8Array): Argument => new Argument(kind, data)
+
+/**
+ * Tags an argument as a key.
+ *
+ * @since 0.1.0
+ * @category arguments
+ */
+export const key: (data: string | Uint8Array) => Argument = tagged("key")
+
+/**
+ * Tags an argument as one of Redis' own words: it is shown in errors and logs.
+ *
+ * @since 0.1.0
+ * @category arguments
+ */
+export const token: (data: string) => Argument = tagged("token")
+
+/**
+ * Tags an argument as a value. This is what untagged arguments are.
+ *
+ * @since 0.1.0
+ * @category arguments
+ */
+export const value: (data: string | Uint8Array) => Argument = tagged("value")
+
+const containers = new Set([
+  "ACL", "CLIENT", "CLUSTER", "COMMAND", "COMMANDLOG", "CONFIG", "FUNCTION", "HOTKEYS", "LATENCY", "MEMORY", "MODULE",
+  "OBJECT", "PUBSUB", "SCRIPT", "SENTINEL", "SLOWLOG", "XGROUP", "XINFO"
+])
+
+/** Verbatim strings are text with a hint nobody asked for; everything else is as the server sent it. */
+const rawDecoder: Decode.Decoder<Reply> = (reply) => {
+  if (reply instanceof VerbatimString) {
+    return reply.value
+  }
+  return Array.isArray(reply) ? (reply as ReadonlyArray<Reply>).map(rawDecoder) : reply
+}
+
+/** Raw text: bytes that are not UTF-8 must not pass as text. */
+const rawTextDecoder: Decode.Decoder<Reply> = (reply) => {
+  const result = rawDecoder(reply)
+  return result instanceof Uint8Array ? Decode.text(result) : result
+}
+
+const specs = new Map<string, Spec>()
+
+/** Raw names come from programs, perhaps many: only those of the tables and some more are kept. */
+const specOf = (name: string): Spec => {
+  let spec = specs.get(name)
+  if (spec === undefined) {
+    spec = new Spec(name, traitsOf(name))
+    if (specs.size < 1000) {
+      specs.set(name, spec)
+    }
+  }
+  return spec
+}
+
+/**
+ * A command by its name, for what has no constructor of its own: new commands, modules. `decode` reads the reply; a
+ * throw in it is a defect. Without it the answer is the reply as the server sent it.
+ *
+ * The name may hold the subcommand (`"CLIENT SETNAME"`), or it may be the first argument. State-changing and blocking
+ * commands are recognised by their names here too.
+ *
+ * @example
+ * ```ts
+ * import { RedisCommand } from "effect-redis-client"
+ *
+ * export const jsonGet = (key: string) =>
+ *   RedisCommand.make("JSON.GET", { args: [RedisCommand.key(key), "$"], readonly: true })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: {
+  <A>(name: string, options: MakeOptions & { readonly decode: (reply: Reply) => A }): RedisCommand<A>
+  (name: string, options?: MakeOptions): RedisCommand<Reply>
+} = <A>(
+  name: string,
+  options?: MakeOptions & { readonly decode?: ((reply: Reply) => A) | undefined }
+): RedisCommand<A> => {
+  const text = options?.reply !== "bytes"
+  const builder = newArgs()
+  const words = name.trim().split(/\s+/).map((word) => word.toUpperCase())
+  let rest: ReadonlyArray<ArgumentInput> = options?.args ?? []
+  const container = words.length === 1 && containers.has(words[0] as string)
+  if (container && rest.length > 0) {
+    const first = rest[0] instanceof Argument ? rest[0].data : rest[0]
+    if (typeof first === "string" && first.length > 0) {
+      words.push(first.toUpperCase())
+      rest = rest.slice(1)
+    }
+  }
+  // "SELECT 2" is SELECT with an argument, however it is written.
+  const nameWords = containers.has(words[0] as string) ? 2 : 1
+  for (const word of words.splice(nameWords)) {
+    builder.text(word)
+  }
+  if (words.some((word) => !/^[A-Z0-9_.:-]+$/.test(word))) {
+    builder.fail("a command's name is letters, digits, '.', '_', ':' and '-'")
+    words.splice(0, words.length, "UNKNOWN")
+  }
+  for (const arg of rest) {
+    append(builder, arg)
+  }
+  const base = specOf(words.join(" "))
+  const spec = options?.readonly === true ? new Spec(base.name, { ...base.traits, readonly: true }) : base
+  return new Command<A>(
+    spec,
+    builder,
+    options?.decode ?? (text ? rawTextDecoder : rawDecoder),
+    text,
+    [],
+    undefined
+  )
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface MakeOptions {
+  readonly args?: ReadonlyArray<ArgumentInput> | undefined
+  /** Whether bulk strings are read as text (the default) or as bytes. */
+  readonly reply?: "text" | "bytes" | undefined
+  /** Whether the command changes nothing, so that it may be sent again after a disconnect. Default: false. */
+  readonly readonly?: boolean | undefined
+}
+
+const append = (builder: Args, arg: ArgumentInput): void => {
+  if (arg instanceof Argument) {
+    builder.list.push(arg)
+  } else if (typeof arg === "bigint") {
+    builder.integer(arg)
+  } else if (typeof arg === "number") {
+    Number.isInteger(arg) ? builder.integer(arg) : builder.double(arg)
+  } else {
+    builder.text(arg)
+  }
+}
+
+/**
+ * Changes what a command answers; it stays a command. A throw in `f` is a defect of whoever runs it.
+ *
+ * @since 0.1.0
+ * @category mapping
+ */
+export const map: {
+  <A, B>(f: (a: A) => B): (self: RedisCommand<A>) => RedisCommand<B>
+  <A, B>(self: RedisCommand<A>, f: (a: A) => B): RedisCommand<B>
+} = dual(
+  2,
+  <A, B>(self: RedisCommand<A>, f: (a: A) => B): RedisCommand<B> => {
+    const { arguments_, deadline, decoder, mappings, spec, text } = self as Command<A>
+    return new Command<B>(spec, arguments_, decoder, text, [...mappings, f as (a: never) => unknown], deadline)
+  }
+)
+
+/**
+ * Replaces what a command answers.
+ *
+ * @since 0.1.0
+ * @category mapping
+ */
+export const as: {
+  <B>(value: B): <A>(self: RedisCommand<A>) => RedisCommand<B>
+  <A, B>(self: RedisCommand<A>, value: B): RedisCommand<B>
+} = dual(2, <A, B>(self: RedisCommand<A>, value: B): RedisCommand<B> => map(self, () => value))
+
+/**
+ * Rewrites a command's arguments, keeping their kinds: how prefixes are put before keys.
+ *
+ * @since 0.1.0
+ * @category mapping
+ */
+export const mapArguments: {
+  (f: (argument: Argument) => string | Uint8Array): <A>(self: RedisCommand<A>) => RedisCommand<A>
+  <A>(self: RedisCommand<A>, f: (argument: Argument) => string | Uint8Array): RedisCommand<A>
+} = dual(
+  2,
+  <A>(self: RedisCommand<A>, f: (argument: Argument) => string | Uint8Array): RedisCommand<A> => {
+    const { arguments_, deadline, decoder, mappings, spec, text } = self as Command<A>
+    const builder = newArgs()
+    builder.problem = arguments_.problem
+    for (const argument of arguments_.list) {
+      builder.list.push(new Argument(argument.kind, f(argument)))
+    }
+    return new Command<A>(spec, builder, decoder, text, mappings, deadline)
+  }
+)
+
+/**
+ * Gives one command a deadline of its own, counted from when it is accepted. It covers waiting, retries and the reply;
+ * when it passes, the command fails with a `DeadlineError` that says what is known of it. Exact to about 20 ms.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withDeadline: {
+  (deadline: DurationWithUnit): <A>(self: RedisCommand<A>) => RedisCommand<A>
+  <A>(self: RedisCommand<A>, deadline: DurationWithUnit): RedisCommand<A>
+} = dual(2, <A>(self: RedisCommand<A>, deadline: DurationWithUnit): RedisCommand<A> => {
+  const { arguments_, decoder, mappings, spec, text } = self as Command<A>
+  return new Command<A>(spec, arguments_, decoder, text, mappings, wholeMillis(deadline) ?? Infinity)
+})
+
+/**
+ * What a reply means to a command: its answer, or the typed error. For test doubles and for whoever routes commands.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decode = <A>(self: RedisCommand<A>, reply: Reply): Exit.Exit<A, RedisError> => {
+  const command = self as Command<A>
+  if (reply instanceof ErrorReply) {
+    return Exit.fail(ReplyErrors.make(reply, command.name, command.args))
+  }
+  try {
+    let result = command.decoder(reply)
+    for (const f of command.mappings) {
+      result = f(result as never)
+    }
+    return Exit.succeed(result as A)
+  } catch (thrown) {
+    return thrown instanceof Decode.DecodeFailure
+      ? Exit.fail(new DecodeError({ command: command.name, path: thrown.path, reason: thrown.reason }))
+      : Exit.die(thrown)
+  }
+}
+
+/**
+ * Declares a command for the library's own modules: `define("GET", { readonly: true })` once, then a value per call.
+ *
+ * @internal
+ */
+export const define = (name: string, traits?: Partial<Traits>) => {
+  const spec = new Spec(name, traitsOf(name, traits))
+  /** `text` false asks for the reply's bulk strings as bytes. */
+  return <A>(args: Args, decoder: Decode.Decoder<A>, text = true): RedisCommand<A> =>
+    new Command<A>(spec, args, decoder, text, none, undefined)
+}
+
+const none: ReadonlyArray<never> = []
+
+/** @internal */
+export const specFor = (self: RedisCommand<unknown>): Spec => (self as Command<unknown>).spec
+

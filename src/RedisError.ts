@@ -1,0 +1,393 @@
+/**
+ * What can go wrong, as one small tagged union: {@link RedisError}.
+ *
+ * No error here carries the value of an argument: messages name the command, the server's code and the reason. The
+ * server's own text, which may echo arguments, is kept as `Redacted` in {@link ReplyError}.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: unique symbol = Symbol.for("effect-redis-client/RedisError")
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+/** Encodes to a fixed text: an error that is serialised gives its secrets to nobody. */
+const RedactedText: Schema.Schema<Redacted.Redacted<string>, string> = Schema.transform(
+  Schema.String,
+  Schema.RedactedFromSelf(Schema.String),
+  { strict: true, decode: (text) => Redacted.make(text), encode: () => "<redacted>" }
+)
+
+/**
+ * What is known of a command that failed: `"unsent"` means the server never saw it, `"unknown"` that it was written and
+ * may have been executed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Delivery = Schema.Literal("unsent", "unknown")
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Delivery = typeof Delivery.Type
+
+/**
+ * The server answered the command with an error.
+ *
+ * - `code` is the error's first word (`WRONGTYPE`, `NOAUTH`, `MOVED`, …), or `ERR`.
+ * - `message` is the server's text with every argument blanked out; where arguments cannot be told apart from the rest
+ *   (unknown commands, ACL rules, script errors) a description takes its place.
+ * - `raw` is the server's text as it came.
+ *
+ * @see RESP specification, "Simple errors"
+ * @since 0.1.0
+ * @category errors
+ */
+export class ReplyError extends Schema.TaggedError<ReplyError>("effect-redis-client/ReplyError")("ReplyError", {
+  code: Schema.String,
+  command: Schema.String,
+  message: Schema.String,
+  raw: RedactedText
+}) {
+  /** @since 0.1.0 */
+  readonly [TypeId]: TypeId = TypeId
+}
+
+/**
+ * The peer sent bytes that are not RESP, or a reply nobody asked for. The connection is finished: what came after
+ * cannot be trusted.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ProtocolError extends Schema.TaggedError<ProtocolError>("effect-redis-client/ProtocolError")(
+  "ProtocolError",
+  { reason: Schema.String }
+) {
+  /** @since 0.1.0 */
+  readonly [TypeId]: TypeId = TypeId
+  override get message(): string {
+    return `The server broke the protocol: ${this.reason}`
+  }
+}
+
+/**
+ * Why there is no connection.
+ *
+ * - `connect`: no connection could be made (refused, unreachable, unknown host).
+ * - `tls`: the TLS handshake failed, or only one side speaks TLS.
+ * - `handshake`: the server refused HELLO, SELECT or another part of the greeting.
+ * - `authentication`: the server refused the credentials, or asks for some.
+ * - `peerClosed`: the server, or something between, closed the connection.
+ * - `transport`: the socket failed.
+ * - `unresponsive`: replies were owed and nothing was read for too long.
+ * - `protocol`: the connection ended over a {@link ProtocolError}.
+ * - `closed`: this side closed it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const ConnectionErrorReason = Schema.Literal(
+  "connect",
+  "tls",
+  "handshake",
+  "authentication",
+  "peerClosed",
+  "transport",
+  "unresponsive",
+  "protocol",
+  "closed"
+)
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type ConnectionErrorReason = typeof ConnectionErrorReason.Type
+
+/**
+ * There is no connection, or it ended before the reply came. `delivery` says whether the command may have been executed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ConnectionError extends Schema.TaggedError<ConnectionError>("effect-redis-client/ConnectionError")(
+  "ConnectionError",
+  {
+    reason: ConnectionErrorReason,
+    delivery: Delivery,
+    message: Schema.String,
+    cause: Schema.optional(Schema.Defect)
+  }
+) {
+  /** @since 0.1.0 */
+  readonly [TypeId]: TypeId = TypeId
+}
+
+/**
+ * A deadline passed. `phase` says which: connecting, waiting for a connection of the pool (`acquire`), waiting to be
+ * sent (`queue`), or waiting for the answer (`reply`).
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DeadlineError extends Schema.TaggedError<DeadlineError>("effect-redis-client/DeadlineError")(
+  "DeadlineError",
+  {
+    phase: Schema.Literal("connect", "acquire", "queue", "reply"),
+    delivery: Delivery,
+    /** The time that was allowed, in milliseconds. */
+    milliseconds: Schema.Number,
+    command: Schema.optional(Schema.String)
+  }
+) {
+  /** @since 0.1.0 */
+  readonly [TypeId]: TypeId = TypeId
+  override get message(): string {
+    const of = this.command === undefined ? "" : ` of ${this.command}`
+    return `The ${this.phase} deadline${of} passed after ${this.milliseconds} ms (delivery: ${this.delivery})`
+  }
+}
+
+/**
+ * The server's reply does not fit what the command's type promises. `path` leads to the part that does not fit. The
+ * command was executed, and the connection goes on.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DecodeError extends Schema.TaggedError<DecodeError>("effect-redis-client/DecodeError")("DecodeError", {
+  command: Schema.String,
+  path: Schema.Array(Schema.Union(Schema.String, Schema.Number)),
+  reason: Schema.String
+}) {
+  /** @since 0.1.0 */
+  readonly [TypeId]: TypeId = TypeId
+  override get message(): string {
+    const at = this.path.length === 0 ? "" : ` at ${this.path.join(".")}`
+    return `The reply to ${this.command} does not decode${at}: ${this.reason}`
+  }
+}
+
+/**
+ * The program asked for something that cannot be done; nothing was sent.
+ *
+ * - `invalidArgument`: an argument cannot be sent, or the command does not take it.
+ * - `invalidOptions`: an option, URL or configuration value is wrong.
+ * - `statefulCommand`: the command would change a connection that others share.
+ * - `blockingCommand`: the command would block a connection that others share.
+ * - `refusedCommand`: the command can never be sent through this client.
+ * - `released`: the connection was given back to its pool.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class UsageError extends Schema.TaggedError<UsageError>("effect-redis-client/UsageError")("UsageError", {
+  reason: Schema.Literal(
+    "invalidArgument",
+    "invalidOptions",
+    "statefulCommand",
+    "blockingCommand",
+    "refusedCommand",
+    "released"
+  ),
+  message: Schema.String,
+  command: Schema.optional(Schema.String)
+}) {
+  /** @since 0.1.0 */
+  readonly [TypeId]: TypeId = TypeId
+}
+
+/**
+ * More was asked to wait than may wait; nothing was sent.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class OverflowError extends Schema.TaggedError<OverflowError>("effect-redis-client/OverflowError")(
+  "OverflowError",
+  {
+    limit: Schema.Literal("commands", "bytes"),
+    maximum: Schema.Number,
+    command: Schema.optional(Schema.String)
+  }
+) {
+  /** @since 0.1.0 */
+  readonly [TypeId]: TypeId = TypeId
+  override get message(): string {
+    const command = this.command === undefined ? "A command" : this.command
+    return `${command} was not accepted: already ${this.maximum} ${this.limit} wait to be sent`
+  }
+}
+
+/**
+ * Everything a command can fail with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RedisError =
+  | ReplyError
+  | ProtocolError
+  | ConnectionError
+  | DeadlineError
+  | DecodeError
+  | UsageError
+  | OverflowError
+
+/**
+ * {@link RedisError} as a schema, for errors that travel.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const RedisError = Schema.Union(
+  ReplyError,
+  ProtocolError,
+  ConnectionError,
+  DeadlineError,
+  DecodeError,
+  UsageError,
+  OverflowError
+)
+
+/**
+ * @since 0.1.0
+ * @category guards
+ */
+export const isRedisError = (u: unknown): u is RedisError => Predicate.hasProperty(u, TypeId)
+
+/**
+ * The results stay out of logs and JSON: they hold what the server answered. (A plain property would be enumerable.)
+ */
+const hide = (error: object, results: unknown): void => {
+  Object.defineProperty(error, "results", { value: results, enumerable: false })
+}
+
+/**
+ * A pipeline of which at least one command failed. Every reply was read: `results` has the shape of the pipeline, with
+ * an `Either` in each place, because the other commands were executed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class PipelineError<out Results = unknown> extends Data.Error<{
+  readonly slot: string | number
+  readonly error: RedisError
+  readonly message: string
+}> {
+  /** @since 0.1.0 */
+  readonly _tag = "PipelineError"
+  /** @since 0.1.0 */
+  override readonly name = "PipelineError"
+  /** Every command's result, in the pipeline's shape. */
+  declare readonly results: Results
+
+  constructor(options: {
+    /** Where the first failure is: an index, or the record's key. */
+    readonly slot: string | number
+    /** The first failure. */
+    readonly error: RedisError
+    readonly results: Results
+  }) {
+    const { error, slot } = options
+    super({ slot, error, message: `Slot ${slot} of the pipeline failed: ${error.message}` })
+    hide(this, options.results)
+  }
+}
+
+/**
+ * A transaction that was not executed as one.
+ *
+ * - `conflict`: a watched key changed, EXEC answered nil, nothing was executed.
+ * - `discarded`: a command was refused while queueing (`EXECABORT`), nothing was executed.
+ * - `refused`: MULTI itself was refused, so the commands behind it ran one by one: see `results`.
+ * - `failed`: everything was executed, and at least one command failed.
+ *
+ * @see https://redis.io/docs/latest/develop/using-commands/transactions/
+ * @since 0.1.0
+ * @category errors
+ */
+export class TransactionError<out Results = unknown> extends Data.Error<{
+  readonly reason: "conflict" | "discarded" | "refused" | "failed"
+  readonly slot: string | number | undefined
+  readonly error: RedisError | undefined
+  readonly message: string
+}> {
+  /** @since 0.1.0 */
+  readonly _tag = "TransactionError"
+  /** @since 0.1.0 */
+  override readonly name = "TransactionError"
+  /** Every command's result, in the transaction's shape. Absent on a conflict. */
+  declare readonly results: Results | undefined
+
+  constructor(options: {
+    readonly reason: "conflict" | "discarded" | "refused" | "failed"
+    /** Where the first failure is: an index, or the record's key. Absent on a conflict. */
+    readonly slot?: string | number | undefined
+    /** The first failure. Absent on a conflict. */
+    readonly error?: RedisError | undefined
+    readonly results?: Results | undefined
+  }) {
+    const { error, reason, slot } = options
+    const because = error === undefined ? "" : ` at slot ${slot}: ${error.message}`
+    super({ reason, slot, error, message: `The transaction did not succeed (${reason})${because}` })
+    hide(this, options.results)
+  }
+}
+
+/**
+ * Recovers from a server error by its code; everything else stays in the error channel.
+ *
+ * @example
+ * ```ts
+ * import { Redis, RedisError } from "effect-redis-client"
+ * import { Effect, Option } from "effect"
+ *
+ * export const name = Redis.get("user:1").pipe(
+ *   RedisError.catchCode("WRONGTYPE", () => Effect.succeed(Option.none<string>()))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category error handling
+ */
+export const catchCode: {
+  <A2, E2, R2>(
+    code: string | ReadonlyArray<string>,
+    f: (error: ReplyError) => Effect.Effect<A2, E2, R2>
+  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | A2, E | E2, R | R2>
+  <A, E, R, A2, E2, R2>(
+    self: Effect.Effect<A, E, R>,
+    code: string | ReadonlyArray<string>,
+    f: (error: ReplyError) => Effect.Effect<A2, E2, R2>
+  ): Effect.Effect<A | A2, E | E2, R | R2>
+} = dual(
+  3,
+  <A, E, R, A2, E2, R2>(
+    self: Effect.Effect<A, E, R>,
+    code: string | ReadonlyArray<string>,
+    f: (error: ReplyError) => Effect.Effect<A2, E2, R2>
+  ): Effect.Effect<A | A2, E | E2, R | R2> =>
+    Effect.catchSome(self, (error) =>
+      error instanceof ReplyError && (typeof code === "string" ? error.code === code : code.includes(error.code))
+        ? Option.some(f(error))
+        : Option.none())
+)

@@ -1,0 +1,285 @@
+/**
+ * Decoders: plain functions from a reply to a value, which throw {@link DecodeFailure} when the reply does not fit.
+ * They accept what RESP2 and RESP3 servers send for the same thing, so that commands need not care. Each is a constant
+ * (or made once per codec), because commands compare by their decoders.
+ */
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import type { Codec, CodecIssue } from "../Codec.js"
+import { utf8DecodeStrict } from "./text.js"
+import { ErrorReply, MapReply, type Reply, SetReply, Unreadable, VerbatimString } from "./values.js"
+
+export type Decoder<out A> = (reply: Reply) => A
+
+/** Why a reply does not fit. Never holds what was in it. Not an `Error`: nobody needs its stack. */
+export class DecodeFailure {
+  constructor(readonly reason: string, readonly path: ReadonlyArray<string | number> = []) {}
+}
+
+/** What a reply is, for messages. */
+export const describe = (reply: Reply): string => {
+  switch (typeof reply) {
+    case "string":
+      return "text"
+    case "number":
+    case "bigint":
+      return "a number"
+    case "boolean":
+      return "a boolean"
+  }
+  if (reply === null) {
+    return "null"
+  }
+  if (Array.isArray(reply)) {
+    return "an array"
+  }
+  if (reply instanceof Uint8Array) {
+    return "bytes that are not text"
+  }
+  if (reply instanceof MapReply) {
+    return "a map"
+  }
+  if (reply instanceof SetReply) {
+    return "a set"
+  }
+  if (reply instanceof ErrorReply) {
+    return `the error ${reply.code}`
+  }
+  if (reply instanceof Unreadable) {
+    return `a ${reply.type} that is none`
+  }
+  return "a verbatim string"
+}
+
+export const mismatch = (expected: string, reply: Reply): never => {
+  throw new DecodeFailure(`expected ${expected}, got ${describe(reply)}`)
+}
+
+/** Decodes a part; a failure inside says where. */
+export const at = <A>(part: string | number, decoder: Decoder<A>, reply: Reply): A => {
+  try {
+    return decoder(reply)
+  } catch (failure) {
+    throw failure instanceof DecodeFailure ? new DecodeFailure(failure.reason, [part, ...failure.path]) : failure
+  }
+}
+
+/** The reply as it came. */
+export const raw: Decoder<Reply> = (reply) => reply
+
+/** `+OK`, or any other status: nothing to know. */
+export const ok: Decoder<void> = (reply) => {
+  if (reply !== "OK" && text(reply) === "") {
+    mismatch("a status", reply)
+  }
+}
+
+/** Text, whichever way it came. */
+export const text: Decoder<string> = (reply) => {
+  if (typeof reply === "string") {
+    return reply
+  }
+  if (reply instanceof VerbatimString) {
+    return text(reply.value)
+  }
+  if (reply instanceof Uint8Array) {
+    const decoded = utf8DecodeStrict(reply, 0, reply.length)
+    if (decoded !== undefined) {
+      return decoded
+    }
+  }
+  return mismatch("text", reply)
+}
+
+/** Bytes, for what is never text (DUMP, FUNCTION DUMP). The request must ask for bytes. */
+export const bytes: Decoder<Uint8Array> = (reply) =>
+  reply instanceof Uint8Array
+    ? reply
+    : typeof reply === "string"
+    ? new TextEncoder().encode(reply)
+    : mismatch("bytes", reply)
+
+/** An integer that fits a number. */
+export const integer: Decoder<number> = (reply) => {
+  if (typeof reply === "number" && Number.isInteger(reply)) {
+    return reply
+  }
+  if (typeof reply === "string" && /^-?\d{1,15}$/.test(reply)) {
+    return Number(reply)
+  }
+  return typeof reply === "bigint" ? mismatch("an integer of at most 2^53 - 1", reply) : mismatch("an integer", reply)
+}
+
+/** An integer that may go to 64 bits: a number where it is exact, else a bigint. */
+export const largeInteger: Decoder<number | bigint> = (reply) =>
+  typeof reply === "bigint" ? reply : integerText(reply) ?? integer(reply)
+
+const integerText = (reply: Reply): number | bigint | undefined => {
+  if (typeof reply !== "string" || !/^-?\d+$/.test(reply)) {
+    return undefined
+  }
+  const value = Number(reply)
+  return Number.isSafeInteger(value) ? value : BigInt(reply)
+}
+
+/** A floating point number: a RESP3 double, or RESP2's text of one. */
+export const double: Decoder<number> = (reply) => {
+  if (typeof reply === "number") {
+    return reply
+  }
+  if (typeof reply === "bigint") {
+    return Number(reply)
+  }
+  const source = reply instanceof Uint8Array || reply instanceof VerbatimString ? text(reply) : reply
+  if (typeof source === "string") {
+    switch (source) {
+      case "inf":
+      case "+inf":
+        return Infinity
+      case "-inf":
+        return -Infinity
+      case "nan":
+      case "-nan":
+        return NaN
+    }
+    if (/^[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?$/.test(source)) {
+      return Number(source)
+    }
+  }
+  return mismatch("a number", reply)
+}
+
+/** 1 or 0, or a RESP3 boolean. */
+export const boolean: Decoder<boolean> = (reply) => {
+  if (reply === 1 || reply === true) {
+    return true
+  }
+  return reply === 0 || reply === false ? false : mismatch("0 or 1", reply)
+}
+
+/** `+OK` or nil: whether it was done. */
+export const done: Decoder<boolean> = (reply) => {
+  if (reply === null) {
+    return false
+  }
+  ok(reply)
+  return true
+}
+
+/** Nil is `None`. */
+export const nullable = <A>(decoder: Decoder<A>): Decoder<Option.Option<A>> => (reply) =>
+  reply === null ? Option.none() : Option.some(decoder(reply))
+
+/** The items of an array or a set. */
+export const items = (reply: Reply): ReadonlyArray<Reply> =>
+  Array.isArray(reply)
+    ? reply as ReadonlyArray<Reply>
+    : reply instanceof SetReply
+    ? reply.items
+    : mismatch("an array", reply)
+
+/** An array (or set) of one kind of element. */
+export const array = <A>(decoder: Decoder<A>): Decoder<Array<A>> => (reply) => {
+  const source = items(reply)
+  const result: Array<A> = new Array(source.length)
+  let i = 0
+  try {
+    for (; i < source.length; i++) {
+      result[i] = decoder(source[i] as Reply)
+    }
+  } catch (failure) {
+    throw failure instanceof DecodeFailure ? new DecodeFailure(failure.reason, [i, ...failure.path]) : failure
+  }
+  return result
+}
+
+/** An array of a fixed shape. More elements than expected are fine: servers grow. */
+export const tuple = <const T extends ReadonlyArray<Decoder<unknown>>>(
+  ...decoders: T
+): Decoder<{ -readonly [K in keyof T]: T[K] extends Decoder<infer A> ? A : never }> => (reply) => {
+  const source = items(reply)
+  if (source.length < decoders.length) {
+    throw new DecodeFailure(`expected ${decoders.length} elements, got ${source.length}`)
+  }
+  return decoders.map((decoder, i) => at(i, decoder, source[i] as Reply)) as never
+}
+
+/** Keys and values in turn: a RESP3 map, RESP2's flat array, or an array of pairs. */
+export const flatEntries = (reply: Reply): ReadonlyArray<Reply> => {
+  if (reply instanceof MapReply) {
+    return reply.items
+  }
+  const source = items(reply)
+  if (source.length > 0 && source.every((item) => Array.isArray(item) && item.length === 2)) {
+    return (source as ReadonlyArray<ReadonlyArray<Reply>>).flat()
+  }
+  return source.length % 2 === 0 ? source : mismatch("keys and values", reply)
+}
+
+/** Entries as pairs, in the server's order. */
+export const entries = <K, V>(key: Decoder<K>, value: Decoder<V>): Decoder<Array<[K, V]>> => (reply) => {
+  const source = flatEntries(reply)
+  const result: Array<[K, V]> = []
+  for (let i = 0; i < source.length; i += 2) {
+    const k = at(i / 2, key, source[i] as Reply)
+    result.push([k, at(typeof k === "string" ? k : i / 2, value, source[i + 1] as Reply)])
+  }
+  return result
+}
+
+/**
+ * A record whose keys come from the server. It has no prototype, so that a field called `__proto__` is a field like any
+ * other.
+ */
+export const record = <V>(value: Decoder<V>): Decoder<Record<string, V>> => (reply) => {
+  const source = flatEntries(reply)
+  const result: Record<string, V> = Object.create(null)
+  for (let i = 0; i < source.length; i += 2) {
+    const key = at(i / 2, text, source[i] as Reply)
+    result[key] = at(key, value, source[i + 1] as Reply)
+  }
+  return result
+}
+
+/** Some fields of a record that the server names, by the names they have there. Unknown fields are left out. */
+export const struct = <const F extends Record<string, Decoder<unknown>>>(
+  fields: F
+): Decoder<{ readonly [K in keyof F]: F[K] extends Decoder<infer A> ? A : never }> => (reply) => {
+  const source = flatEntries(reply)
+  const found = new Map<string, Reply>()
+  for (let i = 0; i < source.length; i += 2) {
+    found.set(at(i / 2, text, source[i] as Reply), source[i + 1] as Reply)
+  }
+  const result: Record<string, unknown> = {}
+  for (const [name, decoder] of Object.entries(fields)) {
+    const value = found.get(name)
+    result[name] = at(name, decoder, value === undefined ? null : value)
+  }
+  return result as never
+}
+
+const fromEither = <A>(result: Either.Either<A, CodecIssue>): A => {
+  if (Either.isLeft(result)) {
+    throw new DecodeFailure(result.left.reason, result.left.path)
+  }
+  return result.right
+}
+
+const stored = (reply: Reply): string | Uint8Array => {
+  if (typeof reply === "string" || reply instanceof Uint8Array) {
+    return reply
+  }
+  if (reply instanceof VerbatimString) {
+    return reply.value
+  }
+  // Scripts and RESP3 may answer a number where text was stored.
+  return typeof reply === "number" || typeof reply === "bigint" ? String(reply) : mismatch("a value", reply)
+}
+
+/** A value, by the codec. */
+export const value = <V, K extends string | Uint8Array>(codec: Codec<V, K>): Decoder<V> => (reply) =>
+  fromEither(codec.decode(stored(reply)))
+
+/** A key or field name: text, or bytes under the bytes codec. */
+export const key = <V, K extends string | Uint8Array>(codec: Codec<V, K>): Decoder<K> => (reply) =>
+  fromEither(codec.decodeKey(stored(reply)))

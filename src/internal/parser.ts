@@ -1,0 +1,712 @@
+/**
+ * The incremental RESP2/RESP3 parser: bytes in, values out, nothing else. It knows no socket, no command and no Effect.
+ *
+ * - It is iterative: open aggregates live in `frames`, never on JavaScript's stack.
+ * - No byte of a value's body is looked at twice, however the bytes are split. Only the header of an element
+ *   (`$123\r\n`, at most 64 bytes) is read again when a chunk ends inside it.
+ * - Limits are checked when a length is announced, before anything is allocated for it.
+ * - After the first error it is terminal: it accepts no more bytes.
+ * - Pushes and attributes are handed over as they complete and never become elements of what surrounds them.
+ */
+import { utf8Decode, utf8DecodeStrict } from "./text.js"
+import {
+  Attribute,
+  ErrorReply,
+  MapReply,
+  Push,
+  type Reply,
+  SetReply,
+  Unreadable,
+  VerbatimString
+} from "./values.js"
+
+/** What the parser hands over. A handler may call {@link Parser.stop} to end the parse of the current chunk. */
+export interface ParserHandler {
+  readonly onReply: (reply: Reply) => void
+  readonly onPush: (push: Push) => void
+  readonly onAttribute: (attribute: Attribute) => void
+}
+
+export interface ParserLimits {
+  readonly maxBulkLength: number
+  readonly maxAggregateLength: number
+  readonly maxDepth: number
+  readonly maxBufferedBytes: number
+}
+
+export const defaultLimits: ParserLimits = {
+  maxBulkLength: 512 * 1024 * 1024,
+  maxAggregateLength: 64 * 1024 * 1024,
+  maxDepth: 128,
+  maxBufferedBytes: 1024 * 1024 * 1024
+}
+
+/** Why the bytes are not RESP. The text never contains bytes of a payload. */
+export class ParseFailure {
+  constructor(readonly reason: string) {}
+}
+
+const CR = 13
+const LF = 10
+const PLUS = 43 // +
+const MINUS = 45 // -
+const COLON = 58 // :
+const DOLLAR = 36 // $
+const ASTERISK = 42 // *
+const UNDERSCORE = 95 // _
+const HASH = 35 // #
+const COMMA = 44 // ,
+const PAREN = 40 // (
+const BANG = 33 // !
+const EQUALS = 61 // =
+const PERCENT = 37 // %
+const TILDE = 126 // ~
+const PIPE = 124 // |
+const GREATER = 62 // >
+const SEMICOLON = 59 // ;
+const DOT = 46 // .
+const QUESTION = 63 // ?
+
+/** No element header is longer: the longest is an integer of 20 characters, its type byte and CRLF. */
+const maxHeader = 64
+
+const doublePattern = /^[+-]?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|inf|nan)$/
+const bigNumberPattern = /^[+-]?\d+$/
+/** `BigInt(text)` is worse than linear; no real server sends more digits than this. */
+const maxBigNumberDigits = 100_000
+
+/** An open aggregate. `remaining` is -1 for a streamed one, which ends with `.`; `text` is what to return to after it. */
+class Frame {
+  readonly items: Array<Reply> = []
+  constructor(readonly type: number, public remaining: number, readonly text: boolean) {}
+}
+
+/** What comes next in the bytes: an element, the rest of a text line, or the rest of a bulk body. */
+const enum State {
+  Element,
+  Line,
+  Body
+}
+
+export class Parser {
+  /** How the bulk strings of the value being read are handed over: as text, or as bytes. Read per bulk string. */
+  text: boolean
+  /** How bulk strings inside pushes are handed over. */
+  pushText: boolean
+  failure: ParseFailure | undefined
+
+  private stopped = false
+  private state: State = State.Element
+  private readonly frames: Array<Frame> = []
+
+  /** The bytes of an element header that the last chunk ended inside. */
+  private rest: Uint8Array | undefined
+
+  private lineType = 0
+  private lineParts: Array<Uint8Array> = []
+  private lineLength = 0
+  private lineSawCR = false
+
+  private bodyType = 0
+  private body: Uint8Array = empty
+  private bodyFilled = 0
+
+  /** The parts of a streamed string (`$?`), while one is open. */
+  private stringParts: Array<Uint8Array> | undefined
+  private stringLength = 0
+
+  /** Bytes of the value being read that came in earlier chunks, and where in this chunk it continues. */
+  private buffered = 0
+  private start = 0
+
+  constructor(
+    private readonly handler: ParserHandler,
+    private readonly limits: ParserLimits = defaultLimits,
+    options?: { readonly text?: boolean | undefined; readonly pushText?: boolean | undefined }
+  ) {
+    this.text = options?.text ?? true
+    this.pushText = options?.pushText ?? true
+  }
+
+  /** Whether nothing has been read of the next value. */
+  get idle(): boolean {
+    return this.state === State.Element && this.frames.length === 0 && this.rest === undefined &&
+      this.stringParts === undefined
+  }
+
+  /** Ends the parse; what is left of the current chunk is dropped. */
+  stop(): void {
+    this.stopped = true
+  }
+
+  /** Reads a chunk. Answers the failure when the bytes are not RESP, now or before. What a handler throws is rethrown. */
+  write(chunk: Uint8Array): ParseFailure | undefined {
+    if (this.failure !== undefined || this.stopped) {
+      return this.failure
+    }
+    let bytes = chunk
+    if (this.rest !== undefined) {
+      bytes = new Uint8Array(this.rest.length + chunk.length)
+      bytes.set(this.rest)
+      bytes.set(chunk, this.rest.length)
+      this.rest = undefined
+    }
+    try {
+      this.run(bytes)
+    } catch (error) {
+      if (!(error instanceof ParseFailure)) {
+        throw error
+      }
+      this.failure = error
+      this.release()
+    }
+    return this.failure
+  }
+
+  /** Lets go of what was buffered of an unfinished value. */
+  private release(): void {
+    this.frames.length = 0
+    this.lineParts = []
+    this.body = empty
+    this.stringParts = undefined
+    this.rest = undefined
+  }
+
+  private run(bytes: Uint8Array): void {
+    const end = bytes.length
+    let at = 0
+    this.start = 0
+    if (this.state === State.Line) {
+      at = this.continueLine(bytes)
+    } else if (this.state === State.Body) {
+      at = this.continueBody(bytes)
+    }
+    while (at < end && !this.stopped) {
+      const next = this.element(bytes, at, end)
+      if (next === -1) {
+        if (end - at > maxHeader) {
+          throw new ParseFailure("an element's header is longer than any can be")
+        }
+        this.rest = copy(bytes, at, end)
+        // The header is read again with the next chunk, and counted then.
+        this.buffered += at - this.start
+        return
+      }
+      at = next
+    }
+    this.buffered += end - this.start
+    if (this.buffered > this.limits.maxBufferedBytes) {
+      this.tooMuchBuffered()
+    }
+  }
+
+  private tooMuchBuffered(): never {
+    throw new ParseFailure(`one reply is larger than ${this.limits.maxBufferedBytes} bytes`)
+  }
+
+  /** Reads one element at `at`; answers where the next one begins, `end` when its rest is still to come, or -1 when the chunk ends inside its header. */
+  private element(bytes: Uint8Array, at: number, end: number): number {
+    const type = bytes[at] as number
+    if (this.stringParts !== undefined && type !== SEMICOLON) {
+      throw new ParseFailure("a streamed string was not continued")
+    }
+    switch (type) {
+      case DOLLAR:
+      case BANG:
+      case EQUALS:
+        return this.bulk(type, bytes, at, end)
+      case PLUS:
+      case MINUS:
+      case COMMA:
+      case PAREN:
+        return this.line(type, bytes, at + 1, end)
+      case COLON:
+        return this.integer(bytes, at + 1, end)
+      case ASTERISK:
+      case PERCENT:
+      case TILDE:
+      case GREATER:
+      case PIPE:
+        return this.aggregate(type, bytes, at, end)
+      case UNDERSCORE:
+        return this.token(bytes, at + 1, end, null)
+      case HASH: {
+        if (at + 1 >= end) {
+          return -1
+        }
+        const letter = bytes[at + 1]
+        if (letter !== 116 && letter !== 102) {
+          throw new ParseFailure("a boolean that is neither #t nor #f")
+        }
+        return this.token(bytes, at + 2, end, letter === 116)
+      }
+      case SEMICOLON:
+        return this.streamedPart(bytes, at, end)
+      case DOT:
+        return this.streamEnd(bytes, at + 1, end)
+      default:
+        throw new ParseFailure(`unknown type byte 0x${type.toString(16).padStart(2, "0")}`)
+    }
+  }
+
+  /** `:` an integer of 64 bits, with an optional sign. */
+  private integer(bytes: Uint8Array, from: number, end: number): number {
+    let at = from
+    let negative = false
+    if (at < end) {
+      const sign = bytes[at]
+      if (sign === MINUS || sign === PLUS) {
+        negative = sign === MINUS
+        at++
+      }
+    }
+    const digits = at
+    let value = 0
+    let digit = 0
+    while (at < end && (digit = (bytes[at] as number) - 48) >= 0 && digit <= 9) {
+      value = value * 10 + digit
+      at++
+    }
+    if (at - digits > 20) {
+      throw new ParseFailure("an integer beyond 64 bits")
+    }
+    if (at + 1 >= end) {
+      if (at < end && bytes[at] !== CR) {
+        throw new ParseFailure("an integer with characters that are not digits")
+      }
+      return -1
+    }
+    if (at === digits || bytes[at] !== CR || bytes[at + 1] !== LF) {
+      throw new ParseFailure("an integer with characters that are not digits")
+    }
+    if (value <= Number.MAX_SAFE_INTEGER) {
+      this.emit(negative && value !== 0 ? -value : value, at + 2)
+      return at + 2
+    }
+    const exact = BigInt((negative ? "-" : "") + utf8Decode(bytes, digits, at))
+    if (BigInt.asIntN(64, exact) !== exact) {
+      throw new ParseFailure("an integer beyond 64 bits")
+    }
+    this.emit(exact, at + 2)
+    return at + 2
+  }
+
+  /**
+   * Reads a length and its CRLF: the number, -1 for the null `-1`, -2 when the chunk ends first, -3 for a streamed `?`.
+   * {@link lengthEnd} is where the body begins.
+   */
+  private length(bytes: Uint8Array, from: number, end: number, nullable: boolean): number {
+    let at = from
+    let value = 0
+    if (at < end && bytes[at] === QUESTION) {
+      value = -3
+      at++
+    } else if (at < end && bytes[at] === MINUS && nullable) {
+      at++
+      if (at < end && bytes[at] !== 49) {
+        throw new ParseFailure("a negative length")
+      }
+      value = -1
+      at++
+    } else {
+      let digit = 0
+      while (at < end && (digit = (bytes[at] as number) - 48) >= 0 && digit <= 9) {
+        value = value * 10 + digit
+        at++
+      }
+      if (at - from > 20) {
+        throw new ParseFailure("a length with too many digits")
+      }
+      if (at === from && at < end) {
+        throw new ParseFailure("a length that is not a number")
+      }
+    }
+    if (at >= end) {
+      return -2
+    }
+    if (bytes[at] !== CR) {
+      throw new ParseFailure("a length that is not a number")
+    }
+    if (at + 1 >= end) {
+      return -2
+    }
+    if (bytes[at + 1] !== LF) {
+      throw new ParseFailure("a length that does not end with CRLF")
+    }
+    this.lengthEnd = at + 2
+    return value
+  }
+  private lengthEnd = 0
+
+  /** `$` a bulk string, `!` a bulk error, `=` a verbatim string. */
+  private bulk(type: number, bytes: Uint8Array, at: number, end: number): number {
+    const length = this.length(bytes, at + 1, end, type === DOLLAR)
+    if (length < 0) {
+      if (length === -2) {
+        return -1
+      }
+      if (length === -1) {
+        this.emit(null, this.lengthEnd)
+      } else if (type === DOLLAR) {
+        this.stringParts = []
+        this.stringLength = 0
+      } else {
+        throw new ParseFailure("a length that is not a number")
+      }
+      return this.lengthEnd
+    }
+    return this.openBody(type, length, bytes, this.lengthEnd, end)
+  }
+
+  private openBody(type: number, length: number, bytes: Uint8Array, from: number, end: number): number {
+    const to = from + length
+    // The common case: the whole body is in this chunk.
+    if (to + 2 <= end) {
+      if (length > this.limits.maxBulkLength) {
+        this.bulkTooLong(length)
+      }
+      if (bytes[to] !== CR || bytes[to + 1] !== LF) {
+        throw new ParseFailure("a bulk string that is not followed by CRLF")
+      }
+      this.endBody(type, bytes, from, to, to + 2)
+      return to + 2
+    }
+    if (length > this.limits.maxBulkLength) {
+      this.bulkTooLong(length)
+    }
+    if (this.buffered + (from - this.start) + length > this.limits.maxBufferedBytes) {
+      this.tooMuchBuffered()
+    }
+    // Body and CRLF go into one array of the announced size: each byte is copied once, and no chunk is kept.
+    this.body = new Uint8Array(length + 2)
+    this.body.set(bytes.subarray(from, end))
+    this.bodyFilled = end - from
+    this.bodyType = type
+    this.state = State.Body
+    return end
+  }
+
+  private bulkTooLong(length: number): never {
+    throw new ParseFailure(`a bulk string of ${length} bytes, more than the limit of ${this.limits.maxBulkLength}`)
+  }
+
+  private continueBody(bytes: Uint8Array): number {
+    const missing = this.body.length - this.bodyFilled
+    if (bytes.length < missing) {
+      this.body.set(bytes, this.bodyFilled)
+      this.bodyFilled += bytes.length
+      return bytes.length
+    }
+    const body = this.body
+    body.set(missing === bytes.length ? bytes : bytes.subarray(0, missing), this.bodyFilled)
+    this.state = State.Element
+    this.body = empty
+    const to = body.length - 2
+    if (body[to] !== CR || body[to + 1] !== LF) {
+      throw new ParseFailure("a bulk string that is not followed by CRLF")
+    }
+    this.endBody(this.bodyType, body, 0, to, missing)
+    return missing
+  }
+
+  private endBody(type: number, bytes: Uint8Array, from: number, to: number, next: number): void {
+    switch (type) {
+      case DOLLAR:
+        return this.emit(this.content(bytes, from, to), next)
+      case BANG:
+        return this.emit(new ErrorReply(utf8Decode(bytes, from, to)), next)
+      case EQUALS: {
+        if (to - from < 4 || bytes[from + 3] !== COLON) {
+          throw new ParseFailure("a verbatim string without its format")
+        }
+        const format = utf8Decode(bytes, from, from + 3)
+        return this.emit(new VerbatimString(format, this.content(bytes, from + 4, to)), next)
+      }
+      default: {
+        // ";": one part of a streamed string.
+        const parts = this.stringParts as Array<Uint8Array>
+        parts.push(copy(bytes, from, to))
+      }
+    }
+  }
+
+  /** Bytes that are no UTF-8, or too many for one string, stay bytes: whoever wanted text then fails to decode them. */
+  private content(bytes: Uint8Array, from: number, to: number): string | Uint8Array {
+    if (this.text) {
+      const text = utf8DecodeStrict(bytes, from, to)
+      if (text !== undefined) {
+        return text
+      }
+    }
+    return copy(bytes, from, to)
+  }
+
+  /** `;` a part of a streamed string; `;0` ends it. */
+  private streamedPart(bytes: Uint8Array, at: number, end: number): number {
+    const parts = this.stringParts
+    if (parts === undefined) {
+      throw new ParseFailure("a part of a streamed string outside of one")
+    }
+    const length = this.length(bytes, at + 1, end, false)
+    if (length === -2) {
+      return -1
+    }
+    if (length === -3) {
+      throw new ParseFailure("a length that is not a number")
+    }
+    if (length > 0) {
+      this.stringLength += length
+      if (this.stringLength > this.limits.maxBulkLength) {
+        this.bulkTooLong(this.stringLength)
+      }
+      return this.openBody(SEMICOLON, length, bytes, this.lengthEnd, end)
+    }
+    const whole = concat(parts, this.stringLength)
+    this.stringParts = undefined
+    this.emit(this.content(whole, 0, whole.length), this.lengthEnd)
+    return this.lengthEnd
+  }
+
+  /** `+ - , (`: text up to CRLF, in which a bare CR or LF is an error. */
+  private line(type: number, bytes: Uint8Array, from: number, end: number): number {
+    let at = from
+    while (at < end) {
+      const byte = bytes[at]
+      if (byte === CR) {
+        if (at + 1 === end) {
+          break
+        }
+        if (bytes[at + 1] !== LF) {
+          throw new ParseFailure("a bare CR inside a line")
+        }
+        this.endLine(type, bytes, from, at, at + 2)
+        return at + 2
+      }
+      if (byte === LF) {
+        throw new ParseFailure("a bare LF inside a line")
+      }
+      at++
+    }
+    this.lineType = type
+    this.lineParts = [copy(bytes, from, at)]
+    this.lineLength = at - from
+    this.lineSawCR = at < end
+    this.lineTooLong()
+    this.state = State.Line
+    return end
+  }
+
+  private continueLine(bytes: Uint8Array): number {
+    const end = bytes.length
+    if (end === 0) {
+      return 0
+    }
+    let at = 0
+    if (!this.lineSawCR) {
+      while (at < end && bytes[at] !== CR) {
+        if (bytes[at] === LF) {
+          throw new ParseFailure("a bare LF inside a line")
+        }
+        at++
+      }
+      this.lineParts.push(copy(bytes, 0, at))
+      this.lineLength += at
+      this.lineTooLong()
+      if (at === end) {
+        return end
+      }
+      this.lineSawCR = true
+      at++
+      if (at === end) {
+        return end
+      }
+    }
+    if (bytes[at] !== LF) {
+      throw new ParseFailure("a bare CR inside a line")
+    }
+    const line = concat(this.lineParts, this.lineLength)
+    this.lineParts = []
+    this.state = State.Element
+    this.endLine(this.lineType, line, 0, line.length, at + 1)
+    return at + 1
+  }
+
+  private lineTooLong(): void {
+    if (this.lineLength > this.limits.maxBulkLength) {
+      throw new ParseFailure(`a line of more than ${this.limits.maxBulkLength} bytes`)
+    }
+  }
+
+  private endLine(type: number, bytes: Uint8Array, from: number, to: number, next: number): void {
+    // No decoding for the commonest reply of all.
+    if (type === PLUS && to - from === 2 && bytes[from] === 79 && bytes[from + 1] === 75) {
+      return this.emit("OK", next)
+    }
+    switch (type) {
+      case PLUS:
+        return this.emit(utf8DecodeStrict(bytes, from, to) ?? copy(bytes, from, to), next)
+      case MINUS:
+        return this.emit(new ErrorReply(utf8Decode(bytes, from, to)), next)
+      case COMMA:
+        return this.emit(readDouble(utf8Decode(bytes, from, to)), next)
+      default:
+        return this.emit(readBigNumber(bytes, from, to), next)
+    }
+  }
+
+  /** `_` and `#t`: nothing but CRLF may follow. */
+  private token(bytes: Uint8Array, at: number, end: number, value: boolean | null): number {
+    if ((at < end && bytes[at] !== CR) || (at + 1 < end && bytes[at + 1] !== LF)) {
+      throw new ParseFailure("a null or boolean that is not followed by CRLF")
+    }
+    if (at + 1 >= end) {
+      return -1
+    }
+    this.emit(value, at + 2)
+    return at + 2
+  }
+
+  /** `* % ~ > |`: opens an aggregate. */
+  private aggregate(type: number, bytes: Uint8Array, at: number, end: number): number {
+    const length = this.length(bytes, at + 1, end, type === ASTERISK)
+    if (length === -2) {
+      return -1
+    }
+    if (length === -1) {
+      this.emit(null, this.lengthEnd)
+      return this.lengthEnd
+    }
+    if (length > this.limits.maxAggregateLength) {
+      throw new ParseFailure(`an aggregate of ${length} elements, more than the limit of ${this.limits.maxAggregateLength}`)
+    }
+    if (length === -3 && (type === GREATER || type === PIPE)) {
+      throw new ParseFailure("a push or attribute cannot be streamed")
+    }
+    if (length === 0 && type === GREATER) {
+      throw new ParseFailure("a push without a kind")
+    }
+    if (this.frames.length >= this.limits.maxDepth) {
+      throw new ParseFailure(`values nested deeper than ${this.limits.maxDepth}`)
+    }
+    const elements = length === -3 ? -1 : type === PERCENT || type === PIPE ? length * 2 : length
+    const frame = new Frame(type, elements, this.text)
+    if (type === GREATER) {
+      this.text = this.pushText
+    }
+    if (elements === 0) {
+      this.close(frame, this.lengthEnd)
+    } else {
+      this.frames.push(frame)
+    }
+    return this.lengthEnd
+  }
+
+  /** `.` ends the streamed aggregate that is open. */
+  private streamEnd(bytes: Uint8Array, at: number, end: number): number {
+    if ((at < end && bytes[at] !== CR) || (at + 1 < end && bytes[at + 1] !== LF)) {
+      throw new ParseFailure("a stream end that is not followed by CRLF")
+    }
+    if (at + 1 >= end) {
+      return -1
+    }
+    const frame = this.frames.at(-1)
+    if (frame === undefined || frame.remaining !== -1) {
+      throw new ParseFailure("a stream end outside a streamed aggregate")
+    }
+    if (frame.type === PERCENT && frame.items.length % 2 !== 0) {
+      throw new ParseFailure("a streamed map that ends after a key")
+    }
+    this.frames.pop()
+    this.close(frame, at + 2)
+    return at + 2
+  }
+
+  /** A value is complete: it goes to its owner, or into the aggregate that is open. */
+  private emit(value: Reply, next: number): void {
+    const frames = this.frames
+    if (frames.length === 0) {
+      this.buffered = 0
+      this.start = next
+      return this.handler.onReply(value)
+    }
+    const frame = frames[frames.length - 1] as Frame
+    frame.items.push(value)
+    if (frame.remaining === -1) {
+      const limit = this.limits.maxAggregateLength * (frame.type === PERCENT ? 2 : 1)
+      if (frame.items.length > limit) {
+        throw new ParseFailure(`a streamed aggregate of more than ${this.limits.maxAggregateLength} elements`)
+      }
+    } else if (--frame.remaining === 0) {
+      frames.pop()
+      this.close(frame, next)
+    }
+  }
+
+  private close(frame: Frame, next: number): void {
+    switch (frame.type) {
+      case ASTERISK:
+        return this.emit(frame.items, next)
+      case PERCENT:
+        return this.emit(new MapReply(frame.items), next)
+      case TILDE:
+        return this.emit(new SetReply(frame.items), next)
+    }
+    if (frame.type === GREATER) {
+      this.text = frame.text
+    }
+    if (this.frames.length === 0) {
+      this.buffered = 0
+      this.start = next
+    }
+    if (frame.type === GREATER) {
+      this.handler.onPush(new Push(frame.items))
+    } else {
+      this.handler.onAttribute(new Attribute(frame.items))
+    }
+  }
+}
+
+const empty = new Uint8Array(0)
+
+/** A copy of its own, so that a reply which is kept does not keep the socket's chunk. (`Buffer.slice` would share it.) */
+const copy = (bytes: Uint8Array, from: number, to: number): Uint8Array => {
+  const own = new Uint8Array(to - from)
+  own.set(bytes.subarray(from, to))
+  return own
+}
+
+const concat = (parts: ReadonlyArray<Uint8Array>, length: number): Uint8Array => {
+  if (parts.length === 1) {
+    return parts[0] as Uint8Array
+  }
+  const whole = new Uint8Array(length)
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
+}
+
+/** Real servers send `10`, `1e+300`, `inf` and, from C's printf, `-nan`. */
+const readDouble = (text: string): Reply => {
+  if (!doublePattern.test(text)) {
+    return new Unreadable("double", text)
+  }
+  switch (text.at(-1)) {
+    case "f":
+      return text.startsWith("-") ? -Infinity : Infinity
+    case "n":
+      return NaN
+    default:
+      return Number(text)
+  }
+}
+
+const readBigNumber = (bytes: Uint8Array, from: number, to: number): Reply => {
+  const text = utf8Decode(bytes, from, Math.min(to, from + maxBigNumberDigits))
+  if (to - from > maxBigNumberDigits || !bigNumberPattern.test(text)) {
+    return new Unreadable("big number", text)
+  }
+  return text.startsWith("-") ? -BigInt(text.slice(1)) : BigInt(text.startsWith("+") ? text.slice(1) : text)
+}

@@ -1,0 +1,95 @@
+/**
+ * The RESP values that JavaScript has no type of its own for. Re-exported, with their constructors and guards, by `Resp`.
+ */
+
+/**
+ * A reply: what a server answers to one command.
+ *
+ * | RESP | here |
+ * |---|---|
+ * | simple string, bulk string | `string`; a bulk string is a `Uint8Array` when bytes were asked for, or when it is not UTF-8 |
+ * | integer | `number`, or `bigint` beyond 2^53 - 1 |
+ * | double | `number` |
+ * | big number | `bigint` |
+ * | boolean | `boolean` |
+ * | null, null bulk string, null array | `null` |
+ * | array | `ReadonlyArray<Reply>` |
+ * | map | {@link MapReply} |
+ * | set | {@link SetReply} |
+ * | error, bulk error | {@link ErrorReply} |
+ * | verbatim string | {@link VerbatimString} |
+ */
+export type Reply =
+  | string
+  | Uint8Array
+  | number
+  | bigint
+  | boolean
+  | null
+  | ReadonlyArray<Reply>
+  | MapReply
+  | SetReply
+  | ErrorReply
+  | VerbatimString
+  | Unreadable
+
+/** What comes over a connection: replies, and what servers send beside them. */
+export type Frame = Reply | Push | Attribute
+
+/** A RESP3 map, as the list of its keys and values in turn: keys may repeat and need not be text. */
+export class MapReply {
+  constructor(readonly items: ReadonlyArray<Reply>) {}
+
+  get size(): number {
+    return this.items.length / 2
+  }
+
+  get entries(): ReadonlyArray<readonly [key: Reply, value: Reply]> {
+    const entries: Array<readonly [Reply, Reply]> = []
+    for (let i = 0; i < this.items.length; i += 2) {
+      entries.push([this.items[i] as Reply, this.items[i + 1] as Reply])
+    }
+    return entries
+  }
+}
+
+/** A RESP3 set, in the order the server sent it. */
+export class SetReply {
+  constructor(readonly items: ReadonlyArray<Reply>) {}
+}
+
+/** A RESP error as the server sent it. It becomes a `ReplyError` when a command fails with it. */
+export class ErrorReply {
+  constructor(readonly message: string) {}
+
+  /** The first word when it is in capitals, as in `WRONGTYPE Operation against …`; otherwise `ERR`. */
+  get code(): string {
+    return /^([A-Z][A-Z0-9_-]*)(?: |$)/.exec(this.message)?.[1] ?? "ERR"
+  }
+}
+
+/** A RESP3 verbatim string: text with a format of three letters, `txt` or `mkd`. */
+export class VerbatimString {
+  constructor(readonly format: string, readonly value: string | Uint8Array) {}
+}
+
+/** A RESP3 push: sent by the server on its own account, never the answer to a command. */
+export class Push {
+  constructor(readonly items: ReadonlyArray<Reply>) {}
+
+  /** The kind of push, such as `message` or `invalidate`. */
+  get kind(): string {
+    const kind = this.items[0]
+    return typeof kind === "string" ? kind : kind instanceof Uint8Array ? new TextDecoder().decode(kind) : ""
+  }
+}
+
+/** RESP3 attributes: what a server says about the value that follows. */
+export class Attribute {
+  constructor(readonly items: ReadonlyArray<Reply>) {}
+}
+
+/** A well-framed value whose text is not what its type says. Whoever decodes it fails; the connection goes on. */
+export class Unreadable {
+  constructor(readonly type: "double" | "big number", readonly text: string) {}
+}
