@@ -32,7 +32,8 @@ describe("README.md", () => {
         const { lines, problem } = await run(program, { REDIS_URL: url })
         expect(problem).toBeUndefined()
         expect(mismatch(promised(code) ?? ["…"], lines)).toBeUndefined()
-      }))
+      })
+    )
   }
 })
 
@@ -41,7 +42,7 @@ describe("the blocks of a Markdown text", () => {
   const text = [
     "# Title",
     `${fence}ts no-run`,
-    "import * as Option from \"effect/Option\"",
+    'import * as Option from "effect/Option"',
     "export const one: Option.Option<string> = Option.some(1)",
     fence,
     `${fence}sh`,

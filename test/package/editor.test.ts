@@ -1,0 +1,46 @@
+/**
+ * The types as users get them, packed: doc comments and deprecations are still there, types stay readable, and every export
+ * is documented.
+ */
+import { beforeAll, describe, expect, it } from "vitest"
+import { type Editor, open } from "./editor.js"
+
+describe("the packed types", { timeout: 120_000 }, () => {
+  let editor: Editor
+  beforeAll(() => {
+    editor = open()
+  }, 120_000)
+
+  it("compile", () => {
+    const code = editor.packed.entrypoints.map((entry, i) => {
+      const specifier = entry === "." ? "effect-redis-client" : `effect-redis-client/${entry}`
+      return `import * as M${i} from "${specifier}"\nexport { M${i} }`
+    })
+    expect(editor.problems(code.join("\n"))).toEqual([])
+  })
+
+  it("say of every export since when it is there, and what it is", () => {
+    const silent = editor.packed.entrypoints
+      .filter((entry) => entry !== ".")
+      .flatMap((entry) =>
+        editor
+          .exports(`effect-redis-client/${entry}`)
+          .filter(({ tags }) => tags.since === undefined || tags.category === undefined)
+          .map(({ name }) => `${entry}: ${name}`)
+      )
+    expect(silent).toEqual([])
+  })
+
+  it("show doc comments on commands", () => {
+    const shown = editor.hover(`import { Redis } from "effect-redis-client"\nRedis./*|*/get("key")`)
+    expect(shown.documentation).not.toBe("")
+    expect(shown.signature).toMatch(/get.*RedisCommand<Option<string>/)
+    expect(shown.struckThrough).toBe(false)
+  })
+
+  it("strike deprecated commands through", () => {
+    const shown = editor.hover(`import { Redis } from "effect-redis-client"\nRedis./*|*/getset("key", "value")`)
+    expect(shown.tags.deprecated).not.toBe("")
+    expect(shown.struckThrough).toBe(true)
+  })
+})

@@ -1,0 +1,22 @@
+/** Type checking stays cheap: what a program of many commands adds to the same program without them has a limit. */
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { describe, expect, it } from "vitest"
+import { costOf, fixtures } from "../../scripts/type-budget.js"
+
+const limit = 5_000
+
+describe("the cost of types", { timeout: 120_000 }, () => {
+  it(`is at most ${limit} instantiations for a program of commands`, () => {
+    const uses = fs.readFileSync(path.join(fixtures, "with-commands.ts"), "utf8").match(/\bRedis\.[a-z]\w*\(/g) ?? []
+    const without = costOf("without-commands.ts")
+    const cost = costOf("with-commands.ts")
+    const added = cost.instantiations - without.instantiations
+    console.log(
+      `${uses.length} uses of commands: ${added} instantiations on top of ${without.instantiations} ` +
+        `(${cost.types - without.types} types, ${cost.millis - without.millis} ms here)`
+    )
+    expect(uses.length).toBeGreaterThanOrEqual(20)
+    expect(added).toBeLessThanOrEqual(limit)
+  })
+})
