@@ -75,10 +75,10 @@ const bigNumberPattern = /^[+-]?\d+$/
 /** `BigInt(text)` is worse than linear; no real server sends more digits than this. */
 const maxBigNumberDigits = 100_000
 
-/** An open aggregate. `remaining` is -1 for a streamed one, which ends with `.`; `text` is what to return to after it. */
+/** An open aggregate. `remaining` is -1 for a streamed one, which ends with `.`. */
 class Frame {
   readonly items: Array<Reply> = []
-  constructor(readonly type: number, public remaining: number, readonly text: boolean) {}
+  constructor(readonly type: number, public remaining: number) {}
 }
 
 /** What comes next in the bytes: an element, the rest of a text line, or the rest of a bulk body. */
@@ -89,13 +89,14 @@ const enum State {
 }
 
 export class Parser {
-  /** How the bulk strings of the value being read are handed over: as text, or as bytes. Read per bulk string. */
+  /** How the bulk strings of replies are handed over: as text, or as bytes. Read per bulk string. */
   text: boolean
   /** How bulk strings inside pushes are handed over. */
   pushText: boolean
   failure: ParseFailure | undefined
 
   private stopped = false
+  private openPushes = 0
   private state: State = State.Element
   private readonly frames: Array<Frame> = []
 
@@ -432,7 +433,7 @@ export class Parser {
 
   /** Bytes that are no UTF-8, or too many for one string, stay bytes: whoever wanted text then fails to decode them. */
   private content(bytes: Uint8Array, from: number, to: number): string | Uint8Array {
-    if (this.text) {
+    if (this.openPushes === 0 ? this.text : this.pushText) {
       const text = utf8DecodeStrict(bytes, from, to)
       if (text !== undefined) {
         return text
@@ -589,9 +590,9 @@ export class Parser {
       throw new ParseFailure(`values nested deeper than ${this.limits.maxDepth}`)
     }
     const elements = length === -3 ? -1 : type === PERCENT || type === PIPE ? length * 2 : length
-    const frame = new Frame(type, elements, this.text)
+    const frame = new Frame(type, elements)
     if (type === GREATER) {
-      this.text = this.pushText
+      this.openPushes++
     }
     if (elements === 0) {
       this.close(frame, this.lengthEnd)
@@ -652,7 +653,7 @@ export class Parser {
         return this.emit(new SetReply(frame.items), next)
     }
     if (frame.type === GREATER) {
-      this.text = frame.text
+      this.openPushes--
     }
     if (this.frames.length === 0) {
       this.buffered = 0
