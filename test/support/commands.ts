@@ -1,0 +1,365 @@
+/**
+ * How commands are tested: what they send ({@link sends}), how they read replies ({@link reads}, {@link readsError}),
+ * and round trips on every real server over RESP2 and RESP3 ({@link liveSuite}).
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as TestContext from "effect/TestContext"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { EncodeFailure, encode } from "../../src/internal/encoder.js"
+import { Parser } from "../../src/internal/parser.js"
+import { Redis, type RedisService } from "../../src/internal/service.js"
+import type { Reply } from "../../src/internal/values.js"
+import * as RedisCommand from "../../src/RedisCommand.js"
+import type { RedisError } from "../../src/RedisError.js"
+import { bareClient } from "./bareClient.js"
+import { LiveMatrix } from "./liveMatrix.js"
+import * as Servers from "./localServers.js"
+
+type AnyCommand = RedisCommand.RedisCommand<unknown>
+
+const bytesOf = (data: string | Uint8Array): Buffer =>
+  typeof data === "string" ? Buffer.from(data, "utf8") : Buffer.from(data)
+
+/** Text where it is text, so that a failure can be read. */
+const shown = (data: string | Uint8Array): string => bytesOf(data).toString("latin1")
+
+/**
+ * Expects a command to send exactly these words: its name's words, then its arguments, as text or bytes. The encoded
+ * bytes are checked against them too.
+ */
+export const sends = (command: AnyCommand, expected: ReadonlyArray<string | Uint8Array>): void => {
+  expect(command.problem?.message, "the command cannot be sent").toBeUndefined()
+  expect([...command.name.split(" "), ...command.args.map(({ data }) => data)].map(shown)).toEqual(expected.map(shown))
+  const encoded = encode(RedisCommand.specFor(command), command.args)
+  if (encoded instanceof EncodeFailure) {
+    throw new Error(encoded.reason)
+  }
+  const wire = Buffer.concat((typeof encoded === "string" ? [encoded] : encoded).map(bytesOf))
+  const bulk = (data: string | Uint8Array) =>
+    Buffer.concat([Buffer.from(`$${bytesOf(data).length}\r\n`), bytesOf(data), Buffer.from("\r\n")])
+  expect(wire.toString("latin1")).toBe(
+    Buffer.concat([Buffer.from(`*${expected.length}\r\n`), ...expected.map(bulk)]).toString("latin1")
+  )
+}
+
+/** Expects the kinds of the arguments behind the name: `tagged(strings.get("k"), ["key"])`. */
+export const tagged = (command: AnyCommand, kinds: ReadonlyArray<RedisCommand.ArgumentKind>): void => {
+  expect(command.args.map(({ kind }) => kind)).toEqual(kinds)
+}
+
+/** Expects a command to be impossible to send, for a reason like `reason`. */
+export const refuses = (command: AnyCommand, reason: RegExp): void => {
+  expect(command.problem?.reason).toBe("invalidArgument")
+  expect(command.problem?.message).toMatch(reason)
+}
+
+/** Replies as a server writes them: `wire.array(wire.bulk("a"), wire.int(1))`. For literals too long to write out. */
+export const wire = {
+  simple: (text: string) => `+${text}\r\n`,
+  error: (text: string) => `-${text}\r\n`,
+  int: (value: number | bigint) => `:${value}\r\n`,
+  /** Text; for bytes, give {@link reads} a buffer. */
+  bulk: (text: string) => `$${Buffer.byteLength(text)}\r\n${text}\r\n`,
+  nil2: "$-1\r\n",
+  nilArray: "*-1\r\n",
+  nil: "_\r\n",
+  double: (text: string | number) => `,${text}\r\n`,
+  boolean: (value: boolean) => (value ? "#t\r\n" : "#f\r\n"),
+  bigNumber: (value: bigint) => `(${value}\r\n`,
+  verbatim: (text: string, format = "txt") => `=${Buffer.byteLength(text) + 4}\r\n${format}:${text}\r\n`,
+  array: (...items: ReadonlyArray<string>) => `*${items.length}\r\n${items.join("")}`,
+  set: (...items: ReadonlyArray<string>) => `~${items.length}\r\n${items.join("")}`,
+  /** Keys and values in turn. */
+  map: (...items: ReadonlyArray<string>) => `%${items.length / 2}\r\n${items.join("")}`
+}
+
+/** Parses one reply as the client would for this command. */
+export const parse = (command: AnyCommand, literal: string | Uint8Array): Reply => {
+  const replies: Array<Reply> = []
+  const parser = new Parser(
+    { onReply: (reply) => replies.push(reply), onPush: () => {}, onAttribute: () => {} },
+    undefined,
+    { text: command.text }
+  )
+  const failure = parser.write(bytesOf(literal))
+  if (failure !== undefined || replies.length !== 1 || !parser.idle) {
+    throw new Error(
+      `the literal is not one RESP reply: ${failure?.reason ?? `${replies.length} replies, idle: ${parser.idle}`}`
+    )
+  }
+  return replies[0] as Reply
+}
+
+/** Decodes one reply with the real parser and the command's own decoder. */
+export const decode = <A>(
+  command: RedisCommand.RedisCommand<A>,
+  literal: string | Uint8Array
+): Exit.Exit<A, RedisError> => RedisCommand.decode(command, parse(command, literal))
+
+/** Expects a command to read `literal` as `expected`. Literals are complete: `"$1\r\nv\r\n"`. */
+export const reads = <A>(command: RedisCommand.RedisCommand<A>, literal: string | Uint8Array, expected: A): void => {
+  const exit = decode(command, literal)
+  if (Exit.isFailure(exit)) {
+    throw new Error(`expected an answer, got ${Cause.pretty(exit.cause)}`)
+  }
+  expect(exit.value).toEqual(expected)
+}
+
+/** Expects one answer to each of the literals: RESP2's and RESP3's forms of the same reply. */
+export const readsEach = <A>(
+  command: RedisCommand.RedisCommand<A>,
+  literals: ReadonlyArray<string | Uint8Array>,
+  expected: A
+): void => {
+  for (const literal of literals) {
+    reads(command, literal, expected)
+  }
+}
+
+/** Expects a command to fail on `literal`: `readsError(get, "-WRONGTYPE …\r\n", { _tag: "ReplyError", code: "WRONGTYPE" })`. */
+export const readsError = (
+  command: AnyCommand,
+  literal: string | Uint8Array,
+  expected: { readonly _tag: RedisError["_tag"]; readonly [field: string]: unknown }
+): void => {
+  const exit = decode(command, literal)
+  if (Exit.isSuccess(exit)) {
+    throw new Error(`expected ${expected._tag}, got ${JSON.stringify(exit.value)}`)
+  }
+  const failure = Cause.failureOption(exit.cause)
+  if (Option.isNone(failure)) {
+    throw new Error(`expected ${expected._tag}, got ${Cause.pretty(exit.cause)}`)
+  }
+  expect(failure.value).toMatchObject(expected)
+}
+
+/** How a test body says that it cannot run here. */
+class Skip {
+  constructor(readonly reason: string) {}
+}
+
+/** Versions of each product; a product left out does not have it. */
+export interface Since {
+  readonly redis?: string | undefined
+  readonly valkey?: string | undefined
+}
+
+type Body = () => Effect.Effect<void, unknown, Redis | Scope.Scope>
+
+/** What a suite knows of where it runs, and how it registers tests. */
+export interface Live {
+  readonly product: "redis" | "valkey"
+  /** The version, as in `7.0.15`. */
+  readonly version: string
+  /** As in `redis-7.0.15`. */
+  readonly server: string
+  readonly protocol: 2 | 3
+  /** Where the server listens, once tests run. */
+  readonly address: () => { readonly host: string; readonly port: number }
+  /** A test on an empty server, with the test clock. What it needs of `Scope` closes at its end. */
+  readonly effect: (name: string, body: Body) => void
+  /** The same with the real clock, for tests that sleep. */
+  readonly live: (name: string, body: Body) => void
+  /** Whether the server is at least of this version of its product. */
+  readonly isSince: (since: Since) => boolean
+  /** Skips the test, and says so, unless the server has these commands (`"CLIENT NO-TOUCH"`). First in the body. */
+  readonly needs: (...commands: ReadonlyArray<string>) => Effect.Effect<void, RedisError>
+  /** Skips the test, and says so, unless the server is of that version: for options. */
+  readonly needsVersion: (since: Since) => Effect.Effect<void>
+  /** Skips the test with a reason. */
+  readonly skip: (reason: string) => Effect.Effect<never>
+  /** Runs on a connection of its own: for blocking commands and those that change their connection. */
+  readonly onLease: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | RedisError, R | Redis>
+}
+
+const compareVersions = (a: string, b: string): number => {
+  const [as, bs] = [a, b].map((version) => version.split(".").map(Number)) as [Array<number>, Array<number>]
+  for (let i = 0; i < 3; i++) {
+    const difference = (as[i] ?? 0) - (bs[i] ?? 0)
+    if (difference !== 0) {
+      return difference
+    }
+  }
+  return 0
+}
+
+/** Records what ran, by looking at every answer that passes. */
+const observed = (service: RedisService, ran: (name: string) => void): RedisService => {
+  const seen = (command: AnyCommand, exit: Exit.Exit<unknown, RedisError>): void => {
+    const failure = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none()
+    // An error is an answer too, as long as the server knows the command.
+    if (
+      Exit.isSuccess(exit) ||
+      (Option.isSome(failure) &&
+        failure.value._tag === "ReplyError" &&
+        !/unknown (?:sub)?command/.test(failure.value.message))
+    ) {
+      ran(command.name)
+    }
+  }
+  return {
+    send: (command) => Effect.onExit(service.send(command), (exit) => Effect.sync(() => seen(command, exit))),
+    sendAll: (commands, options) =>
+      Effect.tap(service.sendAll(commands, options), ({ exits }) =>
+        Effect.sync(() =>
+          commands.forEach((command, i) => {
+            const exit = exits[i]
+            if (exit !== undefined) {
+              seen(command, exit)
+            }
+          })
+        )
+      ),
+    lease: Effect.map(service.lease, (leased) => observed(leased, ran))
+  }
+}
+
+const flush = RedisCommand.make("FLUSHALL", { args: ["SYNC"] })
+
+/**
+ * Registers round trips: for every server in `.servers/` and both protocols, what `define` defines.
+ *
+ * ```ts
+ * liveSuite("string", ({ effect, needs }) => {
+ *   effect("SET and GET", () =>
+ *     Effect.gen(function*() {
+ *       yield* strings.set("k", "v")
+ *       expect(yield* strings.get("k")).toEqual(Option.some("v"))
+ *     }))
+ *   effect("DELEX", () =>
+ *     Effect.gen(function*() {
+ *       yield* needs("DELEX")
+ *       …
+ *     }))
+ * })
+ * ```
+ *
+ * Each test starts on an empty server. Which commands ran where is printed at the end of the file, and of the run.
+ */
+export const liveSuite = (
+  group: string,
+  define: (live: Live) => void,
+  options?: {
+    readonly serverArgs?: ReadonlyArray<string> | ((server: Servers.InstalledServer) => ReadonlyArray<string>)
+  }
+): void => {
+  describe(`${group}, live`, () => {
+    const matrix = new LiveMatrix(group)
+    if (Servers.servers.length === 0) {
+      it.skip("no servers in .servers/: run `npm run servers`", () => {})
+    }
+    afterAll(() => matrix.finish())
+    for (const installed of Servers.servers) {
+      describe(installed.name, () => {
+        let started: Servers.StartedServer | undefined
+        const extra = options?.serverArgs ?? []
+        beforeAll(async () => {
+          started = await Servers.start(installed, typeof extra === "function" ? extra(installed) : extra)
+        })
+        afterAll(() => started?.stop())
+        const running = (): Servers.StartedServer => {
+          if (started === undefined) {
+            throw new Error(`${installed.name} has not been started`)
+          }
+          return started
+        }
+        for (const protocol of [2, 3] as const) {
+          describe(`RESP${protocol}`, () => define(suiteOn(installed, running, protocol, matrix)))
+        }
+      })
+    }
+  })
+}
+
+const suiteOn = (
+  installed: Servers.InstalledServer,
+  running: () => Servers.StartedServer,
+  protocol: 2 | 3,
+  matrix: LiveMatrix
+): Live => {
+  const scope = Effect.runSync(Scope.make())
+  /** Without the observer: what the suite itself asks does not count. */
+  let plain: RedisService | undefined
+  let service: RedisService | undefined
+  beforeAll(async () => {
+    plain = await Effect.runPromise(Scope.extend(bareClient(running(), protocol), scope))
+    service = observed(plain, (name) => matrix.ran(name, installed.name, protocol))
+  })
+  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
+  const known = new Map<string, boolean>()
+  const skip = (reason: string) => Effect.die(new Skip(reason))
+  const isSince = (since: Since): boolean => {
+    const first = since[installed.product]
+    return first !== undefined && compareVersions(installed.version, first) >= 0
+  }
+
+  const register =
+    (clock: "test" | "live") =>
+    (name: string, body: Body): void => {
+      it(name, async (context) => {
+        if (plain === undefined || service === undefined) {
+          throw new Error("the client was not built")
+        }
+        const effect = Effect.scoped(Effect.zipRight(plain.send(flush), body())).pipe(
+          Effect.provideService(Redis, service)
+        )
+        const exit = await Effect.runPromiseExit(
+          clock === "test" ? Effect.provide(effect, TestContext.TestContext) : effect,
+          { signal: context.signal }
+        )
+        if (Exit.isFailure(exit)) {
+          const skipped = [...Cause.defects(exit.cause)].find((defect): defect is Skip => defect instanceof Skip)
+          if (skipped !== undefined) {
+            matrix.skipped(name, installed.name, skipped.reason)
+            context.skip(skipped.reason)
+          }
+          throw Cause.squash(exit.cause)
+        }
+      })
+    }
+
+  return {
+    product: installed.product,
+    version: installed.version,
+    server: installed.name,
+    protocol,
+    address: running,
+    effect: register("test"),
+    live: register("live"),
+    isSince,
+    needs: (...commands) =>
+      Effect.forEach(
+        commands,
+        (command) =>
+          Effect.gen(function* () {
+            const name = command.replace(" ", "|").toLowerCase()
+            if (!known.has(name) && plain !== undefined) {
+              const info = yield* plain.send(RedisCommand.make("COMMAND INFO", { args: [name] }))
+              known.set(name, Array.isArray(info) && info[0] !== null)
+            }
+            return known.get(name) === true ? undefined : yield* skip(`${installed.name} has no ${command}`)
+          }),
+        { discard: true }
+      ),
+    needsVersion: (since) =>
+      isSince(since)
+        ? Effect.void
+        : skip(
+            `needs ${Object.entries(since)
+              .map(([product, version]) => `${product} ${version}`)
+              .join(" or ")}, this is ${installed.name}`
+          ),
+    skip,
+    onLease: (effect) =>
+      Effect.scoped(
+        Effect.flatMap(Redis, (redis) =>
+          Effect.flatMap(redis.lease, (leased) => Effect.provideService(effect, Redis, leased))
+        )
+      ) as never
+  }
+}
