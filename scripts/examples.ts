@@ -16,17 +16,22 @@ const names = fs
   .filter((name) => wanted.length === 0 || wanted.some((word) => name.includes(word)))
   .sort()
 
+const servers = new Set<string>()
+
 const problemOf = async (file: string) => {
   const expected = promised(fs.readFileSync(file, "utf8"))
   if (expected === undefined) return "does not say what it prints: end it with a `// prints:` comment"
-  const { lines, problem } = await withServer((url) => run(file, { REDIS_URL: url }))
+  const { lines, problem } = await withServer((server) => {
+    servers.add(server.name)
+    return run(file, { REDIS_URL: server.url })
+  })
   if (problem !== undefined) return problem
   const difference = mismatch(expected, lines)
   return difference && `${difference}\nall of it:\n${lines.join("\n")}`
 }
 
-let failed = names.length === 0 ? 1 : 0
-if (names.length === 0) console.error("no examples found")
+if (names.length === 0) throw new Error("there are no such examples")
+let failed = 0
 for (const name of names) {
   const problem = await problemOf(path.join(folder, name))
   console.log(`${problem === undefined ? "ok    " : "FAILED"}  ${name}`)
@@ -34,5 +39,7 @@ for (const name of names) {
   failed++
   console.log(problem.replace(/^/gm, "        "))
 }
-console.log(`${names.length - failed} of ${names.length} examples print what they promise`)
+console.log(
+  `${names.length - failed} of ${names.length} examples print what they promise, on ${[...servers].join(", ")}`
+)
 process.exitCode = failed === 0 ? 0 : 1

@@ -1,49 +1,24 @@
-/** A server for the time of one function: `REDIS_URL` if it is set, else an empty one that is stopped afterwards. */
-import { spawn } from "node:child_process"
-import * as fs from "node:fs"
-import * as net from "node:net"
-import * as os from "node:os"
-import * as path from "node:path"
-import { setTimeout as sleep } from "node:timers/promises"
+/**
+ * A server for the time of one function: an empty one of its own, real if there is one and else embedded; or the one at
+ * `REDIS_URL` if that is set, which is neither emptied nor stopped.
+ */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as RedisServer from "effect-redis-client/testing/RedisServer"
 
-const root = path.resolve(import.meta.dirname, "..")
+export interface Server {
+  readonly name: string
+  readonly url: string
+}
 
-const freePort = () =>
-  new Promise<number>((resolve, reject) => {
-    const server = net.createServer().on("error", reject)
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as net.AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
-
-export const withServer = async <A>(use: (url: string) => Promise<A>): Promise<A> => {
-  if (process.env.REDIS_URL) return use(process.env.REDIS_URL)
-  const servers = path.join(root, ".servers")
-  const found = fs.existsSync(servers)
-    ? fs.readdirSync(servers).filter((n) => fs.existsSync(path.join(servers, n, "redis-server")))
-    : []
-  const command = found.length > 0 ? path.join(servers, found.at(-1) ?? "", "redis-server") : "redis-server"
-  const port = await freePort()
-  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "examples-"))
-  const child = spawn(command, ["--port", String(port), "--save", "", "--dir", dir], { stdio: "ignore" })
-  try {
-    for (let i = 0; i < 100; i++) {
-      const up = await new Promise((done) =>
-        net
-          .connect(port, "127.0.0.1")
-          .on("connect", function () {
-            this.destroy()
-            done(true)
-          })
-          .on("error", () => done(false))
-      )
-      if (up) break
-      await sleep(50)
-    }
-    return await use(`redis://127.0.0.1:${port}`)
-  } finally {
-    child.kill()
-    fs.rmSync(dir, { recursive: true, force: true })
-  }
+export const withServer = <A>(use: (server: Server) => Promise<A>): Promise<A> => {
+  const given = process.env.REDIS_URL
+  if (given !== undefined && given !== "") return use({ name: "the server at REDIS_URL", url: given })
+  return RedisServer.makeAny().pipe(
+    Effect.flatMap(({ product, url, version }) =>
+      Effect.promise(() => use({ name: `${product} ${version}`, url: Redacted.value(url) }))
+    ),
+    Effect.scoped,
+    Effect.runPromise
+  )
 }

@@ -26,7 +26,7 @@ describe("README.md", () => {
     const file = files[i]
     if (!runs || file === undefined) continue
     it(`has a block at line ${line} that runs`, { timeout: 90_000 }, () =>
-      withServer(async (url) => {
+      withServer(async ({ url }) => {
         const program = file.replace(/\.ts$/, ".run.ts")
         fs.writeFileSync(program, fs.readFileSync(file, "utf8").replaceAll(shown, url))
         const { lines, problem } = await run(program, { REDIS_URL: url })
