@@ -64,7 +64,7 @@ const versionOf = (executable) => {
 /** The server made earlier, if it still runs: a folder copied to another machine may not. */
 const existing = (server) => {
   const found = versionOf(path.join(home, server.name, `${server.product}-server`))
-  return found !== undefined && found.version.startsWith(`${server.version}.`) ? found : undefined
+  return found?.version.startsWith(`${server.version}.`) ? found : undefined
 }
 
 const isDebian = () => {
@@ -79,9 +79,17 @@ const isDebian = () => {
 const mirrors = (state) => {
   // the empty state folder with --no-release-info lists what is configured, though nothing may have been downloaded yet
   const lines = run("apt-get", [
-    "-o", `Dir::State=${state}`,
-    "indextargets", "--no-release-info", "--format", "$(REPO_URI)|$(RELEASE)|$(COMPONENT)", "Identifier: Packages"
-  ]).trim().split("\n").map((line) => line.split("|"))
+    "-o",
+    `Dir::State=${state}`,
+    "indextargets",
+    "--no-release-info",
+    "--format",
+    "$(REPO_URI)|$(RELEASE)|$(COMPONENT)",
+    "Identifier: Packages"
+  ])
+    .trim()
+    .split("\n")
+    .map((line) => line.split("|"))
   const codename = /^VERSION_CODENAME="?([a-z]+)"?$/m.exec(fs.readFileSync("/etc/os-release", "utf8"))?.[1] ?? "stable"
   const of = (releases) => lines.filter(([, release, component]) => component === "main" && releases.includes(release))
   const found = of([codename, "stable", "testing", "unstable", "sid"]).map(([uri]) => uri)
@@ -98,20 +106,32 @@ const makeApt = async (folder, suite) => {
   const sources = path.join(folder, "suite.sources")
   const options = [
     "-q",
-    "-o", `Dir::Etc::sourcelist=${sources}`,
-    "-o", "Dir::Etc::sourceparts=/dev/null",
+    "-o",
+    `Dir::Etc::sourcelist=${sources}`,
+    "-o",
+    "Dir::Etc::sourceparts=/dev/null",
     // pins of the machine would choose other versions, and its installed packages play no part
-    "-o", "Dir::Etc::preferences=/dev/null",
-    "-o", "Dir::Etc::preferencesparts=/dev/null",
-    "-o", "Dir::State::status=/dev/null",
-    "-o", `Dir::State=${path.join(folder, "state")}`,
-    "-o", `Dir::Cache=${path.join(folder, "cache")}`,
+    "-o",
+    "Dir::Etc::preferences=/dev/null",
+    "-o",
+    "Dir::Etc::preferencesparts=/dev/null",
+    "-o",
+    "Dir::State::status=/dev/null",
+    "-o",
+    `Dir::State=${path.join(folder, "state")}`,
+    "-o",
+    `Dir::Cache=${path.join(folder, "cache")}`,
     // container images switch these caches off, and then every call reads the whole list again
-    "-o", "Dir::Cache::pkgcache=pkgcache.bin",
-    "-o", "Dir::Cache::srcpkgcache=srcpkgcache.bin",
-    "-o", "Acquire::Languages=none",
-    "-o", "Acquire::Retries=3",
-    "-o", "APT::Update::Error-Mode=any",
+    "-o",
+    "Dir::Cache::pkgcache=pkgcache.bin",
+    "-o",
+    "Dir::Cache::srcpkgcache=srcpkgcache.bin",
+    "-o",
+    "Acquire::Languages=none",
+    "-o",
+    "Acquire::Retries=3",
+    "-o",
+    "APT::Update::Error-Mode=any",
     // apt's own user cannot write into this folder
     ...(process.getuid?.() === 0 ? ["-o", "APT::Sandbox::User=root"] : [])
   ]
@@ -119,16 +139,20 @@ const makeApt = async (folder, suite) => {
   for (const mirror of mirrors(path.join(folder, "state"))) {
     fs.writeFileSync(
       sources,
-      ["Types: deb", `URIs: ${mirror}`, `Suites: ${suite}`, "Components: main"]
-        .concat(keyring === undefined ? [] : [`Signed-By: ${keyring}`]).join("\n") + "\n"
+      `${["Types: deb", `URIs: ${mirror}`, `Suites: ${suite}`, "Components: main"]
+        .concat(keyring === undefined ? [] : [`Signed-By: ${keyring}`])
+        .join("\n")}\n`
     )
     try {
       await retried(() => run("apt-get", [...options, "update"]))
       return {
         candidate: (name) => /Candidate: (?:\d+:)?(\S+)/.exec(run("apt-cache", [...options, "policy", name]))?.[1],
-        download: (names) => retried(() => run("apt-get", [...options, "download", ...names], {
-          cwd: path.join(folder, "debs")
-        }))
+        download: (names) =>
+          retried(() =>
+            run("apt-get", [...options, "download", ...names], {
+              cwd: path.join(folder, "debs")
+            })
+          )
       }
     } catch (error) {
       problems.push(error.message)
@@ -141,7 +165,13 @@ const makeApt = async (folder, suite) => {
 const libraries = (deb) =>
   `${run("dpkg-deb", ["-f", deb, "Pre-Depends"])},${run("dpkg-deb", ["-f", deb, "Depends"])}`
     .split(",")
-    .map((one) => one.split("|")[0].trim().split(/[\s(:]/)[0])
+    .map(
+      (one) =>
+        one
+          .split("|")[0]
+          .trim()
+          .split(/[\s(:]/)[0]
+    )
     .filter((name) => name.startsWith("lib") || name === "zlib1g")
 
 const walk = (folder) =>
@@ -178,14 +208,18 @@ const writeLaunchers = (folder, root, server) => {
   const files = walk(root)
   const loader = files.find((file) => /^ld-linux.*\.so\.\d+$/.test(path.basename(file)) && fs.lstatSync(file).isFile())
   if (loader === undefined) throw new Error("the suite's libc6 has no dynamic loader")
-  const directories = [...new Set(files.filter((file) => /\.so(\.\d+)*$/.test(file)).map(path.dirname))]
-    .filter((directory) => /\/lib\/[^/]+-linux-[^/]+$/.test(directory))
+  const directories = [...new Set(files.filter((file) => /\.so(\.\d+)*$/.test(file)).map(path.dirname))].filter(
+    (directory) => /\/lib\/[^/]+-linux-[^/]+$/.test(directory)
+  )
   const search = directories.map((directory) => `$here/${path.relative(folder, directory)}`).join(":")
   for (const program of ["server", "cli", "benchmark"].map((end) => `${server.product}-${end}`)) {
     const binary = path.join(root, "usr/bin", program)
     const listed = run(loader, ["--library-path", directories.join(":"), "--list", binary])
-    const foreign = listed.split("\n")
-      .filter((line) => line.includes("=>") && !line.includes(` ${fs.realpathSync(folder)}/`) && !line.includes(` ${folder}/`))
+    const foreign = listed
+      .split("\n")
+      .filter(
+        (line) => line.includes("=>") && !line.includes(` ${fs.realpathSync(folder)}/`) && !line.includes(` ${folder}/`)
+      )
     if (foreign.length > 0) {
       throw new Error(`${program} would run with libraries of this system:\n${foreign.join("\n")}`)
     }
@@ -237,7 +271,10 @@ const make = async (server, work) => {
 }
 
 const main = async () => {
-  const required = (process.env.REDIS_SERVERS_REQUIRED ?? "").split(",").map((name) => name.trim()).filter(Boolean)
+  const required = (process.env.REDIS_SERVERS_REQUIRED ?? "")
+    .split(",")
+    .map((name) => name.trim())
+    .filter(Boolean)
   const unknown = required.filter((name) => !wanted.some((server) => server.name === name))
   if (unknown.length > 0) {
     say(`REDIS_SERVERS_REQUIRED names ${unknown.join(", ")}; known are ${wanted.map(({ name }) => name).join(", ")}`)
@@ -250,8 +287,12 @@ const main = async () => {
   })
   if (missing.length === 0) return 0
   if (!isDebian()) {
-    say(`Not made: ${missing.map(({ name }) => name).join(", ")}. This script unpacks Debian's packages, and this is no Debian.`)
-    say("Install Redis or Valkey with your system's package manager (redis-server or valkey-server on the PATH), or name")
+    say(
+      `Not made: ${missing.map(({ name }) => name).join(", ")}. This script unpacks Debian's packages, and this is no Debian.`
+    )
+    say(
+      "Install Redis or Valkey with your system's package manager (redis-server or valkey-server on the PATH), or name"
+    )
     say("a server with REDIS_SERVER=/path/to/redis-server: the tests use what they find, and else the embedded server.")
     return missing.some(({ name }) => required.includes(name)) ? 1 : 0
   }

@@ -1,0 +1,108 @@
+/*
+ * The servers that test suites run over. Found when this module loads, so that suites can be made of them:
+ *
+ *     describe.each(realServers)("$name", (server) => {
+ *       layer(serverLayer(server))("strings", (it) => { … })
+ *     })
+ *
+ * Laws are proven on real servers. The embedded one is looser and lacks commands: suites on it are an allow-list.
+ */
+import { spawnSync } from "node:child_process"
+import * as FileSystem from "node:fs"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import type * as Layer from "effect/Layer"
+import * as RedisServer from "../../src/testing/RedisServer.js"
+
+/** A server that suites can start. */
+export interface TestServer {
+  /** Product and release, as in `REDIS_SERVERS_REQUIRED`: `redis-7.0`, `valkey-9.1`, `embedded`. */
+  readonly name: string
+  readonly product: "redis" | "valkey" | "embedded"
+  readonly version: string
+  /** The program; undefined for the embedded server. */
+  readonly executable: string | undefined
+}
+
+const root = Path.join(Path.dirname(fileURLToPath(import.meta.url)), "..", "..")
+const made = Path.join(root, ".servers")
+
+/** The servers that `npm run servers` makes and CI requires. */
+export const expected: ReadonlyArray<string> = ["redis-7.0", "redis-8.0", "valkey-9.1"]
+
+const named = (product: "redis" | "valkey", version: string, executable: string): TestServer => ({
+  name: `${product}-${version.split(".").slice(0, 2).join(".")}`,
+  product,
+  version,
+  executable
+})
+
+/** From `.servers`, where a file tells what each is. */
+const fromFolder = (): ReadonlyArray<TestServer> =>
+  FileSystem.existsSync(made)
+    ? FileSystem.readdirSync(made).flatMap((folder) => {
+        const file = Path.join(made, folder, "server.json")
+        if (folder.startsWith(".") || !FileSystem.existsSync(file)) return []
+        const { product, version } = JSON.parse(FileSystem.readFileSync(file, "utf8"))
+        return [named(product, version, Path.join(made, folder, `${product}-server`))]
+      })
+    : []
+
+/** From the environment and the PATH, asked what they are. */
+const fromSystem = (): ReadonlyArray<TestServer> => {
+  const folders = (process.env.PATH ?? "").split(Path.delimiter).filter((folder) => folder !== "")
+  const programs = folders.flatMap((folder) => ["redis-server", "valkey-server"].map((name) => Path.join(folder, name)))
+  const chosen = process.env.REDIS_SERVER
+  return [
+    ...(chosen === undefined || chosen === "" ? [] : [chosen]),
+    ...programs.filter(FileSystem.existsSync)
+  ].flatMap((executable) => {
+    const said = spawnSync(executable, ["--version"], { encoding: "utf8" }).stdout ?? ""
+    const match = /(Redis|Valkey) server v=(\S+)/.exec(said)
+    return match === null ? [] : [named(match[1] === "Valkey" ? "valkey" : "redis", match[2] ?? "0", executable)]
+  })
+}
+
+/** Every real server found, one for each release, by name. */
+export const realServers: ReadonlyArray<TestServer> = [
+  ...new Map([...fromSystem(), ...fromFolder()].map((server) => [server.name, server])).values()
+].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }))
+
+/** The server in pure JavaScript: always there. */
+export const embeddedServer: TestServer = {
+  name: "embedded",
+  product: "embedded",
+  version: "8.0",
+  executable: undefined
+}
+
+/** Every server found, the embedded one last. */
+export const servers: ReadonlyArray<TestServer> = [...realServers, embeddedServer]
+
+/** The real servers of one release or later: `atLeast({ redis: "8.0", valkey: "9.0" })`; none of a product left out. */
+export const atLeast = (wanted: { readonly redis?: string; readonly valkey?: string }): ReadonlyArray<TestServer> =>
+  realServers.filter(({ product, version }) => {
+    const lowest = product === "embedded" ? undefined : wanted[product]
+    return lowest !== undefined && version.localeCompare(lowest, "en", { numeric: true }) >= 0
+  })
+
+/** The options that start this server. */
+export const serverOptions = (
+  server: TestServer,
+  options: RedisServer.RedisServerOptions = {}
+): RedisServer.RedisServerOptions => ({
+  ...options,
+  executable: server.executable,
+  embedded: server.product === "embedded"
+})
+
+/** Starts this server for as long as the scope is open. */
+export const makeServer = (server: TestServer, options?: RedisServer.RedisServerOptions) =>
+  RedisServer.make(serverOptions(server, options))
+
+/** Starts this server for as long as the layer lives. */
+export const serverLayer = (
+  server: TestServer,
+  options?: RedisServer.RedisServerOptions
+): Layer.Layer<RedisServer.RedisServer, RedisServer.RedisServerError> =>
+  RedisServer.layer(serverOptions(server, options))
