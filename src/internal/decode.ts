@@ -258,6 +258,23 @@ export const struct = <const F extends Record<string, Decoder<unknown>>>(
   return result as never
 }
 
+/**
+ * Some fields of a record whose names the server writes with a separator: `structNamed("-", { lastId })` reads `last-id`.
+ */
+export const structNamed = <const F extends Record<string, Decoder<unknown>>>(
+  separator: string,
+  fields: F
+): Decoder<{ readonly [K in keyof F]: F[K] extends Decoder<infer A> ? A : never }> => {
+  const names = Object.keys(fields).map((name) =>
+    [name, name.replace(/[A-Z]/g, (capital) => separator + capital.toLowerCase())] as const
+  )
+  const decoder = struct(Object.fromEntries(names.map(([name, wire]) => [wire, fields[name] as Decoder<unknown>])))
+  return (reply) => {
+    const found = decoder(reply)
+    return Object.fromEntries(names.map(([name, wire]) => [name, found[wire]])) as never
+  }
+}
+
 const fromEither = <A>(result: Either.Either<A, CodecIssue>): A => {
   if (Either.isLeft(result)) {
     throw new DecodeFailure(result.left.reason, result.left.path)
