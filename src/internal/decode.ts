@@ -3,6 +3,8 @@
  * They accept what RESP2 and RESP3 servers send for the same thing, so that commands need not care. Each is a constant
  * (or made once per codec), because commands compare by their decoders.
  */
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type { Codec, CodecIssue } from "../Codec.js"
@@ -240,6 +242,28 @@ export const record = <V>(value: Decoder<V>): Decoder<Record<string, V>> => (rep
   }
   return result
 }
+
+const remaining = (unit: (amount: number) => Duration.Duration): Decoder<Option.Option<Duration.Duration>> => (reply) => {
+  const left = integer(reply)
+  return left === -2 ? Option.none() : Option.some(left === -1 ? Duration.infinity : unit(left))
+}
+
+/** TTL and kin: nothing there (-2) is `None`, no expiry (-1) is an infinite duration. */
+export const ttlSeconds: Decoder<Option.Option<Duration.Duration>> = remaining(Duration.seconds)
+
+/** The same, in milliseconds. */
+export const ttlMillis: Decoder<Option.Option<Duration.Duration>> = remaining(Duration.millis)
+
+const moment = (millis: number): Decoder<Option.Option<Option.Option<DateTime.Utc>>> => (reply) => {
+  const at = integer(reply)
+  return at === -2 ? Option.none() : Option.some(at === -1 ? Option.none() : DateTime.make(at * millis))
+}
+
+/** EXPIRETIME and kin: nothing there (-2) is `None`, no expiry (-1) is `Some(None)`. */
+export const expiryTimeSeconds: Decoder<Option.Option<Option.Option<DateTime.Utc>>> = moment(1000)
+
+/** The same, in milliseconds. */
+export const expiryTimeMillis: Decoder<Option.Option<Option.Option<DateTime.Utc>>> = moment(1)
 
 /** Some fields of a record that the server names, by the names they have there. Unknown fields are left out. */
 export const struct = <const F extends Record<string, Decoder<unknown>>>(

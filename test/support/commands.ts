@@ -15,9 +15,10 @@ import { Redis, type RedisService } from "../../src/internal/service.js"
 import type { Reply } from "../../src/internal/values.js"
 import * as RedisCommand from "../../src/RedisCommand.js"
 import type { RedisError } from "../../src/RedisError.js"
+import type * as RedisServer from "../../src/testing/RedisServer.js"
 import { bareClient } from "./bareClient.js"
 import { LiveMatrix } from "./liveMatrix.js"
-import * as Servers from "./localServers.js"
+import * as Servers from "./servers.js"
 
 type AnyCommand = RedisCommand.RedisCommand<unknown>
 
@@ -155,11 +156,11 @@ export interface Live {
   readonly product: "redis" | "valkey"
   /** The version, as in `7.0.15`. */
   readonly version: string
-  /** As in `redis-7.0.15`. */
-  readonly server: string
+  /** Product and release, as in `redis-7.0`. */
+  readonly name: string
   readonly protocol: 2 | 3
-  /** Where the server listens, once tests run. */
-  readonly address: () => { readonly host: string; readonly port: number }
+  /** The server itself, once tests run: where it listens, and how to stop it. */
+  readonly server: () => RedisServer.RedisServer
   /** A test on an empty server, with the test clock. What it needs of `Scope` closes at its end. */
   readonly effect: (name: string, body: Body) => void
   /** The same with the real clock, for tests that sleep. */
@@ -221,7 +222,7 @@ const observed = (service: RedisService, ran: (name: string) => void): RedisServ
 const flush = RedisCommand.make("FLUSHALL", { args: ["SYNC"] })
 
 /**
- * Registers round trips: for every server in `.servers/` and both protocols, what `define` defines.
+ * Registers round trips: for every real server and both protocols, what `define` defines.
  *
  * ```ts
  * liveSuite("string", ({ effect, needs }) => {
@@ -244,31 +245,37 @@ export const liveSuite = (
   group: string,
   define: (live: Live) => void,
   options?: {
-    readonly serverArgs?: ReadonlyArray<string> | ((server: Servers.InstalledServer) => ReadonlyArray<string>)
+    /** How the servers are started: `{ config: { "maxmemory-policy": "allkeys-lfu" } }`. */
+    readonly server?:
+      | RedisServer.RedisServerOptions
+      | ((server: Servers.TestServer) => RedisServer.RedisServerOptions)
+      | undefined
   }
 ): void => {
   describe(`${group}, live`, () => {
     const matrix = new LiveMatrix(group)
-    if (Servers.servers.length === 0) {
-      it.skip("no servers in .servers/: run `npm run servers`", () => {})
+    if (Servers.realServers.length === 0) {
+      it.skip("no real server found: run `npm run servers`", () => {})
     }
     afterAll(() => matrix.finish())
-    for (const installed of Servers.servers) {
-      describe(installed.name, () => {
-        let started: Servers.StartedServer | undefined
-        const extra = options?.serverArgs ?? []
+    for (const server of Servers.realServers) {
+      describe(server.name, () => {
+        const scope = Effect.runSync(Scope.make())
+        let started: RedisServer.RedisServer | undefined
         beforeAll(async () => {
-          started = await Servers.start(installed, typeof extra === "function" ? extra(installed) : extra)
+          const given = options?.server
+          const how = typeof given === "function" ? given(server) : given
+          started = await Effect.runPromise(Scope.extend(Servers.makeServer(server, how), scope))
         })
-        afterAll(() => started?.stop())
-        const running = (): Servers.StartedServer => {
+        afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+        const running = (): RedisServer.RedisServer => {
           if (started === undefined) {
-            throw new Error(`${installed.name} has not been started`)
+            throw new Error(`${server.name} has not been started`)
           }
           return started
         }
         for (const protocol of [2, 3] as const) {
-          describe(`RESP${protocol}`, () => define(suiteOn(installed, running, protocol, matrix)))
+          describe(`RESP${protocol}`, () => define(suiteOn(server, running, protocol, matrix)))
         }
       })
     }
@@ -276,8 +283,8 @@ export const liveSuite = (
 }
 
 const suiteOn = (
-  installed: Servers.InstalledServer,
-  running: () => Servers.StartedServer,
+  installed: Servers.TestServer,
+  running: () => RedisServer.RedisServer,
   protocol: 2 | 3,
   matrix: LiveMatrix
 ): Live => {
@@ -294,7 +301,7 @@ const suiteOn = (
   const known = new Map<string, boolean>()
   const skip = (reason: string) => Effect.die(new Skip(reason))
   const isSince = (since: Since): boolean => {
-    const first = since[installed.product]
+    const first = installed.product === "embedded" ? undefined : since[installed.product]
     return first !== undefined && compareVersions(installed.version, first) >= 0
   }
 
@@ -324,11 +331,11 @@ const suiteOn = (
     }
 
   return {
-    product: installed.product,
+    product: installed.product === "valkey" ? "valkey" : "redis",
     version: installed.version,
-    server: installed.name,
+    name: installed.name,
     protocol,
-    address: running,
+    server: running,
     effect: register("test"),
     live: register("live"),
     isSince,
