@@ -256,7 +256,11 @@ export const ttlMillis: Decoder<Option.Option<Duration.Duration>> = remaining(Du
 
 const moment = (millis: number): Decoder<Option.Option<Option.Option<DateTime.Utc>>> => (reply) => {
   const at = integer(reply)
-  return at === -2 ? Option.none() : Option.some(at === -1 ? Option.none() : DateTime.make(at * millis))
+  if (at < 0) {
+    return at === -2 ? Option.none() : Option.some(Option.none())
+  }
+  const time = DateTime.make(at * millis)
+  return Option.isNone(time) ? mismatch("a time that a date can hold", reply) : Option.some(time)
 }
 
 /** EXPIRETIME and kin: nothing there (-2) is `None`, no expiry (-1) is `Some(None)`. */
