@@ -253,7 +253,7 @@ export const token: (data: string) => Argument = tagged("token")
 export const value: (data: string | Uint8Array) => Argument = tagged("value")
 
 const containers = new Set([
-  "ACL", "CLIENT", "CLUSTER", "COMMAND", "COMMANDLOG", "CONFIG", "FUNCTION", "HOTKEYS", "LATENCY", "MEMORY", "MODULE",
+  "ACL", "CLIENT", "CLUSTER", "COMMAND", "COMMANDLOG", "CONFIG", "FUNCTION", "HIMPORT", "HOTKEYS", "LATENCY", "MEMORY", "MODULE",
   "OBJECT", "PUBSUB", "SCRIPT", "SENTINEL", "SLOWLOG", "XGROUP", "XINFO"
 ])
 

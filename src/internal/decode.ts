@@ -206,6 +206,23 @@ export const tuple = <const T extends ReadonlyArray<Decoder<unknown>>>(
   return decoders.map((decoder, i) => at(i, decoder, source[i] as Reply)) as never
 }
 
+/** A page of a scan. */
+export interface ScanPage<A> {
+  /** Where the next page begins; `"0"` when this is the last one. Text, because cursors have up to 64 bits. */
+  readonly cursor: string
+  /** May be empty before the last page, and may hold again what an earlier page held. */
+  readonly items: ReadonlyArray<A>
+}
+
+/** SCAN, HSCAN, SSCAN, ZSCAN: the cursor, then what `items` reads. */
+export const scanPage = <A>(items: Decoder<ReadonlyArray<A>>): Decoder<ScanPage<A>> => {
+  const page = tuple(text, items)
+  return (reply) => {
+    const [cursor, found] = page(reply)
+    return { cursor, items: found }
+  }
+}
+
 /** Keys and values in turn: a RESP3 map, RESP2's flat array, or an array of pairs. */
 export const flatEntries = (reply: Reply): ReadonlyArray<Reply> => {
   if (reply instanceof MapReply) {

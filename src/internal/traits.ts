@@ -88,6 +88,10 @@ const stateful: Readonly<Record<string, StatefulKind>> = {
   "CLIENT CAPA": "connection",
   "CLIENT IMPORT-SOURCE": "connection",
   "SCRIPT DEBUG": "connection",
+  // Fieldsets live on their connection until RESET.
+  "HIMPORT PREPARE": "connection",
+  "HIMPORT DISCARD": "connection",
+  "HIMPORT DISCARDALL": "connection",
   "CLIENT REPLY": "silence",
   "SELECT": "database",
   "MULTI": "transaction",
@@ -110,6 +114,7 @@ const blocking: Readonly<Record<string, Blocking>> = {
   "BRPOP": lastSeconds,
   "BRPOPLPUSH": lastSeconds,
   "BLMOVE": lastSeconds,
+  "BLMOVEM": { unit: "seconds", index: 4 },
   "BZPOPMIN": lastSeconds,
   "BZPOPMAX": lastSeconds,
   "BLMPOP": { unit: "seconds", index: 0 },
