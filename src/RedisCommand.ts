@@ -253,8 +253,8 @@ export const token: (data: string) => Argument = tagged("token")
 export const value: (data: string | Uint8Array) => Argument = tagged("value")
 
 const containers = new Set([
-  "ACL", "CLIENT", "CLUSTER", "COMMAND", "COMMANDLOG", "CONFIG", "FUNCTION", "HIMPORT", "HOTKEYS", "LATENCY", "MEMORY", "MODULE",
-  "OBJECT", "PUBSUB", "SCRIPT", "SENTINEL", "SLOWLOG", "XGROUP", "XINFO"
+  "ACL", "CLIENT", "CLUSTER", "COMMAND", "COMMANDLOG", "CONFIG", "FUNCTION", "HIMPORT", "HOTKEYS", "LATENCY", "MEMORY",
+  "MODULE", "OBJECT", "PUBSUB", "SCRIPT", "SENTINEL", "SLOWLOG", "XGROUP", "XINFO"
 ])
 
 /** Verbatim strings are text with a hint nobody asked for; everything else is as the server sent it. */
