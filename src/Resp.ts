@@ -76,7 +76,8 @@ export {
 }
 
 /**
- * What a peer may announce before it is cut off. Each limit is checked before anything is allocated for it.
+ * What a peer may announce before it is cut off. Each limit is checked before anything is allocated for it. A limit that
+ * is not a number, or negative, allows nothing.
  *
  * @since 0.1.0
  * @category options
@@ -84,11 +85,11 @@ export {
 export interface Limits {
   /** Bytes of one bulk string, or of one line. Default: 512 MB, the most a server stores. */
   readonly maxBulkLength?: number | undefined
-  /** Elements of one array, set or push; pairs of one map. Default: 67 108 864. */
+  /** Elements of one array, set, push or map, where each key and each value counts. Default: 67 108 864. */
   readonly maxAggregateLength?: number | undefined
   /** How deep aggregates nest. Default: 128. */
   readonly maxDepth?: number | undefined
-  /** Bytes of one whole reply. Default: 1 GB. */
+  /** Bytes of one whole reply as it is sent; in memory small values take a multiple. Default: 1 GB. */
   readonly maxBufferedBytes?: number | undefined
 }
 
@@ -211,6 +212,10 @@ export const encodeCommand = (
   }
   const list: Array<Argument> = []
   for (const arg of args) {
+    // Types say so already; a program in JavaScript would send the text "undefined".
+    if (!isArgument(arg)) {
+      return refuse("an argument must be text, bytes or a number")
+    }
     if (typeof arg === "number" && (Number.isNaN(arg) || (Number.isInteger(arg) && !Number.isSafeInteger(arg)))) {
       return refuse("an argument is not a number that can be sent exactly")
     }
@@ -219,6 +224,9 @@ export const encodeCommand = (
   const encoded = encodeParts({ words: 0, wire: "" }, list)
   return encoded instanceof EncodeFailure ? refuse(encoded.reason) : Either.right(join(encoded))
 }
+
+const isArgument = (arg: unknown): boolean =>
+  typeof arg === "string" || typeof arg === "number" || typeof arg === "bigint" || arg instanceof Uint8Array
 
 const numberText = (value: number | bigint): string =>
   value === Infinity ? "inf" : value === -Infinity ? "-inf" : Object.is(value, -0) ? "-0" : String(value)

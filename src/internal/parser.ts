@@ -8,7 +8,7 @@
  * - After the first error it is terminal: it accepts no more bytes.
  * - Pushes and attributes are handed over as they complete and never become elements of what surrounds them.
  */
-import { utf8Decode, utf8DecodeStrict } from "./text.js"
+import { longestString, utf8Decode, utf8DecodeStrict } from "./text.js"
 import {
   Attribute,
   ErrorReply,
@@ -73,7 +73,13 @@ const maxHeader = 64
 const doublePattern = /^[+-]?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|inf|nan)$/
 const bigNumberPattern = /^[+-]?\d+$/
 /** `BigInt(text)` is worse than linear; no real server sends more digits than this. */
-const maxBigNumberDigits = 100_000
+const maxBigNumberDigits = 20_000
+/** C's longest `long double`, printed in full, is about 5000 characters. */
+const maxDoubleLength = 8 * 1024
+/** V8 ends the process, with nothing to catch, when `push` makes an array longer than about 112 million elements. */
+const mostElements = 100_000_000
+
+const empty = new Uint8Array(0)
 
 /** An open aggregate. `remaining` is -1 for a streamed one, which ends with `.`. */
 class Frame {
@@ -86,6 +92,30 @@ const enum State {
   Element,
   Line,
   Body
+}
+
+/**
+ * Bytes that come in pieces. The array doubles as it grows: an array per piece would cost a hundred times its bytes when
+ * the pieces are of one byte each.
+ */
+class Pieces {
+  bytes: Uint8Array = empty
+  length = 0
+
+  append(bytes: Uint8Array, from: number, to: number): void {
+    const length = this.length + (to - from)
+    if (length > this.bytes.length) {
+      const grown = allocate(Math.max(length, this.bytes.length * 2, 64))
+      grown.set(this.bytes)
+      this.bytes = grown
+    }
+    if (to - from === 1) {
+      this.bytes[this.length] = bytes[from] as number
+    } else {
+      this.bytes.set(bytes.subarray(from, to), this.length)
+    }
+    this.length = length
+  }
 }
 
 export class Parser {
@@ -104,27 +134,33 @@ export class Parser {
   private rest: Uint8Array | undefined
 
   private lineType = 0
-  private lineParts: Array<Uint8Array> = []
-  private lineLength = 0
+  private linePieces = new Pieces()
   private lineSawCR = false
 
   private bodyType = 0
   private body: Uint8Array = empty
   private bodyFilled = 0
 
-  /** The parts of a streamed string (`$?`), while one is open. */
-  private stringParts: Array<Uint8Array> | undefined
-  private stringLength = 0
+  /** What has come of a streamed string (`$?`), while one is open. */
+  private stringParts: Pieces | undefined
 
   /** Bytes of the value being read that came in earlier chunks, and where in this chunk it continues. */
   private buffered = 0
   private start = 0
 
+  private readonly limits: ParserLimits
+
   constructor(
     private readonly handler: ParserHandler,
-    private readonly limits: ParserLimits = defaultLimits,
+    limits: ParserLimits = defaultLimits,
     options?: { readonly text?: boolean | undefined; readonly pushText?: boolean | undefined }
   ) {
+    this.limits = {
+      maxBulkLength: bound(limits.maxBulkLength, Infinity),
+      maxAggregateLength: bound(limits.maxAggregateLength, mostElements),
+      maxDepth: bound(limits.maxDepth, mostElements),
+      maxBufferedBytes: bound(limits.maxBufferedBytes, Infinity)
+    }
     this.text = options?.text ?? true
     this.pushText = options?.pushText ?? true
   }
@@ -140,7 +176,10 @@ export class Parser {
     this.stopped = true
   }
 
-  /** Reads a chunk. Answers the failure when the bytes are not RESP, now or before. What a handler throws is rethrown. */
+  /**
+   * Reads a chunk. Answers the failure when the bytes are not RESP, now or before. What a handler throws is rethrown and
+   * ends the parse: the rest of the chunk is lost, so that what came next would be answers to nobody.
+   */
   write(chunk: Uint8Array): ParseFailure | undefined {
     if (this.failure !== undefined || this.stopped) {
       return this.failure
@@ -155,11 +194,12 @@ export class Parser {
     try {
       this.run(bytes)
     } catch (error) {
+      this.release()
       if (!(error instanceof ParseFailure)) {
+        this.stopped = true
         throw error
       }
       this.failure = error
-      this.release()
     }
     return this.failure
   }
@@ -167,7 +207,7 @@ export class Parser {
   /** Lets go of what was buffered of an unfinished value. */
   private release(): void {
     this.frames.length = 0
-    this.lineParts = []
+    this.linePieces = new Pieces()
     this.body = empty
     this.stringParts = undefined
     this.rest = undefined
@@ -190,15 +230,29 @@ export class Parser {
         }
         this.rest = copy(bytes, at, end)
         // The header is read again with the next chunk, and counted then.
-        this.buffered += at - this.start
+        this.addBuffered(at)
         return
       }
       at = next
     }
-    this.buffered += end - this.start
+    this.addBuffered(end)
+  }
+
+  /** Counts what the chunk holds, up to `to`, of the value being read. */
+  private addBuffered(to: number): void {
+    this.buffered += to - this.start
     if (this.buffered > this.limits.maxBufferedBytes) {
       this.tooMuchBuffered()
     }
+  }
+
+  /** A value that stands alone ends at `next`. The limit holds for it however it was split. */
+  private endValue(next: number): void {
+    if (this.buffered + (next - this.start) > this.limits.maxBufferedBytes) {
+      this.tooMuchBuffered()
+    }
+    this.buffered = 0
+    this.start = next
   }
 
   private tooMuchBuffered(): never {
@@ -349,8 +403,7 @@ export class Parser {
       if (length === -1) {
         this.emit(null, this.lengthEnd)
       } else if (type === DOLLAR) {
-        this.stringParts = []
-        this.stringLength = 0
+        this.stringParts = new Pieces()
       } else {
         throw new ParseFailure("a length that is not a number")
       }
@@ -379,7 +432,7 @@ export class Parser {
       this.tooMuchBuffered()
     }
     // Body and CRLF go into one array of the announced size: each byte is copied once, and no chunk is kept.
-    this.body = new Uint8Array(length + 2)
+    this.body = allocate(length + 2)
     this.body.set(bytes.subarray(from, end))
     this.bodyFilled = end - from
     this.bodyType = type
@@ -415,7 +468,7 @@ export class Parser {
       case DOLLAR:
         return this.emit(this.content(bytes, from, to), next)
       case BANG:
-        return this.emit(new ErrorReply(utf8Decode(bytes, from, to)), next)
+        return this.emit(new ErrorReply(errorText(bytes, from, to)), next)
       case EQUALS: {
         if (to - from < 4 || bytes[from + 3] !== COLON) {
           throw new ParseFailure("a verbatim string without its format")
@@ -425,8 +478,8 @@ export class Parser {
       }
       default: {
         // ";": one part of a streamed string.
-        const parts = this.stringParts as Array<Uint8Array>
-        parts.push(copy(bytes, from, to))
+        const parts = this.stringParts as Pieces
+        parts.append(bytes, from, to)
       }
     }
   }
@@ -456,15 +509,13 @@ export class Parser {
       throw new ParseFailure("a length that is not a number")
     }
     if (length > 0) {
-      this.stringLength += length
-      if (this.stringLength > this.limits.maxBulkLength) {
-        this.bulkTooLong(this.stringLength)
+      if (parts.length + length > this.limits.maxBulkLength) {
+        this.bulkTooLong(parts.length + length)
       }
       return this.openBody(SEMICOLON, length, bytes, this.lengthEnd, end)
     }
-    const whole = concat(parts, this.stringLength)
     this.stringParts = undefined
-    this.emit(this.content(whole, 0, whole.length), this.lengthEnd)
+    this.emit(this.content(parts.bytes, 0, parts.length), this.lengthEnd)
     return this.lengthEnd
   }
 
@@ -489,10 +540,8 @@ export class Parser {
       at++
     }
     this.lineType = type
-    this.lineParts = [copy(bytes, from, at)]
-    this.lineLength = at - from
+    this.linePart(bytes, from, at)
     this.lineSawCR = at < end
-    this.lineTooLong()
     this.state = State.Line
     return end
   }
@@ -510,9 +559,7 @@ export class Parser {
         }
         at++
       }
-      this.lineParts.push(copy(bytes, 0, at))
-      this.lineLength += at
-      this.lineTooLong()
+      this.linePart(bytes, 0, at)
       if (at === end) {
         return end
       }
@@ -525,20 +572,28 @@ export class Parser {
     if (bytes[at] !== LF) {
       throw new ParseFailure("a bare CR inside a line")
     }
-    const line = concat(this.lineParts, this.lineLength)
-    this.lineParts = []
+    const line = this.linePieces
+    this.linePieces = new Pieces()
     this.state = State.Element
-    this.endLine(this.lineType, line, 0, line.length, at + 1)
+    this.endLine(this.lineType, line.bytes, 0, line.length, at + 1)
     return at + 1
   }
 
-  private lineTooLong(): void {
-    if (this.lineLength > this.limits.maxBulkLength) {
-      throw new ParseFailure(`a line of more than ${this.limits.maxBulkLength} bytes`)
+  private linePart(bytes: Uint8Array, from: number, to: number): void {
+    if (this.linePieces.length + (to - from) > this.limits.maxBulkLength) {
+      this.lineTooLong()
     }
+    this.linePieces.append(bytes, from, to)
+  }
+
+  private lineTooLong(): never {
+    throw new ParseFailure(`a line of more than ${this.limits.maxBulkLength} bytes`)
   }
 
   private endLine(type: number, bytes: Uint8Array, from: number, to: number, next: number): void {
+    if (to - from > this.limits.maxBulkLength) {
+      this.lineTooLong()
+    }
     // No decoding for the commonest reply of all.
     if (type === PLUS && to - from === 2 && bytes[from] === 79 && bytes[from + 1] === 75) {
       return this.emit("OK", next)
@@ -547,9 +602,9 @@ export class Parser {
       case PLUS:
         return this.emit(utf8DecodeStrict(bytes, from, to) ?? copy(bytes, from, to), next)
       case MINUS:
-        return this.emit(new ErrorReply(utf8Decode(bytes, from, to)), next)
+        return this.emit(new ErrorReply(errorText(bytes, from, to)), next)
       case COMMA:
-        return this.emit(readDouble(utf8Decode(bytes, from, to)), next)
+        return this.emit(readDouble(bytes, from, to), next)
       default:
         return this.emit(readBigNumber(bytes, from, to), next)
     }
@@ -577,8 +632,11 @@ export class Parser {
       this.emit(null, this.lengthEnd)
       return this.lengthEnd
     }
-    if (length > this.limits.maxAggregateLength) {
-      throw new ParseFailure(`an aggregate of ${length} elements, more than the limit of ${this.limits.maxAggregateLength}`)
+    const elements = length === -3 ? -1 : type === PERCENT || type === PIPE ? length * 2 : length
+    if (elements > this.limits.maxAggregateLength) {
+      throw new ParseFailure(
+        `an aggregate of ${elements} elements, more than the limit of ${this.limits.maxAggregateLength}`
+      )
     }
     if (length === -3 && (type === GREATER || type === PIPE)) {
       throw new ParseFailure("a push or attribute cannot be streamed")
@@ -589,13 +647,12 @@ export class Parser {
     if (this.frames.length >= this.limits.maxDepth) {
       throw new ParseFailure(`values nested deeper than ${this.limits.maxDepth}`)
     }
-    const elements = length === -3 ? -1 : type === PERCENT || type === PIPE ? length * 2 : length
     const frame = new Frame(type, elements)
     if (type === GREATER) {
       this.openPushes++
     }
     if (elements === 0) {
-      this.close(frame, this.lengthEnd)
+      this.complete(frame, this.lengthEnd)
     } else {
       this.frames.push(frame)
     }
@@ -618,56 +675,75 @@ export class Parser {
       throw new ParseFailure("a streamed map that ends after a key")
     }
     this.frames.pop()
-    this.close(frame, at + 2)
+    this.complete(frame, at + 2)
     return at + 2
   }
 
-  /** A value is complete: it goes to its owner, or into the aggregate that is open. */
+  /**
+   * A value is complete: it goes to its owner, or into the aggregate that is open. That may complete the aggregate, and
+   * the one around it: a loop, because a depth that a user allows may be deeper than JavaScript's stack.
+   */
   private emit(value: Reply, next: number): void {
     const frames = this.frames
-    if (frames.length === 0) {
-      this.buffered = 0
-      this.start = next
-      return this.handler.onReply(value)
-    }
-    const frame = frames[frames.length - 1] as Frame
-    frame.items.push(value)
-    if (frame.remaining === -1) {
-      const limit = this.limits.maxAggregateLength * (frame.type === PERCENT ? 2 : 1)
-      if (frame.items.length > limit) {
-        throw new ParseFailure(`a streamed aggregate of more than ${this.limits.maxAggregateLength} elements`)
+    let item = value
+    while (true) {
+      // Not by what is at -1: to read outside of an array is ten times slower than its length.
+      if (frames.length === 0) {
+        this.endValue(next)
+        return this.handler.onReply(item)
       }
-    } else if (--frame.remaining === 0) {
+      const frame = frames[frames.length - 1] as Frame
+      frame.items.push(item)
+      if (frame.remaining === -1) {
+        if (frame.items.length > this.limits.maxAggregateLength) {
+          throw new ParseFailure(`a streamed aggregate of more than ${this.limits.maxAggregateLength} elements`)
+        }
+        return
+      }
+      if (--frame.remaining !== 0) {
+        return
+      }
       frames.pop()
-      this.close(frame, next)
+      const whole = this.close(frame, next)
+      if (whole === undefined) {
+        return
+      }
+      item = whole
     }
   }
 
-  private close(frame: Frame, next: number): void {
+  /** An aggregate is complete without a last element. */
+  private complete(frame: Frame, next: number): void {
+    const whole = this.close(frame, next)
+    if (whole !== undefined) {
+      this.emit(whole, next)
+    }
+  }
+
+  /** The value of an aggregate, or nothing when it is a push or an attribute, which are handed over here. */
+  private close(frame: Frame, next: number): Reply | undefined {
     switch (frame.type) {
       case ASTERISK:
-        return this.emit(frame.items, next)
+        return frame.items
       case PERCENT:
-        return this.emit(new MapReply(frame.items), next)
+        return new MapReply(frame.items)
       case TILDE:
-        return this.emit(new SetReply(frame.items), next)
+        return new SetReply(frame.items)
     }
     if (frame.type === GREATER) {
       this.openPushes--
     }
     if (this.frames.length === 0) {
-      this.buffered = 0
-      this.start = next
+      this.endValue(next)
     }
     if (frame.type === GREATER) {
       this.handler.onPush(new Push(frame.items))
     } else {
       this.handler.onAttribute(new Attribute(frame.items))
     }
+    return undefined
   }
 }
-
-const empty = new Uint8Array(0)
 
 /** A copy of its own, so that a reply which is kept does not keep the socket's chunk. (`Buffer.slice` would share it.) */
 const copy = (bytes: Uint8Array, from: number, to: number): Uint8Array => {
@@ -676,28 +752,32 @@ const copy = (bytes: Uint8Array, from: number, to: number): Uint8Array => {
   return own
 }
 
-const concat = (parts: ReadonlyArray<Uint8Array>, length: number): Uint8Array => {
-  if (parts.length === 1) {
-    return parts[0] as Uint8Array
+/** A limit that is no number refuses everything, rather than nothing. */
+const bound = (limit: number, most: number): number => limit >= 0 ? Math.min(limit, most) : 0
+
+/** There may be less memory than the limits allow, or less than one array may take. */
+const allocate = (length: number): Uint8Array => {
+  try {
+    return new Uint8Array(length)
+  } catch {
+    throw new ParseFailure(`there is no memory for a value of ${length} bytes`)
   }
-  const whole = new Uint8Array(length)
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
 }
 
+/** An error's text. The runtime's strings may be shorter than the longest line. */
+const errorText = (bytes: Uint8Array, from: number, to: number): string =>
+  utf8Decode(bytes, from, Math.min(to, from + longestString))
+
 /** Real servers send `10`, `1e+300`, `inf` and, from C's printf, `-nan`. */
-const readDouble = (text: string): Reply => {
-  if (!doublePattern.test(text)) {
+const readDouble = (bytes: Uint8Array, from: number, to: number): Reply => {
+  const text = utf8Decode(bytes, from, Math.min(to, from + maxDoubleLength))
+  if (to - from > maxDoubleLength || !doublePattern.test(text)) {
     return new Unreadable("double", text)
   }
-  switch (text.at(-1)) {
-    case "f":
+  switch (text.charCodeAt(text.length - 1)) {
+    case 102: // f
       return text.startsWith("-") ? -Infinity : Infinity
-    case "n":
+    case 110: // n
       return NaN
     default:
       return Number(text)

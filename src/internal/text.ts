@@ -15,6 +15,9 @@ interface BufferLike {
 
 const buffer = (globalThis as { readonly Buffer?: BufferLike }).Buffer
 
+/** The longest string of V8 is a little shorter than Redis' largest value. */
+export const longestString = 0x1fff_ffe8
+
 const encoder = new TextEncoder()
 const lenient = new TextDecoder("utf-8", { ignoreBOM: true })
 const strict = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true })
@@ -48,8 +51,7 @@ const isValid = (bytes: Uint8Array): boolean => {
  * runtime allows. Only text that contains U+FFFD needs the second, strict pass.
  */
 export const utf8DecodeStrict = (bytes: Uint8Array, start: number, end: number): string | undefined => {
-  // The longest string of V8 is a little shorter than Redis' largest value.
-  if (end - start > 0x1fff_ffe8) {
+  if (end - start > longestString) {
     return decodeLong(bytes, start, end)
   }
   const text = utf8Decode(bytes, start, end)
