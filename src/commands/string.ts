@@ -1,5 +1,7 @@
 /**
- * Strings: text, bytes, counters, bit fields of a value.
+ * Strings: values, counters, and parts of values.
+ *
+ * A part of a value (GETRANGE, SETRANGE, APPEND, LCS) is no value: it is text, or bytes, whatever the codec.
  *
  * @see https://redis.io/docs/latest/commands/?group=string
  * @since 0.1.0
@@ -7,62 +9,52 @@
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
 import {
-  type AbsoluteTime,
   type Args,
-  args,
   type AtMostOne,
+  args,
   type DurationWithUnit,
+  type ExactlyOne,
   type Key,
   type OneOrMore
 } from "../internal/args.js"
 import * as Decode from "../internal/decode.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
+import {
+  type ExistenceCondition,
+  expiry,
+  type GetExpiry,
+  type Increment,
+  type IncrexFloats,
+  type IncrexIntegers,
+  type IncrexOptions,
+  type KeyValues,
+  type LcsMatch,
+  type LcsMatches,
+  type LcsMatchWithLength,
+  pairsOf,
+  type SetCondition,
+  type SetExpiry,
+  type Unconditional,
+  type ValueCondition,
+  valueConditions
+} from "./string-options.js"
 
-/**
- * When a value expires: after a time, at a time, or when it would have anyway.
- *
- * @since 0.1.0
- * @category options
- */
-export type SetExpiry = AtMostOne<{
-  /** After this long: EX for whole seconds, else PX. */
-  readonly ex: DurationWithUnit
-  /** After this long, in milliseconds. */
-  readonly px: DurationWithUnit
-  /** At this time: EXAT for whole seconds, else PXAT. */
-  readonly exat: AbsoluteTime
-  /** At this time, in milliseconds. */
-  readonly pxat: AbsoluteTime
-  /** Keep the expiry the key has. */
-  readonly keepttl: true
-}>
-
-/**
- * Under which condition SET stores.
- *
- * @since 0.1.0
- * @category options
- */
-export type SetCondition<V> = {
-  /** Only if the key does not exist. */
-  readonly nx: true
-  /** Only if the key exists. */
-  readonly xx: true
-  /** Only if the key holds this value. Redis 8.4, Valkey 8.1. */
-  readonly ifeq: V
-  /** Only if the key does not hold this value. Redis 8.4. */
-  readonly ifne: V
-  /** Only if the digest of what the key holds is this one, as DIGEST gives it. Redis 8.4. */
-  readonly ifdeq: string
-  /** Only if the digest of what the key holds is not this one. Redis 8.4. */
-  readonly ifdne: string
-}
-
-/** No condition: every field of it absent. */
-type Unconditional<V> = { readonly [K in keyof SetCondition<V>]?: undefined }
-
-/** Exactly one condition. */
-type Conditional<V> = Exclude<AtMostOne<SetCondition<V>>, Unconditional<V>>
+export type {
+  ExistenceCondition,
+  ExpiryFields,
+  GetExpiry,
+  Increment,
+  IncrexFloats,
+  IncrexIntegers,
+  IncrexOptions,
+  KeyValues,
+  LcsMatch,
+  LcsMatches,
+  LcsMatchWithLength,
+  SetCondition,
+  SetExpiry,
+  ValueCondition
+} from "./string-options.js"
 
 /**
  * The commands on strings.
@@ -70,7 +62,55 @@ type Conditional<V> = Exclude<AtMostOne<SetCondition<V>>, Unconditional<V>>
  * @since 0.1.0
  * @category models
  */
-export interface StringCommands<V> {
+export interface StringCommands<V, K extends Key> {
+  /**
+   * Adds text or bytes at the end of what a key holds, and answers the new length in bytes. A missing key is empty.
+   *
+   * O(1) amortised. Since Redis 2.0.0.
+   */
+  readonly append: (key: Key, tail: string | Uint8Array) => RedisCommand<number>
+
+  /**
+   * Takes one from a counter and answers what is left. A missing key counts as 0.
+   *
+   * O(1). Since Redis 1.0.0.
+   *
+   * @example
+   * ```ts
+   * const left = yield* Redis.decr("stock:42") // number
+   * ```
+   */
+  readonly decr: (key: Key) => RedisCommand<number>
+
+  /**
+   * Takes an integer from a counter and answers what is left.
+   *
+   * O(1). Since Redis 1.0.0.
+   */
+  readonly decrby: (key: Key, decrement: number | bigint) => RedisCommand<number>
+
+  /**
+   * Deletes a key if it meets a condition, and says whether it did. Without a condition it is DEL of one key.
+   *
+   * O(1); O(N) in the value's length for digests. Since Redis 8.4.0; not in Valkey, which has {@link delifeq}.
+   */
+  readonly delex: (key: Key, condition?: AtMostOne<ValueCondition<V>>) => RedisCommand<boolean>
+
+  /**
+   * Deletes a key if it holds this value, and says whether it did: how a lock is released by its owner only.
+   *
+   * O(1). Since Valkey 9.0.0; not in Redis, which has {@link delex}.
+   */
+  readonly delifeq: (key: Key, value: V) => RedisCommand<boolean>
+
+  /**
+   * The XXH3 digest of what a key holds, in hexadecimal; `None` when there is no such key. For SET and DELEX with
+   * `ifdeq` and `ifdne`.
+   *
+   * O(N) in the value's length. Since Redis 8.4.0; not in Valkey.
+   */
+  readonly digest: (key: Key) => RedisCommand<Option.Option<string>>
+
   /**
    * Reads the value of a key; `None` when there is none.
    *
@@ -82,6 +122,162 @@ export interface StringCommands<V> {
    * ```
    */
   readonly get: (key: Key) => RedisCommand<Option.Option<V>>
+
+  /**
+   * Reads the value of a key and deletes the key.
+   *
+   * O(1). Since Redis 6.2.0.
+   */
+  readonly getdel: (key: Key) => RedisCommand<Option.Option<V>>
+
+  /**
+   * Reads the value of a key and changes when it expires.
+   *
+   * O(1). Since Redis 6.2.0.
+   *
+   * @example
+   * ```ts
+   * const session = yield* Redis.getex("session:1", { ex: "30 minutes" }) // Option<string>
+   * ```
+   */
+  readonly getex: (key: Key, options?: GetExpiry) => RedisCommand<Option.Option<V>>
+
+  /**
+   * Reads bytes `start` to `end` of what a key holds, both included; negative offsets count from the end. A missing key
+   * is empty. Text that is cut inside a character is a `DecodeError`: read it with `Codec.bytes`.
+   *
+   * O(N) in the length read. Since Redis 2.4.0.
+   */
+  readonly getrange: (key: Key, start: number, end: number) => RedisCommand<K>
+
+  /**
+   * @deprecated since Redis 6.2.0: use {@link set} with `get`
+   *
+   * Stores a value and answers the one before.
+   *
+   * O(1). Since Redis 1.0.0.
+   */
+  readonly getset: (key: Key, value: V) => RedisCommand<Option.Option<V>>
+
+  /**
+   * Adds one to a counter and answers the sum. A missing key counts as 0.
+   *
+   * O(1). Since Redis 1.0.0.
+   *
+   * @example
+   * ```ts
+   * const visits = yield* Redis.incr("visits") // number
+   * ```
+   */
+  readonly incr: (key: Key) => RedisCommand<number>
+
+  /**
+   * Adds an integer to a counter and answers the sum. A sum beyond 2^53 - 1 is a `DecodeError`: it was stored, but a
+   * number cannot hold it.
+   *
+   * O(1). Since Redis 1.0.0.
+   */
+  readonly incrby: (key: Key, increment: number | bigint) => RedisCommand<number>
+
+  /**
+   * Adds a floating point number to a counter and answers the sum.
+   *
+   * O(1). Since Redis 2.6.0.
+   */
+  readonly incrbyfloat: (key: Key, increment: number) => RedisCommand<number>
+
+  /**
+   * Adds to a counter within bounds, and sets when it expires, in one step: a rate limiter in one command. `enx` sets
+   * the expiry only if the key has none.
+   *
+   * O(1). Since Redis 8.8.0.
+   *
+   * @example
+   * ```ts
+   * const { applied } = yield* Redis.increx("rate:ada", { ubound: 10, ex: "1 minute", enx: true })
+   * const allowed = applied === 1
+   * ```
+   */
+  readonly increx: (key: Key, options?: IncrexOptions & (IncrexIntegers | IncrexFloats)) => RedisCommand<Increment>
+
+  /**
+   * The longest common subsequence of two values: itself, its length with `len`, or where it is with `idx`.
+   *
+   * O(N*M) in the lengths of the values. Since Redis 7.0.0.
+   */
+  readonly lcs: {
+    (key1: Key, key2: Key): RedisCommand<K>
+    (key1: Key, key2: Key, options: { readonly len: true; readonly idx?: undefined }): RedisCommand<number>
+    (
+      key1: Key,
+      key2: Key,
+      options: {
+        readonly idx: true
+        readonly len?: undefined
+        /** Leave out shorter matches. */
+        readonly minmatchlen?: number | undefined
+        readonly withmatchlen?: false | undefined
+      }
+    ): RedisCommand<LcsMatches>
+    (
+      key1: Key,
+      key2: Key,
+      options: {
+        readonly idx: true
+        readonly len?: undefined
+        readonly minmatchlen?: number | undefined
+        readonly withmatchlen: true
+      }
+    ): RedisCommand<LcsMatches<LcsMatchWithLength>>
+  }
+
+  /**
+   * Reads many keys at once, in order; what is missing or no string is `None`.
+   *
+   * O(N) in the number of keys. Since Redis 1.0.0.
+   *
+   * @example
+   * ```ts
+   * const [a, b] = yield* Redis.mget(["a", "b"]) // Array<Option<string>>
+   * ```
+   */
+  readonly mget: (keys: OneOrMore<Key>) => RedisCommand<Array<Option.Option<V>>>
+
+  /**
+   * Stores many values at once; nobody sees some of them without the others.
+   *
+   * O(N) in the number of keys. Since Redis 1.0.1.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.mset({ a: "1", b: "2" })
+   * yield* Redis.mset([["a", "1"], ["b", "2"]])
+   * ```
+   */
+  readonly mset: (entries: KeyValues<V>) => RedisCommand<void>
+
+  /**
+   * Stores many values at once with one expiry, all or none of them, and says whether it did.
+   *
+   * O(N) in the number of keys. Since Redis 8.4.0, Valkey 9.1.0.
+   */
+  readonly msetex: (entries: KeyValues<V>, options?: SetExpiry & AtMostOne<ExistenceCondition>) => RedisCommand<boolean>
+
+  /**
+   * Stores many values at once if none of the keys exists, and says whether it did.
+   *
+   * O(N) in the number of keys. Since Redis 1.0.1.
+   */
+  readonly msetnx: (entries: KeyValues<V>) => RedisCommand<boolean>
+
+  /**
+   * @deprecated since Redis 2.6.12: use {@link set} with `px`
+   *
+   * Stores a value with an expiry in milliseconds.
+   *
+   * O(1). Since Redis 2.6.0.
+   */
+  readonly psetex: (key: Key, expiry: DurationWithUnit, value: V) => RedisCommand<void>
 
   /**
    * Stores a value, whatever the key held before. With a condition it says whether it did; with `get` it answers what
@@ -97,27 +293,17 @@ export interface StringCommands<V> {
    */
   readonly set: {
     (key: Key, value: V, options?: SetExpiry & Unconditional<V> & { readonly get?: undefined }): RedisCommand<void>
-    (key: Key, value: V, options: SetExpiry & Conditional<V> & { readonly get?: undefined }): RedisCommand<boolean>
+    (
+      key: Key,
+      value: V,
+      options: SetExpiry & ExactlyOne<SetCondition<V>> & { readonly get?: undefined }
+    ): RedisCommand<boolean>
     (
       key: Key,
       value: V,
       options: SetExpiry & AtMostOne<SetCondition<V>> & { readonly get: true }
     ): RedisCommand<Option.Option<V>>
   }
-
-  /**
-   * Reads many keys at once, in order.
-   *
-   * O(N) in the number of keys. Since Redis 1.0.0.
-   */
-  readonly mget: (keys: OneOrMore<Key>) => RedisCommand<Array<Option.Option<V>>>
-
-  /**
-   * Adds one to a counter and answers the sum.
-   *
-   * O(1). Since Redis 1.0.0.
-   */
-  readonly incr: (key: Key) => RedisCommand<number>
 
   /**
    * @deprecated since Redis 2.6.12: use {@link set} with `ex`
@@ -127,64 +313,184 @@ export interface StringCommands<V> {
    * O(1). Since Redis 2.0.0.
    */
   readonly setex: (key: Key, expiry: DurationWithUnit, value: V) => RedisCommand<void>
+
+  /**
+   * @deprecated since Redis 2.6.12: use {@link set} with `nx`
+   *
+   * Stores a value if the key does not exist, and says whether it did.
+   *
+   * O(1). Since Redis 1.0.0.
+   */
+  readonly setnx: (key: Key, value: V) => RedisCommand<boolean>
+
+  /**
+   * Overwrites what a key holds from a byte offset on, and answers the length then. What lies between the old end and the
+   * offset is filled with zero bytes.
+   *
+   * O(1) amortised for short parts. Since Redis 2.2.0.
+   */
+  readonly setrange: (key: Key, offset: number, part: string | Uint8Array) => RedisCommand<number>
+
+  /**
+   * The length in bytes of what a key holds; 0 when it is missing.
+   *
+   * O(1). Since Redis 2.2.0.
+   */
+  readonly strlen: (key: Key) => RedisCommand<number>
+
+  /**
+   * @deprecated since Redis 2.0.0: use {@link getrange}
+   *
+   * The old name of GETRANGE.
+   *
+   * O(N) in the length read. Since Redis 1.0.0.
+   */
+  readonly substr: (key: Key, start: number, end: number) => RedisCommand<K>
 }
 
-const expiry = (builder: Args, options: SetExpiry | undefined): Args =>
-  options === undefined
-    ? builder
-    : builder
-      .when(options.ex, (args, ex) => args.duration("EX", "PX", ex))
-      .when(options.px, (args, px) => args.token("PX").millis(px))
-      .when(options.exat, (args, exat) => args.time("EXAT", "PXAT", exat))
-      .when(options.pxat, (args, pxat) => args.token("PXAT").timeMillis(pxat))
-      .flag("KEEPTTL", options.keepttl)
+const range: Decode.Decoder<[number, number]> = Decode.tuple(Decode.integer, Decode.integer)
 
+const lcsMatch: Decode.Decoder<LcsMatch | LcsMatchWithLength> = (reply) => {
+  const [key1, key2, length] = Decode.items(reply)
+  const match = { key1: Decode.at(0, range, key1 ?? null), key2: Decode.at(1, range, key2 ?? null) }
+  return length === undefined ? match : { ...match, length: Decode.at(2, Decode.integer, length) }
+}
+
+const lcsMatches: Decode.Decoder<LcsMatches> = Decode.struct({ matches: Decode.array(lcsMatch), len: Decode.integer })
+
+const incrementOf = (number: Decode.Decoder<number>): Decode.Decoder<Increment> => {
+  const pair = Decode.tuple(number, number)
+  return (reply) => {
+    const [value, applied] = pair(reply)
+    return { value, applied }
+  }
+}
+const integerIncrement = incrementOf(Decode.integer)
+const floatIncrement = incrementOf(Decode.double)
+
+const optionalText = Decode.nullable(Decode.text)
+
+const APPEND = define("APPEND")
+const DECR = define("DECR")
+const DECRBY = define("DECRBY")
+const DELEX = define("DELEX")
+const DELIFEQ = define("DELIFEQ")
+const DIGEST = define("DIGEST", { readonly: true })
 const GET = define("GET", { readonly: true })
-const SET = define("SET")
-const MGET = define("MGET", { readonly: true, requestPolicy: "multi_shard" })
+const GETDEL = define("GETDEL")
+const GETEX = define("GETEX")
+const GETRANGE = define("GETRANGE", { readonly: true })
+const GETSET = define("GETSET")
 const INCR = define("INCR")
+const INCRBY = define("INCRBY")
+const INCRBYFLOAT = define("INCRBYFLOAT")
+const INCREX = define("INCREX")
+const LCS = define("LCS", { readonly: true })
+const MGET = define("MGET", { readonly: true, requestPolicy: "multi_shard" })
+const MSET = define("MSET", { requestPolicy: "multi_shard", responsePolicy: "all_succeeded" })
+const MSETEX = define("MSETEX", { requestPolicy: "multi_shard", responsePolicy: "all_succeeded" })
+const MSETNX = define("MSETNX")
+const PSETEX = define("PSETEX")
+const SET = define("SET")
 const SETEX = define("SETEX")
+const SETNX = define("SETNX")
+const SETRANGE = define("SETRANGE")
+const STRLEN = define("STRLEN", { readonly: true })
+const SUBSTR = define("SUBSTR", { readonly: true })
 
 /** @internal */
-export const make = <V, K extends Key>(codec: Codec<V, K>): StringCommands<V> => {
+export const make = <V, K extends Key>(codec: Codec<V, K>): StringCommands<V, K> => {
   const text = codec.wants === "text"
-  const value = Decode.value(codec)
-  const optional = Decode.nullable(value)
+  const optional = Decode.nullable(Decode.value(codec))
   const optionals = Decode.array(optional)
+  const part = Decode.key(codec)
+
+  const pairs = (builder: Args, entries: ReadonlyArray<readonly [Key, V]>): Args =>
+    entries.length === 0
+      ? builder.fail("needs at least one key and its value")
+      : builder.each(entries, (args, [key, value]) => args.key(key).value(codec, value))
 
   const set = (
     key: Key,
     value: V,
-    options?: SetExpiry & AtMostOne<SetCondition<V>> & { readonly get?: true | undefined }
+    options: SetExpiry & AtMostOne<SetCondition<V>> & { readonly get?: true | undefined } = {}
   ): RedisCommand<never> => {
-    const builder = args().key(key).value(codec, value)
-    if (options === undefined) {
-      return SET(builder, Decode.ok) as RedisCommand<never>
-    }
-    const { get, ifdeq, ifdne, ifeq, ifne, nx, xx } = options
-    builder
-      .flag("NX", nx)
-      .flag("XX", xx)
-      .option("IFEQ", ifeq, (args, value) => args.value(codec, value))
-      .option("IFNE", ifne, (args, value) => args.value(codec, value))
-      .option("IFDEQ", ifdeq, (args, digest) => args.text(digest))
-      .option("IFDNE", ifdne, (args, digest) => args.text(digest))
-      .flag("GET", get)
-    expiry(builder, options)
-    const conditional = nx ?? xx ?? ifeq ?? ifne ?? ifdeq ?? ifdne
-    const decoder: Decode.Decoder<unknown> = get === true
-      ? optional
-      : conditional === undefined
-      ? Decode.ok
-      : Decode.done
+    const { get, ifdeq, ifdne, ifeq, ifne, keepttl, nx, xx } = options
+    const builder = args().key(key).value(codec, value).flag("NX", nx).flag("XX", xx)
+    valueConditions<V, K>(builder, codec, options).flag("GET", get)
+    expiry(builder, options).flag("KEEPTTL", keepttl)
+    const conditional = (nx ?? xx ?? ifeq ?? ifne ?? ifdeq ?? ifdne) !== undefined
+    const decoder: Decode.Decoder<unknown> = get === true ? optional : conditional ? Decode.done : Decode.ok
     return SET(builder, decoder, text) as RedisCommand<never>
   }
 
+  const lcs = (
+    key1: Key,
+    key2: Key,
+    options: {
+      readonly len?: true | undefined
+      readonly idx?: true | undefined
+      readonly minmatchlen?: number | undefined
+      readonly withmatchlen?: boolean | undefined
+    } = {}
+  ): RedisCommand<never> => {
+    const { idx, len, minmatchlen, withmatchlen } = options
+    const builder = args()
+      .key(key1)
+      .key(key2)
+      .flag("LEN", len)
+      .flag("IDX", idx)
+      .option("MINMATCHLEN", minmatchlen, (args, length) => args.integer(length))
+      .flag("WITHMATCHLEN", withmatchlen)
+    const decoder: Decode.Decoder<unknown> = idx === true ? lcsMatches : len === true ? Decode.integer : part
+    return LCS(builder, decoder, text) as RedisCommand<never>
+  }
+
   return {
+    append: (key, tail) => APPEND(args().key(key).text(tail), Decode.integer),
+    decr: (key) => DECR(args().key(key), Decode.integer),
+    decrby: (key, decrement) => DECRBY(args().key(key).integer(decrement), Decode.integer),
+    delex: (key, condition = {}) => DELEX(valueConditions(args().key(key), codec, condition), Decode.boolean),
+    delifeq: (key, value) => DELIFEQ(args().key(key).value(codec, value), Decode.boolean),
+    digest: (key) => DIGEST(args().key(key), optionalText),
     get: (key) => GET(args().key(key), optional, text),
-    set,
-    mget: (keys) => MGET(args().keys(keys), optionals, text),
+    getdel: (key) => GETDEL(args().key(key), optional, text),
+    getex: (key, options = {}) =>
+      GETEX(expiry(args().key(key), options).flag("PERSIST", options.persist), optional, text),
+    getrange: (key, start, end) => GETRANGE(args().key(key).integer(start).integer(end), part, text),
+    getset: (key, value) => GETSET(args().key(key).value(codec, value), optional, text),
     incr: (key) => INCR(args().key(key), Decode.integer),
-    setex: (key, expiry, value) => SETEX(args().key(key).seconds(expiry).value(codec, value), Decode.ok)
+    incrby: (key, increment) => INCRBY(args().key(key).integer(increment), Decode.integer),
+    incrbyfloat: (key, increment) => INCRBYFLOAT(args().key(key).double(increment), Decode.double),
+    increx: (key, options = {}) => {
+      const { byfloat, byint, enx, lbound, persist, saturate, ubound } = options
+      const bound = (args: Args, value: number | bigint) =>
+        typeof value === "number" && byfloat !== undefined ? args.double(value) : args.integer(value)
+      const builder = args()
+        .key(key)
+        .option("BYFLOAT", byfloat, (args, increment) => args.double(increment))
+        .option("BYINT", byint, (args, increment) => args.integer(increment))
+        .option("LBOUND", lbound, bound)
+        .option("UBOUND", ubound, bound)
+        .flag("SATURATE", saturate)
+      expiry(builder, options).flag("PERSIST", persist).flag("ENX", enx)
+      return INCREX(builder, byfloat === undefined ? integerIncrement : floatIncrement)
+    },
+    lcs,
+    mget: (keys) => MGET(args().keys(keys), optionals, text),
+    mset: (entries) => MSET(pairs(args(), pairsOf(entries)), Decode.ok),
+    msetex: (entries, options = {}) => {
+      const list = pairsOf(entries)
+      const builder = pairs(args().integer(list.length), list).flag("NX", options.nx).flag("XX", options.xx)
+      return MSETEX(expiry(builder, options).flag("KEEPTTL", options.keepttl), Decode.boolean)
+    },
+    msetnx: (entries) => MSETNX(pairs(args(), pairsOf(entries)), Decode.boolean),
+    psetex: (key, expiry, value) => PSETEX(args().key(key).millis(expiry).value(codec, value), Decode.ok),
+    set,
+    setex: (key, expiry, value) => SETEX(args().key(key).seconds(expiry).value(codec, value), Decode.ok),
+    setnx: (key, value) => SETNX(args().key(key).value(codec, value), Decode.boolean),
+    setrange: (key, offset, part) => SETRANGE(args().key(key).integer(offset).text(part), Decode.integer),
+    strlen: (key) => STRLEN(args().key(key), Decode.integer),
+    substr: (key, start, end) => SUBSTR(args().key(key).integer(start).integer(end), part, text)
   }
 }
