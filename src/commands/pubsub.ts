@@ -1,0 +1,190 @@
+/**
+ * Publishing, and what the server knows of its subscribers. To subscribe, use `RedisPubSub`.
+ *
+ * @see https://redis.io/docs/latest/commands/?group=pubsub
+ * @since 0.1.0
+ */
+import type { Codec } from "../Codec.js"
+import { args, type Key, type OneOrMore, toList } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+
+/**
+ * How many clients have subscribed to a channel. Patterns do not count.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ChannelSubscribers<out K = string> {
+  readonly channel: K
+  readonly subscribers: number
+}
+
+/**
+ * The commands on channels.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PubsubCommands<V, K> {
+  /**
+   * Subscribes to every channel whose name matches. The raw command, refused on shared connections: `RedisPubSub` is the
+   * way to subscribe.
+   *
+   * O(N) in the patterns. Since Redis 2.0.0.
+   */
+  readonly psubscribe: (patterns: OneOrMore<Key>) => RedisCommand<void>
+
+  /**
+   * Sends a message to the subscribers of a channel, and answers how many clients of this server got it.
+   *
+   * O(N + M) in the channel's subscribers and all patterns subscribed to. Since Redis 2.0.0.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.publish("news", "hello")
+   * ```
+   */
+  readonly publish: (channel: Key, message: V) => RedisCommand<number>
+
+  /**
+   * The channels that somebody has subscribed to by name: all, or those that match a pattern.
+   *
+   * O(N) in the channels. Since Redis 2.8.0.
+   */
+  readonly pubsubChannels: (options?: { readonly pattern?: Key | undefined }) => RedisCommand<Array<K>>
+
+  /**
+   * How many different patterns clients have subscribed to.
+   *
+   * O(1). Since Redis 2.8.0.
+   */
+  readonly pubsubNumpat: () => RedisCommand<number>
+
+  /**
+   * How many subscribers each of these channels has.
+   *
+   * O(N) in the channels asked for. Since Redis 2.8.0.
+   */
+  readonly pubsubNumsub: (channels: OneOrMore<Key>) => RedisCommand<Array<ChannelSubscribers<K>>>
+
+  /**
+   * The shard channels that somebody has subscribed to: all, or those that match a pattern.
+   *
+   * O(N) in the shard channels. Since Redis 7.0.0.
+   */
+  readonly pubsubShardchannels: (options?: { readonly pattern?: Key | undefined }) => RedisCommand<Array<K>>
+
+  /**
+   * How many subscribers each of these shard channels has.
+   *
+   * O(N) in the channels asked for. Since Redis 7.0.0.
+   */
+  readonly pubsubShardnumsub: (channels: OneOrMore<Key>) => RedisCommand<Array<ChannelSubscribers<K>>>
+
+  /**
+   * Ends subscriptions to patterns: these, or all. The raw command, refused on shared connections: a subscription of
+   * `RedisPubSub` ends with its scope.
+   *
+   * O(N) in the patterns. Since Redis 2.0.0.
+   */
+  readonly punsubscribe: (patterns?: OneOrMore<Key>) => RedisCommand<void>
+
+  /**
+   * Sends a message to the subscribers of a shard channel, within the shard that has the channel's slot; answers how many
+   * clients of this server got it.
+   *
+   * O(N) in the channel's subscribers. Since Redis 7.0.0.
+   */
+  readonly spublish: (channel: Key, message: V) => RedisCommand<number>
+
+  /**
+   * Subscribes to shard channels. The raw command, refused on shared connections: `RedisPubSub` is the way to subscribe.
+   *
+   * O(N) in the channels. Since Redis 7.0.0.
+   */
+  readonly ssubscribe: (channels: OneOrMore<Key>) => RedisCommand<void>
+
+  /**
+   * Subscribes to channels. The raw command, refused on shared connections: `RedisPubSub` is the way to subscribe.
+   *
+   * O(N) in the channels. Since Redis 2.0.0.
+   */
+  readonly subscribe: (channels: OneOrMore<Key>) => RedisCommand<void>
+
+  /**
+   * Ends subscriptions to shard channels: these, or all. The raw command, refused on shared connections: a subscription
+   * of `RedisPubSub` ends with its scope.
+   *
+   * O(N) in the channels. Since Redis 7.0.0.
+   */
+  readonly sunsubscribe: (channels?: OneOrMore<Key>) => RedisCommand<void>
+
+  /**
+   * Ends subscriptions to channels: these, or all. The raw command, refused on shared connections: a subscription of
+   * `RedisPubSub` ends with its scope.
+   *
+   * O(N) in the channels. Since Redis 2.0.0.
+   */
+  readonly unsubscribe: (channels?: OneOrMore<Key>) => RedisCommand<void>
+}
+
+const PSUBSCRIBE = define("PSUBSCRIBE")
+const PUBLISH = define("PUBLISH")
+const PUBSUB_CHANNELS = define("PUBSUB CHANNELS")
+const PUBSUB_NUMPAT = define("PUBSUB NUMPAT")
+const PUBSUB_NUMSUB = define("PUBSUB NUMSUB")
+const PUBSUB_SHARDCHANNELS = define("PUBSUB SHARDCHANNELS")
+const PUBSUB_SHARDNUMSUB = define("PUBSUB SHARDNUMSUB")
+const PUNSUBSCRIBE = define("PUNSUBSCRIBE")
+const SPUBLISH = define("SPUBLISH")
+const SSUBSCRIBE = define("SSUBSCRIBE")
+const SUBSCRIBE = define("SUBSCRIBE")
+const SUNSUBSCRIBE = define("SUNSUBSCRIBE")
+const UNSUBSCRIBE = define("UNSUBSCRIBE")
+
+const channels = (input: OneOrMore<Key>) => {
+  const list = toList(input)
+  return list.length === 0
+    ? args().fail("needs at least one channel")
+    : args().each(list, (args, channel) => args.channel(channel))
+}
+
+/** Patterns over channels: the kind `pattern` is for patterns over keys. */
+const patterns = (input: OneOrMore<Key>) => {
+  const list = toList(input)
+  return list.length === 0
+    ? args().fail("needs at least one pattern")
+    : args().each(list, (args, pattern) => args.channel(pattern))
+}
+
+/** A confirmation: it comes as a push, and says nothing that was not asked for. */
+const confirmation: Decode.Decoder<void> = () => undefined
+
+/** @internal */
+export const make = <V, K extends Key>(codec: Codec<V, K>): PubsubCommands<V, K> => {
+  const text = codec.wants === "text"
+  const name = Decode.key(codec)
+  const names = Decode.array(name)
+  const counts = Decode.entries(name, Decode.integer)
+  const subscribers: Decode.Decoder<Array<ChannelSubscribers<K>>> = (reply) =>
+    counts(reply).map(([channel, subscribers]) => ({ channel, subscribers }))
+  const matching = (options: { readonly pattern?: Key | undefined } | undefined) =>
+    args().when(options?.pattern, (args, pattern) => args.channel(pattern))
+
+  return {
+    psubscribe: (input) => PSUBSCRIBE(patterns(input), confirmation),
+    publish: (channel, message) => PUBLISH(args().channel(channel).value(codec, message), Decode.integer),
+    pubsubChannels: (options) => PUBSUB_CHANNELS(matching(options), names, text),
+    pubsubNumpat: () => PUBSUB_NUMPAT(args(), Decode.integer),
+    pubsubNumsub: (input) => PUBSUB_NUMSUB(channels(input), subscribers, text),
+    pubsubShardchannels: (options) => PUBSUB_SHARDCHANNELS(matching(options), names, text),
+    pubsubShardnumsub: (input) => PUBSUB_SHARDNUMSUB(channels(input), subscribers, text),
+    punsubscribe: (input) => PUNSUBSCRIBE(input === undefined ? args() : patterns(input), confirmation),
+    spublish: (channel, message) => SPUBLISH(args().channel(channel).value(codec, message), Decode.integer),
+    ssubscribe: (input) => SSUBSCRIBE(channels(input), confirmation),
+    subscribe: (input) => SUBSCRIBE(channels(input), confirmation),
+    sunsubscribe: (input) => SUNSUBSCRIBE(input === undefined ? args() : channels(input), confirmation),
+    unsubscribe: (input) => UNSUBSCRIBE(input === undefined ? args() : channels(input), confirmation)
+  }
+}

@@ -1,0 +1,410 @@
+/**
+ * Lua scripts and functions, as Redis has them: what they answer is a raw reply. For scripts with types use
+ * `RedisScript`.
+ *
+ * @see https://redis.io/docs/latest/commands/?group=scripting
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import type * as Option from "effect/Option"
+import type { Codec } from "../Codec.js"
+import { type Args, type AtMostOne, args, type Key, type OneOrMore, toList } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import type { Reply } from "../internal/values.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+
+/**
+ * What a script or function works on.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ScriptOptions {
+  /** Its `KEYS`. All keys it touches must be here, or it cannot run in a cluster. */
+  readonly keys?: Key | ReadonlyArray<Key> | undefined
+  /** Its `ARGV`: text and bytes as they are, numbers as text. */
+  readonly args?: ReadonlyArray<string | Uint8Array | number | bigint> | undefined
+}
+
+/**
+ * Whether the server frees memory before it answers (`sync`) or behind its back (`async`). Without either it does what
+ * its settings say.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type FlushOptions = AtMostOne<{ readonly async: true; readonly sync: true }>
+
+/**
+ * What FUNCTION RESTORE does about libraries that are there.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type FunctionRestorePolicy = AtMostOne<{
+  /** Removes them all first. */
+  readonly flush: true
+  /** Fails when one has the same name. This is what Redis does by default. */
+  readonly append: true
+  /** Replaces those with the same name. */
+  readonly replace: true
+}>
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface FunctionInfo {
+  readonly name: string
+  readonly description: Option.Option<string>
+  /** `no-writes`, `allow-oom`, … */
+  readonly flags: ReadonlyArray<string>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface FunctionLibrary {
+  readonly libraryName: string
+  /** `LUA`. */
+  readonly engine: string
+  readonly functions: ReadonlyArray<FunctionInfo>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface FunctionLibraryWithCode extends FunctionLibrary {
+  readonly libraryCode: string
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface FunctionStats {
+  readonly runningScript: Option.Option<RunningFunction>
+  /** By the engine's name. */
+  readonly engines: Readonly<Record<string, { readonly librariesCount: number; readonly functionsCount: number }>>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunningFunction {
+  readonly name: string
+  /** The whole command that called it, values included; what is not UTF-8 is bytes. */
+  readonly command: ReadonlyArray<string | Uint8Array>
+  readonly duration: Duration.Duration
+}
+
+/**
+ * The commands on scripts and functions.
+ *
+ * A reply of theirs is raw: integers are numbers, Lua's `nil` and `false` are `null`, tables are arrays, and under RESP3
+ * there may be maps and sets. An error among several answers is a value.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ScriptingCommands {
+  /**
+   * Runs a Lua script.
+   *
+   * As long as the script takes: the server does nothing else meanwhile. Since Redis 2.6.0.
+   *
+   * @example
+   * ```ts
+   * const reply = yield* Redis.eval("return redis.call('INCRBY', KEYS[1], ARGV[1])", { keys: ["visits"], args: [2] })
+   * ```
+   */
+  readonly eval: (script: string | Uint8Array, options?: ScriptOptions) => RedisCommand<Reply>
+
+  /**
+   * Runs a script that the server holds, by its SHA1. Fails with `NOSCRIPT` when it does not hold it.
+   *
+   * As long as the script takes. Since Redis 2.6.0.
+   */
+  readonly evalsha: (sha1: string, options?: ScriptOptions) => RedisCommand<Reply>
+
+  /**
+   * Like {@link evalsha}, for scripts that only read: it may run on replicas, and be retried.
+   *
+   * As long as the script takes. Since Redis 7.0.0.
+   */
+  readonly evalshaRo: (sha1: string, options?: ScriptOptions) => RedisCommand<Reply>
+
+  /**
+   * Like {@link eval}, for scripts that only read: it may run on replicas, and be retried.
+   *
+   * As long as the script takes. Since Redis 7.0.0.
+   */
+  readonly evalRo: (script: string | Uint8Array, options?: ScriptOptions) => RedisCommand<Reply>
+
+  /**
+   * Calls a function of a library that the server has loaded.
+   *
+   * As long as the function takes. Since Redis 7.0.0.
+   *
+   * @example
+   * ```ts
+   * const reply = yield* Redis.fcall("take_token", { keys: ["bucket:1"], args: [10] })
+   * ```
+   */
+  readonly fcall: (name: string, options?: ScriptOptions) => RedisCommand<Reply>
+
+  /**
+   * Like {@link fcall}, for functions with the flag `no-writes`: it may run on replicas, and be retried.
+   *
+   * As long as the function takes. Since Redis 7.0.0.
+   */
+  readonly fcallRo: (name: string, options?: ScriptOptions) => RedisCommand<Reply>
+
+  /**
+   * Removes a library.
+   *
+   * O(1). Since Redis 7.0.0.
+   */
+  readonly functionDelete: (library: string) => RedisCommand<void>
+
+  /**
+   * All libraries as bytes, for {@link functionRestore}.
+   *
+   * O(N) in the functions. Since Redis 7.0.0.
+   */
+  readonly functionDump: () => RedisCommand<Uint8Array>
+
+  /**
+   * Removes all libraries.
+   *
+   * O(N) in the functions. Since Redis 7.0.0.
+   */
+  readonly functionFlush: (options?: FlushOptions) => RedisCommand<void>
+
+  /**
+   * Stops the function that runs, unless it has written. Fails with `NOTBUSY` when none does, and with `UNKILLABLE` when
+   * it has written.
+   *
+   * O(1). Since Redis 7.0.0.
+   */
+  readonly functionKill: () => RedisCommand<void>
+
+  /**
+   * The libraries and their functions: all, or those whose names match a pattern; with `withcode` their code too.
+   *
+   * O(N) in the functions. Since Redis 7.0.0.
+   */
+  readonly functionList: {
+    (options?: {
+      readonly libraryname?: string | undefined
+      readonly withcode?: undefined
+    }): RedisCommand<Array<FunctionLibrary>>
+    (options: {
+      readonly libraryname?: string | undefined
+      readonly withcode: true
+    }): RedisCommand<Array<FunctionLibraryWithCode>>
+  }
+
+  /**
+   * Loads a library, and answers its name. Fails when there is one of that name, unless `replace` is given.
+   *
+   * O(1). Since Redis 7.0.0.
+   *
+   * @example
+   * ```ts
+   * const library = yield* Redis.functionLoad(code, { replace: true })
+   * ```
+   */
+  readonly functionLoad: (
+    code: string | Uint8Array,
+    options?: { readonly replace?: true | undefined }
+  ) => RedisCommand<string>
+
+  /**
+   * Loads libraries from the bytes of {@link functionDump}.
+   *
+   * O(N) in the functions. Since Redis 7.0.0.
+   */
+  readonly functionRestore: (dump: Uint8Array, options?: FunctionRestorePolicy) => RedisCommand<void>
+
+  /**
+   * The function that runs now, and how many libraries and functions each engine has.
+   *
+   * O(1). Since Redis 7.0.0.
+   */
+  readonly functionStats: () => RedisCommand<FunctionStats>
+
+  /**
+   * Switches the debugger on for the scripts of this connection. Refused on shared connections. Once it is on, scripts
+   * answer in the debugger's own language, which clients do not speak: it is for `redis-cli`.
+   *
+   * O(1). Since Redis 3.2.0; `engine` since Valkey 9.1.0.
+   */
+  readonly scriptDebug: (
+    mode: "yes" | "sync" | "no",
+    options?: { readonly engine?: string | undefined }
+  ) => RedisCommand<void>
+
+  /**
+   * Whether the server holds scripts of these SHA1s.
+   *
+   * O(N) in the scripts. Since Redis 2.6.0.
+   */
+  readonly scriptExists: (sha1s: OneOrMore<string>) => RedisCommand<Array<boolean>>
+
+  /**
+   * Forgets all scripts.
+   *
+   * O(N) in the scripts. Since Redis 2.6.0; the options since 6.2.0.
+   */
+  readonly scriptFlush: (options?: FlushOptions) => RedisCommand<void>
+
+  /**
+   * Stops the script that runs, unless it has written. Fails with `NOTBUSY` when none does, and with `UNKILLABLE` when it
+   * has written.
+   *
+   * O(1). Since Redis 2.6.0.
+   */
+  readonly scriptKill: () => RedisCommand<void>
+
+  /**
+   * Gives the server a script to hold, and answers its SHA1 for {@link evalsha}.
+   *
+   * O(N) in the script's length. Since Redis 2.6.0.
+   */
+  readonly scriptLoad: (script: string | Uint8Array) => RedisCommand<string>
+
+  /**
+   * The source of a script that the server holds. Fails with `NOSCRIPT` when it does not hold it.
+   *
+   * O(1). Since Valkey 8.0.0; not in Redis.
+   */
+  readonly scriptShow: (sha1: string) => RedisCommand<string>
+}
+
+const onShards = { requestPolicy: "all_shards", responsePolicy: "all_succeeded" } as const
+const onNodes = { requestPolicy: "all_nodes", responsePolicy: "all_succeeded" } as const
+const kill = { requestPolicy: "all_shards", responsePolicy: "one_succeeded" } as const
+
+const EVAL = define("EVAL")
+const EVALSHA = define("EVALSHA")
+const EVALSHA_RO = define("EVALSHA_RO", { readonly: true })
+const EVAL_RO = define("EVAL_RO", { readonly: true })
+const FCALL = define("FCALL")
+const FCALL_RO = define("FCALL_RO", { readonly: true })
+const FUNCTION_DELETE = define("FUNCTION DELETE", onShards)
+const FUNCTION_DUMP = define("FUNCTION DUMP")
+const FUNCTION_FLUSH = define("FUNCTION FLUSH", onShards)
+const FUNCTION_KILL = define("FUNCTION KILL", kill)
+const FUNCTION_LIST = define("FUNCTION LIST")
+const FUNCTION_LOAD = define("FUNCTION LOAD", onShards)
+const FUNCTION_RESTORE = define("FUNCTION RESTORE", onShards)
+const FUNCTION_STATS = define("FUNCTION STATS", { requestPolicy: "all_shards", responsePolicy: "special" })
+const SCRIPT_DEBUG = define("SCRIPT DEBUG")
+const SCRIPT_EXISTS = define("SCRIPT EXISTS", { requestPolicy: "all_shards", responsePolicy: "agg_logical_and" })
+const SCRIPT_FLUSH = define("SCRIPT FLUSH", onNodes)
+const SCRIPT_KILL = define("SCRIPT KILL", kill)
+const SCRIPT_LOAD = define("SCRIPT LOAD", onNodes)
+const SCRIPT_SHOW = define("SCRIPT SHOW")
+
+const texts = Decode.array(Decode.text)
+const booleans = Decode.array(Decode.boolean)
+
+const functionInfo = Decode.structNamed("_", {
+  name: Decode.text,
+  description: Decode.nullable(Decode.text),
+  flags: texts
+})
+const library = { libraryName: Decode.text, engine: Decode.text, functions: Decode.array(functionInfo) }
+const libraries: Decode.Decoder<Array<FunctionLibrary>> = Decode.array(Decode.structNamed("_", library))
+const librariesWithCode: Decode.Decoder<Array<FunctionLibraryWithCode>> = Decode.array(
+  Decode.structNamed("_", { ...library, libraryCode: Decode.text })
+)
+
+const word: Decode.Decoder<string | Uint8Array> = (reply) => (reply instanceof Uint8Array ? reply : Decode.text(reply))
+const running = Decode.structNamed("_", { name: Decode.text, command: Decode.array(word), durationMs: Decode.integer })
+const stats: Decode.Decoder<FunctionStats> = Decode.structNamed("_", {
+  runningScript: Decode.nullable((reply): RunningFunction => {
+    const { command, durationMs, name } = running(reply)
+    return { name, command, duration: Duration.millis(durationMs) }
+  }),
+  engines: Decode.record(Decode.structNamed("_", { librariesCount: Decode.integer, functionsCount: Decode.integer }))
+})
+
+const invocation = (script: string | Uint8Array, options: ScriptOptions | undefined): Args => {
+  const keys = options?.keys === undefined ? [] : toList(options.keys)
+  return args()
+    .text(script)
+    .integer(keys.length)
+    .each(keys, (args, key) => args.key(key))
+    .each(options?.args ?? [], (args, arg) =>
+      typeof arg === "bigint" ? args.integer(arg) : typeof arg === "number" ? number(args, arg) : args.text(arg)
+    )
+}
+
+const number = (args: Args, value: number): Args => (Number.isInteger(value) ? args.integer(value) : args.double(value))
+
+const flushing = (options: FlushOptions | undefined): Args =>
+  args().flag("ASYNC", options?.async).flag("SYNC", options?.sync)
+
+/** @internal */
+export const make = <V, K extends Key>(codec: Codec<V, K>): ScriptingCommands => {
+  const text = codec.wants === "text"
+
+  const functionList = (options?: {
+    readonly libraryname?: string | undefined
+    readonly withcode?: true | undefined
+  }): RedisCommand<never> => {
+    const builder = args()
+      .option("LIBRARYNAME", options?.libraryname, (args, pattern) => args.text(pattern))
+      .flag("WITHCODE", options?.withcode)
+    const decoder: Decode.Decoder<unknown> = options?.withcode === true ? librariesWithCode : libraries
+    return FUNCTION_LIST(builder, decoder) as RedisCommand<never>
+  }
+
+  return {
+    eval: (script, options) => EVAL(invocation(script, options), Decode.raw, text),
+    evalsha: (sha1, options) => EVALSHA(invocation(sha1, options), Decode.raw, text),
+    evalshaRo: (sha1, options) => EVALSHA_RO(invocation(sha1, options), Decode.raw, text),
+    evalRo: (script, options) => EVAL_RO(invocation(script, options), Decode.raw, text),
+    fcall: (name, options) => FCALL(invocation(name, options), Decode.raw, text),
+    fcallRo: (name, options) => FCALL_RO(invocation(name, options), Decode.raw, text),
+    functionDelete: (library) => FUNCTION_DELETE(args().text(library), Decode.ok),
+    functionDump: () => FUNCTION_DUMP(args(), Decode.bytes, false),
+    functionFlush: (options) => FUNCTION_FLUSH(flushing(options), Decode.ok),
+    functionKill: () => FUNCTION_KILL(args(), Decode.ok),
+    functionList,
+    functionLoad: (code, options) => FUNCTION_LOAD(args().flag("REPLACE", options?.replace).text(code), Decode.text),
+    functionRestore: (dump, options) =>
+      FUNCTION_RESTORE(
+        args()
+          .text(dump)
+          .flag("FLUSH", options?.flush)
+          .flag("APPEND", options?.append)
+          .flag("REPLACE", options?.replace),
+        Decode.ok
+      ),
+    functionStats: () => FUNCTION_STATS(args(), stats),
+    scriptDebug: (mode, options) =>
+      SCRIPT_DEBUG(
+        args()
+          .token(`${mode}`.toUpperCase())
+          .when(options?.engine, (args, engine) => args.text(engine)),
+        Decode.ok
+      ),
+    scriptExists: (sha1s) => {
+      const list = toList(sha1s)
+      return SCRIPT_EXISTS(
+        list.length === 0 ? args().fail("needs at least one SHA1") : args().each(list, (args, sha1) => args.text(sha1)),
+        booleans
+      )
+    },
+    scriptFlush: (options) => SCRIPT_FLUSH(flushing(options), Decode.ok),
+    scriptKill: () => SCRIPT_KILL(args(), Decode.ok),
+    scriptLoad: (script) => SCRIPT_LOAD(args().text(script), Decode.text),
+    scriptShow: (sha1) => SCRIPT_SHOW(args().text(sha1), Decode.text)
+  }
+}

@@ -1,0 +1,308 @@
+/**
+ * What servers tell of a stream: XINFO as records, the same over RESP2 and RESP3. Fields that not every server has are
+ * `Option`s.
+ *
+ * @see https://redis.io/docs/latest/commands/?group=stream
+ * @since 0.1.0
+ */
+import type * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import type { Codec } from "../Codec.js"
+import { args, type Key } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import type { Reply } from "../internal/values.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+import {
+  entryDecoders,
+  idle,
+  integer,
+  largeInteger,
+  optionalIdle,
+  optionalInteger,
+  optionalTime,
+  type StreamEntry,
+  type StreamId,
+  time
+} from "./stream-entry.js"
+
+/**
+ * What XINFO STREAM tells in both of its forms.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StreamInfoBase {
+  /** How many entries there are. */
+  readonly length: number
+  readonly radixTreeKeys: number
+  readonly radixTreeNodes: number
+  readonly lastGeneratedId: StreamId
+  /** Redis 7.0. */
+  readonly maxDeletedEntryId: Option.Option<StreamId>
+  /** How many entries were ever added. Redis 7.0. */
+  readonly entriesAdded: Option.Option<number | bigint>
+  /** Redis 7.0. */
+  readonly recordedFirstEntryId: Option.Option<StreamId>
+  /** What XADD's `idmp` remembers. Redis 8.6. */
+  readonly idempotence: Option.Option<StreamIdempotence>
+}
+
+/**
+ * The memory that keeps entries from being added twice.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StreamIdempotence {
+  /** How long an id is remembered. */
+  readonly duration: Duration.Duration
+  /** How many ids are remembered for each producer. */
+  readonly maxsize: number
+  /** How many producers are known. */
+  readonly producers: number
+  /** How many ids are remembered. */
+  readonly ids: number
+  /** How many ids were ever added. */
+  readonly added: number
+  /** How many entries were not added, because they were there. */
+  readonly duplicates: number
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface StreamInfo<out V, out K = string> extends StreamInfoBase {
+  /** How many consumer groups there are. */
+  readonly groups: number
+  readonly firstEntry: Option.Option<StreamEntry<V, K>>
+  readonly lastEntry: Option.Option<StreamEntry<V, K>>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface FullStreamInfo<out V, out K = string> extends StreamInfoBase {
+  readonly entries: ReadonlyArray<StreamEntry<V, K>>
+  readonly groups: ReadonlyArray<FullGroupInfo<K>>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface FullGroupInfo<out K = string> {
+  readonly name: K
+  readonly lastDeliveredId: StreamId
+  /** `None` when the server cannot tell, and before Redis 7.0. */
+  readonly entriesRead: Option.Option<number>
+  /** How many entries wait for the group; `None` when the server cannot tell, and before Redis 7.0. */
+  readonly lag: Option.Option<number>
+  /** How many entries are pending. */
+  readonly pelCount: number
+  readonly pending: ReadonlyArray<{
+    readonly id: StreamId
+    readonly consumer: K
+    readonly delivered: DateTime.Utc
+    readonly deliveries: number | bigint
+  }>
+  readonly consumers: ReadonlyArray<FullConsumerInfo<K>>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface FullConsumerInfo<out K = string> {
+  readonly name: K
+  /** When it last tried; before Redis 7.2, when it last got something. */
+  readonly seenTime: DateTime.Utc
+  /** When it last got something. `None` when never, and before Redis 7.2. */
+  readonly activeTime: Option.Option<DateTime.Utc>
+  readonly pelCount: number
+  readonly pending: ReadonlyArray<{
+    readonly id: StreamId
+    readonly delivered: DateTime.Utc
+    readonly deliveries: number | bigint
+  }>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface GroupInfo<out K = string> {
+  readonly name: K
+  /** How many consumers there are. */
+  readonly consumers: number
+  /** How many entries are pending. */
+  readonly pending: number
+  readonly lastDeliveredId: StreamId
+  /** `None` when the server cannot tell, and before Redis 7.0. */
+  readonly entriesRead: Option.Option<number>
+  /** How many entries wait for the group; `None` when the server cannot tell, and before Redis 7.0. */
+  readonly lag: Option.Option<number>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConsumerInfo<out K = string> {
+  readonly name: K
+  /** How many entries are pending. */
+  readonly pending: number
+  /** Since it last tried; before Redis 7.2, since it last got something. */
+  readonly idle: Duration.Duration
+  /** Since it last got something. `None` when never, and before Redis 7.2. */
+  readonly inactive: Option.Option<Duration.Duration>
+}
+
+/**
+ * The commands that describe streams.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StreamInfoCommands<V, K> {
+  /**
+   * The consumers of a group.
+   *
+   * O(1). Since Redis 5.0.0.
+   */
+  readonly xinfoConsumers: (key: Key, group: Key) => RedisCommand<Array<ConsumerInfo<K>>>
+
+  /**
+   * The consumer groups of a stream.
+   *
+   * O(1). Since Redis 5.0.0.
+   */
+  readonly xinfoGroups: (key: Key) => RedisCommand<Array<GroupInfo<K>>>
+
+  /**
+   * A stream; with `full` also its entries and groups with all that is pending, at most `count` of each (10 when it is
+   * not given, all when it is 0).
+   *
+   * O(1); with `full` O(N) in what is listed. Since Redis 5.0.0; `full` since 6.0.0.
+   *
+   * @example
+   * ```ts
+   * const { lastGeneratedId, length } = yield* Redis.xinfoStream("orders")
+   * ```
+   */
+  readonly xinfoStream: {
+    (key: Key, options?: { readonly full?: undefined; readonly count?: undefined }): RedisCommand<StreamInfo<V, K>>
+    (
+      key: Key,
+      options: { readonly full: true; readonly count?: number | undefined }
+    ): RedisCommand<FullStreamInfo<V, K>>
+  }
+}
+
+const XINFO_CONSUMERS = define("XINFO CONSUMERS", { readonly: true })
+const XINFO_GROUPS = define("XINFO GROUPS", { readonly: true })
+const XINFO_STREAM = define("XINFO STREAM", { readonly: true })
+
+const maybeId = Decode.nullable(Decode.text)
+
+const base = {
+  length: integer,
+  radixTreeKeys: integer,
+  radixTreeNodes: integer,
+  lastGeneratedId: Decode.text,
+  maxDeletedEntryId: maybeId,
+  entriesAdded: Decode.nullable(largeInteger),
+  recordedFirstEntryId: maybeId
+}
+
+const remembered = Decode.structNamed("-", {
+  idmpDuration: Decode.nullable((reply) => Duration.seconds(integer(reply))),
+  idmpMaxsize: optionalInteger,
+  pidsTracked: optionalInteger,
+  iidsTracked: optionalInteger,
+  iidsAdded: optionalInteger,
+  iidsDuplicates: optionalInteger
+})
+
+/** The fields of these names appear together or not at all. */
+const idempotence = (reply: Reply): Option.Option<StreamIdempotence> => {
+  const found = remembered(reply)
+  return Option.all({
+    duration: found.idmpDuration,
+    maxsize: found.idmpMaxsize,
+    producers: found.pidsTracked,
+    ids: found.iidsTracked,
+    added: found.iidsAdded,
+    duplicates: found.iidsDuplicates
+  })
+}
+
+/** @internal */
+export const make = <V, K extends Key>(codec: Codec<V, K>): StreamInfoCommands<V, K> => {
+  const text = codec.wants === "text"
+  const { entries, entry, key: name } = entryDecoders(codec)
+  const maybeEntry = Decode.nullable(entry)
+
+  const consumers: Decode.Decoder<Array<ConsumerInfo<K>>> = Decode.array(
+    Decode.structNamed("-", { name, pending: integer, idle, inactive: optionalIdle })
+  )
+  const group = { name, lastDeliveredId: Decode.text, entriesRead: optionalInteger, lag: optionalInteger }
+  const groups: Decode.Decoder<Array<GroupInfo<K>>> = Decode.array(
+    Decode.structNamed("-", { ...group, consumers: integer, pending: integer })
+  )
+
+  const summary = Decode.structNamed("-", {
+    ...base,
+    groups: integer,
+    firstEntry: maybeEntry,
+    lastEntry: maybeEntry
+  })
+  const stream: Decode.Decoder<StreamInfo<V, K>> = (reply) => ({ ...summary(reply), idempotence: idempotence(reply) })
+
+  const ownPending = Decode.tuple(Decode.text, time, largeInteger)
+  const groupPending = Decode.tuple(Decode.text, name, time, largeInteger)
+  const fullConsumer = Decode.structNamed("-", {
+    name,
+    seenTime: time,
+    activeTime: optionalTime,
+    pelCount: integer,
+    pending: Decode.array((reply) => {
+      const [id, delivered, deliveries] = ownPending(reply)
+      return { id, delivered, deliveries }
+    })
+  })
+  const fullGroup = Decode.structNamed("-", {
+    ...group,
+    pelCount: integer,
+    pending: Decode.array((reply) => {
+      const [id, consumer, delivered, deliveries] = groupPending(reply)
+      return { id, consumer, delivered, deliveries }
+    }),
+    consumers: Decode.array(fullConsumer)
+  })
+  const full = Decode.structNamed("-", { ...base, entries, groups: Decode.array(fullGroup) })
+  const fullStream: Decode.Decoder<FullStreamInfo<V, K>> = (reply) => ({
+    ...full(reply),
+    idempotence: idempotence(reply)
+  })
+
+  const xinfoStream = (
+    key: Key,
+    options?: { readonly full?: true | undefined; readonly count?: number | undefined }
+  ): RedisCommand<never> => {
+    const builder = args()
+      .key(key)
+      .flag("FULL", options?.full)
+      .option("COUNT", options?.count, (args, count) => args.integer(count))
+    const decoder: Decode.Decoder<unknown> = options?.full === true ? fullStream : stream
+    return XINFO_STREAM(builder, decoder, text) as RedisCommand<never>
+  }
+
+  return {
+    xinfoConsumers: (key, group) => XINFO_CONSUMERS(args().key(key).text(group), consumers, text),
+    xinfoGroups: (key) => XINFO_GROUPS(args().key(key), groups, text),
+    xinfoStream
+  }
+}
