@@ -220,7 +220,7 @@ export class Parser {
     if (this.state === State.Line) {
       at = this.continueLine(bytes)
     } else if (this.state === State.Body) {
-      at = this.continueBody(bytes)
+      at = this.continueBody(bytes, 0)
     }
     while (at < end && !this.stopped) {
       const next = this.element(bytes, at, end)
@@ -431,36 +431,43 @@ export class Parser {
     if (this.buffered + (from - this.start) + length > this.limits.maxBufferedBytes) {
       this.tooMuchBuffered()
     }
-    // Body and CRLF go into one array of the announced size: each byte is copied once, and no chunk is kept.
-    this.body = allocate(length + 2)
-    this.body.set(bytes.subarray(from, end))
-    this.bodyFilled = end - from
+    // The body goes into one array of the announced size: each byte is copied once, and no chunk is kept.
+    this.body = allocate(length)
+    this.bodyFilled = 0
     this.bodyType = type
     this.state = State.Body
-    return end
+    return this.continueBody(bytes, from)
   }
 
   private bulkTooLong(length: number): never {
     throw new ParseFailure(`a bulk string of ${length} bytes, more than the limit of ${this.limits.maxBulkLength}`)
   }
 
-  private continueBody(bytes: Uint8Array): number {
-    const missing = this.body.length - this.bodyFilled
-    if (bytes.length < missing) {
-      this.body.set(bytes, this.bodyFilled)
-      this.bodyFilled += bytes.length
-      return bytes.length
-    }
+  /** Fills the body, then sees to its CRLF, which may come in chunks of their own. */
+  private continueBody(bytes: Uint8Array, from: number): number {
     const body = this.body
-    body.set(missing === bytes.length ? bytes : bytes.subarray(0, missing), this.bodyFilled)
-    this.state = State.Element
-    this.body = empty
-    const to = body.length - 2
-    if (body[to] !== CR || body[to + 1] !== LF) {
-      throw new ParseFailure("a bulk string that is not followed by CRLF")
+    const length = body.length
+    const end = bytes.length
+    let at = from
+    if (this.bodyFilled < length) {
+      at = Math.min(end, from + length - this.bodyFilled)
+      body.set(from === 0 && at === end ? bytes : bytes.subarray(from, at), this.bodyFilled)
+      this.bodyFilled += at - from
     }
-    this.endBody(this.bodyType, body, 0, to, missing)
-    return missing
+    while (at < end) {
+      if (bytes[at] !== (this.bodyFilled === length ? CR : LF)) {
+        throw new ParseFailure("a bulk string that is not followed by CRLF")
+      }
+      at++
+      if (this.bodyFilled > length) {
+        this.state = State.Element
+        this.body = empty
+        this.endBody(this.bodyType, body, 0, length, at)
+        return at
+      }
+      this.bodyFilled++
+    }
+    return end
   }
 
   private endBody(type: number, bytes: Uint8Array, from: number, to: number, next: number): void {
@@ -492,7 +499,8 @@ export class Parser {
         return text
       }
     }
-    return copy(bytes, from, to)
+    // In a chunk a body is never all there is, since CRLF follows: this is an array of our own.
+    return from === 0 && to === bytes.length ? bytes : copy(bytes, from, to)
   }
 
   /** `;` a part of a streamed string; `;0` ends it. */

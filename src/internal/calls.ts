@@ -1,0 +1,359 @@
+/**
+ * What the engine is given to settle: a command, a pipeline, a transaction, each with the Effect that waits for it.
+ */
+import * as Exit from "effect/Exit"
+import { decode, type RedisCommand, specFor } from "../RedisCommand.js"
+import { DecodeError, type RedisError, UsageError } from "../RedisError.js"
+import type { Argument } from "./args.js"
+import { encode, type Encoded, EncodeFailure } from "./encoder.js"
+import { type Failure, Pending } from "./engine.js"
+import { toRedisError } from "./failure.js"
+import * as ReplyErrors from "./replyError.js"
+import type { BatchResult } from "./service.js"
+import { ErrorReply, type Reply } from "./values.js"
+
+/** Follows what stateful commands do to their connection. */
+export interface Tracker {
+  /** Called when the command is accepted, before its reply is known. */
+  readonly begin: (command: RedisCommand<unknown>) => void
+  /** Called with its reply, whether or not anybody still waits for it. */
+  readonly finish: (command: RedisCommand<unknown>, reply: Reply) => void
+}
+
+/** What a batch asks of its connection. */
+export interface BatchOptions {
+  readonly atomic: boolean
+}
+
+/** A pending unit as its client handles it: it can be sent on another connection while it is not settled. */
+export abstract class Unit extends Pending {
+  /** The time it is allowed, in milliseconds, from when it is accepted. */
+  allowed = Infinity
+  /** How often it was written. */
+  attempts = 0
+  /** Asked before a failure is told: `true` when the unit was taken over, to be sent again. */
+  recover: ((unit: Unit, failure: Failure) => boolean) | undefined
+
+  constructor(remaining: number, readonly encoded: Encoded) {
+    super(remaining)
+  }
+
+  /** Whether executing it twice is the same as once: all of it is readonly. */
+  abstract readonly repeatable: boolean
+  abstract fail(failure: Failure): void
+
+  onFailure(failure: Failure): void {
+    if (this.recover === undefined || !this.recover(this, failure)) {
+      this.fail(failure)
+    }
+  }
+}
+
+/** Checks and encodes a command; answers what to send, or why it cannot be sent. */
+export const prepare = <A>(
+  command: RedisCommand<A>,
+  resume: (exit: Exit.Exit<A, RedisError>) => void,
+  replyTimeout: number,
+  tracker: Tracker | undefined
+): Call<A> | UsageError => {
+  const problem = command.problem
+  if (problem !== undefined) {
+    return problem
+  }
+  const encoded = encode(specFor(command), command.args)
+  if (encoded instanceof EncodeFailure) {
+    return unsendable(command, encoded)
+  }
+  const { traits } = command
+  const blocking = traits.blocking === undefined ? undefined : blockingMillis(command)
+  const call = tracker !== undefined && traits.stateful !== undefined
+    ? new StatefulCall(command, resume, encoded, tracker)
+    : new Call(command, resume, encoded)
+  call.endsConnection = traits.endsConnection
+  call.blocking = blocking !== undefined
+  call.allowed = command.deadline ?? (blocking === undefined ? replyTimeout : blocking + replyTimeout)
+  return call
+}
+
+/** Checks and encodes commands as one unit. */
+export const prepareAll = (
+  commands: ReadonlyArray<RedisCommand<unknown>>,
+  options: BatchOptions,
+  resume: (exit: Exit.Exit<BatchResult, RedisError>) => void,
+  replyTimeout: number,
+  tracker: Tracker | undefined
+): Unit | UsageError => {
+  const parts: Array<string | Uint8Array> = []
+  let text = options.atomic ? "*1\r\n$5\r\nMULTI\r\n" : ""
+  let blocking = 0
+  let longest = replyTimeout
+  for (const command of commands) {
+    const problem = command.problem ?? batchRefusal(command, options)
+    if (problem !== undefined) {
+      return problem
+    }
+    const encoded = encode(specFor(command), command.args)
+    if (encoded instanceof EncodeFailure) {
+      return unsendable(command, encoded)
+    }
+    // In MULTI nothing blocks; in a pipeline the timeouts of blocking commands add up.
+    blocking += options.atomic || command.traits.blocking === undefined ? 0 : blockingMillis(command) ?? 0
+    longest = Math.max(longest, command.deadline ?? 0)
+    if (typeof encoded === "string") {
+      text += encoded
+    } else {
+      parts.push(text)
+      for (const part of encoded) {
+        parts.push(part)
+      }
+      text = ""
+    }
+  }
+  if (options.atomic) {
+    text += "*1\r\n$4\r\nEXEC\r\n"
+  }
+  parts.push(text)
+  const encoded = parts.length === 1 ? text : parts
+  const unit = options.atomic
+    ? new Transaction(commands, resume, encoded)
+    : new Batch(commands, resume, encoded, tracker)
+  unit.blocking = blocking > 0
+  unit.allowed = longest + blocking
+  return unit
+}
+
+export const refused = (command: string, why: string): UsageError =>
+  new UsageError({ reason: "refusedCommand", command, message: `${command} was not sent: ${why}` })
+
+const unsendable = (command: RedisCommand<unknown>, failure: EncodeFailure): UsageError =>
+  new UsageError({ reason: "invalidArgument", command: command.name, message: `${command.name}: ${failure.reason}` })
+
+/** What cannot stand inside a unit whose replies are counted. */
+const batchRefusal = (command: RedisCommand<unknown>, options: BatchOptions): UsageError | undefined => {
+  const { stateful } = command.traits
+  if (options.atomic && stateful !== undefined && stateful !== "database") {
+    return refused(command.name, "it cannot be part of a transaction")
+  }
+  return stateful === "subscription" || command.name === "MONITOR"
+    ? refused(command.name, "it cannot be part of a pipeline")
+    : undefined
+}
+
+/** An argument as a word of Redis'. */
+export const argumentText = (argument: Argument | undefined): string =>
+  argument === undefined
+    ? ""
+    : (typeof argument.data === "string" ? argument.data : new TextDecoder().decode(argument.data)).toUpperCase()
+
+/**
+ * How long a blocking command may block, in milliseconds (Infinity: for ever), or `undefined` when this one does not.
+ */
+export const blockingMillis = (command: RedisCommand<unknown>): number | undefined => {
+  const blocking = command.traits.blocking
+  if (blocking === undefined) {
+    return undefined
+  }
+  const { args } = command
+  let index: number
+  if (blocking.token !== undefined) {
+    index = args.findIndex((argument) => argument.kind !== "key" && argumentText(argument) === blocking.token) + 1
+    if (index === 0) {
+      return undefined
+    }
+  } else {
+    const at = blocking.index ?? -1
+    index = at < 0 ? args.length + at : at
+  }
+  const timeout = Number(argumentText(args[index]))
+  // A timeout that is no number is the server's to refuse, at once.
+  if (Number.isNaN(timeout)) {
+    return undefined
+  }
+  return timeout === 0 ? Infinity : blocking.unit === "seconds" ? timeout * 1000 : timeout
+}
+
+/** One command and whoever waits for it. */
+export class Call<A> extends Unit {
+  readonly text: boolean
+  constructor(
+    readonly command: RedisCommand<A>,
+    private readonly resume: (exit: Exit.Exit<A, RedisError>) => void,
+    encoded: Encoded
+  ) {
+    super(1, encoded)
+    this.text = command.text
+  }
+
+  get repeatable(): boolean {
+    return this.command.traits.readonly
+  }
+
+  onReply(reply: Reply): void {
+    if (!this.settled) {
+      this.settled = true
+      this.resume(decode(this.command, reply))
+    }
+  }
+
+  fail(failure: Failure): void {
+    this.resume(Exit.fail(toRedisError(failure, this.command.name, this.allowed)))
+  }
+}
+
+/** A command whose effect on the connection is followed, whether or not anybody still waits for it. */
+class StatefulCall<A> extends Call<A> {
+  constructor(
+    command: RedisCommand<A>,
+    resume: (exit: Exit.Exit<A, RedisError>) => void,
+    encoded: Encoded,
+    private readonly tracker: Tracker
+  ) {
+    super(command, resume, encoded)
+    if (command.traits.stateful === "subscription") {
+      this.confirmedBy = command.name.toLowerCase()
+      this.remaining = command.args.length
+    }
+    tracker.begin(command)
+  }
+
+  override onReply(reply: Reply): void {
+    // A subscription is confirmed channel by channel; the last confirmation, or one error, is its reply.
+    if (this.remaining > 0 && !(reply instanceof ErrorReply)) {
+      return
+    }
+    this.tracker.finish(this.command, reply)
+    super.onReply(reply)
+  }
+}
+
+/** Commands written at once, each with its own result. */
+class Batch extends Unit {
+  private exits: Array<Exit.Exit<unknown, RedisError>> = []
+  constructor(
+    private readonly commands: ReadonlyArray<RedisCommand<unknown>>,
+    private readonly resume: (exit: Exit.Exit<BatchResult, RedisError>) => void,
+    encoded: Encoded,
+    private readonly tracker: Tracker | undefined
+  ) {
+    super(commands.length, encoded)
+    if (tracker !== undefined) {
+      for (const command of commands) {
+        if (command.traits.stateful !== undefined) {
+          tracker.begin(command)
+        }
+      }
+    }
+  }
+
+  get text(): boolean {
+    return this.commands[this.commands.length - this.remaining]?.text ?? true
+  }
+
+  /** Only as a whole: when nothing of it was read yet. */
+  get repeatable(): boolean {
+    return this.exits.length === 0 && this.commands.every((command) => command.traits.readonly)
+  }
+
+  onReply(reply: Reply): void {
+    const command = this.commands[this.commands.length - this.remaining - 1] as RedisCommand<unknown>
+    if (command.traits.stateful !== undefined) {
+      this.tracker?.finish(command, reply)
+    }
+    if (this.settled) {
+      return
+    }
+    this.exits.push(decode(command, reply))
+    if (this.remaining === 0) {
+      this.settled = true
+      this.resume(Exit.succeed({ outcome: "executed", exits: this.exits }))
+    }
+  }
+
+  fail(failure: Failure): void {
+    const { allowed, commands, exits } = this
+    // What was read stays; of the rest only the failure is known.
+    for (let i = exits.length; i < commands.length; i++) {
+      exits.push(Exit.fail(toRedisError(failure, (commands[i] as RedisCommand<unknown>).name, allowed)))
+    }
+    this.resume(Exit.succeed({ outcome: "executed", exits }))
+  }
+}
+
+/** MULTI, the commands, EXEC: one unit. */
+class Transaction extends Unit {
+  readonly text: boolean
+  readonly repeatable = false
+  /** What each command was answered while queueing: its refusal, or its result when MULTI was refused. */
+  private readonly early: Array<Reply> = []
+  private multi: Reply = null
+  private index = -1
+
+  constructor(
+    private readonly commands: ReadonlyArray<RedisCommand<unknown>>,
+    private readonly resume: (exit: Exit.Exit<BatchResult, RedisError>) => void,
+    encoded: Encoded
+  ) {
+    super(commands.length + 2, encoded)
+    // EXEC's reply holds them all: as bytes when any wants bytes, since text decoders read bytes too.
+    this.text = commands.every((command) => command.text)
+  }
+
+  onReply(reply: Reply): void {
+    const index = this.index++
+    if (this.settled) {
+      return
+    }
+    if (index === -1) {
+      this.multi = reply
+    } else if (index < this.commands.length) {
+      this.early.push(reply)
+    } else {
+      this.settled = true
+      this.resume(this.result(reply))
+    }
+  }
+
+  private result(exec: Reply): Exit.Exit<BatchResult, RedisError> {
+    const { commands, early } = this
+    if (this.multi instanceof ErrorReply) {
+      // The commands were not queued but run: what they answered is what they did.
+      return Exit.succeed({
+        outcome: "refused",
+        exits: commands.map((command, i) => decode(command, early[i] as Reply))
+      })
+    }
+    if (exec === null) {
+      return Exit.succeed({ outcome: "conflict", exits: [] })
+    }
+    if (exec instanceof ErrorReply) {
+      const error = ReplyErrors.make(exec, "EXEC", [])
+      if (exec.code !== "EXECABORT") {
+        return Exit.fail(error)
+      }
+      return Exit.succeed({
+        outcome: "discarded",
+        exits: commands.map((command, i) =>
+          early[i] instanceof ErrorReply ? decode(command, early[i] as Reply) : Exit.fail(error)
+        )
+      })
+    }
+    const replies = Array.isArray(exec) ? exec as ReadonlyArray<Reply> : []
+    if (replies.length !== commands.length) {
+      return Exit.fail(
+        new DecodeError({
+          command: "EXEC",
+          path: [],
+          reason: `expected ${commands.length} results, got ${replies.length}`
+        })
+      )
+    }
+    return Exit.succeed({
+      outcome: "executed",
+      exits: commands.map((command, i) => decode(command, replies[i] as Reply))
+    })
+  }
+
+  fail(failure: Failure): void {
+    this.resume(Exit.fail(toRedisError(failure, "EXEC", this.allowed)))
+  }
+}

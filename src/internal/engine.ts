@@ -1,0 +1,514 @@
+/**
+ * One connection's engine: coalesces writes, keeps the queue of replies owed, feeds the parser, and settles every
+ * accepted command exactly once. It is plain JavaScript; what it is given to settle ({@link Pending}) and to write to
+ * ({@link Transport}) is made by its shells. It does not connect, greet, reconnect or decode.
+ */
+import type { ConnectionErrorReason } from "../RedisError.js"
+import { type Encoded, encodedLength } from "./encoder.js"
+import { Parser, type ParserLimits } from "./parser.js"
+import { CommandQueue, type Queued, settleFailure } from "./queue.js"
+import { Ring } from "./ring.js"
+import { ErrorReply, Push, type Reply } from "./values.js"
+
+/** What carries the bytes. It is told to destroy itself once; it reports its end once. */
+export interface Transport {
+  readonly write: (data: string | Uint8Array) => void
+  readonly cork: () => void
+  readonly uncork: () => void
+  /** Whether so much waits to be written that more should wait elsewhere; `onDrain` ends it. */
+  readonly isFull: () => boolean
+  /** Sends what is written, then a FIN. */
+  readonly end: () => void
+  readonly destroy: () => void
+  readonly listen: (listener: TransportListener) => void
+}
+
+export interface TransportListener {
+  readonly onData: (bytes: Uint8Array) => void
+  readonly onDrain: () => void
+  readonly onClose: (reason: CloseReason) => void
+}
+
+/** Why a connection ended. */
+export interface CloseReason {
+  readonly reason: ConnectionErrorReason
+  readonly message: string
+  readonly cause?: unknown
+  /** Set when the peer broke the protocol. */
+  readonly protocol?: string | undefined
+}
+
+/** Why a command did not get its reply. */
+export type Failure =
+  | { readonly _tag: "Closed"; readonly close: CloseReason; readonly delivery: "unsent" | "unknown" }
+  | { readonly _tag: "Deadline"; readonly phase: "queue" | "reply"; readonly delivery: "unsent" | "unknown" }
+  | { readonly _tag: "Overflow"; readonly limit: "commands" | "bytes"; readonly maximum: number }
+
+/**
+ * Replies that are owed to one owner: a command's, or all those of a batch. The engine calls `onReply` for each, in
+ * order, and `onFailure` at most once, when the rest will not come or comes too late. `settled` says that the owner has
+ * its answer: replies may still come after a deadline, and must not answer again.
+ */
+export abstract class Pending {
+  settled = false
+  /** Absolute, by the engine's clock. */
+  deadline = Infinity
+  /** The push kind that confirms it instead of a reply: subscriptions. */
+  confirmedBy: string | undefined = undefined
+  /** Its reply may rightly take longer than any deadline of the connection. */
+  blocking = false
+  /** That the connection ends is its success: SHUTDOWN. */
+  endsConnection = false
+
+  /** Where it waits unsent. */
+  queued: Queued | undefined
+
+  constructor(public remaining: number) {}
+
+  /** Whether the next reply's bulk strings are wanted as text. */
+  abstract readonly text: boolean
+  abstract onReply(reply: Reply): void
+  abstract onFailure(failure: Failure): void
+}
+
+export interface EngineOptions {
+  readonly limits: ParserLimits
+  readonly pushText: boolean
+  /** Replies owed at once, those nobody waits for any more included; what is beyond waits unsent. */
+  readonly maxInFlight: number
+  /** How many commands, and bytes of them, may wait unsent. */
+  readonly maxQueuedCommands: number
+  readonly maxQueuedBytes: number
+  /** Replies owed and nothing read for this long ends the connection. Milliseconds; Infinity for never. */
+  readonly unresponsiveAfter: number
+  readonly onPush: (push: Push) => void
+  readonly onClose: (reason: CloseReason) => void
+}
+
+/** How often deadlines are looked at, in milliseconds: one timer per connection, running only while replies are owed. */
+const tickMillis = 20
+
+/** Text gathered for one write is handed on at this size, so that a long queue is not one huge string. */
+const flushAtLength = 1024 * 1024
+
+/** What a subscribed RESP2 connection sends as arrays, and RESP3 as pushes. */
+const pubsubKinds = new Set([
+  "message",
+  "pmessage",
+  "smessage",
+  "subscribe",
+  "psubscribe",
+  "ssubscribe",
+  "unsubscribe",
+  "punsubscribe",
+  "sunsubscribe"
+])
+
+const monitorLine = /^\d+\.\d+ \[/
+
+export class Engine {
+  /** Why the connection ended; `undefined` while it is up. */
+  closed: CloseReason | undefined
+  /** Whether it takes no more commands because it is being closed. */
+  closing = false
+  /** The connection gets what MONITOR sends. */
+  monitoring = false
+  /** RESP2: pub/sub messages arrive as arrays. */
+  subscribed = false
+  /** When something was last read, by the engine's clock. */
+  lastRead = performance.now()
+
+  private readonly parser: Parser
+  private readonly inFlight = new Ring<Pending>()
+  /** Accepted commands that wait, encoded: for room in flight, or for the socket to drain. */
+  private readonly queue: CommandQueue
+
+  private text = ""
+  private parts: Array<string | Uint8Array> | undefined
+  /** Replies in `inFlight` whose commands are still in `text` and `parts`. */
+  private unflushed = 0
+  private flushScheduled = false
+  private readonly flushNow = (): void => this.flush()
+  private full = false
+  /** The time of this turn; 0 when it has to be read again. */
+  private turn = 0
+  private owedSince = 0
+  private timer: ReturnType<typeof setTimeout> | undefined
+  private firstBytes: Uint8Array | undefined
+  private anyReply = false
+  /** The last error the server sent to nobody: often why it closes next. */
+  private lastWords: string | undefined
+  private whenIdle: (() => void) | undefined
+
+  constructor(private readonly transport: Transport, private readonly options: EngineOptions) {
+    this.queue = new CommandQueue(options.maxQueuedCommands, options.maxQueuedBytes)
+    this.parser = new Parser(
+      {
+        onReply: (reply) => this.onReply(reply),
+        onPush: (push) => this.onPush(push),
+        onAttribute: () => {}
+      },
+      options.limits,
+      { text: true, pushText: options.pushText }
+    )
+    transport.listen({
+      onData: (bytes) => this.onData(bytes),
+      onDrain: () => this.onDrain(),
+      onClose: (reason) => this.destroy(this.explain(reason))
+    })
+  }
+
+  /** How many replies are owed, those nobody waits for any more included, and commands that wait unsent. */
+  get pending(): number {
+    return this.inFlight.length + this.queue.length
+  }
+
+  /** The engine's clock: one reading per turn. */
+  now(): number {
+    if (this.turn === 0) {
+      this.turn = performance.now()
+      this.schedule()
+    }
+    return this.turn
+  }
+
+  /**
+   * Takes a command. Answers whether it is on its way; otherwise it waits, and {@link withdraw} can take it back. On a
+   * closed connection it fails at once.
+   */
+  accept(pending: Pending, encoded: Encoded): boolean {
+    if (this.closed !== undefined || this.closing) {
+      settleFailure(pending, { _tag: "Closed", close: this.closed ?? closedHere, delivery: "unsent" })
+      return true
+    }
+    if (this.full || this.queue.length > 0 || this.inFlight.length >= this.options.maxInFlight) {
+      return this.enqueue(pending, encoded)
+    }
+    this.register(pending, encoded)
+    return true
+  }
+
+  /** Takes back a command that waits unsent. */
+  withdraw(pending: Pending): void {
+    pending.settled = true
+    this.queue.remove(pending)
+  }
+
+  private enqueue(pending: Pending, encoded: Encoded): boolean {
+    const overflow = this.queue.add(pending, encoded)
+    if (overflow !== undefined) {
+      settleFailure(pending, overflow)
+      return true
+    }
+    this.startTimer()
+    return false
+  }
+
+  private register(pending: Pending, encoded: Encoded): void {
+    if (this.inFlight.length === 0) {
+      this.parser.text = pending.text
+      this.owedSince = this.now()
+      this.startTimer()
+    }
+    this.inFlight.push(pending)
+    this.unflushed++
+    if (typeof encoded === "string") {
+      this.text += encoded
+      if (this.text.length > flushAtLength) {
+        this.parts ??= []
+        this.parts.push(this.text)
+        this.text = ""
+      }
+    } else {
+      const parts = this.parts ??= []
+      if (this.text !== "") {
+        parts.push(this.text)
+        this.text = ""
+      }
+      for (const part of encoded) {
+        parts.push(part)
+      }
+    }
+    this.schedule()
+  }
+
+  private schedule(): void {
+    if (!this.flushScheduled) {
+      this.flushScheduled = true
+      queueMicrotask(this.flushNow)
+    }
+  }
+
+  private flush(): void {
+    this.flushScheduled = false
+    this.turn = 0
+    if (this.closed !== undefined || this.unflushed === 0) {
+      return
+    }
+    const { parts, text } = this
+    this.text = ""
+    this.parts = undefined
+    this.unflushed = 0
+    if (parts === undefined) {
+      this.transport.write(text)
+    } else {
+      this.transport.cork()
+      for (const part of parts) {
+        this.transport.write(part)
+      }
+      if (text !== "") {
+        this.transport.write(text)
+      }
+      this.transport.uncork()
+    }
+    this.full = this.transport.isFull()
+  }
+
+  private onDrain(): void {
+    this.full = false
+    this.refill()
+  }
+
+  /** Moves what waits onto the wire while there is room. */
+  private refill(): void {
+    let length = 0
+    while (
+      this.queue.length > 0 && !this.full && this.closed === undefined &&
+      this.inFlight.length < this.options.maxInFlight
+    ) {
+      const next = this.queue.shift()
+      if (next === undefined) {
+        return
+      }
+      const { encoded, pending } = next
+      this.register(pending, encoded)
+      length += encodedLength(encoded)
+      if (length > flushAtLength) {
+        length = 0
+        this.flush()
+      }
+    }
+  }
+
+  private onData(bytes: Uint8Array): void {
+    this.turn = 0
+    this.lastRead = this.now()
+    if (!this.anyReply && this.firstBytes === undefined) {
+      this.firstBytes = bytes
+    }
+    const failure = this.parser.write(bytes)
+    if (failure !== undefined && this.closed === undefined) {
+      const foreign = this.anyReply || this.firstBytes === undefined ? undefined : foreignPeer(this.firstBytes)
+      this.destroy({
+        reason: "protocol",
+        message: foreign ?? `the server broke the protocol: ${failure.reason}`,
+        protocol: foreign ?? failure.reason
+      })
+      return
+    }
+    if (this.queue.length > 0) {
+      this.refill()
+    }
+  }
+
+  private onReply(reply: Reply): void {
+    if (!this.anyReply) {
+      this.anyReply = true
+      this.firstBytes = undefined
+    }
+    if (this.monitoring && typeof reply === "string" && monitorLine.test(reply)) {
+      return this.options.onPush(new Push(["monitor", reply]))
+    }
+    const head = this.inFlight.peek()
+    if (Array.isArray(reply) && (this.subscribed || head?.confirmedBy !== undefined) && isPubSub(reply)) {
+      return this.onPush(new Push(reply))
+    }
+    if (head === undefined || this.inFlight.length <= this.unflushed) {
+      return this.onUnowned(reply)
+    }
+    this.settleReply(head, reply)
+  }
+
+  private settleReply(head: Pending, reply: Reply): void {
+    head.remaining--
+    if (head.remaining === 0 || (head.confirmedBy !== undefined && reply instanceof ErrorReply)) {
+      this.inFlight.shift()
+    }
+    head.onReply(reply)
+    const next = this.inFlight.peek()
+    if (next !== undefined) {
+      this.parser.text = next.text
+    } else if (this.whenIdle !== undefined) {
+      this.whenIdle()
+    }
+  }
+
+  private onPush(push: Push): void {
+    const head = this.inFlight.peek()
+    if (head?.confirmedBy !== undefined && head.confirmedBy === push.kind) {
+      this.settleReply(head, push.items)
+    }
+    this.options.onPush(push)
+  }
+
+  /** A reply nobody asked for. An error is what a server says before it closes; anything else is a broken peer. */
+  private onUnowned(reply: Reply): void {
+    if (reply instanceof ErrorReply) {
+      this.lastWords = reply.message
+      this.destroy(this.explain({ reason: "peerClosed", message: "the server ended the connection" }))
+    } else {
+      const protocol = "a reply that nobody asked for"
+      this.destroy({ reason: "protocol", message: `the server broke the protocol: ${protocol}`, protocol })
+    }
+  }
+
+  private explain(reason: CloseReason): CloseReason {
+    if (this.lastWords === undefined) {
+      return reason
+    }
+    const authentication = /^(?:NOAUTH|WRONGPASS)/.test(this.lastWords)
+    return {
+      ...reason,
+      reason: authentication ? "authentication" : reason.reason,
+      message: `${reason.message}; it said: ${safeWords(this.lastWords)}`
+    }
+  }
+
+  private startTimer(): void {
+    if (this.timer === undefined) {
+      this.timer = setTimeout(this.tick, tickMillis)
+    }
+  }
+
+  /** Looks at every deadline; stops when nothing is owed, so an idle connection has no timer. */
+  private readonly tick = (): void => {
+    this.timer = undefined
+    if (this.closed !== undefined) {
+      return
+    }
+    const now = performance.now()
+    let blocked = false
+    for (let i = 0; i < this.inFlight.length; i++) {
+      const pending = this.inFlight.at(i) as Pending
+      blocked ||= pending.blocking
+      if (pending.deadline <= now && !pending.settled) {
+        // The slot stays: its reply is read and thrown away.
+        settleFailure(pending, { _tag: "Deadline", phase: "reply", delivery: "unknown" })
+      }
+    }
+    this.queue.expire(now)
+    if (
+      this.inFlight.length > 0 && !blocked &&
+      now - Math.max(this.lastRead, this.owedSince) > this.options.unresponsiveAfter
+    ) {
+      return this.destroy({
+        reason: "unresponsive",
+        message: `replies are owed and nothing was read for ${this.options.unresponsiveAfter} ms`
+      })
+    }
+    if (this.inFlight.length > 0 || this.queue.length > 0) {
+      this.startTimer()
+    }
+  }
+
+  /**
+   * Takes no more commands, waits for the replies that are owed (those of blocking commands excepted) for at most
+   * `graceMillis`, then ends the connection. `done` is called once it has ended.
+   */
+  close(graceMillis: number, done: () => void): void {
+    if (this.closed !== undefined) {
+      return done()
+    }
+    this.closing = true
+    const finish = (): void => {
+      clearTimeout(bound)
+      this.whenIdle = undefined
+      this.destroy(closedHere)
+      done()
+    }
+    const bound = setTimeout(finish, graceMillis)
+    const idle = (): boolean => {
+      if (this.queue.length > 0) {
+        return false
+      }
+      for (let i = 0; i < this.inFlight.length; i++) {
+        if (!(this.inFlight.at(i) as Pending).blocking) {
+          return false
+        }
+      }
+      return true
+    }
+    this.whenIdle = () => {
+      if (idle()) {
+        finish()
+      }
+    }
+    if (idle()) {
+      finish()
+    } else {
+      // It may end by itself meanwhile.
+      this.onDestroyed = () => {
+        clearTimeout(bound)
+        done()
+      }
+    }
+  }
+  private onDestroyed: (() => void) | undefined
+
+  /** Ends the connection now and settles everything that is owed. */
+  destroy(reason: CloseReason): void {
+    if (this.closed !== undefined) {
+      return
+    }
+    this.closed = reason
+    this.parser.stop()
+    clearTimeout(this.timer)
+    this.timer = undefined
+    this.whenIdle = undefined
+    this.text = ""
+    this.parts = undefined
+    if (reason.reason === "closed") {
+      this.transport.end()
+    }
+    this.transport.destroy()
+    const written = this.inFlight.length - this.unflushed
+    for (let i = 0; this.inFlight.length > 0; i++) {
+      const pending = this.inFlight.shift() as Pending
+      if (pending.endsConnection && i < written && !pending.settled && reason.reason === "peerClosed") {
+        pending.onReply("OK")
+      } else {
+        settleFailure(pending, { _tag: "Closed", close: reason, delivery: i < written ? "unknown" : "unsent" })
+      }
+    }
+    for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) {
+      settleFailure(next.pending, { _tag: "Closed", close: reason, delivery: "unsent" })
+    }
+    this.unflushed = 0
+    this.options.onClose(reason)
+    this.onDestroyed?.()
+  }
+}
+
+const closedHere: CloseReason = { reason: "closed", message: "the connection was closed by this side" }
+
+/** Errors that servers send on their own account are fixed sentences; of any other only the code is sure to be one. */
+export const safeWords = (message: string): string =>
+  /^(?:ERR max number of clients|DENIED|NOAUTH|WRONGPASS|LOADING|MASTERDOWN|BUSY|ERR Protocol error)/.test(message)
+    ? message
+    : new ErrorReply(message).code
+
+const isPubSub = (reply: ReadonlyArray<Reply>): boolean => {
+  const kind = reply[0]
+  return pubsubKinds.has(typeof kind === "string" ? kind : kind instanceof Uint8Array ? new Push(reply).kind : "")
+}
+
+/** Two peers that are met by a wrong port: TLS records begin with 0x14–0x17 and 0x03, HTTP answers say so. */
+const foreignPeer = (bytes: Uint8Array): string | undefined => {
+  const first = bytes[0] as number
+  if (first >= 0x14 && first <= 0x17 && (bytes.length < 2 || bytes[1] === 0x03)) {
+    return "the peer speaks TLS; use a rediss:// URL or the tls option"
+  }
+  return bytes.length >= 4 && String.fromCharCode(...bytes.subarray(0, 4)) === "HTTP"
+    ? "the peer speaks HTTP, not RESP"
+    : undefined
+}

@@ -1,0 +1,198 @@
+/**
+ * Opening a connection: socket, greeting, and what must be true before the first command of a user (design law 5).
+ *
+ * The greeting goes out in one write. Required are HELLO (with AUTH) or AUTH, and SELECT for a database other than 0;
+ * the client's name and the library's name are courtesies, and their refusal is no failure.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Cause from "effect/Cause"
+import * as Redacted from "effect/Redacted"
+import { make, type RedisCommand, token } from "../RedisCommand.js"
+import { ConnectionError, DeadlineError, type RedisError, ReplyError } from "../RedisError.js"
+import * as Decode from "./decode.js"
+import { safeWords, type Transport } from "./engine.js"
+import { Link } from "./link.js"
+import { connect } from "./nodeTransport.js"
+import type { ResolvedOptions } from "./options.js"
+import type { Reply } from "./values.js"
+import { version } from "./version.js"
+
+/** What the server said of itself. */
+interface Greeting {
+  readonly protocol: 2 | 3
+  readonly id: number | undefined
+}
+
+export const open = (options: ResolvedOptions): Effect.Effect<Link, RedisError> =>
+  within(
+    options.connectTimeout,
+    openWith(() => connect(options), options),
+    () => new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: options.connectTimeout })
+  )
+
+/** Greets over transports that the caller makes; a second one is only asked for when the first is closed at HELLO. */
+export const openWith = <R>(
+  transport: () => Effect.Effect<Transport, RedisError, R>,
+  options: ResolvedOptions
+): Effect.Effect<Link, RedisError, R> => {
+  const attempt = (hello: boolean): Effect.Effect<Link, RedisError, R> =>
+    Effect.flatMap(transport(), (transport) => {
+      const link = new Link(transport, { ...options, pushText: options.encoding === "utf8" })
+      return greet(link, options, hello).pipe(
+        Effect.map((greeting) => {
+          link.id = greeting.id
+          link.session.settle(greeting.protocol)
+          return link
+        }),
+        Effect.onExit((exit) =>
+          Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => link.destroy("the greeting failed"))
+        )
+      )
+    })
+  return options.protocol === 2
+    ? attempt(false)
+    : Effect.catchIf(attempt(true), closedAtHello, () => attempt(false))
+}
+
+/** Some proxies and old servers answer HELLO by closing. */
+const closedAtHello = (error: RedisError): boolean =>
+  error._tag === "ConnectionError" && error.reason === "peerClosed" && error.message === closedWithoutAWord
+
+const closedWithoutAWord = "the server closed the connection"
+
+const greet = (
+  link: Link,
+  options: ResolvedOptions,
+  hello: boolean
+): Effect.Effect<Greeting, RedisError> => {
+  const first = hello ? [helloCommand(options)] : oldGreeting(options)
+  const commands = [...first, ...common(options)]
+  return Effect.flatMap(
+    link.sendAll(commands.map(({ command }) => command), { atomic: false }),
+    ({ exits }) => {
+      const answer = exits[0]
+      if (hello && answer !== undefined && Exit.isFailure(answer) && knowsNoHello(failureOf(answer))) {
+        return greet(link, options, false)
+      }
+      for (const [i, exit] of exits.entries()) {
+        const { required } = commands[i] as Step
+        if (Exit.isFailure(exit)) {
+          const error = failureOf(exit)
+          // A connection that ended fails all that was asked, courtesies too.
+          if (required || !(error instanceof ReplyError)) {
+            return Effect.fail(handshakeError(error, (commands[i] as Step).command.name))
+          }
+        }
+      }
+      const greetings = exits.flatMap((exit, i) =>
+        Exit.isSuccess(exit) && (commands[i] as Step).greets ? [exit.value as Greeting] : []
+      )
+      return Effect.succeed(greetings[0] ?? { protocol: 2, id: undefined })
+    }
+  )
+}
+
+interface Step {
+  readonly command: RedisCommand<unknown>
+  readonly required: boolean
+  readonly greets?: boolean | undefined
+}
+
+const helloCommand = (options: ResolvedOptions): Step => ({
+  required: true,
+  greets: true,
+  command: make("HELLO", {
+    args: [
+      token("3"),
+      ...(options.password === undefined
+        ? []
+        : [token("AUTH"), options.username ?? "default", Redacted.value(options.password)]),
+      ...(options.clientName === undefined ? [] : [token("SETNAME"), options.clientName])
+    ],
+    decode: readHello
+  })
+})
+
+const oldGreeting = (options: ResolvedOptions): ReadonlyArray<Step> => [
+  ...(options.password === undefined ? [] : [{
+    required: true,
+    command: make("AUTH", {
+      args: [...(options.username === undefined ? [] : [options.username]), Redacted.value(options.password)]
+    })
+  }]),
+  ...(options.clientName === undefined
+    ? []
+    : [{ required: false, command: make("CLIENT SETNAME", { args: [options.clientName] }) }]),
+  {
+    required: false,
+    greets: true,
+    command: make("CLIENT ID", { decode: (reply): Greeting => ({ protocol: 2, id: Decode.integer(reply) }) })
+  }
+]
+
+const common = (options: ResolvedOptions): ReadonlyArray<Step> => [
+  ...(options.database === 0
+    ? []
+    : [{ required: true, command: make("SELECT", { args: [options.database] }) }]),
+  ...(options.clientInfo
+    ? [
+      { required: false, command: make("CLIENT SETINFO", { args: [token("LIB-NAME"), "effect-redis-client"] }) },
+      { required: false, command: make("CLIENT SETINFO", { args: [token("LIB-VER"), version] }) }
+    ]
+    : [])
+]
+
+/** HELLO's own words are what counts: a proxy may answer 2 to the question for 3. */
+const readHello = (reply: Reply): Greeting => {
+  const fields = new Map<string, Reply>()
+  const source = Decode.flatEntries(reply)
+  for (let i = 0; i < source.length; i += 2) {
+    fields.set(Decode.text(source[i] as Reply), source[i + 1] as Reply)
+  }
+  const id = fields.get("id")
+  return { protocol: fields.get("proto") === 3 ? 3 : 2, id: typeof id === "number" ? id : undefined }
+}
+
+const failureOf = (exit: Exit.Failure<unknown, RedisError>): RedisError =>
+  Option.getOrElse(
+    Cause.failureOption(exit.cause),
+    () => new ConnectionError({ reason: "handshake", delivery: "unknown", message: "the greeting could not be read" })
+  )
+
+/** Only these say that the server speaks RESP2 alone; everything else in HELLO's place is a refusal. */
+const knowsNoHello = (error: RedisError): boolean =>
+  error instanceof ReplyError &&
+  (error.code === "NOPROTO" || error.code === "NOPERM" || /^ERR unknown command/i.test(Redacted.value(error.raw)))
+
+const handshakeError = (error: RedisError, command: string): RedisError => {
+  if (!(error instanceof ReplyError)) {
+    return error
+  }
+  const authentication = error.code === "NOAUTH" || error.code === "WRONGPASS" || command === "AUTH" ||
+    /^ERR invalid password|^ERR AUTH/i.test(Redacted.value(error.raw))
+  return new ConnectionError({
+    reason: authentication ? "authentication" : "handshake",
+    delivery: "unsent",
+    message: `the server refused ${command}: ${safeWords(Redacted.value(error.raw))}`,
+    cause: error
+  })
+}
+
+/**
+ * Fails after `millis`, by a timer of the engine's: `Effect.timeout` would follow a `TestClock` and cannot be trusted in
+ * regions that are not interruptible.
+ */
+export const within = <A, E, R, E2>(
+  millis: number,
+  effect: Effect.Effect<A, E, R>,
+  onTimeout: () => E2
+): Effect.Effect<A, E | E2, R> =>
+  millis > 0x7fff_ffff ? effect : Effect.raceFirst(
+    effect,
+    Effect.async<never, E2>((resume) => {
+      const timer = setTimeout(() => resume(Effect.fail(onTimeout())), millis)
+      return Effect.sync(() => clearTimeout(timer))
+    })
+  )

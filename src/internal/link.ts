@@ -1,0 +1,219 @@
+/**
+ * An engine as Effects see it: commands in, results out, and the state that commands leave on their connection. A
+ * connection, a pool's member and the shared client's current socket are each one Link.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { RedisCommand } from "../RedisCommand.js"
+import { type RedisError, UsageError } from "../RedisError.js"
+import { argumentText, type BatchOptions, prepare, prepareAll, refused, type Tracker, type Unit } from "./calls.js"
+import { type CloseReason, Engine, type EngineOptions, type Transport } from "./engine.js"
+import type { BatchResult } from "./service.js"
+import { ErrorReply, MapReply, type Push, type Reply } from "./values.js"
+
+/** What a link was told to be, and what commands have made of it since. */
+export class Session {
+  /** The database that is selected. */
+  database: number
+  /** Why the connection is no longer what the handshake made it, if only a new one can undo that. */
+  altered: string | undefined
+  watching = false
+  inTransaction = false
+  protocol: 2 | 3
+  constructor(readonly home: { readonly database: number }, protocol: 2 | 3) {
+    this.database = home.database
+    this.protocol = protocol
+  }
+
+  /** The greeting is over: what it did is how the connection is meant to be. */
+  settle(protocol: 2 | 3): void {
+    this.protocol = protocol
+    this.database = this.home.database
+    this.altered = undefined
+  }
+
+  /** What is different from the handshake, or `undefined`. */
+  get difference(): string | undefined {
+    return this.altered !== undefined
+      ? this.altered
+      : this.inTransaction
+      ? "MULTI"
+      : this.watching
+      ? "WATCH"
+      : this.database !== this.home.database
+      ? "SELECT"
+      : undefined
+  }
+}
+
+export interface LinkOptions extends Omit<EngineOptions, "onPush" | "onClose"> {
+  /** The deadline of a command that has none of its own, in milliseconds. */
+  readonly replyTimeout: number
+  readonly database: number
+}
+
+export class Link implements Tracker {
+  readonly engine: Engine
+  readonly session: Session
+  /** The server's id of this client, once the handshake knows it. */
+  id: number | undefined
+  private readonly pushListeners = new Set<(push: Push) => void>()
+  private readonly closeListeners = new Set<(reason: CloseReason) => void>()
+
+  constructor(transport: Transport, readonly options: LinkOptions) {
+    this.session = new Session(options, 2)
+    this.engine = new Engine(transport, {
+      ...options,
+      onPush: (push) => {
+        for (const listener of this.pushListeners) {
+          listener(push)
+        }
+      },
+      onClose: (reason) => {
+        for (const listener of [...this.closeListeners]) {
+          listener(reason)
+        }
+      }
+    })
+  }
+
+  /** Adds a listener; answers how to remove it. */
+  onPush(listener: (push: Push) => void): () => void {
+    this.pushListeners.add(listener)
+    return () => this.pushListeners.delete(listener)
+  }
+
+  onClose(listener: (reason: CloseReason) => void): () => void {
+    this.closeListeners.add(listener)
+    return () => this.closeListeners.delete(listener)
+  }
+
+  send<A>(command: RedisCommand<A>): Effect.Effect<A, RedisError> {
+    return Effect.async<A, RedisError>((resume) => {
+      const call = this.refusal(command) ?? prepare(command, resume, this.options.replyTimeout, this)
+      return call instanceof UsageError ? resume(Exit.fail(call)) : this.accept(call)
+    })
+  }
+
+  /** Sends commands as one unit: one write, no other command in between. Answers what became of each. */
+  sendAll(commands: ReadonlyArray<RedisCommand<unknown>>, options: BatchOptions): Effect.Effect<BatchResult, RedisError> {
+    if (commands.length === 0) {
+      return Effect.succeed({ outcome: "executed", exits: [] })
+    }
+    return Effect.async<BatchResult, RedisError>((resume) => {
+      for (const command of commands) {
+        const refusal = this.refusal(command)
+        if (refusal !== undefined) {
+          return resume(Exit.fail(refusal))
+        }
+      }
+      const unit = prepareAll(commands, options, resume, this.options.replyTimeout, this)
+      return unit instanceof UsageError ? resume(Exit.fail(unit)) : this.accept(unit)
+    })
+  }
+
+  /** Hands a unit to the engine; answers how to take it back when it has to wait. */
+  private accept(unit: Unit): Effect.Effect<void> | undefined {
+    unit.deadline = this.engine.now() + unit.allowed
+    return this.engine.accept(unit, unit.encoded)
+      ? undefined
+      : Effect.sync(() => this.engine.withdraw(unit))
+  }
+
+  /** Commands that no connection of ours can carry: without their replies, or with too many, nothing could settle. */
+  private refusal(command: RedisCommand<unknown>): UsageError | undefined {
+    const stateful = command.traits.stateful
+    if (stateful === undefined && !this.engine.monitoring) {
+      return undefined
+    }
+    if (this.engine.monitoring && command.name !== "RESET" && command.name !== "QUIT") {
+      return refused(command.name, "the connection is in MONITOR mode; only RESET and QUIT can be sent")
+    }
+    if (stateful === "silence" && argumentText(command.args[0]) !== "ON") {
+      return refused(command.name, "without replies no command could ever be known to be done")
+    }
+    if (stateful === "subscription" && command.args.length === 0) {
+      return refused(command.name, "name the channels: how many confirmations come for all of them is not known")
+    }
+    return undefined
+  }
+
+  /** What a stateful command's going out means, before its reply is known: the worst. */
+  begin(command: RedisCommand<unknown>): void {
+    const { session } = this
+    switch (command.traits.stateful) {
+      case "transaction":
+        if (command.name === "MULTI") {
+          session.inTransaction = true
+        }
+        return
+      case "watch":
+        if (command.name === "WATCH") {
+          session.watching = true
+        }
+        return
+      case "database":
+        return
+      case "subscription":
+        session.altered ??= command.name
+        if (session.protocol === 2) {
+          this.engine.subscribed = true
+        }
+        return
+      default:
+        session.altered ??= command.name
+    }
+  }
+
+  /** What its reply says. */
+  finish(command: RedisCommand<unknown>, reply: Reply): void {
+    if (reply instanceof ErrorReply) {
+      return
+    }
+    const { session } = this
+    switch (command.name) {
+      case "SELECT":
+        session.database = Number(argumentText(command.args[0]))
+        return
+      case "EXEC":
+      case "DISCARD":
+        session.inTransaction = false
+        session.watching = false
+        return
+      case "UNWATCH":
+        // Inside MULTI it is only queued.
+        session.watching &&= reply === "QUEUED"
+        return
+      case "RESET":
+        session.database = 0
+        session.inTransaction = false
+        session.watching = false
+        session.protocol = 2
+        this.engine.monitoring = false
+        this.engine.subscribed = false
+        return
+      case "HELLO":
+        session.protocol = protocolOf(reply) ?? session.protocol
+        return
+      case "MONITOR":
+        this.engine.monitoring = true
+    }
+  }
+
+  /** Waits for what is owed, for a bounded time, then ends the connection. Safe in finalizers: the bound is no Effect. */
+  close(graceMillis: number): Effect.Effect<void> {
+    return Effect.async<void>((resume) => {
+      this.engine.close(graceMillis, () => resume(Effect.void))
+    })
+  }
+
+  destroy(message: string): void {
+    this.engine.destroy({ reason: "closed", message })
+  }
+}
+
+const protocolOf = (reply: Reply): 2 | 3 | undefined => {
+  const items = reply instanceof MapReply ? reply.items : Array.isArray(reply) ? reply as ReadonlyArray<Reply> : []
+  const proto = items[items.indexOf("proto") + 1]
+  return items.includes("proto") && (proto === 2 || proto === 3) ? proto : undefined
+}

@@ -1,0 +1,189 @@
+/**
+ * The Node transport: the one file of the library that imports `node:`. It makes sockets (TCP, unix, TLS) and gives any
+ * Duplex the shape that the engine writes to.
+ */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Net from "node:net"
+import type { Duplex } from "node:stream"
+import * as Tls from "node:tls"
+import { ConnectionError } from "../RedisError.js"
+import type { Transport, TransportListener } from "./engine.js"
+import type { Endpoint, ResolvedOptions } from "./options.js"
+
+export type { Duplex }
+
+/** How much may wait inside the Duplex before commands wait outside of it, where they can still be taken back. */
+const fullAt = 1024 * 1024
+
+/** Gives a Duplex the engine's shape. Nothing is read before the engine listens. */
+export const fromDuplex = (duplex: Duplex): Transport => {
+  let failure: Error | undefined
+  let ended = false
+  // A socket without an error listener brings the process down.
+  duplex.on("error", (error) => {
+    failure ??= error
+  })
+  return {
+    write: (data) => {
+      if (typeof data === "string") {
+        duplex.write(data, "utf8")
+      } else {
+        duplex.write(data)
+      }
+    },
+    cork: () => duplex.cork(),
+    uncork: () => duplex.uncork(),
+    isFull: () => duplex.writableNeedDrain && duplex.writableLength >= fullAt,
+    end: () => {
+      duplex.end()
+    },
+    destroy: () => {
+      duplex.destroy()
+    },
+    listen: (listener: TransportListener) => {
+      let closed = false
+      const close = (): void => {
+        if (!closed) {
+          closed = true
+          duplex.off("data", listener.onData)
+          listener.onClose(
+            failure !== undefined && !ended
+              ? { reason: "transport", message: `the connection failed: ${explain(failure)}`, cause: failure }
+              : { reason: "peerClosed", message: "the server closed the connection" }
+          )
+        }
+      }
+      duplex.on("data", listener.onData)
+      duplex.on("drain", listener.onDrain)
+      duplex.on("end", () => {
+        ended = true
+        close()
+      })
+      duplex.on("close", close)
+      if (duplex.destroyed || duplex.readableEnded) {
+        close()
+      }
+    }
+  }
+}
+
+/** Connects, with TLS when asked for. Interrupting it, or its caller's deadline, destroys the socket. */
+export const connect = (options: ResolvedOptions): Effect.Effect<Transport, ConnectionError> =>
+  Effect.async<Transport, ConnectionError>((resume) => {
+    const socket = open(options)
+    const event = options.tls === undefined ? "connect" : "secureConnect"
+    const done = (): void => {
+      socket.off("error", failed)
+      socket.off("close", closed)
+    }
+    const failed = (error: Error): void => {
+      done()
+      socket.destroy()
+      resume(Effect.fail(connectError(error, options)))
+    }
+    const closed = (): void => failed(new Error("the peer closed the connection while it was being made"))
+    socket.once("error", failed)
+    socket.once("close", closed)
+    socket.once(event, () => {
+      done()
+      // Destroyed sockets may report an error later; nobody would listen.
+      socket.setNoDelay(options.noDelay)
+      if (options.keepAliveMillis !== undefined) {
+        socket.setKeepAlive(true, options.keepAliveMillis)
+      }
+      resume(Effect.succeed(fromDuplex(socket)))
+    })
+    return Effect.sync(() => {
+      done()
+      socket.on("error", () => {})
+      socket.destroy()
+    })
+  })
+
+const open = (options: ResolvedOptions): Net.Socket => {
+  const { endpoint, family, tls } = options
+  const target = endpoint._tag === "Unix"
+    ? { path: endpoint.path }
+    : { host: endpoint.host, port: endpoint.port, ...(family === undefined ? {} : { family }) }
+  if (tls === undefined) {
+    return Net.connect(target)
+  }
+  const servername = tls.serverName ?? (endpoint._tag === "Unix" || Net.isIP(endpoint.host) !== 0 ? undefined : endpoint.host)
+  return Tls.connect({
+    ...target,
+    rejectUnauthorized: tls.rejectUnauthorized ?? true,
+    ...(servername === undefined ? {} : { servername }),
+    ...(tls.ca === undefined ? {} : { ca: [...tls.ca] }),
+    ...(tls.cert === undefined ? {} : { cert: tls.cert }),
+    ...(tls.key === undefined ? {} : { key: Redacted.value(tls.key) }),
+    ...(tls.passphrase === undefined ? {} : { passphrase: Redacted.value(tls.passphrase) }),
+    ...(tls.minVersion === undefined ? {} : { minVersion: tls.minVersion })
+  })
+}
+
+/** Where it goes, for messages. */
+export const showEndpoint = (endpoint: Endpoint): string =>
+  endpoint._tag === "Unix" ? endpoint.path : `${endpoint.host}:${endpoint.port}`
+
+const connectError = (error: Error, options: ResolvedOptions): ConnectionError => {
+  const code = codeOf(error)
+  const tls = options.tls !== undefined && !socketCodes.has(code)
+  return new ConnectionError({
+    reason: tls ? "tls" : "connect",
+    delivery: "unsent",
+    message: `${tls ? "no TLS connection" : "no connection"} to ${showEndpoint(options.endpoint)}: ${explain(error)}`,
+    cause: error
+  })
+}
+
+/** Failures below TLS. */
+const socketCodes = new Set([
+  "ECONNREFUSED",
+  "ECONNABORTED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ETIMEDOUT",
+  "ENOENT",
+  "EACCES",
+  "EADDRNOTAVAIL"
+])
+
+const codeOf = (error: Error): string => {
+  const code = (error as { readonly code?: unknown }).code
+  return typeof code === "string" ? code : ""
+}
+
+/** Node's codes, in words where they need them. */
+const explain = (error: Error): string => {
+  switch (codeOf(error)) {
+    case "ERR_TLS_CERT_ALTNAME_INVALID":
+      return "the certificate is for another name"
+    case "CERT_HAS_EXPIRED":
+      return "the certificate has expired"
+    case "CERT_NOT_YET_VALID":
+      return "the certificate is not valid yet"
+    case "DEPTH_ZERO_SELF_SIGNED_CERT":
+    case "SELF_SIGNED_CERT_IN_CHAIN":
+      return "the certificate is self-signed, and its authority is not among tls.ca"
+    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
+    case "UNABLE_TO_GET_ISSUER_CERT":
+    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
+      return "the certificate's authority is not known: give it as tls.ca"
+    case "ERR_SSL_WRONG_VERSION_NUMBER":
+      return "the peer does not speak TLS; use a redis:// URL, or the port that does"
+    case "ERR_SSL_PACKET_LENGTH_TOO_LONG":
+      return "the peer does not speak TLS; use a redis:// URL, or the port that does"
+    case "":
+      return error.message
+    default: {
+      // Some of Node's aggregate errors have a code and no message.
+      const text = error.message === "" ? codeOf(error) : error.message
+      return /wrong version number|packet length too long/.test(text)
+        ? "the peer does not speak TLS; use a redis:// URL, or the port that does"
+        : text
+    }
+  }
+}

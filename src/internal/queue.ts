@@ -1,0 +1,103 @@
+/**
+ * Commands that were accepted and wait to be written: while the socket is full, or while there is none. Bounded by
+ * count and bytes; what is taken back costs nothing more.
+ */
+import { type Encoded, encodedLength } from "./encoder.js"
+import type { Failure, Pending } from "./engine.js"
+import { Ring } from "./ring.js"
+
+/** A command that waits, and whether it no longer does. */
+export interface Queued {
+  readonly pending: Pending
+  encoded: Encoded
+  dropped: boolean
+}
+
+export class CommandQueue {
+  private readonly ring = new Ring<Queued>()
+  private bytes = 0
+  /** How many commands wait. */
+  length = 0
+
+  constructor(private readonly maxCommands: number, private readonly maxBytes: number) {}
+
+  /** Takes a command, or answers why there is no room. */
+  add(pending: Pending, encoded: Encoded): Failure | undefined {
+    const bytes = encodedLength(encoded)
+    if (this.length >= this.maxCommands) {
+      return { _tag: "Overflow", limit: "commands", maximum: this.maxCommands }
+    }
+    // One command larger than the bound must still be able to go when nothing else waits.
+    if (this.length > 0 && this.bytes + bytes > this.maxBytes) {
+      return { _tag: "Overflow", limit: "bytes", maximum: this.maxBytes }
+    }
+    this.length++
+    this.bytes += bytes
+    pending.queued = { pending, encoded, dropped: false }
+    this.ring.push(pending.queued)
+    return undefined
+  }
+
+  /** The next command that still waits; it is taken out. */
+  shift(): { readonly pending: Pending; readonly encoded: Encoded } | undefined {
+    while (this.ring.length > 0) {
+      const queued = this.ring.shift() as Queued
+      if (!queued.dropped) {
+        const { encoded, pending } = queued
+        this.drop(queued)
+        return { pending, encoded }
+      }
+    }
+    return undefined
+  }
+
+  /** Takes a command back. */
+  remove(pending: Pending): void {
+    if (pending.queued !== undefined) {
+      this.drop(pending.queued)
+      this.compact()
+    }
+  }
+
+  /** Fails what has waited past its deadline. */
+  expire(now: number): void {
+    for (let i = 0; i < this.ring.length; i++) {
+      const queued = this.ring.at(i) as Queued
+      if (!queued.dropped && queued.pending.deadline <= now) {
+        this.drop(queued)
+        settleFailure(queued.pending, { _tag: "Deadline", phase: "queue", delivery: "unsent" })
+      }
+    }
+    this.compact()
+  }
+
+  private drop(queued: Queued): void {
+    if (!queued.dropped) {
+      queued.dropped = true
+      this.length--
+      this.bytes -= encodedLength(queued.encoded)
+      queued.encoded = ""
+      queued.pending.queued = undefined
+    }
+  }
+
+  /** What was taken back goes when it is most of the queue, so that a queue nobody drains does not grow. */
+  private compact(): void {
+    if (this.ring.length > 2 * this.length + 64) {
+      for (let left = this.ring.length; left > 0; left--) {
+        const queued = this.ring.shift() as Queued
+        if (!queued.dropped) {
+          this.ring.push(queued)
+        }
+      }
+    }
+  }
+}
+
+/** Tells a pending command that its reply will not come, once. */
+export const settleFailure = (pending: Pending, failure: Failure): void => {
+  if (!pending.settled) {
+    pending.settled = true
+    pending.onFailure(failure)
+  }
+}
