@@ -288,14 +288,25 @@ const candidates = Effect.gen(function* () {
   )
 })
 
+/** The server that the options or the environment name. */
+const nameOf = (executable: string | undefined): string | undefined => {
+  const named = executable ?? process.env.REDIS_SERVER
+  return named === "" ? undefined : named
+}
+
 const findExecutable = (executable: string | undefined): Effect.Effect<Executable, RedisServerError, Platform> =>
   Effect.gen(function* () {
-    const named = executable ?? process.env.REDIS_SERVER
-    if (named !== undefined && named !== "") return yield* inspect(named)
+    const named = nameOf(executable)
+    if (named !== undefined) return yield* inspect(named)
     const fs = yield* FileSystem.FileSystem
+    let broken: RedisServerError | undefined
     for (const candidate of yield* candidates) {
-      if (yield* Effect.orElseSucceed(fs.exists(candidate), () => false)) return yield* inspect(candidate)
+      if (!(yield* Effect.orElseSucceed(fs.exists(candidate), () => false))) continue
+      const result = yield* Effect.either(inspect(candidate))
+      if (result._tag === "Right") return result.right
+      broken ??= result.left
     }
+    if (broken !== undefined) return yield* broken
     return yield* failure(
       "NotFound",
       "Found no Redis or Valkey server. Install redis-server or valkey-server, or name one with the environment " +
@@ -506,7 +517,12 @@ const makeProcess = (
 
     const log = new ServerProcess.ServerLog()
     const configFile = Path.join(files.folder, sentinel ? "sentinel.conf" : "redis.conf")
-    const command = Command.make(found.executable, configFile, ...(sentinel ? ["--sentinel"] : []))
+    const command = ServerProcess.guarded(
+      files.folder,
+      found.executable,
+      configFile,
+      ...(sentinel ? ["--sentinel"] : [])
+    )
     const lock = yield* Effect.makeSemaphore(1)
     let port = options.port
     let running: ServerProcess.ServerProcess | undefined
@@ -565,14 +581,15 @@ const makeProcess = (
       if (closed) return yield* failure("Closed", "The scope of this server is closed.")
       if (running !== undefined && !running.hasExited) return
       const fixed = port
-      for (let tries = 1; tries <= 20; tries++) {
+      // a port we had before may be taken for a moment by an outgoing connection; one that was asked for is just taken
+      const limit = running === undefined && fixed !== undefined ? 1 : 20
+      for (let tries = 1; tries <= limit; tries++) {
         const chosen = fixed ?? randomPort(options.mode)
         yield* configure(chosen)
         if (yield* attempt) {
           port = chosen
           return
         }
-        // a port we had before may be taken for a moment by an outgoing connection
         if (fixed !== undefined) yield* ServerProcess.sleep(50)
       }
       return yield* failure("Start", fixed === undefined ? "No free port was found." : `Port ${fixed} is in use.`, {
@@ -748,7 +765,10 @@ export const makeEmbedded = (
  * @category constructors
  */
 export const makeAny = (options: RedisServerOptions = {}): Effect.Effect<RedisServer, RedisServerError, Scope.Scope> =>
-  Effect.flatMap(Effect.option(find(options)), (found) => make({ ...options, embedded: Option.isNone(found) }))
+  Effect.flatMap(Effect.either(find(options)), (found) =>
+    // a server that was named is meant: to take another one instead would hide that it is missing
+    make({ ...options, embedded: found._tag === "Left" && nameOf(options.executable) === undefined })
+  )
 
 /**
  * A server for as long as the layer lives.

@@ -48,24 +48,27 @@ const fromFolder = (): ReadonlyArray<TestServer> =>
       })
     : []
 
-/** From the environment and the PATH, asked what they are. */
-const fromSystem = (): ReadonlyArray<TestServer> => {
-  const folders = (process.env.PATH ?? "").split(Path.delimiter).filter((folder) => folder !== "")
-  const programs = folders.flatMap((folder) => ["redis-server", "valkey-server"].map((name) => Path.join(folder, name)))
-  const chosen = process.env.REDIS_SERVER
-  return [
-    ...(chosen === undefined || chosen === "" ? [] : [chosen]),
-    ...programs.filter(FileSystem.existsSync)
-  ].flatMap((executable) => {
-    const said = spawnSync(executable, ["--version"], { encoding: "utf8" }).stdout ?? ""
-    const match = /(Redis|Valkey) server v=(\S+)/.exec(said)
-    return match === null ? [] : [named(match[1] === "Valkey" ? "valkey" : "redis", match[2] ?? "0", executable)]
-  })
+/** A program, asked what it is. */
+const fromProgram = (executable: string): ReadonlyArray<TestServer> => {
+  const said = spawnSync(executable, ["--version"], { encoding: "utf8" }).stdout ?? ""
+  const match = /(Redis|Valkey) server v=(\S+)/.exec(said)
+  return match === null ? [] : [named(match[1] === "Valkey" ? "valkey" : "redis", match[2] ?? "0", executable)]
 }
 
-/** Every real server found, one for each release, by name. */
+const fromPath = (): ReadonlyArray<TestServer> =>
+  (process.env.PATH ?? "")
+    .split(Path.delimiter)
+    .filter((folder) => folder !== "")
+    .flatMap((folder) => ["redis-server", "valkey-server"].map((name) => Path.join(folder, name)))
+    .filter((program) => FileSystem.existsSync(program))
+    .flatMap(fromProgram)
+
+const fromEnvironment = (): ReadonlyArray<TestServer> =>
+  process.env.REDIS_SERVER ? fromProgram(process.env.REDIS_SERVER) : []
+
+/** Every real server found, by name. Of the same release the one that was named counts most, and the system's least. */
 export const realServers: ReadonlyArray<TestServer> = [
-  ...new Map([...fromSystem(), ...fromFolder()].map((server) => [server.name, server])).values()
+  ...new Map([...fromPath(), ...fromFolder(), ...fromEnvironment()].map((server) => [server.name, server])).values()
 ].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }))
 
 /** The server in pure JavaScript: always there. */

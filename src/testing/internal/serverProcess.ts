@@ -78,11 +78,14 @@ export class ServerProcess {
     }
   }
 
-  /** Sends a signal; false when there is no such process any more. */
+  /**
+   * Sends a signal; false when there is no such process any more. What ends the server on the spot ends the children
+   * with which it writes its files, too: the executor makes each process the leader of its group.
+   */
   signal(signal: NodeJS.Signals): boolean {
     if (this.ended) return false
     try {
-      return process.kill(this.pid, signal)
+      return process.kill(signal === "SIGKILL" ? -this.pid : this.pid, signal)
     } catch {
       return false
     }
@@ -128,6 +131,31 @@ export const terminate = (running: ServerProcess, graceMillis: number): Effect.E
     running.signal("SIGKILL")
     yield* awaitExit(running, 5_000)
   })
+
+/*
+ * Runs a server so that it cannot outlive us. A finalizer does not run when this process is killed, and then its end of
+ * the pipe at fd 0 closes: a shell in the background waits for that, ends a server that is still there, and removes its
+ * folder. When the server ends first, Node closes the pipe as well, and there is nothing left to do. The server takes
+ * the place of the outer shell (exec), so the process that we know is the server.
+ */
+const guardScript = `
+folder=$1
+shift
+exec 3<&0 </dev/null
+(
+  read -r _ <&3
+  if kill -0 $$; then
+    kill -9 $$
+    rm -rf -- "$folder"
+  fi
+) >/dev/null 2>&1 &
+exec 3<&-
+exec "$@"
+`
+
+/** A command that runs a server, and ends it and removes the folder when this process dies. */
+export const guarded = (folder: string, executable: string, ...args: ReadonlyArray<string>): Command.Command =>
+  Command.make("/bin/sh", "-c", guardScript, "guard", folder, executable, ...args)
 
 /**
  * Starts a command. Its output goes to the log. The returned process is not tied to a scope: whoever starts it must

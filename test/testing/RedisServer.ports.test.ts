@@ -1,0 +1,36 @@
+/*
+ * Two servers that pick the same port at random: rare, so the dice are loaded here. The servers are real.
+ */
+import * as Net from "node:net"
+import { describe, expect, it, vi } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { makeServer, realServers } from "../support/servers.js"
+
+const loaded = vi.hoisted((): { ports: Array<number> } => ({ ports: [] }))
+
+vi.mock("node:crypto", async (original) => {
+  const crypto = await original<typeof import("node:crypto")>()
+  return { ...crypto, randomInt: (...args: [number, number]) => loaded.ports.shift() ?? crypto.randomInt(...args) }
+})
+
+const occupied = Effect.acquireRelease(
+  Effect.async<Net.Server>((resume) => {
+    const server = Net.createServer()
+    server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+  }),
+  (server) => Effect.sync(() => server.close())
+)
+
+describe.each(realServers)("$name", (testServer) => {
+  it.scoped("tries another port when the first ones are taken", () =>
+    Effect.gen(function* () {
+      const address = (yield* occupied).address()
+      const taken = typeof address === "object" && address !== null ? address.port : 0
+      loaded.ports = [taken, taken]
+      const server = yield* makeServer(testServer)
+      expect(loaded.ports).toEqual([])
+      expect(server.port).not.toBe(taken)
+      expect(yield* server.log).toContain("Address already in use")
+    })
+  )
+})
