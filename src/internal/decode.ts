@@ -247,6 +247,19 @@ export const entries = <K, V>(key: Decoder<K>, value: Decoder<V>): Decoder<Array
 }
 
 /**
+ * Pairs, however they come: an array of them, their parts in turn (RESP2), or a map. Unlike {@link entries}, a failure
+ * says where by position only, because the first of a pair may be a value.
+ */
+export const pairs = <A, B>(first: Decoder<A>, second: Decoder<B>): Decoder<Array<[A, B]>> => (reply) => {
+  const source = flatEntries(reply)
+  const result: Array<[A, B]> = []
+  for (let i = 0; i < source.length; i += 2) {
+    result.push([at(i / 2, first, source[i] as Reply), at(i / 2, second, source[i + 1] as Reply)])
+  }
+  return result
+}
+
+/**
  * A record whose keys come from the server. It has no prototype, so that a field called `__proto__` is a field like any
  * other.
  */
