@@ -1,0 +1,367 @@
+/**
+ * Hashes: fields and values under one key. Fields that expire are in `hash-expiry`.
+ *
+ * Values go through the codec, names of fields never do: they are text, or bytes. What comes back as a map is a record
+ * by text under every codec, so that it has one shape (docs/decisions/0003); what comes back as names or pairs has
+ * names of bytes under `Codec.bytes`.
+ *
+ * @see https://redis.io/docs/latest/commands/?group=hash
+ * @since 0.1.0
+ */
+import type * as Arr from "effect/Array"
+import type * as Option from "effect/Option"
+import type { Codec } from "../Codec.js"
+import { type Args, args, type Key, type OneOrMore } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+import {
+  appendNames,
+  appendPairs,
+  type HashExpiryChange,
+  type HashExpiryCommands,
+  type HashExpiryCondition,
+  type HashExpiryRemoval,
+  type HashFields,
+  type HsetexCondition,
+  make as makeExpiry,
+  pairsOf
+} from "./hash-expiry.js"
+
+export type {
+  HashExpiryChange,
+  HashExpiryCommands,
+  HashExpiryCondition,
+  HashExpiryRemoval,
+  HashFields,
+  HsetexCondition
+}
+
+/**
+ * Which part of a hash a page of HSCAN looks at.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface HscanOptions {
+  /** Only fields whose name fits this glob pattern. It is applied to what was found: pages may be empty. */
+  readonly match?: Key | undefined
+  /** How much work to do for one page, 10 by default. No limit: small hashes come in one page. */
+  readonly count?: number | undefined
+}
+
+/**
+ * The commands on hashes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
+  /**
+   * Deletes fields and answers how many there were. The hash is gone with its last field.
+   *
+   * O(N) in the number of fields. Since Redis 2.0.0.
+   */
+  readonly hdel: (key: Key, fields: OneOrMore<Key>) => RedisCommand<number>
+
+  /**
+   * Whether a field exists.
+   *
+   * O(1). Since Redis 2.0.0.
+   */
+  readonly hexists: (key: Key, field: Key) => RedisCommand<boolean>
+
+  /**
+   * Reads a field; `None` when there is none.
+   *
+   * O(1). Since Redis 2.0.0.
+   *
+   * @example
+   * ```ts
+   * const name = yield* Redis.hget("user:1", "name") // Option<string>
+   * ```
+   */
+  readonly hget: (key: Key, field: Key) => RedisCommand<Option.Option<V>>
+
+  /**
+   * Reads all fields as a record, which has no prototype: a field may have any name. It is empty when there is no such
+   * hash. The order is the server's, but names that are whole numbers come first, as JavaScript has it.
+   *
+   * A name that is not UTF-8 is a `DecodeError`, since it would not be told apart from others: {@link hkeys} with
+   * {@link hmget}, and {@link hscan}, read such hashes under `Codec.bytes`.
+   *
+   * O(N) in the size of the hash. Since Redis 2.0.0.
+   *
+   * @example
+   * ```ts
+   * const user = yield* Redis.hgetall("user:1") // Record<string, string>
+   * const copy = yield* Redis.hset("user:2", user)
+   * ```
+   */
+  readonly hgetall: (key: Key) => RedisCommand<Record<string, V>>
+
+  /**
+   * Removes a fieldset from its connection, and says whether there was one. Hashes made with it stay.
+   *
+   * Needs a connection of its own. O(N) in the number of the connection's fieldsets. Since Redis 8.10.0; not in Valkey.
+   */
+  readonly himportDiscard: (fieldset: Key) => RedisCommand<boolean>
+
+  /**
+   * Removes all fieldsets from their connection, and answers how many there were.
+   *
+   * Needs a connection of its own. O(N) in the number of the connection's fieldsets. Since Redis 8.10.0; not in Valkey.
+   */
+  readonly himportDiscardall: () => RedisCommand<number>
+
+  /**
+   * Names a list of fields, for this connection only, so that {@link himportSet} can make many hashes of these fields
+   * by sending values alone. No field may repeat.
+   *
+   * Needs a connection of its own. O(N*log(N)) in the number of fields. Since Redis 8.10.0; not in Valkey.
+   *
+   * @example
+   * ```ts
+   * const connection = yield* Pool.acquire
+   * yield* connection.execute(Redis.himportPrepare("user", ["name", "email"]))
+   * yield* connection.execute(Redis.himportSet("user:1", "user", ["Ada", "ada@example.org"]))
+   * ```
+   */
+  readonly himportPrepare: (fieldset: Key, fields: OneOrMore<Key>) => RedisCommand<void>
+
+  /**
+   * Makes a hash of a fieldset's fields and these values, in the order of {@link himportPrepare}, one for each field. A
+   * hash that was there is replaced.
+   *
+   * On the connection that prepared the fieldset. O(N) in the number of fields. Since Redis 8.10.0; not in Valkey.
+   */
+  readonly himportSet: (key: Key, fieldset: Key, values: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<void>
+
+  /**
+   * Adds an integer to a field and answers the sum. A missing field counts as 0. A sum beyond 2^53 - 1 is a
+   * `DecodeError`: it was stored, but a number cannot hold it.
+   *
+   * O(1). Since Redis 2.0.0.
+   *
+   * @example
+   * ```ts
+   * const visits = yield* Redis.hincrby("user:1", "visits", 1) // number
+   * ```
+   */
+  readonly hincrby: (key: Key, field: Key, increment: number | bigint) => RedisCommand<number>
+
+  /**
+   * Adds a floating point number to a field and answers the sum. A missing field counts as 0.
+   *
+   * O(1). Since Redis 2.6.0.
+   */
+  readonly hincrbyfloat: (key: Key, field: Key, increment: number) => RedisCommand<number>
+
+  /**
+   * The names of all fields.
+   *
+   * O(N) in the size of the hash. Since Redis 2.0.0.
+   */
+  readonly hkeys: (key: Key) => RedisCommand<Array<K>>
+
+  /**
+   * Counts the fields; 0 when there is no such hash.
+   *
+   * O(1). Since Redis 2.0.0.
+   */
+  readonly hlen: (key: Key) => RedisCommand<number>
+
+  /**
+   * Reads fields in order; `None` for those that are missing.
+   *
+   * O(N) in the number of fields. Since Redis 2.0.0.
+   *
+   * @example
+   * ```ts
+   * const [name, email] = yield* Redis.hmget("user:1", ["name", "email"]) // Array<Option<string>>
+   * ```
+   */
+  readonly hmget: (key: Key, fields: OneOrMore<Key>) => RedisCommand<Array<Option.Option<V>>>
+
+  /**
+   * @deprecated since Redis 4.0.0, not in Valkey: use {@link hset}
+   *
+   * Stores fields.
+   *
+   * O(N) in the number of fields. Since Redis 2.0.0.
+   */
+  readonly hmset: {
+    (key: Key, fields: HashFields<V>): RedisCommand<void>
+    (key: Key, field: Key, value: V): RedisCommand<void>
+  }
+
+  /**
+   * Fields by chance: one (`None` when there is no such hash), or with `count` as many different ones, or with a
+   * negative `count` exactly as many, which may repeat; `withvalues` gives pairs.
+   *
+   * O(N) in the number of fields answered. Since Redis 6.2.0.
+   *
+   * @example
+   * ```ts
+   * const field = yield* Redis.hrandfield("quiz") // Option<string>
+   * const three = yield* Redis.hrandfield("quiz", { count: 3, withvalues: true }) // Array<[string, string]>
+   * ```
+   */
+  readonly hrandfield: {
+    (key: Key): RedisCommand<Option.Option<K>>
+    (key: Key, options: { readonly count: number; readonly withvalues?: false | undefined }): RedisCommand<Array<K>>
+    (key: Key, options: { readonly count: number; readonly withvalues: true }): RedisCommand<Array<[K, V]>>
+  }
+
+  /**
+   * A page of a hash, beginning at a cursor: `"0"` at first, then the one of the page before, until it is `"0"` again.
+   * A field that is there all the time comes at least once; one may come twice. `novalues` (Redis 7.4.0, Valkey 8.0.0)
+   * answers names only.
+   *
+   * O(1) for each page. Since Redis 2.8.0.
+   *
+   * @example
+   * ```ts
+   * const { cursor, items } = yield* Redis.hscan("user:1", "0", { match: "address:*" })
+   * ```
+   */
+  readonly hscan: {
+    (
+      key: Key,
+      cursor: string,
+      options?: HscanOptions & { readonly novalues?: false | undefined }
+    ): RedisCommand<Decode.ScanPage<[K, V]>>
+    (key: Key, cursor: string, options: HscanOptions & { readonly novalues: true }): RedisCommand<Decode.ScanPage<K>>
+  }
+
+  /**
+   * Stores fields, one or many, and answers how many of them are new. Fields that are not named stay as they are.
+   *
+   * O(N) in the number of fields. Since Redis 2.0.0, many at once since 4.0.0.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.hset("user:1", { name: "Ada", email: "ada@example.org" })
+   * yield* Redis.hset("user:1", "name", "Ada")
+   * ```
+   */
+  readonly hset: {
+    (key: Key, fields: HashFields<V>): RedisCommand<number>
+    (key: Key, field: Key, value: V): RedisCommand<number>
+  }
+
+  /**
+   * Stores a field unless it exists, and says whether it did.
+   *
+   * O(1). Since Redis 2.0.0.
+   */
+  readonly hsetnx: (key: Key, field: Key, value: V) => RedisCommand<boolean>
+
+  /**
+   * The length in bytes of a field's value; 0 when it is missing.
+   *
+   * O(1). Since Redis 3.2.0.
+   */
+  readonly hstrlen: (key: Key, field: Key) => RedisCommand<number>
+
+  /**
+   * The values of all fields, in the order of {@link hkeys}.
+   *
+   * O(N) in the size of the hash. Since Redis 2.0.0.
+   */
+  readonly hvals: (key: Key) => RedisCommand<Array<V>>
+}
+
+const HDEL = define("HDEL")
+const HEXISTS = define("HEXISTS", { readonly: true })
+const HGET = define("HGET", { readonly: true })
+const HGETALL = define("HGETALL", { readonly: true })
+const HIMPORT_DISCARD = define("HIMPORT DISCARD", { requestPolicy: "all_shards" })
+const HIMPORT_DISCARDALL = define("HIMPORT DISCARDALL", { requestPolicy: "all_shards" })
+const HIMPORT_PREPARE = define("HIMPORT PREPARE", { requestPolicy: "all_shards" })
+const HIMPORT_SET = define("HIMPORT SET")
+const HINCRBY = define("HINCRBY")
+const HINCRBYFLOAT = define("HINCRBYFLOAT")
+const HKEYS = define("HKEYS", { readonly: true })
+const HLEN = define("HLEN", { readonly: true })
+const HMGET = define("HMGET", { readonly: true })
+const HMSET = define("HMSET")
+const HRANDFIELD = define("HRANDFIELD", { readonly: true })
+const HSCAN = define("HSCAN", { readonly: true })
+const HSET = define("HSET")
+const HSETNX = define("HSETNX")
+const HSTRLEN = define("HSTRLEN", { readonly: true })
+const HVALS = define("HVALS", { readonly: true })
+
+/** @internal */
+export const make = <V, K extends Key>(codec: Codec<V, K>): HashCommands<V, K> => {
+  const text = codec.wants === "text"
+  const value = Decode.value(codec)
+  const values = Decode.array(value)
+  const optional = Decode.nullable(value)
+  const optionals = Decode.array(optional)
+  const record = Decode.record(value)
+  const name = Decode.key(codec)
+  const names = Decode.array(name)
+  const optionalName = Decode.nullable(name)
+  const pairs = Decode.entries(name, value)
+  const namePage = Decode.scanPage(names)
+  const pairPage = Decode.scanPage(pairs)
+
+  type Stored = readonly [fields: HashFields<V>] | readonly [field: Key, value: V]
+
+  const stored = (key: Key, input: Stored): Args =>
+    appendPairs(args().key(key), codec, input.length === 2 ? [input] : pairsOf(input[0]))
+
+  const hrandfield = (
+    key: Key,
+    options?: { readonly count: number; readonly withvalues?: boolean | undefined }
+  ): RedisCommand<never> => {
+    const builder = args().key(key)
+    if (options === undefined) {
+      return HRANDFIELD(builder, optionalName, text) as RedisCommand<never>
+    }
+    builder.integer(options.count).flag("WITHVALUES", options.withvalues)
+    const decoder: Decode.Decoder<unknown> = options.withvalues === true ? pairs : names
+    return HRANDFIELD(builder, decoder, text) as RedisCommand<never>
+  }
+
+  const hscan = (
+    key: Key,
+    cursor: string,
+    options: HscanOptions & { readonly novalues?: boolean | undefined } = {}
+  ): RedisCommand<never> => {
+    const builder = args()
+      .key(key)
+      .text(cursor)
+      // Over fields, not keys: no prefix belongs before it.
+      .option("MATCH", options.match, (args, match) => args.text(match))
+      .option("COUNT", options.count, (args, count) => args.integer(count))
+      .flag("NOVALUES", options.novalues)
+    const decoder: Decode.Decoder<unknown> = options.novalues === true ? namePage : pairPage
+    return HSCAN(builder, decoder, text) as RedisCommand<never>
+  }
+
+  return {
+    ...makeExpiry(codec),
+    hdel: (key, fields) => HDEL(appendNames(args().key(key), fields), Decode.integer),
+    hexists: (key, field) => HEXISTS(args().key(key).text(field), Decode.boolean),
+    hget: (key, field) => HGET(args().key(key).text(field), optional, text),
+    hgetall: (key) => HGETALL(args().key(key), record, text),
+    himportDiscard: (fieldset) => HIMPORT_DISCARD(args().text(fieldset), Decode.boolean),
+    himportDiscardall: () => HIMPORT_DISCARDALL(args(), Decode.integer),
+    himportPrepare: (fieldset, fields) => HIMPORT_PREPARE(appendNames(args().text(fieldset), fields), Decode.ok),
+    himportSet: (key, fieldset, values) => HIMPORT_SET(args().key(key).text(fieldset).values(codec, values), Decode.ok),
+    hincrby: (key, field, increment) => HINCRBY(args().key(key).text(field).integer(increment), Decode.integer),
+    hincrbyfloat: (key, field, increment) => HINCRBYFLOAT(args().key(key).text(field).double(increment), Decode.double),
+    hkeys: (key) => HKEYS(args().key(key), names, text),
+    hlen: (key) => HLEN(args().key(key), Decode.integer),
+    hmget: (key, fields) => HMGET(appendNames(args().key(key), fields), optionals, text),
+    hmset: (key: Key, ...input: Stored) => HMSET(stored(key, input), Decode.ok),
+    hrandfield,
+    hscan,
+    hset: (key: Key, ...input: Stored) => HSET(stored(key, input), Decode.integer),
+    hsetnx: (key, field, value) => HSETNX(args().key(key).text(field).value(codec, value), Decode.boolean),
+    hstrlen: (key, field) => HSTRLEN(args().key(key).text(field), Decode.integer),
+    hvals: (key) => HVALS(args().key(key), values, text)
+  }
+}
