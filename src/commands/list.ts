@@ -1,0 +1,494 @@
+/**
+ * Lists: elements in order, pushed and popped at both ends.
+ *
+ * Elements are values: they go through the codec. Commands that wait need a connection of their own.
+ *
+ * @see https://redis.io/docs/latest/commands/?group=list
+ * @since 0.1.0
+ */
+import type * as Arr from "effect/Array"
+import type * as Option from "effect/Option"
+import type { Codec } from "../Codec.js"
+import { type Args, args, type DurationWithUnit, type ExactlyOne, type Key, type OneOrMore } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+
+/**
+ * An end of a list: the left one is its head.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ListSide = "left" | "right"
+
+/**
+ * How long a command waits.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface BlockingOptions {
+  /** Longer than zero; `Duration.infinity` waits for ever. */
+  readonly timeout: DurationWithUnit
+}
+
+/**
+ * How many elements LMOVEM moves, and how they lie then.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type LmovemAmount = ExactlyOne<{
+  /** Up to as many. */
+  readonly count: number
+  /** As many, or none at all. */
+  readonly exactly: number
+}> &
+  ExactlyOne<{
+    /** One by one: a popped element is pushed before the next is popped. */
+    readonly obo: true
+    /** All at once: they keep their order. */
+    readonly bulk: true
+  }>
+
+/**
+ * Where LPOS looks.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface LposOptions {
+  /** Which match to begin with: 1 is the first, 2 the second, -1 the first from the end. Never 0. */
+  readonly rank?: number | undefined
+  /** How many elements to compare. 0, the default, compares all. */
+  readonly maxlen?: number | undefined
+}
+
+/**
+ * The commands on lists.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ListCommands<V, K extends Key> {
+  /**
+   * Moves an element like {@link lmove}, waiting for one; `None` when the timeout passed.
+   *
+   * O(1). Since Redis 6.2.0.
+   *
+   * @example
+   * ```ts
+   * const job = yield* Redis.blmove("jobs", "running", "left", "right", { timeout: "5 seconds" }) // Option<string>
+   * ```
+   */
+  readonly blmove: (
+    source: Key,
+    destination: Key,
+    from: ListSide,
+    to: ListSide,
+    options: BlockingOptions
+  ) => RedisCommand<Option.Option<V>>
+
+  /**
+   * Moves elements like {@link lmovem}, waiting for the first, or with `exactly` for all of them; `None` when the timeout
+   * passed.
+   *
+   * O(N) in the elements moved. Since Redis 8.10.0; not in Valkey.
+   */
+  readonly blmovem: (
+    source: Key,
+    destination: Key,
+    from: ListSide,
+    to: ListSide,
+    options: BlockingOptions & (LmovemAmount | NoLmovemAmount)
+  ) => RedisCommand<Option.Option<Array<V>>>
+
+  /**
+   * Pops elements like {@link lmpop}, waiting for the first; `None` when the timeout passed.
+   *
+   * O(N+M) in the number of keys and of elements popped. Since Redis 7.0.0.
+   */
+  readonly blmpop: (
+    keys: OneOrMore<Key>,
+    side: ListSide,
+    options: BlockingOptions & { readonly count?: number | undefined }
+  ) => RedisCommand<Option.Option<readonly [key: K, elements: Array<V>]>>
+
+  /**
+   * Pops the first element of the first list that has one, waiting for it, and says from which list it is; `None` when
+   * the timeout passed.
+   *
+   * O(N) in the number of keys. Since Redis 2.0.0.
+   *
+   * @example
+   * ```ts
+   * const popped = yield* Redis.blpop(["urgent", "jobs"], { timeout: "5 seconds" })
+   * if (Option.isSome(popped)) {
+   *   const [key, job] = popped.value
+   * }
+   * ```
+   */
+  readonly blpop: (
+    keys: OneOrMore<Key>,
+    options: BlockingOptions
+  ) => RedisCommand<Option.Option<readonly [key: K, element: V]>>
+
+  /**
+   * Pops the last element of the first list that has one; otherwise like {@link blpop}.
+   *
+   * O(N) in the number of keys. Since Redis 2.0.0.
+   */
+  readonly brpop: (
+    keys: OneOrMore<Key>,
+    options: BlockingOptions
+  ) => RedisCommand<Option.Option<readonly [key: K, element: V]>>
+
+  /**
+   * @deprecated since Redis 6.2.0, not in Valkey: use {@link blmove} from `right` to `left`
+   *
+   * Moves the last element of a list to the head of another, waiting for one.
+   *
+   * O(1). Since Redis 2.2.0.
+   */
+  readonly brpoplpush: (source: Key, destination: Key, options: BlockingOptions) => RedisCommand<Option.Option<V>>
+
+  /**
+   * Reads the element at an index, which counts from the end when it is negative; `None` when there is none.
+   *
+   * O(N) in the distance from the nearer end. Since Redis 1.0.0.
+   */
+  readonly lindex: (key: Key, index: number) => RedisCommand<Option.Option<V>>
+
+  /**
+   * Inserts an element next to the first one that equals the pivot, and answers the length then: -1 when there is no
+   * such element, 0 when there is no such list.
+   *
+   * O(N) in the distance of the pivot from the head. Since Redis 2.2.0.
+   */
+  readonly linsert: (key: Key, where: "before" | "after", pivot: V, element: V) => RedisCommand<number>
+
+  /**
+   * Counts the elements; 0 when there is no such list.
+   *
+   * O(1). Since Redis 1.0.0.
+   */
+  readonly llen: (key: Key) => RedisCommand<number>
+
+  /**
+   * Pops an element at one end of a list, pushes it at one end of another, which may be the same, and answers it; `None`
+   * when there is none.
+   *
+   * O(1). Since Redis 6.2.0.
+   *
+   * @example
+   * ```ts
+   * const job = yield* Redis.lmove("jobs", "running", "left", "right") // Option<string>
+   * ```
+   */
+  readonly lmove: (source: Key, destination: Key, from: ListSide, to: ListSide) => RedisCommand<Option.Option<V>>
+
+  /**
+   * Moves one element or more, as {@link lmove} does, and answers them in the order they lie at the destination. With
+   * `exactly`, `None` when there were not as many.
+   *
+   * O(N) in the elements moved. Since Redis 8.10.0; not in Valkey.
+   *
+   * @example
+   * ```ts
+   * const batch = yield* Redis.lmovem("jobs", "running", "left", "right", { count: 10, bulk: true }) // Array<string>
+   * ```
+   */
+  readonly lmovem: {
+    (
+      source: Key,
+      destination: Key,
+      from: ListSide,
+      to: ListSide,
+      options?: (LmovemAmount & { readonly exactly?: undefined }) | NoLmovemAmount
+    ): RedisCommand<Array<V>>
+    (
+      source: Key,
+      destination: Key,
+      from: ListSide,
+      to: ListSide,
+      options: LmovemAmount & { readonly exactly: number }
+    ): RedisCommand<Option.Option<Array<V>>>
+  }
+
+  /**
+   * Pops elements, one unless `count` says more, at one end of the first list that has any, and says from which list they
+   * are; `None` when all are empty.
+   *
+   * O(N+M) in the number of keys and of elements popped. Since Redis 7.0.0.
+   *
+   * @example
+   * ```ts
+   * const popped = yield* Redis.lmpop(["urgent", "jobs"], "left", { count: 10 }) // Option<[string, Array<string>]>
+   * ```
+   */
+  readonly lmpop: (
+    keys: OneOrMore<Key>,
+    side: ListSide,
+    options?: { readonly count?: number | undefined }
+  ) => RedisCommand<Option.Option<readonly [key: K, elements: Array<V>]>>
+
+  /**
+   * Pops the first element, or with `count` up to as many; `None` when there is no such list.
+   *
+   * O(N) in the elements popped. Since Redis 1.0.0, `count` since 6.2.0.
+   *
+   * @example
+   * ```ts
+   * const job = yield* Redis.lpop("jobs") // Option<string>
+   * const ten = yield* Redis.lpop("jobs", { count: 10 }) // Option<Array<string>>
+   * ```
+   */
+  readonly lpop: {
+    (key: Key): RedisCommand<Option.Option<V>>
+    (key: Key, options: { readonly count: number }): RedisCommand<Option.Option<Array<V>>>
+  }
+
+  /**
+   * The index of an element (`None` when it is not there), or with `count` of up to as many of its places; 0 is all of
+   * them.
+   *
+   * O(N) in the length of the list. Since Redis 6.0.6.
+   *
+   * @example
+   * ```ts
+   * const index = yield* Redis.lpos("queue", "ada") // Option<number>
+   * const all = yield* Redis.lpos("queue", "ada", { count: 0 }) // Array<number>
+   * ```
+   */
+  readonly lpos: {
+    (key: Key, element: V, options?: LposOptions & { readonly count?: undefined }): RedisCommand<Option.Option<number>>
+    (key: Key, element: V, options: LposOptions & { readonly count: number }): RedisCommand<Array<number>>
+  }
+
+  /**
+   * Pushes elements at the head, one after the other, so that the last one is the first then; answers the length.
+   *
+   * O(N) in the number of elements. Since Redis 1.0.0, many at once since 2.4.0.
+   */
+  readonly lpush: (key: Key, elements: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
+
+  /**
+   * Pushes like {@link lpush}, but only to a list that is there; answers the length, 0 when there is none.
+   *
+   * O(N) in the number of elements. Since Redis 2.2.0, many at once since 4.0.0.
+   */
+  readonly lpushx: (key: Key, elements: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
+
+  /**
+   * Reads the elements from `start` to `stop`, both included; negative indexes count from the end. What lies outside the
+   * list is left out.
+   *
+   * O(S+N), S being the distance from the nearer end and N the elements read. Since Redis 1.0.0.
+   *
+   * @example
+   * ```ts
+   * const latest = yield* Redis.lrange("news", 0, 9) // Array<string>
+   * ```
+   */
+  readonly lrange: (key: Key, start: number, stop: number) => RedisCommand<Array<V>>
+
+  /**
+   * Removes elements that equal this one, and answers how many: up to `count` from the head, or from the end when it is
+   * negative; 0 removes all.
+   *
+   * O(N) in the length of the list. Since Redis 1.0.0.
+   */
+  readonly lrem: (key: Key, count: number, element: V) => RedisCommand<number>
+
+  /**
+   * Replaces the element at an index; an index outside the list is a `ReplyError`.
+   *
+   * O(N) in the distance from the nearer end. Since Redis 1.0.0.
+   */
+  readonly lset: (key: Key, index: number, element: V) => RedisCommand<void>
+
+  /**
+   * Keeps the elements from `start` to `stop`, both included, and removes all others.
+   *
+   * O(N) in the elements removed. Since Redis 1.0.0.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.transaction([Redis.lpush("news", [item]), Redis.ltrim("news", 0, 99)])
+   * ```
+   */
+  readonly ltrim: (key: Key, start: number, stop: number) => RedisCommand<void>
+
+  /**
+   * Pops the last element, or with `count` up to as many, the last one first; `None` when there is no such list.
+   *
+   * O(N) in the elements popped. Since Redis 1.0.0, `count` since 6.2.0.
+   */
+  readonly rpop: {
+    (key: Key): RedisCommand<Option.Option<V>>
+    (key: Key, options: { readonly count: number }): RedisCommand<Option.Option<Array<V>>>
+  }
+
+  /**
+   * @deprecated since Redis 6.2.0, not in Valkey: use {@link lmove} from `right` to `left`
+   *
+   * Moves the last element of a list to the head of another, and answers it.
+   *
+   * O(1). Since Redis 1.2.0.
+   */
+  readonly rpoplpush: (source: Key, destination: Key) => RedisCommand<Option.Option<V>>
+
+  /**
+   * Pushes elements at the end, in order, and answers the length.
+   *
+   * O(N) in the number of elements. Since Redis 1.0.0, many at once since 2.4.0.
+   *
+   * @example
+   * ```ts
+   * const length = yield* Redis.rpush("jobs", ["build", "test"]) // number
+   * ```
+   */
+  readonly rpush: (key: Key, elements: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
+
+  /**
+   * Pushes like {@link rpush}, but only to a list that is there; answers the length, 0 when there is none.
+   *
+   * O(N) in the number of elements. Since Redis 2.2.0, many at once since 4.0.0.
+   */
+  readonly rpushx: (key: Key, elements: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
+}
+
+/** One element: all fields of the amount absent. */
+type NoLmovemAmount = { readonly [F in "count" | "exactly" | "obo" | "bulk"]?: undefined }
+
+const words = { left: "LEFT", right: "RIGHT", before: "BEFORE", after: "AFTER" } as const
+
+/** One of Redis' words for a place. Only a program without types can name another. */
+const appendWord = (args: Args, word: keyof typeof words): Args =>
+  Object.hasOwn(words, word) ? args.token(words[word]) : args.fail("a place is one of left, right, before and after")
+
+const appendAmount = (args: Args, { bulk, count, exactly, obo }: LmovemAmount | NoLmovemAmount): Args =>
+  args
+    .option("COUNT", count, (args, count) => args.integer(count))
+    .option("EXACTLY", exactly, (args, exactly) => args.integer(exactly))
+    .flag("OBO", obo)
+    .flag("BULK", bulk)
+
+const BLMOVE = define("BLMOVE")
+const BLMOVEM = define("BLMOVEM")
+const BLMPOP = define("BLMPOP")
+const BLPOP = define("BLPOP")
+const BRPOP = define("BRPOP")
+const BRPOPLPUSH = define("BRPOPLPUSH")
+const LINDEX = define("LINDEX", { readonly: true })
+const LINSERT = define("LINSERT")
+const LLEN = define("LLEN", { readonly: true })
+const LMOVE = define("LMOVE")
+const LMOVEM = define("LMOVEM")
+const LMPOP = define("LMPOP")
+const LPOP = define("LPOP")
+const LPOS = define("LPOS", { readonly: true })
+const LPUSH = define("LPUSH")
+const LPUSHX = define("LPUSHX")
+const LRANGE = define("LRANGE", { readonly: true })
+const LREM = define("LREM")
+const LSET = define("LSET")
+const LTRIM = define("LTRIM")
+const RPOP = define("RPOP")
+const RPOPLPUSH = define("RPOPLPUSH")
+const RPUSH = define("RPUSH")
+const RPUSHX = define("RPUSHX")
+
+const index = Decode.nullable(Decode.integer)
+const indexes = Decode.array(Decode.integer)
+
+/** @internal */
+export const make = <V, K extends Key>(codec: Codec<V, K>): ListCommands<V, K> => {
+  const text = codec.wants === "text"
+  const value = Decode.value(codec)
+  const values = Decode.array(value)
+  const optional = Decode.nullable(value)
+  const optionals = Decode.nullable(values)
+  /** No server here has LMOVEM; its documentation has nothing moved as an empty list here, as nil there. */
+  const valuesOrNone: Decode.Decoder<Array<V>> = (reply) => (reply === null ? [] : values(reply))
+  const key = Decode.key(codec)
+  const popped = Decode.nullable(Decode.tuple(key, value))
+  const poppedMany = Decode.nullable(Decode.tuple(key, values))
+
+  const pop =
+    (command: typeof LPOP) =>
+    (key: Key, options?: { readonly count: number }): RedisCommand<never> => {
+      const decoder: Decode.Decoder<unknown> = options === undefined ? optional : optionals
+      const builder = args().key(key)
+      return command(
+        builder.when(options, (args, { count }) => args.integer(count)),
+        decoder,
+        text
+      ) as RedisCommand<never>
+    }
+
+  const sides = (source: Key, destination: Key, from: ListSide, to: ListSide): Args =>
+    appendWord(appendWord(args().key(source).key(destination), from), to)
+
+  const lmovem = (
+    source: Key,
+    destination: Key,
+    from: ListSide,
+    to: ListSide,
+    options: LmovemAmount | NoLmovemAmount = {}
+  ): RedisCommand<never> => {
+    const decoder: Decode.Decoder<unknown> = options.exactly === undefined ? valuesOrNone : optionals
+    return LMOVEM(appendAmount(sides(source, destination, from, to), options), decoder, text) as RedisCommand<never>
+  }
+
+  const lpos = (
+    key: Key,
+    element: V,
+    { count, maxlen, rank }: LposOptions & { readonly count?: number | undefined } = {}
+  ): RedisCommand<never> => {
+    const builder = args()
+      .key(key)
+      .value(codec, element)
+      .option("RANK", rank, (args, rank) => args.integer(rank))
+      .option("COUNT", count, (args, count) => args.integer(count))
+      .option("MAXLEN", maxlen, (args, maxlen) => args.integer(maxlen))
+    const decoder: Decode.Decoder<unknown> = count === undefined ? index : indexes
+    return LPOS(builder, decoder) as RedisCommand<never>
+  }
+
+  const appendCount = (args: Args, count: number | undefined): Args =>
+    args.option("COUNT", count, (args, count) => args.integer(count))
+
+  return {
+    blmove: (source, destination, from, to, { timeout }) =>
+      BLMOVE(sides(source, destination, from, to).timeout(timeout), optional, text),
+    blmovem: (source, destination, from, to, options) =>
+      BLMOVEM(appendAmount(sides(source, destination, from, to).timeout(options.timeout), options), optionals, text),
+    blmpop: (keys, side, { count, timeout }) =>
+      BLMPOP(appendCount(appendWord(args().timeout(timeout).numkeys(keys), side), count), poppedMany, text),
+    blpop: (keys, { timeout }) => BLPOP(args().keys(keys).timeout(timeout), popped, text),
+    brpop: (keys, { timeout }) => BRPOP(args().keys(keys).timeout(timeout), popped, text),
+    brpoplpush: (source, destination, { timeout }) =>
+      BRPOPLPUSH(args().key(source).key(destination).timeout(timeout), optional, text),
+    lindex: (key, index) => LINDEX(args().key(key).integer(index), optional, text),
+    linsert: (key, where, pivot, element) =>
+      LINSERT(appendWord(args().key(key), where).value(codec, pivot).value(codec, element), Decode.integer),
+    llen: (key) => LLEN(args().key(key), Decode.integer),
+    lmove: (source, destination, from, to) => LMOVE(sides(source, destination, from, to), optional, text),
+    lmovem,
+    lmpop: (keys, side, { count } = {}) =>
+      LMPOP(appendCount(appendWord(args().numkeys(keys), side), count), poppedMany, text),
+    lpop: pop(LPOP),
+    lpos,
+    lpush: (key, elements) => LPUSH(args().key(key).values(codec, elements), Decode.integer),
+    lpushx: (key, elements) => LPUSHX(args().key(key).values(codec, elements), Decode.integer),
+    lrange: (key, start, stop) => LRANGE(args().key(key).integer(start).integer(stop), values, text),
+    lrem: (key, count, element) => LREM(args().key(key).integer(count).value(codec, element), Decode.integer),
+    lset: (key, index, element) => LSET(args().key(key).integer(index).value(codec, element), Decode.ok),
+    ltrim: (key, start, stop) => LTRIM(args().key(key).integer(start).integer(stop), Decode.ok),
+    rpop: pop(RPOP),
+    rpoplpush: (source, destination) => RPOPLPUSH(args().key(source).key(destination), optional, text),
+    rpush: (key, elements) => RPUSH(args().key(key).values(codec, elements), Decode.integer),
+    rpushx: (key, elements) => RPUSHX(args().key(key).values(codec, elements), Decode.integer)
+  }
+}
