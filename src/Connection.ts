@@ -20,7 +20,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Transport } from "./internal/engine.js"
 import { closeError } from "./internal/failure.js"
-import { open, openWith, within } from "./internal/handshake.js"
+import { open, openOver, type Restore } from "./internal/handshake.js"
 import { logClose } from "./internal/lifecycle.js"
 import type { Link } from "./internal/link.js"
 import { type Duplex, fromDuplex as duplexTransport } from "./internal/nodeTransport.js"
@@ -29,7 +29,7 @@ import type { RedisService } from "./internal/service.js"
 import { fromSocket as socketTransport } from "./internal/socketTransport.js"
 import type { Push, Reply } from "./internal/values.js"
 import { type ArgumentInput, isRedisCommand, make as makeCommand, type RedisCommand } from "./RedisCommand.js"
-import { ConnectionError, DeadlineError, type RedisError, UsageError } from "./RedisError.js"
+import { ConnectionError, type RedisError, UsageError } from "./RedisError.js"
 
 /**
  * @since 0.1.0
@@ -141,7 +141,7 @@ export const make = (
 ): Effect.Effect<Connection, RedisError, Scope.Scope> =>
   Effect.flatMap(
     Options.resolve(options),
-    (resolved) => acquire(open(resolved), resolved)
+    (resolved) => acquire((restore) => open(resolved, restore), resolved)
   )
 
 /**
@@ -201,24 +201,17 @@ const over = (
       given = true
       return transport()
     })
-    return acquire(
-      within(
-        resolved.connectTimeout,
-        openWith(() => once, resolved),
-        () => new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: resolved.connectTimeout })
-      ),
-      resolved
-    )
+    return acquire((restore) => openOver(() => once, resolved, restore), resolved)
   })
 
 /** Opens interruptibly, and closes for sure. */
 const acquire = <R>(
-  opening: Effect.Effect<Link, RedisError, R>,
+  opening: (restore: Restore) => Effect.Effect<Link, RedisError, R>,
   options: Options.ResolvedOptions
 ): Effect.Effect<Connection, RedisError, R | Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
-      const link = yield* restore(opening)
+      const link = yield* opening(restore)
       yield* logClose(link)
       yield* Effect.addFinalizer(() => link.close(options.closeTimeout))
       return fromLink(link, options)

@@ -173,7 +173,7 @@ export class Engine {
   }
 
   /**
-   * Takes a command. Answers whether it is on its way; otherwise it waits, and {@link withdraw} can take it back. On a
+   * Takes a command. Answers whether it is on its way; otherwise it waits, and `withdraw` can take it back. On a
    * closed connection it fails at once.
    */
   accept(pending: Pending, encoded: Encoded): boolean {
@@ -186,12 +186,6 @@ export class Engine {
     }
     this.register(pending, encoded)
     return true
-  }
-
-  /** Takes back a command that waits unsent. */
-  withdraw(pending: Pending): void {
-    pending.settled = true
-    this.queue.remove(pending)
   }
 
   private enqueue(pending: Pending, encoded: Encoded): boolean {

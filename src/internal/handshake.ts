@@ -25,31 +25,55 @@ interface Greeting {
   readonly id: number | undefined
 }
 
-export const open = (options: ResolvedOptions): Effect.Effect<Link, RedisError> =>
-  within(
-    options.connectTimeout,
-    openWith(() => connect(options), options),
-    () => new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: options.connectTimeout })
-  )
+/** Restores the interruptibility of the caller, inside a region that is not interruptible. */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-/** Greets over transports that the caller makes; a second one is only asked for when the first is closed at HELLO. */
-export const openWith = <R>(
+/** Told how to end what was opened last, so that nothing is left when the opening fails or is interrupted. */
+export type Own = (end: () => void) => void
+
+/**
+ * Opens a link. To be run where nothing interrupts, with how to be interruptible meanwhile: the caller is sure to get
+ * the link, or it is gone.
+ */
+export const open = (options: ResolvedOptions, restore: Restore): Effect.Effect<Link, RedisError> =>
+  openOver((own) => connect(options, own), options, restore)
+
+/** The same over transports that the caller makes; a second one is only asked for when the first is closed at HELLO. */
+export const openOver = <R>(
+  transport: (own: Own) => Effect.Effect<Transport, RedisError, R>,
+  options: ResolvedOptions,
+  restore: Restore
+): Effect.Effect<Link, RedisError, R> =>
+  Effect.suspend(() => {
+    let end = (): void => {}
+    const own: Own = (next) => {
+      end = next
+    }
+    const greeted = greetAny(() => transport(own), options, own)
+    return Effect.onExit(
+      restore(within(
+        options.connectTimeout,
+        greeted,
+        () => new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: options.connectTimeout })
+      )),
+      (exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => end())
+    )
+  })
+
+const greetAny = <R>(
   transport: () => Effect.Effect<Transport, RedisError, R>,
-  options: ResolvedOptions
+  options: ResolvedOptions,
+  own: Own
 ): Effect.Effect<Link, RedisError, R> => {
   const attempt = (hello: boolean): Effect.Effect<Link, RedisError, R> =>
     Effect.flatMap(transport(), (transport) => {
       const link = new Link(transport, { ...options, pushText: options.encoding === "utf8" })
-      return greet(link, options, hello).pipe(
-        Effect.map((greeting) => {
-          link.id = greeting.id
-          link.session.settle(greeting.protocol)
-          return link
-        }),
-        Effect.onExit((exit) =>
-          Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => link.destroy("the greeting failed"))
-        )
-      )
+      own(() => link.destroy("the greeting failed"))
+      return Effect.map(greet(link, options, hello), (greeting) => {
+        link.id = greeting.id
+        link.session.settle(greeting.protocol)
+        return link
+      })
     })
   return options.protocol === 2
     ? attempt(false)

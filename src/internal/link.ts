@@ -8,6 +8,7 @@ import type { RedisCommand } from "../RedisCommand.js"
 import { type RedisError, UsageError } from "../RedisError.js"
 import { argumentText, type BatchOptions, prepare, prepareAll, refused, type Tracker, type Unit } from "./calls.js"
 import { type CloseReason, Engine, type EngineOptions, type Transport } from "./engine.js"
+import { withdraw } from "./queue.js"
 import type { BatchResult } from "./service.js"
 import { ErrorReply, MapReply, type Push, type Reply } from "./values.js"
 
@@ -20,7 +21,7 @@ export class Session {
   watching = false
   inTransaction = false
   protocol: 2 | 3
-  constructor(readonly home: { readonly database: number }, protocol: 2 | 3) {
+  constructor(public home: { readonly database: number }, protocol: 2 | 3) {
     this.database = home.database
     this.protocol = protocol
   }
@@ -117,7 +118,7 @@ export class Link implements Tracker {
     unit.deadline = this.engine.now() + unit.allowed
     return this.engine.accept(unit, unit.encoded)
       ? undefined
-      : Effect.sync(() => this.engine.withdraw(unit))
+      : Effect.sync(() => withdraw(unit))
   }
 
   /** Commands that no connection of ours can carry: without their replies, or with too many, nothing could settle. */

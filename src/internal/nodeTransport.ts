@@ -68,10 +68,17 @@ export const fromDuplex = (duplex: Duplex): Transport => {
   }
 }
 
-/** Connects, with TLS when asked for. Interrupting it, or its caller's deadline, destroys the socket. */
-export const connect = (options: ResolvedOptions): Effect.Effect<Transport, ConnectionError> =>
+/** Connects, with TLS when asked for. `own` is told how to end the socket. */
+export const connect = (
+  options: ResolvedOptions,
+  own: (end: () => void) => void
+): Effect.Effect<Transport, ConnectionError> =>
   Effect.async<Transport, ConnectionError>((resume) => {
     const socket = open(options)
+    own(() => {
+      socket.on("error", () => {})
+      socket.destroy()
+    })
     const event = options.tls === undefined ? "connect" : "secureConnect"
     const done = (): void => {
       socket.off("error", failed)
@@ -87,7 +94,6 @@ export const connect = (options: ResolvedOptions): Effect.Effect<Transport, Conn
     socket.once("close", closed)
     socket.once(event, () => {
       done()
-      // Destroyed sockets may report an error later; nobody would listen.
       socket.setNoDelay(options.noDelay)
       if (options.keepAliveMillis !== undefined) {
         socket.setKeepAlive(true, options.keepAliveMillis)
@@ -96,6 +102,7 @@ export const connect = (options: ResolvedOptions): Effect.Effect<Transport, Conn
     })
     return Effect.sync(() => {
       done()
+      // A socket that is destroyed may still report an error, and nobody else listens.
       socket.on("error", () => {})
       socket.destroy()
     })

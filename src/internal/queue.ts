@@ -8,6 +8,7 @@ import { Ring } from "./ring.js"
 
 /** A command that waits, and whether it no longer does. */
 export interface Queued {
+  readonly owner: CommandQueue
   readonly pending: Pending
   encoded: Encoded
   dropped: boolean
@@ -33,7 +34,7 @@ export class CommandQueue {
     }
     this.length++
     this.bytes += bytes
-    pending.queued = { pending, encoded, dropped: false }
+    pending.queued = { owner: this, pending, encoded, dropped: false }
     this.ring.push(pending.queued)
     return undefined
   }
@@ -52,11 +53,9 @@ export class CommandQueue {
   }
 
   /** Takes a command back. */
-  remove(pending: Pending): void {
-    if (pending.queued !== undefined) {
-      this.drop(pending.queued)
-      this.compact()
-    }
+  remove(queued: Queued): void {
+    this.drop(queued)
+    this.compact()
   }
 
   /** Fails what has waited past its deadline. */
@@ -92,6 +91,12 @@ export class CommandQueue {
       }
     }
   }
+}
+
+/** Takes back a command that waits, wherever it does. Its owner is gone. */
+export const withdraw = (pending: Pending): void => {
+  pending.settled = true
+  pending.queued?.owner.remove(pending.queued)
 }
 
 /** Tells a pending command that its reply will not come, once. */

@@ -1,0 +1,233 @@
+/**
+ * A pool of connections, each lent to one borrower at a time: for what cannot share a connection (transactions under
+ * WATCH, blocking commands, other databases).
+ *
+ * A connection comes back only when it is as its handshake made it and owes no reply; otherwise it is destroyed. What a
+ * borrower holds is a handle that is void once its scope is closed: a fiber that outlives the scope fails with a
+ * `UsageError` and never reaches the next borrower.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { type Connection, type ConnectionOptions, fromLink } from "./Connection.js"
+import type { DurationWithUnit } from "./internal/args.js"
+import * as Options from "./internal/options.js"
+import { PoolCore, type PoolSettings } from "./internal/pool.js"
+import { Redis, type RedisService } from "./internal/service.js"
+import type { RedisError, UsageError } from "./RedisError.js"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: unique symbol = Symbol.for("effect-redis-client/Pool")
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Pool {
+  readonly [TypeId]: TypeId
+  /** Connections that are kept even when nobody needs them. */
+  readonly minSize: number
+  /** Connections there can be at once. */
+  readonly maxSize: number
+  /** How raw replies are read by default. */
+  readonly encoding: "utf8" | "bytes"
+  /** Connections there are, lent and free, those being opened included. */
+  readonly size: Effect.Effect<number>
+  /** Connections that nobody holds. */
+  readonly freeSize: Effect.Effect<number>
+  /** Fibers that wait for a connection. */
+  readonly waiting: Effect.Effect<number>
+  /** The database that connections are at. */
+  readonly db: Effect.Effect<number>
+  /**
+   * Lends a connection until the scope closes. Waits while all are out, in order of arrival, for at most
+   * `acquireTimeout`.
+   */
+  readonly acquire: Effect.Effect<Connection, RedisError, Scope.Scope>
+  /** Lends a connection as the service that commands need, until the scope closes. */
+  readonly acquireRedis: Effect.Effect<RedisService, RedisError, Scope.Scope>
+  /** Closes the free connections. Those that are lent are not touched. */
+  readonly clear: Effect.Effect<void>
+  /** Moves the pool to another database. Connections that are lent stay where they are and end when they come back. */
+  readonly select: (database: number) => Effect.Effect<void, RedisError>
+}
+
+/**
+ * @since 0.1.0
+ * @category tags
+ */
+export const Pool: Context.Tag<Pool, Pool> = Context.GenericTag<Pool>("effect-redis-client/Pool")
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface PoolOptions extends ConnectionOptions {
+  /** Connections that are opened at once and kept. Default: 10, or 0 when `lazy`; at most `maxSize`. */
+  readonly minSize?: number | undefined
+  /** Connections there can be at once. Default: 10. */
+  readonly maxSize?: number | undefined
+  /** Opens nothing before somebody asks. Default: false. */
+  readonly lazy?: boolean | undefined
+  /** How long `acquire` waits for a connection to come back. Default: 5 seconds. */
+  readonly acquireTimeout?: DurationWithUnit | undefined
+  /** A connection beyond `minSize` that nobody needed for this long is closed. Default: 1 minute. */
+  readonly idleTimeout?: DurationWithUnit | undefined
+  /** The age at which a connection is replaced, less up to a tenth at random. Default: `Duration.infinity`. */
+  readonly maxAge?: DurationWithUnit | undefined
+  /** A free connection that was silent for this long is asked with PING before it is lent. Default: 15 seconds. */
+  readonly checkAfter?: DurationWithUnit | undefined
+}
+
+const resolve = (options: PoolOptions): Either.Either<PoolSettings, UsageError> =>
+  Either.gen(function*() {
+    const duration = (input: DurationWithUnit | undefined, what: string, fallback: number) =>
+      input === undefined ? Either.right(fallback) : Options.checkDuration(input, what)
+    const max = options.maxSize === undefined ? 10 : yield* Options.checkCount(options.maxSize, "maxSize")
+    const min = options.minSize === undefined
+      ? options.lazy === true ? 0 : Math.min(10, max)
+      : yield* Options.checkCount(options.minSize, "minSize", 0)
+    if (min > max) {
+      return yield* Options.invalid("minSize must not be larger than maxSize")
+    }
+    if (options.lazy === true && min > 0) {
+      return yield* Options.invalid("a lazy pool opens nothing ahead, so its minSize is 0")
+    }
+    return {
+      min,
+      max,
+      acquireTimeout: yield* duration(options.acquireTimeout, "acquireTimeout", 5_000),
+      idleTimeout: yield* duration(options.idleTimeout, "idleTimeout", 60_000),
+      maxAge: yield* duration(options.maxAge, "maxAge", Infinity),
+      checkAfter: yield* duration(options.checkAfter, "checkAfter", 15_000)
+    }
+  })
+
+/**
+ * Opens a pool; the scope closes it, and with it every connection, within `closeTimeout`.
+ *
+ * @example
+ * ```ts
+ * import { Pool, Redis } from "effect-redis-client"
+ * import { Effect } from "effect"
+ *
+ * export const program = Effect.scoped(Effect.gen(function*() {
+ *   const connection = yield* Pool.acquire
+ *   yield* connection.select(2)
+ *   return yield* connection.execute(Redis.get("greeting"))
+ * }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: PoolOptions = {}): Effect.Effect<Pool, RedisError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const resolved = yield* Options.resolve(options)
+    const settings = yield* resolve(options)
+    const core = yield* makeCore(resolved, settings)
+    return fromCore(core)
+  })
+
+/**
+ * The bookkeeping of a pool, filled to its minimum and closed by the scope.
+ *
+ * @internal
+ */
+export const makeCore = (
+  resolved: Options.ResolvedOptions,
+  settings: PoolSettings
+): Effect.Effect<PoolCore, RedisError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const runtime = yield* Effect.runtime<never>()
+    const scope = yield* Effect.scope
+    const core = new PoolCore(resolved, settings, runtime, scope)
+    yield* Effect.addFinalizer(() => core.close)
+    yield* core.fill
+    return core
+  })
+
+const fromCore = (core: PoolCore): Pool => {
+  const lend = Effect.map(core.acquire, (lease) => fromLink(lease.link, core.options, () => lease.released))
+  return {
+    [TypeId]: TypeId,
+    minSize: core.settings.min,
+    maxSize: core.settings.max,
+    encoding: core.options.encoding,
+    size: Effect.sync(() => core.size),
+    freeSize: Effect.sync(() => core.freeSize),
+    waiting: Effect.sync(() => core.waiting),
+    db: Effect.sync(() => core.home.database),
+    acquire: lend,
+    acquireRedis: Effect.map(lend, (connection) => connection.redis),
+    clear: core.clear,
+    select: (database) => Effect.flatMap(Options.checkDatabase(database), core.select)
+  }
+}
+
+/**
+ * The pool of a Layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: PoolOptions = {}): Layer.Layer<Pool, RedisError> => Layer.scoped(Pool, make(options))
+
+/**
+ * The pool of a Layer, its options read from the configuration.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  options: Config.Config.Wrap<PoolOptions>
+): Layer.Layer<Pool, RedisError | ConfigError.ConfigError> =>
+  Layer.scoped(Pool, Effect.flatMap(Config.unwrap(options), make))
+
+/**
+ * Lends a connection of the pool until the scope closes.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const acquire: Effect.Effect<Connection, RedisError, Pool | Scope.Scope> = Effect.flatMap(
+  Pool,
+  (pool) => pool.acquire
+)
+
+/**
+ * Lends a connection of the pool, as the service that commands need, until the scope closes.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const acquireRedis: Effect.Effect<RedisService, RedisError, Pool | Scope.Scope> = Effect.flatMap(
+  Pool,
+  (pool) => pool.acquireRedis
+)
+
+/**
+ * Runs an effect with one connection of the pool as its `Redis`: every command inside goes to that connection.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withConnection = <A, E, R>(
+  self: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | RedisError, Pool | Exclude<R, Redis>> =>
+  Effect.scoped(Effect.flatMap(acquireRedis, (redis) => Effect.provideService(self, Redis, redis)))

@@ -1,0 +1,425 @@
+/**
+ * The client: one value that is the service's tag, its layers, and every command.
+ *
+ * `Redis.layer` makes one shared connection, on which commands of all fibers are pipelined by themselves, and connections
+ * of their own, on demand, for what cannot share.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import { dual } from "effect/Function"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { type Codec, utf8 } from "./Codec.js"
+import { Connection, type ConnectionOptions, fromLink } from "./Connection.js"
+import type { Argument, DurationWithUnit } from "./internal/args.js"
+import * as Batch from "./internal/batch.js"
+import { type ClientSettings, refuseShared, SharedClient, supervise } from "./internal/client.js"
+import { type Commands, make as makeCommands } from "./internal/commands.js"
+import * as Options from "./internal/options.js"
+import { Redis as RedisTag, type RedisService } from "./internal/service.js"
+import type { Reply } from "./internal/values.js"
+import { makeCore, Pool } from "./Pool.js"
+import {
+  type ArgumentInput,
+  decode,
+  make as makeCommand,
+  mapArguments,
+  type RedisCommand
+} from "./RedisCommand.js"
+import { type PipelineError, type RedisError, UsageError } from "./RedisError.js"
+import type { Key } from "./internal/args.js"
+import type { BatchResult, Redis as RedisIdentifier } from "./internal/service.js"
+
+export type {
+  /**
+   * What became of a batch.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  BatchResult,
+  /**
+   * Every command over values of one type.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Commands,
+  /**
+   * The client as commands see it.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  RedisService
+}
+
+/**
+ * Options of the client.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface RedisOptions extends ConnectionOptions {
+  /**
+   * How long to wait before each attempt to reconnect. It starts over once a connection was ready for 10 seconds; when
+   * it is done, so is the client. Default: from 50 ms doubling to 2 seconds, with jitter, without end.
+   */
+  readonly reconnect?: Schedule.Schedule<unknown, RedisError> | undefined
+  /** What commands do while there is no connection: wait (`queue`, the default) or `fail` at once. */
+  readonly offline?: "queue" | "fail" | undefined
+  /** How often a readonly command that lost its connection is sent again. Default: 3. */
+  readonly maxRetries?: number | undefined
+  /** Builds the layer without a connection; the first command waits for it. Default: false. */
+  readonly lazy?: boolean | undefined
+  /** Connections of their own that there can be at once, for blocking commands and leases. Default: 10. */
+  readonly maxDedicated?: number | undefined
+  /** How long a command waits for such a connection. Default: 5 seconds. */
+  readonly acquireTimeout?: DurationWithUnit | undefined
+  /** How long such a connection is kept when nobody needs it. Default: 30 seconds. */
+  readonly idleTimeout?: DurationWithUnit | undefined
+}
+
+const defaultReconnect: Schedule.Schedule<unknown> = Schedule.exponential("50 millis").pipe(
+  Schedule.union(Schedule.spaced("2 seconds")),
+  Schedule.jittered
+)
+
+/** A connection that was ready for less is one that was accepted and dropped. */
+const readyAfter = Duration.toMillis("10 seconds")
+
+const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const resolved = yield* Options.resolve(options)
+    const maxRetries = options.maxRetries === undefined
+      ? 3
+      : yield* Options.checkCount(options.maxRetries, "maxRetries", 0)
+    const maxDedicated = options.maxDedicated === undefined
+      ? 10
+      : yield* Options.checkCount(options.maxDedicated, "maxDedicated")
+    const duration = (input: DurationWithUnit | undefined, what: string, fallback: number) =>
+      input === undefined ? Either.right(fallback) : Options.checkDuration(input, what)
+    const settings: ClientSettings = {
+      schedule: options.reconnect ?? defaultReconnect,
+      readyAfter,
+      offline: options.offline ?? "queue",
+      maxRetries
+    }
+    const pool = yield* makeCore(resolved, {
+      min: 0,
+      max: maxDedicated,
+      acquireTimeout: yield* duration(options.acquireTimeout, "acquireTimeout", 5_000),
+      idleTimeout: yield* duration(options.idleTimeout, "idleTimeout", 30_000),
+      maxAge: Infinity,
+      checkAfter: 15_000
+    })
+    const client = new SharedClient(resolved, settings)
+    yield* Effect.addFinalizer(() => client.close)
+    if (options.lazy !== true) {
+      yield* Effect.uninterruptibleMask(client.connect)
+    }
+    yield* supervise(client)
+    const lend = Effect.map(pool.acquire, (lease) => fromLink(lease.link, resolved, () => lease.released).redis)
+    const service: RedisService = {
+      send: (command) => {
+        const { blocking, stateful } = command.traits
+        if (blocking !== undefined || stateful !== undefined) {
+          const refusal = refuseShared(command)
+          if (refusal?.reason === "blockingCommand") {
+            return command.name === "WAIT" || command.name === "WAITAOF"
+              ? Effect.fail(waitAlone(command))
+              : Effect.scoped(Effect.flatMap(lend, (redis) => redis.send(command)))
+          }
+          if (refusal !== undefined) {
+            return Effect.fail(refusal)
+          }
+        }
+        return client.send(command)
+      },
+      sendAll: (commands, batch) => client.sendAll(commands, batch),
+      lease: lend
+    }
+    return service
+  })
+
+const waitAlone = (command: RedisCommand<unknown>): UsageError =>
+  new UsageError({
+    reason: "blockingCommand",
+    command: command.name,
+    message: `${command.name} was not sent: it speaks of the writes of its own connection; ` +
+      "run the writes and it together on one, with Pool.acquire"
+  })
+
+const layer = (options: RedisOptions = {}): Layer.Layer<RedisIdentifier, RedisError> =>
+  Layer.scoped(RedisTag, make(options))
+
+const layerConfig = (
+  options: Config.Config.Wrap<RedisOptions>
+): Layer.Layer<RedisIdentifier, RedisError | ConfigError.ConfigError> =>
+  Layer.scoped(RedisTag, Effect.flatMap(Config.unwrap(options), make))
+
+const layerAs = <I>(
+  tag: Context.Tag<I, RedisService>,
+  options: RedisOptions = {}
+): Layer.Layer<I, RedisError> => Layer.scoped(tag, make(options))
+
+/** Each command on a connection of the pool: nothing is shared, so everything may block. */
+const layerFromPool: Layer.Layer<RedisIdentifier, never, Pool> = Layer.effect(
+  RedisTag,
+  Effect.map(Pool, (pool): RedisService => ({
+    send: (command) => {
+      const refusal = command.traits.stateful === undefined ? undefined : refuseShared(command)
+      return refusal === undefined
+        ? Effect.scoped(Effect.flatMap(pool.acquireRedis, (redis) => redis.send(command)))
+        : Effect.fail(refusal)
+    },
+    sendAll: (commands, options) =>
+      Effect.scoped(Effect.flatMap(pool.acquireRedis, (redis) => redis.sendAll(commands, options))),
+    lease: pool.acquireRedis
+  }))
+)
+
+const layerFromConnection: Layer.Layer<RedisIdentifier, never, Connection> = Layer.effect(
+  RedisTag,
+  Effect.map(Connection, (connection) => connection.redis)
+)
+
+const layerTest = (
+  answer: (request: RedisCommand<unknown>) => Effect.Effect<Reply, RedisError>
+): Layer.Layer<RedisIdentifier> => Layer.succeed(RedisTag, testService(answer))
+
+const testService = (
+  answer: (request: RedisCommand<unknown>) => Effect.Effect<Reply, RedisError>
+): RedisService => {
+  const service: RedisService = {
+    send: <A>(command: RedisCommand<A>) =>
+      command.problem !== undefined
+        ? Effect.fail(command.problem)
+        : Effect.flatMap(answer(command), (reply) => decode(command, reply)),
+    sendAll: (commands): Effect.Effect<BatchResult, RedisError> =>
+      Effect.map(
+        Effect.forEach(commands, (command) => Effect.exit(service.send(command))),
+        (exits) => ({ outcome: "executed", exits })
+      ),
+    lease: Effect.sync(() => service)
+  }
+  return service
+}
+
+/** Puts a prefix before what the tags call keys. */
+const prefixed = (redis: RedisService, prefix: string): RedisService => {
+  const pattern = prefix.replace(/[\\*?[\]]/g, "\\$&")
+  const rewrite = ({ data, kind }: Argument): string | Uint8Array =>
+    kind === "key" ? prepend(prefix, data) : kind === "pattern" ? prepend(pattern, data) : data
+  return {
+    send: (command) => redis.send(mapArguments(command, rewrite)),
+    sendAll: (commands, options) => redis.sendAll(commands.map((command) => mapArguments(command, rewrite)), options),
+    lease: Effect.map(redis.lease, (leased) => prefixed(leased, prefix))
+  }
+}
+
+const prepend = (prefix: string, data: string | Uint8Array): string | Uint8Array => {
+  if (typeof data === "string") {
+    return prefix + data
+  }
+  const head = new TextEncoder().encode(prefix)
+  const whole = new Uint8Array(head.length + data.length)
+  whole.set(head)
+  whole.set(data, head.length)
+  return whole
+}
+
+/**
+ * What `Redis` is: the tag of the service, its layers and combinators, and every command.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>, Commands<string> {
+  /**
+   * Opens a client; the scope closes it. {@link RedisModule.layer} is how programs usually get one.
+   */
+  readonly make: (options?: RedisOptions) => Effect.Effect<RedisService, RedisError, Scope.Scope>
+
+  /**
+   * The client of a Layer: one shared connection, and connections of their own on demand.
+   *
+   * Building it connects, within `connectTimeout`, and fails typed otherwise. Layers are memoised by reference: two
+   * calls of `Redis.layer` make two clients, so keep the layer in a constant.
+   *
+   * @example
+   * ```ts
+   * program.pipe(Effect.provide(Redis.layer({ url: "redis://localhost:6379" })))
+   * ```
+   */
+  readonly layer: (options?: RedisOptions) => Layer.Layer<RedisIdentifier, RedisError>
+
+  /**
+   * The client of a Layer, its options read from the configuration. A URL that is wrong is never echoed.
+   *
+   * @example
+   * ```ts
+   * const RedisLive = Redis.layerConfig({ url: Config.redacted("REDIS_URL") })
+   * ```
+   */
+  readonly layerConfig: (
+    options: Config.Config.Wrap<RedisOptions>
+  ) => Layer.Layer<RedisIdentifier, RedisError | ConfigError.ConfigError>
+
+  /** A client of which each command takes a connection of a `Pool` for itself. */
+  readonly layerFromPool: Layer.Layer<RedisIdentifier, never, Pool>
+
+  /** A `Connection` as the client. State-changing commands are its owner's business. */
+  readonly layerFromConnection: Layer.Layer<RedisIdentifier, never, Connection>
+
+  /**
+   * A client that answers what a function says: a test double without a server. Replies are decoded as a server's are.
+   *
+   * @example
+   * ```ts
+   * const Fake = Redis.layerTest((request) => Effect.succeed(request.name === "PING" ? "PONG" : null))
+   * ```
+   */
+  readonly layerTest: (
+    answer: (request: RedisCommand<unknown>) => Effect.Effect<Reply, RedisError>
+  ) => Layer.Layer<RedisIdentifier>
+
+  /**
+   * A tag for a further server: `class Sessions extends Redis.Tag("Sessions")<Sessions>() {}`.
+   */
+  readonly Tag: <const Id extends string>(id: Id) => <Self>() => Context.TagClass<Self, Id, RedisService>
+
+  /** The client of a Layer, under a tag of your own. */
+  readonly layerAs: <I>(tag: Context.Tag<I, RedisService>, options?: RedisOptions) => Layer.Layer<I, RedisError>
+
+  /**
+   * Sends commands to the server of another tag.
+   *
+   * @example
+   * ```ts
+   * const theme = yield* Redis.hget("s:1", "theme").pipe(Redis.using(Sessions))
+   * ```
+   */
+  readonly using: {
+    <I>(
+      tag: Context.Tag<I, RedisService>
+    ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, Exclude<R, RedisIdentifier> | I>
+    <A, E, R, I>(
+      self: Effect.Effect<A, E, R>,
+      tag: Context.Tag<I, RedisService>
+    ): Effect.Effect<A, E, Exclude<R, RedisIdentifier> | I>
+  }
+
+  /**
+   * Puts a prefix before every key of the commands inside, pipelines and leases included.
+   *
+   * Keys are what the commands tag as keys; in raw commands, what `RedisCommand.key` says. Patterns over keys (KEYS,
+   * SCAN's MATCH, SORT's BY and GET) get the prefix too, escaped. Channels do not. Keys that come back (KEYS, SCAN,
+   * RANDOMKEY, BLPOP) have their full names: use them outside.
+   */
+  readonly withPrefix: {
+    (prefix: string): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | RedisIdentifier>
+    <A, E, R>(self: Effect.Effect<A, E, R>, prefix: string): Effect.Effect<A, E, R | RedisIdentifier>
+  }
+
+  /**
+   * Every command over another codec.
+   *
+   * @example
+   * ```ts
+   * const users = Redis.withCodec(Codec.schema(User))
+   * const ada = yield* users.get("user:ada") // Option<User>
+   * ```
+   */
+  readonly withCodec: <V, K extends Key>(codec: Codec<V, K>) => Commands<V, K>
+
+  /**
+   * Any command by its name, with the reply as the server sends it. Text and numbers are values; mark keys with
+   * `RedisCommand.key`.
+   */
+  readonly execute: (name: string, ...args: ReadonlyArray<ArgumentInput>) => RedisCommand<Reply>
+
+  /**
+   * Sends a tuple, an array or a record of commands in one write and answers the same shape.
+   *
+   * When a command fails, all replies were read nevertheless, because the others were executed: the `PipelineError`
+   * says which slot failed and holds every slot's `Either`. With `mode: "either"` the answer is those `Either`s. An
+   * empty pipeline does no I/O. Blocking and state-changing commands are refused.
+   *
+   * @example
+   * ```ts
+   * const [name, visits] = yield* Redis.pipeline([Redis.get("name"), Redis.incr("visits")])
+   * ```
+   */
+  readonly pipeline: {
+    <const T extends Batch.Commands>(
+      commands: T,
+      options?: { readonly mode?: "default" | undefined }
+    ): Effect.Effect<Batch.Results<T>, RedisError | PipelineError<Batch.EitherResults<T>>, RedisIdentifier>
+    <const T extends Batch.Commands>(
+      commands: T,
+      options: { readonly mode: "either" }
+    ): Effect.Effect<Batch.EitherResults<T>, RedisError, RedisIdentifier>
+  }
+
+  /**
+   * Executes a tuple, an array or a record of commands between MULTI and EXEC, as one unit that nothing else enters.
+   * It is a value until it is run.
+   *
+   * @example
+   * ```ts
+   * const { sold, stock } = yield* Redis.transaction({ stock: Redis.decr("stock"), sold: Redis.incr("sold") })
+   * ```
+   */
+  readonly transaction: <const T extends Batch.Commands>(
+    commands: T
+  ) => Batch.Transaction<Batch.Results<T>, Batch.EitherResults<T>>
+}
+
+/**
+ * The identifier of the client in an Effect's requirements.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Redis = RedisIdentifier
+
+/**
+ * @since 0.1.0
+ * @category tags
+ */
+export const Redis: RedisModule = Object.assign(
+  RedisTag,
+  makeCommands(utf8),
+  {
+    make,
+    layer,
+    layerConfig,
+    layerFromPool,
+    layerFromConnection,
+    layerTest,
+    Tag: (<const Id extends string>(id: Id) => <Self>() => Context.Tag(id)<Self, RedisService>()) as RedisModule["Tag"],
+    layerAs,
+    using: dual(
+      2,
+      <A, E, R, I>(self: Effect.Effect<A, E, R>, tag: Context.Tag<I, RedisService>) =>
+        Effect.provideServiceEffect(self, RedisTag, tag)
+    ),
+    withPrefix: dual(
+      2,
+      <A, E, R>(self: Effect.Effect<A, E, R>, prefix: string) =>
+        Effect.flatMap(RedisTag, (redis) => Effect.provideService(self, RedisTag, prefixed(redis, prefix)))
+    ),
+    withCodec: makeCommands,
+    execute: (name: string, ...args: ReadonlyArray<ArgumentInput>) => makeCommand(name, { args }),
+    pipeline: Batch.pipeline as RedisModule["pipeline"],
+    transaction: Batch.transaction as RedisModule["transaction"]
+  }
+)

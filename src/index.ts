@@ -1,0 +1,34 @@
+/**
+ * A Redis and Valkey client for Effect. One namespace per module, and `Redis`, which is the client itself.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * @since 0.1.0
+ */
+export * as Codec from "./Codec.js"
+/**
+ * @since 0.1.0
+ */
+export * as Connection from "./Connection.js"
+/**
+ * @since 0.1.0
+ */
+export * as Pool from "./Pool.js"
+/**
+ * @since 0.1.0
+ */
+export { Redis } from "./Redis.js"
+/**
+ * @since 0.1.0
+ */
+export * as RedisCommand from "./RedisCommand.js"
+/**
+ * @since 0.1.0
+ */
+export * as RedisError from "./RedisError.js"
+/**
+ * @since 0.1.0
+ */
+export * as Resp from "./Resp.js"

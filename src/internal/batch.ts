@@ -1,0 +1,160 @@
+/**
+ * Pipelines and transactions: from a tuple, array or record of commands to one send, and back to the same shape.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import type { RedisCommand } from "../RedisCommand.js"
+import { PipelineError, type RedisError, TransactionError } from "../RedisError.js"
+import { type BatchResult, Redis } from "./service.js"
+
+export type Commands =
+  | ReadonlyArray<RedisCommand<unknown>>
+  | Readonly<Record<string, RedisCommand<unknown>>>
+
+/** What the commands answer, in the shape they were given. */
+export type Results<T extends Commands> = {
+  -readonly [K in keyof T]: T[K] extends RedisCommand<infer A> ? A : never
+}
+
+/** The same with an `Either` in each place. */
+export type EitherResults<T extends Commands> = {
+  -readonly [K in keyof T]: T[K] extends RedisCommand<infer A> ? Either.Either<A, RedisError> : never
+}
+
+type Slot = string | number
+
+const entries = (commands: Commands): ReadonlyArray<readonly [Slot, RedisCommand<unknown>]> =>
+  Array.isArray(commands)
+    ? (commands as ReadonlyArray<RedisCommand<unknown>>).map((command, slot) => [slot, command] as const)
+    : Object.entries(commands as Readonly<Record<string, RedisCommand<unknown>>>)
+
+/** Puts values into the shape of the commands. A record made from data may have a key called `__proto__`. */
+const shape = (commands: Commands, slots: ReadonlyArray<Slot>, values: ReadonlyArray<unknown>): unknown => {
+  if (Array.isArray(commands)) {
+    return values
+  }
+  const record: Record<string, unknown> = {}
+  slots.forEach((slot, i) => {
+    Object.defineProperty(record, slot, { value: values[i], enumerable: true, configurable: true, writable: true })
+  })
+  return record
+}
+
+/** A defect in one slot (a throw in `map`) is a defect of the whole. */
+const toEithers = (
+  exits: ReadonlyArray<Exit.Exit<unknown, RedisError>>
+): Effect.Effect<ReadonlyArray<Either.Either<unknown, RedisError>>> => {
+  const eithers: Array<Either.Either<unknown, RedisError>> = []
+  for (const exit of exits) {
+    if (Exit.isSuccess(exit)) {
+      eithers.push(Either.right(exit.value))
+      continue
+    }
+    const failure = Cause.failureOrCause(exit.cause)
+    if (Either.isRight(failure)) {
+      return Effect.failCause(failure.right)
+    }
+    eithers.push(Either.left(failure.left))
+  }
+  return Effect.succeed(eithers)
+}
+
+const firstLeft = (
+  slots: ReadonlyArray<Slot>,
+  eithers: ReadonlyArray<Either.Either<unknown, RedisError>>
+): { readonly slot: Slot; readonly error: RedisError } | undefined => {
+  for (let i = 0; i < eithers.length; i++) {
+    const either = eithers[i]
+    if (either !== undefined && Either.isLeft(either)) {
+      return { slot: slots[i] as Slot, error: either.left }
+    }
+  }
+  return undefined
+}
+
+const rights = (eithers: ReadonlyArray<Either.Either<unknown, RedisError>>): ReadonlyArray<unknown> =>
+  eithers.map(Either.getOrUndefined)
+
+export const pipeline = (
+  commands: Commands,
+  options?: { readonly mode?: "default" | "either" | undefined }
+): Effect.Effect<unknown, RedisError | PipelineError, Redis> => {
+  const list = entries(commands)
+  const slots = list.map(([slot]) => slot)
+  if (list.length === 0) {
+    return Effect.succeed(shape(commands, [], []))
+  }
+  return Effect.flatMap(Redis, (redis) =>
+    redis.sendAll(list.map(([, command]) => command), { atomic: false })).pipe(
+      Effect.flatMap(({ exits }) => toEithers(exits)),
+      Effect.flatMap((eithers) => {
+        if (options?.mode === "either") {
+          return Effect.succeed(shape(commands, slots, eithers))
+        }
+        const failure = firstLeft(slots, eithers)
+        return failure === undefined
+          ? Effect.succeed(shape(commands, slots, rights(eithers)))
+          : Effect.fail(new PipelineError({ ...failure, results: shape(commands, slots, eithers) }))
+      })
+    )
+}
+
+export const TransactionTypeId: unique symbol = Symbol.for("effect-redis-client/Redis/Transaction")
+
+/**
+ * Commands that are executed as one, as a value: it can be yielded, or returned from the body of `Redis.optimistic`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Transaction<out A, out E> extends Effect.Effect<A, RedisError | TransactionError<E>, Redis> {
+  readonly [TransactionTypeId]: { readonly _A: () => A; readonly _E: () => E }
+  readonly commands: ReadonlyArray<RedisCommand<unknown>>
+}
+
+class TransactionValue extends Effectable.Class<unknown, RedisError | TransactionError, Redis>
+  implements Transaction<unknown, unknown>
+{
+  readonly [TransactionTypeId] = { _A: (): unknown => undefined, _E: (): unknown => undefined }
+  private readonly slots: ReadonlyArray<Slot>
+  readonly commands: ReadonlyArray<RedisCommand<unknown>>
+
+  constructor(private readonly source: Commands) {
+    super()
+    const list = entries(source)
+    this.slots = list.map(([slot]) => slot)
+    this.commands = list.map(([, command]) => command)
+  }
+
+  commit(): Effect.Effect<unknown, RedisError | TransactionError, Redis> {
+    return this.commands.length === 0
+      ? Effect.succeed(shape(this.source, [], []))
+      : Effect.flatMap(Redis, (redis) =>
+        Effect.flatMap(redis.sendAll(this.commands, { atomic: true }), (result) => this.read(result)))
+  }
+
+  private read({ exits, outcome }: BatchResult): Effect.Effect<unknown, TransactionError> {
+    if (outcome === "conflict") {
+      return Effect.fail(new TransactionError({ reason: "conflict" }))
+    }
+    return Effect.flatMap(toEithers(exits), (eithers) => {
+      const failure = firstLeft(this.slots, eithers)
+      if (failure === undefined && outcome === "executed") {
+        return Effect.succeed(shape(this.source, this.slots, rights(eithers)))
+      }
+      return Effect.fail(
+        new TransactionError({
+          reason: outcome === "executed" ? "failed" : outcome,
+          slot: failure?.slot,
+          error: failure?.error,
+          results: shape(this.source, this.slots, eithers)
+        })
+      )
+    })
+  }
+}
+
+export const transaction = (commands: Commands): Transaction<unknown, unknown> => new TransactionValue(commands)

@@ -1,0 +1,385 @@
+/**
+ * Leases of links. Plain bookkeeping with its rules in one place; the Effects around it are in `Pool`.
+ *
+ * A link goes back to the free ones only when it is exactly as its handshake made it and owes nothing; otherwise it is
+ * destroyed. Whoever waits is served in order.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
+import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
+import { make as makeCommand, withDeadline } from "../RedisCommand.js"
+import { DeadlineError, type RedisError } from "../RedisError.js"
+import type { CloseReason } from "./engine.js"
+import { closeError } from "./failure.js"
+import type { Restore } from "./handshake.js"
+import { openLogged } from "./lifecycle.js"
+import type { Link } from "./link.js"
+import type { ResolvedOptions } from "./options.js"
+
+export interface PoolSettings {
+  readonly min: number
+  readonly max: number
+  /** All in milliseconds; Infinity for never. */
+  readonly acquireTimeout: number
+  readonly idleTimeout: number
+  readonly maxAge: number
+  /** A free link that has been silent for this long is asked with PING before it is lent. */
+  readonly checkAfter: number
+}
+
+interface Member {
+  readonly link: Link
+  readonly expires: number
+  idleSince: number
+}
+
+/** A link that is lent. Once it is released, its borrower must not reach the link any more. */
+export interface Lease {
+  readonly link: Link
+  released: boolean
+}
+
+/** What a waiter is given: a link, or the right to open one. */
+type Grant = Member | "open"
+
+/** A fiber that waits. It is out of the queue once it has its grant. */
+interface Waiter {
+  grant: Grant | undefined
+  readonly resume: (result: Effect.Effect<Grant, RedisError>) => void
+}
+
+const size = Metric.gauge("redis_pool_size", { description: "Connections of Redis pools" })
+const free = Metric.gauge("redis_pool_free", { description: "Connections of Redis pools that nobody holds" })
+const waiting = Metric.gauge("redis_pool_waiting", { description: "Fibers that wait for a connection of a Redis pool" })
+const acquireTime = Metric.timer("redis_pool_acquire", "How long acquiring a connection of a Redis pool took")
+
+const now = (): number => performance.now()
+
+export class PoolCore {
+  /** Where links are at home: shared with their sessions, so that `select` moves them all. */
+  readonly home: { database: number }
+  private readonly free: Array<Member> = []
+  private readonly members = new Set<Member>()
+  /** In order of arrival. */
+  private readonly waiters = new Set<Waiter>()
+  /** Links that are being opened: they count as members already. */
+  private opening = 0
+  private closed = false
+  private sweeper: ReturnType<typeof setTimeout> | undefined
+
+  constructor(
+    readonly options: ResolvedOptions,
+    readonly settings: PoolSettings,
+    private readonly runtime: Runtime.Runtime<never>,
+    private readonly scope: Scope.Scope
+  ) {
+    this.home = { database: options.database }
+  }
+
+  get size(): number {
+    return this.members.size + this.opening
+  }
+
+  get freeSize(): number {
+    return this.free.length
+  }
+
+  get waiting(): number {
+    return this.waiters.size
+  }
+
+  /** Lends a link until the scope closes. */
+  readonly acquire: Effect.Effect<Lease, RedisError, Scope.Scope> = Effect.uninterruptibleMask((restore) =>
+    Effect.suspend(() => {
+      const started = now()
+      return Effect.flatMap(this.take(restore), (member) => {
+        acquireTime.unsafeUpdate(Duration.millis(now() - started), [])
+        const lease: Lease = { link: member.link, released: false }
+        return Effect.as(
+          Effect.addFinalizer(() =>
+            Effect.sync(() => {
+              lease.released = true
+              this.release(member)
+            })
+          ),
+          lease
+        )
+      })
+    })
+  )
+
+  private take(restore: Restore): Effect.Effect<Member, RedisError> {
+    return Effect.suspend((): Effect.Effect<Member, RedisError> => {
+      if (this.closed) {
+        return Effect.fail(closeError(poolClosed, "unsent"))
+      }
+      const ready = this.waiters.size === 0 ? this.free.pop() : undefined
+      if (ready !== undefined) {
+        this.report()
+        return this.check(ready, restore)
+      }
+      if (this.waiters.size === 0 && this.size < this.settings.max) {
+        this.opening++
+        return this.openNew(restore)
+      }
+      return Effect.flatMap(
+        restore(this.wait),
+        (grant) => grant === "open" ? this.openNew(restore) : this.check(grant, restore)
+      )
+    })
+  }
+
+  /** A link that was silent for long is asked first; a hot one costs nothing. */
+  private check(
+    member: Member,
+    restore: Restore
+  ): Effect.Effect<Member, RedisError> {
+    const { link } = member
+    if (link.engine.closed !== undefined) {
+      this.remove(member)
+      return this.take(restore)
+    }
+    if (now() - Math.max(link.engine.lastRead, member.idleSince) < this.settings.checkAfter) {
+      return Effect.succeed(member)
+    }
+    return restore(link.send(ping)).pipe(
+      Effect.exit,
+      Effect.flatMap((exit) => {
+        if (Exit.isSuccess(exit)) {
+          return Effect.succeed(member)
+        }
+        link.destroy("it did not answer PING when it was about to be lent")
+        return Exit.isInterrupted(exit) ? exit as Exit.Exit<never> : this.take(restore)
+      })
+    )
+  }
+
+  /** Opens a link in the place that was reserved for it. */
+  private openNew(
+    restore: Restore
+  ): Effect.Effect<Member, RedisError> {
+    return openLogged({ ...this.options, database: this.home.database }, restore).pipe(
+      Effect.onExit((exit) =>
+        Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => {
+          this.opening--
+          this.serve()
+        })
+      ),
+      Effect.flatMap((link) => {
+        this.opening--
+        if (this.closed) {
+          link.destroy("its pool was closed")
+          return Effect.fail(closeError(poolClosed, "unsent"))
+        }
+        return Effect.succeed(this.add(link))
+      })
+    )
+  }
+
+  private add(link: Link): Member {
+    const { maxAge } = this.settings
+    // Up to a tenth earlier, so that links opened together do not end together.
+    const member: Member = { link, idleSince: now(), expires: now() + maxAge * (1 - Math.random() / 10) }
+    link.session.home = this.home
+    this.members.add(member)
+    link.onClose(() => this.remove(member))
+    this.report()
+    return member
+  }
+
+  private readonly wait: Effect.Effect<Grant, RedisError> = Effect.async<Grant, RedisError>((resume) => {
+    const { acquireTimeout } = this.settings
+    const waiter: Waiter = {
+      grant: undefined,
+      resume: (result) => {
+        clearTimeout(timer)
+        this.waiters.delete(waiter)
+        this.report()
+        resume(result)
+      }
+    }
+    const timer = acquireTimeout > longestTimer ? undefined : setTimeout(() => {
+      waiter.resume(
+        Effect.fail(new DeadlineError({ phase: "acquire", delivery: "unsent", milliseconds: acquireTimeout }))
+      )
+    }, acquireTimeout)
+    this.waiters.add(waiter)
+    this.report()
+    return Effect.sync(() => {
+      clearTimeout(timer)
+      this.waiters.delete(waiter)
+      this.report()
+      // Interrupted with the grant already in hand: it goes to the next.
+      if (waiter.grant === "open") {
+        this.opening--
+        this.serve()
+      } else if (waiter.grant !== undefined) {
+        this.release(waiter.grant)
+      }
+    })
+  })
+
+  private grant(waiter: Waiter, grant: Grant): void {
+    waiter.grant = grant
+    waiter.resume(Effect.succeed(grant))
+  }
+
+  /** Gives whoever waits the room there is. */
+  private serve(): void {
+    for (const waiter of this.waiters) {
+      const member = this.free.pop()
+      if (member !== undefined) {
+        this.grant(waiter, member)
+      } else if (this.size < this.settings.max) {
+        this.opening++
+        this.grant(waiter, "open")
+      } else {
+        break
+      }
+    }
+    this.report()
+  }
+
+  /** Takes a link back: to the next who waits, to the free ones, or to its end. */
+  private release(member: Member): void {
+    const { link } = member
+    const unfit = this.closed
+      ? "its pool was closed"
+      : link.session.difference !== undefined
+      ? `${link.session.difference} changed it while it was lent`
+      : link.engine.pending > 0
+      ? "replies were owed when it was given back"
+      : member.expires <= now()
+      ? "it reached its age"
+      : this.size > this.settings.max
+      ? "its pool is full"
+      : undefined
+    if (unfit !== undefined || link.engine.closed !== undefined) {
+      link.destroy(unfit ?? "it had ended")
+      // Destroying tells `remove`, unless it had ended before.
+      this.remove(member)
+      return
+    }
+    member.idleSince = now()
+    this.free.push(member)
+    this.serve()
+    this.sweepLater()
+  }
+
+  private remove(member: Member): void {
+    if (!this.members.delete(member)) {
+      return
+    }
+    const at = this.free.indexOf(member)
+    if (at >= 0) {
+      this.free.splice(at, 1)
+    }
+    this.serve()
+    this.refill()
+  }
+
+  /** Opens what is missing to the minimum, in the background; what fails is tried again when the next link goes. */
+  private refill(): void {
+    if (this.closed || this.settings.min === 0 || this.size >= this.settings.min) {
+      return
+    }
+    this.opening++
+    Runtime.runFork(this.runtime)(
+      Effect.uninterruptibleMask((restore) =>
+        Effect.matchEffect(this.openNew(restore), {
+          onFailure: (error) => Effect.logDebug(`A Redis pool could not replace a connection: ${error.message}`),
+          onSuccess: (member) => Effect.sync(() => this.release(member))
+        })
+      ),
+      { scope: this.scope }
+    )
+  }
+
+  /** Opens the minimum. Fails with the first that fails. */
+  readonly fill: Effect.Effect<void, RedisError> = Effect.suspend(() => {
+    const missing = this.settings.min - this.size
+    this.opening += Math.max(missing, 0)
+    return Effect.forEach(
+      Array.from({ length: Math.max(missing, 0) }),
+      () =>
+        Effect.uninterruptibleMask((restore) => Effect.map(this.openNew(restore), (member) => this.release(member))),
+      { concurrency: "unbounded", discard: true }
+    )
+  })
+
+  /** Ends the free links. */
+  readonly clear: Effect.Effect<void> = Effect.suspend(() =>
+    this.closeAll(this.free.splice(0))
+  )
+
+  /** Moves the pool to another database: its free links at once, those that are lent when they come back (they end). */
+  readonly select = (database: number): Effect.Effect<void, RedisError> =>
+    Effect.scoped(
+      Effect.flatMap(this.acquire, ({ link }) =>
+        // Tried on one link first: a database that does not exist must not cost the others.
+        Effect.map(link.send(makeCommand("SELECT", { args: [database] })), () => {
+          this.home.database = database
+          for (const member of [...this.free]) {
+            member.link.destroy("its pool moved to another database")
+          }
+        }))
+    )
+
+  /** Ends everything: whoever waits, the free links, and those that are lent, each after what it owes, with a bound. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    this.closed = true
+    clearTimeout(this.sweeper)
+    for (const waiter of [...this.waiters]) {
+      waiter.resume(Effect.fail(closeError(poolClosed, "unsent")))
+    }
+    this.free.length = 0
+    return this.closeAll([...this.members])
+  })
+
+  private closeAll(members: ReadonlyArray<Member>): Effect.Effect<void> {
+    return Effect.forEach(members, ({ link }) => link.close(this.options.closeTimeout), {
+      concurrency: "unbounded",
+      discard: true
+    })
+  }
+
+  private sweepLater(): void {
+    const { idleTimeout, maxAge } = this.settings
+    const soonest = Math.min(idleTimeout, maxAge)
+    if (this.sweeper === undefined && soonest !== Infinity) {
+      this.sweeper = setTimeout(this.sweep, Math.min(Math.max(soonest / 4, 100), longestTimer))
+    }
+  }
+
+  /** Ends free links that nobody needed for long, down to the minimum, and those that reached their age. */
+  private readonly sweep = (): void => {
+    this.sweeper = undefined
+    const time = now()
+    for (const member of [...this.free]) {
+      if (member.expires <= time) {
+        member.link.destroy("it reached its age")
+      } else if (time - member.idleSince >= this.settings.idleTimeout && this.size > this.settings.min) {
+        member.link.destroy("nobody needed it")
+      }
+    }
+    if (this.free.length > 0) {
+      this.sweepLater()
+    }
+  }
+
+  private report(): void {
+    size.unsafeUpdate(this.size, [])
+    free.unsafeUpdate(this.free.length, [])
+    waiting.unsafeUpdate(this.waiters.size, [])
+  }
+}
+
+const poolClosed: CloseReason = { reason: "closed", message: "the pool was closed" }
+
+/** What `setTimeout` can wait. */
+const longestTimer = 0x7fff_ffff
+
+const ping = withDeadline(makeCommand("PING"), "1 second")
