@@ -25,16 +25,19 @@ export interface Shown {
   readonly struckThrough: boolean
 }
 
+export interface Exported extends Pick<Shown, "documentation" | "tags"> {
+  readonly module: string
+  readonly name: string
+}
+
 export interface Editor {
   readonly packed: Packed
   /** Type errors of a program. */
   readonly problems: (code: string) => ReadonlyArray<string>
   /** What is shown for the name that follows the mark `/*|*\/` in a program. */
   readonly hover: (code: string) => Shown
-  /** Every export of a module, with what is shown for it. */
-  readonly exports: (
-    specifier: string
-  ) => ReadonlyArray<{ readonly name: string } & Pick<Shown, "documentation" | "tags">>
+  /** Every export of the modules, with what is shown for it. */
+  readonly exports: (specifiers: ReadonlyArray<string>) => ReadonlyArray<Exported>
 }
 
 const mark = "/*|*/"
@@ -91,21 +94,30 @@ export const open = (): Editor => {
           .some(({ reportsDeprecated, start = -1 }) => reportsDeprecated !== undefined && start === at)
       }
     },
-    exports: (specifier) => {
-      type(`import * as module from "${specifier}"\nmodule`)
+    exports: (specifiers) => {
+      type(specifiers.map((specifier) => `export * from "${specifier}"`).join("\n"))
       const program = service.getProgram()
       const checker = program?.getTypeChecker()
-      const source = program?.getSourceFile(file)
-      const statement = source?.statements[0]
-      if (checker === undefined || statement === undefined || !ts.isImportDeclaration(statement))
-        throw new Error("no program")
-      const symbol = checker.getSymbolAtLocation(statement.moduleSpecifier)
-      if (symbol === undefined) throw new Error(`no module ${specifier}`)
-      return checker.getExportsOfModule(symbol).map((exported) => ({
-        name: exported.name,
-        documentation: ts.displayPartsToString(exported.getDocumentationComment(checker)),
-        tags: tagsOf(exported.getJsDocTags(checker))
-      }))
+      if (program === undefined || checker === undefined) throw new Error("no program")
+      return (program.getSourceFile(file)?.statements ?? []).flatMap((statement, i) => {
+        const module = specifiers[i] ?? ""
+        const from = ts.isExportDeclaration(statement) ? statement.moduleSpecifier : undefined
+        const symbol = from && checker.getSymbolAtLocation(from)
+        if (symbol === undefined) throw new Error(`no module ${module}`)
+        return checker.getExportsOfModule(symbol).map((exported) => {
+          // What is exported from another module has its comment there, or at the export.
+          const origin = exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported
+          const documentation = [exported, origin].map((symbol) =>
+            ts.displayPartsToString(symbol.getDocumentationComment(checker))
+          )
+          return {
+            module,
+            name: exported.name,
+            documentation: documentation.find((text) => text !== "") ?? "",
+            tags: { ...tagsOf(origin.getJsDocTags(checker)), ...tagsOf(exported.getJsDocTags(checker)) }
+          }
+        })
+      })
     }
   }
 }
