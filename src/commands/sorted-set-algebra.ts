@@ -1,0 +1,191 @@
+/**
+ * Unions, intersections and differences of sorted sets.
+ *
+ * @see https://redis.io/docs/latest/commands/?group=sorted-set
+ * @since 0.1.0
+ */
+import type { Codec } from "../Codec.js"
+import { type Args, args, type Key, type OneOrMore, toList } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+import type { ScoredMember } from "./sorted-set-range.js"
+
+/**
+ * One weight for each key.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type Weights<Keys> = Keys extends ReadonlyArray<unknown> ? { readonly [I in keyof Keys]: number } : number
+
+/**
+ * How the scores of a member that is in several sets become one.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface CombineOptions<Keys> {
+  /** What the scores of each set are multiplied by: one number for each key. Default: 1. */
+  readonly weights?: Weights<Keys> | undefined
+  /** `count` (how many sets it is in, weighted) since Redis 8.8.0, not in Valkey. Default: `sum`. */
+  readonly aggregate?: "sum" | "min" | "max" | "count" | undefined
+}
+
+/**
+ * A combination of sorted sets, with or without the scores.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Combine<V> {
+  <const Keys extends OneOrMore<Key>>(
+    keys: Keys,
+    options?: CombineOptions<Keys> & { readonly withscores?: undefined }
+  ): RedisCommand<Array<V>>
+  <const Keys extends OneOrMore<Key>>(
+    keys: Keys,
+    options: CombineOptions<Keys> & { readonly withscores: true }
+  ): RedisCommand<Array<ScoredMember<V>>>
+}
+
+/**
+ * The commands that make one sorted set of many. Plain sets may be among them: their members score 1.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SortedSetAlgebraCommands<V> {
+  /**
+   * The members of the first set that are in none of the others.
+   *
+   * O(L + (N-K) log N), worst case, for L members in all sets, N in the first and K in the answer. Since Redis 6.2.0.
+   */
+  readonly zdiff: {
+    (keys: OneOrMore<Key>, options?: { readonly withscores?: undefined }): RedisCommand<Array<V>>
+    (keys: OneOrMore<Key>, options: { readonly withscores: true }): RedisCommand<Array<ScoredMember<V>>>
+  }
+
+  /**
+   * Stores what {@link zdiff} answers, in place of whatever the destination held, and answers how many members that are.
+   *
+   * O(L + (N-K) log N), worst case, for L members in all sets, N in the first and K in the answer. Since Redis 6.2.0.
+   */
+  readonly zdiffstore: (destination: Key, keys: OneOrMore<Key>) => RedisCommand<number>
+
+  /**
+   * The members that are in every set, their scores added up unless the options say otherwise.
+   *
+   * O(N K) + O(M log M), worst case, for N members in the smallest of K sets and M in the answer. Since Redis 6.2.0.
+   */
+  readonly zinter: Combine<V>
+
+  /**
+   * How many members are in every set; with `limit`, counting stops there.
+   *
+   * O(N K), worst case, for N members in the smallest of K sets. Since Redis 7.0.0.
+   */
+  readonly zintercard: (
+    keys: OneOrMore<Key>,
+    options?: {
+      /** 0 is no limit. */
+      readonly limit?: number | undefined
+    }
+  ) => RedisCommand<number>
+
+  /**
+   * Stores what {@link zinter} answers, in place of whatever the destination held, and answers how many members that
+   * are.
+   *
+   * O(N K) + O(M log M), worst case, for N members in the smallest of K sets and M in the answer. Since Redis 2.0.0.
+   */
+  readonly zinterstore: <const Keys extends OneOrMore<Key>>(
+    destination: Key,
+    keys: Keys,
+    options?: CombineOptions<Keys>
+  ) => RedisCommand<number>
+
+  /**
+   * The members that are in any of the sets, their scores added up unless the options say otherwise.
+   *
+   * O(N) + O(M log M) for N members in all sets and M in the answer. Since Redis 6.2.0.
+   *
+   * @example
+   * ```ts
+   * const all = yield* Redis.zunion(["week:1", "week:2"], { weights: [1, 0.5], aggregate: "max", withscores: true })
+   * // Array<readonly [member: string, score: number]>
+   * ```
+   */
+  readonly zunion: Combine<V>
+
+  /**
+   * Stores what {@link zunion} answers, in place of whatever the destination held, and answers how many members that
+   * are.
+   *
+   * O(N) + O(M log M) for N members in all sets and M in the answer. Since Redis 2.0.0.
+   */
+  readonly zunionstore: <const Keys extends OneOrMore<Key>>(
+    destination: Key,
+    keys: Keys,
+    options?: CombineOptions<Keys>
+  ) => RedisCommand<number>
+}
+
+const ZDIFF = define("ZDIFF", { readonly: true })
+const ZDIFFSTORE = define("ZDIFFSTORE")
+const ZINTER = define("ZINTER", { readonly: true })
+const ZINTERCARD = define("ZINTERCARD", { readonly: true })
+const ZINTERSTORE = define("ZINTERSTORE")
+const ZUNION = define("ZUNION", { readonly: true })
+const ZUNIONSTORE = define("ZUNIONSTORE")
+
+/** What is left of {@link CombineOptions} at run time. */
+interface Combined {
+  readonly weights?: number | ReadonlyArray<number> | undefined
+  readonly aggregate?: "sum" | "min" | "max" | "count" | undefined
+  readonly withscores?: boolean | undefined
+}
+
+const combine = (builder: Args, keys: OneOrMore<Key>, options: Combined | undefined): Args => {
+  builder.numkeys(keys)
+  if (options?.weights !== undefined) {
+    const weights = toList(options.weights)
+    if (weights.length !== toList(keys).length) {
+      builder.fail("needs as many weights as keys")
+    }
+    builder.token("WEIGHTS").each(weights, (args, weight) => args.double(weight))
+  }
+  return builder.option("AGGREGATE", options?.aggregate, (args, how) => args.token(how.toUpperCase()))
+}
+
+/** @internal */
+export const make = <V, K extends Key>(codec: Codec<V, K>): SortedSetAlgebraCommands<V> => {
+  const text = codec.wants === "text"
+  const value = Decode.value(codec)
+  const values = Decode.array(value)
+  const scored = Decode.pairs(value, Decode.double)
+
+  const read = (command: typeof ZUNION, keys: OneOrMore<Key>, options: Combined | undefined): RedisCommand<never> => {
+    const builder = combine(args(), keys, options).flag("WITHSCORES", options?.withscores)
+    const decoder: Decode.Decoder<unknown> = options?.withscores === true ? scored : values
+    return command(builder, decoder, text) as RedisCommand<never>
+  }
+
+  return {
+    zdiff: (keys: OneOrMore<Key>, options?: { readonly withscores?: boolean | undefined }) =>
+      read(ZDIFF, keys, options),
+    zdiffstore: (destination, keys) => ZDIFFSTORE(args().key(destination).numkeys(keys), Decode.integer),
+    zinter: ((keys: OneOrMore<Key>, options?: Combined) => read(ZINTER, keys, options)) as Combine<V>,
+    zintercard: (keys, options) =>
+      ZINTERCARD(
+        args()
+          .numkeys(keys)
+          .option("LIMIT", options?.limit, (args, limit) => args.integer(limit)),
+        Decode.integer
+      ),
+    zinterstore: (destination, keys, options) =>
+      ZINTERSTORE(combine(args().key(destination), keys, options as Combined | undefined), Decode.integer),
+    zunion: ((keys: OneOrMore<Key>, options?: Combined) => read(ZUNION, keys, options)) as Combine<V>,
+    zunionstore: (destination, keys, options) =>
+      ZUNIONSTORE(combine(args().key(destination), keys, options as Combined | undefined), Decode.integer)
+  }
+}

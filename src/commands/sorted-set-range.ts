@@ -1,0 +1,314 @@
+/**
+ * Ranges of sorted sets: by place, by score, by member; read, counted, copied, removed.
+ *
+ * @see https://redis.io/docs/latest/commands/?group=sorted-set
+ * @since 0.1.0
+ */
+import type { Codec } from "../Codec.js"
+import { type Args, args, type Key } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+import { appendLex, appendLimit, appendScore, type LexBound, type Limit, type ScoreBound } from "./range.js"
+
+/**
+ * A member of a sorted set with its score: what ZADD takes and what `withscores` answers.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ScoredMember<V> = readonly [member: V, score: number]
+
+/**
+ * How a range by place is read.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ZrangeByIndex {
+  readonly byscore?: undefined
+  readonly bylex?: undefined
+  /** Places are counted from the highest score, and come in that order. */
+  readonly rev?: boolean | undefined
+  readonly limit?: undefined
+}
+
+/**
+ * How a range by score is read.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ZrangeByScore {
+  readonly byscore: true
+  readonly bylex?: undefined
+  /** From the highest score down: the range begins with its upper bound. */
+  readonly rev?: boolean | undefined
+  readonly limit?: Limit | undefined
+}
+
+/**
+ * How a range by member is read: only where all members have the same score.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ZrangeByLex {
+  readonly byscore?: undefined
+  readonly bylex: true
+  /** From the last member down: the range begins with its upper bound. */
+  readonly rev?: boolean | undefined
+  readonly limit?: Limit | undefined
+}
+
+type WithScores = { readonly withscores: true }
+type WithoutScores = { readonly withscores?: undefined }
+
+/**
+ * The commands on ranges of sorted sets.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SortedSetRangeCommands<V> {
+  /**
+   * How many members have a score in a range.
+   *
+   * O(log N) for N members. Since Redis 2.0.0.
+   *
+   * @example
+   * ```ts
+   * const passed = yield* Redis.zcount("exam", 50, Redis.range.highest) // number
+   * ```
+   */
+  readonly zcount: (key: Key, min: ScoreBound, max: ScoreBound) => RedisCommand<number>
+
+  /**
+   * How many members are in a range of members; all must have the same score.
+   *
+   * O(log N) for N members. Since Redis 2.8.9.
+   */
+  readonly zlexcount: (key: Key, min: LexBound<V>, max: LexBound<V>) => RedisCommand<number>
+
+  /**
+   * The members in a range: of places, counted from 0 (negative: from the end, which belongs to the range); of scores
+   * with `byscore`; of members with `bylex`. With `rev` from the top, the upper bound first.
+   *
+   * O(log N + M) for N members and M of them answered. Since Redis 1.2.0; all but places and `withscores` since 6.2.0.
+   *
+   * @example
+   * ```ts
+   * const top = yield* Redis.zrange("board", 0, 9, { rev: true, withscores: true })
+   * // Array<readonly [member: string, score: number]>
+   * const some = yield* Redis.zrange("board", Redis.range.exclusive(5), 10, { byscore: true }) // Array<string>
+   * ```
+   */
+  readonly zrange: {
+    (key: Key, start: number, stop: number, options?: ZrangeByIndex & WithoutScores): RedisCommand<Array<V>>
+    (key: Key, start: number, stop: number, options: ZrangeByIndex & WithScores): RedisCommand<Array<ScoredMember<V>>>
+    (key: Key, start: ScoreBound, stop: ScoreBound, options: ZrangeByScore & WithoutScores): RedisCommand<Array<V>>
+    (
+      key: Key,
+      start: ScoreBound,
+      stop: ScoreBound,
+      options: ZrangeByScore & WithScores
+    ): RedisCommand<Array<ScoredMember<V>>>
+    (key: Key, start: LexBound<V>, stop: LexBound<V>, options: ZrangeByLex & WithoutScores): RedisCommand<Array<V>>
+  }
+
+  /**
+   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `bylex`
+   *
+   * The members in a range of members.
+   *
+   * O(log N + M) for N members and M of them answered. Since Redis 2.8.9.
+   */
+  readonly zrangebylex: (
+    key: Key,
+    min: LexBound<V>,
+    max: LexBound<V>,
+    options?: { readonly limit?: Limit | undefined }
+  ) => RedisCommand<Array<V>>
+
+  /**
+   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore`
+   *
+   * The members whose score is in a range.
+   *
+   * O(log N + M) for N members and M of them answered. Since Redis 1.0.5.
+   */
+  readonly zrangebyscore: {
+    (
+      key: Key,
+      min: ScoreBound,
+      max: ScoreBound,
+      options?: WithoutScores & { readonly limit?: Limit | undefined }
+    ): RedisCommand<Array<V>>
+    (
+      key: Key,
+      min: ScoreBound,
+      max: ScoreBound,
+      options: WithScores & { readonly limit?: Limit | undefined }
+    ): RedisCommand<Array<ScoredMember<V>>>
+  }
+
+  /**
+   * Copies a range, as {@link zrange} reads it, into a sorted set that replaces whatever the destination held. Answers
+   * how many members that are.
+   *
+   * O(log N + M) for N members and M of them copied. Since Redis 6.2.0.
+   */
+  readonly zrangestore: {
+    (destination: Key, source: Key, start: number, stop: number, options?: ZrangeByIndex): RedisCommand<number>
+    (destination: Key, source: Key, start: ScoreBound, stop: ScoreBound, options: ZrangeByScore): RedisCommand<number>
+    (destination: Key, source: Key, start: LexBound<V>, stop: LexBound<V>, options: ZrangeByLex): RedisCommand<number>
+  }
+
+  /**
+   * Removes a range of members, and answers how many there were; all must have the same score.
+   *
+   * O(log N + M) for N members and M of them removed. Since Redis 2.8.9.
+   */
+  readonly zremrangebylex: (key: Key, min: LexBound<V>, max: LexBound<V>) => RedisCommand<number>
+
+  /**
+   * Removes the members at a range of places, counted from 0 at the lowest score, and answers how many there were.
+   *
+   * O(log N + M) for N members and M of them removed. Since Redis 2.0.0.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.zremrangebyrank("board", 0, -101) // keeps the hundred highest
+   * ```
+   */
+  readonly zremrangebyrank: (key: Key, start: number, stop: number) => RedisCommand<number>
+
+  /**
+   * Removes the members whose score is in a range, and answers how many there were.
+   *
+   * O(log N + M) for N members and M of them removed. Since Redis 1.2.0.
+   */
+  readonly zremrangebyscore: (key: Key, min: ScoreBound, max: ScoreBound) => RedisCommand<number>
+
+  /**
+   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `rev`
+   *
+   * The members at a range of places, counted from the highest score.
+   *
+   * O(log N + M) for N members and M of them answered. Since Redis 1.2.0.
+   */
+  readonly zrevrange: {
+    (key: Key, start: number, stop: number, options?: WithoutScores): RedisCommand<Array<V>>
+    (key: Key, start: number, stop: number, options: WithScores): RedisCommand<Array<ScoredMember<V>>>
+  }
+
+  /**
+   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `bylex` and `rev`
+   *
+   * The members in a range of members, from the last down: the upper bound comes first.
+   *
+   * O(log N + M) for N members and M of them answered. Since Redis 2.8.9.
+   */
+  readonly zrevrangebylex: (
+    key: Key,
+    max: LexBound<V>,
+    min: LexBound<V>,
+    options?: { readonly limit?: Limit | undefined }
+  ) => RedisCommand<Array<V>>
+
+  /**
+   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore` and `rev`
+   *
+   * The members whose score is in a range, from the highest down: the upper bound comes first.
+   *
+   * O(log N + M) for N members and M of them answered. Since Redis 2.2.0.
+   */
+  readonly zrevrangebyscore: {
+    (
+      key: Key,
+      max: ScoreBound,
+      min: ScoreBound,
+      options?: WithoutScores & { readonly limit?: Limit | undefined }
+    ): RedisCommand<Array<V>>
+    (
+      key: Key,
+      max: ScoreBound,
+      min: ScoreBound,
+      options: WithScores & { readonly limit?: Limit | undefined }
+    ): RedisCommand<Array<ScoredMember<V>>>
+  }
+}
+
+const ZCOUNT = define("ZCOUNT", { readonly: true })
+const ZLEXCOUNT = define("ZLEXCOUNT", { readonly: true })
+const ZRANGE = define("ZRANGE", { readonly: true })
+const ZRANGEBYLEX = define("ZRANGEBYLEX", { readonly: true })
+const ZRANGEBYSCORE = define("ZRANGEBYSCORE", { readonly: true })
+const ZRANGESTORE = define("ZRANGESTORE")
+const ZREMRANGEBYLEX = define("ZREMRANGEBYLEX")
+const ZREMRANGEBYRANK = define("ZREMRANGEBYRANK")
+const ZREMRANGEBYSCORE = define("ZREMRANGEBYSCORE")
+const ZREVRANGE = define("ZREVRANGE", { readonly: true })
+const ZREVRANGEBYLEX = define("ZREVRANGEBYLEX", { readonly: true })
+const ZREVRANGEBYSCORE = define("ZREVRANGEBYSCORE", { readonly: true })
+
+type AnyBound<V> = ScoreBound | LexBound<V>
+type AnyRange = ZrangeByIndex | ZrangeByScore | ZrangeByLex
+
+/** @internal */
+export const make = <V, K extends Key>(codec: Codec<V, K>): SortedSetRangeCommands<V> => {
+  const text = codec.wants === "text"
+  const value = Decode.value(codec)
+  const values = Decode.array(value)
+  const scored = Decode.pairs(value, Decode.double)
+
+  const scores = (builder: Args, from: ScoreBound, to: ScoreBound): Args => appendScore(appendScore(builder, from), to)
+
+  const members = (builder: Args, from: LexBound<V>, to: LexBound<V>): Args =>
+    appendLex(appendLex(builder, codec, from), codec, to)
+
+  const bounds = (builder: Args, start: AnyBound<V>, stop: AnyBound<V>, options: AnyRange | undefined): Args => {
+    if (options?.bylex === true) {
+      members(builder, start as LexBound<V>, stop as LexBound<V>)
+    } else if (options?.byscore === true) {
+      scores(builder, start as ScoreBound, stop as ScoreBound)
+    } else {
+      builder.integer(start as number).integer(stop as number)
+    }
+    builder.flag("BYSCORE", options?.byscore).flag("BYLEX", options?.bylex).flag("REV", options?.rev)
+    return appendLimit(builder, options?.limit)
+  }
+
+  type Read = { readonly withscores?: boolean | undefined; readonly limit?: Limit | undefined }
+
+  const read = (command: typeof ZRANGE, builder: Args, options: Read | undefined): RedisCommand<never> => {
+    const decoder: Decode.Decoder<unknown> = options?.withscores === true ? scored : values
+    return command(builder.flag("WITHSCORES", options?.withscores), decoder, text) as RedisCommand<never>
+  }
+
+  return {
+    zcount: (key, min, max) => ZCOUNT(scores(args().key(key), min, max), Decode.integer),
+    zlexcount: (key, min, max) => ZLEXCOUNT(members(args().key(key), min, max), Decode.integer),
+    zrange: (
+      key: Key,
+      start: AnyBound<V>,
+      stop: AnyBound<V>,
+      options?: AnyRange & { readonly withscores?: boolean | undefined }
+    ) => read(ZRANGE, bounds(args().key(key), start, stop, options), options),
+    zrangebylex: (key, min, max, options) =>
+      ZRANGEBYLEX(appendLimit(members(args().key(key), min, max), options?.limit), values, text),
+    zrangebyscore: (key: Key, min: ScoreBound, max: ScoreBound, options?: Read) =>
+      read(ZRANGEBYSCORE, appendLimit(scores(args().key(key), min, max), options?.limit), options),
+    zrangestore: (destination: Key, source: Key, start: AnyBound<V>, stop: AnyBound<V>, options?: AnyRange) =>
+      ZRANGESTORE(bounds(args().key(destination).key(source), start, stop, options), Decode.integer),
+    zremrangebylex: (key, min, max) => ZREMRANGEBYLEX(members(args().key(key), min, max), Decode.integer),
+    zremrangebyrank: (key, start, stop) =>
+      ZREMRANGEBYRANK(args().key(key).integer(start).integer(stop), Decode.integer),
+    zremrangebyscore: (key, min, max) => ZREMRANGEBYSCORE(scores(args().key(key), min, max), Decode.integer),
+    zrevrange: (key: Key, start: number, stop: number, options?: Read) =>
+      read(ZREVRANGE, args().key(key).integer(start).integer(stop), options),
+    zrevrangebylex: (key, max, min, options) =>
+      ZREVRANGEBYLEX(appendLimit(members(args().key(key), max, min), options?.limit), values, text),
+    zrevrangebyscore: (key: Key, max: ScoreBound, min: ScoreBound, options?: Read) =>
+      read(ZREVRANGEBYSCORE, appendLimit(scores(args().key(key), max, min), options?.limit), options)
+  }
+}

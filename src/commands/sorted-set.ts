@@ -1,0 +1,430 @@
+/**
+ * Sorted sets: members, each with a score, in the order of their scores. Ranges are in `sorted-set-range`, unions and
+ * the like in `sorted-set-algebra`.
+ *
+ * @see https://redis.io/docs/latest/commands/?group=sorted-set
+ * @since 0.1.0
+ */
+import type * as Arr from "effect/Array"
+import * as Option from "effect/Option"
+import type { Codec } from "../Codec.js"
+import { type Args, type AtMostOne, args, type DurationWithUnit, type Key, type OneOrMore } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+import { make as makeAlgebra, type SortedSetAlgebraCommands } from "./sorted-set-algebra.js"
+import { make as makeRange, type ScoredMember, type SortedSetRangeCommands } from "./sorted-set-range.js"
+
+/**
+ * Which members ZADD touches: new ones only, or old ones only, and those perhaps in one direction only. A new member is
+ * added under `gt` and `lt` all the same.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type ZaddCondition =
+  | {
+      /** Only add members; leave those that are there alone. */
+      readonly nx: true
+      readonly xx?: undefined
+      readonly gt?: undefined
+      readonly lt?: undefined
+    }
+  | ({
+      readonly nx?: undefined
+      /** Only change members that are there. */
+      readonly xx?: boolean | undefined
+    } & AtMostOne<{
+      /** Only raise scores. */
+      readonly gt: true
+      /** Only lower scores. */
+      readonly lt: true
+    }>)
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export type ZaddOptions = ZaddCondition & {
+  /** Count the members whose score changed too, and not the new ones only. */
+  readonly ch?: boolean | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface ZscanOptions {
+  /** Only members that match this glob pattern. */
+  readonly match?: Key | undefined
+  /** About how many members a page looks at. */
+  readonly count?: number | undefined
+}
+
+/**
+ * From which end members are taken: the lowest scores, or the highest.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type SortedSetEnd = "min" | "max"
+
+/**
+ * The commands on sorted sets.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeCommands<V>, SortedSetAlgebraCommands<V> {
+  /**
+   * Like {@link zmpop}, and waits for a member when all the sets are empty. `None` when the time is over.
+   *
+   * O(K) + O(M log N) for K keys, M members taken and N in the set. Since Redis 7.0.0.
+   */
+  readonly bzmpop: (
+    keys: OneOrMore<Key>,
+    end: SortedSetEnd,
+    options: { readonly timeout: DurationWithUnit; readonly count?: number | undefined }
+  ) => RedisCommand<Option.Option<readonly [key: K, members: Array<ScoredMember<V>>]>>
+
+  /**
+   * Takes the member with the highest score from the first set that is not empty, and waits for one when all are.
+   * `None` when the time is over.
+   *
+   * O(log N) for N members. Since Redis 5.0.0.
+   */
+  readonly bzpopmax: (
+    keys: OneOrMore<Key>,
+    options: { readonly timeout: DurationWithUnit }
+  ) => RedisCommand<Option.Option<readonly [key: K, member: V, score: number]>>
+
+  /**
+   * Takes the member with the lowest score from the first set that is not empty, and waits for one when all are.
+   * `None` when the time is over.
+   *
+   * O(log N) for N members. Since Redis 5.0.0.
+   *
+   * @example
+   * ```ts
+   * const next = yield* Redis.bzpopmin(["urgent", "later"], { timeout: "5 seconds" })
+   * // Option<readonly [key: string, member: string, score: number]>
+   * ```
+   */
+  readonly bzpopmin: (
+    keys: OneOrMore<Key>,
+    options: { readonly timeout: DurationWithUnit }
+  ) => RedisCommand<Option.Option<readonly [key: K, member: V, score: number]>>
+
+  /**
+   * Adds members with their scores, or gives new scores to those that are there, and answers how many are new. With
+   * `incr` the score of one member is added to, and the sum is answered; `None` when a condition kept it from being.
+   *
+   * O(log N) for each member, N being how many there are. Since Redis 1.2.0; `gt` and `lt` since 6.2.0.
+   *
+   * @example
+   * ```ts
+   * const added = yield* Redis.zadd("board", [["ada", 10], ["bob", 7]]) // number
+   * const best = yield* Redis.zadd("board", [["ada", 12]], { gt: true, ch: true }) // number
+   * const score = yield* Redis.zadd("board", [["ada", 1]], { xx: true, incr: true }) // Option<number>
+   * ```
+   */
+  readonly zadd: {
+    (
+      key: Key,
+      members: Arr.NonEmptyReadonlyArray<ScoredMember<V>>,
+      options?: ZaddOptions & { readonly incr?: undefined }
+    ): RedisCommand<number>
+    (
+      key: Key,
+      members: readonly [ScoredMember<V>],
+      options: ZaddOptions & { readonly incr: true }
+    ): RedisCommand<Option.Option<number>>
+  }
+
+  /**
+   * How many members there are.
+   *
+   * O(1). Since Redis 1.2.0.
+   */
+  readonly zcard: (key: Key) => RedisCommand<number>
+
+  /**
+   * Adds to the score of a member, which is added when it is missing, and answers the sum.
+   *
+   * O(log N) for N members. Since Redis 1.2.0.
+   *
+   * @example
+   * ```ts
+   * const score = yield* Redis.zincrby("board", 5, "ada") // number
+   * ```
+   */
+  readonly zincrby: (key: Key, increment: number, member: V) => RedisCommand<number>
+
+  /**
+   * Takes members from one end of the first set that is not empty. `None` when all are.
+   *
+   * O(K) + O(M log N) for K keys, M members taken and N in the set. Since Redis 7.0.0.
+   *
+   * @example
+   * ```ts
+   * const taken = yield* Redis.zmpop(["a", "b"], "min", { count: 10 })
+   * // Option<readonly [key: string, members: Array<readonly [member: string, score: number]>]>
+   * ```
+   */
+  readonly zmpop: (
+    keys: OneOrMore<Key>,
+    end: SortedSetEnd,
+    options?: { readonly count?: number | undefined }
+  ) => RedisCommand<Option.Option<readonly [key: K, members: Array<ScoredMember<V>>]>>
+
+  /**
+   * The scores of members, in order; `None` for one that is missing.
+   *
+   * O(N) in the members asked for. Since Redis 6.2.0.
+   */
+  readonly zmscore: (key: Key, members: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<Array<Option.Option<number>>>
+
+  /**
+   * Takes the member with the highest score, or as many as `count` says, the highest first.
+   *
+   * O(M log N) for M members taken and N in the set. Since Redis 5.0.0.
+   */
+  readonly zpopmax: {
+    (key: Key, options?: { readonly count?: undefined }): RedisCommand<Option.Option<ScoredMember<V>>>
+    (key: Key, options: { readonly count: number }): RedisCommand<Array<ScoredMember<V>>>
+  }
+
+  /**
+   * Takes the member with the lowest score, or as many as `count` says, the lowest first.
+   *
+   * O(M log N) for M members taken and N in the set. Since Redis 5.0.0.
+   *
+   * @example
+   * ```ts
+   * const first = yield* Redis.zpopmin("queue") // Option<readonly [member: string, score: number]>
+   * ```
+   */
+  readonly zpopmin: {
+    (key: Key, options?: { readonly count?: undefined }): RedisCommand<Option.Option<ScoredMember<V>>>
+    (key: Key, options: { readonly count: number }): RedisCommand<Array<ScoredMember<V>>>
+  }
+
+  /**
+   * Some member, drawn at random. With `count` that many different ones, or fewer when there are no more; a negative
+   * count draws that many, perhaps the same again.
+   *
+   * O(N) in the members drawn. Since Redis 6.2.0.
+   */
+  readonly zrandmember: {
+    (key: Key): RedisCommand<Option.Option<V>>
+    (key: Key, options: { readonly count: number; readonly withscores?: undefined }): RedisCommand<Array<V>>
+    (key: Key, options: { readonly count: number; readonly withscores: true }): RedisCommand<Array<ScoredMember<V>>>
+  }
+
+  /**
+   * The place of a member, counted from 0 at the lowest score; `None` when it is missing.
+   *
+   * O(log N) for N members. Since Redis 2.0.0; `withscore` since Redis 7.2.0.
+   *
+   * @example
+   * ```ts
+   * const place = yield* Redis.zrank("board", "ada") // Option<number>
+   * const both = yield* Redis.zrank("board", "ada", { withscore: true }) // Option<readonly [rank: number, score: number]>
+   * ```
+   */
+  readonly zrank: {
+    (key: Key, member: V, options?: { readonly withscore?: undefined }): RedisCommand<Option.Option<number>>
+    (
+      key: Key,
+      member: V,
+      options: { readonly withscore: true }
+    ): RedisCommand<Option.Option<readonly [rank: number, score: number]>>
+  }
+
+  /**
+   * Removes members and answers how many there were.
+   *
+   * O(M log N) for M members to remove and N in the set. Since Redis 1.2.0.
+   */
+  readonly zrem: (key: Key, members: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
+
+  /**
+   * The place of a member, counted from 0 at the highest score; `None` when it is missing.
+   *
+   * O(log N) for N members. Since Redis 2.0.0; `withscore` since Redis 7.2.0.
+   */
+  readonly zrevrank: {
+    (key: Key, member: V, options?: { readonly withscore?: undefined }): RedisCommand<Option.Option<number>>
+    (
+      key: Key,
+      member: V,
+      options: { readonly withscore: true }
+    ): RedisCommand<Option.Option<readonly [rank: number, score: number]>>
+  }
+
+  /**
+   * One page of a walk over the members and their scores. Begin with cursor `"0"`, go on with the one in the answer; the
+   * walk is over when that is `"0"` again. A page may be empty, and members may come twice.
+   *
+   * O(1) for a page, O(N) for a whole walk. Since Redis 2.8.0; `noscores` since Valkey 8.0.0, not in Redis.
+   */
+  readonly zscan: {
+    (
+      key: Key,
+      cursor: string,
+      options?: ZscanOptions & { readonly noscores?: undefined }
+    ): RedisCommand<Decode.ScanPage<ScoredMember<V>>>
+    (key: Key, cursor: string, options: ZscanOptions & { readonly noscores: true }): RedisCommand<Decode.ScanPage<V>>
+  }
+
+  /**
+   * The score of a member; `None` when it is missing.
+   *
+   * O(1). Since Redis 1.2.0.
+   *
+   * @example
+   * ```ts
+   * const score = yield* Redis.zscore("board", "ada") // Option<number>
+   * ```
+   */
+  readonly zscore: (key: Key, member: V) => RedisCommand<Option.Option<number>>
+}
+
+const BZMPOP = define("BZMPOP")
+const BZPOPMAX = define("BZPOPMAX")
+const BZPOPMIN = define("BZPOPMIN")
+const ZADD = define("ZADD")
+const ZCARD = define("ZCARD", { readonly: true })
+const ZINCRBY = define("ZINCRBY")
+const ZMPOP = define("ZMPOP")
+const ZMSCORE = define("ZMSCORE", { readonly: true })
+const ZPOPMAX = define("ZPOPMAX")
+const ZPOPMIN = define("ZPOPMIN")
+const ZRANDMEMBER = define("ZRANDMEMBER", { readonly: true })
+const ZRANK = define("ZRANK", { readonly: true })
+const ZREM = define("ZREM")
+const ZREVRANK = define("ZREVRANK", { readonly: true })
+const ZSCAN = define("ZSCAN", { readonly: true })
+const ZSCORE = define("ZSCORE", { readonly: true })
+
+const optionalInteger = Decode.nullable(Decode.integer)
+const optionalScore = Decode.nullable(Decode.double)
+const optionalScores = Decode.array(optionalScore)
+const optionalRankAndScore = Decode.nullable(Decode.tuple(Decode.integer, Decode.double))
+
+const endToken = (end: SortedSetEnd): string => (end === "max" ? "MAX" : "MIN")
+
+/** @internal */
+export const make = <V, K extends Key>(codec: Codec<V, K>): SortedSetCommands<V, K> => {
+  const text = codec.wants === "text"
+  const value = Decode.value(codec)
+  const key = Decode.key(codec)
+  const values = Decode.array(value)
+  const optional = Decode.nullable(value)
+  const scored = Decode.pairs(value, Decode.double)
+  const popped = Decode.nullable(Decode.tuple(key, value, Decode.double))
+  const poppedMany = Decode.nullable(Decode.tuple(key, scored))
+  const scoredPage = Decode.scanPage(scored)
+  const page = Decode.scanPage(values)
+  /** ZPOPMIN without a count: one pair, or nothing at all. */
+  const first: Decode.Decoder<Option.Option<ScoredMember<V>>> = (reply) => Option.fromNullable(scored(reply)[0])
+
+  const zadd = (
+    key: Key,
+    members: ReadonlyArray<ScoredMember<V>>,
+    options: ZaddOptions & { readonly incr?: true | undefined } = {}
+  ): RedisCommand<never> => {
+    const builder = args()
+      .key(key)
+      .flag("NX", options.nx)
+      .flag("XX", options.xx)
+      .flag("GT", options.gt)
+      .flag("LT", options.lt)
+      .flag("CH", options.ch)
+      .flag("INCR", options.incr)
+      .each(members, (args, [member, score]) => args.double(score).value(codec, member))
+    if (members.length === 0) {
+      builder.fail("needs at least one member")
+    }
+    const decoder: Decode.Decoder<unknown> = options.incr === true ? optionalScore : Decode.integer
+    return ZADD(builder, decoder) as RedisCommand<never>
+  }
+
+  const pop = (
+    command: typeof ZPOPMIN,
+    key: Key,
+    options?: { readonly count?: number | undefined }
+  ): RedisCommand<never> => {
+    const builder = args().key(key)
+    if (options?.count === undefined) {
+      return command(builder, first, text) as RedisCommand<never>
+    }
+    return command(builder.integer(options.count), scored, text) as RedisCommand<never>
+  }
+
+  const zrandmember = (
+    key: Key,
+    options?: { readonly count: number; readonly withscores?: boolean | undefined }
+  ): RedisCommand<never> => {
+    const builder = args().key(key)
+    if (options === undefined) {
+      return ZRANDMEMBER(builder, optional, text) as RedisCommand<never>
+    }
+    builder.integer(options.count).flag("WITHSCORES", options.withscores)
+    const decoder: Decode.Decoder<unknown> = options.withscores === true ? scored : values
+    return ZRANDMEMBER(builder, decoder, text) as RedisCommand<never>
+  }
+
+  const rank = (
+    command: typeof ZRANK,
+    key: Key,
+    member: V,
+    options?: { readonly withscore?: boolean | undefined }
+  ): RedisCommand<never> => {
+    const builder = args().key(key).value(codec, member).flag("WITHSCORE", options?.withscore)
+    const decoder: Decode.Decoder<unknown> = options?.withscore === true ? optionalRankAndScore : optionalInteger
+    return command(builder, decoder) as RedisCommand<never>
+  }
+
+  const zscan = (
+    key: Key,
+    cursor: string,
+    options: ZscanOptions & { readonly noscores?: boolean | undefined } = {}
+  ): RedisCommand<never> => {
+    const builder = args()
+      .key(key)
+      .text(cursor)
+      // Over members, not keys: no prefix belongs before it.
+      .option("MATCH", options.match, (args, match) => args.text(match))
+      .option("COUNT", options.count, (args, count) => args.integer(count))
+      .flag("NOSCORES", options.noscores)
+    const decoder: Decode.Decoder<unknown> = options.noscores === true ? page : scoredPage
+    return ZSCAN(builder, decoder, text) as RedisCommand<never>
+  }
+
+  const endAndCount = (builder: Args, end: SortedSetEnd, count: number | undefined): Args =>
+    builder.token(endToken(end)).option("COUNT", count, (args, count) => args.integer(count))
+
+  return {
+    ...makeRange(codec),
+    ...makeAlgebra(codec),
+    bzmpop: (keys, end, { count, timeout }) =>
+      BZMPOP(endAndCount(args().timeout(timeout).numkeys(keys), end, count), poppedMany, text),
+    bzpopmax: (keys, { timeout }) => BZPOPMAX(args().keys(keys).timeout(timeout), popped, text),
+    bzpopmin: (keys, { timeout }) => BZPOPMIN(args().keys(keys).timeout(timeout), popped, text),
+    zadd,
+    zcard: (key) => ZCARD(args().key(key), Decode.integer),
+    zincrby: (key, increment, member) => ZINCRBY(args().key(key).double(increment).value(codec, member), Decode.double),
+    zmpop: (keys, end, options) => ZMPOP(endAndCount(args().numkeys(keys), end, options?.count), poppedMany, text),
+    zmscore: (key, members) => ZMSCORE(args().key(key).values(codec, members), optionalScores),
+    zpopmax: (key: Key, options?: { readonly count?: number | undefined }) => pop(ZPOPMAX, key, options),
+    zpopmin: (key: Key, options?: { readonly count?: number | undefined }) => pop(ZPOPMIN, key, options),
+    zrandmember,
+    zrank: (key: Key, member: V, options?: { readonly withscore?: boolean | undefined }) =>
+      rank(ZRANK, key, member, options),
+    zrem: (key, members) => ZREM(args().key(key).values(codec, members), Decode.integer),
+    zrevrank: (key: Key, member: V, options?: { readonly withscore?: boolean | undefined }) =>
+      rank(ZREVRANK, key, member, options),
+    zscan,
+    zscore: (key, member) => ZSCORE(args().key(key).value(codec, member), optionalScore)
+  }
+}
