@@ -231,7 +231,8 @@ export interface ScriptingCommands {
   readonly functionRestore: (dump: Uint8Array, options?: FunctionRestorePolicy) => RedisCommand<void>
 
   /**
-   * The function that runs now, and how many libraries and functions each engine has.
+   * The function that runs now, and how many libraries and functions each engine has. It answers while a function runs,
+   * when other commands fail with `BUSY`; while a script runs, it fails so too.
    *
    * O(1). Since Redis 7.0.0.
    */

@@ -19,6 +19,8 @@ import {
 } from "../internal/args.js"
 import * as Decode from "../internal/decode.js"
 import type { Reply } from "../internal/values.js"
+import type { Exclusive, Inclusive, Unbounded } from "./range.js"
+import { pairsOf } from "./string-options.js"
 
 /**
  * An entry's id as Redis writes it, `<milliseconds>-<sequence>`. Both parts are integers of 64 bits, so ids are text.
@@ -46,8 +48,8 @@ export interface StreamEntry<out V, out K = string> {
    * names that are not UTF-8 are only in `pairs`.
    */
   readonly fields: Readonly<Record<string, V>>
-  /** Names and values as they were added: in order, and with every repetition. */
-  readonly pairs: ReadonlyArray<readonly [name: K, value: V]>
+  /** Names and values as they were added: in order, and with every repetition. XADD takes them again as they are. */
+  readonly pairs: readonly [first: readonly [name: K, value: V], ...rest: ReadonlyArray<readonly [name: K, value: V]>]
 }
 
 /**
@@ -62,30 +64,34 @@ export interface StreamEntries<out V, out K = string> {
 }
 
 /**
- * The fields of a new entry: a record, or pairs (also a `Map`), which keep any order, repeat names and have names of
- * bytes. A record lists names that are whole numbers first, as JavaScript does.
+ * The fields of a new entry: a record, or pairs, which keep any order, repeat names and have names of bytes. Never empty.
+ * A record lists names that are whole numbers first, as JavaScript does.
  *
  * @since 0.1.0
  * @category options
  */
-export type StreamFields<V> = { readonly [name: string]: V } | Iterable<readonly [name: Key, value: V]>
+export type StreamFields<V> =
+  | readonly [readonly [name: Key, value: V], ...ReadonlyArray<readonly [name: Key, value: V]>]
+  | { readonly [name: string]: V }
 
 /**
- * Streams and the id after which each is read: a record, or pairs, for keys of bytes.
+ * Streams and the id after which each is read: a record, or pairs, for keys of bytes. Never empty.
  *
  * @since 0.1.0
  * @category options
  */
-export type StreamPositions = { readonly [key: string]: StreamId } | Iterable<readonly [key: Key, after: StreamId]>
+export type StreamPositions =
+  | readonly [readonly [key: Key, after: StreamId], ...ReadonlyArray<readonly [key: Key, after: StreamId]>]
+  | { readonly [key: string]: StreamId }
 
 /**
- * Where a range of entries begins or ends: an id (`-` and `+` are the ends of the stream), a time, or an id that does
- * not belong to the range itself. A time means its whole millisecond.
+ * Where a range of entries begins or ends. An id belongs to the range (`-` and `+` are the ends of the stream), and so
+ * does the whole millisecond of a time; `Redis.range.exclusive` makes a bound of an id that does not.
  *
  * @since 0.1.0
  * @category options
  */
-export type StreamBound = StreamId | AbsoluteTime | { readonly exclusive: StreamId }
+export type StreamBound = StreamId | AbsoluteTime | Inclusive<StreamId> | Exclusive<StreamId> | Unbounded
 
 /**
  * What becomes of the references that consumer groups hold to entries that go. Redis 8.2.
@@ -171,12 +177,23 @@ export const appendCountedIds = (args: Args, ids: StreamId | ReadonlyArray<Strea
   appendIds(args.token("IDS").integer(toList(ids).length), ids)
 
 /** @internal */
-export const appendBound = (args: Args, bound: StreamBound): Args =>
-  typeof bound === "string"
-    ? appendId(args, bound)
-    : Predicate.hasProperty(bound, "exclusive")
-      ? args.text(`(${bound.exclusive}`)
-      : args.timeMillis(bound)
+export const appendBound = (args: Args, bound: StreamBound): Args => {
+  if (typeof bound === "string") {
+    return appendId(args, bound)
+  }
+  switch (Predicate.hasProperty(bound, "_tag") && bound._tag) {
+    case "Inclusive":
+      return appendId(args, (bound as Inclusive<StreamId>).value)
+    case "Exclusive":
+      return args.text(`(${(bound as Exclusive<StreamId>).value}`)
+    case "Lowest":
+      return args.token("-")
+    case "Highest":
+      return args.token("+")
+    default:
+      return args.timeMillis(bound as AbsoluteTime)
+  }
+}
 
 /** @internal */
 export const appendReferences = (args: Args, { acked, delref, keepref }: StreamReferences): Args =>
@@ -198,12 +215,9 @@ export const appendTrim = (args: Args, trim: StreamTrim | NoStreamTrim): Args =>
     .option("LIMIT", limit, (args, limit) => args.integer(limit))
 }
 
-const pairsOf = <K, A>(input: { readonly [name: string]: A } | Iterable<readonly [K, A]>) =>
-  Predicate.isIterable(input) ? [...(input as Iterable<readonly [K, A]>)] : Object.entries<A>(input)
-
 /** @internal */
 export const appendFields = <V, K extends Key>(args: Args, codec: Codec<V, K>, fields: StreamFields<V>): Args => {
-  const pairs = pairsOf<Key, V>(fields)
+  const pairs = pairsOf(fields)
   return pairs.length === 0
     ? args.fail("needs at least one field")
     : args.each(pairs, (args, [name, value]) => args.text(name).value(codec, value))
@@ -211,7 +225,7 @@ export const appendFields = <V, K extends Key>(args: Args, codec: Codec<V, K>, f
 
 /** @internal */
 export const appendStreams = (args: Args, streams: StreamPositions): Args => {
-  const pairs = pairsOf<Key, StreamId>(streams)
+  const pairs = pairsOf(streams)
   return args
     .token("STREAMS")
     .keys(pairs.map(([key]) => key))
@@ -275,6 +289,10 @@ export const entryDecoders = <V, K extends Key>(codec: Codec<V, K>): EntryDecode
 
   const withFields = (id: StreamId, reply: Reply): StreamEntry<V, K> => {
     const list = Decode.at("fields", pairs, reply)
+    const [first, ...rest] = list
+    if (first === undefined) {
+      return Decode.mismatch("at least one field", reply)
+    }
     const fields: Record<string, V> = Object.create(null)
     for (const [name, value] of list) {
       const text = typeof name === "string" ? name : textOf(name)
@@ -282,7 +300,7 @@ export const entryDecoders = <V, K extends Key>(codec: Codec<V, K>): EntryDecode
         fields[text] = value
       }
     }
-    return { id, fields, pairs: list }
+    return { id, fields, pairs: [first, ...rest] }
   }
 
   const parts = (reply: Reply) => {

@@ -151,7 +151,7 @@ export interface StreamCommands<V, K> {
    * @example
    * ```ts
    * const all = yield* Redis.xrange("orders", "-", "+")
-   * const page = yield* Redis.xrange("orders", { exclusive: "1700000000000-0" }, "+", { count: 100 })
+   * const page = yield* Redis.xrange("orders", Redis.range.exclusive(last.id), "+", { count: 100 })
    * const today = yield* Redis.xrange("orders", new Date("2026-11-22"), "+")
    * ```
    */

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { describe, expect, it } from "vitest"
 import * as Codec from "../../src/Codec.js"
+import { range } from "../../src/commands/range.js"
 import { make } from "../../src/commands/stream.js"
 import type { StreamEntry } from "../../src/commands/stream-entry.js"
 import { make as makeGroups } from "../../src/commands/stream-group.js"
@@ -18,7 +19,7 @@ const bytes = (text: string) => new TextEncoder().encode(text)
 const { array, bulk, error, int, map, nil, nil2, nilArray, simple } = wire
 
 /** An entry as it should be read; the record's order does not matter, the pairs' does. */
-const entry = <V>(id: string, ...pairs: ReadonlyArray<readonly [string, V]>): StreamEntry<V> => ({
+const entry = <V>(id: string, ...pairs: StreamEntry<V>["pairs"]): StreamEntry<V> => ({
   id,
   fields: Object.fromEntries(pairs),
   pairs
@@ -41,7 +42,6 @@ describe("stream, sent", () => {
       ]),
       ["XADD", "s", "5-*", "a", "1", "a", "2"]
     )
-    sends(xadd("s", "*", new Map([["a", "1"]])), ["XADD", "s", "*", "a", "1"])
     sends(xadd("s", "*", [[bytes("\xff"), "1"]]), ["XADD", "s", "*", bytes("\xff"), "1"])
     sends(xadd("s", "*", { a: "1" }, { nomkstream: true }), ["XADD", "s", "NOMKSTREAM", "*", "a", "1"])
     sends(xadd("s", "*", { a: "1" }, { maxlen: 5 }), ["XADD", "s", "MAXLEN", "5", "*", "a", "1"])
@@ -96,7 +96,7 @@ describe("stream, sent", () => {
     sends(json.xadd("s", "*", { a: { n: 1 } }), ["XADD", "s", "*", "a", `{"n":1}`])
     tagged(xadd("s", "*", { a: "1" }, { maxlen: 5 }), ["key", "token", "value", "token", "value", "value"])
     refuses(xadd("s", "*", {}), /at least one field/)
-    refuses(xadd("s", "*", []), /at least one field/)
+    refuses(xadd("s", "*", [] as never), /at least one field/)
     refuses(xadd("s", "*", { a: "1" }, { minid: new Date(NaN) }), /valid date/)
     refuses(xadd("s", "*", { a: "1" }, { maxlen: 1.5 }), /integer/)
     refuses(json.xadd("s", "*", { a: undefined }), /does not encode/)
@@ -130,11 +130,13 @@ describe("stream, sent", () => {
 
   it("XRANGE, XREVRANGE", () => {
     sends(streams.xrange("s", "-", "+"), ["XRANGE", "s", "-", "+"])
-    sends(streams.xrange("s", { exclusive: "1-1" }, "5", { count: 2 }), ["XRANGE", "s", "(1-1", "5", "COUNT", "2"])
+    sends(streams.xrange("s", range.exclusive("1-1"), "5", { count: 2 }), ["XRANGE", "s", "(1-1", "5", "COUNT", "2"])
     sends(streams.xrange("s", new Date(1000), DateTime.unsafeMake(2000)), ["XRANGE", "s", "1000", "2000"])
     tagged(streams.xrange("s", "-", "5"), ["key", "token", "value"])
-    sends(streams.xrevrange("s", "+", { exclusive: "1-1" }), ["XREVRANGE", "s", "+", "(1-1"])
+    sends(streams.xrevrange("s", "+", range.exclusive("1-1")), ["XREVRANGE", "s", "+", "(1-1"])
     sends(streams.xrevrange("s", "9", "-", { count: 1 }), ["XREVRANGE", "s", "9", "-", "COUNT", "1"])
+    sends(streams.xrange("s", range.lowest, range.highest), ["XRANGE", "s", "-", "+"])
+    sends(streams.xrange("s", range.inclusive("1-1"), "5"), ["XRANGE", "s", "1-1", "5"])
     refuses(streams.xrange("s", undefined as never, "+"), /valid date/)
   })
 
@@ -234,7 +236,7 @@ describe("stream, sent", () => {
       ]
     )
     tagged(streams.xreadgroup("g", "c", { s: ">" }), ["token", "value", "value", "token", "key", "token"])
-    refuses(streams.xreadgroup("g", "c", []), /at least one key/)
+    refuses(streams.xreadgroup("g", "c", [] as never), /at least one key/)
   })
 
   it("XACK, XACKDEL, XNACK", () => {
@@ -283,7 +285,13 @@ describe("stream, sent", () => {
     sends(streams.xpending("s", "g"), ["XPENDING", "s", "g"])
     sends(streams.xpending("s", "g", { start: "-", end: "+", count: 10 }), ["XPENDING", "s", "g", "-", "+", "10"])
     sends(
-      streams.xpending("s", "g", { start: { exclusive: "1-1" }, end: "5", count: 1, idle: "1 second", consumer: "c" }),
+      streams.xpending("s", "g", {
+        start: range.exclusive("1-1"),
+        end: "5",
+        count: 1,
+        idle: "1 second",
+        consumer: "c"
+      }),
       ["XPENDING", "s", "g", "IDLE", "1000", "(1-1", "5", "1", "c"]
     )
   })
@@ -351,7 +359,7 @@ describe("stream, read", () => {
     const [found] = decoded.decoder([["1-1", ["__proto__", "x"]]])
     expect(Object.getPrototypeOf(found?.fields)).toBe(null)
     expect(Object.keys(found?.fields ?? {})).toEqual(["__proto__"])
-    expect(found?.fields.__proto__).toBe("x")
+    expect(Object.values(found?.fields ?? {})).toEqual(["x"])
   })
 
   it("values go through the codec, names do not", () => {
@@ -389,6 +397,7 @@ describe("stream, read", () => {
     readsError(streams.xrange("s", "-", "+"), array(array(bulk("1-1"))), path(0))
     readsError(streams.xrange("s", "-", "+"), array(array(bulk("1-1"), array(bulk("a")))), path(0, "fields"))
     readsError(streams.xrange("s", "-", "+"), array(array(int(1), array())), path(0, "id"))
+    readsError(streams.xrange("s", "-", "+"), array(array(bulk("1-1"), array())), path(0))
     readsError(streams.xrange("s", "-", "+"), nil, path())
   })
 
@@ -518,17 +527,17 @@ describe("stream, read", () => {
       greatest: Option.none(),
       consumers: []
     })
-    const range = streams.xpending("s", "g", { start: "-", end: "+", count: 9 })
+    const pending = streams.xpending("s", "g", { start: "-", end: "+", count: 9 })
     reads(
-      range,
+      pending,
       array(array(bulk("1-1"), bulk("c"), int(365), int(1)), array(bulk("2-1"), bulk(""), int(-1), int(4))),
       [
         { id: "1-1", consumer: "c", idle: Duration.millis(365), deliveries: 1 },
         { id: "2-1", consumer: "", idle: Duration.infinity, deliveries: 4 }
       ]
     )
-    reads(range, array(), [])
-    readsError(range, error("NOGROUP No such key 's' or consumer group 'g'"), { _tag: "ReplyError", code: "NOGROUP" })
+    reads(pending, array(), [])
+    readsError(pending, error("NOGROUP No such key 's' or consumer group 'g'"), { _tag: "ReplyError", code: "NOGROUP" })
   })
 
   it("XCLAIM, XAUTOCLAIM", () => {
@@ -731,7 +740,7 @@ liveSuite("stream", ({ effect, isSince, live, needs, needsVersion, onLease }) =>
       expect(yield* streams.xlen("s")).toBe(4)
       expect(yield* streams.xlen("none")).toBe(0)
       expect(yield* streams.xrange("s", "-", "2")).toEqual([oneRead, entry("2-0", ["c", "4"])])
-      expect(yield* streams.xrange("s", { exclusive: "1-1" }, "+", { count: 1 })).toEqual([entry("2-0", ["c", "4"])])
+      expect(yield* streams.xrange("s", range.exclusive("1-1"), "+", { count: 1 })).toEqual([entry("2-0", ["c", "4"])])
       expect(yield* streams.xrange("s", new Date(1), new Date(1))).toEqual([oneRead])
       expect(yield* streams.xrevrange("s", "2-0", "-")).toEqual([entry("2-0", ["c", "4"]), oneRead])
       expect(yield* streams.xrange("none", "-", "+")).toEqual([])
@@ -855,18 +864,18 @@ liveSuite("stream", ({ effect, isSince, live, needs, needsVersion, onLease }) =>
         greatest: Option.some("2-1"),
         consumers: [{ name: "c", pending: 2 }]
       })
-      const range = yield* streams.xpending("s", "g", {
+      const pending = yield* streams.xpending("s", "g", {
         start: "-",
         end: "+",
         count: 10,
         consumer: "c",
         idle: "0 millis"
       })
-      expect(range.map(({ consumer, deliveries, id }) => [id, consumer, deliveries])).toEqual([
+      expect(pending.map(({ consumer, deliveries, id }) => [id, consumer, deliveries])).toEqual([
         ["1-1", "c", 1],
         ["2-1", "c", 1]
       ])
-      expect(Duration.toMillis(range[0]?.idle ?? Duration.infinity)).toBeLessThan(5000)
+      expect(Duration.toMillis(pending[0]?.idle ?? Duration.infinity)).toBeLessThan(5000)
       yield* streams.xdel("s", "1-1")
       expect(yield* streams.xreadgroup("g", "c", { s: "0" })).toEqual([
         { key: "s", entries: [added("2-1")], deleted: ["1-1"] }
@@ -904,8 +913,8 @@ liveSuite("stream", ({ effect, isSince, live, needs, needsVersion, onLease }) =>
         })
       ).toEqual(["2-1", "4-1"])
       yield* streams.xclaim("s", "g", "b", "0 millis", "3-1", { time: new Date(1_700_000_000_000) })
-      const range = yield* streams.xpending("s", "g", { start: "2", end: "3", count: 10, idle: "1 hour" })
-      expect(range.map(({ deliveries, id }) => [id, deliveries])).toEqual([
+      const pending = yield* streams.xpending("s", "g", { start: "2", end: "3", count: 10, idle: "1 hour" })
+      expect(pending.map(({ deliveries, id }) => [id, deliveries])).toEqual([
         ["2-1", 7],
         ["3-1", 2]
       ])

@@ -1,0 +1,143 @@
+/** What compiles of streams, scripting, pub/sub and transactions, and what does not: see core.test.ts. */
+import type * as Option from "effect/Option"
+import { describe, expectTypeOf, it } from "vitest"
+import * as Codec from "../../src/Codec.js"
+import * as PubsubCommands from "../../src/commands/pubsub.js"
+import * as ScriptingCommands from "../../src/commands/scripting.js"
+import * as StreamCommands from "../../src/commands/stream.js"
+import type { StreamEntries, StreamEntry } from "../../src/commands/stream-entry.js"
+import * as StreamGroupCommands from "../../src/commands/stream-group.js"
+import * as StreamInfoCommands from "../../src/commands/stream-info.js"
+import * as TransactionCommands from "../../src/commands/transactions.js"
+import type { RedisCommand } from "../../src/RedisCommand.js"
+
+const streams = {
+  ...StreamCommands.make(Codec.utf8),
+  ...StreamGroupCommands.make(Codec.utf8),
+  ...StreamInfoCommands.make(Codec.utf8)
+}
+const binary = { ...StreamCommands.make(Codec.bytes), ...StreamGroupCommands.make(Codec.bytes) }
+const scripts = ScriptingCommands.make(Codec.utf8)
+const pubsub = PubsubCommands.make(Codec.utf8)
+const transactions = TransactionCommands.make(Codec.utf8)
+
+describe("streams", () => {
+  it("XADD answers an id, or with nomkstream an Option of one", () => {
+    expectTypeOf(streams.xadd("s", "*", { a: "1" })).toEqualTypeOf<RedisCommand<string>>()
+    expectTypeOf(streams.xadd("s", "*", { a: "1" }, { nomkstream: true, maxlen: 1 })).toEqualTypeOf<
+      RedisCommand<Option.Option<string>>
+    >()
+    streams.xadd("s", "*", [["a", "1"]])
+    // @ts-expect-error: none
+    streams.xadd("s", "*", [])
+    expectTypeOf(streams.xadd).toBeCallableWith("s", "*", {} as StreamEntry<string>["pairs"])
+    // @ts-expect-error: values are what the codec takes
+    streams.xadd("s", "*", { a: 1 })
+    // @ts-expect-error: pairs, not a flat list
+    streams.xadd("s", "*", ["a", "1"])
+  })
+
+  it("tokens that exclude each other do not come together", () => {
+    streams.xtrim("s", { maxlen: 1, approximately: true, limit: 5, acked: true })
+    streams.xtrim("s", { minid: new Date(0), equal: true })
+    // @ts-expect-error: a length or an id
+    streams.xtrim("s", { maxlen: 1, minid: "1" })
+    // @ts-expect-error: neither
+    streams.xtrim("s", {})
+    // @ts-expect-error: = or ~
+    streams.xtrim("s", { maxlen: 1, equal: true, approximately: true })
+    // @ts-expect-error: LIMIT goes with ~ only
+    streams.xtrim("s", { maxlen: 1, limit: 5 })
+    // @ts-expect-error: one policy
+    streams.xtrim("s", { maxlen: 1, acked: true, delref: true })
+    // @ts-expect-error: one policy
+    streams.xdelex("s", "1", { keepref: true, delref: true })
+    // @ts-expect-error: nothing to limit without trimming
+    streams.xadd("s", "*", { a: "1" }, { limit: 5 })
+    streams.xadd("s", "*", { a: "1" }, { idmpauto: "p", keepref: true, maxlen: 1 })
+    // @ts-expect-error: one way of being idempotent
+    streams.xadd("s", "*", { a: "1" }, { idmpauto: "p", idmp: { producer: "p", id: "i" } })
+    streams.xcfgset("s", { idmpMaxsize: 1 })
+    // @ts-expect-error: at least one setting
+    streams.xcfgset("s", {})
+  })
+
+  it("lists of ids are not empty, durations have units", () => {
+    streams.xdel("s", ["1", "2"])
+    // @ts-expect-error: none
+    streams.xdel("s", [])
+    // @ts-expect-error: none
+    streams.xack("s", "g", [])
+    // @ts-expect-error: none
+    streams.xclaim("s", "g", "c", "1 second", [])
+    streams.xread({ s: "$" }, { block: "5 seconds" })
+    // @ts-expect-error: of what?
+    streams.xread({ s: "$" }, { block: 5 })
+    // @ts-expect-error: of what?
+    streams.xclaim("s", "g", "c", 1000, "1")
+    // @ts-expect-error: of what?
+    streams.xpending("s", "g", { start: "-", end: "+", count: 1, idle: 1000 })
+    // @ts-expect-error: not a time
+    streams.xrange("s", 5, "+")
+    // @ts-expect-error: not a mode
+    streams.xnack("s", "g", "maybe", "1")
+  })
+
+  it("options that change the reply change the type", () => {
+    expectTypeOf(streams.xread({ s: "0" })).toEqualTypeOf<RedisCommand<Array<StreamEntries<string, string>>>>()
+    expectTypeOf(binary.xrange("s", "-", "+")).toEqualTypeOf<RedisCommand<Array<StreamEntry<Uint8Array, Uint8Array>>>>()
+    expectTypeOf(streams.xclaim("s", "g", "c", "1 second", "1", { justid: true })).toEqualTypeOf<
+      RedisCommand<Array<string>>
+    >()
+    expectTypeOf(streams.xautoclaim("s", "g", "c", "1 second", "0")).toEqualTypeOf<
+      RedisCommand<StreamGroupCommands.Autoclaimed<StreamEntry<string, string>>>
+    >()
+    expectTypeOf(streams.xautoclaim("s", "g", "c", "1 second", "0", { justid: true })).toEqualTypeOf<
+      RedisCommand<StreamGroupCommands.Autoclaimed<string>>
+    >()
+    expectTypeOf(streams.xreadgroup("g", "c", { s: ">" }, { claim: "1 second" })).toEqualTypeOf<
+      RedisCommand<Array<StreamGroupCommands.GroupEntries<StreamGroupCommands.ClaimedEntry<string, string>, string>>>
+    >()
+    expectTypeOf(streams.xpending("s", "g")).toEqualTypeOf<RedisCommand<StreamGroupCommands.PendingSummary<string>>>()
+    expectTypeOf(streams.xpending("s", "g", { start: "-", end: "+", count: 1 })).toEqualTypeOf<
+      RedisCommand<Array<StreamGroupCommands.PendingEntry<string>>>
+    >()
+    // @ts-expect-error: a range needs a count
+    streams.xpending("s", "g", { start: "-", end: "+" })
+    expectTypeOf(streams.xinfoStream("s")).toEqualTypeOf<RedisCommand<StreamInfoCommands.StreamInfo<string, string>>>()
+    expectTypeOf(streams.xinfoStream("s", { full: true, count: 1 })).toEqualTypeOf<
+      RedisCommand<StreamInfoCommands.FullStreamInfo<string, string>>
+    >()
+    // @ts-expect-error: COUNT goes with FULL only
+    streams.xinfoStream("s", { count: 1 })
+  })
+})
+
+describe("scripting, pub/sub and transactions", () => {
+  it("say what cannot be", () => {
+    scripts.functionFlush({ async: true })
+    // @ts-expect-error: one of them
+    scripts.functionFlush({ async: true, sync: true })
+    // @ts-expect-error: one of them
+    scripts.scriptFlush({ async: true, sync: true })
+    // @ts-expect-error: one policy
+    scripts.functionRestore(new Uint8Array(0), { flush: true, replace: true })
+    // @ts-expect-error: not text
+    scripts.functionRestore("dump")
+    // @ts-expect-error: none
+    scripts.scriptExists([])
+    // @ts-expect-error: an argument is no object
+    scripts.eval("x", { args: [{}] })
+    expectTypeOf(scripts.functionList()).toEqualTypeOf<RedisCommand<Array<ScriptingCommands.FunctionLibrary>>>()
+    expectTypeOf(scripts.functionList({ withcode: true })).toEqualTypeOf<
+      RedisCommand<Array<ScriptingCommands.FunctionLibraryWithCode>>
+    >()
+    pubsub.publish("c", "m")
+    // @ts-expect-error: not what the codec takes
+    pubsub.publish("c", 1)
+    // @ts-expect-error: none
+    pubsub.subscribe([])
+    // @ts-expect-error: none
+    transactions.watch([])
+  })
+})
