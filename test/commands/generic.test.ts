@@ -519,12 +519,19 @@ liveSuite("generic", ({ effect, live, needs, needsVersion, onLease, protocol, se
     })
   )
 
-  live("WAIT and WAITAOF", () =>
+  live("WAIT", () =>
     onLease(
       Effect.gen(function* () {
         yield* strings.set("k", "v")
         expect(yield* generic.wait(0, "1 second")).toBe(0)
         expect(yield* generic.wait(1, "20 millis")).toBe(0)
+      })
+    )
+  )
+
+  live("WAITAOF", () =>
+    onLease(
+      Effect.gen(function* () {
         yield* needs("WAITAOF")
         expect(yield* generic.waitaof(0, 0, "1 second")).toEqual({ local: 0, replicas: 0 })
         expect(yield* Effect.flip(generic.waitaof(1, 0, "1 second"))).toMatchObject({ _tag: "ReplyError" })

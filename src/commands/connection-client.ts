@@ -1,0 +1,235 @@
+/**
+ * What servers tell of their clients, and how clients are picked.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import { type Args, type DurationWithUnit, type OneOrMore, toList } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+
+/**
+ * What a client is. `primary` is Valkey's word for `master` (Valkey 8.0), `slave` the old one for `replica`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type ClientType = "normal" | "master" | "primary" | "slave" | "replica" | "pubsub"
+
+/**
+ * Which clients: those that meet every part. `user` to `maxage` are for CLIENT KILL on Redis, and for CLIENT LIST from
+ * Valkey 8.1 on; what follows them is Valkey 9.0.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ClientFilter {
+  /** CLIENT KILL takes several from Valkey 9.0 on. */
+  readonly id?: OneOrMore<number> | undefined
+  readonly type?: ClientType | undefined
+  readonly user?: string | undefined
+  /** The client's address: `ip:port`. */
+  readonly addr?: string | undefined
+  /** The server's address that it is connected to. */
+  readonly laddr?: string | undefined
+  /** Whether to leave out the connection that asks. */
+  readonly skipme?: "yes" | "no" | undefined
+  /** Connected for longer than this, in whole seconds. Redis 7.4, Valkey 8.0. */
+  readonly maxage?: DurationWithUnit | undefined
+  readonly name?: string | undefined
+  /** Idle for at least this, in whole seconds. */
+  readonly idle?: DurationWithUnit | undefined
+  /** With all these flags, as in {@link ClientInfo}. */
+  readonly flags?: string | undefined
+  readonly libName?: string | undefined
+  readonly libVer?: string | undefined
+  readonly db?: number | undefined
+  readonly capa?: string | undefined
+  readonly ip?: string | undefined
+  readonly notId?: OneOrMore<number> | undefined
+  readonly notType?: ClientType | undefined
+  readonly notUser?: string | undefined
+  readonly notAddr?: string | undefined
+  readonly notLaddr?: string | undefined
+  readonly notName?: string | undefined
+  readonly notFlags?: string | undefined
+  readonly notLibName?: string | undefined
+  readonly notLibVer?: string | undefined
+  readonly notDb?: number | undefined
+  readonly notCapa?: string | undefined
+  readonly notIp?: string | undefined
+}
+
+/**
+ * What a server knows of a client. What older servers do not tell is optional; whatever newer ones tell is in `fields`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClientInfo {
+  readonly id: number
+  /** Where it comes from: `ip:port`, or the path of the unix socket. */
+  readonly addr: string
+  readonly laddr: string
+  readonly fd: number
+  /** Empty when it has none. */
+  readonly name: string
+  /** For how long it has been connected. */
+  readonly age: Duration.Duration
+  /** For how long it has said nothing. */
+  readonly idle: Duration.Duration
+  /** One letter each: `N` normal, `b` blocked, `x` in a transaction, `P` subscribed, `S` replica, `M` master, … */
+  readonly flags: string
+  readonly db: number
+  /** Subscriptions to channels, patterns and shard channels. */
+  readonly sub: number
+  readonly psub: number
+  readonly ssub?: number | undefined
+  /** Commands queued by MULTI; -1 outside of transactions. */
+  readonly multi: number
+  /** Keys under WATCH. Redis 7.4, Valkey 8.0. */
+  readonly watch?: number | undefined
+  /** Bytes of its query buffer: in use, and free. */
+  readonly qbuf: number
+  readonly qbufFree: number
+  readonly argvMem: number
+  readonly multiMem?: number | undefined
+  /** Bytes of its reply buffer: its size, and the most it held of late. */
+  readonly rbs?: number | undefined
+  readonly rbp?: number | undefined
+  /** Replies that wait: bytes in the buffer, entries of the list, bytes of the list. */
+  readonly obl: number
+  readonly oll: number
+  readonly omem: number
+  readonly totMem: number
+  /** What its socket waits for: `r` to read, `w` to write. */
+  readonly events: string
+  /** The last command, as in `client|list`. */
+  readonly cmd: string
+  readonly user: string
+  /** The client that gets its invalidations; -1: none. */
+  readonly redir: number
+  /** Its protocol. */
+  readonly resp?: number | undefined
+  readonly libName?: string | undefined
+  readonly libVer?: string | undefined
+  /** What it can do, one letter each. Valkey 8.0. */
+  readonly capa?: string | undefined
+  /** The thread that reads and writes for it. Redis 8.0. */
+  readonly ioThread?: number | undefined
+  /** Bytes read and written, commands run. Redis 8.2, Valkey 8.1. */
+  readonly totNetIn?: number | bigint | undefined
+  readonly totNetOut?: number | bigint | undefined
+  readonly totCmds?: number | bigint | undefined
+  /** Everything, as the server wrote it. */
+  readonly fields: Readonly<Record<string, string>>
+}
+
+const text = (args: Args, value: string): Args => args.text(value)
+const integer = (args: Args, value: number): Args => args.integer(value)
+const integers = (args: Args, values: OneOrMore<number>): Args => {
+  const list = toList(values)
+  return list.length === 0 ? args.fail("needs at least one id") : args.each(list, integer)
+}
+const seconds = (args: Args, value: DurationWithUnit): Args => args.seconds(value)
+const word = (args: Args, value: string): Args => args.token(value.toUpperCase())
+
+/** The arguments of a filter. */
+export const filter = (builder: Args, which: ClientFilter): Args =>
+  builder
+    .option("ID", which.id, integers)
+    .option("TYPE", which.type, word)
+    .option("USER", which.user, text)
+    .option("ADDR", which.addr, text)
+    .option("LADDR", which.laddr, text)
+    .option("SKIPME", which.skipme, word)
+    .option("MAXAGE", which.maxage, seconds)
+    .option("NAME", which.name, text)
+    .option("IDLE", which.idle, seconds)
+    .option("FLAGS", which.flags, text)
+    .option("LIB-NAME", which.libName, text)
+    .option("LIB-VER", which.libVer, text)
+    .option("DB", which.db, integer)
+    .option("CAPA", which.capa, text)
+    .option("IP", which.ip, text)
+    .option("NOT-ID", which.notId, integers)
+    .option("NOT-TYPE", which.notType, word)
+    .option("NOT-USER", which.notUser, text)
+    .option("NOT-ADDR", which.notAddr, text)
+    .option("NOT-LADDR", which.notLaddr, text)
+    .option("NOT-NAME", which.notName, text)
+    .option("NOT-FLAGS", which.notFlags, text)
+    .option("NOT-LIB-NAME", which.notLibName, text)
+    .option("NOT-LIB-VER", which.notLibVer, text)
+    .option("NOT-DB", which.notDb, integer)
+    .option("NOT-CAPA", which.notCapa, text)
+    .option("NOT-IP", which.notIp, text)
+
+/** `name=value` in turn. A value may be empty, and a unix socket's path may hold spaces. */
+const fieldsOf = (line: string): Record<string, string> => {
+  const fields: Record<string, string> = Object.create(null)
+  for (const part of line.trim().split(/ (?=[a-z][a-z0-9-]*=)/)) {
+    const separator = part.indexOf("=")
+    if (separator < 1) {
+      throw new Decode.DecodeFailure("expected fields like name=value")
+    }
+    fields[part.slice(0, separator)] = part.slice(separator + 1)
+  }
+  return fields
+}
+
+const parse = (line: string): ClientInfo => {
+  const fields = fieldsOf(line)
+  const required = <A>(name: string, decoder: Decode.Decoder<A>): A => Decode.at(name, decoder, fields[name] ?? null)
+  const optional = <A>(name: string, decoder: Decode.Decoder<A>): A | undefined =>
+    fields[name] === undefined ? undefined : Decode.at(name, decoder, fields[name])
+  const number = (name: string) => required(name, Decode.integer)
+  return {
+    id: number("id"),
+    addr: required("addr", Decode.text),
+    laddr: required("laddr", Decode.text),
+    fd: number("fd"),
+    name: required("name", Decode.text),
+    age: Duration.seconds(number("age")),
+    idle: Duration.seconds(number("idle")),
+    flags: required("flags", Decode.text),
+    db: number("db"),
+    sub: number("sub"),
+    psub: number("psub"),
+    ssub: optional("ssub", Decode.integer),
+    multi: number("multi"),
+    watch: optional("watch", Decode.integer),
+    qbuf: number("qbuf"),
+    qbufFree: number("qbuf-free"),
+    argvMem: number("argv-mem"),
+    multiMem: optional("multi-mem", Decode.integer),
+    rbs: optional("rbs", Decode.integer),
+    rbp: optional("rbp", Decode.integer),
+    obl: number("obl"),
+    oll: number("oll"),
+    omem: number("omem"),
+    totMem: number("tot-mem"),
+    events: required("events", Decode.text),
+    cmd: required("cmd", Decode.text),
+    user: required("user", Decode.text),
+    redir: number("redir"),
+    resp: optional("resp", Decode.integer),
+    libName: optional("lib-name", Decode.text),
+    libVer: optional("lib-ver", Decode.text),
+    capa: optional("capa", Decode.text),
+    ioThread: optional("io-thread", Decode.integer),
+    totNetIn: optional("tot-net-in", Decode.largeInteger),
+    totNetOut: optional("tot-net-out", Decode.largeInteger),
+    totCmds: optional("tot-cmds", Decode.largeInteger),
+    fields
+  }
+}
+
+/** CLIENT INFO: one line. */
+export const clientInfo: Decode.Decoder<ClientInfo> = (reply) => parse(Decode.text(reply))
+
+/** CLIENT LIST: a line for each. */
+export const clientInfos: Decode.Decoder<Array<ClientInfo>> = (reply) =>
+  Decode.text(reply)
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line, i) => Decode.at(i, () => parse(line), line))

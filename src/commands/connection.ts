@@ -1,0 +1,480 @@
+/**
+ * The connection itself: who is logged in, what it is called, what it tracks, and the other clients of the server.
+ *
+ * Most of these change the connection they are sent over. A shared connection refuses them: they go over a lease.
+ *
+ * @see https://redis.io/docs/latest/commands/?group=connection
+ * @since 0.1.0
+ */
+import type * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import type { Codec } from "../Codec.js"
+import {
+  type AtMostOne,
+  args,
+  type DurationWithUnit,
+  type ExactlyOne,
+  type Key,
+  type OneOrMore,
+  toList
+} from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+import { type ClientFilter, type ClientInfo, clientInfo, clientInfos, filter } from "./connection-client.js"
+
+export type { ClientFilter, ClientInfo, ClientType } from "./connection-client.js"
+
+/**
+ * What CLIENT TRACKING ON tracks. `bcast` sends invalidations for all keys (of the prefixes); without it, for keys that
+ * this connection reads: all of them, or by `optin` and `optout` and {@link ConnectionCommands.clientCaching}.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type TrackingOptions = {
+  /** The id of the client that gets the invalidations: how RESP2 does it. */
+  readonly redirect?: number | undefined
+  /** No invalidations for keys that this connection changes itself. */
+  readonly noloop?: boolean | undefined
+} & (
+  | {
+      readonly bcast: true
+      /** Only for keys that begin so. */
+      readonly prefix?: OneOrMore<Key> | undefined
+      readonly optin?: undefined
+      readonly optout?: undefined
+    }
+  | ({ readonly bcast?: undefined; readonly prefix?: undefined } & AtMostOne<{
+      readonly optin: true
+      readonly optout: true
+    }>)
+)
+
+/**
+ * What a connection tracks.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TrackingInfo<out K> {
+  /** `off`, or `on` with what else was asked for. */
+  readonly flags: ReadonlyArray<string>
+  /** The client that gets the invalidations; 0: this one; -1: tracking is off. */
+  readonly redirect: number
+  readonly prefixes: ReadonlyArray<K>
+}
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface HelloOptions {
+  readonly auth?: { readonly username: string; readonly password: Redacted.Redacted<string> } | undefined
+  /** The connection's name, as by CLIENT SETNAME. */
+  readonly setname?: string | undefined
+}
+
+/**
+ * What a server says of itself in answer to HELLO.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HelloReply {
+  /** `redis` or `valkey`; others may call themselves either. */
+  readonly server: string
+  readonly version: string
+  /** The protocol from here on. */
+  readonly proto: number
+  /** The id of this connection. */
+  readonly id: number
+  readonly mode: "standalone" | "sentinel" | "cluster" | (string & {})
+  readonly role: "master" | "replica" | (string & {})
+  readonly modules: ReadonlyArray<{
+    readonly name: string
+    readonly ver: number
+    readonly path: string
+    readonly args: ReadonlyArray<string>
+  }>
+  /** Where the server runs, if it was told. Valkey 8.1. */
+  readonly availabilityZone: string
+}
+
+/**
+ * The commands on the connection and on clients.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConnectionCommands<K extends Key> {
+  /**
+   * Logs the connection in: as the default user, or as another. Usually the client does so, with what its layer is given.
+   *
+   * O(N) in the user's passwords. Since Redis 1.0.0 (users since 6.0.0).
+   */
+  readonly auth: {
+    (password: Redacted.Redacted<string>): RedisCommand<void>
+    (username: string, password: Redacted.Redacted<string>): RedisCommand<void>
+  }
+
+  /**
+   * Whether the keys of the next command are tracked, under CLIENT TRACKING with `optin` (`"yes"`) or `optout` (`"no"`).
+   *
+   * O(1). Since Redis 6.0.0.
+   */
+  readonly clientCaching: (mode: "yes" | "no") => RedisCommand<void>
+
+  /**
+   * Tells the server what this client can do: `"redirect"`, to be sent to the primary on failover.
+   *
+   * O(1). Since Valkey 8.0.0; not in Redis.
+   */
+  readonly clientCapa: (capabilities: OneOrMore<string>) => RedisCommand<void>
+
+  /**
+   * The connection's name; `None` when it has none.
+   *
+   * O(1). Since Redis 2.6.9.
+   */
+  readonly clientGetname: () => RedisCommand<Option.Option<string>>
+
+  /**
+   * The id of the client that gets this connection's invalidations; 0: itself; -1: tracking is off.
+   *
+   * O(1). Since Redis 6.0.0.
+   */
+  readonly clientGetredir: () => RedisCommand<number>
+
+  /**
+   * The id of the connection; ids only grow.
+   *
+   * O(1). Since Redis 5.0.0.
+   */
+  readonly clientId: () => RedisCommand<number>
+
+  /**
+   * Marks the connection as one that imports: it sees expired keys while the server is in import mode.
+   *
+   * O(1). Since Valkey 8.1.0; not in Redis.
+   */
+  readonly clientImportSource: (mode: "on" | "off") => RedisCommand<void>
+
+  /**
+   * What the server knows of this connection.
+   *
+   * O(1). Since Redis 6.2.0.
+   */
+  readonly clientInfo: () => RedisCommand<ClientInfo>
+
+  /**
+   * Ends connections: the one from an address (it fails when there is none), or all that meet every part of a filter,
+   * whose number it answers. This connection is left alone unless `skipme` is `"no"`.
+   *
+   * O(N) in the number of clients. Since Redis 2.4.0 (filters since 2.8.12).
+   *
+   * @example
+   * ```ts
+   * const ended = yield* Redis.clientKill({ user: "ada", type: "normal" }) // number
+   * ```
+   */
+  readonly clientKill: {
+    (address: string): RedisCommand<void>
+    (filter: ClientFilter): RedisCommand<number>
+  }
+
+  /**
+   * The clients of the server, or those that meet every part of a filter. Redis knows `type` or `id` alone.
+   *
+   * O(N) in the number of clients. Since Redis 2.4.0.
+   *
+   * @example
+   * ```ts
+   * const clients = yield* Redis.clientList() // Array<ClientInfo>
+   * const idle = clients.filter((client) => Duration.greaterThan(client.idle, "1 hour"))
+   * ```
+   */
+  readonly clientList: (filter?: ClientFilter) => RedisCommand<Array<ClientInfo>>
+
+  /**
+   * Whether the connection is spared when the server ends clients to save memory.
+   *
+   * O(1). Since Redis 7.0.0.
+   */
+  readonly clientNoEvict: (mode: "on" | "off") => RedisCommand<void>
+
+  /**
+   * Whether the connection's commands leave alone when keys were last used.
+   *
+   * O(1). Since Redis 7.2.0.
+   */
+  readonly clientNoTouch: (mode: "on" | "off") => RedisCommand<void>
+
+  /**
+   * Makes all clients wait for so long: with all their commands, or with those that write.
+   *
+   * O(1). Since Redis 3.0.0 (modes since 6.2.0).
+   */
+  readonly clientPause: (
+    timeout: DurationWithUnit,
+    mode?: AtMostOne<{ readonly write: true; readonly all: true }>
+  ) => RedisCommand<void>
+
+  /**
+   * Whether the server answers. Only `"on"` is ever sent: without replies nobody could tell whose the next one is.
+   *
+   * O(1). Since Redis 3.2.0.
+   */
+  readonly clientReply: (mode: "on" | "off" | "skip") => RedisCommand<void>
+
+  /**
+   * Tells the server which library this is: its name or its version.
+   *
+   * O(1). Since Redis 7.2.0.
+   */
+  readonly clientSetinfo: (
+    info: ExactlyOne<{ readonly libName: string; readonly libVer: string }>
+  ) => RedisCommand<void>
+
+  /**
+   * Names the connection; the empty name takes it away.
+   *
+   * O(1). Since Redis 2.6.9.
+   */
+  readonly clientSetname: (name: string) => RedisCommand<void>
+
+  /**
+   * Begins or ends the tracking of keys for client-side caching.
+   *
+   * O(1). Since Redis 6.0.0.
+   */
+  readonly clientTracking: {
+    (mode: "on", options?: TrackingOptions): RedisCommand<void>
+    (mode: "off"): RedisCommand<void>
+  }
+
+  /**
+   * What the connection tracks.
+   *
+   * O(1). Since Redis 6.2.0.
+   */
+  readonly clientTrackinginfo: () => RedisCommand<TrackingInfo<K>>
+
+  /**
+   * Wakes a client that waits in a blocking command, as if its time were up or, with `error`, with the error `UNBLOCKED`;
+   * says whether it was waiting.
+   *
+   * O(log N) in the number of clients. Since Redis 5.0.0.
+   */
+  readonly clientUnblock: (
+    id: number,
+    how?: AtMostOne<{ readonly timeout: true; readonly error: true }>
+  ) => RedisCommand<boolean>
+
+  /**
+   * Ends {@link clientPause} before its time.
+   *
+   * O(N) in the number of paused clients. Since Redis 6.2.0.
+   */
+  readonly clientUnpause: () => RedisCommand<void>
+
+  /**
+   * The message again.
+   *
+   * O(1). Since Redis 1.0.0.
+   */
+  readonly echo: (message: Key) => RedisCommand<K>
+
+  /**
+   * Asks what the server is, and may change the protocol, log in and name the connection. The client says HELLO itself
+   * when it connects.
+   *
+   * O(1). Since Redis 6.0.0.
+   */
+  readonly hello: (protover?: 2 | 3, options?: HelloOptions) => RedisCommand<HelloReply>
+
+  /**
+   * Asks for a sign of life: `PONG`, or the message again.
+   *
+   * O(1). Since Redis 1.0.0.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.ping() // "PONG"
+   * ```
+   */
+  readonly ping: {
+    (): RedisCommand<string>
+    (message: Key): RedisCommand<K>
+  }
+
+  /**
+   * @deprecated since Redis 7.2.0: close the scope of the connection instead
+   *
+   * Asks the server to close the connection.
+   *
+   * O(1). Since Redis 1.0.0.
+   */
+  readonly quit: () => RedisCommand<void>
+
+  /**
+   * Takes back whatever the connection was told: login, name, database, protocol, transaction, subscriptions, tracking.
+   *
+   * O(1). Since Redis 6.2.0.
+   */
+  readonly reset: () => RedisCommand<void>
+
+  /**
+   * Changes the connection's database.
+   *
+   * O(1). Since Redis 1.0.0.
+   */
+  readonly select: (db: number) => RedisCommand<void>
+}
+
+const optionalText = Decode.nullable(Decode.text)
+const texts = Decode.array(Decode.text)
+
+/** Older servers leave these out. */
+const textOrEmpty: Decode.Decoder<string> = (reply) => (reply === null ? "" : Decode.text(reply))
+const textsOrNone: Decode.Decoder<ReadonlyArray<string>> = (reply) => (reply === null ? [] : texts(reply))
+
+const helloReply: Decode.Decoder<HelloReply> = Decode.structNamed("_", {
+  server: Decode.text,
+  version: Decode.text,
+  proto: Decode.integer,
+  id: Decode.integer,
+  mode: Decode.text,
+  role: Decode.text,
+  modules: Decode.array(
+    Decode.struct({ name: Decode.text, ver: Decode.integer, path: textOrEmpty, args: textsOrNone })
+  ),
+  availabilityZone: textOrEmpty
+})
+
+const everywhere = { requestPolicy: "all_nodes", responsePolicy: "all_succeeded" } as const
+
+const AUTH = define("AUTH")
+const CLIENT_CACHING = define("CLIENT CACHING")
+const CLIENT_CAPA = define("CLIENT CAPA")
+const CLIENT_GETNAME = define("CLIENT GETNAME")
+const CLIENT_GETREDIR = define("CLIENT GETREDIR")
+const CLIENT_ID = define("CLIENT ID")
+const CLIENT_IMPORT_SOURCE = define("CLIENT IMPORT-SOURCE")
+const CLIENT_INFO = define("CLIENT INFO")
+const CLIENT_KILL = define("CLIENT KILL")
+const CLIENT_LIST = define("CLIENT LIST")
+const CLIENT_NO_EVICT = define("CLIENT NO-EVICT")
+const CLIENT_NO_TOUCH = define("CLIENT NO-TOUCH")
+const CLIENT_PAUSE = define("CLIENT PAUSE")
+const CLIENT_REPLY = define("CLIENT REPLY")
+const CLIENT_SETINFO = define("CLIENT SETINFO", everywhere)
+const CLIENT_SETNAME = define("CLIENT SETNAME", everywhere)
+const CLIENT_TRACKING = define("CLIENT TRACKING")
+const CLIENT_TRACKINGINFO = define("CLIENT TRACKINGINFO")
+const CLIENT_UNBLOCK = define("CLIENT UNBLOCK")
+const CLIENT_UNPAUSE = define("CLIENT UNPAUSE")
+const ECHO = define("ECHO")
+const HELLO = define("HELLO")
+const PING = define("PING", { requestPolicy: "all_shards", responsePolicy: "all_succeeded" })
+const QUIT = define("QUIT")
+const RESET = define("RESET")
+const SELECT = define("SELECT")
+
+const auth = (first: string | Redacted.Redacted<string>, second?: Redacted.Redacted<string>): RedisCommand<void> => {
+  const builder = args().text(typeof first === "string" ? first : Redacted.value(first))
+  return AUTH(second === undefined ? builder : builder.text(Redacted.value(second)), Decode.ok)
+}
+
+const clientKill = (which: string | ClientFilter): RedisCommand<never> => {
+  if (typeof which === "string") {
+    return CLIENT_KILL(args().text(which), Decode.ok) as RedisCommand<never>
+  }
+  const builder = filter(args(), which)
+  return CLIENT_KILL(
+    builder.list.length === 0 ? builder.fail("needs at least one filter") : builder,
+    Decode.integer
+  ) as RedisCommand<never>
+}
+
+const clientTracking = (mode: "on" | "off", options: TrackingOptions = {}): RedisCommand<void> => {
+  const { bcast, noloop, optin, optout, prefix, redirect } = options
+  const prefixes = prefix === undefined ? [] : toList(prefix)
+  const builder = args()
+    .token(mode.toUpperCase())
+    .option("REDIRECT", redirect, (args, id) => args.integer(id))
+    .each(prefixes, (args, prefix) => args.token("PREFIX").pattern(prefix))
+    .flag("BCAST", bcast)
+    .flag("OPTIN", optin)
+    .flag("OPTOUT", optout)
+    .flag("NOLOOP", noloop)
+  return CLIENT_TRACKING(builder, Decode.ok)
+}
+
+const mode = (mode: string) => args().token(mode.toUpperCase())
+
+/** @internal */
+export const make = <V, K extends Key>(codec: Codec<V, K>): ConnectionCommands<K> => {
+  const text = codec.wants === "text"
+  const name = Decode.key(codec)
+  const trackingInfo: Decode.Decoder<TrackingInfo<K>> = Decode.struct({
+    flags: texts,
+    redirect: Decode.integer,
+    prefixes: Decode.array(name)
+  })
+
+  return {
+    auth,
+    clientCaching: (caching) => CLIENT_CACHING(mode(caching), Decode.ok),
+    clientCapa: (capabilities) => {
+      const list = toList(capabilities)
+      const builder = args().each(list, (args, capability) => args.text(capability))
+      return CLIENT_CAPA(list.length === 0 ? builder.fail("needs at least one capability") : builder, Decode.ok)
+    },
+    clientGetname: () => CLIENT_GETNAME(args(), optionalText),
+    clientGetredir: () => CLIENT_GETREDIR(args(), Decode.integer),
+    clientId: () => CLIENT_ID(args(), Decode.integer),
+    clientImportSource: (importing) => CLIENT_IMPORT_SOURCE(mode(importing), Decode.ok),
+    clientInfo: () => CLIENT_INFO(args(), clientInfo),
+    clientKill,
+    clientList: (which = {}) => CLIENT_LIST(filter(args(), which), clientInfos),
+    clientNoEvict: (sparing) => CLIENT_NO_EVICT(mode(sparing), Decode.ok),
+    clientNoTouch: (sparing) => CLIENT_NO_TOUCH(mode(sparing), Decode.ok),
+    clientPause: (timeout, { all, write } = {}) =>
+      CLIENT_PAUSE(args().millis(timeout).flag("WRITE", write).flag("ALL", all), Decode.ok),
+    clientReply: (answering) => CLIENT_REPLY(mode(answering), Decode.ok),
+    clientSetinfo: ({ libName, libVer }) => {
+      const builder = args()
+        .option("LIB-NAME", libName, (args, name) => args.text(name))
+        .option("LIB-VER", libVer, (args, version) => args.text(version))
+      return CLIENT_SETINFO(builder, Decode.ok)
+    },
+    clientSetname: (name) => CLIENT_SETNAME(args().text(name), Decode.ok),
+    clientTracking,
+    clientTrackinginfo: () => CLIENT_TRACKINGINFO(args(), trackingInfo, text),
+    clientUnblock: (id, { error, timeout } = {}) =>
+      CLIENT_UNBLOCK(args().integer(id).flag("TIMEOUT", timeout).flag("ERROR", error), Decode.boolean),
+    clientUnpause: () => CLIENT_UNPAUSE(args(), Decode.ok),
+    echo: (message) => ECHO(args().text(message), name, text),
+    hello: (protover, options = {}) => {
+      const builder = args()
+        .when(protover, (args, version) => args.integer(version))
+        .option("AUTH", options.auth, (args, { password, username }) =>
+          args.text(username).text(Redacted.value(password))
+        )
+        .option("SETNAME", options.setname, (args, name) => args.text(name))
+      return HELLO(
+        protover === undefined && builder.list.length > 0
+          ? builder.fail("auth and setname need the protocol's version before them")
+          : builder,
+        helloReply
+      )
+    },
+    ping: (message?: Key) =>
+      (message === undefined
+        ? PING(args(), Decode.text)
+        : PING(args().text(message), name, text)) as RedisCommand<never>,
+    quit: () => QUIT(args(), Decode.ok),
+    reset: () => RESET(args(), Decode.ok),
+    select: (db) => SELECT(args().integer(db), Decode.ok)
+  }
+}
