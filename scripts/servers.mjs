@@ -255,15 +255,15 @@ const make = async (server, work) => {
       const made = versionOf(path.join(folder, `${server.product}-server`))
       if (made === undefined) throw new Error("the server does not run here")
       fs.writeFileSync(path.join(folder, "server.json"), `${JSON.stringify({ ...made, suite })}\n`)
+      // another run may have been quicker, and its server may be at work
+      const other = existing(server)
+      if (other !== undefined) return { ...other, suite }
       const target = path.join(home, server.name)
       fs.rmSync(target, { recursive: true, force: true })
       fs.renameSync(folder, target)
       return { ...made, suite }
     } catch (error) {
       fs.rmSync(folder, { recursive: true, force: true })
-      // two runs at once: the other one was quicker
-      const other = existing(server)
-      if (other !== undefined) return { ...other, suite }
       problems.push(`  ${suite}: ${error.message}`)
     }
   }

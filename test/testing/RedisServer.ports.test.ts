@@ -2,8 +2,9 @@
  * Two servers that pick the same port at random: rare, so the dice are loaded here. The servers are real.
  */
 import * as Net from "node:net"
-import { describe, expect, it, vi } from "@effect/vitest"
+import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { vi } from "vitest"
 import { makeServer, realServers } from "../support/servers.js"
 
 const loaded = vi.hoisted((): { ports: Array<number> } => ({ ports: [] }))

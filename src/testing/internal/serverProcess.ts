@@ -219,7 +219,9 @@ export const awaitReady = (
     let socket: Net.Socket | undefined
     let retry: NodeJS.Timeout | undefined
     let forget = () => {}
+    let settled = false
     const cleanup = () => {
+      settled = true // the socket's close event comes later, and must not ask again
       clearTimeout(deadline)
       clearTimeout(retry)
       forget()
@@ -233,7 +235,7 @@ export const awaitReady = (
       let answer = ""
       let over = false
       const again = () => {
-        if (over) return
+        if (over || settled) return
         over = true
         asked.destroy()
         retry = setTimeout(ask, 5)
