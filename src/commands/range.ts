@@ -150,8 +150,8 @@ const marked = <V, K extends Key>(codec: Codec<V, K>, mark: "[" | "("): Codec<V,
   ...codec,
   encode: (value) =>
     Either.map(codec.encode(value), (encoded) => {
-      if (typeof encoded === "string") {
-        return mark + encoded
+      if (!(encoded instanceof Uint8Array)) {
+        return typeof encoded === "string" ? mark + encoded : encoded
       }
       const bytes = new Uint8Array(encoded.length + 1)
       bytes[0] = mark.charCodeAt(0)

@@ -407,10 +407,10 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): SortedSetCommands<V,
   return {
     ...makeRange(codec),
     ...makeAlgebra(codec),
-    bzmpop: (keys, end, { count, timeout }) =>
-      BZMPOP(endAndCount(args().timeout(timeout).numkeys(keys), end, count), poppedMany, text),
-    bzpopmax: (keys, { timeout }) => BZPOPMAX(args().keys(keys).timeout(timeout), popped, text),
-    bzpopmin: (keys, { timeout }) => BZPOPMIN(args().keys(keys).timeout(timeout), popped, text),
+    bzmpop: (keys, end, options) =>
+      BZMPOP(endAndCount(args().timeout(options?.timeout).numkeys(keys), end, options?.count), poppedMany, text),
+    bzpopmax: (keys, options) => BZPOPMAX(args().keys(keys).timeout(options?.timeout), popped, text),
+    bzpopmin: (keys, options) => BZPOPMIN(args().keys(keys).timeout(options?.timeout), popped, text),
     zadd,
     zcard: (key) => ZCARD(args().key(key), Decode.integer),
     zincrby: (key, increment, member) => ZINCRBY(args().key(key).double(increment).value(codec, member), Decode.double),
