@@ -1,0 +1,45 @@
+/** What compiles of the set commands, and what does not: see core.test.ts. */
+import type * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { describe, expectTypeOf, it } from "vitest"
+import * as Codec from "../../src/Codec.js"
+import { make } from "../../src/commands/set.js"
+import type { RedisCommand } from "../../src/RedisCommand.js"
+
+const sets = make(Codec.utf8)
+const numbers = make(Codec.schema(Schema.Number))
+const maybeNone: Array<string> = []
+
+describe("set", () => {
+  it("answers what its options say", () => {
+    expectTypeOf(numbers.smembers("s")).toEqualTypeOf<RedisCommand<Array<number>>>()
+    expectTypeOf(sets.spop("s")).toEqualTypeOf<RedisCommand<Option.Option<string>>>()
+    expectTypeOf(sets.spop("s", { count: 2 })).toEqualTypeOf<RedisCommand<Array<string>>>()
+    expectTypeOf(sets.srandmember("s")).toEqualTypeOf<RedisCommand<Option.Option<string>>>()
+    expectTypeOf(sets.srandmember("s", { count: -2 })).toEqualTypeOf<RedisCommand<Array<string>>>()
+    expectTypeOf(sets.smismember("s", ["a", "b"])).toEqualTypeOf<RedisCommand<Array<boolean>>>()
+    expectTypeOf(sets.smove("s", "t", "a")).toEqualTypeOf<RedisCommand<boolean>>()
+    expectTypeOf(numbers.sscan("s", "0")).toEqualTypeOf<
+      RedisCommand<{ readonly cursor: string; readonly items: ReadonlyArray<number> }>
+    >()
+    expectTypeOf(sets.sunioncard("s", { approx: true, limit: 2 })).toEqualTypeOf<RedisCommand<number>>()
+  })
+
+  it("takes lists that are not empty, and options that it has", () => {
+    sets.sadd("s", ["a"])
+    // @ts-expect-error: the list is empty
+    sets.sadd("s", [])
+    // @ts-expect-error: the list may be empty
+    sets.srem("s", maybeNone)
+    // @ts-expect-error: a member of another type
+    numbers.sadd("s", ["a"])
+    // @ts-expect-error: no keys
+    sets.sunion([])
+    // @ts-expect-error: an empty options object says nothing
+    sets.spop("s", {})
+    // @ts-expect-error: only SUNIONCARD estimates
+    sets.sintercard("s", { approx: true })
+    // @ts-expect-error: cursors are text: they have up to 64 bits
+    sets.sscan("s", 0)
+  })
+})
