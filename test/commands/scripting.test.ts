@@ -106,6 +106,7 @@ describe("scripting, read", () => {
   it("FUNCTION DUMP is bytes", () => {
     reads(scripts.functionDump(), Buffer.from("$2\r\n\xff\x00\r\n", "latin1"), new Uint8Array([0xff, 0]))
     reads(scripts.functionDump(), bulk("text"), bytes("text"))
+    expect(scripts.functionDump().text).toBe(false)
   })
 
   it("FUNCTION LIST", () => {
