@@ -13,10 +13,10 @@ import { EncodeFailure, encode } from "../../src/internal/encoder.js"
 import { Parser } from "../../src/internal/parser.js"
 import { Redis, type RedisService } from "../../src/internal/service.js"
 import type { Reply } from "../../src/internal/values.js"
+import { Redis as RedisClient } from "../../src/Redis.js"
 import * as RedisCommand from "../../src/RedisCommand.js"
 import type { RedisError } from "../../src/RedisError.js"
 import type * as RedisServer from "../../src/testing/RedisServer.js"
-import { bareClient } from "./bareClient.js"
 import { LiveMatrix } from "./liveMatrix.js"
 import * as Servers from "./servers.js"
 
@@ -293,7 +293,8 @@ const suiteOn = (
   let plain: RedisService | undefined
   let service: RedisService | undefined
   beforeAll(async () => {
-    plain = await Effect.runPromise(Scope.extend(bareClient(running(), protocol), scope))
+    const { host, port } = running()
+    plain = await Effect.runPromise(Scope.extend(RedisClient.make({ host, port, protocol }), scope))
     service = observed(plain, (name) => matrix.ran(name, installed.name, protocol))
   })
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
