@@ -3,7 +3,7 @@
  */
 import * as Redacted from "effect/Redacted"
 import type { RedisCommand } from "../RedisCommand.js"
-import { type Args, args, type ExactlyOne, type OneOrMore, toList } from "./args.js"
+import { type Args, args, type OneOrMore, toList } from "./args.js"
 
 /** Text that may be a secret. `Redacted` keeps it out of whatever the program itself prints; here it is never shown. */
 export type Secret = string | Redacted.Redacted<string>
@@ -21,12 +21,7 @@ export interface SlotRange {
 }
 
 /** A command to ask a server about: as a value, or as its words. */
-export type CommandLine =
-  | RedisCommand<unknown>
-  | readonly [name: string, ...args: ReadonlyArray<string | Uint8Array>]
-
-/** Which of the exclusive words `ASYNC` and `SYNC`. */
-export type AsyncOrSync = ExactlyOne<{ readonly async: true; readonly sync: true }>
+export type CommandLine = RedisCommand<unknown> | readonly [name: string, ...args: ReadonlyArray<string | Uint8Array>]
 
 export const secret = (builder: Args, value: Secret): Args =>
   builder.text(Redacted.isRedacted(value) ? Redacted.value(value) : value)
@@ -51,7 +46,9 @@ export const settings = (builder: Args, input: Settings): Args => {
 /** One or more texts; none is a problem. */
 export const texts = (builder: Args, input: OneOrMore<string>, what: string): Args => {
   const list = toList<string>(input)
-  return list.length === 0 ? builder.fail(`needs at least one ${what}`) : builder.each(list, (args, text) => args.text(text))
+  return list.length === 0
+    ? builder.fail(`needs at least one ${what}`)
+    : builder.each(list, (args, text) => args.text(text))
 }
 
 /** Any number of texts: none may be given, or an empty list. */
@@ -93,5 +90,6 @@ export const commandLine = (builder: Args, command: CommandLine): Args => {
   return builder
 }
 
-export const asyncOrSync = (options: { readonly async?: true | undefined; readonly sync?: true | undefined } | undefined) =>
-  args().flag("ASYNC", options?.async).flag("SYNC", options?.sync)
+export const asyncOrSync = (
+  options: { readonly async?: true | undefined; readonly sync?: true | undefined } | undefined
+) => args().flag("ASYNC", options?.async).flag("SYNC", options?.sync)

@@ -1,0 +1,284 @@
+/**
+ * Who may do what: users, their rules, and what was refused.
+ *
+ * @see https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/
+ * @since 0.1.0
+ */
+import type * as DateTime from "effect/DateTime"
+import type * as Duration from "effect/Duration"
+import type * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import { args, type OneOrMore, toList } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import { type CommandLine, commandLine, type Secret, secret, texts } from "../internal/serverArgs.js"
+import * as Server from "../internal/serverDecode.js"
+import type { Reply } from "../internal/values.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+
+/**
+ * A rule as ACL SETUSER takes it: `on`, `>password`, `~keys:*`, `+@read`, `(~other:* +get)`. Rules that hold a password
+ * may be `Redacted`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type AclRule = Secret
+
+/**
+ * What a user may do, apart from what its selectors add.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AclSelector {
+  /** `-@all +get`, … */
+  readonly commands: string
+  /** `~cached:* %R~read:*`, …: patterns of keys. */
+  readonly keys: string
+  /** `&news:*`, …: patterns of channels. */
+  readonly channels: string
+  /** `alldbs`, `db=1`, … Valkey 9.1. */
+  readonly databases: Option.Option<string>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface AclUser extends AclSelector {
+  /** `on`, `nopass`, … */
+  readonly flags: ReadonlyArray<string>
+  /** The SHA-256 hashes of the passwords. */
+  readonly passwords: ReadonlyArray<string>
+  readonly selectors: ReadonlyArray<AclSelector>
+}
+
+/**
+ * What was refused.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AclLogEntry {
+  /** How often it was, within a minute. */
+  readonly count: number
+  /** `auth`, `command`, `key`, `channel`, `database`, … */
+  readonly reason: string
+  /** Where it was asked for: `toplevel`, `multi`, `lua`, `module`. */
+  readonly context: string
+  /** The command, key or channel that was refused. */
+  readonly object: string
+  readonly username: string
+  /** How long ago, to the millisecond. */
+  readonly age: Duration.Duration
+  /** The client that asked, in the fields of CLIENT LIST. */
+  readonly clientInfo: Readonly<Record<string, string>>
+  /** Redis 7.2. */
+  readonly entryId: Option.Option<number>
+  /** Redis 7.2. */
+  readonly timestampCreated: Option.Option<DateTime.Utc>
+  /** Redis 7.2. */
+  readonly timestampLastUpdated: Option.Option<DateTime.Utc>
+}
+
+/**
+ * The commands on users.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServerAclCommands {
+  /**
+   * The categories of commands, or the commands of one category.
+   *
+   * O(1), or O(N) in the commands of the category. Since Redis 6.0.0.
+   */
+  readonly aclCat: (category?: string) => RedisCommand<Array<string>>
+
+  /**
+   * Removes users and ends their connections; answers how many there were.
+   *
+   * O(1) for each user. Since Redis 6.0.0.
+   */
+  readonly aclDeluser: (usernames: OneOrMore<string>) => RedisCommand<number>
+
+  /**
+   * Whether a user may send a command, without sending it: `None` when it may, else why not.
+   *
+   * O(1). Since Redis 7.0.0.
+   *
+   * @example
+   * ```ts
+   * const refusal = yield* Redis.aclDryrun("reports", Redis.get("orders:1")) // Option<string>
+   * ```
+   */
+  readonly aclDryrun: (username: string, command: CommandLine) => RedisCommand<Option.Option<string>>
+
+  /**
+   * A random password, in hexadecimal digits; of 256 bits when not said otherwise.
+   *
+   * O(1). Since Redis 6.0.0.
+   */
+  readonly aclGenpass: (options?: { readonly bits?: number | undefined }) => RedisCommand<Redacted.Redacted<string>>
+
+  /**
+   * A user's rules; `None` when there is no such user.
+   *
+   * O(N) in the rules. Since Redis 6.0.0.
+   */
+  readonly aclGetuser: (username: string) => RedisCommand<Option.Option<AclUser>>
+
+  /**
+   * All users, each as a line of an ACL file.
+   *
+   * O(N) in the users. Since Redis 6.0.0.
+   */
+  readonly aclList: () => RedisCommand<Array<string>>
+
+  /**
+   * Reads all users from the ACL file anew; none of them when one is wrong.
+   *
+   * O(N) in the users. Since Redis 6.0.0.
+   */
+  readonly aclLoad: () => RedisCommand<void>
+
+  /**
+   * What was refused last, the newest first; with `reset`, forgets it.
+   *
+   * O(N) in the entries. Since Redis 6.0.0.
+   */
+  readonly aclLog: {
+    (options?: { readonly count?: number | undefined; readonly reset?: undefined }): RedisCommand<Array<AclLogEntry>>
+    (options: { readonly count?: undefined; readonly reset: true }): RedisCommand<void>
+  }
+
+  /**
+   * Writes all users into the ACL file.
+   *
+   * O(N) in the users. Since Redis 6.0.0.
+   */
+  readonly aclSave: () => RedisCommand<void>
+
+  /**
+   * Makes a user, or adds rules to one. A new user may do nothing.
+   *
+   * O(N) in the rules. Since Redis 6.0.0.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.aclSetuser("reports", ["on", Redacted.make(">secret"), "~orders:*", "+@read"])
+   * ```
+   */
+  readonly aclSetuser: (username: string, rules?: OneOrMore<AclRule>) => RedisCommand<void>
+
+  /**
+   * The names of all users.
+   *
+   * O(N) in the users. Since Redis 6.0.0.
+   */
+  readonly aclUsers: () => RedisCommand<Array<string>>
+
+  /**
+   * The user of this connection.
+   *
+   * O(1). Since Redis 6.0.0.
+   */
+  readonly aclWhoami: () => RedisCommand<string>
+}
+
+const onNodes = { requestPolicy: "all_nodes", responsePolicy: "all_succeeded" } as const
+
+const ACL_CAT = define("ACL CAT")
+const ACL_DELUSER = define("ACL DELUSER", onNodes)
+const ACL_DRYRUN = define("ACL DRYRUN")
+const ACL_GENPASS = define("ACL GENPASS")
+const ACL_GETUSER = define("ACL GETUSER")
+const ACL_LIST = define("ACL LIST")
+const ACL_LOAD = define("ACL LOAD")
+const ACL_LOG = define("ACL LOG")
+const ACL_SAVE = define("ACL SAVE", onNodes)
+const ACL_SETUSER = define("ACL SETUSER", onNodes)
+const ACL_USERS = define("ACL USERS")
+const ACL_WHOAMI = define("ACL WHOAMI")
+
+const allowed: Decode.Decoder<Option.Option<string>> = (reply) => Server.optionalText(reply === "OK" ? null : reply)
+
+const password: Decode.Decoder<Redacted.Redacted<string>> = (reply) => Redacted.make(Decode.text(reply))
+
+/** Patterns are one text; Redis 6 sent a list. */
+const patterns: Decode.Decoder<string> = (reply) =>
+  Array.isArray(reply) ? Server.texts(reply).join(" ") : Decode.text(reply)
+
+const selector = {
+  commands: Decode.text,
+  keys: patterns,
+  channels: (reply: Reply) => (reply === null ? "" : patterns(reply)),
+  databases: Server.optionalText
+}
+const selectors = Decode.array(Decode.struct(selector))
+const user = Decode.nullable(
+  Decode.struct({
+    flags: Server.texts,
+    passwords: Server.texts,
+    ...selector,
+    selectors: (reply: Reply) => (reply === null ? [] : selectors(reply))
+  })
+)
+
+const logEntry = Decode.structNamed("-", {
+  count: Decode.integer,
+  reason: Decode.text,
+  context: Decode.text,
+  object: Decode.text,
+  username: Decode.text,
+  ageSeconds: Server.fractionalSeconds,
+  clientInfo: (reply: Reply) => Server.assignments(Decode.text(reply), " "),
+  entryId: Server.optionalInteger,
+  timestampCreated: Decode.nullable(Server.timeMillis),
+  timestampLastUpdated: Decode.nullable(Server.timeMillis)
+})
+const log = Decode.array((reply): AclLogEntry => {
+  const { ageSeconds, ...entry } = logEntry(reply)
+  return { ...entry, age: ageSeconds }
+})
+
+const aclLog = (options?: {
+  readonly count?: number | undefined
+  readonly reset?: true | undefined
+}): RedisCommand<never> => {
+  const builder = args()
+    .when(options?.count, (args, count) => args.integer(count))
+    .flag("RESET", options?.reset)
+  const decoder: Decode.Decoder<unknown> = options?.reset === true ? Decode.ok : log
+  return ACL_LOG(builder, decoder) as RedisCommand<never>
+}
+
+/** @internal */
+export const make = (): ServerAclCommands => ({
+  aclCat: (category) =>
+    ACL_CAT(
+      args().when(category, (args, category) => args.text(category)),
+      Server.texts
+    ),
+  aclDeluser: (usernames) => ACL_DELUSER(texts(args(), usernames, "user"), Decode.integer),
+  aclDryrun: (username, command) => ACL_DRYRUN(commandLine(args().text(username), command), allowed),
+  aclGenpass: (options) =>
+    ACL_GENPASS(
+      args().when(options?.bits, (args, bits) => args.integer(bits)),
+      password
+    ),
+  aclGetuser: (username) => ACL_GETUSER(args().text(username), user),
+  aclList: () => ACL_LIST(args(), Server.texts),
+  aclLoad: () => ACL_LOAD(args(), Decode.ok),
+  aclLog,
+  aclSave: () => ACL_SAVE(args(), Decode.ok),
+  aclSetuser: (username, rules) =>
+    ACL_SETUSER(
+      args()
+        .text(username)
+        .each(rules === undefined ? [] : toList<AclRule>(rules), secret),
+      Decode.ok
+    ),
+  aclUsers: () => ACL_USERS(args(), Server.texts),
+  aclWhoami: () => ACL_WHOAMI(args(), Decode.text)
+})

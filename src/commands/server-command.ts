@@ -1,0 +1,336 @@
+/**
+ * What a server knows of its own commands.
+ *
+ * @see https://redis.io/docs/latest/develop/reference/key-specs/
+ * @since 0.1.0
+ */
+import type * as Option from "effect/Option"
+import type { Codec } from "../Codec.js"
+import { args, type ExactlyOne, type Key, type OneOrMore } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import { type CommandLine, commandLine, someTexts } from "../internal/serverArgs.js"
+import * as Server from "../internal/serverDecode.js"
+import type { Reply } from "../internal/values.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+
+/**
+ * A command as its server knows it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CommandInfo {
+  /** In lower case; a subcommand after a bar: `client|setname`. */
+  readonly name: string
+  /** How many words it is, the name included; negative: at least so many. */
+  readonly arity: number
+  /** `readonly`, `blocking`, `fast`, … */
+  readonly flags: ReadonlyArray<string>
+  /** The place of its first key, 0 when it has none or {@link keySpecs} knows better. */
+  readonly firstKey: number
+  /** The place of its last key; negative: from the end. */
+  readonly lastKey: number
+  /** How far one key is from the next. */
+  readonly step: number
+  /** `@read`, `@string`, … */
+  readonly aclCategories: ReadonlyArray<string>
+  /** For clients and proxies: `request_policy:all_shards`, … Redis 7.0. */
+  readonly tips: ReadonlyArray<string>
+  /** How its keys are found. Redis 7.0. */
+  readonly keySpecs: ReadonlyArray<KeySpec>
+  /** Redis 7.0. */
+  readonly subcommands: ReadonlyArray<CommandInfo>
+}
+
+/**
+ * How some of a command's keys are found among its words, and what is done with them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface KeySpec {
+  readonly notes: Option.Option<string>
+  /** `RO`, `RW`, `OW`, `RM`; `access`, `update`, `insert`, `delete`; … */
+  readonly flags: ReadonlyArray<string>
+  /** Where to begin. */
+  readonly beginSearch:
+    | { readonly type: "index"; readonly index: number }
+    | { readonly type: "keyword"; readonly keyword: string; readonly startfrom: number }
+    | { readonly type: "unknown" }
+  /** How to go on from there. */
+  readonly findKeys:
+    | { readonly type: "range"; readonly lastkey: number; readonly keystep: number; readonly limit: number }
+    | { readonly type: "keynum"; readonly keynumidx: number; readonly firstkey: number; readonly keystep: number }
+    | { readonly type: "unknown" }
+}
+
+/**
+ * A command as its server documents it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CommandDocs {
+  readonly summary: Option.Option<string>
+  /** The version that had it first, of the product itself or of what it was made from. */
+  readonly since: Option.Option<string>
+  /** `string`, `hash`, … */
+  readonly group: Option.Option<string>
+  readonly complexity: Option.Option<string>
+  /** The module it belongs to. */
+  readonly module: Option.Option<string>
+  /** `deprecated`, `syscmd`. */
+  readonly docFlags: ReadonlyArray<string>
+  readonly deprecatedSince: Option.Option<string>
+  readonly replacedBy: Option.Option<string>
+  readonly history: ReadonlyArray<{ readonly version: string; readonly change: string }>
+  readonly arguments: ReadonlyArray<CommandArgument>
+  /** By their full names: `client|setname`. */
+  readonly subcommands: Readonly<Record<string, CommandDocs>>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface CommandArgument {
+  readonly name: string
+  /** `string`, `integer`, `key`, `oneof`, `block`, `pure-token`, … */
+  readonly type: string
+  readonly displayText: Option.Option<string>
+  /** Of a key: which of the command's key specifications finds it. */
+  readonly keySpecIndex: Option.Option<number>
+  /** The word before it, or the word that it is. */
+  readonly token: Option.Option<string>
+  readonly summary: Option.Option<string>
+  readonly since: Option.Option<string>
+  readonly deprecatedSince: Option.Option<string>
+  /** `optional`, `multiple`, `multiple_token`. */
+  readonly flags: ReadonlyArray<string>
+  /** Those of a `oneof` or a `block`. */
+  readonly arguments: ReadonlyArray<CommandArgument>
+}
+
+/**
+ * A key of a command, and what the command does with it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface KeyAndFlags<out K = string> {
+  readonly key: K
+  /** `RO`, `RW`, `OW`, `RM`; `access`, `update`, `insert`, `delete`; … */
+  readonly flags: ReadonlyArray<string>
+}
+
+/**
+ * The commands on commands.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServerCommandCommands<K = string> {
+  /**
+   * All commands the server has.
+   *
+   * O(N) in the commands. Since Redis 2.8.13.
+   */
+  readonly command: () => RedisCommand<Array<CommandInfo>>
+
+  /**
+   * How many commands the server has, subcommands not counted.
+   *
+   * O(1). Since Redis 2.8.13.
+   */
+  readonly commandCount: () => RedisCommand<number>
+
+  /**
+   * The documentation of commands by their names, or of all. Commands the server does not have are left out.
+   *
+   * O(N) in the commands. Since Redis 7.0.0.
+   */
+  readonly commandDocs: (names?: OneOrMore<string>) => RedisCommand<Record<string, CommandDocs>>
+
+  /**
+   * The keys of a command, which is not sent. Fails when it has none, or is not complete.
+   *
+   * O(N) in its words. Since Redis 2.8.13.
+   *
+   * @example
+   * ```ts
+   * const keys = yield* Redis.commandGetkeys(["EVAL", "return 1", "2", "a", "b"]) // ["a", "b"]
+   * ```
+   */
+  readonly commandGetkeys: (command: CommandLine) => RedisCommand<Array<K>>
+
+  /**
+   * The keys of a command, which is not sent, and what it does with them.
+   *
+   * O(N) in its words. Since Redis 7.0.0.
+   */
+  readonly commandGetkeysandflags: (command: CommandLine) => RedisCommand<Array<KeyAndFlags<K>>>
+
+  /**
+   * What the server knows of commands by their names (`"client|setname"`), in that order; `None` for those it does not
+   * have. Without names, all commands.
+   *
+   * O(N) in the commands. Since Redis 2.8.13.
+   */
+  readonly commandInfo: (names?: OneOrMore<string>) => RedisCommand<Array<Option.Option<CommandInfo>>>
+
+  /**
+   * The names of all commands, or of those of a module, a category, or a pattern. Subcommands are only listed with
+   * `filterby`.
+   *
+   * O(N) in the commands. Since Redis 7.0.0.
+   *
+   * @example
+   * ```ts
+   * const names = yield* Redis.commandList({ filterby: { pattern: "z*" } })
+   * ```
+   */
+  readonly commandList: (options?: {
+    readonly filterby?:
+      | ExactlyOne<{
+          readonly module: string
+          readonly aclcat: string
+          readonly pattern: string
+        }>
+      | undefined
+  }) => RedisCommand<Array<string>>
+}
+
+const COMMAND = define("COMMAND")
+const COMMAND_COUNT = define("COMMAND COUNT")
+const COMMAND_DOCS = define("COMMAND DOCS")
+const COMMAND_GETKEYS = define("COMMAND GETKEYS")
+const COMMAND_GETKEYSANDFLAGS = define("COMMAND GETKEYSANDFLAGS")
+const COMMAND_INFO = define("COMMAND INFO")
+const COMMAND_LIST = define("COMMAND LIST")
+
+/** What is missing is empty: servers before 7.0 send less. */
+const orEmpty =
+  <A>(decoder: Decode.Decoder<Array<A>>): Decode.Decoder<Array<A>> =>
+  (reply) =>
+    reply === null || reply === undefined ? [] : decoder(reply)
+
+const typed = Decode.struct({ type: Decode.text, spec: Decode.raw })
+const index = Decode.struct({ index: Decode.integer })
+const keyword = Decode.struct({ keyword: Decode.text, startfrom: Decode.integer })
+const range = Decode.struct({ lastkey: Decode.integer, keystep: Decode.integer, limit: Decode.integer })
+const keynum = Decode.struct({ keynumidx: Decode.integer, firstkey: Decode.integer, keystep: Decode.integer })
+
+const beginSearch: Decode.Decoder<KeySpec["beginSearch"]> = (reply) => {
+  const { spec, type } = typed(reply)
+  return type === "index"
+    ? { type, ...Decode.at("spec", index, spec) }
+    : type === "keyword"
+      ? { type, ...Decode.at("spec", keyword, spec) }
+      : { type: "unknown" }
+}
+
+const findKeys: Decode.Decoder<KeySpec["findKeys"]> = (reply) => {
+  const { spec, type } = typed(reply)
+  return type === "range"
+    ? { type, ...Decode.at("spec", range, spec) }
+    : type === "keynum"
+      ? { type, ...Decode.at("spec", keynum, spec) }
+      : { type: "unknown" }
+}
+
+const keySpec = Decode.structNamed("_", {
+  notes: Server.optionalText,
+  flags: Server.texts,
+  beginSearch,
+  findKeys
+})
+
+const info: Decode.Decoder<CommandInfo> = (reply) => {
+  const [name, arity, flags, firstKey, lastKey, step, ...rest] = Decode.items(reply)
+  const part = <A>(at: number, decoder: Decode.Decoder<A>, reply: Reply | undefined) =>
+    Decode.at(at, decoder, reply ?? null)
+  return {
+    name: part(0, Decode.text, name),
+    arity: part(1, Decode.integer, arity),
+    flags: part(2, Server.texts, flags),
+    firstKey: part(3, Decode.integer, firstKey),
+    lastKey: part(4, Decode.integer, lastKey),
+    step: part(5, Decode.integer, step),
+    aclCategories: part(6, Server.textsOrNone, rest[0]),
+    tips: part(7, Server.textsOrNone, rest[1]),
+    keySpecs: part(8, orEmpty(Decode.array(keySpec)), rest[2]),
+    subcommands: part(9, orEmpty(infos), rest[3])
+  }
+}
+const infos = Decode.array(info)
+const optionalInfos = Decode.array(Decode.nullable(info))
+
+const change = Decode.tuple(Decode.text, Decode.text)
+const history = Decode.array((reply) => {
+  const [version, text] = change(reply)
+  return { version, change: text }
+})
+
+// A group of arguments, and a container, holds its own kind.
+const nestedArguments: Decode.Decoder<Array<CommandArgument>> = (reply) => orEmpty(Decode.array(argument))(reply)
+const nestedDocs: Decode.Decoder<Record<string, CommandDocs>> = (reply) =>
+  reply === null ? Object.create(null) : docs(reply)
+
+const argument: Decode.Decoder<CommandArgument> = Decode.structNamed("_", {
+  name: Decode.text,
+  type: Decode.text,
+  displayText: Server.optionalText,
+  keySpecIndex: Server.optionalInteger,
+  token: Server.optionalText,
+  summary: Server.optionalText,
+  since: Server.optionalText,
+  deprecatedSince: Server.optionalText,
+  flags: Server.textsOrNone,
+  arguments: nestedArguments
+})
+
+const docs: Decode.Decoder<Record<string, CommandDocs>> = Decode.record(
+  Decode.structNamed("_", {
+    summary: Server.optionalText,
+    since: Server.optionalText,
+    group: Server.optionalText,
+    complexity: Server.optionalText,
+    module: Server.optionalText,
+    docFlags: Server.textsOrNone,
+    deprecatedSince: Server.optionalText,
+    replacedBy: Server.optionalText,
+    history: orEmpty(history),
+    arguments: nestedArguments,
+    subcommands: nestedDocs
+  })
+)
+
+/** @internal */
+export const make = <V, K extends Key>(codec: Codec<V, K>): ServerCommandCommands<K> => {
+  const text = codec.wants === "text"
+  const keys = Decode.array(Decode.key(codec))
+  const pair = Decode.tuple(Decode.key(codec), Server.texts)
+  const keysAndFlags = Decode.array((reply): KeyAndFlags<K> => {
+    const [key, flags] = pair(reply)
+    return { key, flags }
+  })
+
+  return {
+    command: () => COMMAND(args(), infos),
+    commandCount: () => COMMAND_COUNT(args(), Decode.integer),
+    commandDocs: (names) => COMMAND_DOCS(someTexts(args(), names), docs),
+    commandGetkeys: (command) => COMMAND_GETKEYS(commandLine(args(), command), keys, text),
+    commandGetkeysandflags: (command) => COMMAND_GETKEYSANDFLAGS(commandLine(args(), command), keysAndFlags, text),
+    commandInfo: (names) => COMMAND_INFO(someTexts(args(), names), optionalInfos),
+    commandList: (options) =>
+      COMMAND_LIST(
+        args().option("FILTERBY", options?.filterby, (args, { aclcat, module, pattern }) =>
+          args
+            .option("MODULE", module, (args, module) => args.text(module))
+            .option("ACLCAT", aclcat, (args, aclcat) => args.text(aclcat))
+            .option("PATTERN", pattern, (args, pattern) => args.text(pattern))
+        ),
+        Server.texts
+      )
+  }
+}

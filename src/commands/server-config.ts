@@ -1,0 +1,149 @@
+/**
+ * A server's settings and modules.
+ *
+ * @see https://redis.io/docs/latest/operate/oss_and_stack/management/config/
+ * @since 0.1.0
+ */
+import type * as Option from "effect/Option"
+import { args, type OneOrMore } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import { type Settings, settings, someTexts, texts } from "../internal/serverArgs.js"
+import * as Server from "../internal/serverDecode.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+
+/**
+ * A module that the server has loaded.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ModuleInfo {
+  readonly name: string
+  readonly ver: number
+  /** Where it was loaded from; empty when it is built in. Redis 7.0. */
+  readonly path: Option.Option<string>
+  /** What it was loaded with. */
+  readonly args: ReadonlyArray<string>
+}
+
+/**
+ * The commands on settings and modules.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServerConfigCommands {
+  /**
+   * Settings by name or pattern, as the server writes them. Passwords are among them.
+   *
+   * O(N) in the settings. Since Redis 2.0.0; more than one name since 7.0.0.
+   *
+   * @example
+   * ```ts
+   * const { maxmemory } = yield* Redis.configGet("maxmemory")
+   * ```
+   */
+  readonly configGet: (parameters: OneOrMore<string>) => RedisCommand<Record<string, string>>
+
+  /**
+   * Begins the statistics of INFO anew.
+   *
+   * O(1). Since Redis 2.0.0.
+   */
+  readonly configResetstat: () => RedisCommand<void>
+
+  /**
+   * Writes the settings that differ from the configuration file into it.
+   *
+   * O(N) in the file. Since Redis 2.8.0.
+   */
+  readonly configRewrite: () => RedisCommand<void>
+
+  /**
+   * Changes settings while the server runs; all, or none when one is wrong. Booleans are `yes` and `no`; passwords may
+   * be `Redacted`.
+   *
+   * O(N) in the settings. Since Redis 2.0.0; more than one since 7.0.0.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.configSet({ maxmemory: "100mb", "maxmemory-policy": "allkeys-lru" })
+   * ```
+   */
+  readonly configSet: (parameters: Settings) => RedisCommand<void>
+
+  /**
+   * The modules that the server has loaded.
+   *
+   * O(N) in the modules. Since Redis 4.0.0.
+   */
+  readonly moduleList: () => RedisCommand<Array<ModuleInfo>>
+
+  /**
+   * Loads a module from a file of the server's.
+   *
+   * O(1). Since Redis 4.0.0.
+   */
+  readonly moduleLoad: (path: string, args?: string | ReadonlyArray<string>) => RedisCommand<void>
+
+  /**
+   * Loads a module from a file of the server's, with settings.
+   *
+   * O(1). Since Redis 7.0.0.
+   */
+  readonly moduleLoadex: (
+    path: string,
+    options?: {
+      readonly config?: Settings | undefined
+      readonly args?: OneOrMore<string> | undefined
+    }
+  ) => RedisCommand<void>
+
+  /**
+   * Unloads a module.
+   *
+   * O(1). Since Redis 4.0.0.
+   */
+  readonly moduleUnload: (name: string) => RedisCommand<void>
+}
+
+const onNodes = { requestPolicy: "all_nodes", responsePolicy: "all_succeeded" } as const
+
+const CONFIG_GET = define("CONFIG GET")
+const CONFIG_RESETSTAT = define("CONFIG RESETSTAT", onNodes)
+const CONFIG_REWRITE = define("CONFIG REWRITE", onNodes)
+const CONFIG_SET = define("CONFIG SET", onNodes)
+const MODULE_LIST = define("MODULE LIST")
+const MODULE_LOAD = define("MODULE LOAD")
+const MODULE_LOADEX = define("MODULE LOADEX")
+const MODULE_UNLOAD = define("MODULE UNLOAD")
+
+const modules: Decode.Decoder<Array<ModuleInfo>> = Decode.array(
+  Decode.struct({
+    name: Decode.text,
+    ver: Decode.integer,
+    path: Server.optionalText,
+    args: Server.textsOrNone
+  })
+)
+
+/** @internal */
+export const make = (): ServerConfigCommands => ({
+  configGet: (parameters) => CONFIG_GET(texts(args(), parameters, "setting"), Server.textRecord),
+  configResetstat: () => CONFIG_RESETSTAT(args(), Decode.ok),
+  configRewrite: () => CONFIG_REWRITE(args(), Decode.ok),
+  configSet: (parameters) => CONFIG_SET(settings(args(), parameters), Decode.ok),
+  moduleList: () => MODULE_LIST(args(), modules),
+  moduleLoad: (path, moduleArgs) => MODULE_LOAD(someTexts(args().text(path), moduleArgs), Decode.ok),
+  moduleLoadex: (path, options) =>
+    MODULE_LOADEX(
+      args()
+        .text(path)
+        .each(Object.entries(options?.config ?? {}), (args, [name, value]) =>
+          settings(args.token("CONFIG"), { [name]: value })
+        )
+        .option("ARGS", options?.args, (args, moduleArgs) => texts(args, moduleArgs, "argument")),
+      Decode.ok
+    ),
+  moduleUnload: (name) => MODULE_UNLOAD(args().text(name), Decode.ok)
+})

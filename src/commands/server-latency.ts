@@ -1,0 +1,303 @@
+/**
+ * What was slow: the slow log, the log of large commands, and latency spikes.
+ *
+ * @see https://redis.io/docs/latest/operate/oss_and_stack/management/optimization/latency-monitor/
+ * @since 0.1.0
+ */
+import type * as DateTime from "effect/DateTime"
+import type * as Duration from "effect/Duration"
+import type * as Option from "effect/Option"
+import { args } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import { someTexts } from "../internal/serverArgs.js"
+import * as Server from "../internal/serverDecode.js"
+import type { Reply } from "../internal/values.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+
+/**
+ * A command that a server noted down.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LoggedCommand {
+  readonly id: number | bigint
+  /** When it was carried out. */
+  readonly time: DateTime.Utc
+  /** Its words, values included; long ones are cut by the server. What is not UTF-8 is bytes. */
+  readonly command: ReadonlyArray<string | Uint8Array>
+  /** `host:port` of who sent it. */
+  readonly clientAddress: string
+  /** What its connection is called; empty when it has no name. */
+  readonly clientName: string
+}
+
+/**
+ * A command that took long.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SlowCommand extends LoggedCommand {
+  /** How long it was carried out; waiting and writing the reply do not count. */
+  readonly duration: Duration.Duration
+}
+
+/**
+ * A command that was large, or whose reply was.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LargeCommand extends LoggedCommand {
+  /** In bytes. */
+  readonly size: number
+}
+
+/**
+ * Which log COMMANDLOG reads.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type CommandLogType = "slow" | "large-request" | "large-reply"
+
+/**
+ * How long the calls of a command took.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LatencyHistogram {
+  readonly calls: number
+  /** How many calls took at most so long. The counts add up: each has those before it. */
+  readonly histogram: ReadonlyArray<{ readonly atMost: Duration.Duration; readonly calls: number }>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface LatencySpike {
+  readonly time: DateTime.Utc
+  readonly latency: Duration.Duration
+}
+
+/**
+ * The last spike of an event.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LatestLatency extends LatencySpike {
+  /** `command`, `fork`, `aof-fsync-always`, … */
+  readonly event: string
+  /** The longest there ever was. */
+  readonly max: Duration.Duration
+  /** All of them together. Valkey 8.1. */
+  readonly sum: Option.Option<Duration.Duration>
+  /** How many there were. Valkey 8.1. */
+  readonly count: Option.Option<number>
+}
+
+/**
+ * The commands on what was slow.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServerLatencyCommands {
+  /**
+   * The last commands that were slow, or large, the newest first; all of them with -1.
+   *
+   * O(N) in the entries. Since Valkey 8.1.0; not in Redis.
+   */
+  readonly commandlogGet: {
+    (count: number, type: "slow"): RedisCommand<Array<SlowCommand>>
+    (count: number, type: "large-request" | "large-reply"): RedisCommand<Array<LargeCommand>>
+  }
+
+  /**
+   * How many entries a log has.
+   *
+   * O(1). Since Valkey 8.1.0; not in Redis.
+   */
+  readonly commandlogLen: (type: CommandLogType) => RedisCommand<number>
+
+  /**
+   * Empties a log.
+   *
+   * O(N) in the entries. Since Valkey 8.1.0; not in Redis.
+   */
+  readonly commandlogReset: (type: CommandLogType) => RedisCommand<void>
+
+  /**
+   * Advice about latency, for people.
+   *
+   * O(1). Since Redis 2.8.13.
+   */
+  readonly latencyDoctor: () => RedisCommand<string>
+
+  /**
+   * The spikes of an event as a drawing of characters. Fails when there were none.
+   *
+   * O(1). Since Redis 2.8.13.
+   */
+  readonly latencyGraph: (event: string) => RedisCommand<string>
+
+  /**
+   * How long the calls of commands took, by name: of all that were called, or of some. Subcommands have their full
+   * names, `client|setname`.
+   *
+   * O(N) in the commands. Since Redis 7.0.0.
+   *
+   * @example
+   * ```ts
+   * const { get } = yield* Redis.latencyHistogram("get")
+   * ```
+   */
+  readonly latencyHistogram: (
+    commands?: string | ReadonlyArray<string>
+  ) => RedisCommand<Record<string, LatencyHistogram>>
+
+  /**
+   * The spikes of an event, at most one for each second; none when there is no such event.
+   *
+   * O(1). Since Redis 2.8.13.
+   */
+  readonly latencyHistory: (event: string) => RedisCommand<Array<LatencySpike>>
+
+  /**
+   * The last spike of each event.
+   *
+   * O(1). Since Redis 2.8.13.
+   */
+  readonly latencyLatest: () => RedisCommand<Array<LatestLatency>>
+
+  /**
+   * Forgets the spikes of some events, or of all; answers how many events had any.
+   *
+   * O(1). Since Redis 2.8.13.
+   */
+  readonly latencyReset: (events?: string | ReadonlyArray<string>) => RedisCommand<number>
+
+  /**
+   * The last slow commands, the newest first: 10 when not said otherwise, all of them with -1.
+   *
+   * O(N) in the entries. Since Redis 2.2.12. Valkey 8.1 calls it `COMMANDLOG GET … slow`.
+   *
+   * @example
+   * ```ts
+   * const slow = yield* Redis.slowlogGet({ count: 25 })
+   * ```
+   */
+  readonly slowlogGet: (options?: { readonly count?: number | undefined }) => RedisCommand<Array<SlowCommand>>
+
+  /**
+   * How many entries the slow log has.
+   *
+   * O(1). Since Redis 2.2.12.
+   */
+  readonly slowlogLen: () => RedisCommand<number>
+
+  /**
+   * Empties the slow log.
+   *
+   * O(N) in the entries. Since Redis 2.2.12.
+   */
+  readonly slowlogReset: () => RedisCommand<void>
+}
+
+const getLog = { requestPolicy: "all_nodes" } as const
+const sum = { requestPolicy: "all_nodes", responsePolicy: "agg_sum" } as const
+const onNodes = { requestPolicy: "all_nodes", responsePolicy: "all_succeeded" } as const
+const special = { requestPolicy: "all_nodes", responsePolicy: "special" } as const
+
+const COMMANDLOG_GET = define("COMMANDLOG GET", getLog)
+const COMMANDLOG_LEN = define("COMMANDLOG LEN", sum)
+const COMMANDLOG_RESET = define("COMMANDLOG RESET", onNodes)
+const LATENCY_DOCTOR = define("LATENCY DOCTOR", special)
+const LATENCY_GRAPH = define("LATENCY GRAPH", special)
+const LATENCY_HISTOGRAM = define("LATENCY HISTOGRAM", special)
+const LATENCY_HISTORY = define("LATENCY HISTORY", special)
+const LATENCY_LATEST = define("LATENCY LATEST", special)
+const LATENCY_RESET = define("LATENCY RESET", sum)
+const SLOWLOG_GET = define("SLOWLOG GET", getLog)
+const SLOWLOG_LEN = define("SLOWLOG LEN", sum)
+const SLOWLOG_RESET = define("SLOWLOG RESET", onNodes)
+
+const entry = <A, B>(measure: Decode.Decoder<A>, named: (measured: A) => B): Decode.Decoder<LoggedCommand & B> => {
+  const fields = Decode.tuple(Decode.largeInteger, Server.timeSeconds, measure, Decode.array(Server.word))
+  const client = (reply: Reply, at: number): string => {
+    // Before 4.0 there was none.
+    const found = Decode.items(reply)[at]
+    return found === undefined ? "" : Decode.at(at, Decode.text, found)
+  }
+  return (reply) => {
+    const [id, time, measured, command] = fields(reply)
+    return { id, time, command, clientAddress: client(reply, 4), clientName: client(reply, 5), ...named(measured) }
+  }
+}
+const slow: Decode.Decoder<Array<SlowCommand>> = Decode.array(entry(Server.micros, (duration) => ({ duration })))
+const large: Decode.Decoder<Array<LargeCommand>> = Decode.array(entry(Decode.integer, (size) => ({ size })))
+
+const buckets = Decode.entries(Server.micros, Decode.integer)
+const histograms = Decode.record(
+  Decode.structNamed("_", {
+    calls: Decode.integer,
+    histogramUsec: (reply: Reply) => buckets(reply).map(([atMost, calls]) => ({ atMost, calls }))
+  })
+)
+const histogram: Decode.Decoder<Record<string, LatencyHistogram>> = (reply) => {
+  const result: Record<string, LatencyHistogram> = Object.create(null)
+  for (const [name, { calls, histogramUsec }] of Object.entries(histograms(reply))) {
+    result[name] = { calls, histogram: histogramUsec }
+  }
+  return result
+}
+
+const spike = Decode.tuple(Server.timeSeconds, Server.millis)
+const spikes = Decode.array((reply): LatencySpike => {
+  const [time, latency] = spike(reply)
+  return { time, latency }
+})
+
+const last = Decode.tuple(Decode.text, Server.timeSeconds, Server.millis, Server.millis)
+const optionalMillis = Decode.nullable(Server.millis)
+const latest = Decode.array((reply): LatestLatency => {
+  const [event, time, latency, max] = last(reply)
+  const [, , , , sum, count] = Decode.items(reply)
+  return {
+    event,
+    time,
+    latency,
+    max,
+    sum: Decode.at(4, optionalMillis, sum ?? null),
+    count: Decode.at(5, Server.optionalInteger, count ?? null)
+  }
+})
+
+const log = (type: CommandLogType): string => type.toUpperCase()
+
+/** @internal */
+export const make = (): ServerLatencyCommands => ({
+  commandlogGet: (count: number, type: CommandLogType): RedisCommand<never> => {
+    const decoder: Decode.Decoder<unknown> = type === "slow" ? slow : large
+    return COMMANDLOG_GET(args().integer(count).token(log(type)), decoder) as RedisCommand<never>
+  },
+  commandlogLen: (type) => COMMANDLOG_LEN(args().token(log(type)), Decode.integer),
+  commandlogReset: (type) => COMMANDLOG_RESET(args().token(log(type)), Decode.ok),
+  latencyDoctor: () => LATENCY_DOCTOR(args(), Decode.text),
+  latencyGraph: (event) => LATENCY_GRAPH(args().text(event), Decode.text),
+  latencyHistogram: (commands) => LATENCY_HISTOGRAM(someTexts(args(), commands), histogram),
+  latencyHistory: (event) => LATENCY_HISTORY(args().text(event), spikes),
+  latencyLatest: () => LATENCY_LATEST(args(), latest),
+  latencyReset: (events) => LATENCY_RESET(someTexts(args(), events), Decode.integer),
+  slowlogGet: (options) =>
+    SLOWLOG_GET(
+      args().when(options?.count, (args, count) => args.integer(count)),
+      slow
+    ),
+  slowlogLen: () => SLOWLOG_LEN(args(), Decode.integer),
+  slowlogReset: () => SLOWLOG_RESET(args(), Decode.ok)
+})

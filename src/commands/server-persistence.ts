@@ -1,0 +1,201 @@
+/**
+ * Writing the data to disk, and ending the server.
+ *
+ * @see https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/
+ * @since 0.1.0
+ */
+import type * as DateTime from "effect/DateTime"
+import type * as Option from "effect/Option"
+import { type AtMostOne, args } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import * as Server from "../internal/serverDecode.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+
+/**
+ * What BACKUP does at the moment.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BackupStatus {
+  /** `idle`, `pending`, `snapshotting`, `incrementing`, `sealed`, `failed`. */
+  readonly state: string
+  /** Why it failed; empty when it did not. */
+  readonly error: string
+  /** `None` when there was none yet. */
+  readonly startTime: Option.Option<DateTime.Utc>
+  /** `None` while it is not sealed. */
+  readonly endTime: Option.Option<DateTime.Utc>
+}
+
+/**
+ * How a server ends: with or without a last snapshot, at once, whatever goes wrong. Or, with `abort`, that it shall not.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type ShutdownOptions =
+  | (AtMostOne<{
+      /** Not even when snapshots are configured. */
+      readonly nosave: true
+      /** Even when no snapshots are configured. */
+      readonly save: true
+    }> & {
+      /** Do not wait for replicas. Redis 7.0. */
+      readonly now?: true | undefined
+      /** Ignore errors, such as those of the disk. Redis 7.0. */
+      readonly force?: true | undefined
+      /** Refuse where it would lose data: a primary of a cluster that serves slots. Valkey 9.0. */
+      readonly safe?: true | undefined
+      /** Hand over to the best replica first. Valkey 9.0. */
+      readonly failover?: true | undefined
+      readonly abort?: undefined
+    })
+  | {
+      /** Stop a shutdown that waits for replicas. Redis 7.0. */
+      readonly abort: true
+      readonly nosave?: undefined
+      readonly save?: undefined
+      readonly now?: undefined
+      readonly force?: undefined
+      readonly safe?: undefined
+      readonly failover?: undefined
+    }
+
+/**
+ * The commands on persistence.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServerPersistenceCommands {
+  /**
+   * Gives up a backup that is not sealed.
+   *
+   * O(1). Since Redis 8.10.0; not in Valkey.
+   */
+  readonly backupAbort: () => RedisCommand<void>
+
+  /**
+   * Removes the files of a backup that is sealed or has failed.
+   *
+   * O(1). Since Redis 8.10.0; not in Valkey.
+   */
+  readonly backupCleanup: () => RedisCommand<void>
+
+  /**
+   * The paths of the files of the backup that will not change any more.
+   *
+   * O(1). Since Redis 8.10.0; not in Valkey.
+   */
+  readonly backupList: () => RedisCommand<Array<string>>
+
+  /**
+   * Ends a backup: its files are complete.
+   *
+   * O(1). Since Redis 8.10.0; not in Valkey.
+   */
+  readonly backupSeal: () => RedisCommand<void>
+
+  /**
+   * Begins a backup: a snapshot, and all writes from then on.
+   *
+   * O(1). Since Redis 8.10.0; not in Valkey.
+   */
+  readonly backupStart: () => RedisCommand<void>
+
+  /**
+   * How far the backup is.
+   *
+   * O(1). Since Redis 8.10.0; not in Valkey.
+   */
+  readonly backupStatus: () => RedisCommand<BackupStatus>
+
+  /**
+   * Writes the append-only file anew, behind the server's back; answers what it said: started, or scheduled.
+   *
+   * O(1). Since Redis 1.0.0.
+   */
+  readonly bgrewriteaof: () => RedisCommand<string>
+
+  /**
+   * Writes a snapshot behind the server's back; answers what it said: started, scheduled, or cancelled. With `schedule`
+   * it waits its turn when an append-only file is being written; with `cancel` it is stopped.
+   *
+   * O(1). Since Redis 1.0.0; `schedule` since 3.2.2; `cancel` since Valkey 8.1.0.
+   */
+  readonly bgsave: (options?: AtMostOne<{ readonly schedule: true; readonly cancel: true }>) => RedisCommand<string>
+
+  /**
+   * When the last snapshot was written; when there is none, when the server started.
+   *
+   * O(1). Since Redis 1.0.0.
+   */
+  readonly lastsave: () => RedisCommand<DateTime.Utc>
+
+  /**
+   * Writes a snapshot while everybody waits. Meant for emergencies: use {@link bgsave}.
+   *
+   * O(N) in the keys. Since Redis 1.0.0.
+   */
+  readonly save: () => RedisCommand<void>
+
+  /**
+   * Ends the server. It succeeds when the connection closes; it fails when the server does not end.
+   *
+   * O(N) in the keys when it saves. Since Redis 1.0.0.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.shutdown({ save: true, now: true })
+   * ```
+   */
+  readonly shutdown: (options?: ShutdownOptions) => RedisCommand<void>
+}
+
+const BACKUP_ABORT = define("BACKUP ABORT")
+const BACKUP_CLEANUP = define("BACKUP CLEANUP")
+const BACKUP_LIST = define("BACKUP LIST")
+const BACKUP_SEAL = define("BACKUP SEAL")
+const BACKUP_START = define("BACKUP START")
+const BACKUP_STATUS = define("BACKUP STATUS")
+const BGREWRITEAOF = define("BGREWRITEAOF")
+const BGSAVE = define("BGSAVE")
+const LASTSAVE = define("LASTSAVE")
+const SAVE = define("SAVE")
+const SHUTDOWN = define("SHUTDOWN")
+/** Its success is an answer: a connection that ends is none. */
+const SHUTDOWN_ABORT = define("SHUTDOWN", { endsConnection: false })
+
+const status = Decode.structNamed("_", {
+  state: Decode.text,
+  error: Decode.text,
+  startTime: Server.someTimeSeconds,
+  endTime: Server.someTimeSeconds
+})
+
+/** @internal */
+export const make = (): ServerPersistenceCommands => ({
+  backupAbort: () => BACKUP_ABORT(args(), Decode.ok),
+  backupCleanup: () => BACKUP_CLEANUP(args(), Decode.ok),
+  backupList: () => BACKUP_LIST(args(), Server.texts),
+  backupSeal: () => BACKUP_SEAL(args(), Decode.ok),
+  backupStart: () => BACKUP_START(args(), Decode.ok),
+  backupStatus: () => BACKUP_STATUS(args(), status),
+  bgrewriteaof: () => BGREWRITEAOF(args(), Decode.text),
+  bgsave: (options) => BGSAVE(args().flag("SCHEDULE", options?.schedule).flag("CANCEL", options?.cancel), Decode.text),
+  lastsave: () => LASTSAVE(args(), Server.timeSeconds),
+  save: () => SAVE(args(), Decode.ok),
+  shutdown: (options) =>
+    (options?.abort === true ? SHUTDOWN_ABORT : SHUTDOWN)(
+      args()
+        .flag("NOSAVE", options?.nosave)
+        .flag("SAVE", options?.save)
+        .flag("NOW", options?.now)
+        .flag("FORCE", options?.force)
+        .flag("SAFE", options?.safe)
+        .flag("FAILOVER", options?.failover)
+        .flag("ABORT", options?.abort),
+      Decode.ok
+    )
+})

@@ -1,0 +1,185 @@
+/**
+ * Who replicates whom.
+ *
+ * @see https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
+ * @since 0.1.0
+ */
+import { args, type DurationWithUnit } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import { port } from "../internal/serverArgs.js"
+import * as Server from "../internal/serverDecode.js"
+import type { Reply } from "../internal/values.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+
+/**
+ * What a server is in its replication, under the words the servers have for it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ServerRole =
+  | {
+      readonly role: "master"
+      readonly offset: number | bigint
+      readonly replicas: ReadonlyArray<{
+        readonly host: string
+        readonly port: number
+        /** Up to where it has told to have read. */
+        readonly offset: number | bigint
+      }>
+    }
+  | {
+      readonly role: "slave"
+      /** Of its primary. */
+      readonly host: string
+      readonly port: number
+      /** `connect`, `connecting`, `sync`, `connected`, `handshake`, … */
+      readonly state: string
+      /** How far it has read; -1 before it has begun. */
+      readonly offset: number | bigint
+    }
+  | {
+      readonly role: "sentinel"
+      /** The names of the primaries it watches. */
+      readonly masters: ReadonlyArray<string>
+    }
+
+/**
+ * How a primary hands over to a replica.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type FailoverOptions =
+  | {
+      /** To which replica; to the one that has read most when not given. */
+      readonly to?: { readonly host: string; readonly port: number; readonly force?: undefined } | undefined
+      /** How long to wait for the replica to have read everything; for ever when not given. Whole milliseconds. */
+      readonly timeout?: DurationWithUnit | undefined
+      readonly abort?: undefined
+    }
+  | {
+      /** With `force`, it becomes the primary after the timeout, whatever it has read: writes may be lost. */
+      readonly to: { readonly host: string; readonly port: number; readonly force: true }
+      readonly timeout: DurationWithUnit
+      readonly abort?: undefined
+    }
+  | {
+      /** Stops a failover. */
+      readonly abort: true
+      readonly to?: undefined
+      readonly timeout?: undefined
+    }
+
+/**
+ * The commands on replication.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServerReplicationCommands {
+  /**
+   * Makes a replica the primary, without losing a write. It answers when the failover has begun.
+   *
+   * O(1). Since Redis 6.2.0.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.failover({ to: { host: "10.0.0.2", port: 6379 }, timeout: "5 seconds" })
+   * ```
+   */
+  readonly failover: (options?: FailoverOptions) => RedisCommand<void>
+
+  /**
+   * Makes the server a replica of another one, which replaces all its data; or, with `"no one"`, a primary.
+   *
+   * O(1). Since Redis 5.0.0.
+   */
+  readonly replicaof: {
+    (host: string, port: number): RedisCommand<void>
+    (none: "no one"): RedisCommand<void>
+  }
+
+  /**
+   * What the server is: a primary, a replica, or a sentinel.
+   *
+   * O(1). Since Redis 2.8.12.
+   *
+   * @example
+   * ```ts
+   * const { role } = yield* Redis.role() // "master", "slave" or "sentinel"
+   * ```
+   */
+  readonly role: () => RedisCommand<ServerRole>
+
+  /**
+   * @deprecated since Redis 5.0.0 and Valkey 5.0.0: use {@link replicaof}
+   *
+   * Makes the server a replica of another one, or a primary.
+   *
+   * O(1). Since Redis 1.0.0.
+   */
+  readonly slaveof: {
+    (host: string, port: number): RedisCommand<void>
+    (none: "no one"): RedisCommand<void>
+  }
+}
+
+const FAILOVER = define("FAILOVER")
+const REPLICAOF = define("REPLICAOF")
+const ROLE = define("ROLE")
+const SLAVEOF = define("SLAVEOF")
+
+const replica = Decode.tuple(Decode.text, Decode.integer, Decode.largeInteger)
+const replicas = Decode.array((reply) => {
+  const [host, port, offset] = replica(reply)
+  return { host, port, offset }
+})
+const primary = Decode.tuple(Decode.text, Decode.largeInteger, replicas)
+const follower = Decode.tuple(Decode.text, Decode.text, Decode.integer, Decode.text, Decode.largeInteger)
+const sentinel = Decode.tuple(Decode.text, Server.texts)
+
+const role: Decode.Decoder<ServerRole> = (reply) => {
+  const word = Decode.at(0, Decode.text, Decode.items(reply)[0] as Reply)
+  switch (word) {
+    case "master": {
+      const [, offset, replicas] = primary(reply)
+      return { role: word, offset, replicas }
+    }
+    case "slave": {
+      const [, host, port, state, offset] = follower(reply)
+      return { role: word, host, port, state, offset }
+    }
+    case "sentinel": {
+      const [, masters] = sentinel(reply)
+      return { role: word, masters }
+    }
+    default:
+      return Decode.mismatch("a role", reply)
+  }
+}
+
+const of = (host: string, of?: number) =>
+  of === undefined
+    ? // Another word would be half an address.
+      host === "no one"
+      ? args().token("NO").token("ONE")
+      : args().fail('needs a host and a port, or "no one"')
+    : port(args().text(host), of)
+
+/** @internal */
+export const make = (): ServerReplicationCommands => ({
+  failover: (options) =>
+    FAILOVER(
+      args()
+        .option("TO", options?.to, (args, { force, host, port: number }) =>
+          port(args.text(host), number).flag("FORCE", force)
+        )
+        .flag("ABORT", options?.abort)
+        .option("TIMEOUT", options?.timeout, (args, timeout) => args.millis(timeout)),
+      Decode.ok
+    ),
+  replicaof: (host: string, port?: number) => REPLICAOF(of(host, port), Decode.ok),
+  role: () => ROLE(args(), role),
+  slaveof: (host: string, port?: number) => SLAVEOF(of(host, port), Decode.ok)
+})

@@ -1,0 +1,205 @@
+/**
+ * The server itself: what it is, what it holds, and how it is run. The other commands of the group are in the files
+ * `server-*.ts`; {@link ServerCommands} has them all.
+ *
+ * @see https://redis.io/docs/latest/commands/?group=server
+ * @since 0.1.0
+ */
+import type * as DateTime from "effect/DateTime"
+import type { Codec } from "../Codec.js"
+import { type AtMostOne, args, type Key } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import { asyncOrSync, someTexts } from "../internal/serverArgs.js"
+import * as Server from "../internal/serverDecode.js"
+import type { Reply } from "../internal/values.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+import * as Acl from "./server-acl.js"
+import * as Command from "./server-command.js"
+import * as Config from "./server-config.js"
+import * as Info from "./server-info.js"
+import * as Latency from "./server-latency.js"
+import * as Memory from "./server-memory.js"
+import * as Persistence from "./server-persistence.js"
+import * as Replication from "./server-replication.js"
+
+/**
+ * The time of a server.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServerTime {
+  /** To the millisecond. */
+  readonly time: DateTime.Utc
+  /** Microseconds since the epoch. */
+  readonly epochMicros: number
+}
+
+/**
+ * Whether all keys go at once, while everybody waits (`sync`), or their memory is freed later (`async`). Without either
+ * the server does what its settings say.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type FlushMode = AtMostOne<{
+  readonly async: true
+  /** Redis 6.2. */
+  readonly sync: true
+}>
+
+/**
+ * The commands on a server itself.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServerCommands<K = string>
+  extends Acl.ServerAclCommands,
+    Command.ServerCommandCommands<K>,
+    Config.ServerConfigCommands,
+    Latency.ServerLatencyCommands,
+    Memory.ServerMemoryCommands<K>,
+    Persistence.ServerPersistenceCommands,
+    Replication.ServerReplicationCommands {
+  /**
+   * How many keys the database of this connection has.
+   *
+   * O(1). Since Redis 1.0.0.
+   */
+  readonly dbsize: () => RedisCommand<number>
+
+  /**
+   * What the server's makers use to test it. Servers refuse it unless `enable-debug-command` is set; it can end them.
+   *
+   * Since Redis 1.0.0.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.debug(["SLEEP", 0.1])
+   * ```
+   */
+  readonly debug: (
+    words: readonly [subcommand: string, ...args: ReadonlyArray<string | Uint8Array | number>]
+  ) => RedisCommand<Reply>
+
+  /**
+   * Removes all keys of all databases.
+   *
+   * O(N) in the keys. Since Redis 1.0.0.
+   */
+  readonly flushall: (options?: FlushMode) => RedisCommand<void>
+
+  /**
+   * Removes all keys of the database of this connection.
+   *
+   * O(N) in the keys. Since Redis 1.0.0.
+   */
+  readonly flushdb: (options?: FlushMode) => RedisCommand<void>
+
+  /**
+   * What the server tells of itself: the usual sections, or those that are asked for.
+   *
+   * O(1). Since Redis 1.0.0; more than one section since 7.0.0.
+   *
+   * @example
+   * ```ts
+   * const { fields, version } = yield* Redis.info(["server", "memory"])
+   * const used = Number(fields.used_memory)
+   * ```
+   */
+  readonly info: (sections?: Info.InfoSection | ReadonlyArray<Info.InfoSection>) => RedisCommand<Info.ServerInfo>
+
+  /**
+   * A drawing of characters, with the server's version below it. What the parameters are depends on `version`.
+   *
+   * O(1). Since Redis 5.0.0.
+   */
+  readonly lolwut: (options?: {
+    readonly version?: number | undefined
+    readonly parameters?: ReadonlyArray<number> | undefined
+  }) => RedisCommand<string>
+
+  /**
+   * Sends this connection every command that the server gets from then on, until RESET. Refused on shared connections.
+   *
+   * Since Redis 1.0.0.
+   */
+  readonly monitor: () => RedisCommand<void>
+
+  /**
+   * Exchanges two databases: everybody in one is in the other.
+   *
+   * O(N) in the clients that watch keys or block. Since Redis 4.0.0.
+   */
+  readonly swapdb: (index1: number, index2: number) => RedisCommand<void>
+
+  /**
+   * The time of the server's clock.
+   *
+   * O(1). Since Redis 2.6.0.
+   *
+   * @example
+   * ```ts
+   * const { time } = yield* Redis.time() // DateTime.Utc
+   * ```
+   */
+  readonly time: () => RedisCommand<ServerTime>
+}
+
+const onShards = { requestPolicy: "all_shards", responsePolicy: "all_succeeded" } as const
+
+const DBSIZE = define("DBSIZE", { readonly: true, requestPolicy: "all_shards", responsePolicy: "agg_sum" })
+const DEBUG = define("DEBUG")
+const FLUSHALL = define("FLUSHALL", onShards)
+const FLUSHDB = define("FLUSHDB", onShards)
+const INFO = define("INFO", { requestPolicy: "all_shards", responsePolicy: "special" })
+const LOLWUT = define("LOLWUT", { readonly: true })
+const MONITOR = define("MONITOR")
+const SWAPDB = define("SWAPDB")
+const TIME = define("TIME")
+
+const clock = Decode.tuple(Decode.integer, Decode.integer)
+const time: Decode.Decoder<ServerTime> = (reply) => {
+  const [seconds, micros] = clock(reply)
+  const epochMicros = seconds * 1_000_000 + micros
+  return { time: Server.timeMillis(Math.floor(epochMicros / 1000)), epochMicros }
+}
+
+/** @internal */
+export const make = <V, K extends Key>(codec: Codec<V, K>): ServerCommands<K> => {
+  const text = codec.wants === "text"
+  return {
+    ...Acl.make(),
+    ...Command.make(codec),
+    ...Config.make(),
+    ...Latency.make(),
+    ...Memory.make(codec),
+    ...Persistence.make(),
+    ...Replication.make(),
+    dbsize: () => DBSIZE(args(), Decode.integer),
+    debug: (words) => {
+      const builder = words.length === 0 ? args().fail("needs a subcommand") : args()
+      return DEBUG(
+        builder.each(words, (args, word) =>
+          typeof word !== "number" ? args.text(word) : Number.isInteger(word) ? args.integer(word) : args.double(word)
+        ),
+        Decode.raw,
+        text
+      )
+    },
+    flushall: (options) => FLUSHALL(asyncOrSync(options), Decode.ok),
+    flushdb: (options) => FLUSHDB(asyncOrSync(options), Decode.ok),
+    info: (sections) => INFO(someTexts(args(), sections), Info.info),
+    lolwut: (options) =>
+      LOLWUT(
+        args()
+          .option("VERSION", options?.version, (args, version) => args.integer(version))
+          .each(options?.parameters ?? [], (args, parameter) => args.integer(parameter)),
+        Decode.text
+      ),
+    monitor: () => MONITOR(args(), Decode.ok),
+    swapdb: (index1, index2) => SWAPDB(args().integer(index1).integer(index2), Decode.ok),
+    time: () => TIME(args(), time)
+  }
+}
