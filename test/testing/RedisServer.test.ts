@@ -226,9 +226,10 @@ describe.each(servers)("$name", (testServer) => {
 
   it.scoped("has as many databases as asked for", () =>
     Effect.gen(function* () {
-      const server = yield* makeServer(testServer, { databases: 3 })
-      const answer = yield* ask(server, "SELECT 2", "SELECT 3")
-      expect(answer).toMatch(/^\+OK\r\n-ERR /)
+      const three = yield* makeServer(testServer, { databases: 3 })
+      expect(yield* ask(three, "SELECT 2", "SELECT 3")).toMatch(/^\+OK\r\n-ERR /)
+      const usual = yield* makeServer(testServer)
+      expect(yield* ask(usual, "SELECT 15", "SELECT 16")).toMatch(/^\+OK\r\n-ERR /)
     })
   )
 

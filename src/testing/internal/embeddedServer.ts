@@ -51,7 +51,7 @@ export const make = (options: EmbeddedOptions): Effect.Effect<Embedded, Error> =
     })
     const makeState = () =>
       new core.RedisServerState({
-        ...(options.databases === undefined ? {} : { databaseCount: options.databases }),
+        databaseCount: options.databases ?? 16, // as real servers have it; the engine alone has one
         ...(options.password === undefined ? {} : { requirepass: options.password })
       })
     let state: RedisServerState | undefined
