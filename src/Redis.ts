@@ -17,6 +17,7 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { type Codec, utf8 } from "./Codec.js"
+import { range, type Ranges } from "./commands/range.js"
 import { Connection, type ConnectionOptions, fromLink } from "./Connection.js"
 import type { Argument, DurationWithUnit } from "./internal/args.js"
 import * as Batch from "./internal/batch.js"
@@ -340,6 +341,9 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    */
   readonly withCodec: <V, K extends Key>(codec: Codec<V, K>) => Commands<V, K>
 
+  /** Bounds of ranges: `Redis.range.exclusive(5)`, `Redis.range.highest`. */
+  readonly range: Ranges
+
   /**
    * Any command by its name, with the reply as the server sends it. Text and numbers are values; mark keys with
    * `RedisCommand.key`.
@@ -418,6 +422,7 @@ export const Redis: RedisModule = Object.assign(
         Effect.flatMap(RedisTag, (redis) => Effect.provideService(self, RedisTag, prefixed(redis, prefix)))
     ),
     withCodec: makeCommands,
+    range,
     execute: (name: string, ...args: ReadonlyArray<ArgumentInput>) => makeCommand(name, { args }),
     pipeline: Batch.pipeline as RedisModule["pipeline"],
     transaction: Batch.transaction as RedisModule["transaction"]

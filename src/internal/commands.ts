@@ -10,6 +10,7 @@ import * as List from "../commands/list.js"
 import * as Pubsub from "../commands/pubsub.js"
 import * as Scripting from "../commands/scripting.js"
 import * as Set from "../commands/set.js"
+import * as SortedSet from "../commands/sorted-set.js"
 import * as Stream from "../commands/stream.js"
 import * as String from "../commands/string.js"
 import * as Transactions from "../commands/transactions.js"
@@ -31,6 +32,7 @@ export interface Commands<V, K extends Key = string>
     Pubsub.PubsubCommands<V, K>,
     Scripting.ScriptingCommands,
     Set.SetCommands<V>,
+    SortedSet.SortedSetCommands<V, K>,
     Stream.StreamCommands<V, K>,
     String.StringCommands<V, K>,
     Transactions.TransactionCommands
@@ -44,6 +46,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): Commands<V, K> => ({
   ...Pubsub.make(codec),
   ...Scripting.make(codec),
   ...Set.make(codec),
+  ...SortedSet.make(codec),
   ...Stream.make(codec),
   ...String.make(codec),
   ...Transactions.make(codec)
