@@ -460,16 +460,24 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ListCommands<V, K> =
     args.option("COUNT", count, (args, count) => args.integer(count))
 
   return {
-    blmove: (source, destination, from, to, { timeout }) =>
-      BLMOVE(sides(source, destination, from, to).timeout(timeout), optional, text),
+    blmove: (source, destination, from, to, options) =>
+      BLMOVE(sides(source, destination, from, to).timeout(options?.timeout), optional, text),
     blmovem: (source, destination, from, to, options) =>
-      BLMOVEM(appendAmount(sides(source, destination, from, to).timeout(options.timeout), options), optionals, text),
-    blmpop: (keys, side, { count, timeout }) =>
-      BLMPOP(appendCount(appendWord(args().timeout(timeout).numkeys(keys), side), count), poppedMany, text),
-    blpop: (keys, { timeout }) => BLPOP(args().keys(keys).timeout(timeout), popped, text),
-    brpop: (keys, { timeout }) => BRPOP(args().keys(keys).timeout(timeout), popped, text),
-    brpoplpush: (source, destination, { timeout }) =>
-      BRPOPLPUSH(args().key(source).key(destination).timeout(timeout), optional, text),
+      BLMOVEM(
+        appendAmount(sides(source, destination, from, to).timeout(options?.timeout), options ?? {}),
+        optionals,
+        text
+      ),
+    blmpop: (keys, side, options) =>
+      BLMPOP(
+        appendCount(appendWord(args().timeout(options?.timeout).numkeys(keys), side), options?.count),
+        poppedMany,
+        text
+      ),
+    blpop: (keys, options) => BLPOP(args().keys(keys).timeout(options?.timeout), popped, text),
+    brpop: (keys, options) => BRPOP(args().keys(keys).timeout(options?.timeout), popped, text),
+    brpoplpush: (source, destination, options) =>
+      BRPOPLPUSH(args().key(source).key(destination).timeout(options?.timeout), optional, text),
     lindex: (key, index) => LINDEX(args().key(key).integer(index), optional, text),
     linsert: (key, where, pivot, element) =>
       LINSERT(appendWord(args().key(key), where).value(codec, pivot).value(codec, element), Decode.integer),

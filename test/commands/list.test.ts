@@ -144,6 +144,14 @@ describe("list, sent", () => {
       refuses(lists.blmovem("l", "m", "left", "left", { timeout }), /longer than zero/)
       refuses(lists.blmpop("l", "left", { timeout }), /longer than zero/)
     }
+    // A program without types may leave the timeout out: nothing throws.
+    const unsaid = undefined as never
+    refuses(lists.blpop("l", unsaid), /longer than zero/)
+    refuses(lists.brpop("l", unsaid), /longer than zero/)
+    refuses(lists.brpoplpush("l", "m", unsaid), /longer than zero/)
+    refuses(lists.blmove("l", "m", "left", "left", unsaid), /longer than zero/)
+    refuses(lists.blmovem("l", "m", "left", "left", unsaid), /longer than zero/)
+    refuses(lists.blmpop("l", "left", unsaid), /longer than zero/)
     refuses(lists.lmove("l", "m", "LEFT" as never, "left"), /left, right/)
     refuses(lists.linsert("l", "constructor" as never, "p", "e"), /before and after/)
     refuses(lists.lrange("l", 0, 1.5), /integer/)

@@ -47,7 +47,7 @@ describe("list", () => {
 
   it("waits for a while that is said", () => {
     // @ts-expect-error: for how long?
-    void (() => lists.blpop("l"))
+    lists.blpop("l")
     // @ts-expect-error: a bare number has no unit
     lists.blpop("l", { timeout: 5 })
     // @ts-expect-error: from which key?
