@@ -206,6 +206,7 @@ export class Parser {
 
   /** Lets go of what was buffered of an unfinished value. */
   private release(): void {
+    this.state = State.Element
     this.frames.length = 0
     this.linePieces = new Pieces()
     this.body = empty

@@ -1,0 +1,1472 @@
+import * as fs from "node:fs"
+import { createRequire } from "node:module"
+import * as vm from "node:vm"
+import { describe, expect, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as FastCheck from "effect/FastCheck"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import ts from "typescript"
+import { defaultLimits, Parser } from "../src/internal/parser.js"
+import * as Text from "../src/internal/text.js"
+import * as Resp from "../src/Resp.js"
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
+const bytesOf = (...bytes: ReadonlyArray<number>): Uint8Array => Uint8Array.from(bytes)
+const join = (...parts: ReadonlyArray<string | Uint8Array>): Uint8Array =>
+  Uint8Array.from(parts.flatMap((part) => [...(typeof part === "string" ? utf8(part) : part)]))
+
+type Mode = "text" | "bytes"
+
+interface Read {
+  readonly frames: ReadonlyArray<Resp.Frame>
+  readonly failure: string | undefined
+  readonly idle: boolean
+}
+
+const newParser = (frames: Array<Resp.Frame>, mode: Mode, limits?: Resp.Limits): Parser => {
+  const collect = (frame: Resp.Frame): void => {
+    frames.push(frame)
+  }
+  return new Parser({ onReply: collect, onPush: collect, onAttribute: collect }, Resp.resolveLimits(limits), {
+    text: mode === "text",
+    pushText: mode === "text"
+  })
+}
+
+const read = (chunks: Iterable<Uint8Array>, mode: Mode = "text", limits?: Resp.Limits): Read => {
+  const frames: Array<Resp.Frame> = []
+  const parser = newParser(frames, mode, limits)
+  for (const chunk of chunks) {
+    // A socket reuses nothing, but a test can: whoever kept the chunk sees it change.
+    const own = Uint8Array.from(chunk)
+    parser.write(own)
+    own.fill(0x21)
+  }
+  return { frames, failure: parser.failure?.reason, idle: parser.idle }
+}
+
+/** Cuts at these places. */
+const cut = (bytes: Uint8Array, places: ReadonlyArray<number>): ReadonlyArray<Uint8Array> => {
+  const sorted = [0, ...[...places].sort((a, b) => a - b), bytes.length]
+  return sorted.slice(1).map((place, i) => bytes.subarray(sorted[i], place))
+}
+
+const byteByByte = (bytes: Uint8Array): ReadonlyArray<Uint8Array> => [...bytes].map((byte) => bytesOf(byte))
+
+/** Every way to cut in two. */
+const twoWays = (bytes: Uint8Array): ReadonlyArray<ReadonlyArray<Uint8Array>> =>
+  Array.from({ length: bytes.length + 1 }, (_, place) => cut(bytes, [place]))
+
+/** A small generator of numbers, so that one integer of fast-check's says everything and shrinks. */
+const randomOf = (seed: number) => {
+  let state = seed >>> 0
+  const next = (): number => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let t = state
+    t = Math.imul(t ^ (t >>> 15), t | 1)
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
+  }
+  return { next, below: (n: number): number => Math.floor(next() * n) }
+}
+
+const cutAtRandom = (bytes: Uint8Array, seed: number): ReadonlyArray<Uint8Array> => {
+  const random = randomOf(seed)
+  const places = Array.from({ length: random.below(Math.min(bytes.length, 40) + 1) }, () =>
+    random.below(bytes.length + 1)
+  )
+  return cut(bytes, places)
+}
+
+/** How a value looks when bulk strings are bytes; the vectors say `b` where the two modes differ. */
+const b = (text: string): Uint8Array => utf8(text)
+const errors = (message: string): Resp.ErrorReply => new Resp.ErrorReply(message)
+
+interface Vector {
+  readonly name: string
+  readonly wire: string | Uint8Array
+  readonly text: ReadonlyArray<Resp.Frame>
+  /** What bytes mode gives, where it is something else. */
+  readonly bytes?: ReadonlyArray<Resp.Frame>
+}
+
+const vector = (
+  name: string,
+  wire: string | Uint8Array,
+  text: ReadonlyArray<Resp.Frame>,
+  bytes?: ReadonlyArray<Resp.Frame>
+): Vector => ({ name, wire, text, ...(bytes === undefined ? {} : { bytes }) })
+
+const invalid = bytesOf(0x61, 0xff, 0xc3, 0x28, 0x00)
+
+const vectors: ReadonlyArray<Vector> = [
+  // Simple strings are text in either mode.
+  vector("simple string", "+PONG\r\n", ["PONG"]),
+  vector("the commonest simple string", "+OK\r\n", ["OK"]),
+  vector("two letters that are not OK", "+KO\r\n", ["KO"]),
+  vector("empty simple string", "+\r\n", [""]),
+  vector("simple string beyond ASCII", "+héllo ✓ 𝄞\r\n", ["héllo ✓ 𝄞"]),
+  vector("simple string that is not UTF-8", join("+", invalid, "\r\n"), [invalid]),
+
+  vector("error", "-ERR unknown command\r\n", [errors("ERR unknown command")]),
+  vector("empty error", "-\r\n", [errors("")]),
+  vector("error that is not UTF-8", join("-ERR ", bytesOf(0xff), "\r\n"), [errors("ERR \uFFFD")]),
+
+  vector("integer", ":1000\r\n", [1000]),
+  vector("zero", ":0\r\n", [0]),
+  vector("minus zero is zero", ":-0\r\n", [0]),
+  vector("negative integer", ":-17\r\n", [-17]),
+  vector("signed integer", ":+5\r\n", [5]),
+  vector("leading zeros", ":007\r\n", [7]),
+  vector("the last safe integer", ":9007199254740991\r\n", [9007199254740991]),
+  vector("the first unsafe integer", ":9007199254740992\r\n", [9007199254740992n]),
+  vector("an integer that a double would round", ":9007199254740993\r\n", [9007199254740993n]),
+  vector("the last safe negative integer", ":-9007199254740991\r\n", [-9007199254740991]),
+  vector("the first unsafe negative integer", ":-9007199254740992\r\n", [-9007199254740992n]),
+  vector("the largest integer", ":9223372036854775807\r\n", [9223372036854775807n]),
+  vector("the smallest integer", ":-9223372036854775808\r\n", [-9223372036854775808n]),
+
+  vector("bulk string", "$5\r\nhello\r\n", ["hello"], [b("hello")]),
+  vector("empty bulk string", "$0\r\n\r\n", [""], [b("")]),
+  vector("bulk string with CRLF inside", "$8\r\na\r\nb\r\n\r\n\r\n", ["a\r\nb\r\n\r\n"], [b("a\r\nb\r\n\r\n")]),
+  vector("bulk string that looks like RESP", "$9\r\n$3\r\nfoo\r\n\r\n", ["$3\r\nfoo\r\n"], [b("$3\r\nfoo\r\n")]),
+  vector("bulk string beyond ASCII", "$10\r\né✓𝄞\0\r\n", ["é✓𝄞\0"], [b("é✓𝄞\0")]),
+  vector("bulk string that is not UTF-8", join("$5\r\n", invalid, "\r\n"), [invalid], [invalid]),
+  vector("bulk string with U+FFFD of its own", "$3\r\n\uFFFD\r\n", ["\uFFFD"], [b("\uFFFD")]),
+  vector("bulk string with a byte order mark", "$4\r\n\uFEFFa\r\n", ["\uFEFFa"], [b("\uFEFFa")]),
+  vector("length with leading zeros", "$003\r\nfoo\r\n", ["foo"], [b("foo")]),
+
+  vector("null bulk string", "$-1\r\n", [null]),
+  vector("null array", "*-1\r\n", [null]),
+  vector("null", "_\r\n", [null]),
+  vector("the three spellings of nil in an array", "*3\r\n$-1\r\n*-1\r\n_\r\n", [[null, null, null]]),
+
+  vector("true", "#t\r\n", [true]),
+  vector("false", "#f\r\n", [false]),
+
+  vector("double", ",1.25\r\n", [1.25]),
+  vector("double without a fraction", ",10\r\n", [10]),
+  vector("double with an empty fraction", ",10.\r\n", [10]),
+  vector("double with an exponent", ",1e+300\r\n", [1e300]),
+  vector("double with a capital exponent", ",1.5E-7\r\n", [1.5e-7]),
+  vector("double with a sign", ",+1.5\r\n", [1.5]),
+  vector("double minus zero", ",-0\r\n", [-0]),
+  vector("infinity", ",inf\r\n", [Infinity]),
+  vector("signed infinity", ",+inf\r\n", [Infinity]),
+  vector("minus infinity", ",-inf\r\n", [-Infinity]),
+  vector("not a number", ",nan\r\n", [Number.NaN]),
+  vector("not a number, as C prints it", ",-nan\r\n", [Number.NaN]),
+  vector("a double that is none is framed well", ",1,5\r\n", [new Resp.Unreadable("double", "1,5")]),
+  vector("an empty double", ",\r\n", [new Resp.Unreadable("double", "")]),
+  vector("a hexadecimal double", ",0x10\r\n", [new Resp.Unreadable("double", "0x10")]),
+  vector("a double with spaces", ", 1\r\n", [new Resp.Unreadable("double", " 1")]),
+  vector("Infinity in JavaScript's words", ",Infinity\r\n", [new Resp.Unreadable("double", "Infinity")]),
+
+  vector("big number", "(3492890328409238509324850943850943825024385\r\n", [
+    3492890328409238509324850943850943825024385n
+  ]),
+  vector("negative big number", "(-3492890328409238509324850943850943825024385\r\n", [
+    -3492890328409238509324850943850943825024385n
+  ]),
+  vector("signed big number", "(+12\r\n", [12n]),
+  vector("a big number that is none", "(12x\r\n", [new Resp.Unreadable("big number", "12x")]),
+  vector("a big number in another base", "(0x1f\r\n", [new Resp.Unreadable("big number", "0x1f")]),
+  vector("an empty big number", "(\r\n", [new Resp.Unreadable("big number", "")]),
+
+  vector("bulk error", "!21\r\nSYNTAX invalid syntax\r\n", [errors("SYNTAX invalid syntax")]),
+  vector("bulk error of two lines", "!8\r\nERR a\r\nb\r\n", [errors("ERR a\r\nb")]),
+  vector("empty bulk error", "!0\r\n\r\n", [errors("")]),
+
+  vector(
+    "verbatim string",
+    "=15\r\ntxt:Some string\r\n",
+    [new Resp.VerbatimString("txt", "Some string")],
+    [new Resp.VerbatimString("txt", b("Some string"))]
+  ),
+  vector(
+    "empty verbatim string",
+    "=4\r\nmkd:\r\n",
+    [new Resp.VerbatimString("mkd", "")],
+    [new Resp.VerbatimString("mkd", b(""))]
+  ),
+  vector(
+    "verbatim string with colons",
+    "=7\r\ntxt:a:b\r\n",
+    [new Resp.VerbatimString("txt", "a:b")],
+    [new Resp.VerbatimString("txt", b("a:b"))]
+  ),
+  vector("verbatim string that is not UTF-8", join("=9\r\ntxt:", invalid, "\r\n"), [
+    new Resp.VerbatimString("txt", invalid)
+  ]),
+
+  vector("empty array", "*0\r\n", [[]]),
+  vector("array", "*2\r\n$3\r\nfoo\r\n:1\r\n", [["foo", 1]], [[b("foo"), 1]]),
+  vector("arrays in arrays", "*3\r\n*0\r\n*1\r\n*1\r\n:1\r\n*-1\r\n", [[[], [[1]], null]]),
+  vector("errors in an array are values", "*3\r\n+OK\r\n-WRONGTYPE no\r\n!5\r\nERR x\r\n", [
+    ["OK", errors("WRONGTYPE no"), errors("ERR x")]
+  ]),
+
+  vector(
+    "map",
+    "%2\r\n+a\r\n:1\r\n$1\r\nb\r\n:2\r\n",
+    [new Resp.MapReply(["a", 1, "b", 2])],
+    [new Resp.MapReply(["a", 1, b("b"), 2])]
+  ),
+  vector("empty map", "%0\r\n", [new Resp.MapReply([])]),
+  vector("map whose keys repeat", "%2\r\n+a\r\n:1\r\n+a\r\n:2\r\n", [new Resp.MapReply(["a", 1, "a", 2])]),
+  vector("map whose keys are not text", "%4\r\n:1\r\n:2\r\n*1\r\n:3\r\n_\r\n_\r\n#t\r\n-ERR k\r\n+v\r\n", [
+    new Resp.MapReply([1, 2, [3], null, null, true, errors("ERR k"), "v"])
+  ]),
+  vector("map with __proto__", "%1\r\n+__proto__\r\n+x\r\n", [new Resp.MapReply(["__proto__", "x"])]),
+
+  vector("set", "~3\r\n:1\r\n:1\r\n+a\r\n", [new Resp.SetReply([1, 1, "a"])]),
+  vector("empty set", "~0\r\n", [new Resp.SetReply([])]),
+
+  vector(
+    "push",
+    ">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nb\r\n",
+    [new Resp.Push(["message", "a", "b"])],
+    [new Resp.Push([b("message"), b("a"), b("b")])]
+  ),
+  vector("push before a reply", ">1\r\n+x\r\n+OK\r\n", [new Resp.Push(["x"]), "OK"]),
+  vector("push inside an array", "*2\r\n:1\r\n>2\r\n+invalidate\r\n*1\r\n+k\r\n:2\r\n", [
+    new Resp.Push(["invalidate", ["k"]]),
+    [1, 2]
+  ]),
+  vector("push before the first element and before the last", "*2\r\n>1\r\n+a\r\n:1\r\n>1\r\n+b\r\n:2\r\n", [
+    new Resp.Push(["a"]),
+    new Resp.Push(["b"]),
+    [1, 2]
+  ]),
+  vector("push between a key and its value", "%1\r\n+k\r\n>1\r\n+p\r\n+v\r\n", [
+    new Resp.Push(["p"]),
+    new Resp.MapReply(["k", "v"])
+  ]),
+  vector("push inside a set inside a push", ">2\r\n+a\r\n~1\r\n>1\r\n+b\r\n:1\r\n", [
+    new Resp.Push(["b"]),
+    new Resp.Push(["a", new Resp.SetReply([1])])
+  ]),
+  vector("push inside a streamed array", "*?\r\n>1\r\n+p\r\n:1\r\n.\r\n", [new Resp.Push(["p"]), [1]]),
+
+  vector("attribute before a reply", "|1\r\n+ttl\r\n:3600\r\n+OK\r\n", [new Resp.Attribute(["ttl", 3600]), "OK"]),
+  vector("empty attribute", "|0\r\n+OK\r\n", [new Resp.Attribute([]), "OK"]),
+  vector("attribute inside an array", "*3\r\n:1\r\n|1\r\n+ttl\r\n:5\r\n:2\r\n:3\r\n", [
+    new Resp.Attribute(["ttl", 5]),
+    [1, 2, 3]
+  ]),
+  vector("attribute before a key and before a value", "%1\r\n|1\r\n+a\r\n:1\r\n+k\r\n|1\r\n+b\r\n:2\r\n+v\r\n", [
+    new Resp.Attribute(["a", 1]),
+    new Resp.Attribute(["b", 2]),
+    new Resp.MapReply(["k", "v"])
+  ]),
+  vector("attribute inside an attribute", "|1\r\n+a\r\n|1\r\n+b\r\n:1\r\n:2\r\n:3\r\n", [
+    new Resp.Attribute(["b", 1]),
+    new Resp.Attribute(["a", 2]),
+    3
+  ]),
+  vector("attribute before a push", "|1\r\n+a\r\n:1\r\n>1\r\n+p\r\n", [
+    new Resp.Attribute(["a", 1]),
+    new Resp.Push(["p"])
+  ]),
+  vector("attribute before nil in an array", "*1\r\n|1\r\n+a\r\n:1\r\n$-1\r\n", [new Resp.Attribute(["a", 1]), [null]]),
+
+  vector("streamed string", "$?\r\n;4\r\nHell\r\n;5\r\no wor\r\n;1\r\nd\r\n;0\r\n", ["Hello word"], [b("Hello word")]),
+  vector("streamed string without parts", "$?\r\n;0\r\n", [""], [b("")]),
+  vector(
+    "streamed string that splits a character",
+    join("$?\r\n;1\r\n", bytesOf(0xc3), "\r\n;1\r\n", bytesOf(0xa9), "\r\n;0\r\n"),
+    ["é"],
+    [b("é")]
+  ),
+  vector("streamed string in an array", "*2\r\n$?\r\n;1\r\na\r\n;0\r\n:1\r\n", [["a", 1]], [[b("a"), 1]]),
+  vector("streamed array", "*?\r\n:1\r\n:2\r\n.\r\n", [[1, 2]]),
+  vector("empty streamed array", "*?\r\n.\r\n", [[]]),
+  vector("streamed map", "%?\r\n+a\r\n:1\r\n+b\r\n:2\r\n.\r\n", [new Resp.MapReply(["a", 1, "b", 2])]),
+  vector("empty streamed map", "%?\r\n.\r\n", [new Resp.MapReply([])]),
+  vector("streamed set", "~?\r\n+a\r\n.\r\n", [new Resp.SetReply(["a"])]),
+  vector("streams in streams", "*?\r\n*?\r\n%?\r\n~?\r\n.\r\n*1\r\n*?\r\n.\r\n.\r\n.\r\n.\r\n", [
+    [[new Resp.MapReply([new Resp.SetReply([]), [[]]])]]
+  ]),
+  vector("attribute and push at the end of a stream", "*?\r\n:1\r\n|1\r\n+a\r\n:1\r\n>1\r\n+p\r\n.\r\n", [
+    new Resp.Attribute(["a", 1]),
+    new Resp.Push(["p"]),
+    [1]
+  ])
+]
+
+const wireOf = ({ wire }: Vector): Uint8Array => (typeof wire === "string" ? utf8(wire) : wire)
+const framesOf = (of: Vector, mode: Mode): ReadonlyArray<Resp.Frame> =>
+  mode === "text" ? of.text : (of.bytes ?? of.text)
+const modes = ["text", "bytes"] as const
+
+describe("reading", () => {
+  describe.each(vectors)("$name", (of) => {
+    const wire = wireOf(of)
+    for (const mode of modes) {
+      const whole: Read = { frames: framesOf(of, mode), failure: undefined, idle: true }
+      it(`as ${mode}, whole, in every two parts, byte by byte, and in random parts`, () => {
+        expect(read([wire], mode)).toStrictEqual(whole)
+        for (const parts of twoWays(wire)) {
+          expect(read(parts, mode)).toStrictEqual(whole)
+        }
+        expect(read(byteByByte(wire), mode)).toStrictEqual(whole)
+        FastCheck.assert(
+          FastCheck.property(FastCheck.integer(), (seed) => {
+            expect(read(cutAtRandom(wire, seed), mode)).toStrictEqual(whole)
+          }),
+          { numRuns: 20 }
+        )
+      })
+    }
+    it("is not complete, and not idle, before its last byte", () => {
+      // Only values that stand alone are one value: the others hand something over before.
+      for (let end = 1; end < wire.length; end++) {
+        const part = read([wire.subarray(0, end)])
+        expect(part.failure).toBeUndefined()
+        expect(part.frames.length).toBeLessThan(of.text.length)
+      }
+    })
+  })
+
+  for (const mode of modes) {
+    it(`all vectors behind each other, in random parts, as ${mode}`, () => {
+      const wire = join(...vectors.map(wireOf))
+      const frames = vectors.flatMap((of) => framesOf(of, mode))
+      expect(read([wire], mode).frames).toStrictEqual(frames)
+      expect(read(byteByByte(wire), mode).frames).toStrictEqual(frames)
+      FastCheck.assert(
+        FastCheck.property(FastCheck.integer(), (seed) => {
+          expect(read(cutAtRandom(wire, seed), mode)).toStrictEqual({ frames, failure: undefined, idle: true })
+        }),
+        { numRuns: 50 }
+      )
+    })
+  }
+
+  it("empty chunks change nothing", () => {
+    for (const of of vectors) {
+      const parts = byteByByte(wireOf(of)).flatMap((part) => [new Uint8Array(0), part, new Uint8Array(0)])
+      expect(read(parts).frames).toStrictEqual(of.text)
+    }
+  })
+
+  it("a Buffer that is a window of a larger one is read in its window", () => {
+    const pool = Buffer.from("$9\r\n+OK\r\n$3\r\nfoo\r\n$4")
+    expect(read([pool.subarray(4, 18)])).toStrictEqual({ frames: ["OK", "foo"], failure: undefined, idle: true })
+  })
+
+  it("pushes choose text or bytes for themselves", () => {
+    const frames: Array<Resp.Frame> = []
+    const collect = (frame: Resp.Frame): void => {
+      frames.push(frame)
+    }
+    const handler = { onReply: collect, onPush: collect, onAttribute: collect }
+    const wire = utf8("*2\r\n$1\r\na\r\n>2\r\n$1\r\np\r\n*1\r\n$1\r\nq\r\n$1\r\nb\r\n")
+    new Parser(handler, defaultLimits, { text: true, pushText: false }).write(wire)
+    new Parser(handler, defaultLimits, { text: false, pushText: true }).write(wire)
+    expect(frames).toStrictEqual([
+      new Resp.Push([b("p"), [b("q")]]),
+      ["a", "b"],
+      new Resp.Push(["p", ["q"]]),
+      [b("a"), b("b")]
+    ])
+  })
+
+  it("text can be asked for from one bulk string to the next", () => {
+    const frames: Array<Resp.Frame> = []
+    const parser: Parser = new Parser({
+      onReply: (reply) => {
+        frames.push(reply)
+        parser.text = !parser.text
+      },
+      onPush: () => {},
+      onAttribute: () => {}
+    })
+    parser.write(utf8("$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n"))
+    expect(frames).toStrictEqual(["a", b("b"), "c"])
+  })
+
+  it("the helpers of the values", () => {
+    const map = new Resp.MapReply(["a", 1, "a", 2])
+    expect([map.size, map.entries]).toStrictEqual([
+      2,
+      [
+        ["a", 1],
+        ["a", 2]
+      ]
+    ])
+    expect(Resp.map(map.entries)).toStrictEqual(map)
+    expect(Resp.map([[["k"], ["v"]]])).toStrictEqual(new Resp.MapReply([["k"], ["v"]]))
+    expect(new Resp.Push(["message"]).kind).toBe("message")
+    expect(new Resp.Push([b("message")]).kind).toBe("message")
+    expect(new Resp.Push([1]).kind).toBe("")
+    expect(Resp.error("WRONGTYPE x").code).toBe("WRONGTYPE")
+    expect(Resp.error("NOAUTH").code).toBe("NOAUTH")
+    expect(Resp.error("Wrongtype x").code).toBe("ERR")
+    expect(Resp.error("").code).toBe("ERR")
+    expect(Resp.text("a\uD800")).toStrictEqual(b("a\uFFFD"))
+  })
+})
+
+describe("what is not RESP", () => {
+  const maxLength = "9".repeat(20)
+  const strict: ReadonlyArray<readonly [name: string, wire: string | Uint8Array, reason: RegExp]> = [
+    ["an unknown type byte", "x", /unknown type byte 0x78/],
+    ["an inline command", "PING\r\n", /unknown type byte/],
+    ["an HTTP answer", "HTTP/1.1 400 Bad Request\r\n", /unknown type byte/],
+    ["a TLS alert", bytesOf(0x15, 0x03, 0x01, 0x00, 0x02), /unknown type byte 0x15/],
+    ["a line end where a value is due", "\r\n", /unknown type byte/],
+    ["an empty line after a value", "+OK\r\n\r\n", /unknown type byte/],
+
+    ["an integer with letters", ":12a4\r\n", /not digits/],
+    ["an integer with a fraction", ":1.5\r\n", /not digits/],
+    ["an integer with an exponent", ":1e3\r\n", /not digits/],
+    ["an integer without digits", ":\r\n", /not digits/],
+    ["an integer that is a sign", ":-\r\n", /not digits/],
+    ["an integer of two signs", ":+-1\r\n", /not digits/],
+    ["an integer behind a space", ": 1\r\n", /not digits/],
+    ["an integer before a space", ":1 \r\n", /not digits/],
+    ["an integer before a bare LF", ":1\n", /not digits/],
+    ["an integer before a bare CR", ":1\rx", /not digits/],
+    ["an integer one above 64 bits", ":9223372036854775808\r\n", /64 bits/],
+    ["an integer one below 64 bits", ":-9223372036854775809\r\n", /64 bits/],
+    ["an integer far above 64 bits", `:${maxLength}\r\n`, /64 bits/],
+    ["an integer that never ends", `:${"1".repeat(100)}`, /64 bits/],
+    ["an integer of zeros that never ends", `:${"0".repeat(100)}`, /64 bits/],
+    ["a NUL in an integer", ":1\0\r\n", /not digits/],
+
+    ["a CR in a simple string", "+a\rb\r\n", /bare CR/],
+    ["two CRs after a simple string", "+a\r\r\n", /bare CR/],
+    ["an LF in a simple string", "+a\nb\r\n", /bare LF/],
+    ["a simple string that ends with LF", "+OK\n", /bare LF/],
+    ["a CR in an error", "-ERR a\rb\r\n", /bare CR/],
+    ["an LF in an error", "-ERR a\nb\r\n", /bare LF/],
+    ["an LF in a double", ",1\n\r\n", /bare LF/],
+    ["a CR in a big number", "(1\r1\r\n", /bare CR/],
+
+    ["a bulk string of length -2", "$-2\r\n", /negative length/],
+    ["a bulk string of length -0", "$-0\r\n", /negative length/],
+    ["a bulk string of length -11", "$-11\r\n", /not a number/],
+    ["a bulk string of length -", "$-\r\n", /negative length/],
+    ["a bulk string of length +1", "$+1\r\na\r\n", /not a number/],
+    ["a bulk string of length ' 1'", "$ 1\r\na\r\n", /not a number/],
+    ["a bulk string of length '1 '", "$1 \r\na\r\n", /not a number/],
+    ["a bulk string of length 1x", "$1x\r\na\r\n", /not a number/],
+    ["a bulk string of length x1", "$x1\r\na\r\n", /not a number/],
+    ["a bulk string of length 0x1", "$0x1\r\na\r\n", /not a number/],
+    ["a bulk string of length 1.0", "$1.0\r\na\r\n", /not a number/],
+    ["a bulk string of length 1e0", "$1e0\r\na\r\n", /not a number/],
+    ["a bulk string without a length", "$\r\na\r\n", /not a number/],
+    ["a length before a bare LF", "$1\na\r\n", /not a number/],
+    ["a length before a bare CR", "$1\ra\r\n", /CRLF/],
+    ["a length that never ends", `$${"0".repeat(100)}`, /too many digits/],
+    ["a null bulk string with more", "$-1x\r\n", /not a number/],
+    ["a bulk string that is longer than it says", "$3\r\nfour\r\n", /not followed by CRLF/],
+    ["a bulk string that is shorter than it says", "$5\r\nfour\r\n+OK\r\n", /not followed by CRLF/],
+    ["a bulk string followed by LF", "$1\r\na\n\n", /not followed by CRLF/],
+    ["a bulk string followed by CR and something", "$1\r\na\rb", /not followed by CRLF/],
+    ["an empty bulk string followed by something", "$0\r\nab", /not followed by CRLF/],
+    ["a bulk error followed by something", "!1\r\nab\r\n", /not followed by CRLF/],
+    ["a null bulk error", "!-1\r\n", /not a number/],
+    ["a streamed bulk error", "!?\r\n", /not a number/],
+    ["a verbatim string without its format", "=3\r\ntxt\r\n", /without its format/],
+    ["a verbatim string with a format of two letters", "=5\r\ntx:ab\r\n", /without its format/],
+    ["a verbatim string of nothing", "=0\r\n\r\n", /without its format/],
+    ["a null verbatim string", "=-1\r\n", /not a number/],
+    ["a streamed verbatim string", "=?\r\n", /not a number/],
+
+    ["a boolean of another letter", "#x\r\n", /neither #t nor #f/],
+    ["a boolean in capitals", "#T\r\n", /neither #t nor #f/],
+    ["a boolean of a word", "#true\r\n", /not followed by CRLF/],
+    ["a boolean of no letter", "#\r\n", /neither #t nor #f/],
+    ["a boolean as a digit", "#1\r\n", /neither #t nor #f/],
+    ["a null with something", "_x\r\n", /not followed by CRLF/],
+    ["a null with -1", "_-1\r\n", /not followed by CRLF/],
+    ["a null before LF", "_\n", /not followed by CRLF/],
+
+    ["an array of length -2", "*-2\r\n", /negative length/],
+    ["an array of length +1", "*+1\r\n:1\r\n", /not a number/],
+    ["an array of length 1.5", "*1.5\r\n", /not a number/],
+    ["an array without a length", "*\r\n", /not a number/],
+    ["a null map", "%-1\r\n", /not a number/],
+    ["a null set", "~-1\r\n", /not a number/],
+    ["a null push", ">-1\r\n", /not a number/],
+    ["a null attribute", "|-1\r\n", /not a number/],
+    ["a streamed push", ">?\r\n", /cannot be streamed/],
+    ["a streamed attribute", "|?\r\n", /cannot be streamed/],
+    ["a push without a kind", ">0\r\n", /without a kind/],
+    ["a stream of length ?1", "*?1\r\n", /not a number/],
+
+    ["a stream end outside of a stream", ".\r\n", /outside a streamed aggregate/],
+    ["a stream end inside an array of known length", "*1\r\n.\r\n", /outside a streamed aggregate/],
+    ["a stream end inside an array inside a stream", "*?\r\n*1\r\n.\r\n", /outside a streamed aggregate/],
+    ["a stream end inside a push inside a stream", "*?\r\n>2\r\n+a\r\n.\r\n", /outside a streamed aggregate/],
+    ["a stream end after the stream's", "*?\r\n.\r\n.\r\n", /outside a streamed aggregate/],
+    ["a stream end with something", "*?\r\n.x\r\n", /stream end that is not followed by CRLF/],
+    ["a streamed map that ends after a key", "%?\r\n+a\r\n.\r\n", /ends after a key/],
+    ["a part of a streamed string outside of one", ";1\r\na\r\n", /outside of one/],
+    ["the end of a streamed string outside of one", ";0\r\n", /outside of one/],
+    ["a streamed string that something else follows", "$?\r\n+a\r\n", /not continued/],
+    ["a streamed string that a bulk string follows", "$?\r\n;1\r\na\r\n$1\r\nb\r\n", /not continued/],
+    ["a streamed string that a stream end follows", "*?\r\n$?\r\n.\r\n", /not continued/],
+    ["a streamed string in a streamed string", "$?\r\n$?\r\n", /not continued/],
+    ["a part of length -1", "$?\r\n;-1\r\n", /not a number/],
+    ["a part of length ?", "$?\r\n;?\r\n", /not a number/],
+    ["a part that is longer than it says", "$?\r\n;1\r\nab\r\n", /not followed by CRLF/],
+
+    ["129 aggregates in each other", "*1\r\n".repeat(129), /deeper than 128/],
+    ["129 aggregates of all kinds in each other", "*1\r\n%1\r\n~?\r\n*?\r\n>1\r\n".repeat(26), /deeper than 128/],
+    ["a bulk string of 512 MB and a byte", `$${512 * 1024 * 1024 + 1}\r\n`, /more than the limit/],
+    ["a bulk error of 512 MB and a byte", `!${512 * 1024 * 1024 + 1}\r\n`, /more than the limit/],
+    ["a verbatim string of 512 MB and a byte", `=${512 * 1024 * 1024 + 1}\r\n`, /more than the limit/],
+    ["a part of 512 MB and a byte", `$?\r\n;${512 * 1024 * 1024 + 1}\r\n`, /more than the limit/],
+    ["a bulk string beyond every number", `$${maxLength}\r\n`, /more than the limit/],
+    ["an array of one element too many", `*${64 * 1024 * 1024 + 1}\r\n`, /more than the limit/],
+    ["a set of one element too many", `~${64 * 1024 * 1024 + 1}\r\n`, /more than the limit/],
+    ["a push of one element too many", `>${64 * 1024 * 1024 + 1}\r\n`, /more than the limit/],
+    ["a map of one key and value too many", `%${32 * 1024 * 1024 + 1}\r\n`, /more than the limit/],
+    ["an attribute of one key and value too many", `|${32 * 1024 * 1024 + 1}\r\n`, /more than the limit/],
+    ["an array beyond every number", `*${maxLength}\r\n`, /more than the limit/]
+  ]
+
+  it.each(strict)("%s", (_, wire, reason) => {
+    const bytes = typeof wire === "string" ? utf8(wire) : wire
+    for (const mode of modes) {
+      const whole = read([bytes], mode)
+      expect(whole.failure).toMatch(reason)
+      expect(read(byteByByte(bytes), mode)).toStrictEqual(whole)
+      for (const parts of twoWays(bytes)) {
+        expect(read(parts, mode)).toStrictEqual(whole)
+      }
+    }
+  })
+
+  it.each(strict)("%s, inside an array, after good values, and nothing is read after it", (_, wire, reason) => {
+    const bytes = typeof wire === "string" ? utf8(wire) : wire
+    const frames: Array<Resp.Frame> = []
+    const parser = newParser(frames, "text")
+    const failure = parser.write(join("+first\r\n>1\r\n+push\r\n*?\r\n:1\r\n", bytes, "\r\n.\r\n+no\r\n"))
+    // ". inside a stream" is what the table calls "outside": here it ends the array around it, and the rest is wrong.
+    expect(frames.slice(0, 2)).toStrictEqual(["first", new Resp.Push(["push"])])
+    expect(frames).not.toContain("no")
+    expect(failure?.reason).toBeDefined()
+    expect(parser.write(utf8("+OK\r\n"))).toBe(failure)
+    expect(parser.write(utf8("+OK\r\n"))).toBe(parser.failure)
+    expect(frames).not.toContain("OK")
+    expect(reason).toBeInstanceOf(RegExp)
+  })
+
+  it("the reason never holds what was sent", () => {
+    const secret = "s3cr3t"
+    for (const wire of [
+      `+${secret}\n`,
+      `-${secret}\n`,
+      `:${secret}\r\n`,
+      `$${secret}\r\n`,
+      `*${secret}\r\n`,
+      `#${secret}\r\n`,
+      `_${secret}\r\n`,
+      `$1\r\n${secret}\r\n`,
+      `=6\r\n${secret}\r\n`,
+      `$?\r\n${secret}`,
+      `.${secret}`,
+      secret
+    ]) {
+      const { failure } = read([utf8(wire)])
+      expect(failure).toBeDefined()
+      expect(failure).not.toContain(secret)
+    }
+  })
+
+  it("what a handler throws is thrown, and ends the parse", () => {
+    const seen: Array<Resp.Frame> = []
+    const parser = new Parser({
+      onReply: (reply) => {
+        seen.push(reply)
+        throw new Error("handler")
+      },
+      onPush: () => {},
+      onAttribute: () => {}
+    })
+    expect(() => parser.write(utf8("+a\r\n+b\r\n"))).toThrow("handler")
+    expect(parser.write(utf8("+c\r\n"))).toBeUndefined()
+    expect(seen).toEqual(["a"])
+  })
+
+  it("a handler stops the parse at its value", () => {
+    const seen: Array<Resp.Frame> = []
+    const parser: Parser = new Parser({
+      onReply: (reply) => {
+        seen.push(reply)
+        parser.stop()
+      },
+      onPush: () => {},
+      onAttribute: () => {}
+    })
+    parser.write(utf8("+a\r\n+b\r\nxxx"))
+    parser.write(utf8("+c\r\n"))
+    expect([seen, parser.failure]).toEqual([["a"], undefined])
+  })
+})
+
+describe("limits", () => {
+  const grown = (run: () => void): number => {
+    const before = process.memoryUsage().arrayBuffers
+    run()
+    return process.memoryUsage().arrayBuffers - before
+  }
+
+  it("hold exactly", () => {
+    expect(read([utf8("$3\r\nfoo\r\n")], "text", { maxBulkLength: 3 }).frames).toEqual(["foo"])
+    expect(read([utf8("$4\r\n")], "text", { maxBulkLength: 3 }).failure).toMatch(/4 bytes, more than the limit of 3/)
+    expect(read([utf8("*3\r\n:1\r\n:1\r\n:1\r\n")], "text", { maxAggregateLength: 3 }).frames).toEqual([[1, 1, 1]])
+    expect(read([utf8("*4\r\n")], "text", { maxAggregateLength: 3 }).failure).toMatch(
+      /4 elements, more than the limit of 3/
+    )
+    expect(read([utf8("*2\r\n*1\r\n:1\r\n:2\r\n")], "text", { maxDepth: 2 }).frames).toEqual([[[1], 2]])
+    expect(read([utf8("*1\r\n*1\r\n*0\r\n")], "text", { maxDepth: 2 }).failure).toMatch(/deeper than 2/)
+    expect(read([utf8("*1\r\n:1\r\n")], "text", { maxDepth: 0 }).failure).toMatch(/deeper than 0/)
+    expect(read([utf8(":1\r\n")], "text", { maxDepth: 0 }).frames).toEqual([1])
+    expect(read([utf8("*1\r\n".repeat(128)), utf8(":1\r\n")]).frames.length).toBe(1)
+  })
+
+  it("depth is how deep, not how many", () => {
+    const wire = utf8(`*200\r\n${"*1\r\n*1\r\n:1\r\n".repeat(200)}`.repeat(3))
+    expect(read([wire], "text", { maxDepth: 3 }).frames.length).toBe(3)
+  })
+
+  it("keys and values of a map count alike, announced or streamed", () => {
+    const limits = { maxAggregateLength: 4 }
+    for (const type of ["%", "|"]) {
+      expect(read([utf8(`${type}2\r\n:1\r\n:2\r\n:3\r\n:4\r\n`)], "text", limits).frames.length).toBe(1)
+      expect(read([utf8(`${type}3\r\n`)], "text", limits).failure).toMatch(/6 elements/)
+    }
+    for (const type of ["*", "~", "%"]) {
+      expect(read([utf8(`${type}?\r\n${":1\r\n".repeat(4)}.\r\n`)], "text", limits).frames.length).toBe(1)
+      expect(read([utf8(`${type}?\r\n${":1\r\n".repeat(5)}`)], "text", limits).failure).toMatch(/more than 4 elements/)
+    }
+  })
+
+  it("a line is measured however it is split", () => {
+    const limits = { maxBulkLength: 5 }
+    for (const type of ["+", "-", ",", "("]) {
+      for (const parts of [...twoWays(utf8(`${type}12345\r\n`)), byteByByte(utf8(`${type}12345\r\n`))]) {
+        expect(read(parts, "text", limits).frames.length).toBe(1)
+      }
+      for (const parts of [...twoWays(utf8(`${type}123456\r\n`)), byteByByte(utf8(`${type}123456\r\n`))]) {
+        expect(read(parts, "text", limits)).toMatchObject({
+          frames: [],
+          failure: expect.stringMatching(/a line of more/)
+        })
+      }
+    }
+    expect(read([utf8("+OK\r\n")], "text", { maxBulkLength: 1 }).failure).toMatch(/a line of more/)
+  })
+
+  it("the parts of a streamed string are measured together, before each part", () => {
+    const limits = { maxBulkLength: 5 }
+    expect(read([utf8("$?\r\n;3\r\nabc\r\n;2\r\nde\r\n;0\r\n")], "text", limits).frames).toEqual(["abcde"])
+    expect(read([utf8("$?\r\n;3\r\nabc\r\n;3\r\n")], "text", limits).failure).toMatch(/6 bytes/)
+  })
+
+  it("a value is measured as a whole, however it is split", () => {
+    const values = vectors.filter(({ text }) => text.length === 1)
+    for (const of of values) {
+      const wire = wireOf(of)
+      for (const parts of [[wire], ...twoWays(wire), byteByByte(wire)]) {
+        expect(read(parts, "text", { maxBufferedBytes: wire.length }).failure, of.name).toBeUndefined()
+        expect(read(parts, "text", { maxBufferedBytes: wire.length - 1 }), of.name).toMatchObject({
+          frames: [],
+          failure: expect.stringMatching(/larger than/)
+        })
+      }
+    }
+  })
+
+  it("values one after the other are measured one by one", () => {
+    const wire = utf8("*2\r\n:1\r\n$2\r\nab\r\n>1\r\n+x\r\n|1\r\n+a\r\n+b\r\n+OK\r\n".repeat(50))
+    for (const seed of [1, 2, 3, 4, 5]) {
+      expect(read(cutAtRandom(wire, seed), "text", { maxBufferedBytes: 16 }).failure).toBeUndefined()
+    }
+    expect(read(byteByByte(wire), "text", { maxBufferedBytes: 16 }).frames.length).toBe(200)
+  })
+
+  it("chunks that always end inside a header are counted", () => {
+    const frames: Array<Resp.Frame> = []
+    const parser = newParser(frames, "text", { maxBufferedBytes: 100 })
+    parser.write(utf8("*1000000\r\n:"))
+    let chunks = 0
+    while (parser.failure === undefined && chunks < 1000) {
+      parser.write(utf8("1\r\n:1\r\n:1\r\n:"))
+      chunks++
+    }
+    expect(chunks).toBeLessThan(10)
+  })
+
+  it("what is announced is not allocated", () => {
+    expect(
+      grown(() => {
+        for (let i = 0; i < 20; i++) {
+          expect(read([utf8("$400000000\r\nx")], "text", { maxBulkLength: 1_000_000 }).failure).toBeDefined()
+          expect(read([utf8("$400000000\r\nx")], "text", { maxBufferedBytes: 1_000_000 }).failure).toBeDefined()
+          expect(
+            read([utf8("*2\r\n$5\r\nhello\r\n$999990\r\nx")], "text", { maxBufferedBytes: 1_000_000 }).failure
+          ).toBeDefined()
+        }
+      })
+    ).toBeLessThan(1_000_000)
+    const before = process.memoryUsage().heapUsed
+    const kept = Array.from({ length: 20 }, () => {
+      const frames: Array<Resp.Frame> = []
+      const parser = newParser(frames, "text")
+      parser.write(utf8("*67108864\r\n~67108864\r\n"))
+      return parser
+    })
+    expect(kept.every(({ failure }) => failure === undefined)).toBe(true)
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(10_000_000)
+  })
+
+  it("a limit that is no number allows nothing", () => {
+    expect(read([utf8("$1\r\na\r\n")], "text", { maxBulkLength: Number.NaN }).failure).toBeDefined()
+    expect(read([utf8("*1\r\n")], "text", { maxAggregateLength: -1 }).failure).toBeDefined()
+    expect(read([utf8("*1\r\n")], "text", { maxDepth: Number.NaN }).failure).toBeDefined()
+    expect(read([utf8(":1\r\n")], "text", { maxBufferedBytes: Number.NaN }).failure).toBeDefined()
+  })
+
+  it("without limits, what no memory holds is an error of the peer's, and nothing is thrown", () => {
+    const none = {
+      maxBulkLength: Infinity,
+      maxAggregateLength: Infinity,
+      maxDepth: Infinity,
+      maxBufferedBytes: Infinity
+    }
+    for (const type of ["$", "!", "=", "$?\r\n;"]) {
+      expect(read([utf8(`${type}${"9".repeat(20)}\r\n`)], "text", none).failure).toMatch(/no memory/)
+    }
+    // More elements than this end the process in V8, whatever the user allows.
+    expect(read([utf8("*100000001\r\n")], "text", none).failure).toMatch(/more than the limit/)
+    expect(read([utf8("%50000001\r\n")], "text", none).failure).toMatch(/more than the limit/)
+  })
+
+  it("a hundred thousand aggregates in each other, where the limit allows them", () => {
+    const depth = 100_000
+    const limits = { maxDepth: depth }
+    for (const [open, last] of [
+      ["*1\r\n", ":1\r\n"],
+      ["%1\r\n:0\r\n", ":1\r\n"],
+      ["~1\r\n", "*0\r\n"]
+    ] as const) {
+      expect(read([utf8(open.repeat(depth - 1) + last)], "text", limits)).toMatchObject({
+        failure: undefined,
+        idle: true
+      })
+    }
+    const streams = utf8(`${"*?\r\n".repeat(depth)}${".\r\n".repeat(depth)}`)
+    const { frames } = read([streams], "text", limits)
+    let value = frames[0] as ReadonlyArray<Resp.Reply>
+    for (let i = 1; i < depth; i++) {
+      value = value[0] as ReadonlyArray<Resp.Reply>
+    }
+    expect(value).toEqual([])
+    // And out again: the writer is no deeper than the reader.
+    expect(Resp.encode(frames[0] as Resp.Frame).length).toBe(depth * 4)
+  })
+
+  it("pieces of one byte cost about a byte", () => {
+    const line = newParser([], "bytes")
+    const size = 1_000_000
+    line.write(utf8("+"))
+    const one = bytesOf(0x61)
+    expect(
+      grown(() => {
+        for (let i = 0; i < size; i++) {
+          line.write(one)
+        }
+      })
+    ).toBeLessThan(5 * size)
+    const streamed = newParser([], "bytes")
+    const part = utf8(";1\r\na\r\n")
+    streamed.write(utf8("$?\r\n"))
+    expect(
+      grown(() => {
+        for (let i = 0; i < size; i++) {
+          streamed.write(part)
+        }
+      })
+    ).toBeLessThan(5 * size)
+  })
+
+  it("doubles and big numbers of absurd length are not computed", () => {
+    const [double, big] = read([utf8(`,${"1".repeat(1_000_000)}\r\n(${"1".repeat(1_000_000)}\r\n`)]).frames
+    expect(double).toBeInstanceOf(Resp.Unreadable)
+    expect(big).toBeInstanceOf(Resp.Unreadable)
+    // As C prints the longest `long double`, and a number of 66 000 bits.
+    expect(read([utf8(`,${"1".repeat(4933)}.${"0".repeat(17)}\r\n`)]).frames).toEqual([Infinity])
+    expect(typeof read([utf8(`(${"1".repeat(20_000)}\r\n`)]).frames[0]).toBe("bigint")
+  })
+})
+
+describe("what a reply keeps", () => {
+  const own = (frame: Resp.Frame | undefined): boolean =>
+    frame instanceof Uint8Array && frame.byteOffset === 0 && frame.buffer.byteLength === frame.byteLength
+
+  it("is its own bytes, not the socket's chunk", () => {
+    const chunk = Buffer.concat([Buffer.from("$5\r\nhello\r\n*1\r\n$3\r\nfoo\r\n"), Buffer.alloc(60_000, "+OK\r\n")])
+    const { frames } = read([chunk.subarray(0, 26)], "bytes")
+    expect(own(frames[0])).toBe(true)
+    expect(own((frames[1] as ReadonlyArray<Resp.Reply>)[0] as Resp.Reply)).toBe(true)
+  })
+
+  it("is its own bytes in every vector, however it was split", () => {
+    const check = (frame: Resp.Frame): void => {
+      if (frame instanceof Uint8Array) {
+        expect(own(frame)).toBe(true)
+      } else if (Array.isArray(frame)) {
+        frame.forEach(check)
+      } else if (frame instanceof Resp.VerbatimString) {
+        check(frame.value)
+      } else if (
+        frame instanceof Resp.MapReply ||
+        frame instanceof Resp.SetReply ||
+        frame instanceof Resp.Push ||
+        frame instanceof Resp.Attribute
+      ) {
+        frame.items.forEach(check)
+      }
+    }
+    for (const of of vectors) {
+      const wire = wireOf(of)
+      for (const mode of modes) {
+        for (const parts of [[wire], byteByByte(wire), ...twoWays(wire)]) {
+          read(parts, mode).frames.forEach(check)
+        }
+      }
+    }
+  })
+
+  it("is one array of the announced size when the body spans chunks", () => {
+    const size = 3_000_000
+    const wire = Buffer.concat([Buffer.from(`$${size}\r\n`), Buffer.alloc(size, "x"), Buffer.from("\r\n")])
+    const parts = Array.from({ length: Math.ceil(wire.length / 65_536) }, (_, i) =>
+      wire.subarray(i * 65_536, (i + 1) * 65_536)
+    )
+    const [value] = read(parts, "bytes").frames
+    expect((value as Uint8Array).length).toBe(size)
+    expect(own(value)).toBe(true)
+  })
+})
+
+// Values that JavaScript has several of for one RESP value, as the reader gives them.
+const normal = (frame: Resp.Frame, mode: Mode): Resp.Frame => {
+  const bulk = (data: string | Uint8Array): string | Uint8Array => {
+    const bytes = typeof data === "string" ? utf8(data) : Uint8Array.from(data)
+    if (mode === "bytes") {
+      return bytes
+    }
+    try {
+      return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes)
+    } catch {
+      return bytes
+    }
+  }
+  if (typeof frame === "string" || frame instanceof Uint8Array) {
+    return bulk(frame)
+  }
+  if (typeof frame === "bigint") {
+    return BigInt.asIntN(64, frame) === frame && Number.isSafeInteger(Number(frame)) ? Number(frame) : frame
+  }
+  if (frame instanceof Resp.VerbatimString) {
+    return new Resp.VerbatimString(frame.format, bulk(frame.value))
+  }
+  const list = (items: ReadonlyArray<Resp.Reply>): ReadonlyArray<Resp.Reply> =>
+    items.map((item) => normal(item, mode) as Resp.Reply)
+  return frame instanceof Resp.MapReply
+    ? new Resp.MapReply(list(frame.items))
+    : frame instanceof Resp.SetReply
+      ? new Resp.SetReply(list(frame.items))
+      : frame instanceof Resp.Push
+        ? new Resp.Push(list(frame.items))
+        : frame instanceof Resp.Attribute
+          ? new Resp.Attribute(list(frame.items))
+          : Array.isArray(frame)
+            ? list(frame)
+            : frame
+}
+
+const wellFormed = FastCheck.string({ unit: "binary", maxLength: 20 })
+const anyBytes = FastCheck.uint8Array({ maxLength: 40 }).map((bytes) => Uint8Array.from(bytes))
+const even = <A>(items: ReadonlyArray<A>): ReadonlyArray<A> => items.slice(0, items.length - (items.length % 2))
+
+const { reply: anyReply } = FastCheck.letrec<{ reply: Resp.Reply; leaf: Resp.Reply }>((tie) => ({
+  leaf: FastCheck.oneof(
+    wellFormed,
+    anyBytes,
+    FastCheck.integer(),
+    FastCheck.maxSafeInteger(),
+    FastCheck.double(),
+    FastCheck.bigInt({ min: -(2n ** 70n), max: 2n ** 70n }),
+    FastCheck.boolean(),
+    FastCheck.constant(null),
+    wellFormed.map(errors),
+    FastCheck.tuple(FastCheck.constantFrom("txt", "mkd"), FastCheck.oneof(wellFormed, anyBytes)).map(
+      ([format, value]) => new Resp.VerbatimString(format, value)
+    )
+  ),
+  reply: FastCheck.oneof(
+    { depthSize: "small", withCrossShrink: true },
+    tie("leaf"),
+    FastCheck.array(tie("reply"), { maxLength: 5 }),
+    FastCheck.array(tie("reply"), { maxLength: 6 }).map((items) => new Resp.MapReply(even(items))),
+    FastCheck.array(tie("reply"), { maxLength: 5 }).map((items) => new Resp.SetReply(items))
+  )
+}))
+
+const anyFrame: FastCheck.Arbitrary<Resp.Frame> = FastCheck.oneof(
+  anyReply,
+  FastCheck.array(anyReply, { minLength: 1, maxLength: 4 }).map((items) => new Resp.Push(items)),
+  FastCheck.array(anyReply, { maxLength: 4 }).map((items) => new Resp.Attribute(even(items)))
+)
+
+interface Spelling {
+  readonly wire: Uint8Array
+  /** Pushes and attributes that were put in, in the order in which they end. */
+  readonly aside: ReadonlyArray<Resp.Frame>
+}
+
+/** One of the many ways in which a server may send a value, with pushes and attributes wherever they may be. */
+const spell = (value: Resp.Reply, seed: number): Spelling => {
+  const random = randomOf(seed)
+  const parts: Array<string | Uint8Array> = []
+  const aside: Array<Resp.Frame> = []
+  const bulk = (prefix: string, data: Uint8Array): void => {
+    parts.push(`${prefix}${data.length}\r\n`, data, "\r\n")
+  }
+  const aggregate = (prefix: string, length: number, items: ReadonlyArray<Resp.Reply>): void => {
+    const streams = random.below(3) === 0
+    parts.push(`${prefix}${streams ? "?" : length}\r\n`)
+    items.forEach(element)
+    if (streams) {
+      parts.push(".\r\n")
+    }
+  }
+  const element = (item: Resp.Reply): void => {
+    if (random.below(8) === 0) {
+      parts.push(">2\r\n+note\r\n")
+      element(1)
+      aside.push(new Resp.Push(["note", 1]))
+    }
+    if (random.below(8) === 0) {
+      parts.push("|1\r\n+ttl\r\n")
+      element(2)
+      aside.push(new Resp.Attribute(["ttl", 2]))
+    }
+    if (typeof item === "string" || item instanceof Uint8Array) {
+      const data = typeof item === "string" ? utf8(item) : item
+      if (random.below(3) === 0) {
+        parts.push("$?\r\n")
+        let at = 0
+        while (at < data.length) {
+          const to = Math.min(data.length, at + 1 + random.below(5))
+          bulk(";", data.subarray(at, to))
+          at = to
+        }
+        parts.push(";0\r\n")
+      } else {
+        bulk("$", data)
+      }
+    } else if (item === null) {
+      parts.push(["_\r\n", "$-1\r\n", "*-1\r\n"][random.below(3)] as string)
+    } else if (item instanceof Resp.ErrorReply) {
+      bulk("!", utf8(item.message))
+    } else if (item instanceof Resp.MapReply) {
+      aggregate("%", item.size, item.items)
+    } else if (item instanceof Resp.SetReply) {
+      aggregate("~", item.items.length, item.items)
+    } else if (Array.isArray(item)) {
+      aggregate("*", item.length, item)
+    } else {
+      parts.push(Resp.encode(item))
+    }
+  }
+  element(value)
+  return { wire: Buffer.concat(parts.map((part) => (typeof part === "string" ? utf8(part) : part))), aside }
+}
+
+describe("properties", () => {
+  for (const mode of modes) {
+    it.prop(
+      `what encode writes is read back as ${mode}`,
+      [FastCheck.array(anyFrame, { maxLength: 5 }), FastCheck.integer()],
+      ([frames, seed]) => {
+        const wire = Buffer.concat(frames.map(Resp.encode))
+        const expected: Read = { frames: frames.map((frame) => normal(frame, mode)), failure: undefined, idle: true }
+        expect(read([wire], mode)).toStrictEqual(expected)
+        expect(read(cutAtRandom(wire, seed), mode)).toStrictEqual(expected)
+      },
+      { fastCheck: { numRuns: 300 } }
+    )
+
+    it.prop(
+      `however a server spells a value, it is read as ${mode}`,
+      [anyReply, FastCheck.integer()],
+      ([value, seed]) => {
+        const { aside, wire } = spell(value, seed)
+        const expected: Read = { frames: [...aside, normal(value, mode)], failure: undefined, idle: true }
+        expect(read([wire], mode)).toStrictEqual(expected)
+        expect(read(cutAtRandom(wire, seed), mode)).toStrictEqual(expected)
+        expect(read(byteByByte(wire), mode)).toStrictEqual(expected)
+      },
+      { fastCheck: { numRuns: 300 } }
+    )
+  }
+
+  /** Whatever comes: nothing is thrown, and all ways to split it are read alike. */
+  const survives = (wire: Uint8Array, seed: number): void => {
+    for (const mode of modes) {
+      const limits = { maxBulkLength: 10_000, maxAggregateLength: 10_000, maxDepth: 16, maxBufferedBytes: 20_000 }
+      const whole = read([wire], mode, limits)
+      const parts = read(cutAtRandom(wire, seed), mode, limits)
+      expect(parts).toStrictEqual(whole)
+      expect(read(byteByByte(wire), mode, limits)).toStrictEqual(whole)
+    }
+  }
+
+  it.prop(
+    "valid bytes with some changed, lost, doubled or put in",
+    [
+      FastCheck.array(anyReply, { minLength: 1, maxLength: 3 }),
+      FastCheck.integer(),
+      FastCheck.integer({ min: 1, max: 4 })
+    ],
+    ([values, seed, changes]) => {
+      const random = randomOf(seed)
+      let wire: Uint8Array = Buffer.concat(values.map((value, i) => spell(value, seed + i).wire))
+      for (let i = 0; i < changes; i++) {
+        const at = random.below(wire.length)
+        const to = Math.min(wire.length, at + 1 + random.below(4))
+        const put = utf8(
+          ["\r", "\n", "\r\n", "-", "?", "9", "*", "$1", "%2\r\n", ";", ".\r\n", "\0"][random.below(12)] as string
+        )
+        wire =
+          [
+            () => join(wire.subarray(0, at), put, wire.subarray(to)),
+            () => join(wire.subarray(0, at), wire.subarray(to)),
+            () => join(wire.subarray(0, to), wire.subarray(at)),
+            () => join(wire.subarray(0, at), put, wire.subarray(at))
+          ][random.below(4)]?.() ?? wire
+      }
+      survives(wire, seed)
+    },
+    { fastCheck: { numRuns: 500 } }
+  )
+
+  it.prop(
+    "anything written in RESP's letters",
+    [
+      FastCheck.string({
+        unit: FastCheck.constantFrom(
+          ..."+-:$*_#,(!=%|~>;.?0123456789tfinae \r\n",
+          "\r\n",
+          "\r\n",
+          "\r\n",
+          "*1\r\n",
+          "$1\r\n",
+          "+x\r\n"
+        ),
+        maxLength: 80
+      }),
+      FastCheck.integer()
+    ],
+    ([text, seed]) => {
+      survives(utf8(text), seed)
+    },
+    { fastCheck: { numRuns: 2000 } }
+  )
+
+  it.prop(
+    "any bytes",
+    [FastCheck.uint8Array({ maxLength: 200 }), FastCheck.integer()],
+    ([bytes, seed]) => {
+      survives(bytes, seed)
+    },
+    { fastCheck: { numRuns: 500 } }
+  )
+
+  it.prop(
+    "a value is refused exactly when it is larger than allowed",
+    [anyReply, FastCheck.integer(), FastCheck.nat(40)],
+    ([value, seed, under]) => {
+      const wire = Resp.encode(value)
+      const maxBufferedBytes = Math.max(0, wire.length - 20 + under)
+      for (const parts of [[wire], byteByByte(wire), cutAtRandom(wire, seed)]) {
+        const { failure } = read(parts, "text", { maxBufferedBytes })
+        expect(failure === undefined).toBe(wire.length <= maxBufferedBytes)
+      }
+    }
+  )
+})
+
+interface OtherParser {
+  readonly execute: (bytes: Buffer) => void
+}
+
+interface OtherOptions {
+  readonly returnReply: (reply: unknown) => void
+  readonly returnError: (error: Error) => void
+  readonly returnFatalError: (error: Error) => void
+  readonly returnBuffers: boolean
+}
+
+const Other = createRequire(import.meta.url)("redis-parser") as new (options: OtherOptions) => OtherParser
+
+describe("against redis-parser, on RESP2", () => {
+  const { reply: resp2 } = FastCheck.letrec<{ reply: Resp.Reply }>((tie) => ({
+    reply: FastCheck.oneof(
+      { depthSize: "small" },
+      wellFormed,
+      anyBytes,
+      FastCheck.maxSafeInteger(),
+      FastCheck.constant(null),
+      // What redis-parser does with U+FFFD is not the question.
+      FastCheck.stringMatching(/^[A-Z]{1,8} [a-z ]{0,20}$/).map(errors),
+      FastCheck.array(tie("reply"), { maxLength: 6 })
+    )
+  }))
+
+  /** RESP2 has one way to send each of these but nil, which has two. */
+  const wire2 = (value: Resp.Reply, seed: number): Uint8Array =>
+    value === null
+      ? utf8(seed % 2 === 0 ? "$-1\r\n" : "*-1\r\n")
+      : Array.isArray(value)
+        ? join(`*${value.length}\r\n`, ...value.map((item: Resp.Reply, i) => wire2(item, seed + i)))
+        : Resp.encode(value)
+
+  /** Both parsers' values in one form. */
+  const plain = (value: unknown): unknown =>
+    value instanceof Uint8Array
+      ? `bytes ${Buffer.from(value).toString("hex")}`
+      : value instanceof Resp.ErrorReply || value instanceof Error
+        ? `error ${value.message}`
+        : Array.isArray(value)
+          ? value.map(plain)
+          : value
+
+  it.prop(
+    "both read the same",
+    [FastCheck.array(resp2, { minLength: 1, maxLength: 6 }), FastCheck.integer()],
+    ([values, seed]) => {
+      const parts = cutAtRandom(Buffer.concat(values.map((value, i) => wire2(value, Math.abs(seed) + i))), seed)
+      const theirs: Array<unknown> = []
+      const parser = new Other({
+        returnReply: (reply) => theirs.push(reply),
+        returnError: (error) => theirs.push(error),
+        returnFatalError: (error) => theirs.push(`fatal ${error.message}`),
+        returnBuffers: true
+      })
+      for (const part of parts) {
+        if (part.length > 0) {
+          parser.execute(Buffer.from(part))
+        }
+      }
+      expect(read(parts, "bytes").frames.map(plain)).toEqual(theirs.map(plain))
+    },
+    { fastCheck: { numRuns: 500 } }
+  )
+})
+
+describe("Resp.decode", () => {
+  const collected = <E>(stream: Stream.Stream<Resp.Frame, E>) =>
+    Effect.gen(function* () {
+      const seen: Array<Resp.Frame> = []
+      const exit = yield* Effect.exit(Stream.runForEach(stream, (frame) => Effect.sync(() => seen.push(frame))))
+      return { seen, exit }
+    })
+
+  it.effect("reads all vectors, in chunks of any size", () =>
+    Effect.gen(function* () {
+      const wire = join(...vectors.map(wireOf))
+      for (const mode of modes) {
+        for (const parts of [[wire], byteByByte(wire), cutAtRandom(wire, 7)]) {
+          const frames = yield* Stream.fromIterable(parts).pipe(
+            Stream.rechunk(3),
+            Resp.decode({ bulk: mode }),
+            Stream.runCollect
+          )
+          expect(Chunk.toReadonlyArray(frames)).toStrictEqual(vectors.flatMap((of) => framesOf(of, mode)))
+        }
+      }
+    })
+  )
+
+  it.effect("gives bytes unless asked for text", () =>
+    Effect.gen(function* () {
+      const frames = yield* Stream.make(utf8("$1\r\na\r\n")).pipe(Resp.decode(), Stream.runCollect)
+      expect(Chunk.toReadonlyArray(frames)).toStrictEqual([b("a")])
+    })
+  )
+
+  it.effect("emits what was complete, then fails", () =>
+    Effect.gen(function* () {
+      const { exit, seen } = yield* collected(
+        Stream.make(utf8("+a\r\n+b\r\n*1\r\nx+c\r\n"), utf8("+d\r\n")).pipe(Resp.decode())
+      )
+      expect(seen).toEqual(["a", "b"])
+      expect(Exit.isFailure(exit) && Cause.failureOption(exit.cause)).toMatchObject(
+        Option.some({ _tag: "ProtocolError", reason: expect.stringMatching(/unknown type byte/) })
+      )
+    })
+  )
+
+  it.effect("fails when the input ends inside a value", () =>
+    Effect.gen(function* () {
+      for (const rest of [
+        "+O",
+        "+",
+        ":",
+        ":1",
+        ":1\r",
+        "$",
+        "$3",
+        "$3\r\n",
+        "$3\r\nfoo",
+        "$3\r\nfoo\r",
+        "*1\r\n",
+        "*?\r\n",
+        "$?\r\n",
+        "$?\r\n;1\r\na\r\n",
+        "#",
+        "#t",
+        "_",
+        "*1\r\n>1\r\n+a\r\n",
+        "|1\r\n"
+      ]) {
+        const { exit, seen } = yield* collected(Stream.make(utf8("+a\r\n"), utf8(rest)).pipe(Resp.decode()))
+        expect(seen.filter((frame) => !(frame instanceof Resp.Push))).toEqual(["a"])
+        expect(Exit.isFailure(exit) && Cause.failureOption(exit.cause), JSON.stringify(rest)).toMatchObject(
+          Option.some({ _tag: "ProtocolError", reason: "the input ended inside a value" })
+        )
+      }
+    })
+  )
+
+  it.effect("is done when the input ends between values", () =>
+    Effect.gen(function* () {
+      for (const wire of ["", "+a\r\n", ">1\r\n+a\r\n", "|0\r\n"]) {
+        expect(Exit.isSuccess((yield* collected(Stream.make(utf8(wire)).pipe(Resp.decode()))).exit)).toBe(true)
+      }
+      expect(Exit.isSuccess((yield* collected(Stream.empty.pipe(Resp.decode()))).exit)).toBe(true)
+    })
+  )
+
+  it.effect("an upstream error comes through as it is, after what was complete", () =>
+    Effect.gen(function* () {
+      for (const before of ["+a\r\n", "+a\r\n+b"]) {
+        const { exit, seen } = yield* collected(
+          Stream.make(utf8(before)).pipe(Stream.concat(Stream.fail("upstream" as const)), Resp.decode())
+        )
+        expect(seen).toEqual(["a"])
+        expect(exit).toStrictEqual(Exit.fail("upstream"))
+      }
+      const { exit } = yield* collected(Stream.die("bug").pipe(Resp.decode()))
+      expect(exit).toStrictEqual(Exit.die("bug"))
+    })
+  )
+
+  it.effect("each run begins anew", () =>
+    Effect.gen(function* () {
+      const stream = Stream.make(utf8("+a\r\n+b")).pipe(Resp.decode())
+      for (let i = 0; i < 2; i++) {
+        expect((yield* collected(stream)).seen).toEqual(["a"])
+      }
+    })
+  )
+
+  it.effect("stops to pull when its reader does", () =>
+    Effect.gen(function* () {
+      let pulled = 0
+      const frames = yield* Stream.repeatEffect(
+        Effect.sync(() => {
+          pulled++
+          return utf8("+a\r\n+b\r\n")
+        })
+      ).pipe(Resp.decode(), Stream.take(3), Stream.runCollect)
+      expect(Chunk.toReadonlyArray(frames)).toEqual(["a", "b", "a"])
+      expect(pulled).toBe(2)
+    })
+  )
+
+  it.effect("knows its limits", () =>
+    Effect.gen(function* () {
+      const { exit } = yield* collected(Stream.make(utf8("$4\r\n")).pipe(Resp.decode({ limits: { maxBulkLength: 3 } })))
+      expect(Exit.isFailure(exit)).toBe(true)
+    })
+  )
+
+  it("the defaults are those of the documentation", () => {
+    expect(Resp.defaultLimits).toStrictEqual({
+      maxBulkLength: 536_870_912,
+      maxAggregateLength: 67_108_864,
+      maxDepth: 128,
+      maxBufferedBytes: 1_073_741_824
+    })
+  })
+})
+
+describe("encodeCommand", () => {
+  const sent = (...args: ReadonlyArray<string | Uint8Array | number | bigint>): string => {
+    const encoded = Resp.encodeCommand(args)
+    return Either.isRight(encoded) ? Buffer.from(encoded.right).toString("latin1") : `refused: ${encoded.left.message}`
+  }
+
+  it("writes an array of bulk strings", () => {
+    expect(sent("SET", "k", "v")).toBe("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n")
+    expect(sent("")).toBe("*1\r\n$0\r\n\r\n")
+    expect(sent("X", new Uint8Array(0))).toBe("*2\r\n$1\r\nX\r\n$0\r\n\r\n")
+    expect(sent("X", "a\r\n$1\r\nb")).toBe("*2\r\n$1\r\nX\r\n$8\r\na\r\n$1\r\nb\r\n")
+  })
+
+  it("writes numbers without losing anything", () => {
+    const one = (value: number | bigint): string => sent(value).split("\r\n")[2] ?? ""
+    expect(
+      [
+        0,
+        -0,
+        1.5,
+        -1,
+        1e-7,
+        0.1,
+        Number.MAX_SAFE_INTEGER,
+        Number.MIN_SAFE_INTEGER,
+        Infinity,
+        -Infinity,
+        5e-324,
+        2n ** 64n,
+        -(2n ** 63n)
+      ].map(one)
+    ).toEqual([
+      "0",
+      "-0",
+      "1.5",
+      "-1",
+      "1e-7",
+      "0.1",
+      "9007199254740991",
+      "-9007199254740991",
+      "inf",
+      "-inf",
+      "5e-324",
+      "18446744073709551616",
+      "-9223372036854775808"
+    ])
+  })
+
+  it("refuses what would be sent as something else", () => {
+    const refused: ReadonlyArray<readonly [string, ReadonlyArray<string | number>]> = [
+      ["an empty list", []],
+      ["NaN", ["X", Number.NaN]],
+      ["an unsafe integer", ["X", Number.MAX_SAFE_INTEGER + 1]],
+      ["an unsafe negative integer", ["X", Number.MIN_SAFE_INTEGER - 1]],
+      ["a large integer", ["X", 1e300]],
+      ["a high surrogate", ["X", "a\uD83D"]],
+      ["a low surrogate", ["X", "\uDE00a"]],
+      ["surrogates in the wrong order", ["X", "\uDE00\uD83D"]],
+      ["a surrogate in the name", ["\uD800"]],
+      ["a surrogate in a long text", ["X", `${"a".repeat(20_000)}\uD800`]],
+      // Behind a cast, or from JavaScript.
+      ["undefined", ["X", undefined as unknown as string]],
+      ["null", ["X", null as unknown as string]],
+      ["an object", ["X", {} as unknown as string]],
+      ["a list", ["X", ["a"] as unknown as string]],
+      ["a boolean", ["X", true as unknown as string]]
+    ]
+    for (const [name, args] of refused) {
+      expect(Option.getOrUndefined(Either.getLeft(Resp.encodeCommand(args))), name).toMatchObject({
+        _tag: "UsageError",
+        reason: "invalidArgument"
+      })
+    }
+  })
+
+  it("a refusal does not say what the argument was", () => {
+    expect(sent("X", "s3cr3t\uD800")).toMatch(/^refused: .*lone surrogate/)
+    expect(sent("X", "s3cr3t\uD800")).not.toContain("s3cr3t")
+  })
+
+  it.prop(
+    "counts the bytes of any text",
+    [
+      FastCheck.array(
+        FastCheck.oneof(
+          FastCheck.string({ unit: "binary" }),
+          anyBytes,
+          FastCheck.tuple(
+            FastCheck.string({ unit: "grapheme", minLength: 1 }),
+            FastCheck.integer({ min: 1, max: 6_000 })
+          ).map(([unit, times]) => unit.repeat(times))
+        ),
+        { minLength: 1, maxLength: 5 }
+      )
+    ],
+    ([args]) => {
+      const encoded = Either.getOrThrow(Resp.encodeCommand(args))
+      const { failure, frames } = read([encoded], "bytes")
+      expect(failure).toBeUndefined()
+      // Not by `toEqual`, which takes its time with each byte.
+      const got = frames[0] as ReadonlyArray<Uint8Array>
+      expect(got.length).toBe(args.length)
+      expect(args.every((arg, i) => Buffer.from(arg).equals(got[i] ?? new Uint8Array(1)))).toBe(true)
+    },
+    { fastCheck: { numRuns: 100 } }
+  )
+
+  it("long texts among short ones keep their places", () => {
+    const long = "é".repeat(10_000)
+    const args = ["SET", long, "short", long, utf8(long), "ü", utf8("x")]
+    expect(read([Either.getOrThrow(Resp.encodeCommand(args))], "text").frames).toStrictEqual([
+      args.map((arg) => (typeof arg === "string" ? arg : Buffer.from(arg).toString()))
+    ])
+  })
+})
+
+describe("text in other runtimes", () => {
+  /** The module as a runtime without `Buffer` loads it. */
+  const load = (prepare: string): typeof Text => {
+    const source = fs.readFileSync(new URL("../src/internal/text.ts", import.meta.url), "utf8")
+    const { outputText } = ts.transpileModule(source, {
+      compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 }
+    })
+    const exports = {}
+    vm.runInNewContext(`${prepare}\n${outputText}`, { exports, TextEncoder, TextDecoder })
+    return exports as typeof Text
+  }
+
+  it("is the same without Node's Buffer", () => {
+    const other = load("")
+    FastCheck.assert(
+      FastCheck.property(FastCheck.oneof(anyBytes, wellFormed.map(utf8)), FastCheck.nat(5), (bytes, from) => {
+        const start = Math.min(from, bytes.length)
+        expect(other.utf8Decode(bytes, start, bytes.length)).toBe(Text.utf8Decode(bytes, start, bytes.length))
+        expect(other.utf8DecodeStrict(bytes, start, bytes.length)).toBe(
+          Text.utf8DecodeStrict(bytes, start, bytes.length)
+        )
+      })
+    )
+    FastCheck.assert(
+      FastCheck.property(FastCheck.string({ unit: "binary" }), (text) => {
+        expect(other.utf8Length(text)).toBe(Text.utf8Length(text))
+      })
+    )
+  })
+
+  it("knows a lone surrogate, with isWellFormed or without", () => {
+    const texts = ["", "a", "é𝄞", "\uD800", "a\uDC00", "\uDC00\uD800", "𝄞\uD834", "\uFFFD"]
+    const fallback = load("delete String.prototype.isWellFormed")
+    expect(texts.map(Text.isWellFormed)).toEqual([true, true, true, false, false, false, false, true])
+    expect(texts.map(fallback.isWellFormed)).toEqual(texts.map(Text.isWellFormed))
+  })
+})
