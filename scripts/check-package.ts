@@ -16,7 +16,7 @@ import { packed } from "./packed.js"
 
 const root = path.resolve(import.meta.dirname, "..")
 const modules = path.join(root, "node_modules")
-const { consumer, entrypoints, home, internal, tarball } = packed()
+const { consumer, entrypoints, home, internal, tarball } = await packed()
 
 let failures = 0
 const report = (name: string, problems: string) => {

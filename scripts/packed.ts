@@ -1,16 +1,19 @@
 /**
  * The package as a user gets it: staged, built, packed by npm and unpacked again, in a folder of its own under `.tmp/`.
- * Tests and checks of the package share it. It is made once for each state of the sources, and whoever asks while it is
- * made waits for nothing shared: the folder appears whole, by a rename.
+ * Tests and checks of the package share it. It is made once for each state of the sources, and appears whole, by a
+ * rename.
  */
-import { execFileSync } from "node:child_process"
+import { execFile, execFileSync } from "node:child_process"
 import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
 import { build } from "./build.js"
 
 const root = path.resolve(import.meta.dirname, "..")
-export const tmp = path.join(root, ".tmp")
+const tmp = path.join(root, ".tmp")
+const tsx = path.join(root, "node_modules/tsx/dist/cli.mjs")
 
 const inputs = [
   "package.json",
@@ -94,21 +97,49 @@ const make = (folder: string, files: ReadonlyArray<string>) => {
   fs.writeFileSync(path.join(consumer, "package.json"), JSON.stringify({ name: "consumer", private: true }))
 }
 
-export const packed = (): Packed => {
+const wanted = () => {
   const files = [...inputs.filter((file) => fs.existsSync(path.join(root, file))), ...filesIn("src")]
-  const folder = path.join(tmp, `packed-${stateOf(files)}`)
-  fs.mkdirSync(tmp, { recursive: true })
-  sweep()
-  if (!fs.existsSync(folder)) {
+  return { files, folder: path.join(tmp, `packed-${stateOf(files)}`) }
+}
+
+/** Waits in place: for a process that has nothing else to do. */
+const pause = (millis: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis)
+
+/** Makes the folder unless it is there. One process makes it, others that want the same one wait. */
+const ensure = () => {
+  const { files, folder } = wanted()
+  const lock = `${folder}.lock`
+  while (!fs.existsSync(folder)) {
+    try {
+      fs.mkdirSync(lock)
+    } catch {
+      const made = fs.statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
+      // Whoever made a lock this old is gone.
+      if (Date.now() - made > 600_000) fs.rmdirSync(lock)
+      pause(100)
+      continue
+    }
     const making = fs.mkdtempSync(path.join(tmp, "packing-"))
     try {
       make(making, files)
       fs.renameSync(making, folder)
-    } catch (error) {
+    } finally {
       fs.rmSync(making, { recursive: true, force: true })
-      // No error if another process made the same one meanwhile.
-      if (!fs.existsSync(folder)) throw error
+      fs.rmdirSync(lock)
     }
+  }
+}
+
+/**
+ * The package, packed. Building takes a process of its own: it blocks for seconds, on a busy machine for a minute, and a
+ * test runner takes a worker that does not answer for that long for dead.
+ */
+export const packed = async (): Promise<Packed> => {
+  const { folder } = wanted()
+  if (!fs.existsSync(folder)) {
+    await promisify(execFile)(process.execPath, [tsx, fileURLToPath(import.meta.url)]).catch((error) => {
+      throw new Error(error.stderr || error.message)
+    })
   }
   const paths = at(folder)
   const modules = modulesIn(paths.home)
@@ -116,5 +147,16 @@ export const packed = (): Packed => {
     ...paths,
     entrypoints: modules.filter((module) => !isInternal(module)).map((module) => (module === "index" ? "." : module)),
     internal: modules.filter(isInternal)
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  fs.mkdirSync(tmp, { recursive: true })
+  sweep()
+  try {
+    ensure()
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error)
+    process.exitCode = 1
   }
 }

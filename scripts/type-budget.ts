@@ -18,8 +18,8 @@ export interface Cost {
 }
 
 /** Checks one fixture against the packed declarations, as a user's `tsc` would. It has to compile. */
-export const costOf = (fixture: string): Cost => {
-  const folder = path.join(packed().consumer, "budget")
+export const costOf = async (fixture: string): Promise<Cost> => {
+  const folder = path.join((await packed()).consumer, "budget")
   fs.mkdirSync(folder, { recursive: true })
   const file = path.join(folder, fixture)
   fs.copyFileSync(path.join(fixtures, fixture), file)
@@ -56,7 +56,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const named = process.argv.slice(2)
   const names = named.length > 0 ? named : fs.readdirSync(fixtures).filter((name) => name.endsWith(".ts"))
   for (const name of names) {
-    const { instantiations, millis, types } = costOf(name)
+    const { instantiations, millis, types } = await costOf(name)
     console.log(`${name}: ${instantiations} instantiations, ${types} types, ${millis} ms`)
   }
 }

@@ -16,10 +16,11 @@ const shown = "redis://localhost:6379"
 
 describe("README.md", () => {
   const blocks = fs.existsSync(readme) ? blocksOf(fs.readFileSync(readme, "utf8")) : []
-  const files = writeBlocks(path.join(tmp, "readme"), blocks)
+  const folder = path.join(tmp, "readme")
+  const files = writeBlocks(folder, blocks)
 
-  it("has blocks that compile", { timeout: 120_000 }, () => {
-    expect(problemsIn(files)).toEqual([])
+  it("has blocks that compile", { timeout: 120_000 }, async () => {
+    expect(await problemsIn(folder)).toEqual([])
   })
 
   for (const [i, { code, line, runs }] of blocks.entries()) {
@@ -62,9 +63,10 @@ describe("the blocks of a Markdown text", () => {
     ])
   })
 
-  it("are checked, and errors have the line of the text", { timeout: 120_000 }, () => {
-    const files = writeBlocks(path.join(tmp, "readme-harness"), blocksOf(text))
-    expect(problemsIn(files)).toEqual([expect.stringMatching(/^4:\d+ Type 'Option<number>' is not assignable/)])
+  it("are checked, and errors have the line of the text", { timeout: 120_000 }, async () => {
+    const folder = path.join(tmp, "readme-harness")
+    writeBlocks(folder, blocksOf(text))
+    expect(await problemsIn(folder)).toEqual([expect.stringMatching(/^4:\d+ Type 'Option<number>' is not assignable/)])
   })
 
   it("must end, and know their marks", () => {

@@ -6,9 +6,9 @@ import { type Packed, packed } from "../../scripts/packed.js"
 
 describe("a bundle", () => {
   let made: Packed
-  beforeAll(() => {
-    made = packed()
-  }, 120_000)
+  beforeAll(async () => {
+    made = await packed()
+  }, 300_000)
 
   /** The modules of the package of which something is left in the bundle of a program. */
   const kept = async (code: string) => {

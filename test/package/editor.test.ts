@@ -7,9 +7,9 @@ import { type Editor, open } from "./editor.js"
 
 describe("the packed types", { timeout: 120_000 }, () => {
   let editor: Editor
-  beforeAll(() => {
-    editor = open()
-  }, 120_000)
+  beforeAll(async () => {
+    editor = await open()
+  }, 300_000)
 
   it("compile", () => {
     const code = editor.packed.entrypoints.map((entry, i) => {

@@ -45,8 +45,8 @@ const mark = "/*|*/"
 const tagsOf = (tags: ReadonlyArray<ts.JSDocTagInfo>) =>
   Object.fromEntries(tags.map(({ name, text }) => [name, ts.displayPartsToString([...(text ?? [])])]))
 
-export const open = (): Editor => {
-  const made = packed()
+export const open = async (): Promise<Editor> => {
+  const made = await packed()
   const file = path.join(made.consumer, "user.mts")
   let text = ""
   let version = 0
