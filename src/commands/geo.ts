@@ -1,0 +1,478 @@
+/**
+ * Places on the earth: members of a sorted set whose scores are geohashes.
+ *
+ * @see https://redis.io/docs/latest/commands/?group=geo
+ * @since 0.1.0
+ */
+import type * as Option from "effect/Option"
+import type * as Types from "effect/Types"
+import type { Codec } from "../Codec.js"
+import { type Args, type AtMostOne, args, type ExactlyOne, type Key, type OneOrMore, toList } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import type { Reply } from "../internal/values.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+
+/**
+ * A place, in degrees. By name, because people say latitude first and Redis wants longitude first.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface GeoCoordinates {
+  readonly longitude: number
+  /** From -85.05112878 to 85.05112878. */
+  readonly latitude: number
+}
+
+/**
+ * A member and where it is.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface GeoMember<V> extends GeoCoordinates {
+  readonly member: V
+}
+
+/**
+ * Metres, kilometres, feet or miles.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type GeoUnit = "m" | "km" | "ft" | "mi"
+
+/**
+ * Where to search: around a member or a place, within a radius or a box; or within a polygon.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type GeoArea<V> =
+  | (ExactlyOne<{
+      /** Around this member. */
+      readonly frommember: V
+      /** Around this place. */
+      readonly fromlonlat: GeoCoordinates
+    }> &
+      ExactlyOne<{
+        /** Not further away than this. */
+        readonly byradius: { readonly radius: number; readonly unit: GeoUnit }
+        /** Within a box of this size. */
+        readonly bybox: { readonly width: number; readonly height: number; readonly unit: GeoUnit }
+      }> & { readonly bypolygon?: undefined })
+  | {
+      /** Within these corners; distances are metres from its middle. Valkey 9.0; not in Redis. */
+      readonly bypolygon: readonly [GeoCoordinates, GeoCoordinates, GeoCoordinates, ...ReadonlyArray<GeoCoordinates>]
+      readonly frommember?: undefined
+      readonly fromlonlat?: undefined
+      readonly byradius?: undefined
+      readonly bybox?: undefined
+    }
+
+/**
+ * In which order, and how many.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type GeoSearchOptions = AtMostOne<{
+  /** The nearest first. */
+  readonly asc: true
+  /** The farthest first. */
+  readonly desc: true
+}> &
+  (
+    | { readonly count?: undefined; readonly any?: undefined }
+    | {
+        /** At most this many: the nearest. */
+        readonly count: number
+        /** Whichever are found first, rather than the nearest: faster. */
+        readonly any?: boolean | undefined
+      }
+  )
+
+/**
+ * What to answer beside the members.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface GeoWith<Coord, Dist, Hash> {
+  /** Where they are. */
+  readonly withcoord?: Coord
+  /** How far away they are, in the unit of the search. */
+  readonly withdist?: Dist
+  /** Their geohash as the integer that is their score. */
+  readonly withhash?: Hash
+}
+
+type Flag = true | undefined
+
+/**
+ * What was found: the member, or a record of it and what was asked for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type GeoFound<V, Coord, Dist, Hash> = [Coord, Dist, Hash] extends [undefined, undefined, undefined]
+  ? V
+  : Types.Simplify<
+      { readonly member: V } & (Coord extends true ? { readonly coordinates: GeoCoordinates } : unknown) &
+        (Dist extends true ? { readonly distance: number } : unknown) &
+        (Hash extends true ? { readonly hash: number } : unknown)
+    >
+
+type NotStored = { readonly store?: undefined; readonly storedist?: undefined }
+type Stored = ExactlyOne<{
+  /** Where to store the members, with their geohashes for scores. */
+  readonly store: Key
+  /** Where to store the members, with their distances for scores. */
+  readonly storedist: Key
+}> & { readonly withcoord?: undefined; readonly withdist?: undefined; readonly withhash?: undefined }
+
+/**
+ * The commands on places.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface GeoCommands<V> {
+  /**
+   * Adds places, or moves those that are there, and answers how many are new (with `ch`: new or moved).
+   *
+   * O(log N) for each, N being how many there are. Since Redis 3.2.0; the options since 6.2.0.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.geoadd("cities", { longitude: 13.361389, latitude: 38.115556, member: "Palermo" })
+   * ```
+   */
+  readonly geoadd: (
+    key: Key,
+    members: OneOrMore<GeoMember<V>>,
+    options?: AtMostOne<{
+      /** Only add members; leave those that are there where they are. */
+      readonly nx: true
+      /** Only move members that are there. */
+      readonly xx: true
+    }> & {
+      /** Count the members that moved too, and not the new ones only. */
+      readonly ch?: boolean | undefined
+    }
+  ) => RedisCommand<number>
+
+  /**
+   * How far two members are from each other, in metres unless `unit` says otherwise; `None` when one is missing.
+   *
+   * O(1). Since Redis 3.2.0.
+   *
+   * @example
+   * ```ts
+   * const far = yield* Redis.geodist("cities", "Palermo", "Catania", { unit: "km" }) // Option<number>
+   * ```
+   */
+  readonly geodist: (
+    key: Key,
+    member1: V,
+    member2: V,
+    options?: { readonly unit?: GeoUnit | undefined }
+  ) => RedisCommand<Option.Option<number>>
+
+  /**
+   * The standard geohash texts of members, in order; `None` for one that is missing.
+   *
+   * O(1) for each. Since Redis 3.2.0.
+   */
+  readonly geohash: (key: Key, members: ReadonlyArray<V>) => RedisCommand<Array<Option.Option<string>>>
+
+  /**
+   * Where members are, in order; `None` for one that is missing.
+   *
+   * O(1) for each. Since Redis 3.2.0.
+   *
+   * @example
+   * ```ts
+   * const [palermo] = yield* Redis.geopos("cities", ["Palermo"]) // Option<{ longitude: number, latitude: number }>
+   * ```
+   */
+  readonly geopos: (key: Key, members: ReadonlyArray<V>) => RedisCommand<Array<Option.Option<GeoCoordinates>>>
+
+  /**
+   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} or {@link geosearchstore}
+   *
+   * The members within a radius around a place; with `store` or `storedist` they are stored, and counted.
+   *
+   * O(N + log M) for N members around the place and M in the set. Since Redis 3.2.0.
+   */
+  readonly georadius: {
+    <Coord extends Flag = undefined, Dist extends Flag = undefined, Hash extends Flag = undefined>(
+      key: Key,
+      center: GeoCoordinates,
+      radius: number,
+      unit: GeoUnit,
+      options?: GeoSearchOptions & GeoWith<Coord, Dist, Hash> & NotStored
+    ): RedisCommand<Array<GeoFound<V, Coord, Dist, Hash>>>
+    (
+      key: Key,
+      center: GeoCoordinates,
+      radius: number,
+      unit: GeoUnit,
+      options: GeoSearchOptions & Stored
+    ): RedisCommand<number>
+  }
+
+  /**
+   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch}
+   *
+   * {@link georadius} without storing, so that replicas can answer.
+   *
+   * O(N + log M) for N members around the place and M in the set. Since Redis 3.2.10.
+   */
+  readonly georadiusRo: <Coord extends Flag = undefined, Dist extends Flag = undefined, Hash extends Flag = undefined>(
+    key: Key,
+    center: GeoCoordinates,
+    radius: number,
+    unit: GeoUnit,
+    options?: GeoSearchOptions & GeoWith<Coord, Dist, Hash>
+  ) => RedisCommand<Array<GeoFound<V, Coord, Dist, Hash>>>
+
+  /**
+   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} or {@link geosearchstore} with `frommember`
+   *
+   * {@link georadius} around a member.
+   *
+   * O(N + log M) for N members around it and M in the set. Since Redis 3.2.0.
+   */
+  readonly georadiusbymember: {
+    <Coord extends Flag = undefined, Dist extends Flag = undefined, Hash extends Flag = undefined>(
+      key: Key,
+      member: V,
+      radius: number,
+      unit: GeoUnit,
+      options?: GeoSearchOptions & GeoWith<Coord, Dist, Hash> & NotStored
+    ): RedisCommand<Array<GeoFound<V, Coord, Dist, Hash>>>
+    (key: Key, member: V, radius: number, unit: GeoUnit, options: GeoSearchOptions & Stored): RedisCommand<number>
+  }
+
+  /**
+   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} with `frommember`
+   *
+   * {@link georadiusbymember} without storing, so that replicas can answer.
+   *
+   * O(N + log M) for N members around it and M in the set. Since Redis 3.2.10.
+   */
+  readonly georadiusbymemberRo: <
+    Coord extends Flag = undefined,
+    Dist extends Flag = undefined,
+    Hash extends Flag = undefined
+  >(
+    key: Key,
+    member: V,
+    radius: number,
+    unit: GeoUnit,
+    options?: GeoSearchOptions & GeoWith<Coord, Dist, Hash>
+  ) => RedisCommand<Array<GeoFound<V, Coord, Dist, Hash>>>
+
+  /**
+   * The members in an area. With `withcoord`, `withdist` or `withhash` each is a record of the member and that.
+   *
+   * O(N + log M) for N members around the area and M in it. Since Redis 6.2.0.
+   *
+   * @example
+   * ```ts
+   * const near = yield* Redis.geosearch(
+   *   "cities",
+   *   { fromlonlat: { longitude: 15, latitude: 37 }, byradius: { radius: 200, unit: "km" } },
+   *   { asc: true, count: 10, withdist: true }
+   * ) // Array<{ member: string, distance: number }>
+   * ```
+   */
+  readonly geosearch: <Coord extends Flag = undefined, Dist extends Flag = undefined, Hash extends Flag = undefined>(
+    key: Key,
+    area: GeoArea<V>,
+    options?: GeoSearchOptions & GeoWith<Coord, Dist, Hash>
+  ) => RedisCommand<Array<GeoFound<V, Coord, Dist, Hash>>>
+
+  /**
+   * Stores the members in an area as a sorted set, in place of whatever the destination held, and answers how many that
+   * are. Their scores are geohashes, or with `storedist` their distances.
+   *
+   * O(N + log M) for N members around the area and M in it. Since Redis 6.2.0.
+   */
+  readonly geosearchstore: (
+    destination: Key,
+    source: Key,
+    area: GeoArea<V>,
+    options?: GeoSearchOptions & { readonly storedist?: boolean | undefined }
+  ) => RedisCommand<number>
+}
+
+const GEOADD = define("GEOADD")
+const GEODIST = define("GEODIST", { readonly: true })
+const GEOHASH = define("GEOHASH", { readonly: true })
+const GEOPOS = define("GEOPOS", { readonly: true })
+const GEORADIUS = define("GEORADIUS")
+const GEORADIUS_RO = define("GEORADIUS_RO", { readonly: true })
+const GEORADIUSBYMEMBER = define("GEORADIUSBYMEMBER")
+const GEORADIUSBYMEMBER_RO = define("GEORADIUSBYMEMBER_RO", { readonly: true })
+const GEOSEARCH = define("GEOSEARCH", { readonly: true })
+const GEOSEARCHSTORE = define("GEOSEARCHSTORE")
+
+/** What is left of the options at run time. */
+interface Order {
+  readonly asc?: boolean | undefined
+  readonly desc?: boolean | undefined
+  readonly count?: number | undefined
+  readonly any?: boolean | undefined
+}
+
+interface Search extends Order {
+  readonly withcoord?: boolean | undefined
+  readonly withdist?: boolean | undefined
+  readonly withhash?: boolean | undefined
+  readonly store?: Key | undefined
+  readonly storedist?: Key | undefined
+}
+
+const unit = (builder: Args, unit: GeoUnit): Args => builder.token(String(unit).toUpperCase())
+
+const place = (builder: Args, { latitude, longitude }: GeoCoordinates): Args =>
+  builder.double(longitude).double(latitude)
+
+const order = (builder: Args, options: Order | undefined): Args =>
+  builder
+    .option("COUNT", options?.count, (args, count) => args.integer(count))
+    .flag("ANY", options?.any)
+    .flag("ASC", options?.asc)
+    .flag("DESC", options?.desc)
+
+const extras = (builder: Args, options: Search | undefined): Args =>
+  builder.flag("WITHCOORD", options?.withcoord).flag("WITHDIST", options?.withdist).flag("WITHHASH", options?.withhash)
+
+const radiusOptions = (builder: Args, options: Search | undefined): Args =>
+  order(extras(builder, options), options)
+    .option("STORE", options?.store, (args, key) => args.key(key))
+    .option("STOREDIST", options?.storedist, (args, key) => args.key(key))
+
+const lonLat = Decode.tuple(Decode.double, Decode.double)
+
+const coordinates: Decode.Decoder<GeoCoordinates> = (reply) => {
+  const [longitude, latitude] = lonLat(reply)
+  return { longitude, latitude }
+}
+
+const optionalCoordinates = Decode.array(Decode.nullable(coordinates))
+const optionalTexts = Decode.array(Decode.nullable(Decode.text))
+const optionalDouble = Decode.nullable(Decode.double)
+
+/** Parts come in this order, whatever the order of the options. */
+const parts = [
+  ["distance", Decode.double],
+  ["hash", Decode.integer],
+  ["coordinates", coordinates]
+] as const
+
+/** One of the eight forms of what is found, by which parts it has. */
+const foundDecoder = <V>(member: Decode.Decoder<V>, form: number): Decode.Decoder<Array<unknown>> => {
+  if (form === 0) {
+    return Decode.array(member)
+  }
+  const asked = parts.filter((_, i) => (form & (1 << i)) !== 0)
+  return Decode.array((reply) => {
+    const items = Decode.items(reply)
+    const found: Record<string, unknown> = { member: Decode.at("member", member, items[0] as Reply) }
+    asked.forEach(([name, decoder], i) => {
+      found[name] = Decode.at<unknown>(name, decoder, (items[i + 1] ?? null) as Reply)
+    })
+    return found
+  })
+}
+
+/** @internal */
+export const make = <V, K extends Key>(codec: Codec<V, K>): GeoCommands<V> => {
+  const text = codec.wants === "text"
+  const value = Decode.value(codec)
+  const forms = Array.from({ length: 8 }, (_, form) => foundDecoder(value, form))
+
+  const found = (options: Search | undefined): Decode.Decoder<Array<unknown>> =>
+    forms[
+      (options?.withdist === true ? 1 : 0) |
+        (options?.withhash === true ? 2 : 0) |
+        (options?.withcoord === true ? 4 : 0)
+    ] as Decode.Decoder<Array<unknown>>
+
+  const inArea = (builder: Args, area: GeoArea<V>): Args =>
+    builder
+      .option("FROMMEMBER", area.frommember, (args, member) => args.value(codec, member))
+      .option("FROMLONLAT", area.fromlonlat, place)
+      .option("BYRADIUS", area.byradius, (args, by) => unit(args.double(by.radius), by.unit))
+      .option("BYBOX", area.bybox, (args, by) => unit(args.double(by.width).double(by.height), by.unit))
+      .option("BYPOLYGON", area.bypolygon, (args, corners) => {
+        if (corners.length < 3) {
+          args.fail("a polygon needs at least three corners")
+        }
+        args.integer(corners.length).each(corners, place)
+      })
+
+  const radius = (
+    command: typeof GEORADIUS,
+    from: Args,
+    distance: number,
+    in_: GeoUnit,
+    options: Search | undefined
+  ): RedisCommand<never> => {
+    const builder = radiusOptions(unit(from.double(distance), in_), options)
+    const stored = options?.store ?? options?.storedist
+    const decoder: Decode.Decoder<unknown> = stored === undefined ? found(options) : Decode.integer
+    return command(builder, decoder, text) as RedisCommand<never>
+  }
+
+  return {
+    geoadd: (key, members, options) => {
+      const list = toList(members)
+      const builder = args()
+        .key(key)
+        .flag("NX", options?.nx)
+        .flag("XX", options?.xx)
+        .flag("CH", options?.ch)
+        .each(list, (args, member) => place(args, member).value(codec, member.member))
+      return GEOADD(list.length === 0 ? builder.fail("needs at least one member") : builder, Decode.integer)
+    },
+    geodist: (key, member1, member2, options) =>
+      GEODIST(args().key(key).value(codec, member1).value(codec, member2).when(options?.unit, unit), optionalDouble),
+    geohash: (key, members) =>
+      GEOHASH(
+        args()
+          .key(key)
+          .each(members, (args, member) => args.value(codec, member)),
+        optionalTexts
+      ),
+    geopos: (key, members) =>
+      GEOPOS(
+        args()
+          .key(key)
+          .each(members, (args, member) => args.value(codec, member)),
+        optionalCoordinates
+      ),
+    georadius: (key: Key, center: GeoCoordinates, distance: number, unit: GeoUnit, options?: Search) =>
+      radius(GEORADIUS, place(args().key(key), center), distance, unit, options),
+    georadiusRo: (key: Key, center: GeoCoordinates, distance: number, unit: GeoUnit, options?: Search) =>
+      radius(GEORADIUS_RO, place(args().key(key), center), distance, unit, options),
+    georadiusbymember: (key: Key, member: V, distance: number, unit: GeoUnit, options?: Search) =>
+      radius(GEORADIUSBYMEMBER, args().key(key).value(codec, member), distance, unit, options),
+    georadiusbymemberRo: (key: Key, member: V, distance: number, unit: GeoUnit, options?: Search) =>
+      radius(GEORADIUSBYMEMBER_RO, args().key(key).value(codec, member), distance, unit, options),
+    geosearch: (key: Key, area: GeoArea<V>, options?: Search) =>
+      GEOSEARCH(
+        extras(order(inArea(args().key(key), area), options), options),
+        found(options),
+        text
+      ) as RedisCommand<never>,
+    geosearchstore: (destination, source, area, options) =>
+      GEOSEARCHSTORE(
+        order(inArea(args().key(destination).key(source), area), options).flag("STOREDIST", options?.storedist),
+        Decode.integer
+      )
+  }
+}
