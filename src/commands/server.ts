@@ -188,8 +188,8 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ServerCommands<K> =>
         text
       )
     },
-    flushall: (options) => FLUSHALL(asyncOrSync(options), Decode.ok),
-    flushdb: (options) => FLUSHDB(asyncOrSync(options), Decode.ok),
+    flushall: (options) => FLUSHALL(asyncOrSync(args(), options), Decode.ok),
+    flushdb: (options) => FLUSHDB(asyncOrSync(args(), options), Decode.ok),
     info: (sections) => INFO(someTexts(args(), sections), Info.info),
     lolwut: (options) =>
       LOLWUT(

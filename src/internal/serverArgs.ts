@@ -3,7 +3,7 @@
  */
 import * as Redacted from "effect/Redacted"
 import type { RedisCommand } from "../RedisCommand.js"
-import { type Args, args, type OneOrMore, toList } from "./args.js"
+import { type Args, type OneOrMore, toList } from "./args.js"
 
 /** Text that may be a secret. `Redacted` keeps it out of whatever the program itself prints; here it is never shown. */
 export type Secret = string | Redacted.Redacted<string>
@@ -90,6 +90,8 @@ export const commandLine = (builder: Args, command: CommandLine): Args => {
   return builder
 }
 
+/** The exclusive words `ASYNC` and `SYNC`. */
 export const asyncOrSync = (
+  builder: Args,
   options: { readonly async?: true | undefined; readonly sync?: true | undefined } | undefined
-) => args().flag("ASYNC", options?.async).flag("SYNC", options?.sync)
+): Args => builder.flag("ASYNC", options?.async).flag("SYNC", options?.sync)

@@ -1,0 +1,604 @@
+/**
+ * Clusters: nodes, hash slots, and where keys are.
+ *
+ * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
+ * @since 0.1.0
+ */
+import type { Codec } from "../Codec.js"
+import {
+  type AtMostOne,
+  args,
+  type DurationWithUnit,
+  type ExactlyOne,
+  type Key,
+  type OneOrMore,
+  toList
+} from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import { asyncOrSync, port, type SlotRange, slot, slotRanges, slots } from "../internal/serverArgs.js"
+import type { Reply } from "../internal/values.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+import * as Model from "./cluster-models.js"
+import type { FlushMode } from "./server.js"
+
+/**
+ * What becomes of a slot while it moves from node to node.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type SetSlot = ExactlyOne<{
+  /** It comes from this node. */
+  readonly importing: string
+  /** It goes to this node. */
+  readonly migrating: string
+  /** It belongs to this node. */
+  readonly node: string
+  /** It neither comes nor goes. */
+  readonly stable: true
+}> & {
+  /** How long to wait for the replicas. Whole milliseconds. Valkey 8.0. */
+  readonly timeout?: DurationWithUnit | undefined
+}
+
+/**
+ * Slots that shall move to a node.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface SlotMigrationGroup {
+  readonly slotsrange: OneOrMore<SlotRange>
+  /** The id of the node that gets them. */
+  readonly node: string
+}
+
+/**
+ * One migration, or all of them.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type MigrationTask = ExactlyOne<{ readonly id: string; readonly all: true }>
+
+/**
+ * Which slots CLUSTER SLOT-STATS tells of: some, or the first by a measure.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type SlotStatsFilter =
+  | {
+      readonly slotsrange: SlotRange
+      readonly orderby?: undefined
+      readonly limit?: undefined
+      readonly asc?: undefined
+      readonly desc?: undefined
+    }
+  | ({
+      readonly slotsrange?: undefined
+      /** `memory-bytes` only in Redis. */
+      readonly orderby: "key-count" | "cpu-usec" | "network-bytes-in" | "network-bytes-out" | "memory-bytes"
+      readonly limit?: number | undefined
+    } & AtMostOne<{ readonly asc: true; readonly desc: true }>)
+
+/**
+ * What nodes tell each other while slots move.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type SyncSlots = ExactlyOne<{
+  readonly sync: { readonly taskId: string; readonly slots: OneOrMore<SlotRange> }
+  readonly rdbchannel: string
+  readonly snapshotEof: true
+  readonly streamEof: true
+  readonly ack: { readonly state: string; readonly offset: number | bigint }
+  readonly fail: string
+  readonly conf: { readonly [option: string]: string }
+}>
+
+/**
+ * Which keys CLUSTERSCAN gives.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ClusterScanOptions {
+  /** Only keys that match this pattern. */
+  readonly match?: Key | undefined
+  /** About how many keys to look at. */
+  readonly count?: number | undefined
+  /** Only keys that hold this type: `string`, `list`, … */
+  readonly type?: string | undefined
+  /** Only keys of this slot. */
+  readonly slot?: number | undefined
+}
+
+/**
+ * The commands on clusters. All but {@link clusterscan} and {@link clusterKeyslot} concern the node that gets them. Nodes
+ * are named by their ids of 40 hexadecimal digits.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClusterCommands<K = string> {
+  /**
+   * Lets the next command of this connection reach a slot that is only just coming to the node. Refused on shared
+   * connections.
+   *
+   * O(1). Since Redis 3.0.0.
+   */
+  readonly asking: () => RedisCommand<void>
+
+  /**
+   * Gives slots to the node that no node has.
+   *
+   * O(N) in the slots. Since Redis 3.0.0.
+   */
+  readonly clusterAddslots: (slots: OneOrMore<number>) => RedisCommand<void>
+
+  /**
+   * Gives ranges of slots to the node that no node has.
+   *
+   * O(N) in the slots. Since Redis 7.0.0.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.clusterAddslotsrange({ start: 0, end: 16383 })
+   * ```
+   */
+  readonly clusterAddslotsrange: (ranges: OneOrMore<SlotRange>) => RedisCommand<void>
+
+  /**
+   * Gives the node a greater epoch than any other has, unless it has it already; answers what the server said, `BUMPED 7`
+   * or `STILL 7`.
+   *
+   * O(1). Since Redis 3.0.0.
+   */
+  readonly clusterBumpepoch: () => RedisCommand<string>
+
+  /**
+   * Stops all slots that this node has begun to move with {@link clusterMigrateslots}.
+   *
+   * O(N) in the migrations. Since Valkey 9.0.0; not in Redis.
+   */
+  readonly clusterCancelslotmigrations: () => RedisCommand<void>
+
+  /**
+   * How many nodes say that a node has failed.
+   *
+   * O(N) in the reports. Since Redis 3.0.0.
+   */
+  readonly clusterCountFailureReports: (nodeId: string) => RedisCommand<number>
+
+  /**
+   * How many keys of a slot the node has.
+   *
+   * O(1). Since Redis 3.0.0.
+   */
+  readonly clusterCountkeysinslot: (slot: number) => RedisCommand<number>
+
+  /**
+   * Makes the node forget who has these slots.
+   *
+   * O(N) in the slots. Since Redis 3.0.0.
+   */
+  readonly clusterDelslots: (slots: OneOrMore<number>) => RedisCommand<void>
+
+  /**
+   * Makes the node forget who has these ranges of slots.
+   *
+   * O(N) in the slots. Since Redis 7.0.0.
+   */
+  readonly clusterDelslotsrange: (ranges: OneOrMore<SlotRange>) => RedisCommand<void>
+
+  /**
+   * Makes this replica the primary: with its help, without it (`force`), or without asking anybody (`takeover`).
+   *
+   * O(1). Since Redis 3.0.0.
+   */
+  readonly clusterFailover: (
+    options?: AtMostOne<{ readonly force: true; readonly takeover: true }>
+  ) => RedisCommand<void>
+
+  /**
+   * Removes all keys of a slot.
+   *
+   * O(N) in the keys. Since Valkey 9.0.0; not in Redis.
+   */
+  readonly clusterFlushslot: (slot: number, options?: FlushMode) => RedisCommand<void>
+
+  /**
+   * Makes the node forget who has which slots. It must have no keys.
+   *
+   * O(1). Since Redis 3.0.0.
+   */
+  readonly clusterFlushslots: () => RedisCommand<void>
+
+  /**
+   * Makes the node forget another one.
+   *
+   * O(1). Since Redis 3.0.0.
+   */
+  readonly clusterForget: (nodeId: string) => RedisCommand<void>
+
+  /**
+   * Some keys of a slot that the node has.
+   *
+   * O(N) in the keys. Since Redis 3.0.0.
+   */
+  readonly clusterGetkeysinslot: (slot: number, count: number) => RedisCommand<Array<K>>
+
+  /**
+   * The slots that move from or to this node, and those that did.
+   *
+   * O(N) in the migrations. Since Valkey 9.0.0; not in Redis.
+   */
+  readonly clusterGetslotmigrations: () => RedisCommand<Array<Model.SlotMigration>>
+
+  /**
+   * How the cluster is, as this node sees it.
+   *
+   * O(1). Since Redis 3.0.0.
+   *
+   * @example
+   * ```ts
+   * const { state } = yield* Redis.clusterInfo() // "ok" or "fail"
+   * ```
+   */
+  readonly clusterInfo: () => RedisCommand<Model.ClusterInfo>
+
+  /**
+   * The slot of a key, whether or not there is such a key.
+   *
+   * O(N) in the key's length. Since Redis 3.0.0.
+   */
+  readonly clusterKeyslot: (key: Key) => RedisCommand<number>
+
+  /**
+   * The connections of the node with the others: one each way.
+   *
+   * O(N) in the nodes. Since Redis 7.0.0.
+   */
+  readonly clusterLinks: () => RedisCommand<Array<Model.ClusterLink>>
+
+  /**
+   * Introduces another node to this one: they and all they know become one cluster.
+   *
+   * O(1). Since Redis 3.0.0; `clusterBusPort` since 4.0.0.
+   */
+  readonly clusterMeet: (
+    ip: string,
+    port: number,
+    options?: { readonly clusterBusPort?: number | undefined }
+  ) => RedisCommand<void>
+
+  /**
+   * Begins to move slots of this node, and their keys, to other nodes.
+   *
+   * O(N) in the slots. Since Valkey 9.0.0; not in Redis, see {@link clusterMigration}.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.clusterMigrateslots({ slotsrange: { start: 0, end: 99 }, node: nodeId })
+   * ```
+   */
+  readonly clusterMigrateslots: (groups: OneOrMore<SlotMigrationGroup>) => RedisCommand<void>
+
+  /**
+   * Begins to move slots, and their keys, to this node, and answers the task's id; stops tasks, and answers how many; or
+   * tells how they are.
+   *
+   * O(N) in the slots. Since Redis 8.4.0; not in Valkey, see {@link clusterMigrateslots}.
+   *
+   * @example
+   * ```ts
+   * const id = yield* Redis.clusterMigration({ import: { start: 0, end: 99 } })
+   * const [task] = yield* Redis.clusterMigration({ status: { id } })
+   * ```
+   */
+  readonly clusterMigration: {
+    (options: {
+      readonly import: OneOrMore<SlotRange>
+      readonly cancel?: undefined
+      readonly status?: undefined
+    }): RedisCommand<string>
+    (options: {
+      readonly cancel: MigrationTask
+      readonly import?: undefined
+      readonly status?: undefined
+    }): RedisCommand<number>
+    (options: {
+      readonly status: MigrationTask
+      readonly import?: undefined
+      readonly cancel?: undefined
+    }): RedisCommand<Array<Model.MigrationStatus>>
+  }
+
+  /**
+   * The id of the node.
+   *
+   * O(1). Since Redis 3.0.0.
+   */
+  readonly clusterMyid: () => RedisCommand<string>
+
+  /**
+   * The id of the node's shard.
+   *
+   * O(1). Since Redis 7.2.0.
+   */
+  readonly clusterMyshardid: () => RedisCommand<string>
+
+  /**
+   * All nodes that the node knows.
+   *
+   * O(N) in the nodes. Since Redis 3.0.0.
+   */
+  readonly clusterNodes: () => RedisCommand<Array<Model.ClusterNode>>
+
+  /**
+   * The replicas of a primary.
+   *
+   * O(N) in the replicas. Since Redis 5.0.0.
+   */
+  readonly clusterReplicas: (nodeId: string) => RedisCommand<Array<Model.ClusterNode>>
+
+  /**
+   * Makes the node a replica of another one; or, with `"no one"`, a primary without slots and keys (Valkey 9.0).
+   *
+   * O(1). Since Redis 3.0.0.
+   */
+  readonly clusterReplicate: (nodeId: string | "no one") => RedisCommand<void>
+
+  /**
+   * Takes the node out of its cluster; with `hard` it gets a new id too. A primary must have no keys.
+   *
+   * O(N) in the nodes. Since Redis 3.0.0.
+   */
+  readonly clusterReset: (options?: AtMostOne<{ readonly hard: true; readonly soft: true }>) => RedisCommand<void>
+
+  /**
+   * Writes the node's state to its file.
+   *
+   * O(1). Since Redis 3.0.0.
+   */
+  readonly clusterSaveconfig: () => RedisCommand<void>
+
+  /**
+   * Gives a new node an epoch.
+   *
+   * O(1). Since Redis 3.0.0.
+   */
+  readonly clusterSetConfigEpoch: (epoch: number | bigint) => RedisCommand<void>
+
+  /**
+   * Says what becomes of a slot.
+   *
+   * O(1). Since Redis 3.0.0.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.clusterSetslot(42, { migrating: nodeId })
+   * ```
+   */
+  readonly clusterSetslot: (slot: number, options: SetSlot) => RedisCommand<void>
+
+  /**
+   * Which slots each shard has, and its nodes.
+   *
+   * O(N) in the nodes. Since Redis 7.0.0.
+   */
+  readonly clusterShards: () => RedisCommand<Array<Model.ClusterShard>>
+
+  /**
+   * @deprecated since Redis 5.0.0 and Valkey 5.0.0: use {@link clusterReplicas}
+   *
+   * The replicas of a primary.
+   *
+   * O(N) in the replicas. Since Redis 3.0.0.
+   */
+  readonly clusterSlaves: (nodeId: string) => RedisCommand<Array<Model.ClusterNode>>
+
+  /**
+   * How much is done with each slot of the node.
+   *
+   * O(N) in the slots. Since Redis 8.2.0 and Valkey 8.0.0.
+   *
+   * @example
+   * ```ts
+   * const busiest = yield* Redis.clusterSlotStats({ orderby: "cpu-usec", limit: 10, desc: true })
+   * ```
+   */
+  readonly clusterSlotStats: (filter: SlotStatsFilter) => RedisCommand<Array<Model.SlotStats>>
+
+  /**
+   * @deprecated since Redis 7.0.0, and not in Valkey: use {@link clusterShards}
+   *
+   * Which nodes have each range of slots.
+   *
+   * O(N) in the nodes. Since Redis 3.0.0.
+   */
+  readonly clusterSlots: () => RedisCommand<Array<Model.ClusterSlots>>
+
+  /**
+   * What nodes tell each other while slots move. Servers refuse it from clients.
+   *
+   * O(1). Since Redis 8.4.0 and Valkey 9.0.0, which has other words for it.
+   */
+  readonly clusterSyncslots: (options: SyncSlots) => RedisCommand<Reply>
+
+  /**
+   * A page of the keys of a whole cluster. The cursor says which node has the next one.
+   *
+   * O(1) for a page. Since Valkey 9.1.0; not in Redis.
+   */
+  readonly clusterscan: (cursor: string, options?: ClusterScanOptions) => RedisCommand<Decode.ScanPage<K>>
+
+  /**
+   * Lets this connection read from a replica. Refused on shared connections.
+   *
+   * O(1). Since Redis 3.0.0.
+   */
+  readonly readonly: () => RedisCommand<void>
+
+  /**
+   * Undoes {@link readonly}. Refused on shared connections.
+   *
+   * O(1). Since Redis 3.0.0.
+   */
+  readonly readwrite: () => RedisCommand<void>
+}
+
+const ASKING = define("ASKING")
+const CLUSTER_ADDSLOTS = define("CLUSTER ADDSLOTS")
+const CLUSTER_ADDSLOTSRANGE = define("CLUSTER ADDSLOTSRANGE")
+const CLUSTER_BUMPEPOCH = define("CLUSTER BUMPEPOCH")
+const CLUSTER_CANCELSLOTMIGRATIONS = define("CLUSTER CANCELSLOTMIGRATIONS")
+const CLUSTER_COUNT_FAILURE_REPORTS = define("CLUSTER COUNT-FAILURE-REPORTS")
+const CLUSTER_COUNTKEYSINSLOT = define("CLUSTER COUNTKEYSINSLOT")
+const CLUSTER_DELSLOTS = define("CLUSTER DELSLOTS")
+const CLUSTER_DELSLOTSRANGE = define("CLUSTER DELSLOTSRANGE")
+const CLUSTER_FAILOVER = define("CLUSTER FAILOVER")
+const CLUSTER_FLUSHSLOT = define("CLUSTER FLUSHSLOT")
+const CLUSTER_FLUSHSLOTS = define("CLUSTER FLUSHSLOTS")
+const CLUSTER_FORGET = define("CLUSTER FORGET")
+const CLUSTER_GETKEYSINSLOT = define("CLUSTER GETKEYSINSLOT")
+const CLUSTER_GETSLOTMIGRATIONS = define("CLUSTER GETSLOTMIGRATIONS")
+const CLUSTER_INFO = define("CLUSTER INFO")
+const CLUSTER_KEYSLOT = define("CLUSTER KEYSLOT")
+const CLUSTER_LINKS = define("CLUSTER LINKS")
+const CLUSTER_MEET = define("CLUSTER MEET")
+const CLUSTER_MIGRATESLOTS = define("CLUSTER MIGRATESLOTS")
+const CLUSTER_MIGRATION = define("CLUSTER MIGRATION")
+const CLUSTER_MYID = define("CLUSTER MYID")
+const CLUSTER_MYSHARDID = define("CLUSTER MYSHARDID")
+const CLUSTER_NODES = define("CLUSTER NODES")
+const CLUSTER_REPLICAS = define("CLUSTER REPLICAS")
+const CLUSTER_REPLICATE = define("CLUSTER REPLICATE")
+const CLUSTER_RESET = define("CLUSTER RESET")
+const CLUSTER_SAVECONFIG = define("CLUSTER SAVECONFIG")
+const CLUSTER_SET_CONFIG_EPOCH = define("CLUSTER SET-CONFIG-EPOCH")
+const CLUSTER_SETSLOT = define("CLUSTER SETSLOT")
+const CLUSTER_SHARDS = define("CLUSTER SHARDS")
+const CLUSTER_SLAVES = define("CLUSTER SLAVES")
+const CLUSTER_SLOT_STATS = define("CLUSTER SLOT-STATS", { requestPolicy: "all_shards" })
+const CLUSTER_SLOTS = define("CLUSTER SLOTS")
+const CLUSTER_SYNCSLOTS = define("CLUSTER SYNCSLOTS")
+const CLUSTERSCAN = define("CLUSTERSCAN", { readonly: true, requestPolicy: "special", responsePolicy: "special" })
+const READONLY = define("READONLY")
+const READWRITE = define("READWRITE")
+
+const setslot = (number: number, { importing, migrating, node, stable, timeout }: SetSlot) =>
+  slot(args(), number)
+    .option("IMPORTING", importing, (args, id) => args.text(id))
+    .option("MIGRATING", migrating, (args, id) => args.text(id))
+    .option("NODE", node, (args, id) => args.text(id))
+    .flag("STABLE", stable)
+    .option("TIMEOUT", timeout, (args, timeout) => args.millis(timeout))
+
+const slotStats = ({ asc, desc, limit, orderby, slotsrange }: SlotStatsFilter) =>
+  args()
+    .option("SLOTSRANGE", slotsrange, slotRanges)
+    .option("ORDERBY", orderby, (args, metric) => args.token(metric))
+    .option("LIMIT", limit, (args, limit) => args.integer(limit))
+    .flag("ASC", asc)
+    .flag("DESC", desc)
+
+const migrateslots = (groups: OneOrMore<SlotMigrationGroup>) => {
+  const list = toList<SlotMigrationGroup>(groups)
+  const builder = list.length === 0 ? args().fail("needs at least one range of slots") : args()
+  return builder.each(list, (args, { node, slotsrange }) =>
+    slotRanges(args.token("SLOTSRANGE"), slotsrange).token("NODE").text(node)
+  )
+}
+
+const task = (builder: ReturnType<typeof args>, { all, id }: MigrationTask) =>
+  builder.option("ID", id, (args, id) => args.text(id)).flag("ALL", all)
+
+const migration = (options: {
+  readonly import?: OneOrMore<SlotRange> | undefined
+  readonly cancel?: MigrationTask | undefined
+  readonly status?: MigrationTask | undefined
+}): RedisCommand<never> => {
+  const builder = args()
+    .option("IMPORT", options.import, slotRanges)
+    .option("CANCEL", options.cancel, task)
+    .option("STATUS", options.status, task)
+  const decoder: Decode.Decoder<unknown> =
+    options.import !== undefined ? Decode.text : options.cancel !== undefined ? Decode.integer : Model.migrations
+  return CLUSTER_MIGRATION(builder, decoder) as RedisCommand<never>
+}
+
+const syncslots = ({ ack, conf, fail, rdbchannel, snapshotEof, streamEof, sync }: SyncSlots) =>
+  args()
+    .option("SYNC", sync, (args, { slots, taskId }) => slotRanges(args.text(taskId), slots))
+    .option("RDBCHANNEL", rdbchannel, (args, id) => args.text(id))
+    .flag("SNAPSHOT-EOF", snapshotEof)
+    .flag("STREAM-EOF", streamEof)
+    .option("ACK", ack, (args, { offset, state }) => args.text(state).integer(offset))
+    .option("FAIL", fail, (args, error) => args.text(error))
+    .option("CONF", conf, (args, conf) =>
+      args.each(Object.entries(conf), (args, [option, value]) => args.text(option).text(value))
+    )
+
+/** @internal */
+export const make = <V, K extends Key>(codec: Codec<V, K>): ClusterCommands<K> => {
+  const text = codec.wants === "text"
+  const keys = Decode.array(Decode.key(codec))
+  const page = Decode.scanPage(keys)
+
+  return {
+    asking: () => ASKING(args(), Decode.ok),
+    clusterAddslots: (list) => CLUSTER_ADDSLOTS(slots(args(), list), Decode.ok),
+    clusterAddslotsrange: (ranges) => CLUSTER_ADDSLOTSRANGE(slotRanges(args(), ranges), Decode.ok),
+    clusterBumpepoch: () => CLUSTER_BUMPEPOCH(args(), Decode.text),
+    clusterCancelslotmigrations: () => CLUSTER_CANCELSLOTMIGRATIONS(args(), Decode.ok),
+    clusterCountFailureReports: (nodeId) => CLUSTER_COUNT_FAILURE_REPORTS(args().text(nodeId), Decode.integer),
+    clusterCountkeysinslot: (number) => CLUSTER_COUNTKEYSINSLOT(slot(args(), number), Decode.integer),
+    clusterDelslots: (list) => CLUSTER_DELSLOTS(slots(args(), list), Decode.ok),
+    clusterDelslotsrange: (ranges) => CLUSTER_DELSLOTSRANGE(slotRanges(args(), ranges), Decode.ok),
+    clusterFailover: (options) =>
+      CLUSTER_FAILOVER(args().flag("FORCE", options?.force).flag("TAKEOVER", options?.takeover), Decode.ok),
+    clusterFlushslot: (number, options) => CLUSTER_FLUSHSLOT(asyncOrSync(slot(args(), number), options), Decode.ok),
+    clusterFlushslots: () => CLUSTER_FLUSHSLOTS(args(), Decode.ok),
+    clusterForget: (nodeId) => CLUSTER_FORGET(args().text(nodeId), Decode.ok),
+    clusterGetkeysinslot: (number, count) => CLUSTER_GETKEYSINSLOT(slot(args(), number).integer(count), keys, text),
+    clusterGetslotmigrations: () => CLUSTER_GETSLOTMIGRATIONS(args(), Model.slotMigrations),
+    clusterInfo: () => CLUSTER_INFO(args(), Model.clusterInfo),
+    clusterKeyslot: (key) => CLUSTER_KEYSLOT(args().key(key), Decode.integer),
+    clusterLinks: () => CLUSTER_LINKS(args(), Model.links),
+    clusterMeet: (ip, number, options) =>
+      CLUSTER_MEET(port(args().text(ip), number).when(options?.clusterBusPort, port), Decode.ok),
+    clusterMigrateslots: (groups) => CLUSTER_MIGRATESLOTS(migrateslots(groups), Decode.ok),
+    clusterMigration: migration,
+    clusterMyid: () => CLUSTER_MYID(args(), Decode.text),
+    clusterMyshardid: () => CLUSTER_MYSHARDID(args(), Decode.text),
+    clusterNodes: () => CLUSTER_NODES(args(), Model.nodeLines),
+    clusterReplicas: (nodeId) => CLUSTER_REPLICAS(args().text(nodeId), Model.nodes),
+    clusterReplicate: (nodeId) =>
+      CLUSTER_REPLICATE(nodeId === "no one" ? args().token("NO").token("ONE") : args().text(nodeId), Decode.ok),
+    clusterReset: (options) => CLUSTER_RESET(args().flag("HARD", options?.hard).flag("SOFT", options?.soft), Decode.ok),
+    clusterSaveconfig: () => CLUSTER_SAVECONFIG(args(), Decode.ok),
+    clusterSetConfigEpoch: (epoch) => CLUSTER_SET_CONFIG_EPOCH(args().integer(epoch), Decode.ok),
+    clusterSetslot: (number, options) => CLUSTER_SETSLOT(setslot(number, options), Decode.ok),
+    clusterShards: () => CLUSTER_SHARDS(args(), Model.shards),
+    clusterSlaves: (nodeId) => CLUSTER_SLAVES(args().text(nodeId), Model.nodes),
+    clusterSlotStats: (filter) => CLUSTER_SLOT_STATS(slotStats(filter), Model.slotStats),
+    clusterSlots: () => CLUSTER_SLOTS(args(), Model.slots),
+    clusterSyncslots: (options) => CLUSTER_SYNCSLOTS(syncslots(options), Decode.raw),
+    clusterscan: (cursor, options) =>
+      CLUSTERSCAN(
+        args()
+          .text(cursor)
+          .option("MATCH", options?.match, (args, pattern) => args.pattern(pattern))
+          .option("COUNT", options?.count, (args, count) => args.integer(count))
+          .option("TYPE", options?.type, (args, type) => args.text(type))
+          .option("SLOT", options?.slot, slot),
+        page,
+        text
+      ),
+    readonly: () => READONLY(args(), Decode.ok),
+    readwrite: () => READWRITE(args(), Decode.ok)
+  }
+}

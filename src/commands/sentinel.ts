@@ -1,0 +1,522 @@
+/**
+ * Sentinels: which servers they watch, and how. These commands are for a sentinel's own port.
+ *
+ * @see https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/
+ * @since 0.1.0
+ */
+import type * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import { args, type DurationWithUnit, type OneOrMore, toList } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import { port, type Settings, settings, texts } from "../internal/serverArgs.js"
+import * as Server from "../internal/serverDecode.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+import { parse, type ServerInfo } from "./server-info.js"
+
+/**
+ * What a sentinel knows of a server, or of another sentinel.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SentinelInstance {
+  readonly name: string
+  readonly ip: string
+  readonly port: number
+  /** Empty when the sentinel has not reached it yet. */
+  readonly runid: string
+  /** `master`, `slave`, `sentinel`, `s_down`, `o_down`, `disconnected`, … */
+  readonly flags: ReadonlyArray<string>
+  /** Every field under the server's name, as text: `last-ok-ping-reply`, … */
+  readonly fields: Readonly<Record<string, string>>
+}
+
+/**
+ * A primary that a sentinel watches.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SentinelPrimary extends SentinelInstance {
+  /** How many sentinels must agree that it has failed. */
+  readonly quorum: number
+  readonly numSlaves: number
+  readonly numOtherSentinels: number
+  readonly configEpoch: number | bigint
+  readonly downAfter: Duration.Duration
+  readonly failoverTimeout: Duration.Duration
+  readonly parallelSyncs: number
+}
+
+/**
+ * A replica of a primary that a sentinel watches.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SentinelReplica extends SentinelInstance {
+  readonly masterHost: string
+  readonly masterPort: number
+  /** `ok` or `err`. */
+  readonly masterLinkStatus: string
+  /** The lowest is promoted first; never with 0. */
+  readonly priority: number
+  readonly replicaOffset: number | bigint
+}
+
+/**
+ * Where a server listens.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServerAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/**
+ * What a sentinel thinks of a primary.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SentinelVote {
+  /** Whether it cannot reach the primary. */
+  readonly down: boolean
+  /** The sentinel it voted for to lead the failover, when it was asked to. */
+  readonly leader: Option.Option<string>
+  readonly leaderEpoch: number | bigint
+}
+
+/**
+ * A script that a sentinel runs, or is about to.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PendingScript {
+  readonly argv: ReadonlyArray<string>
+  readonly running: boolean
+  /** None while it does not run. */
+  readonly pid: Option.Option<number>
+  /** How long it runs. */
+  readonly runTime: Option.Option<Duration.Duration>
+  /** How long until it runs. */
+  readonly runDelay: Option.Option<Duration.Duration>
+  readonly retryNum: number
+}
+
+/**
+ * What INFO said, by the last time a sentinel asked.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CachedInfo {
+  /** The name of the primary. */
+  readonly name: string
+  /** The primary and its replicas. */
+  readonly instances: ReadonlyArray<{
+    /** How long ago it was asked. */
+    readonly age: Duration.Duration
+    /** None when it was never reached. */
+    readonly info: Option.Option<ServerInfo>
+  }>
+}
+
+/** Where a sentinel stops itself, for tests. */
+type Crash = "crash-after-election" | "crash-after-promotion"
+
+/**
+ * The commands of sentinels.
+ *
+ * Valkey has two names for those that speak of primaries: `sentinelMasters` and `sentinelPrimaries` are the same.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SentinelCommands {
+  /**
+   * Whether enough sentinels can be reached to fail over; answers what the sentinel said. Fails with `NOQUORUM` when not.
+   *
+   * O(N) in the sentinels. Since Redis 2.8.4.
+   */
+  readonly sentinelCkquorum: (name: string) => RedisCommand<string>
+
+  /**
+   * Reads or changes the sentinel's own settings. Passwords may be `Redacted`.
+   *
+   * O(N) in the settings. Since Redis 6.2.0; more than one at once since 7.2.0.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.sentinelConfig({ set: { "resolve-hostnames": true } })
+   * const settings = yield* Redis.sentinelConfig({ get: "*" })
+   * ```
+   */
+  readonly sentinelConfig: {
+    (options: { readonly get: OneOrMore<string>; readonly set?: undefined }): RedisCommand<Record<string, string>>
+    (options: { readonly set: Settings; readonly get?: undefined }): RedisCommand<void>
+  }
+
+  /**
+   * Reads or changes the times a sentinel works with, by their names: `INFO-PERIOD`, `PING-PERIOD`, … For tests.
+   *
+   * O(N) in the times. Since Redis 7.0.0.
+   */
+  readonly sentinelDebug: {
+    (): RedisCommand<Record<string, Duration.Duration>>
+    (times: { readonly [name: string]: DurationWithUnit }): RedisCommand<void>
+  }
+
+  /**
+   * Makes a replica the primary without asking the other sentinels; with `coordinated`, the primary hands over without
+   * losing a write.
+   *
+   * O(1). Since Redis 2.8.4; `coordinated` since Valkey 9.0.0.
+   */
+  readonly sentinelFailover: (name: string, options?: { readonly coordinated?: true | undefined }) => RedisCommand<void>
+
+  /**
+   * Writes the sentinel's state into its configuration file.
+   *
+   * O(1). Since Redis 2.8.4.
+   */
+  readonly sentinelFlushconfig: () => RedisCommand<void>
+
+  /**
+   * Where the primary listens; `None` when the sentinel knows none of that name. During a failover, the new one.
+   *
+   * O(1). Since Redis 2.8.4.
+   *
+   * @example
+   * ```ts
+   * const address = yield* Redis.sentinelGetMasterAddrByName("mymaster") // Option<{ host, port }>
+   * ```
+   */
+  readonly sentinelGetMasterAddrByName: (name: string) => RedisCommand<Option.Option<ServerAddress>>
+
+  /**
+   * The same as {@link sentinelGetMasterAddrByName}.
+   *
+   * O(1). Since Valkey 8.0.0; not in Redis.
+   */
+  readonly sentinelGetPrimaryAddrByName: (name: string) => RedisCommand<Option.Option<ServerAddress>>
+
+  /**
+   * What the primaries and their replicas last said to INFO.
+   *
+   * O(N) in the servers. Since Redis 3.2.0.
+   */
+  readonly sentinelInfoCache: (names: OneOrMore<string>) => RedisCommand<Array<CachedInfo>>
+
+  /**
+   * Whether the sentinel thinks that a primary is down. With its own `runid`, the sentinel that asks also asks for a vote;
+   * `"*"` does not.
+   *
+   * O(1). Since Redis 2.8.4.
+   */
+  readonly sentinelIsMasterDownByAddr: (
+    ip: string,
+    port: number,
+    currentEpoch: number | bigint,
+    runid: string
+  ) => RedisCommand<SentinelVote>
+
+  /**
+   * The same as {@link sentinelIsMasterDownByAddr}.
+   *
+   * O(1). Since Valkey 8.0.0; not in Redis.
+   */
+  readonly sentinelIsPrimaryDownByAddr: (
+    ip: string,
+    port: number,
+    currentEpoch: number | bigint,
+    runid: string
+  ) => RedisCommand<SentinelVote>
+
+  /**
+   * A primary by its name. Fails when the sentinel knows none of that name.
+   *
+   * O(1). Since Redis 2.8.4.
+   */
+  readonly sentinelMaster: (name: string) => RedisCommand<SentinelPrimary>
+
+  /**
+   * All primaries that the sentinel watches.
+   *
+   * O(N) in the primaries. Since Redis 2.8.4.
+   */
+  readonly sentinelMasters: () => RedisCommand<Array<SentinelPrimary>>
+
+  /**
+   * Watches another primary.
+   *
+   * O(1). Since Redis 2.8.4.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.sentinelMonitor("mymaster", "10.0.0.1", 6379, 2)
+   * ```
+   */
+  readonly sentinelMonitor: (name: string, ip: string, port: number, quorum: number) => RedisCommand<void>
+
+  /**
+   * The id of the sentinel.
+   *
+   * O(1). Since Redis 6.2.0.
+   */
+  readonly sentinelMyid: () => RedisCommand<string>
+
+  /**
+   * The scripts that run, or are about to.
+   *
+   * O(N) in the scripts. Since Redis 2.8.4.
+   */
+  readonly sentinelPendingScripts: () => RedisCommand<Array<PendingScript>>
+
+  /**
+   * The same as {@link sentinelMasters}.
+   *
+   * O(N) in the primaries. Since Valkey 8.0.0; not in Redis.
+   */
+  readonly sentinelPrimaries: () => RedisCommand<Array<SentinelPrimary>>
+
+  /**
+   * The same as {@link sentinelMaster}.
+   *
+   * O(1). Since Valkey 8.0.0; not in Redis.
+   */
+  readonly sentinelPrimary: (name: string) => RedisCommand<SentinelPrimary>
+
+  /**
+   * Watches a primary no longer.
+   *
+   * O(1). Since Redis 2.8.4.
+   */
+  readonly sentinelRemove: (name: string) => RedisCommand<void>
+
+  /**
+   * The replicas of a primary.
+   *
+   * O(N) in the replicas. Since Redis 5.0.0.
+   */
+  readonly sentinelReplicas: (name: string) => RedisCommand<Array<SentinelReplica>>
+
+  /**
+   * Forgets the replicas and the other sentinels of the primaries whose names match, and finds them anew; answers how
+   * many primaries that were.
+   *
+   * O(N) in the primaries. Since Redis 2.8.4.
+   */
+  readonly sentinelReset: (pattern: string) => RedisCommand<number>
+
+  /**
+   * The other sentinels that watch a primary.
+   *
+   * O(N) in the sentinels. Since Redis 2.8.4.
+   */
+  readonly sentinelSentinels: (name: string) => RedisCommand<Array<SentinelInstance>>
+
+  /**
+   * Changes how a primary is watched. Passwords may be `Redacted`.
+   *
+   * O(1). Since Redis 2.8.4.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.sentinelSet("mymaster", { quorum: 3, "auth-pass": Redacted.make("secret") })
+   * ```
+   */
+  readonly sentinelSet: (name: string, options: Settings) => RedisCommand<void>
+
+  /**
+   * Makes the sentinel end itself at a certain moment of a failover, for tests; with `"help"`, the moments there are.
+   *
+   * O(1). Since Redis 3.2.0.
+   */
+  readonly sentinelSimulateFailure: {
+    (moments: OneOrMore<Crash>): RedisCommand<void>
+    (help: "help"): RedisCommand<Array<string>>
+  }
+
+  /**
+   * @deprecated since Redis 5.0.0: use {@link sentinelReplicas}
+   *
+   * The replicas of a primary.
+   *
+   * O(N) in the replicas. Since Redis 2.8.0.
+   */
+  readonly sentinelSlaves: (name: string) => RedisCommand<Array<SentinelReplica>>
+}
+
+const SENTINEL_CKQUORUM = define("SENTINEL CKQUORUM")
+const SENTINEL_CONFIG = define("SENTINEL CONFIG")
+const SENTINEL_DEBUG = define("SENTINEL DEBUG")
+const SENTINEL_FAILOVER = define("SENTINEL FAILOVER")
+const SENTINEL_FLUSHCONFIG = define("SENTINEL FLUSHCONFIG")
+const SENTINEL_GET_MASTER_ADDR_BY_NAME = define("SENTINEL GET-MASTER-ADDR-BY-NAME")
+const SENTINEL_GET_PRIMARY_ADDR_BY_NAME = define("SENTINEL GET-PRIMARY-ADDR-BY-NAME")
+const SENTINEL_INFO_CACHE = define("SENTINEL INFO-CACHE")
+const SENTINEL_IS_MASTER_DOWN_BY_ADDR = define("SENTINEL IS-MASTER-DOWN-BY-ADDR")
+const SENTINEL_IS_PRIMARY_DOWN_BY_ADDR = define("SENTINEL IS-PRIMARY-DOWN-BY-ADDR")
+const SENTINEL_MASTER = define("SENTINEL MASTER")
+const SENTINEL_MASTERS = define("SENTINEL MASTERS")
+const SENTINEL_MONITOR = define("SENTINEL MONITOR")
+const SENTINEL_MYID = define("SENTINEL MYID")
+const SENTINEL_PENDING_SCRIPTS = define("SENTINEL PENDING-SCRIPTS")
+const SENTINEL_PRIMARIES = define("SENTINEL PRIMARIES")
+const SENTINEL_PRIMARY = define("SENTINEL PRIMARY")
+const SENTINEL_REMOVE = define("SENTINEL REMOVE")
+const SENTINEL_REPLICAS = define("SENTINEL REPLICAS")
+const SENTINEL_RESET = define("SENTINEL RESET")
+const SENTINEL_SENTINELS = define("SENTINEL SENTINELS")
+const SENTINEL_SET = define("SENTINEL SET")
+const SENTINEL_SIMULATE_FAILURE = define("SENTINEL SIMULATE-FAILURE")
+const SENTINEL_SLAVES = define("SENTINEL SLAVES")
+
+type Fields = Readonly<Record<string, string>>
+
+const read = <A>(fields: Fields, name: string, decoder: Decode.Decoder<A>): A =>
+  Decode.at(name, decoder, fields[name] ?? null)
+
+const ofFields =
+  <A>(more: (fields: Fields) => A): Decode.Decoder<SentinelInstance & A> =>
+  (reply) => {
+    const fields = Server.textRecord(reply)
+    return {
+      name: read(fields, "name", Decode.text),
+      ip: read(fields, "ip", Decode.text),
+      port: read(fields, "port", Decode.integer),
+      runid: read(fields, "runid", Decode.text),
+      flags: read(fields, "flags", Decode.text).split(","),
+      fields,
+      ...more(fields)
+    }
+  }
+
+const primary: Decode.Decoder<SentinelPrimary> = ofFields((fields) => ({
+  quorum: read(fields, "quorum", Decode.integer),
+  numSlaves: read(fields, "num-slaves", Decode.integer),
+  numOtherSentinels: read(fields, "num-other-sentinels", Decode.integer),
+  configEpoch: read(fields, "config-epoch", Decode.largeInteger),
+  downAfter: read(fields, "down-after-milliseconds", Server.millis),
+  failoverTimeout: read(fields, "failover-timeout", Server.millis),
+  parallelSyncs: read(fields, "parallel-syncs", Decode.integer)
+}))
+const primaries = Decode.array(primary)
+
+const replicas: Decode.Decoder<Array<SentinelReplica>> = Decode.array(
+  ofFields((fields) => ({
+    masterHost: read(fields, "master-host", Decode.text),
+    masterPort: read(fields, "master-port", Decode.integer),
+    masterLinkStatus: read(fields, "master-link-status", Decode.text),
+    priority: read(fields, "slave-priority", Decode.integer),
+    replicaOffset: read(fields, "slave-repl-offset", Decode.largeInteger)
+  }))
+)
+const sentinels: Decode.Decoder<Array<SentinelInstance>> = Decode.array(ofFields(() => ({})))
+
+const hostAndPort = Decode.tuple(Decode.text, Decode.integer)
+const address = Decode.nullable((reply): ServerAddress => {
+  const [host, port] = hostAndPort(reply)
+  return { host, port }
+})
+
+const ballot = Decode.tuple(Decode.boolean, Decode.text, Decode.largeInteger)
+const vote: Decode.Decoder<SentinelVote> = (reply) => {
+  const [down, leader, leaderEpoch] = ballot(reply)
+  return { down, leader: leader === "*" ? Option.none() : Option.some(leader), leaderEpoch }
+}
+
+const instance = Decode.tuple(Server.millis, Server.optionalText)
+const instances = Decode.array((reply) => {
+  const [age, text] = instance(reply)
+  return { age, info: Option.map(text, parse) }
+})
+const named = Decode.entries(Decode.text, instances)
+const cache: Decode.Decoder<Array<CachedInfo>> = (reply) =>
+  named(reply).map(([name, instances]) => ({ name, instances }))
+
+const job = Decode.structNamed("-", {
+  argv: Server.texts,
+  flags: Decode.text,
+  pid: Decode.integer,
+  runTime: Decode.nullable(Server.millis),
+  runDelay: Decode.nullable(Server.millis),
+  retryNum: Decode.integer
+})
+const scripts: Decode.Decoder<Array<PendingScript>> = Decode.array((reply) => {
+  const { flags, pid, ...rest } = job(reply)
+  return { ...rest, running: flags === "running", pid: pid === 0 ? Option.none() : Option.some(pid) }
+})
+
+const durations = Decode.record(Server.millis)
+
+const config = (options: {
+  readonly get?: OneOrMore<string> | undefined
+  readonly set?: Settings | undefined
+}): RedisCommand<never> => {
+  const builder = args()
+    .option("GET", options.get, (args, names) => texts(args, names, "setting"))
+    .option("SET", options.set, settings)
+  const decoder: Decode.Decoder<unknown> = options.set === undefined ? Server.textRecord : Decode.ok
+  return SENTINEL_CONFIG(builder, decoder) as RedisCommand<never>
+}
+
+const debug = (times?: { readonly [name: string]: DurationWithUnit }): RedisCommand<never> => {
+  const builder = args()
+  const entries = Object.entries(times ?? {})
+  if (times !== undefined && entries.length === 0) {
+    builder.fail("needs at least one time")
+  }
+  builder.each(entries, (args, [name, time]) => args.text(name).millis(time))
+  const decoder: Decode.Decoder<unknown> = times === undefined ? durations : Decode.ok
+  return SENTINEL_DEBUG(builder, decoder) as RedisCommand<never>
+}
+
+const simulateFailure = (moments: OneOrMore<Crash> | "help"): RedisCommand<never> => {
+  const list = toList<string>(moments)
+  const builder = list.length === 0 ? args().fail("needs at least one moment") : args()
+  const decoder: Decode.Decoder<unknown> = moments === "help" ? Server.texts : Decode.ok
+  return SENTINEL_SIMULATE_FAILURE(
+    builder.each(list, (args, moment) => args.token(moment.toUpperCase())),
+    decoder
+  ) as RedisCommand<never>
+}
+
+const downByAddr = (ip: string, number: number, currentEpoch: number | bigint, runid: string) =>
+  port(args().text(ip), number).integer(currentEpoch).text(runid)
+
+/** @internal */
+export const make = (): SentinelCommands => ({
+  sentinelCkquorum: (name) => SENTINEL_CKQUORUM(args().text(name), Decode.text),
+  sentinelConfig: config,
+  sentinelDebug: debug,
+  sentinelFailover: (name, options) =>
+    SENTINEL_FAILOVER(args().text(name).flag("COORDINATED", options?.coordinated), Decode.ok),
+  sentinelFlushconfig: () => SENTINEL_FLUSHCONFIG(args(), Decode.ok),
+  sentinelGetMasterAddrByName: (name) => SENTINEL_GET_MASTER_ADDR_BY_NAME(args().text(name), address),
+  sentinelGetPrimaryAddrByName: (name) => SENTINEL_GET_PRIMARY_ADDR_BY_NAME(args().text(name), address),
+  sentinelInfoCache: (names) => SENTINEL_INFO_CACHE(texts(args(), names, "primary"), cache),
+  sentinelIsMasterDownByAddr: (ip, port, epoch, runid) =>
+    SENTINEL_IS_MASTER_DOWN_BY_ADDR(downByAddr(ip, port, epoch, runid), vote),
+  sentinelIsPrimaryDownByAddr: (ip, port, epoch, runid) =>
+    SENTINEL_IS_PRIMARY_DOWN_BY_ADDR(downByAddr(ip, port, epoch, runid), vote),
+  sentinelMaster: (name) => SENTINEL_MASTER(args().text(name), primary),
+  sentinelMasters: () => SENTINEL_MASTERS(args(), primaries),
+  sentinelMonitor: (name, ip, number, quorum) =>
+    SENTINEL_MONITOR(port(args().text(name).text(ip), number).integer(quorum), Decode.ok),
+  sentinelMyid: () => SENTINEL_MYID(args(), Decode.text),
+  sentinelPendingScripts: () => SENTINEL_PENDING_SCRIPTS(args(), scripts),
+  sentinelPrimaries: () => SENTINEL_PRIMARIES(args(), primaries),
+  sentinelPrimary: (name) => SENTINEL_PRIMARY(args().text(name), primary),
+  sentinelRemove: (name) => SENTINEL_REMOVE(args().text(name), Decode.ok),
+  sentinelReplicas: (name) => SENTINEL_REPLICAS(args().text(name), replicas),
+  sentinelReset: (pattern) => SENTINEL_RESET(args().text(pattern), Decode.integer),
+  sentinelSentinels: (name) => SENTINEL_SENTINELS(args().text(name), sentinels),
+  sentinelSet: (name, options) => SENTINEL_SET(settings(args().text(name), options), Decode.ok),
+  sentinelSimulateFailure: simulateFailure,
+  sentinelSlaves: (name) => SENTINEL_SLAVES(args().text(name), replicas)
+})
