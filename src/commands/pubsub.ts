@@ -83,8 +83,9 @@ export interface PubsubCommands<V, K> {
   readonly pubsubShardnumsub: (channels: OneOrMore<Key>) => RedisCommand<Array<ChannelSubscribers<K>>>
 
   /**
-   * Ends subscriptions to patterns: these, or all. The raw command, refused on shared connections: a subscription of
-   * `RedisPubSub` ends with its scope.
+   * Ends subscriptions to patterns. The raw command, refused on shared connections: a subscription of `RedisPubSub` ends
+   * with its scope. Without patterns it would end them all; connections refuse that, since nobody knows how many
+   * confirmations follow.
    *
    * O(N) in the patterns. Since Redis 2.0.0.
    */
@@ -113,16 +114,18 @@ export interface PubsubCommands<V, K> {
   readonly subscribe: (channels: OneOrMore<Key>) => RedisCommand<void>
 
   /**
-   * Ends subscriptions to shard channels: these, or all. The raw command, refused on shared connections: a subscription
-   * of `RedisPubSub` ends with its scope.
+   * Ends subscriptions to shard channels. The raw command, refused on shared connections: a subscription of `RedisPubSub`
+   * ends with its scope. Without channels it would end them all; connections refuse that, since nobody knows how many
+   * confirmations follow.
    *
    * O(N) in the channels. Since Redis 7.0.0.
    */
   readonly sunsubscribe: (channels?: OneOrMore<Key>) => RedisCommand<void>
 
   /**
-   * Ends subscriptions to channels: these, or all. The raw command, refused on shared connections: a subscription of
-   * `RedisPubSub` ends with its scope.
+   * Ends subscriptions to channels. The raw command, refused on shared connections: a subscription of `RedisPubSub` ends
+   * with its scope. Without channels it would end them all; connections refuse that, since nobody knows how many
+   * confirmations follow.
    *
    * O(N) in the channels. Since Redis 2.0.0.
    */
@@ -158,7 +161,7 @@ const patterns = (input: OneOrMore<Key>) => {
     : args().each(list, (args, pattern) => args.channel(pattern))
 }
 
-/** A confirmation: it comes as a push, and says nothing that was not asked for. */
+/** A confirmation says nothing that was not asked for. */
 const confirmation: Decode.Decoder<void> = () => undefined
 
 /** @internal */

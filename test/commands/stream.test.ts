@@ -809,6 +809,8 @@ liveSuite("stream", ({ effect, isSince, live, needs, needsVersion, onLease }) =>
       yield* add("s", "1-1")
       expect(yield* waiting).toEqual([{ key: "s", entries: [added("1-1")] }])
       expect(yield* onLease(streams.xread({ s: "$" }, { block: "20 millis" }))).toEqual([])
+      const shared = yield* Effect.flip(streams.xread({ s: "$" }, { block: "20 millis" }))
+      expect(shared).toMatchObject({ _tag: "UsageError" })
       expect(yield* streams.xgroupCreate("s", "g", "$")).toBe(undefined)
       expect(yield* onLease(streams.xreadgroup("g", "c", { s: ">" }, { block: "20 millis" }))).toEqual([])
     })

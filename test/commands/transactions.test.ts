@@ -3,6 +3,7 @@ import * as Option from "effect/Option"
 import { describe, expect, it } from "vitest"
 import * as Codec from "../../src/Codec.js"
 import { make } from "../../src/commands/transactions.js"
+import type { Redis } from "../../src/internal/service.js"
 import { ErrorReply } from "../../src/internal/values.js"
 import * as RedisCommand from "../../src/RedisCommand.js"
 import { liveSuite, reads, readsEach, readsError, refuses, sends, tagged, wire } from "../support/commands.js"
@@ -47,6 +48,14 @@ describe("transactions", () => {
 
 liveSuite("transactions", ({ effect, onLease }) => {
   const set = (value: string) => RedisCommand.make("SET", { args: [RedisCommand.key("k"), value] })
+
+  effect("not on a shared connection", () =>
+    Effect.gen(function* () {
+      for (const command of [raw.multi(), raw.exec(), raw.discard(), raw.watch("k"), raw.unwatch()]) {
+        expect(yield* Effect.flip<unknown, unknown, Redis>(command)).toMatchObject({ _tag: "UsageError" })
+      }
+    })
+  )
 
   effect("a transaction, by hand", () =>
     onLease(
