@@ -1,9 +1,11 @@
 /*
  * The servers that test suites run over. Found when this module loads, so that suites can be made of them:
  *
- *     describe.each(realServers)("$name", (server) => {
+ *     describeReal((server) => {
  *       layer(serverLayer(server))("strings", (it) => { … })
  *     })
+ *
+ * (`describe.each(realServers)` does as well, in files that have other tests, too.)
  *
  * Laws are proven on real servers. The embedded one is looser and lacks commands: suites on it are an allow-list.
  */

@@ -2,10 +2,11 @@
  * Two servers that pick the same port at random: rare, so the dice are loaded here. The servers are real.
  */
 import * as Net from "node:net"
-import { describe, expect, it } from "@effect/vitest"
+import { expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { vi } from "vitest"
-import { makeServer, realServers } from "../support/servers.js"
+import { describeReal } from "../support/describeReal.js"
+import { makeServer } from "../support/servers.js"
 
 const loaded = vi.hoisted((): { ports: Array<number> } => ({ ports: [] }))
 
@@ -22,7 +23,7 @@ const occupied = Effect.acquireRelease(
   (server) => Effect.sync(() => server.close())
 )
 
-describe.each(realServers)("$name", (testServer) => {
+describeReal((testServer) => {
   it.scoped("tries another port when the first ones are taken", () =>
     Effect.gen(function* () {
       const address = (yield* occupied).address()
