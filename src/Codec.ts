@@ -7,6 +7,7 @@
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import type * as Schema from "effect/Schema"
+import type * as SchemaAST from "effect/SchemaAST"
 import { utf8DecodeStrict } from "./internal/text.js"
 
 /**
@@ -87,7 +88,13 @@ export const make = <A>(options: {
  * @since 0.1.0
  * @category codecs
  */
-export const utf8: Codec<string> = { [TypeId]: TypeId, wants: "text", encode: Either.right, decode: toText, decodeKey: toText }
+export const utf8: Codec<string> = {
+  [TypeId]: TypeId,
+  wants: "text",
+  encode: Either.right,
+  decode: toText,
+  decodeKey: toText
+}
 
 /**
  * Bytes as they are; keys that come back are bytes too.
@@ -116,7 +123,7 @@ const printJson = (value: unknown): Either.Either<string, CodecIssue> =>
       try: (): string | undefined => JSON.stringify(value),
       catch: () => ({ path: [], reason: "the value has no JSON form" })
     }),
-    (text) => text === undefined ? issue("the value has no JSON form") : Either.right(text)
+    (text) => (text === undefined ? issue("the value has no JSON form") : Either.right(text))
   )
 
 /**
@@ -152,13 +159,70 @@ export const schema = <A, I>(self: Schema.Schema<A, I>): Codec<A> => {
   })
 }
 
-/** The first thing that does not fit, by place and kind only: the formatted message would quote the value. */
+const listOf = <A>(some: A | ReadonlyArray<A>): ReadonlyArray<A> =>
+  Array.isArray(some) ? some as ReadonlyArray<A> : [some as A]
+
+/**
+ * The first thing that does not fit: its place, and what the schema asks for there. Effect's formatters would quote the
+ * value, and run what the schema's author wrote to describe it.
+ */
 const toIssue = (error: ParseResult.ParseIssue): CodecIssue => {
-  const first = ParseResult.ArrayFormatter.formatIssueSync(error)[0]
-  return first === undefined
-    ? { path: [], reason: "it does not fit the schema" }
-    : {
-      path: first.path.map((part) => typeof part === "symbol" ? String(part) : part),
-      reason: `it does not fit the schema (${first._tag})`
+  const path: Array<string | number> = []
+  let inside: SchemaAST.AST | undefined
+  let current = error
+  while (true) {
+    switch (current._tag) {
+      case "Pointer": {
+        for (const part of listOf(current.path)) {
+          path.push(place(part, inside))
+        }
+        current = current.issue
+        break
+      }
+      case "Refinement":
+      case "Transformation": {
+        if (current._tag === "Refinement" && current.kind === "Predicate") {
+          return unfit(path, `expected ${named(current.ast)}`)
+        }
+        current = current.issue
+        break
+      }
+      case "Composite": {
+        const first = listOf(current.issues)[0]
+        if (first === undefined || current.ast._tag === "Union") {
+          return unfit(path, `expected ${named(current.ast)}`)
+        }
+        inside = current.ast
+        current = first
+        break
+      }
+      case "Type":
+        return unfit(path, `expected ${named(current.ast)}`)
+      case "Missing":
+        return unfit(path, "missing")
+      case "Unexpected":
+        return unfit(path, "unexpected")
+      case "Forbidden":
+        return unfit(path, "the schema is not synchronous")
     }
+  }
 }
+
+const unfit = (path: ReadonlyArray<string | number>, why: string): CodecIssue => ({
+  path,
+  reason: `it does not fit the schema (${why})`
+})
+
+/** What a schema calls itself. */
+const named = (ast: SchemaAST.AST): string => {
+  const name = String(ast)
+  return name.length > 100 ? `${name.slice(0, 100)}…` : name
+}
+
+/** Fields that the schema names are shown; the keys of a record are part of the value. */
+const place = (part: PropertyKey, inside: SchemaAST.AST | undefined): string | number =>
+  typeof part === "number"
+    ? part
+    : inside?._tag === "TypeLiteral" && inside.propertySignatures.some(({ name }) => name === part)
+    ? String(part)
+    : "*"

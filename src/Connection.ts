@@ -136,13 +136,8 @@ export type {
  * @since 0.1.0
  * @category constructors
  */
-export const make = (
-  options: Options.ConnectionOptions = {}
-): Effect.Effect<Connection, RedisError, Scope.Scope> =>
-  Effect.flatMap(
-    Options.resolve(options),
-    (resolved) => acquire((restore) => open(resolved, restore), resolved)
-  )
+export const make = (options: Options.ConnectionOptions = {}): Effect.Effect<Connection, RedisError, Scope.Scope> =>
+  Effect.flatMap(Options.resolve(options), (resolved) => acquire((restore) => open(resolved, restore), resolved))
 
 /**
  * A connection over a Duplex that somebody else connected. The scope ends it.
@@ -153,8 +148,7 @@ export const make = (
 export const fromDuplex = (
   duplex: Duplex,
   options: OverOptions = {}
-): Effect.Effect<Connection, RedisError, Scope.Scope> =>
-  over(() => Effect.sync(() => duplexTransport(duplex)), options)
+): Effect.Effect<Connection, RedisError, Scope.Scope> => over(() => Effect.sync(() => duplexTransport(duplex)), options)
 
 /**
  * A connection over any `@effect/platform` Socket: WebSocket tunnels, other runtimes. Best effort: such sockets give no
@@ -174,12 +168,11 @@ export const fromSocket = (
  * @since 0.1.0
  * @category options
  */
-export interface OverOptions extends
-  Omit<
+export interface OverOptions
+  extends Omit<
     Options.ConnectionOptions,
     "url" | "host" | "port" | "path" | "tls" | "family" | "keepAlive" | "noDelay"
-  >
-{}
+  > {}
 
 const over = (
   transport: () => Effect.Effect<Transport, never, Scope.Scope>,
@@ -210,7 +203,7 @@ const acquire = <R>(
   options: Options.ResolvedOptions
 ): Effect.Effect<Connection, RedisError, R | Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const link = yield* opening(restore)
       yield* logClose(link)
       yield* Effect.addFinalizer(() => link.close(options.closeTimeout))
@@ -248,17 +241,20 @@ export const fromLink = (
   options: Pick<Options.ResolvedOptions, "encoding" | "closeTimeout">,
   released: () => boolean = () => false
 ): Connection => {
-  const gone = Effect.suspend(() =>
-    new UsageError({
-      reason: "released",
-      message: "this connection was given back to its pool when its scope closed; acquire another"
-    })
+  const gone = Effect.suspend(
+    () =>
+      new UsageError({
+        reason: "released",
+        message: "this connection was given back to its pool when its scope closed; acquire another"
+      })
   )
   /** Checked when the command runs, not when it is made. */
   const guard = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | UsageError> =>
-    Effect.suspend((): Effect.Effect<A, E | UsageError> => released() ? gone : effect)
-  const raw = (reply: "text" | "bytes") => (name: string, ...args: ReadonlyArray<ArgumentInput>) =>
-    guard(link.send(makeCommand(name, { args, reply })))
+    Effect.suspend((): Effect.Effect<A, E | UsageError> => (released() ? gone : effect))
+  const raw =
+    (reply: "text" | "bytes") =>
+    (name: string, ...args: ReadonlyArray<ArgumentInput>) =>
+      guard(link.send(makeCommand(name, { args, reply })))
   const byDefault = raw(options.encoding === "bytes" ? "bytes" : "text")
   const redis: RedisService = {
     send: (command) => guard(link.send(command)),
@@ -320,6 +316,6 @@ export const fromLink = (
       { bufferSize: 4096, strategy: "sliding" }
     ),
     redis,
-    close: Effect.suspend(() => released() ? Effect.void : link.close(options.closeTimeout))
+    close: Effect.suspend(() => (released() ? Effect.void : link.close(options.closeTimeout)))
   }
 }

@@ -95,13 +95,16 @@ export interface PoolOptions extends ConnectionOptions {
 }
 
 const resolve = (options: PoolOptions): Either.Either<PoolSettings, UsageError> =>
-  Either.gen(function*() {
+  Either.gen(function* () {
     const duration = (input: DurationWithUnit | undefined, what: string, fallback: number) =>
       input === undefined ? Either.right(fallback) : Options.checkDuration(input, what)
     const max = options.maxSize === undefined ? 10 : yield* Options.checkCount(options.maxSize, "maxSize")
-    const min = options.minSize === undefined
-      ? options.lazy === true ? 0 : Math.min(10, max)
-      : yield* Options.checkCount(options.minSize, "minSize", 0)
+    const min =
+      options.minSize === undefined
+        ? options.lazy === true
+          ? 0
+          : Math.min(10, max)
+        : yield* Options.checkCount(options.minSize, "minSize", 0)
     if (min > max) {
       return yield* Options.invalid("minSize must not be larger than maxSize")
     }
@@ -137,7 +140,7 @@ const resolve = (options: PoolOptions): Either.Either<PoolSettings, UsageError> 
  * @category constructors
  */
 export const make = (options: PoolOptions = {}): Effect.Effect<Pool, RedisError, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const resolved = yield* Options.resolve(options)
     const settings = yield* resolve(options)
     const core = yield* makeCore(resolved, settings)
@@ -153,7 +156,7 @@ export const makeCore = (
   resolved: Options.ResolvedOptions,
   settings: PoolSettings
 ): Effect.Effect<PoolCore, RedisError, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const runtime = yield* Effect.runtime<never>()
     const scope = yield* Effect.scope
     const core = new PoolCore(resolved, settings, runtime, scope)

@@ -17,26 +17,19 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { type Codec, utf8 } from "./Codec.js"
-import { range, type Ranges } from "./commands/range.js"
 import { Connection, type ConnectionOptions, fromLink } from "./Connection.js"
-import type { Argument, DurationWithUnit } from "./internal/args.js"
+import { type Ranges, range } from "./commands/range.js"
+import type { Argument, DurationWithUnit, Key } from "./internal/args.js"
 import * as Batch from "./internal/batch.js"
 import { type ClientSettings, refuseShared, SharedClient, supervise } from "./internal/client.js"
 import { type Commands, make as makeCommands } from "./internal/commands.js"
 import * as Options from "./internal/options.js"
-import { Redis as RedisTag, type RedisService } from "./internal/service.js"
+import type { BatchResult, Redis as RedisIdentifier } from "./internal/service.js"
+import { type RedisService, Redis as RedisTag } from "./internal/service.js"
 import type { Reply } from "./internal/values.js"
 import { makeCore, Pool } from "./Pool.js"
-import {
-  type ArgumentInput,
-  decode,
-  make as makeCommand,
-  mapArguments,
-  type RedisCommand
-} from "./RedisCommand.js"
+import { type ArgumentInput, decode, make as makeCommand, mapArguments, type RedisCommand } from "./RedisCommand.js"
 import { type PipelineError, type RedisError, UsageError } from "./RedisError.js"
-import type { Key } from "./internal/args.js"
-import type { BatchResult, Redis as RedisIdentifier } from "./internal/service.js"
 
 export type {
   /**
@@ -97,14 +90,12 @@ const defaultReconnect: Schedule.Schedule<unknown> = Schedule.exponential("50 mi
 const readyAfter = Duration.toMillis("10 seconds")
 
 const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisError, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const resolved = yield* Options.resolve(options)
-    const maxRetries = options.maxRetries === undefined
-      ? 3
-      : yield* Options.checkCount(options.maxRetries, "maxRetries", 0)
-    const maxDedicated = options.maxDedicated === undefined
-      ? 10
-      : yield* Options.checkCount(options.maxDedicated, "maxDedicated")
+    const maxRetries =
+      options.maxRetries === undefined ? 3 : yield* Options.checkCount(options.maxRetries, "maxRetries", 0)
+    const maxDedicated =
+      options.maxDedicated === undefined ? 10 : yield* Options.checkCount(options.maxDedicated, "maxDedicated")
     const duration = (input: DurationWithUnit | undefined, what: string, fallback: number) =>
       input === undefined ? Either.right(fallback) : Options.checkDuration(input, what)
     const settings: ClientSettings = {
@@ -154,7 +145,8 @@ const waitAlone = (command: RedisCommand<unknown>): UsageError =>
   new UsageError({
     reason: "blockingCommand",
     command: command.name,
-    message: `${command.name} was not sent: it speaks of the writes of its own connection; ` +
+    message:
+      `${command.name} was not sent: it speaks of the writes of its own connection; ` +
       "run the writes and it together on one, with Pool.acquire"
   })
 
@@ -166,25 +158,26 @@ const layerConfig = (
 ): Layer.Layer<RedisIdentifier, RedisError | ConfigError.ConfigError> =>
   Layer.scoped(RedisTag, Effect.flatMap(Config.unwrap(options), make))
 
-const layerAs = <I>(
-  tag: Context.Tag<I, RedisService>,
-  options: RedisOptions = {}
-): Layer.Layer<I, RedisError> => Layer.scoped(tag, make(options))
+const layerAs = <I>(tag: Context.Tag<I, RedisService>, options: RedisOptions = {}): Layer.Layer<I, RedisError> =>
+  Layer.scoped(tag, make(options))
 
 /** Each command on a connection of the pool: nothing is shared, so everything may block. */
 const layerFromPool: Layer.Layer<RedisIdentifier, never, Pool> = Layer.effect(
   RedisTag,
-  Effect.map(Pool, (pool): RedisService => ({
-    send: (command) => {
-      const refusal = command.traits.stateful === undefined ? undefined : refuseShared(command)
-      return refusal === undefined
-        ? Effect.scoped(Effect.flatMap(pool.acquireRedis, (redis) => redis.send(command)))
-        : Effect.fail(refusal)
-    },
-    sendAll: (commands, options) =>
-      Effect.scoped(Effect.flatMap(pool.acquireRedis, (redis) => redis.sendAll(commands, options))),
-    lease: pool.acquireRedis
-  }))
+  Effect.map(
+    Pool,
+    (pool): RedisService => ({
+      send: (command) => {
+        const refusal = command.traits.stateful === undefined ? undefined : refuseShared(command)
+        return refusal === undefined
+          ? Effect.scoped(Effect.flatMap(pool.acquireRedis, (redis) => redis.send(command)))
+          : Effect.fail(refusal)
+      },
+      sendAll: (commands, options) =>
+        Effect.scoped(Effect.flatMap(pool.acquireRedis, (redis) => redis.sendAll(commands, options))),
+      lease: pool.acquireRedis
+    })
+  )
 )
 
 const layerFromConnection: Layer.Layer<RedisIdentifier, never, Connection> = Layer.effect(
@@ -196,9 +189,7 @@ const layerTest = (
   answer: (request: RedisCommand<unknown>) => Effect.Effect<Reply, RedisError>
 ): Layer.Layer<RedisIdentifier> => Layer.succeed(RedisTag, testService(answer))
 
-const testService = (
-  answer: (request: RedisCommand<unknown>) => Effect.Effect<Reply, RedisError>
-): RedisService => {
+const testService = (answer: (request: RedisCommand<unknown>) => Effect.Effect<Reply, RedisError>): RedisService => {
   const service: RedisService = {
     send: <A>(command: RedisCommand<A>) =>
       command.problem !== undefined
@@ -221,7 +212,11 @@ const prefixed = (redis: RedisService, prefix: string): RedisService => {
     kind === "key" ? prepend(prefix, data) : kind === "pattern" ? prepend(pattern, data) : data
   return {
     send: (command) => redis.send(mapArguments(command, rewrite)),
-    sendAll: (commands, options) => redis.sendAll(commands.map((command) => mapArguments(command, rewrite)), options),
+    sendAll: (commands, options) =>
+      redis.sendAll(
+        commands.map((command) => mapArguments(command, rewrite)),
+        options
+      ),
     lease: Effect.map(redis.lease, (leased) => prefixed(leased, prefix))
   }
 }
@@ -399,32 +394,26 @@ export type Redis = RedisIdentifier
  * @since 0.1.0
  * @category tags
  */
-export const Redis: RedisModule = Object.assign(
-  RedisTag,
-  makeCommands(utf8),
-  {
-    make,
-    layer,
-    layerConfig,
-    layerFromPool,
-    layerFromConnection,
-    layerTest,
-    Tag: (<const Id extends string>(id: Id) => <Self>() => Context.Tag(id)<Self, RedisService>()) as RedisModule["Tag"],
-    layerAs,
-    using: dual(
-      2,
-      <A, E, R, I>(self: Effect.Effect<A, E, R>, tag: Context.Tag<I, RedisService>) =>
-        Effect.provideServiceEffect(self, RedisTag, tag)
-    ),
-    withPrefix: dual(
-      2,
-      <A, E, R>(self: Effect.Effect<A, E, R>, prefix: string) =>
-        Effect.flatMap(RedisTag, (redis) => Effect.provideService(self, RedisTag, prefixed(redis, prefix)))
-    ),
-    withCodec: makeCommands,
-    range,
-    execute: (name: string, ...args: ReadonlyArray<ArgumentInput>) => makeCommand(name, { args }),
-    pipeline: Batch.pipeline as RedisModule["pipeline"],
-    transaction: Batch.transaction as RedisModule["transaction"]
-  }
-)
+export const Redis: RedisModule = Object.assign(RedisTag, makeCommands(utf8), {
+  make,
+  layer,
+  layerConfig,
+  layerFromPool,
+  layerFromConnection,
+  layerTest,
+  Tag: (<const Id extends string>(id: Id) =>
+    <Self>() =>
+      Context.Tag(id)<Self, RedisService>()) as RedisModule["Tag"],
+  layerAs,
+  using: dual(2, <A, E, R, I>(self: Effect.Effect<A, E, R>, tag: Context.Tag<I, RedisService>) =>
+    Effect.provideServiceEffect(self, RedisTag, tag)
+  ),
+  withPrefix: dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, prefix: string) =>
+    Effect.flatMap(RedisTag, (redis) => Effect.provideService(self, RedisTag, prefixed(redis, prefix)))
+  ),
+  withCodec: makeCommands,
+  range,
+  execute: (name: string, ...args: ReadonlyArray<ArgumentInput>) => makeCommand(name, { args }),
+  pipeline: Batch.pipeline as RedisModule["pipeline"],
+  transaction: Batch.transaction as RedisModule["transaction"]
+})

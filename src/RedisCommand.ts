@@ -21,14 +21,16 @@ import {
   type Args,
   Argument,
   type ArgumentKind,
-  args as newArgs,
   type DurationWithUnit as DurationWithUnitModel,
+  isInfinite,
   type Key as KeyModel,
+  args as newArgs,
   wholeMillis
 } from "./internal/args.js"
 import * as Decode from "./internal/decode.js"
 import * as ReplyErrors from "./internal/replyError.js"
 import { Redis } from "./internal/service.js"
+import { utf8Decode } from "./internal/text.js"
 import { type Traits, traitsOf } from "./internal/traits.js"
 import { ErrorReply, type Reply, VerbatimString } from "./internal/values.js"
 import { DecodeError, type RedisError, UsageError } from "./RedisError.js"
@@ -118,7 +120,10 @@ export class Spec {
   /** How many bulk strings the name is, and those bulk strings as they are sent. */
   readonly words: number
   readonly wire: string
-  constructor(readonly name: string, readonly traits: Traits) {
+  constructor(
+    readonly name: string,
+    readonly traits: Traits
+  ) {
     const words = name.split(" ")
     this.words = words.length
     this.wire = words.map((word) => `$${word.length}\r\n${word}\r\n`).join("")
@@ -167,11 +172,18 @@ class Command<A> extends Effectable.Class<A, RedisError, Redis> implements Redis
   }
 
   [Equal.symbol](that: Equal.Equal): boolean {
-    return that instanceof Command && this.name === that.name && this.decoder === that.decoder &&
-      this.text === that.text && this.deadline === that.deadline &&
-      this.arguments_.problem === that.arguments_.problem && this.args.length === that.args.length &&
+    return (
+      that instanceof Command &&
+      this.name === that.name &&
+      this.decoder === that.decoder &&
+      this.text === that.text &&
+      this.deadline === that.deadline &&
+      this.arguments_.problem === that.arguments_.problem &&
+      this.args.length === that.args.length &&
       this.args.every((arg, i) => sameArgument(arg, that.args[i] as Argument)) &&
-      this.mappings.length === that.mappings.length && this.mappings.every((f, i) => f === that.mappings[i])
+      this.mappings.length === that.mappings.length &&
+      this.mappings.every((f, i) => f === that.mappings[i])
+    )
   }
 
   [Hash.symbol](): number {
@@ -209,7 +221,7 @@ const sameArgument = (a: Argument, b: Argument): boolean => {
 }
 
 const render = (command: RedisCommand<unknown>): string =>
-  [command.name, ...command.args.map(({ data, kind }) => kind === "token" ? String(data) : `<${kind}>`)].join(" ")
+  [command.name, ...command.args.map(({ data, kind }) => (kind === "token" ? String(data) : `<${kind}>`))].join(" ")
 
 /**
  * @since 0.1.0
@@ -226,7 +238,10 @@ export const isRedisCommand = (u: unknown): u is RedisCommand<unknown> => Predic
  */
 export type ArgumentInput = string | Uint8Array | number | bigint | Argument
 
-const tagged = (kind: ArgumentKind) => (data: string | Uint8Array): Argument => new Argument(kind, data)
+const tagged =
+  (kind: ArgumentKind) =>
+  (data: string | Uint8Array): Argument =>
+    new Argument(kind, data)
 
 /**
  * Tags an argument as a key.
@@ -253,8 +268,25 @@ export const token: (data: string) => Argument = tagged("token")
 export const value: (data: string | Uint8Array) => Argument = tagged("value")
 
 const containers = new Set([
-  "ACL", "CLIENT", "CLUSTER", "COMMAND", "COMMANDLOG", "CONFIG", "FUNCTION", "HIMPORT", "HOTKEYS", "LATENCY", "MEMORY",
-  "MODULE", "OBJECT", "PUBSUB", "SCRIPT", "SENTINEL", "SLOWLOG", "XGROUP", "XINFO"
+  "ACL",
+  "CLIENT",
+  "CLUSTER",
+  "COMMAND",
+  "COMMANDLOG",
+  "CONFIG",
+  "FUNCTION",
+  "HIMPORT",
+  "HOTKEYS",
+  "LATENCY",
+  "MEMORY",
+  "MODULE",
+  "OBJECT",
+  "PUBSUB",
+  "SCRIPT",
+  "SENTINEL",
+  "SLOWLOG",
+  "XGROUP",
+  "XINFO"
 ])
 
 /** Verbatim strings are text with a hint nobody asked for; everything else is as the server sent it. */
@@ -312,21 +344,23 @@ export const make: {
 ): RedisCommand<A> => {
   const text = options?.reply !== "bytes"
   const builder = newArgs()
-  const words = name.trim().split(/\s+/).map((word) => word.toUpperCase())
+  const given = name.trim().split(/\s+/)
   let rest: ReadonlyArray<ArgumentInput> = options?.args ?? []
-  const container = words.length === 1 && containers.has(words[0] as string)
-  if (container && rest.length > 0) {
+  const container = containers.has((given[0] as string).toUpperCase())
+  if (container && given.length === 1 && rest.length > 0) {
     const first = rest[0] instanceof Argument ? rest[0].data : rest[0]
-    if (typeof first === "string" && first.length > 0) {
-      words.push(first.toUpperCase())
+    // As bytes too: a subcommand decides what is refused, and is not overlooked for how it was written.
+    const subcommand = first instanceof Uint8Array ? utf8Decode(first, 0, first.length) : first
+    if (typeof subcommand === "string" && subcommand.length > 0) {
+      given.push(subcommand)
       rest = rest.slice(1)
     }
   }
-  // "SELECT 2" is SELECT with an argument, however it is written.
-  const nameWords = containers.has(words[0] as string) ? 2 : 1
-  for (const word of words.splice(nameWords)) {
+  // "SELECT 2" is SELECT with an argument, however it is written. Only the name is in capitals.
+  for (const word of given.splice(container ? 2 : 1)) {
     builder.text(word)
   }
+  const words = given.map((word) => word.toUpperCase())
   if (words.some((word) => !/^[A-Z0-9_.:-]+$/.test(word))) {
     builder.fail("a command's name is letters, digits, '.', '_', ':' and '-'")
     words.splice(0, words.length, "UNKNOWN")
@@ -336,14 +370,7 @@ export const make: {
   }
   const base = specOf(words.join(" "))
   const spec = options?.readonly === true ? new Spec(base.name, { ...base.traits, readonly: true }) : base
-  return new Command<A>(
-    spec,
-    builder,
-    options?.decode ?? (text ? rawTextDecoder : rawDecoder),
-    text,
-    [],
-    undefined
-  )
+  return new Command<A>(spec, builder, options?.decode ?? (text ? rawTextDecoder : rawDecoder), text, [], undefined)
 }
 
 /**
@@ -360,7 +387,9 @@ export interface MakeOptions {
 
 const append = (builder: Args, arg: ArgumentInput): void => {
   if (arg instanceof Argument) {
-    builder.list.push(arg)
+    typeof arg.data === "string" || arg.data instanceof Uint8Array
+      ? builder.list.push(arg)
+      : builder.fail("an argument must be text or bytes")
   } else if (typeof arg === "bigint") {
     builder.integer(arg)
   } else if (typeof arg === "number") {
@@ -379,13 +408,10 @@ const append = (builder: Args, arg: ArgumentInput): void => {
 export const map: {
   <A, B>(f: (a: A) => B): (self: RedisCommand<A>) => RedisCommand<B>
   <A, B>(self: RedisCommand<A>, f: (a: A) => B): RedisCommand<B>
-} = dual(
-  2,
-  <A, B>(self: RedisCommand<A>, f: (a: A) => B): RedisCommand<B> => {
-    const { arguments_, deadline, decoder, mappings, spec, text } = self as Command<A>
-    return new Command<B>(spec, arguments_, decoder, text, [...mappings, f as (a: never) => unknown], deadline)
-  }
-)
+} = dual(2, <A, B>(self: RedisCommand<A>, f: (a: A) => B): RedisCommand<B> => {
+  const { arguments_, deadline, decoder, mappings, spec, text } = self as Command<A>
+  return new Command<B>(spec, arguments_, decoder, text, [...mappings, f as (a: never) => unknown], deadline)
+})
 
 /**
  * Replaces what a command answers.
@@ -407,18 +433,15 @@ export const as: {
 export const mapArguments: {
   (f: (argument: Argument) => string | Uint8Array): <A>(self: RedisCommand<A>) => RedisCommand<A>
   <A>(self: RedisCommand<A>, f: (argument: Argument) => string | Uint8Array): RedisCommand<A>
-} = dual(
-  2,
-  <A>(self: RedisCommand<A>, f: (argument: Argument) => string | Uint8Array): RedisCommand<A> => {
-    const { arguments_, deadline, decoder, mappings, spec, text } = self as Command<A>
-    const builder = newArgs()
-    builder.problem = arguments_.problem
-    for (const argument of arguments_.list) {
-      builder.list.push(new Argument(argument.kind, f(argument)))
-    }
-    return new Command<A>(spec, builder, decoder, text, mappings, deadline)
+} = dual(2, <A>(self: RedisCommand<A>, f: (argument: Argument) => string | Uint8Array): RedisCommand<A> => {
+  const { arguments_, deadline, decoder, mappings, spec, text } = self as Command<A>
+  const builder = newArgs()
+  builder.problem = arguments_.problem
+  for (const argument of arguments_.list) {
+    builder.list.push(new Argument(argument.kind, f(argument)))
   }
-)
+  return new Command<A>(spec, builder, decoder, text, mappings, deadline)
+})
 
 /**
  * Gives one command a deadline of its own, counted from when it is accepted. It covers waiting, retries and the reply;
@@ -432,7 +455,14 @@ export const withDeadline: {
   <A>(self: RedisCommand<A>, deadline: DurationWithUnit): RedisCommand<A>
 } = dual(2, <A>(self: RedisCommand<A>, deadline: DurationWithUnit): RedisCommand<A> => {
   const { arguments_, decoder, mappings, spec, text } = self as Command<A>
-  return new Command<A>(spec, arguments_, decoder, text, mappings, wholeMillis(deadline) ?? Infinity)
+  const millis = wholeMillis(deadline)
+  if (millis !== undefined || isInfinite(deadline)) {
+    return new Command<A>(spec, arguments_, decoder, text, mappings, millis ?? Infinity)
+  }
+  const builder = newArgs()
+  builder.list.push(...arguments_.list)
+  builder.problem = arguments_.problem ?? "a deadline must be of whole milliseconds (or Duration.infinity)"
+  return new Command<A>(spec, builder, decoder, text, mappings, undefined)
 })
 
 /**
@@ -475,4 +505,3 @@ const none: ReadonlyArray<never> = []
 
 /** @internal */
 export const specFor = (self: RedisCommand<unknown>): Spec => (self as Command<unknown>).spec
-

@@ -389,5 +389,6 @@ export const catchCode: {
     Effect.catchSome(self, (error) =>
       error instanceof ReplyError && (typeof code === "string" ? error.code === code : code.includes(error.code))
         ? Option.some(f(error))
-        : Option.none())
+        : Option.none()
+    )
 )

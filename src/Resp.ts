@@ -5,14 +5,15 @@
  * @see https://redis.io/docs/latest/develop/reference/protocol-spec/
  * @since 0.1.0
  */
+
+import type * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
-import type * as Cause from "effect/Cause"
 import * as Either from "effect/Either"
 import * as Stream from "effect/Stream"
 import { Argument } from "./internal/args.js"
-import { encode as encodeParts, EncodeFailure } from "./internal/encoder.js"
-import { defaultLimits as parserDefaults, Parser } from "./internal/parser.js"
+import { EncodeFailure, encode as encodeParts } from "./internal/encoder.js"
+import { Parser, defaultLimits as parserDefaults } from "./internal/parser.js"
 import { isWellFormed, utf8Encode } from "./internal/text.js"
 import {
   Attribute,
@@ -119,14 +120,9 @@ export interface DecodeOptions {
  * @since 0.1.0
  * @category decoding
  */
-export const decodeChannel = <IE = never, Done = unknown>(options?: DecodeOptions): Channel.Channel<
-  Chunk.Chunk<Frame>,
-  Chunk.Chunk<Uint8Array>,
-  IE | ProtocolError,
-  IE,
-  void,
-  Done
-> =>
+export const decodeChannel = <IE = never, Done = unknown>(
+  options?: DecodeOptions
+): Channel.Channel<Chunk.Chunk<Frame>, Chunk.Chunk<Uint8Array>, IE | ProtocolError, IE, void, Done> =>
   Channel.suspend(() => {
     let frames: Array<Frame> = []
     const collect = (frame: Frame): void => {
@@ -154,9 +150,8 @@ export const decodeChannel = <IE = never, Done = unknown>(options?: DecodeOption
         }
         const complete = Chunk.unsafeFromArray<Frame>(frames)
         frames = []
-        const next = parser.failure === undefined
-          ? loop
-          : Channel.fail(new ProtocolError({ reason: parser.failure.reason }))
+        const next =
+          parser.failure === undefined ? loop : Channel.fail(new ProtocolError({ reason: parser.failure.reason }))
         return Chunk.isEmpty(complete) ? next : Channel.zipRight(Channel.write(complete), next)
       },
       onFailure: (cause: Cause.Cause<IE>) => Channel.failCause(cause),
@@ -184,9 +179,10 @@ export const decodeChannel = <IE = never, Done = unknown>(options?: DecodeOption
  * @since 0.1.0
  * @category decoding
  */
-export const decode = (options?: DecodeOptions) =>
-<E, R>(self: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Frame, E | ProtocolError, R> =>
-  Stream.pipeThroughChannelOrFail(self, decodeChannel<E>(options))
+export const decode =
+  (options?: DecodeOptions) =>
+  <E, R>(self: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Frame, E | ProtocolError, R> =>
+    Stream.pipeThroughChannelOrFail(self, decodeChannel<E>(options))
 
 /** @internal */
 export const resolveLimits = (limits: Limits | undefined) => ({
@@ -235,7 +231,7 @@ const join = (parts: string | ReadonlyArray<string | Uint8Array>): Uint8Array =>
   if (typeof parts === "string") {
     return utf8Encode(parts)
   }
-  const chunks = parts.map((part) => typeof part === "string" ? utf8Encode(part) : part)
+  const chunks = parts.map((part) => (typeof part === "string" ? utf8Encode(part) : part))
   const whole = new Uint8Array(chunks.reduce((length, chunk) => length + chunk.length, 0))
   let at = 0
   for (const chunk of chunks) {
@@ -309,12 +305,12 @@ const doubleText = (value: number): string =>
   Number.isNaN(value)
     ? "nan"
     : value === Infinity
-    ? "inf"
-    : value === -Infinity
-    ? "-inf"
-    : Object.is(value, -0)
-    ? "-0"
-    : String(value)
+      ? "inf"
+      : value === -Infinity
+        ? "-inf"
+        : Object.is(value, -0)
+          ? "-0"
+          : String(value)
 
 /**
  * Text as a reply; refuses what UTF-8 cannot carry. For test doubles: `Resp.text("PONG")`.
@@ -322,7 +318,7 @@ const doubleText = (value: number): string =>
  * @since 0.1.0
  * @category constructors
  */
-export const text = (text: string): Reply => isWellFormed(text) ? text : utf8Encode(text)
+export const text = (text: string): Reply => (isWellFormed(text) ? text : utf8Encode(text))
 
 /**
  * An error as a reply: `Resp.error("WRONGTYPE Operation against …")`.

@@ -15,7 +15,10 @@ export type ArgumentKind = "token" | "key" | "pattern" | "channel" | "value"
 
 /** An argument as it is sent, and what it is. */
 export class Argument {
-  constructor(readonly kind: ArgumentKind, readonly data: string | Uint8Array) {}
+  constructor(
+    readonly kind: ArgumentKind,
+    readonly data: string | Uint8Array
+  ) {}
 }
 
 /** A key, or any other name that Redis stores as bytes. */
@@ -27,15 +30,11 @@ export type OneOrMore<A> = A | readonly [A, ...ReadonlyArray<A>]
 /**
  * At most one of the fields of `T`: how tokens that exclude each other are typed.
  */
-export type AtMostOne<T> =
-  | { readonly [K in keyof T]?: undefined }
-  | ExactlyOne<T>
+export type AtMostOne<T> = { readonly [K in keyof T]?: undefined } | ExactlyOne<T>
 
 /** Exactly one of the fields of `T`. */
 export type ExactlyOne<T> = {
-  readonly [K in keyof T]:
-    & { readonly [P in K]: T[P] }
-    & { readonly [P in Exclude<keyof T, K>]?: undefined }
+  readonly [K in keyof T]: { readonly [P in K]: T[P] } & { readonly [P in Exclude<keyof T, K>]?: undefined }
 }[keyof T]
 
 /**
@@ -142,9 +141,7 @@ export class Args {
     if (typeof value !== "number" || Number.isNaN(value)) {
       return this.fail("an argument must be a number, and not NaN")
     }
-    this.list.push(
-      new Argument("value", value === Infinity ? "+inf" : value === -Infinity ? "-inf" : String(value))
-    )
+    this.list.push(new Argument("value", value === Infinity ? "+inf" : value === -Infinity ? "-inf" : String(value)))
     return this
   }
 
@@ -182,15 +179,15 @@ export class Args {
     if (millis === undefined) {
       return this.fail("a duration must be finite and of whole milliseconds")
     }
-    return millis % 1000 === 0
-      ? this.token(seconds).integer(millis / 1000)
-      : this.token(milliseconds).integer(millis)
+    return millis % 1000 === 0 ? this.token(seconds).integer(millis / 1000) : this.token(milliseconds).integer(millis)
   }
 
   /** A duration in whole milliseconds, without a token. */
   millis(input: DurationWithUnit): this {
     const millis = wholeMillis(input)
-    return millis === undefined ? this.fail("a duration must be finite and of whole milliseconds") : this.integer(millis)
+    return millis === undefined
+      ? this.fail("a duration must be finite and of whole milliseconds")
+      : this.integer(millis)
   }
 
   /** A duration in whole seconds, without a token. */
@@ -211,7 +208,9 @@ export class Args {
     }
     const millis = wholeMillis(input)
     if (millis === undefined || millis === 0) {
-      return this.fail("a timeout must be of whole milliseconds and longer than zero (Duration.infinity waits for ever)")
+      return this.fail(
+        "a timeout must be of whole milliseconds and longer than zero (Duration.infinity waits for ever)"
+      )
     }
     return this.double(millis / 1000)
   }
@@ -233,9 +232,7 @@ export class Args {
     if (!Number.isSafeInteger(millis)) {
       return this.fail("a time must be a valid date")
     }
-    return millis % 1000 === 0
-      ? this.token(seconds).integer(millis / 1000)
-      : this.token(milliseconds).integer(millis)
+    return millis % 1000 === 0 ? this.token(seconds).integer(millis / 1000) : this.token(milliseconds).integer(millis)
   }
 
   /** A moment in Unix milliseconds, without a token. */
@@ -267,7 +264,7 @@ export const args = (): Args => new Args()
 
 /** Turns "one or more" into a list. Bytes are one argument, not many numbers. */
 export const toList = <A>(input: A | ReadonlyArray<A>): ReadonlyArray<A> =>
-  Array.isArray(input) ? input as ReadonlyArray<A> : [input as A]
+  Array.isArray(input) ? (input as ReadonlyArray<A>) : [input as A]
 
 /** Whole milliseconds, or `undefined` for what is infinite, negative or finer. */
 export const wholeMillis = (input: DurationWithUnit): number | undefined => {
@@ -280,10 +277,13 @@ export const wholeMillis = (input: DurationWithUnit): number | undefined => {
 }
 
 const isInfinite = (input: DurationWithUnit): boolean =>
-  Either.match(Either.try(() => Duration.decode(input)), {
-    onLeft: () => false,
-    onRight: (duration) => !Duration.isFinite(duration)
-  })
+  Either.match(
+    Either.try(() => Duration.decode(input)),
+    {
+      onLeft: () => false,
+      onRight: (duration) => !Duration.isFinite(duration)
+    }
+  )
 
 const epochMillis = (time: AbsoluteTime): number =>
   time instanceof Date ? time.getTime() : DateTime.isDateTime(time) ? DateTime.toEpochMillis(time) : NaN

@@ -10,9 +10,7 @@ import type { RedisCommand } from "../RedisCommand.js"
 import { PipelineError, type RedisError, TransactionError } from "../RedisError.js"
 import { type BatchResult, Redis } from "./service.js"
 
-export type Commands =
-  | ReadonlyArray<RedisCommand<unknown>>
-  | Readonly<Record<string, RedisCommand<unknown>>>
+export type Commands = ReadonlyArray<RedisCommand<unknown>> | Readonly<Record<string, RedisCommand<unknown>>>
 
 /** What the commands answer, in the shape they were given. */
 export type Results<T extends Commands> = {
@@ -88,18 +86,22 @@ export const pipeline = (
     return Effect.succeed(shape(commands, [], []))
   }
   return Effect.flatMap(Redis, (redis) =>
-    redis.sendAll(list.map(([, command]) => command), { atomic: false })).pipe(
-      Effect.flatMap(({ exits }) => toEithers(exits)),
-      Effect.flatMap((eithers) => {
-        if (options?.mode === "either") {
-          return Effect.succeed(shape(commands, slots, eithers))
-        }
-        const failure = firstLeft(slots, eithers)
-        return failure === undefined
-          ? Effect.succeed(shape(commands, slots, rights(eithers)))
-          : Effect.fail(new PipelineError({ ...failure, results: shape(commands, slots, eithers) }))
-      })
+    redis.sendAll(
+      list.map(([, command]) => command),
+      { atomic: false }
     )
+  ).pipe(
+    Effect.flatMap(({ exits }) => toEithers(exits)),
+    Effect.flatMap((eithers) => {
+      if (options?.mode === "either") {
+        return Effect.succeed(shape(commands, slots, eithers))
+      }
+      const failure = firstLeft(slots, eithers)
+      return failure === undefined
+        ? Effect.succeed(shape(commands, slots, rights(eithers)))
+        : Effect.fail(new PipelineError({ ...failure, results: shape(commands, slots, eithers) }))
+    })
+  )
 }
 
 export const TransactionTypeId: unique symbol = Symbol.for("effect-redis-client/Redis/Transaction")
@@ -115,7 +117,8 @@ export interface Transaction<out A, out E> extends Effect.Effect<A, RedisError |
   readonly commands: ReadonlyArray<RedisCommand<unknown>>
 }
 
-class TransactionValue extends Effectable.Class<unknown, RedisError | TransactionError, Redis>
+class TransactionValue
+  extends Effectable.Class<unknown, RedisError | TransactionError, Redis>
   implements Transaction<unknown, unknown>
 {
   readonly [TransactionTypeId] = { _A: (): unknown => undefined, _E: (): unknown => undefined }
@@ -133,7 +136,8 @@ class TransactionValue extends Effectable.Class<unknown, RedisError | Transactio
     return this.commands.length === 0
       ? Effect.succeed(shape(this.source, [], []))
       : Effect.flatMap(Redis, (redis) =>
-        Effect.flatMap(redis.sendAll(this.commands, { atomic: true }), (result) => this.read(result)))
+          Effect.flatMap(redis.sendAll(this.commands, { atomic: true }), (result) => this.read(result))
+        )
   }
 
   private read({ exits, outcome }: BatchResult): Effect.Effect<unknown, TransactionError> {

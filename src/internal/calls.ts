@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import { decode, type RedisCommand, specFor } from "../RedisCommand.js"
 import { DecodeError, type RedisError, UsageError } from "../RedisError.js"
 import type { Argument } from "./args.js"
-import { encode, type Encoded, EncodeFailure } from "./encoder.js"
+import { type Encoded, EncodeFailure, encode } from "./encoder.js"
 import { type Failure, Pending } from "./engine.js"
 import { toRedisError } from "./failure.js"
 import * as ReplyErrors from "./replyError.js"
@@ -34,7 +34,10 @@ export abstract class Unit extends Pending {
   /** Asked before a failure is told: `true` when the unit was taken over, to be sent again. */
   recover: ((unit: Unit, failure: Failure) => boolean) | undefined
 
-  constructor(remaining: number, readonly encoded: Encoded) {
+  constructor(
+    remaining: number,
+    readonly encoded: Encoded
+  ) {
     super(remaining)
   }
 
@@ -66,9 +69,10 @@ export const prepare = <A>(
   }
   const { traits } = command
   const blocking = traits.blocking === undefined ? undefined : blockingMillis(command)
-  const call = tracker !== undefined && traits.stateful !== undefined
-    ? new StatefulCall(command, resume, encoded, tracker)
-    : new Call(command, resume, encoded)
+  const call =
+    tracker !== undefined && traits.stateful !== undefined
+      ? new StatefulCall(command, resume, encoded, tracker)
+      : new Call(command, resume, encoded)
   call.endsConnection = traits.endsConnection
   call.blocking = blocking !== undefined
   call.allowed = command.deadline ?? (blocking === undefined ? replyTimeout : blocking + replyTimeout)
@@ -97,7 +101,7 @@ export const prepareAll = (
       return unsendable(command, encoded)
     }
     // In MULTI nothing blocks; in a pipeline the timeouts of blocking commands add up.
-    blocking += options.atomic || command.traits.blocking === undefined ? 0 : blockingMillis(command) ?? 0
+    blocking += options.atomic || command.traits.blocking === undefined ? 0 : (blockingMillis(command) ?? 0)
     longest = Math.max(longest, command.deadline ?? 0)
     if (typeof encoded === "string") {
       text += encoded
@@ -337,7 +341,7 @@ class Transaction extends Unit {
         )
       })
     }
-    const replies = Array.isArray(exec) ? exec as ReadonlyArray<Reply> : []
+    const replies = Array.isArray(exec) ? (exec as ReadonlyArray<Reply>) : []
     if (replies.length !== commands.length) {
       return Exit.fail(
         new DecodeError({

@@ -45,7 +45,10 @@ export class SharedClient {
   private readonly waiting: CommandQueue
   private timer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(readonly options: ResolvedOptions, readonly settings: ClientSettings) {
+  constructor(
+    readonly options: ResolvedOptions,
+    readonly settings: ClientSettings
+  ) {
     this.waiting = new CommandQueue(options.maxQueuedCommands, options.maxQueuedBytes)
   }
 
@@ -114,7 +117,9 @@ export class SharedClient {
   /** Whether a unit whose connection ended is kept, to be sent on the next one. */
   private readonly recover = (unit: Unit, failure: Failure): boolean => {
     if (
-      failure._tag !== "Closed" || this.closed || this.settings.offline === "fail" ||
+      failure._tag !== "Closed" ||
+      this.closed ||
+      this.settings.offline === "fail" ||
       unit.deadline <= performance.now()
     ) {
       return false
@@ -165,15 +170,9 @@ export class SharedClient {
       const attempts = Effect.tapError(this.openLink, (error) =>
         Effect.sync(() => {
           last = error
-        })).pipe(
-          Effect.retry({ schedule: this.settings.schedule, while: (error) => !isPermanent(error) }),
-          liveClock
-        )
-      return restore(within(
-        this.options.connectTimeout,
-        attempts,
-        () => last ?? closeError(this.lastClose, "unsent")
-      ))
+        })
+      ).pipe(Effect.retry({ schedule: this.settings.schedule, while: (error) => !isPermanent(error) }), liveClock)
+      return restore(within(this.options.connectTimeout, attempts, () => last ?? closeError(this.lastClose, "unsent")))
     })
 
   /** Opens a link and makes it the current one, or leaves nothing. */
@@ -202,7 +201,7 @@ export class SharedClient {
           // Waiting longer will not help those who wait; but passwords rotate, so the attempts go on.
           this.failWaiting(this.lastClose)
         }
-        return Effect.flatMap(pause(error), (next) => Either.isRight(next) ? reconnect : this.giveUp)
+        return Effect.flatMap(pause(error), (next) => (Either.isRight(next) ? reconnect : this.giveUp))
       })
       const loop: Effect.Effect<void> = Effect.suspend(() => {
         const { link } = this
@@ -212,11 +211,13 @@ export class SharedClient {
         const since = performance.now()
         return Effect.flatMap(ended(link), (close) => {
           // A server that accepts and drops must not be asked in a tight loop.
-          const next = performance.now() - since >= readyAfter
-            ? Effect.as(driver.reset, Either.right<unknown>(undefined))
-            : pause(closeError(close, "unsent"))
+          const next =
+            performance.now() - since >= readyAfter
+              ? Effect.as(driver.reset, Either.right<unknown>(undefined))
+              : pause(closeError(close, "unsent"))
           return Effect.flatMap(next, (paused) =>
-            Either.isLeft(paused) ? this.giveUp : Effect.zipRight(reconnect, loop))
+            Either.isLeft(paused) ? this.giveUp : Effect.zipRight(reconnect, loop)
+          )
         })
       })
       return loop
@@ -261,8 +262,12 @@ export const isPermanent = (error: RedisError): boolean => {
     case "ProtocolError":
       return true
     case "ConnectionError":
-      return error.reason === "authentication" || error.reason === "tls" || error.reason === "protocol" ||
+      return (
+        error.reason === "authentication" ||
+        error.reason === "tls" ||
+        error.reason === "protocol" ||
         (error.reason === "handshake" && !/max number of clients|LOADING|MASTERDOWN|BUSY/.test(error.message))
+      )
     default:
       return false
   }
@@ -277,7 +282,11 @@ const reasonOf = (error: RedisError): CloseReason =>
 export const refuseShared = (command: RedisCommand<unknown>): UsageError | undefined => {
   const { name, traits } = command
   if (traits.stateful !== undefined) {
-    return new UsageError({ reason: "statefulCommand", command: name, message: `${name} was not sent: ${wayFor(command)}` })
+    return new UsageError({
+      reason: "statefulCommand",
+      command: name,
+      message: `${name} was not sent: ${wayFor(command)}`
+    })
   }
   if (traits.blocking !== undefined && blockingMillis(command) !== undefined) {
     return new UsageError({

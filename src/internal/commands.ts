@@ -24,8 +24,7 @@ import type { Key } from "./args.js"
  * @category models
  */
 export interface Commands<V, K extends Key = string>
-  extends
-    Connection.ConnectionCommands<K>,
+  extends Connection.ConnectionCommands<K>,
     Generic.GenericCommands<V, K>,
     Hash.HashCommands<V, K>,
     List.ListCommands<V, K>,
@@ -35,8 +34,7 @@ export interface Commands<V, K extends Key = string>
     SortedSet.SortedSetCommands<V, K>,
     Stream.StreamCommands<V, K>,
     String.StringCommands<V, K>,
-    Transactions.TransactionCommands
-{}
+    Transactions.TransactionCommands {}
 
 export const make = <V, K extends Key>(codec: Codec<V, K>): Commands<V, K> => ({
   ...Connection.make(codec),

@@ -15,7 +15,10 @@ export type Decoder<out A> = (reply: Reply) => A
 
 /** Why a reply does not fit. Never holds what was in it. Not an `Error`: nobody needs its stack. */
 export class DecodeFailure {
-  constructor(readonly reason: string, readonly path: ReadonlyArray<string | number> = []) {}
+  constructor(
+    readonly reason: string,
+    readonly path: ReadonlyArray<string | number> = []
+  ) {}
 }
 
 /** What a reply is, for messages. */
@@ -98,8 +101,8 @@ export const bytes: Decoder<Uint8Array> = (reply) =>
   reply instanceof Uint8Array
     ? reply
     : typeof reply === "string"
-    ? new TextEncoder().encode(reply)
-    : mismatch("bytes", reply)
+      ? new TextEncoder().encode(reply)
+      : mismatch("bytes", reply)
 
 /** An integer that fits a number. */
 export const integer: Decoder<number> = (reply) => {
@@ -114,7 +117,7 @@ export const integer: Decoder<number> = (reply) => {
 
 /** An integer that may go to 64 bits: a number where it is exact, else a bigint. */
 export const largeInteger: Decoder<number | bigint> = (reply) =>
-  typeof reply === "bigint" ? reply : integerText(reply) ?? integer(reply)
+  typeof reply === "bigint" ? reply : (integerText(reply) ?? integer(reply))
 
 const integerText = (reply: Reply): number | bigint | undefined => {
   if (typeof reply !== "string" || !/^-?\d+$/.test(reply)) {
@@ -169,42 +172,48 @@ export const done: Decoder<boolean> = (reply) => {
 }
 
 /** Nil is `None`. */
-export const nullable = <A>(decoder: Decoder<A>): Decoder<Option.Option<A>> => (reply) =>
-  reply === null ? Option.none() : Option.some(decoder(reply))
+export const nullable =
+  <A>(decoder: Decoder<A>): Decoder<Option.Option<A>> =>
+  (reply) =>
+    reply === null ? Option.none() : Option.some(decoder(reply))
 
 /** The items of an array or a set. */
 export const items = (reply: Reply): ReadonlyArray<Reply> =>
   Array.isArray(reply)
-    ? reply as ReadonlyArray<Reply>
+    ? (reply as ReadonlyArray<Reply>)
     : reply instanceof SetReply
-    ? reply.items
-    : mismatch("an array", reply)
+      ? reply.items
+      : mismatch("an array", reply)
 
 /** An array (or set) of one kind of element. */
-export const array = <A>(decoder: Decoder<A>): Decoder<Array<A>> => (reply) => {
-  const source = items(reply)
-  const result: Array<A> = new Array(source.length)
-  let i = 0
-  try {
-    for (; i < source.length; i++) {
-      result[i] = decoder(source[i] as Reply)
+export const array =
+  <A>(decoder: Decoder<A>): Decoder<Array<A>> =>
+  (reply) => {
+    const source = items(reply)
+    const result: Array<A> = new Array(source.length)
+    let i = 0
+    try {
+      for (; i < source.length; i++) {
+        result[i] = decoder(source[i] as Reply)
+      }
+    } catch (failure) {
+      throw failure instanceof DecodeFailure ? new DecodeFailure(failure.reason, [i, ...failure.path]) : failure
     }
-  } catch (failure) {
-    throw failure instanceof DecodeFailure ? new DecodeFailure(failure.reason, [i, ...failure.path]) : failure
+    return result
   }
-  return result
-}
 
 /** An array of a fixed shape. More elements than expected are fine: servers grow. */
-export const tuple = <const T extends ReadonlyArray<Decoder<unknown>>>(
-  ...decoders: T
-): Decoder<{ -readonly [K in keyof T]: T[K] extends Decoder<infer A> ? A : never }> => (reply) => {
-  const source = items(reply)
-  if (source.length < decoders.length) {
-    throw new DecodeFailure(`expected ${decoders.length} elements, got ${source.length}`)
+export const tuple =
+  <const T extends ReadonlyArray<Decoder<unknown>>>(
+    ...decoders: T
+  ): Decoder<{ -readonly [K in keyof T]: T[K] extends Decoder<infer A> ? A : never }> =>
+  (reply) => {
+    const source = items(reply)
+    if (source.length < decoders.length) {
+      throw new DecodeFailure(`expected ${decoders.length} elements, got ${source.length}`)
+    }
+    return decoders.map((decoder, i) => at(i, decoder, source[i] as Reply)) as never
   }
-  return decoders.map((decoder, i) => at(i, decoder, source[i] as Reply)) as never
-}
 
 /** A page of a scan. */
 export interface ScanPage<A> {
@@ -236,47 +245,55 @@ export const flatEntries = (reply: Reply): ReadonlyArray<Reply> => {
 }
 
 /** Entries as pairs, in the server's order. */
-export const entries = <K, V>(key: Decoder<K>, value: Decoder<V>): Decoder<Array<[K, V]>> => (reply) => {
-  const source = flatEntries(reply)
-  const result: Array<[K, V]> = []
-  for (let i = 0; i < source.length; i += 2) {
-    const k = at(i / 2, key, source[i] as Reply)
-    result.push([k, at(typeof k === "string" ? k : i / 2, value, source[i + 1] as Reply)])
+export const entries =
+  <K, V>(key: Decoder<K>, value: Decoder<V>): Decoder<Array<[K, V]>> =>
+  (reply) => {
+    const source = flatEntries(reply)
+    const result: Array<[K, V]> = []
+    for (let i = 0; i < source.length; i += 2) {
+      const k = at(i / 2, key, source[i] as Reply)
+      result.push([k, at(typeof k === "string" ? k : i / 2, value, source[i + 1] as Reply)])
+    }
+    return result
   }
-  return result
-}
 
 /**
  * Pairs, however they come: an array of them, their parts in turn (RESP2), or a map. Unlike {@link entries}, a failure
  * says where by position only, because the first of a pair may be a value.
  */
-export const pairs = <A, B>(first: Decoder<A>, second: Decoder<B>): Decoder<Array<[A, B]>> => (reply) => {
-  const source = flatEntries(reply)
-  const result: Array<[A, B]> = []
-  for (let i = 0; i < source.length; i += 2) {
-    result.push([at(i / 2, first, source[i] as Reply), at(i / 2, second, source[i + 1] as Reply)])
+export const pairs =
+  <A, B>(first: Decoder<A>, second: Decoder<B>): Decoder<Array<[A, B]>> =>
+  (reply) => {
+    const source = flatEntries(reply)
+    const result: Array<[A, B]> = []
+    for (let i = 0; i < source.length; i += 2) {
+      result.push([at(i / 2, first, source[i] as Reply), at(i / 2, second, source[i + 1] as Reply)])
+    }
+    return result
   }
-  return result
-}
 
 /**
  * A record whose keys come from the server. It has no prototype, so that a field called `__proto__` is a field like any
  * other.
  */
-export const record = <V>(value: Decoder<V>): Decoder<Record<string, V>> => (reply) => {
-  const source = flatEntries(reply)
-  const result: Record<string, V> = Object.create(null)
-  for (let i = 0; i < source.length; i += 2) {
-    const key = at(i / 2, text, source[i] as Reply)
-    result[key] = at(key, value, source[i + 1] as Reply)
+export const record =
+  <V>(value: Decoder<V>): Decoder<Record<string, V>> =>
+  (reply) => {
+    const source = flatEntries(reply)
+    const result: Record<string, V> = Object.create(null)
+    for (let i = 0; i < source.length; i += 2) {
+      const key = at(i / 2, text, source[i] as Reply)
+      result[key] = at(key, value, source[i + 1] as Reply)
+    }
+    return result
   }
-  return result
-}
 
-const remaining = (unit: (amount: number) => Duration.Duration): Decoder<Option.Option<Duration.Duration>> => (reply) => {
-  const left = integer(reply)
-  return left === -2 ? Option.none() : Option.some(left === -1 ? Duration.infinity : unit(left))
-}
+const remaining =
+  (unit: (amount: number) => Duration.Duration): Decoder<Option.Option<Duration.Duration>> =>
+  (reply) => {
+    const left = integer(reply)
+    return left === -2 ? Option.none() : Option.some(left === -1 ? Duration.infinity : unit(left))
+  }
 
 /** TTL and kin: nothing there (-2) is `None`, no expiry (-1) is an infinite duration. */
 export const ttlSeconds: Decoder<Option.Option<Duration.Duration>> = remaining(Duration.seconds)
@@ -284,14 +301,16 @@ export const ttlSeconds: Decoder<Option.Option<Duration.Duration>> = remaining(D
 /** The same, in milliseconds. */
 export const ttlMillis: Decoder<Option.Option<Duration.Duration>> = remaining(Duration.millis)
 
-const moment = (millis: number): Decoder<Option.Option<Option.Option<DateTime.Utc>>> => (reply) => {
-  const at = integer(reply)
-  if (at < 0) {
-    return at === -2 ? Option.none() : Option.some(Option.none())
+const moment =
+  (millis: number): Decoder<Option.Option<Option.Option<DateTime.Utc>>> =>
+  (reply) => {
+    const at = integer(reply)
+    if (at < 0) {
+      return at === -2 ? Option.none() : Option.some(Option.none())
+    }
+    const time = DateTime.make(at * millis)
+    return Option.isNone(time) ? mismatch("a time that a date can hold", reply) : Option.some(time)
   }
-  const time = DateTime.make(at * millis)
-  return Option.isNone(time) ? mismatch("a time that a date can hold", reply) : Option.some(time)
-}
 
 /** EXPIRETIME and kin: nothing there (-2) is `None`, no expiry (-1) is `Some(None)`. */
 export const expiryTimeSeconds: Decoder<Option.Option<Option.Option<DateTime.Utc>>> = moment(1000)
@@ -300,21 +319,23 @@ export const expiryTimeSeconds: Decoder<Option.Option<Option.Option<DateTime.Utc
 export const expiryTimeMillis: Decoder<Option.Option<Option.Option<DateTime.Utc>>> = moment(1)
 
 /** Some fields of a record that the server names, by the names they have there. Unknown fields are left out. */
-export const struct = <const F extends Record<string, Decoder<unknown>>>(
-  fields: F
-): Decoder<{ readonly [K in keyof F]: F[K] extends Decoder<infer A> ? A : never }> => (reply) => {
-  const source = flatEntries(reply)
-  const found = new Map<string, Reply>()
-  for (let i = 0; i < source.length; i += 2) {
-    found.set(at(i / 2, text, source[i] as Reply), source[i + 1] as Reply)
+export const struct =
+  <const F extends Record<string, Decoder<unknown>>>(
+    fields: F
+  ): Decoder<{ readonly [K in keyof F]: F[K] extends Decoder<infer A> ? A : never }> =>
+  (reply) => {
+    const source = flatEntries(reply)
+    const found = new Map<string, Reply>()
+    for (let i = 0; i < source.length; i += 2) {
+      found.set(at(i / 2, text, source[i] as Reply), source[i + 1] as Reply)
+    }
+    const result: Record<string, unknown> = {}
+    for (const [name, decoder] of Object.entries(fields)) {
+      const value = found.get(name)
+      result[name] = at(name, decoder, value === undefined ? null : value)
+    }
+    return result as never
   }
-  const result: Record<string, unknown> = {}
-  for (const [name, decoder] of Object.entries(fields)) {
-    const value = found.get(name)
-    result[name] = at(name, decoder, value === undefined ? null : value)
-  }
-  return result as never
-}
 
 /**
  * Some fields of a record whose names the server writes with a separator: `structNamed("-", { lastId })` reads `last-id`.
@@ -323,8 +344,8 @@ export const structNamed = <const F extends Record<string, Decoder<unknown>>>(
   separator: string,
   fields: F
 ): Decoder<{ readonly [K in keyof F]: F[K] extends Decoder<infer A> ? A : never }> => {
-  const names = Object.keys(fields).map((name) =>
-    [name, name.replace(/[A-Z]/g, (capital) => separator + capital.toLowerCase())] as const
+  const names = Object.keys(fields).map(
+    (name) => [name, name.replace(/[A-Z]/g, (capital) => separator + capital.toLowerCase())] as const
   )
   const decoder = struct(Object.fromEntries(names.map(([name, wire]) => [wire, fields[name] as Decoder<unknown>])))
   return (reply) => {
@@ -352,9 +373,13 @@ const stored = (reply: Reply): string | Uint8Array => {
 }
 
 /** A value, by the codec. */
-export const value = <V, K extends string | Uint8Array>(codec: Codec<V, K>): Decoder<V> => (reply) =>
-  fromEither(codec.decode(stored(reply)))
+export const value =
+  <V, K extends string | Uint8Array>(codec: Codec<V, K>): Decoder<V> =>
+  (reply) =>
+    fromEither(codec.decode(stored(reply)))
 
 /** A key or field name: text, or bytes under the bytes codec. */
-export const key = <V, K extends string | Uint8Array>(codec: Codec<V, K>): Decoder<K> => (reply) =>
-  fromEither(codec.decodeKey(stored(reply)))
+export const key =
+  <V, K extends string | Uint8Array>(codec: Codec<V, K>): Decoder<K> =>
+  (reply) =>
+    fromEither(codec.decodeKey(stored(reply)))

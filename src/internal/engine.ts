@@ -140,7 +140,10 @@ export class Engine {
   private lastWords: string | undefined
   private whenIdle: (() => void) | undefined
 
-  constructor(private readonly transport: Transport, private readonly options: EngineOptions) {
+  constructor(
+    private readonly transport: Transport,
+    private readonly options: EngineOptions
+  ) {
     this.queue = new CommandQueue(options.maxQueuedCommands, options.maxQueuedBytes)
     this.parser = new Parser(
       {
@@ -214,7 +217,7 @@ export class Engine {
         this.text = ""
       }
     } else {
-      const parts = this.parts ??= []
+      const parts = (this.parts ??= [])
       if (this.text !== "") {
         parts.push(this.text)
         this.text = ""
@@ -267,7 +270,9 @@ export class Engine {
   private refill(): void {
     let length = 0
     while (
-      this.queue.length > 0 && !this.full && this.closed === undefined &&
+      this.queue.length > 0 &&
+      !this.full &&
+      this.closed === undefined &&
       this.inFlight.length < this.options.maxInFlight
     ) {
       const next = this.queue.shift()
@@ -392,7 +397,8 @@ export class Engine {
     }
     this.queue.expire(now)
     if (
-      this.inFlight.length > 0 && !blocked &&
+      this.inFlight.length > 0 &&
+      !blocked &&
       now - Math.max(this.lastRead, this.owedSince) > this.options.unresponsiveAfter
     ) {
       return this.destroy({

@@ -4,10 +4,11 @@
  * The greeting goes out in one write. Required are HELLO (with AUTH) or AUTH, and SELECT for a database other than 0;
  * the client's name and the library's name are courtesies, and their refusal is no failure.
  */
+
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Cause from "effect/Cause"
 import * as Redacted from "effect/Redacted"
 import { make, type RedisCommand, token } from "../RedisCommand.js"
 import { ConnectionError, DeadlineError, type RedisError, ReplyError } from "../RedisError.js"
@@ -51,12 +52,14 @@ export const openOver = <R>(
     }
     const greeted = greetAny(() => transport(own), options, own)
     return Effect.onExit(
-      restore(within(
-        options.connectTimeout,
-        greeted,
-        () => new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: options.connectTimeout })
-      )),
-      (exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => end())
+      restore(
+        within(
+          options.connectTimeout,
+          greeted,
+          () => new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: options.connectTimeout })
+        )
+      ),
+      (exit) => (Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => end()))
     )
   })
 
@@ -75,9 +78,7 @@ const greetAny = <R>(
         return link
       })
     })
-  return options.protocol === 2
-    ? attempt(false)
-    : Effect.catchIf(attempt(true), closedAtHello, () => attempt(false))
+  return options.protocol === 2 ? attempt(false) : Effect.catchIf(attempt(true), closedAtHello, () => attempt(false))
 }
 
 /** Some proxies and old servers answer HELLO by closing. */
@@ -86,15 +87,14 @@ const closedAtHello = (error: RedisError): boolean =>
 
 const closedWithoutAWord = "the server closed the connection"
 
-const greet = (
-  link: Link,
-  options: ResolvedOptions,
-  hello: boolean
-): Effect.Effect<Greeting, RedisError> => {
+const greet = (link: Link, options: ResolvedOptions, hello: boolean): Effect.Effect<Greeting, RedisError> => {
   const first = hello ? [helloCommand(options)] : oldGreeting(options)
   const commands = [...first, ...common(options)]
   return Effect.flatMap(
-    link.sendAll(commands.map(({ command }) => command), { atomic: false }),
+    link.sendAll(
+      commands.map(({ command }) => command),
+      { atomic: false }
+    ),
     ({ exits }) => {
       const answer = exits[0]
       if (hello && answer !== undefined && Exit.isFailure(answer) && knowsNoHello(failureOf(answer))) {
@@ -140,12 +140,16 @@ const helloCommand = (options: ResolvedOptions): Step => ({
 })
 
 const oldGreeting = (options: ResolvedOptions): ReadonlyArray<Step> => [
-  ...(options.password === undefined ? [] : [{
-    required: true,
-    command: make("AUTH", {
-      args: [...(options.username === undefined ? [] : [options.username]), Redacted.value(options.password)]
-    })
-  }]),
+  ...(options.password === undefined
+    ? []
+    : [
+        {
+          required: true,
+          command: make("AUTH", {
+            args: [...(options.username === undefined ? [] : [options.username]), Redacted.value(options.password)]
+          })
+        }
+      ]),
   ...(options.clientName === undefined
     ? []
     : [{ required: false, command: make("CLIENT SETNAME", { args: [options.clientName] }) }]),
@@ -157,14 +161,12 @@ const oldGreeting = (options: ResolvedOptions): ReadonlyArray<Step> => [
 ]
 
 const common = (options: ResolvedOptions): ReadonlyArray<Step> => [
-  ...(options.database === 0
-    ? []
-    : [{ required: true, command: make("SELECT", { args: [options.database] }) }]),
+  ...(options.database === 0 ? [] : [{ required: true, command: make("SELECT", { args: [options.database] }) }]),
   ...(options.clientInfo
     ? [
-      { required: false, command: make("CLIENT SETINFO", { args: [token("LIB-NAME"), "effect-redis-client"] }) },
-      { required: false, command: make("CLIENT SETINFO", { args: [token("LIB-VER"), version] }) }
-    ]
+        { required: false, command: make("CLIENT SETINFO", { args: [token("LIB-NAME"), "effect-redis-client"] }) },
+        { required: false, command: make("CLIENT SETINFO", { args: [token("LIB-VER"), version] }) }
+      ]
     : [])
 ]
 
@@ -194,7 +196,10 @@ const handshakeError = (error: RedisError, command: string): RedisError => {
   if (!(error instanceof ReplyError)) {
     return error
   }
-  const authentication = error.code === "NOAUTH" || error.code === "WRONGPASS" || command === "AUTH" ||
+  const authentication =
+    error.code === "NOAUTH" ||
+    error.code === "WRONGPASS" ||
+    command === "AUTH" ||
     /^ERR invalid password|^ERR AUTH/i.test(Redacted.value(error.raw))
   return new ConnectionError({
     reason: authentication ? "authentication" : "handshake",
@@ -213,10 +218,12 @@ export const within = <A, E, R, E2>(
   effect: Effect.Effect<A, E, R>,
   onTimeout: () => E2
 ): Effect.Effect<A, E | E2, R> =>
-  millis > 0x7fff_ffff ? effect : Effect.raceFirst(
-    effect,
-    Effect.async<never, E2>((resume) => {
-      const timer = setTimeout(() => resume(Effect.fail(onTimeout())), millis)
-      return Effect.sync(() => clearTimeout(timer))
-    })
-  )
+  millis > 0x7fff_ffff
+    ? effect
+    : Effect.raceFirst(
+        effect,
+        Effect.async<never, E2>((resume) => {
+          const timer = setTimeout(() => resume(Effect.fail(onTimeout())), millis)
+          return Effect.sync(() => clearTimeout(timer))
+        })
+      )

@@ -21,7 +21,10 @@ export class Session {
   watching = false
   inTransaction = false
   protocol: 2 | 3
-  constructor(public home: { readonly database: number }, protocol: 2 | 3) {
+  constructor(
+    public home: { readonly database: number },
+    protocol: 2 | 3
+  ) {
     this.database = home.database
     this.protocol = protocol
   }
@@ -38,12 +41,12 @@ export class Session {
     return this.altered !== undefined
       ? this.altered
       : this.inTransaction
-      ? "MULTI"
-      : this.watching
-      ? "WATCH"
-      : this.database !== this.home.database
-      ? "SELECT"
-      : undefined
+        ? "MULTI"
+        : this.watching
+          ? "WATCH"
+          : this.database !== this.home.database
+            ? "SELECT"
+            : undefined
   }
 }
 
@@ -61,7 +64,10 @@ export class Link implements Tracker {
   private readonly pushListeners = new Set<(push: Push) => void>()
   private readonly closeListeners = new Set<(reason: CloseReason) => void>()
 
-  constructor(transport: Transport, readonly options: LinkOptions) {
+  constructor(
+    transport: Transport,
+    readonly options: LinkOptions
+  ) {
     this.session = new Session(options, 2)
     this.engine = new Engine(transport, {
       ...options,
@@ -97,7 +103,10 @@ export class Link implements Tracker {
   }
 
   /** Sends commands as one unit: one write, no other command in between. Answers what became of each. */
-  sendAll(commands: ReadonlyArray<RedisCommand<unknown>>, options: BatchOptions): Effect.Effect<BatchResult, RedisError> {
+  sendAll(
+    commands: ReadonlyArray<RedisCommand<unknown>>,
+    options: BatchOptions
+  ): Effect.Effect<BatchResult, RedisError> {
     if (commands.length === 0) {
       return Effect.succeed({ outcome: "executed", exits: [] })
     }
@@ -116,9 +125,7 @@ export class Link implements Tracker {
   /** Hands a unit to the engine; answers how to take it back when it has to wait. */
   private accept(unit: Unit): Effect.Effect<void> | undefined {
     unit.deadline = this.engine.now() + unit.allowed
-    return this.engine.accept(unit, unit.encoded)
-      ? undefined
-      : Effect.sync(() => withdraw(unit))
+    return this.engine.accept(unit, unit.encoded) ? undefined : Effect.sync(() => withdraw(unit))
   }
 
   /** Commands that no connection of ours can carry: without their replies, or with too many, nothing could settle. */
@@ -214,7 +221,7 @@ export class Link implements Tracker {
 }
 
 const protocolOf = (reply: Reply): 2 | 3 | undefined => {
-  const items = reply instanceof MapReply ? reply.items : Array.isArray(reply) ? reply as ReadonlyArray<Reply> : []
+  const items = reply instanceof MapReply ? reply.items : Array.isArray(reply) ? (reply as ReadonlyArray<Reply>) : []
   const proto = items[items.indexOf("proto") + 1]
   return items.includes("proto") && (proto === 2 || proto === 3) ? proto : undefined
 }

@@ -2,11 +2,12 @@
  * The Node transport: the one file of the library that imports `node:`. It makes sockets (TCP, unix, TLS) and gives any
  * Duplex the shape that the engine writes to.
  */
-import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
+
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import { ConnectionError } from "../RedisError.js"
 import type { Transport, TransportListener } from "./engine.js"
 import type { Endpoint, ResolvedOptions } from "./options.js"
@@ -110,13 +111,15 @@ export const connect = (
 
 const open = (options: ResolvedOptions): Net.Socket => {
   const { endpoint, family, tls } = options
-  const target = endpoint._tag === "Unix"
-    ? { path: endpoint.path }
-    : { host: endpoint.host, port: endpoint.port, ...(family === undefined ? {} : { family }) }
+  const target =
+    endpoint._tag === "Unix"
+      ? { path: endpoint.path }
+      : { host: endpoint.host, port: endpoint.port, ...(family === undefined ? {} : { family }) }
   if (tls === undefined) {
     return Net.connect(target)
   }
-  const servername = tls.serverName ?? (endpoint._tag === "Unix" || Net.isIP(endpoint.host) !== 0 ? undefined : endpoint.host)
+  const servername =
+    tls.serverName ?? (endpoint._tag === "Unix" || Net.isIP(endpoint.host) !== 0 ? undefined : endpoint.host)
   return Tls.connect({
     ...target,
     rejectUnauthorized: tls.rejectUnauthorized ?? true,

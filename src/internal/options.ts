@@ -5,7 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
 import { UsageError } from "../RedisError.js"
-import { type DurationWithUnit } from "./args.js"
+import type { DurationWithUnit } from "./args.js"
 import { defaultLimits, type ParserLimits } from "./parser.js"
 
 /**
@@ -86,12 +86,14 @@ export interface ConnectionOptions {
   /** Bytes of commands that may wait unsent. Default: 256 MB. */
   readonly maxQueuedBytes?: number | undefined
   /** What the server may announce. */
-  readonly limits?: {
-    readonly maxBulkLength?: number | undefined
-    readonly maxAggregateLength?: number | undefined
-    readonly maxDepth?: number | undefined
-    readonly maxBufferedBytes?: number | undefined
-  } | undefined
+  readonly limits?:
+    | {
+        readonly maxBulkLength?: number | undefined
+        readonly maxAggregateLength?: number | undefined
+        readonly maxDepth?: number | undefined
+        readonly maxBufferedBytes?: number | undefined
+      }
+    | undefined
 }
 
 export type Endpoint =
@@ -175,7 +177,7 @@ const schemes = new Map([
 
 /** Reads a URL. No message shows more of it than a scheme or a parameter's name. */
 export const parseUrl = (source: string): Checked<Url> =>
-  Either.gen(function*() {
+  Either.gen(function* () {
     const url = yield* Either.try({
       try: () => new URL(source),
       catch: () => new UsageError({ reason: "invalidOptions", message: "the URL is malformed" })
@@ -203,7 +205,9 @@ export const parseUrl = (source: string): Checked<Url> =>
         return yield* invalid("a unix:// URL has a path and no host: unix:///run/redis.sock")
       }
       const path = yield* percentDecode(url.pathname, "path")
-      return path === "" || path === "/" ? yield* invalid("the unix:// URL has no path") : { ...credentials, ...query, path }
+      return path === "" || path === "/"
+        ? yield* invalid("the unix:// URL has no path")
+        : { ...credentials, ...query, path }
     }
     const host = url.hostname.startsWith("[") ? url.hostname.slice(1, -1) : yield* percentDecode(url.hostname, "host")
     const database = url.pathname === "" || url.pathname === "/" ? undefined : url.pathname.slice(1)
@@ -228,10 +232,8 @@ const percentDecode = (text: string, what: string): Checked<string> =>
 const parseDatabase = (text: string): Checked<number> =>
   /^\d+$/.test(text) ? checkDatabase(Number(text), "the URL's database") : invalid("the URL's database is not a number")
 
-const parseQuery = (
-  params: URLSearchParams
-): Checked<Pick<Url, "database" | "protocol" | "clientName" | "family">> =>
-  Either.gen(function*() {
+const parseQuery = (params: URLSearchParams): Checked<Pick<Url, "database" | "protocol" | "clientName" | "family">> =>
+  Either.gen(function* () {
     const query: { -readonly [K in "database" | "protocol" | "clientName" | "family"]?: Url[K] } = {}
     const seen = new Set<string>()
     for (const [name, value] of params) {
@@ -259,24 +261,23 @@ const parseQuery = (
           query.family = value === "4" ? 4 : 6
           break
         default:
-          return yield* invalid(`the URL has an unknown parameter "${name}"; known are db, protocol, client_name, family`)
+          return yield* invalid(
+            `the URL has an unknown parameter "${name}"; known are db, protocol, client_name, family`
+          )
       }
     }
     return query
   })
 
-const readDuration = (
-  input: DurationWithUnit | undefined,
-  what: string,
-  fallback: number
-): Checked<number> => input === undefined ? Either.right(fallback) : checkDuration(input, what)
+const readDuration = (input: DurationWithUnit | undefined, what: string, fallback: number): Checked<number> =>
+  input === undefined ? Either.right(fallback) : checkDuration(input, what)
 
 const readCount = (input: number | undefined, what: string, fallback: number): Checked<number> =>
   input === undefined ? Either.right(fallback) : checkCount(input, what)
 
 /** Puts options, URL and defaults together, checked. */
 export const resolve = (options: ConnectionOptions): Checked<ResolvedOptions> =>
-  Either.gen(function*() {
+  Either.gen(function* () {
     const source = Redacted.isRedacted(options.url) ? Redacted.value(options.url) : options.url
     const url: Url = source === undefined ? { tls: false } : yield* parseUrl(source)
     const path = options.path ?? (options.host === undefined && options.port === undefined ? url.path : undefined)
@@ -338,9 +339,8 @@ export const resolve = (options: ConnectionOptions): Checked<ResolvedOptions> =>
       replyTimeout: yield* readDuration(options.replyTimeout, "replyTimeout", 5_000),
       closeTimeout: Math.min(yield* readDuration(options.closeTimeout, "closeTimeout", 2_000), 0x7fff_ffff),
       unresponsiveAfter: yield* readDuration(options.unresponsiveTimeout, "unresponsiveTimeout", 30_000),
-      keepAliveMillis: options.keepAlive === false
-        ? undefined
-        : yield* readDuration(options.keepAlive, "keepAlive", 30_000),
+      keepAliveMillis:
+        options.keepAlive === false ? undefined : yield* readDuration(options.keepAlive, "keepAlive", 30_000),
       noDelay: options.noDelay ?? true,
       maxInFlight: yield* readCount(options.maxInFlight, "maxInFlight", 1_048_576),
       maxQueuedCommands: yield* readCount(options.maxQueuedCommands, "maxQueuedCommands", 1_048_576),

@@ -9,16 +9,7 @@
  * - Pushes and attributes are handed over as they complete and never become elements of what surrounds them.
  */
 import { longestString, utf8Decode, utf8DecodeStrict } from "./text.js"
-import {
-  Attribute,
-  ErrorReply,
-  MapReply,
-  Push,
-  type Reply,
-  SetReply,
-  Unreadable,
-  VerbatimString
-} from "./values.js"
+import { Attribute, ErrorReply, MapReply, Push, type Reply, SetReply, Unreadable, VerbatimString } from "./values.js"
 
 /** What the parser hands over. A handler may call {@link Parser.stop} to end the parse of the current chunk. */
 export interface ParserHandler {
@@ -84,7 +75,10 @@ const empty = new Uint8Array(0)
 /** An open aggregate. `remaining` is -1 for a streamed one, which ends with `.`. */
 class Frame {
   readonly items: Array<Reply> = []
-  constructor(readonly type: number, public remaining: number) {}
+  constructor(
+    readonly type: number,
+    public remaining: number
+  ) {}
 }
 
 /** What comes next in the bytes: an element, the rest of a text line, or the rest of a bulk body. */
@@ -167,8 +161,12 @@ export class Parser {
 
   /** Whether nothing has been read of the next value. */
   get idle(): boolean {
-    return this.state === State.Element && this.frames.length === 0 && this.rest === undefined &&
+    return (
+      this.state === State.Element &&
+      this.frames.length === 0 &&
+      this.rest === undefined &&
       this.stringParts === undefined
+    )
   }
 
   /** Ends the parse; what is left of the current chunk is dropped. */
@@ -762,7 +760,7 @@ const copy = (bytes: Uint8Array, from: number, to: number): Uint8Array => {
 }
 
 /** A limit that is no number refuses everything, rather than nothing. */
-const bound = (limit: number, most: number): number => limit >= 0 ? Math.min(limit, most) : 0
+const bound = (limit: number, most: number): number => (limit >= 0 ? Math.min(limit, most) : 0)
 
 /** There may be less memory than the limits allow, or less than one array may take. */
 const allocate = (length: number): Uint8Array => {

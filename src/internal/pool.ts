@@ -125,18 +125,14 @@ export class PoolCore {
         this.opening++
         return this.openNew(restore)
       }
-      return Effect.flatMap(
-        restore(this.wait),
-        (grant) => grant === "open" ? this.openNew(restore) : this.check(grant, restore)
+      return Effect.flatMap(restore(this.wait), (grant) =>
+        grant === "open" ? this.openNew(restore) : this.check(grant, restore)
       )
     })
   }
 
   /** A link that was silent for long is asked first; a hot one costs nothing. */
-  private check(
-    member: Member,
-    restore: Restore
-  ): Effect.Effect<Member, RedisError> {
+  private check(member: Member, restore: Restore): Effect.Effect<Member, RedisError> {
     const { link } = member
     if (link.engine.closed !== undefined) {
       this.remove(member)
@@ -152,21 +148,21 @@ export class PoolCore {
           return Effect.succeed(member)
         }
         link.destroy("it did not answer PING when it was about to be lent")
-        return Exit.isInterrupted(exit) ? exit as Exit.Exit<never> : this.take(restore)
+        return Exit.isInterrupted(exit) ? (exit as Exit.Exit<never>) : this.take(restore)
       })
     )
   }
 
   /** Opens a link in the place that was reserved for it. */
-  private openNew(
-    restore: Restore
-  ): Effect.Effect<Member, RedisError> {
+  private openNew(restore: Restore): Effect.Effect<Member, RedisError> {
     return openLogged({ ...this.options, database: this.home.database }, restore).pipe(
       Effect.onExit((exit) =>
-        Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => {
-          this.opening--
-          this.serve()
-        })
+        Exit.isSuccess(exit)
+          ? Effect.void
+          : Effect.sync(() => {
+              this.opening--
+              this.serve()
+            })
       ),
       Effect.flatMap((link) => {
         this.opening--
@@ -201,11 +197,14 @@ export class PoolCore {
         resume(result)
       }
     }
-    const timer = acquireTimeout > longestTimer ? undefined : setTimeout(() => {
-      waiter.resume(
-        Effect.fail(new DeadlineError({ phase: "acquire", delivery: "unsent", milliseconds: acquireTimeout }))
-      )
-    }, acquireTimeout)
+    const timer =
+      acquireTimeout > longestTimer
+        ? undefined
+        : setTimeout(() => {
+            waiter.resume(
+              Effect.fail(new DeadlineError({ phase: "acquire", delivery: "unsent", milliseconds: acquireTimeout }))
+            )
+          }, acquireTimeout)
     this.waiters.add(waiter)
     this.report()
     return Effect.sync(() => {
@@ -249,14 +248,14 @@ export class PoolCore {
     const unfit = this.closed
       ? "its pool was closed"
       : link.session.difference !== undefined
-      ? `${link.session.difference} changed it while it was lent`
-      : link.engine.pending > 0
-      ? "replies were owed when it was given back"
-      : member.expires <= now()
-      ? "it reached its age"
-      : this.size > this.settings.max
-      ? "its pool is full"
-      : undefined
+        ? `${link.session.difference} changed it while it was lent`
+        : link.engine.pending > 0
+          ? "replies were owed when it was given back"
+          : member.expires <= now()
+            ? "it reached its age"
+            : this.size > this.settings.max
+              ? "its pool is full"
+              : undefined
     if (unfit !== undefined || link.engine.closed !== undefined) {
       link.destroy(unfit ?? "it had ended")
       // Destroying tells `remove`, unless it had ended before.
@@ -311,9 +310,7 @@ export class PoolCore {
   })
 
   /** Ends the free links. */
-  readonly clear: Effect.Effect<void> = Effect.suspend(() =>
-    this.closeAll(this.free.splice(0))
-  )
+  readonly clear: Effect.Effect<void> = Effect.suspend(() => this.closeAll(this.free.splice(0)))
 
   /** Moves the pool to another database: its free links at once, those that are lent when they come back (they end). */
   readonly select = (database: number): Effect.Effect<void, RedisError> =>
@@ -325,7 +322,8 @@ export class PoolCore {
           for (const member of [...this.free]) {
             member.link.destroy("its pool moved to another database")
           }
-        }))
+        })
+      )
     )
 
   /** Ends everything: whoever waits, the free links, and those that are lent, each after what it owes, with a bound. */

@@ -20,7 +20,10 @@ export class CommandQueue {
   /** How many commands wait. */
   length = 0
 
-  constructor(private readonly maxCommands: number, private readonly maxBytes: number) {}
+  constructor(
+    private readonly maxCommands: number,
+    private readonly maxBytes: number
+  ) {}
 
   /** Takes a command, or answers why there is no room. */
   add(pending: Pending, encoded: Encoded): Failure | undefined {

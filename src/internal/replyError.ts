@@ -4,30 +4,121 @@
 import * as Redacted from "effect/Redacted"
 import { ReplyError } from "../RedisError.js"
 import type { Argument } from "./args.js"
+import { utf8Decode } from "./text.js"
 import type { ErrorReply } from "./values.js"
 
 /** Their errors quote rules, scripts or settings in ways that cannot be told from the rest. */
-const opaque = /^(?:ACL|AUTH|HELLO|CONFIG|EVAL|EVALSHA|EVAL_RO|EVALSHA_RO|FCALL|FCALL_RO|FUNCTION|SCRIPT|MIGRATE|CLIENT)(?: |$)/
+const opaque =
+  /^(?:ACL|AUTH|HELLO|CONFIG|EVAL|EVALSHA|EVAL_RO|EVALSHA_RO|FCALL|FCALL_RO|FUNCTION|SCRIPT|MIGRATE|CLIENT)(?: |$)/
 
 /** Codes whose text is a fixed sentence of the server's, whatever was sent. */
 const fixed = new Set([
-  "WRONGTYPE", "NOAUTH", "WRONGPASS", "LOADING", "OOM", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED",
-  "ASK", "CROSSSLOT", "BUSYKEY", "BUSYGROUP", "NOSCRIPT", "NOTBUSY", "UNKILLABLE", "EXECABORT", "NOREPLICAS",
-  "MISCONF", "NOPROTO", "DENIED", "INPROG", "UNBLOCKED", "IOERR", "NOMASTERLINK", "NOQUORUM", "NOGOODSLAVE"
+  "WRONGTYPE",
+  "NOAUTH",
+  "WRONGPASS",
+  "LOADING",
+  "OOM",
+  "READONLY",
+  "MASTERDOWN",
+  "CLUSTERDOWN",
+  "TRYAGAIN",
+  "MOVED",
+  "ASK",
+  "CROSSSLOT",
+  "BUSYKEY",
+  "BUSYGROUP",
+  "NOSCRIPT",
+  "NOTBUSY",
+  "UNKILLABLE",
+  "EXECABORT",
+  "NOREPLICAS",
+  "MISCONF",
+  "NOPROTO",
+  "DENIED",
+  "INPROG",
+  "UNBLOCKED",
+  "IOERR",
+  "NOMASTERLINK",
+  "NOQUORUM",
+  "NOGOODSLAVE"
 ])
 
-export const make = (reply: ErrorReply, command: string, args: ReadonlyArray<Argument>): ReplyError =>
-  new ReplyError({
-    code: reply.code,
+/** Codes that are not told from what was sent, even when an argument is the same word. */
+const known = new Set([...fixed, "ERR", "NOPERM", "BUSY"])
+
+/** The commonest errors, word for word: there is nothing of the arguments in them. */
+const sentences = new Set([
+  "WRONGTYPE Operation against a key holding the wrong kind of value",
+  "NOAUTH Authentication required.",
+  "EXECABORT Transaction discarded because of previous errors.",
+  "NOSCRIPT No matching script. Please use EVAL.",
+  "NOSCRIPT No matching script.",
+  "BUSYKEY Target key name already exists.",
+  "OOM command not allowed when used memory > 'maxmemory'.",
+  "READONLY You can't write against a read only replica.",
+  "CROSSSLOT Keys in request don't hash to the same slot",
+  "ERR syntax error",
+  "ERR no such key",
+  "ERR index out of range",
+  "ERR offset is out of range",
+  "ERR value is not an integer or out of range",
+  "ERR value is not a valid float",
+  "ERR hash value is not an integer",
+  "ERR hash value is not a float",
+  "ERR increment or decrement would overflow",
+  "ERR increment would produce NaN or Infinity",
+  "ERR timeout is not a float or out of range",
+  "ERR timeout is negative",
+  "ERR min or max is not a float",
+  "ERR DB index is out of range",
+  "ERR MULTI calls can not be nested",
+  "ERR EXEC without MULTI",
+  "ERR DISCARD without MULTI",
+  "ERR WATCH inside MULTI is not allowed"
+])
+
+/** Words of the server's own: a part of an argument that is one of them says nothing. */
+const vocabulary = new Set(
+  `already argument arguments array bitmap bits block cannot channel client cluster command commands count database
+    error exist existing exists expire expired expiry failed field fields first float found from group hash have index
+    integer invalid item items keys kind last length limit list match maximum member members message minimum missing
+    must name negative node none number numeric offset only operation option options parameter parse pattern positive
+    range replica reply required score script server slot sorted source stream string subcommand syntax target than
+    that this time timeout type unable unknown unsupported used user valid value values when with without wrong zero`.split(
+    /\s+/
+  )
+)
+
+/** No server writes longer errors of its own accord, and to blank one takes longer than linear time. */
+const longestMessage = 4096
+/** Beyond this, to look for parts of the arguments would keep the connection's other callers waiting. */
+const longestArguments = 1024 * 1024
+
+export const make = (reply: ErrorReply, command: string, args: ReadonlyArray<Argument>): ReplyError => {
+  const code = codeOf(reply, args)
+  return new ReplyError({
+    code,
     command,
-    message: `${command}: ${describe(reply, command, args)}`,
+    message: `${command}: ${describe(code, reply.message, command, args)}`,
     raw: Redacted.make(reply.message)
   })
+}
 
-const describe = (reply: ErrorReply, command: string, args: ReadonlyArray<Argument>): string => {
-  const { code, message } = reply
-  if (fixed.has(code)) {
-    return blank(message, args)
+/** A script may answer an argument as its error: then its first word is no code. */
+const codeOf = (reply: ErrorReply, args: ReadonlyArray<Argument>): string => {
+  const { code } = reply
+  return !known.has(code) &&
+    args.some((arg) => {
+      const start = arg.kind === "token" ? "" : textOf(arg, code.length + 1)
+      return start === code || start === `${code} `
+    })
+    ? "ERR"
+    : code
+}
+
+const describe = (code: string, message: string, command: string, args: ReadonlyArray<Argument>): string => {
+  if (sentences.has(message)) {
+    return message
   }
   if (/^ERR unknown (?:sub)?command/i.test(message)) {
     return "ERR unknown command or subcommand, for this server and version"
@@ -35,39 +126,79 @@ const describe = (reply: ErrorReply, command: string, args: ReadonlyArray<Argume
   if (code === "NOPERM") {
     return `NOPERM this user has no permissions ${denied(message)}`
   }
-  if (opaque.test(command)) {
+  const unclear = opaque.test(command)
+  if (unclear && !fixed.has(code)) {
     return `${code} (the server's text may quote arguments: see the redacted field \`raw\`)`
   }
-  return blank(message, args)
+  const values = args.filter(({ kind }) => kind !== "token")
+  if (message.length > longestMessage || values.reduce((sum, { data }) => sum + data.length, 0) > longestArguments) {
+    return `${code} (the server's text is too long to be cleared of arguments: see the redacted field \`raw\`)`
+  }
+  const texts = values.map((arg) => textOf(arg, Infinity)).sort((a, b) => b.length - a.length)
+  const text = blankQuotes(blankWhole(message, texts), command, args)
+  return fixed.has(code) && !unclear ? text : blankParts(text, texts)
 }
 
+/** An argument as text, as a server's error would be read. */
+const textOf = ({ data }: Argument, length: number): string =>
+  typeof data === "string" ? data.slice(0, length) : utf8Decode(data, 0, Math.min(data.length, length))
+
 const denied = (message: string): string =>
-  /channel/i.test(message)
-    ? "to access one of the channels"
-    : /\bkeys?\b/i.test(message)
-    ? "to access one of the keys"
-    : "to run this command"
+  /\bto run\b/i.test(message)
+    ? "to run this command"
+    : /\bchannels?\b/i.test(message)
+      ? "to access one of the channels"
+      : /\bkeys?\b/i.test(message)
+        ? "to access one of the keys"
+        : "to run this command"
 
 const blanked = "<…>"
 
-/** Blanks every argument that is not one of Redis' own words, and whatever else stands in quotes. */
-const blank = (message: string, args: ReadonlyArray<Argument>): string => {
+/** Blanks every argument that is not one of Redis' own words. The longest come first: one may begin like another. */
+const blankWhole = (message: string, texts: ReadonlyArray<string>): string => {
   let text = message
-  for (const { data, kind } of args) {
-    if (kind === "token" || typeof data !== "string" || data.length === 0) {
+  for (const data of texts) {
+    if (data.length === 0 || data.length > message.length) {
       continue
     }
     // Short arguments are only looked for as whole words, or the text would be all blanks.
-    text = data.length > 3
-      ? text.replaceAll(data, blanked)
-      : text.replace(new RegExp(`(?<![\\p{L}\\p{N}])${escape(data)}(?![\\p{L}\\p{N}])`, "gu"), blanked)
+    text =
+      data.length > 3
+        ? text.replaceAll(data, blanked)
+        : text.replace(new RegExp(`(?<![\\p{L}\\p{N}])${escape(data)}(?![\\p{L}\\p{N}])`, "gu"), blanked)
   }
-  // The server escapes and shortens what it quotes, so that the search above may have missed it.
-  return text.replace(/(['"`])(?:(?!\1).)*\1/gs, (quoted, quote: string) => {
-    const inner = quoted.slice(1, -1)
-    return args.some(({ data, kind }) => kind === "token" && data === inner.toUpperCase())
-      ? quoted
-      : `${quote}${blanked}${quote}`
+  return text
+}
+
+/** Blanks what stands in quotes, where servers escape and shorten it, unless it is the command or a token. */
+const blankQuotes = (message: string, command: string, args: ReadonlyArray<Argument>): string =>
+  message.replace(
+    /(?<![\p{L}\p{N}])(['"`])((?:\\.|[^\\])*?)\1(?![\p{L}\p{N}])/gsu,
+    (quoted, quote: string, inner: string) => {
+      const word = inner.toUpperCase()
+      return word === command ||
+        word === command.replace(" ", "|") ||
+        args.some(({ data, kind }) => kind === "token" && data === word)
+        ? quoted
+        : `${quote}${blanked}${quote}`
+    }
+  )
+
+/** Blanks the words that are part of an argument: servers shorten what they quote, and modules quote from the middle. */
+const blankParts = (message: string, texts: ReadonlyArray<string>): string => {
+  const all = texts.join("\n").toLowerCase()
+  const given = (word: string): boolean => {
+    const lower = word.toLowerCase()
+    return lower.length > 3 && !vocabulary.has(lower) && all.includes(lower)
+  }
+  return message.replace(/\S+/g, (word, at: number) => {
+    if (at === 0 && known.has(word)) {
+      return word
+    }
+    const inner = word.replace(/^[^\p{L}\p{N}]+|[^\p{L}\p{N}]+$/gu, "")
+    return given(inner)
+      ? word.replace(inner, blanked)
+      : word.replace(/[\p{L}\p{N}_]+/gu, (part) => (given(part) ? blanked : part))
   })
 }
 

@@ -14,13 +14,13 @@ import type { Transport, TransportListener } from "./engine.js"
 const fullAt = 1024 * 1024
 
 export const fromSocket = (socket: Socket.Socket): Effect.Effect<Transport, never, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const outgoing = yield* Mailbox.make<string | Uint8Array>()
     const listening = yield* Deferred.make<TransportListener>()
     const stopped = yield* Deferred.make<void>()
     let waiting = 0
 
-    const writes = Effect.gen(function*() {
+    const writes = Effect.gen(function* () {
       const listener = yield* Deferred.await(listening)
       const write = yield* socket.writer
       while (true) {
@@ -34,7 +34,8 @@ export const fromSocket = (socket: Socket.Socket): Effect.Effect<Transport, neve
       }
     })
     const reads = Effect.flatMap(Deferred.await(listening), (listener) =>
-      socket.run((bytes) => Effect.sync(() => listener.onData(bytes))))
+      socket.run((bytes) => Effect.sync(() => listener.onData(bytes)))
+    )
 
     // Whichever ends first ends the connection: reading at the peer's FIN, writing at a failure, or both when told to.
     yield* Effect.raceFirst(reads, Effect.scoped(writes)).pipe(
@@ -45,7 +46,8 @@ export const fromSocket = (socket: Socket.Socket): Effect.Effect<Transport, neve
             Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)
               ? { reason: "peerClosed", message: "the server closed the connection" }
               : { reason: "transport", message: "the socket failed", cause: Cause.squash(exit.cause) }
-          ))
+          )
+        )
       ),
       Effect.interruptible,
       Effect.forkScoped

@@ -26,16 +26,16 @@ const strict = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true })
 export const utf8Encode = (text: string): Uint8Array => encoder.encode(text)
 
 /** How many bytes `text` has as UTF-8. */
-export const utf8Length: (text: string) => number = buffer === undefined
-  ? (text) => encoder.encode(text).length
-  : buffer.byteLength
+export const utf8Length: (text: string) => number =
+  buffer === undefined ? (text) => encoder.encode(text).length : buffer.byteLength
 
 const utf8Slice = buffer?.prototype.utf8Slice
 
 /** UTF-8 text of `bytes[start, end)`; malformed sequences become U+FFFD. Throws when longer than the runtime's strings. */
-export const utf8Decode: (bytes: Uint8Array, start: number, end: number) => string = utf8Slice === undefined
-  ? (bytes, start, end) => lenient.decode(bytes.subarray(start, end))
-  : (bytes, start, end) => utf8Slice.call(bytes, start, end)
+export const utf8Decode: (bytes: Uint8Array, start: number, end: number) => string =
+  utf8Slice === undefined
+    ? (bytes, start, end) => lenient.decode(bytes.subarray(start, end))
+    : (bytes, start, end) => utf8Slice.call(bytes, start, end)
 
 const isValid = (bytes: Uint8Array): boolean => {
   try {

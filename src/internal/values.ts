@@ -70,7 +70,10 @@ export class ErrorReply {
 
 /** A RESP3 verbatim string: text with a format of three letters, `txt` or `mkd`. */
 export class VerbatimString {
-  constructor(readonly format: string, readonly value: string | Uint8Array) {}
+  constructor(
+    readonly format: string,
+    readonly value: string | Uint8Array
+  ) {}
 }
 
 /** A RESP3 push: sent by the server on its own account, never the answer to a command. */
@@ -91,5 +94,8 @@ export class Attribute {
 
 /** A well-framed value whose text is not what its type says. Whoever decodes it fails; the connection goes on. */
 export class Unreadable {
-  constructor(readonly type: "double" | "big number", readonly text: string) {}
+  constructor(
+    readonly type: "double" | "big number",
+    readonly text: string
+  ) {}
 }

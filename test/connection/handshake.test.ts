@@ -1,11 +1,11 @@
 /** Design law 5: what is said before the first command, to peers of every kind. */
 import { describe, expect, it } from "@effect/vitest"
-import { Connection, Redis } from "effect-redis-client"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import { Connection, Redis } from "effect-redis-client"
 import type { RedisError } from "../../src/RedisError.js"
 import * as Peer from "../support/peer.js"
 
@@ -14,7 +14,7 @@ const failure = <A>(exit: Exit.Exit<A, RedisError>): RedisError =>
 
 /** Connects to a scripted peer and answers the exit beside the peer. */
 const connect = (script: Peer.Script, options: Connection.ConnectionOptions = {}) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const peer = yield* Peer.make(script)
     const exit = yield* Effect.exit(Connection.make({ host: "127.0.0.1", port: peer.port, ...options }))
     return { peer, exit }
@@ -24,13 +24,16 @@ const secret = Redacted.make("s3cret-pa55word")
 
 describe("the greeting", () => {
   it.scoped("is one write: HELLO with credentials and name, SELECT, the library's name", () =>
-    Effect.gen(function*() {
-      const { exit, peer } = yield* connect({ onCommand: Peer.greeting() }, {
-        username: "ada",
-        password: secret,
-        clientName: "worker-1",
-        database: 3
-      })
+    Effect.gen(function* () {
+      const { exit, peer } = yield* connect(
+        { onCommand: Peer.greeting() },
+        {
+          username: "ada",
+          password: secret,
+          clientName: "worker-1",
+          database: 3
+        }
+      )
       expect(Exit.isSuccess(exit)).toBe(true)
       expect(peer.connections[0]?.received).toEqual([
         ["HELLO", "3", "AUTH", "ada", "s3cret-pa55word", "SETNAME", "worker-1"],
@@ -38,24 +41,26 @@ describe("the greeting", () => {
         ["CLIENT", "SETINFO", "LIB-NAME", "effect-redis-client"],
         ["CLIENT", "SETINFO", "LIB-VER", expect.any(String)]
       ])
-    }))
+    })
+  )
 
   it.scoped("tells the connection's id and protocol, trusting `proto` in the reply", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { exit } = yield* connect({ onCommand: Peer.greeting() })
       const connection = yield* exit
       expect(connection.id).toEqual(Option.some(42))
       expect(yield* connection.protocol).toBe(3)
       const two = yield* connect({
-        onCommand: (command) => command[0] === "HELLO" ? "*4\r\n+proto\r\n:2\r\n+id\r\n:7\r\n" : "+OK\r\n"
+        onCommand: (command) => (command[0] === "HELLO" ? "*4\r\n+proto\r\n:2\r\n+id\r\n:7\r\n" : "+OK\r\n")
       })
       expect(yield* (yield* two.exit).protocol).toBe(2)
-    }))
+    })
+  )
 
   it.scoped("with protocol 2 sends no HELLO; with clientInfo false no SETINFO", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { exit, peer } = yield* connect(
-        { onCommand: (command) => command[1] === "ID" ? ":9\r\n" : "+OK\r\n" },
+        { onCommand: (command) => (command[1] === "ID" ? ":9\r\n" : "+OK\r\n") },
         { protocol: 2, clientInfo: false, password: secret, clientName: "x" }
       )
       const connection = yield* exit
@@ -66,43 +71,50 @@ describe("the greeting", () => {
       ])
       expect(connection.id).toEqual(Option.some(9))
       expect(yield* connection.protocol).toBe(2)
-    }))
+    })
+  )
 
   it.scoped("courtesies may be refused", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { exit } = yield* connect({
-        onCommand: (command) => command[0] === "HELLO" ? Peer.hello3 : "-ERR Unknown subcommand\r\n"
+        onCommand: (command) => (command[0] === "HELLO" ? Peer.hello3 : "-ERR Unknown subcommand\r\n")
       })
       expect(Exit.isSuccess(exit)).toBe(true)
-    }))
+    })
+  )
 
   it.scoped("a database that is refused fails, typed", () =>
-    Effect.gen(function*() {
-      const { exit, peer } = yield* connect({
-        onCommand: (command) =>
-          command[0] === "HELLO" ? Peer.hello3 : command[0] === "SELECT" ? "-ERR DB index is out of range\r\n" : "+OK\r\n"
-      }, { database: 99 })
+    Effect.gen(function* () {
+      const { exit, peer } = yield* connect(
+        {
+          onCommand: (command) =>
+            command[0] === "HELLO"
+              ? Peer.hello3
+              : command[0] === "SELECT"
+                ? "-ERR DB index is out of range\r\n"
+                : "+OK\r\n"
+        },
+        { database: 99 }
+      )
       expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", reason: "handshake", delivery: "unsent" })
       yield* Peer.eventually("the socket is closed", () => peer.open() === 0)
-    }))
+    })
+  )
 })
 
 describe("falling back to RESP2", () => {
   const old = (refusal: string): Peer.Script => ({
-    onCommand: (command) =>
-      command[0] === "HELLO" ? `-${refusal}\r\n` : command[1] === "ID" ? ":5\r\n" : "+OK\r\n"
+    onCommand: (command) => (command[0] === "HELLO" ? `-${refusal}\r\n` : command[1] === "ID" ? ":5\r\n" : "+OK\r\n")
   })
 
-  for (
-    const refusal of [
-      "ERR unknown command 'HELLO'",
-      "ERR unknown command `HELLO`, with args beginning with: `3`, ",
-      "NOPROTO unsupported protocol version",
-      "NOPERM this user has no permissions to run the 'hello' command"
-    ]
-  ) {
+  for (const refusal of [
+    "ERR unknown command 'HELLO'",
+    "ERR unknown command `HELLO`, with args beginning with: `3`, ",
+    "NOPROTO unsupported protocol version",
+    "NOPERM this user has no permissions to run the 'hello' command"
+  ]) {
     it.scoped(`on "${refusal}"`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { exit, peer } = yield* connect(old(refusal), { password: secret, username: "ada", database: 2 })
         const connection = yield* exit
         expect(yield* connection.protocol).toBe(2)
@@ -110,11 +122,12 @@ describe("falling back to RESP2", () => {
         const after = peer.connections[0]?.received.slice(-5) ?? []
         expect(after[0]).toEqual(["AUTH", "ada", "s3cret-pa55word"])
         expect(after[2]).toEqual(["SELECT", "2"])
-      }))
+      })
+    )
   }
 
   it.scoped("on one close right after HELLO, with a new socket and no HELLO", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { exit, peer } = yield* connect({
         onCommand: (command, connection) => {
           if (command[0] === "HELLO") {
@@ -128,47 +141,51 @@ describe("falling back to RESP2", () => {
       expect(yield* connection.protocol).toBe(2)
       expect(peer.connections.length).toBe(2)
       expect(peer.connections[1]?.received.map(([name]) => name)).not.toContain("HELLO")
-    }))
+    })
+  )
 
   it.scoped("a peer that closes every time is told as such, after two sockets", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { exit, peer } = yield* connect({ onConnect: (connection) => connection.end() })
       expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", reason: "peerClosed" })
       expect(peer.connections.length).toBe(2)
-    }))
+    })
+  )
 })
 
 describe("never falls back", () => {
-  for (
-    const [answer, reason] of [
-      ["-NOAUTH HELLO must be called with the client already authenticated", "authentication"],
-      ["-WRONGPASS invalid username-password pair or user is disabled.", "authentication"],
-      ["-DENIED Redis is running in protected mode", "handshake"],
-      ["-ERR max number of clients reached", "handshake"]
-    ] as const
-  ) {
+  for (const [answer, reason] of [
+    ["-NOAUTH HELLO must be called with the client already authenticated", "authentication"],
+    ["-WRONGPASS invalid username-password pair or user is disabled.", "authentication"],
+    ["-DENIED Redis is running in protected mode", "handshake"],
+    ["-ERR max number of clients reached", "handshake"]
+  ] as const) {
     it.scoped(`on "${answer}" in HELLO's place`, () =>
-      Effect.gen(function*() {
-        const { exit, peer } = yield* connect({
-          onCommand: (command, connection) => {
-            if (command[0] !== "HELLO") {
+      Effect.gen(function* () {
+        const { exit, peer } = yield* connect(
+          {
+            onCommand: (command, connection) => {
+              if (command[0] !== "HELLO") {
+                return undefined
+              }
+              connection.write(`${answer}\r\n`)
+              connection.end()
               return undefined
             }
-            connection.write(`${answer}\r\n`)
-            connection.end()
-            return undefined
-          }
-        }, { password: secret })
+          },
+          { password: secret }
+        )
         const error = failure(exit)
         expect(error).toMatchObject({ _tag: "ConnectionError", reason })
         expect(error.message).toContain(answer.slice(1, 12))
         expect(String(error) + JSON.stringify(error)).not.toContain("s3cret")
         expect(peer.connections.length).toBe(1)
         yield* Peer.eventually("the socket is closed", () => peer.open() === 0)
-      }))
+      })
+    )
 
     it.scoped(`on "${answer}" before anything was asked`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { exit, peer } = yield* connect({
           onConnect: (connection) => {
             connection.write(`${answer}\r\n`)
@@ -178,27 +195,32 @@ describe("never falls back", () => {
         expect(failure(exit)._tag).toBe("ConnectionError")
         expect(failure(exit).message).toContain(answer.slice(1, 12))
         expect(peer.connections.length).toBe(1)
-      }))
+      })
+    )
   }
 })
 
 describe("foreign peers are recognised", () => {
   it.scoped("a TLS server answers plain text with an alert", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { exit } = yield* connect({
         onConnect: (connection) => connection.write(Uint8Array.of(0x15, 0x03, 0x01, 0, 2, 2, 70))
       })
       expect(failure(exit).message).toMatch(/speaks TLS/)
-    }))
+    })
+  )
 
   it.scoped("an HTTP server says HTTP", () =>
-    Effect.gen(function*() {
-      const { exit } = yield* connect({ onConnect: (connection) => connection.write("HTTP/1.1 400 Bad Request\r\n\r\n") })
+    Effect.gen(function* () {
+      const { exit } = yield* connect({
+        onConnect: (connection) => connection.write("HTTP/1.1 400 Bad Request\r\n\r\n")
+      })
       expect(failure(exit).message).toMatch(/speaks HTTP/)
-    }))
+    })
+  )
 
   it.scoped("a plain server met with TLS", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const peer = yield* Peer.make({})
       // The raw ClientHello is no RESP; a real server answers it with an error in plain text.
       const plain = yield* Peer.make({ onConnect: (connection) => connection.write("-ERR Protocol error\r\n") })
@@ -206,40 +228,45 @@ describe("foreign peers are recognised", () => {
       expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", reason: "tls" })
       expect(failure(exit).message).toMatch(/does not speak TLS/)
       expect(peer.open()).toBe(0)
-    }))
+    })
+  )
 })
 
 describe("in time", () => {
   it.scoped("a peer that accepts and says nothing fails by the connect deadline, also under TestClock", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { exit, peer } = yield* connect({}, { connectTimeout: "80 millis" })
       expect(failure(exit)).toMatchObject({ _tag: "DeadlineError", phase: "connect", delivery: "unsent" })
       yield* Peer.eventually("the socket is closed", () => peer.open() === 0)
-    }))
+    })
+  )
 
   it.scoped("a port nobody listens on fails at once, with the address", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const peer = yield* Effect.scoped(Peer.make({}))
       const exit = yield* Effect.exit(Connection.make({ host: "127.0.0.1", port: peer.port }))
       expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", reason: "connect" })
       expect(failure(exit).message).toContain(`127.0.0.1:${peer.port}`)
-    }))
+    })
+  )
 
   it.scoped("interrupting the greeting closes the socket", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const peer = yield* Peer.make({})
       const fiber = yield* Effect.fork(Effect.scoped(Connection.make({ host: "127.0.0.1", port: peer.port })))
       yield* Peer.eventually("HELLO arrived", () => (peer.connections[0]?.received.length ?? 0) > 0)
       yield* Effect.sync(() => fiber.unsafeInterruptAsFork(fiber.id()))
       yield* Peer.eventually("the socket is closed", () => peer.open() === 0)
-    }))
+    })
+  )
 
   it.scoped("a Redis layer with a wrong password fails at once, not at the connect deadline", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const peer = yield* Peer.make({ onCommand: () => "-WRONGPASS invalid username-password pair\r\n" })
       const started = Date.now()
       const exit = yield* Effect.exit(Redis.make({ host: "127.0.0.1", port: peer.port, password: secret }))
       expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", reason: "authentication" })
       expect(Date.now() - started).toBeLessThan(4000)
-    }))
+    })
+  )
 })

@@ -1,6 +1,5 @@
 /** Design laws 1–4, 6, 7, 12 and 13 on one connection, with scripted peers and real servers. */
 import { describe, expect, it } from "@effect/vitest"
-import { Connection, Redis, RedisCommand } from "effect-redis-client"
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
@@ -9,16 +8,17 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { Connection, Redis, RedisCommand } from "effect-redis-client"
 import type { RedisError } from "../../src/RedisError.js"
+import * as RedisServer from "../../src/testing/RedisServer.js"
 import * as Peer from "../support/peer.js"
 import { realServers, serverLayer } from "../support/servers.js"
-import * as RedisServer from "../../src/testing/RedisServer.js"
 
 const failure = <A>(exit: Exit.Exit<A, RedisError>): RedisError =>
   Option.getOrThrow(Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none())
 
 const connectTo = (script: Peer.Script, options: Connection.ConnectionOptions = {}) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const peer = yield* Peer.make(script)
     const connection = yield* Connection.make({ host: "127.0.0.1", port: peer.port, ...options })
     return { peer, connection, socket: () => peer.connections.at(-1) as Peer.PeerConnection }
@@ -29,7 +29,7 @@ const silent: Peer.Script = { onCommand: Peer.greeting(() => undefined) }
 
 /** Runs an effect in a fiber and waits until the peer has seen so many commands after the greeting. */
 const inFlight = <A, E>(effect: Effect.Effect<A, E>, socket: () => Peer.PeerConnection, commands: number) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const before = socket().received.length
     const fiber = yield* Effect.fork(Effect.exit(effect))
     yield* Peer.eventually("the commands arrived", () => socket().received.length >= before + commands)
@@ -38,7 +38,7 @@ const inFlight = <A, E>(effect: Effect.Effect<A, E>, socket: () => Peer.PeerConn
 
 describe("laws 1 and 3: every command settles once, in order", () => {
   it.scoped("what one turn issues leaves in one write, and is answered in order", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const writes: Array<number> = []
       const { connection } = yield* connectTo({
         onConnect: ({ socket }) => socket.on("data", (bytes) => writes.push(bytes.length)),
@@ -52,10 +52,11 @@ describe("laws 1 and 3: every command settles once, in order", () => {
       )
       expect(answers).toEqual(Array.from({ length: 100 }, (_, i) => `v${i}`))
       expect(writes.length).toBe(1)
-    }))
+    })
+  )
 
   it.scoped("an interrupted caller's late reply is thrown away, never given to the next", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { connection, socket } = yield* connectTo(silent)
       const fiber = yield* inFlight(connection.execute("GET", "a"), socket, 1)
       yield* Fiber.interrupt(fiber)
@@ -63,21 +64,28 @@ describe("laws 1 and 3: every command settles once, in order", () => {
       socket().write("$1\r\nA\r\n")
       socket().write("$1\r\nB\r\n")
       expect(yield* Fiber.join(next)).toEqual(Exit.succeed("B"))
-    }))
+    })
+  )
 
   it.scoped("a deadline answers its caller; the late reply is read and thrown away", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { connection, socket } = yield* connectTo(silent)
       const slow = RedisCommand.make("GET", { args: ["a"] }).pipe(RedisCommand.withDeadline("50 millis"))
       const exit = yield* Effect.exit(connection.execute(slow))
-      expect(failure(exit)).toMatchObject({ _tag: "DeadlineError", phase: "reply", delivery: "unknown", command: "GET" })
+      expect(failure(exit)).toMatchObject({
+        _tag: "DeadlineError",
+        phase: "reply",
+        delivery: "unknown",
+        command: "GET"
+      })
       const next = yield* inFlight(connection.execute("GET", "b"), socket, 1)
       socket().write("$1\r\nA\r\n$1\r\nB\r\n")
       expect(yield* Fiber.join(next)).toEqual(Exit.succeed("B"))
-    }))
+    })
+  )
 
   it.scoped("beyond the bound in flight commands wait unsent, and can be taken back", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { connection, socket } = yield* connectTo(silent, { maxInFlight: 1 })
       const first = yield* inFlight(connection.execute("GET", "a"), socket, 1)
       const second = yield* Effect.fork(connection.execute("GET", "b"))
@@ -90,10 +98,11 @@ describe("laws 1 and 3: every command settles once, in order", () => {
       socket().write("$1\r\nC\r\n")
       expect(yield* Fiber.join(third)).toEqual(Exit.succeed("C"))
       expect(socket().received.map((words) => words[1])).not.toContain("b")
-    }))
+    })
+  )
 
   it.scoped("more than may wait is refused, typed and unsent", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { connection, socket } = yield* connectTo(silent, { maxInFlight: 1, maxQueuedCommands: 2 })
       yield* inFlight(connection.execute("GET", "a"), socket, 1)
       yield* Effect.fork(connection.execute("GET", "b"))
@@ -101,30 +110,30 @@ describe("laws 1 and 3: every command settles once, in order", () => {
       yield* Effect.yieldNow()
       const exit = yield* Effect.exit(connection.execute("GET", "d"))
       expect(failure(exit)).toMatchObject({ _tag: "OverflowError", limit: "commands", maximum: 2, command: "GET" })
-    }))
+    })
+  )
 })
 
 describe("law 2: what cannot be sent never reaches the queue", () => {
-  for (
-    const [what, args] of [
-      ["NaN", [Number.NaN]],
-      ["an unsafe integer", [2 ** 53]],
-      ["a lone surrogate", ["a\uD800b"]],
-      ["an integer beyond 64 bits", [2n ** 64n]]
-    ] as const
-  ) {
+  for (const [what, args] of [
+    ["NaN", [Number.NaN]],
+    ["an unsafe integer", [2 ** 53]],
+    ["a lone surrogate", ["a\uD800b"]],
+    ["an integer beyond 64 bits", [2n ** 64n]]
+  ] as const) {
     it.scoped(`${what} is refused, and the connection goes on`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { connection, socket } = yield* connectTo({ onCommand: Peer.greeting(() => "+PONG\r\n") })
         const exit = yield* Effect.exit(connection.execute("ECHO", ...args))
         expect(failure(exit)).toMatchObject({ _tag: "UsageError", reason: "invalidArgument", command: "ECHO" })
         expect(yield* connection.execute("PING")).toBe("PONG")
         expect(socket().received.map(([name]) => name)).not.toContain("ECHO")
-      }))
+      })
+    )
   }
 
   it.scoped("a database that is none is refused before anything is sent", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { connection, socket } = yield* connectTo({ onCommand: Peer.greeting() })
       for (const database of [-1, 1.5, Number.NaN, "2" as unknown as number]) {
         const exit = yield* Effect.exit(connection.select(database))
@@ -133,12 +142,13 @@ describe("law 2: what cannot be sent never reaches the queue", () => {
       expect(socket().received.map(([name]) => name)).not.toContain("SELECT")
       yield* connection.select(4)
       expect(yield* connection.db).toBe(4)
-    }))
+    })
+  )
 })
 
 describe("law 4: what ends a connection", () => {
   it.scoped("a peer that closes mid-reply fails all in flight, fate unknown", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { connection, socket } = yield* connectTo(silent)
       const first = yield* inFlight(connection.execute("GET", "a"), socket, 1)
       const second = yield* inFlight(connection.execute("GET", "b"), socket, 1)
@@ -151,10 +161,11 @@ describe("law 4: what ends a connection", () => {
       expect(Option.getOrThrow(yield* connection.closeReason)).toMatchObject({ reason: "peerClosed" })
       const late = yield* Effect.exit(connection.execute("PING"))
       expect(failure(late)).toMatchObject({ _tag: "ConnectionError", delivery: "unsent" })
-    }))
+    })
+  )
 
   it.scoped("garbage after a good reply: the good one is answered, no other gets another's", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { connection, socket } = yield* connectTo(silent)
       const first = yield* inFlight(connection.execute("GET", "a"), socket, 1)
       const second = yield* inFlight(connection.execute("GET", "b"), socket, 1)
@@ -165,31 +176,35 @@ describe("law 4: what ends a connection", () => {
         expect(failure(yield* Fiber.join(fiber))._tag).toBe("ProtocolError")
       }
       expect(yield* connection.closed).toBe(true)
-    }))
+    })
+  )
 
   it.scoped("a reply that nobody asked for ends it", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { connection, socket } = yield* connectTo(silent)
       socket().write("+SURPRISE\r\n")
       yield* Peer.eventually("it is closed", () => Effect.runSync(connection.closed))
       expect(Option.getOrThrow(yield* connection.closeReason)).toMatchObject({ reason: "protocol" })
-    }))
+    })
+  )
 
   it.scoped("a reply whose payload does not fit is its caller's alone", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { connection } = yield* connectTo({
-        onCommand: Peer.greeting(([name]) => name === "BAD" ? Uint8Array.of(36, 49, 13, 10, 0xff, 13, 10) : "+PONG\r\n")
+        onCommand: Peer.greeting(([name]) =>
+          name === "BAD" ? Uint8Array.of(36, 49, 13, 10, 0xff, 13, 10) : "+PONG\r\n"
+        )
       })
-      const [bad, good] = yield* Effect.all(
-        [Effect.exit(connection.execute("BAD")), connection.execute("PING")],
-        { concurrency: "unbounded" }
-      )
+      const [bad, good] = yield* Effect.all([Effect.exit(connection.execute("BAD")), connection.execute("PING")], {
+        concurrency: "unbounded"
+      })
       expect(failure(bad)).toMatchObject({ _tag: "DecodeError", command: "BAD" })
       expect(good).toBe("PONG")
-    }))
+    })
+  )
 
   it.scoped("a throw in map is a defect of its caller, and the connection goes on", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { connection } = yield* connectTo({ onCommand: Peer.greeting(() => "+PONG\r\n") })
       const boom = RedisCommand.map(RedisCommand.make("PING"), (): never => {
         throw new Error("boom")
@@ -197,33 +212,39 @@ describe("law 4: what ends a connection", () => {
       const exit = yield* Effect.exit(connection.execute(boom))
       expect(Exit.isFailure(exit) && Cause.isDie(exit.cause)).toBe(true)
       expect(yield* connection.execute("PING")).toBe("PONG")
-    }))
+    })
+  )
 
   it.scoped("pushes settle nobody, wherever they stand, and come as a Stream", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { connection, socket } = yield* connectTo(silent)
       const pushes = yield* Effect.fork(Stream.runCollect(Stream.take(connection.pushes, 2)))
       const reply = yield* inFlight(connection.execute("MGET", "a", "b"), socket, 1)
       socket().write(">2\r\n+invalidate\r\n*1\r\n$1\r\na\r\n*2\r\n$1\r\n1\r\n>2\r\n+invalidate\r\n_\r\n$1\r\n2\r\n")
       expect(yield* Fiber.join(reply)).toEqual(Exit.succeed(["1", "2"]))
       const seen = Chunk.toReadonlyArray(yield* Fiber.join(pushes))
-      expect(seen.map((push) => push.items)).toEqual([["invalidate", ["a"]], ["invalidate", null]])
-    }))
+      expect(seen.map((push) => push.items)).toEqual([
+        ["invalidate", ["a"]],
+        ["invalidate", null]
+      ])
+    })
+  )
 })
 
 describe("law 7: state", () => {
   it.scoped("CLIENT REPLY OFF and SKIP are refused everywhere, raw ones and lower case included", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { connection, socket } = yield* connectTo({ onCommand: Peer.greeting() })
       for (const args of [["client", "reply", "off"], ["CLIENT REPLY", "SKIP"], ["client reply off"]] as const) {
-        const exit = yield* Effect.exit(connection.execute(...args as unknown as [string, ...Array<string>]))
+        const exit = yield* Effect.exit(connection.execute(...(args as unknown as [string, ...Array<string>])))
         expect(failure(exit)).toMatchObject({ _tag: "UsageError", reason: "refusedCommand" })
       }
       expect(socket().received.map((words) => words[1]?.toUpperCase())).not.toContain("REPLY")
-    }))
+    })
+  )
 
   it.scoped("SHUTDOWN succeeds when the socket closes", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { connection } = yield* connectTo({
         onCommand: Peer.greeting((_, connection) => {
           connection.end()
@@ -231,12 +252,13 @@ describe("law 7: state", () => {
         })
       })
       expect(yield* connection.execute("SHUTDOWN", "NOSAVE")).toBe("OK")
-    }))
+    })
+  )
 })
 
 describe("law 13: closing", () => {
   it.scoped("waits for what is owed, then closes", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { connection, peer, socket } = yield* connectTo(silent)
       const owed = yield* inFlight(connection.execute("GET", "a"), socket, 1)
       const closing = yield* Effect.fork(connection.close)
@@ -249,10 +271,11 @@ describe("law 13: closing", () => {
       expect(yield* Fiber.join(owed)).toEqual(Exit.succeed("A"))
       yield* Fiber.join(closing)
       yield* Peer.eventually("the socket is closed", () => peer.open() === 0)
-    }))
+    })
+  )
 
   it.scoped("does not wait longer than its bound, under TestClock", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { connection, peer, socket } = yield* connectTo(silent, { closeTimeout: "50 millis" })
       const owed = yield* inFlight(connection.execute("GET", "a"), socket, 1)
       yield* connection.close
@@ -262,21 +285,22 @@ describe("law 13: closing", () => {
         delivery: "unknown"
       })
       yield* Peer.eventually("the socket is closed", () => peer.open() === 0)
-    }))
+    })
+  )
 
   it.scoped("does not wait for blocking commands", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { connection, socket } = yield* connectTo(silent, { closeTimeout: "1 minute" })
       const blocked = yield* inFlight(connection.execute("BLPOP", "list", 0), socket, 1)
       yield* connection.close
       expect(failure(yield* Fiber.join(blocked))).toMatchObject({ _tag: "ConnectionError", reason: "closed" })
-    }))
+    })
+  )
 })
 
 describe.each(realServers)("on $name", (server) => {
-  const withServer = <A, E>(
-    test: (url: RedisServer.RedisServer) => Effect.Effect<A, E, Scope.Scope>
-  ) => Effect.flatMap(RedisServer.RedisServer, test).pipe(Effect.provide(serverLayer(server)))
+  const withServer = <A, E>(test: (url: RedisServer.RedisServer) => Effect.Effect<A, E, Scope.Scope>) =>
+    Effect.flatMap(RedisServer.RedisServer, test).pipe(Effect.provide(serverLayer(server)))
 
   const options = (server: RedisServer.RedisServer, protocol: 2 | 3): Connection.ConnectionOptions => ({
     host: server.host,
@@ -288,7 +312,7 @@ describe.each(realServers)("on $name", (server) => {
     describe(`RESP${protocol}`, () => {
       it.scoped("100 000 commands in one go", () =>
         withServer((server) =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             const connection = yield* Connection.make({ ...options(server, protocol), replyTimeout: "30 seconds" })
             const result = yield* connection.redis.sendAll(
               Array.from({ length: 100_000 }, () => Redis.incr("counter")),
@@ -303,56 +327,68 @@ describe.each(realServers)("on $name", (server) => {
             )
             expect(new Set(answers).size).toBe(5_000)
           })
-        ))
+        )
+      )
 
-      it.scoped("50 MB each way at once: reading never waits for writing", () =>
-        withServer((server) =>
-          Effect.gen(function*() {
-            const connection = yield* Connection.make({ ...options(server, protocol), replyTimeout: "60 seconds" })
-            const value = new Uint8Array(50 * 1024 * 1024).fill(97)
-            yield* connection.execute("SET", "big", value)
-            const replies = yield* Effect.all(
-              [
-                connection.executeBytes("GET", "big"),
-                connection.execute("SET", "other", value),
-                connection.executeBytes("GET", "big"),
-                connection.execute("SET", "third", value)
-              ],
-              { concurrency: "unbounded" }
-            )
-            expect(replies.map((reply) => reply instanceof Uint8Array ? reply.length : reply)).toEqual([
-              value.length,
-              "OK",
-              value.length,
-              "OK"
-            ])
-          })
-        ), 120_000)
+      it.scoped(
+        "50 MB each way at once: reading never waits for writing",
+        () =>
+          withServer((server) =>
+            Effect.gen(function* () {
+              const connection = yield* Connection.make({ ...options(server, protocol), replyTimeout: "60 seconds" })
+              const value = new Uint8Array(50 * 1024 * 1024).fill(97)
+              yield* connection.execute("SET", "big", value)
+              const replies = yield* Effect.all(
+                [
+                  connection.executeBytes("GET", "big"),
+                  connection.execute("SET", "other", value),
+                  connection.executeBytes("GET", "big"),
+                  connection.execute("SET", "third", value)
+                ],
+                { concurrency: "unbounded" }
+              )
+              expect(replies.map((reply) => (reply instanceof Uint8Array ? reply.length : reply))).toEqual([
+                value.length,
+                "OK",
+                value.length,
+                "OK"
+              ])
+            })
+          ),
+        120_000
+      )
 
       it.scoped("subscriptions on a connection of one's own settle, and messages come as pushes", () =>
         withServer((server) =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             const connection = yield* Connection.make(options(server, protocol))
             const publisher = yield* Connection.make(options(server, protocol))
             const messages = yield* Effect.fork(
               Stream.runCollect(
-                connection.pushes.pipe(Stream.filter((push) => push.kind === "message"), Stream.take(2))
+                connection.pushes.pipe(
+                  Stream.filter((push) => push.kind === "message"),
+                  Stream.take(2)
+                )
               )
             )
             yield* connection.execute("SUBSCRIBE", "news", "sports")
             yield* publisher.execute("PUBLISH", "news", "one")
             yield* publisher.execute("PUBLISH", "sports", "two")
             const seen = Chunk.toReadonlyArray(yield* Fiber.join(messages))
-            expect(seen.map((push) => push.items)).toEqual([["message", "news", "one"], ["message", "sports", "two"]])
+            expect(seen.map((push) => push.items)).toEqual([
+              ["message", "news", "one"],
+              ["message", "sports", "two"]
+            ])
             const exit = yield* Effect.exit(connection.execute("UNSUBSCRIBE"))
             expect(failure(exit)).toMatchObject({ _tag: "UsageError", reason: "refusedCommand" })
             yield* connection.execute("UNSUBSCRIBE", "news", "sports")
           })
-        ))
+        )
+      )
 
       it.scoped("MONITOR comes as pushes", () =>
         withServer((server) =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             const connection = yield* Connection.make(options(server, protocol))
             const other = yield* Connection.make(options(server, protocol))
             const lines = yield* Effect.fork(
@@ -366,7 +402,8 @@ describe.each(realServers)("on $name", (server) => {
             const exit = yield* Effect.exit(connection.execute("PING"))
             expect(failure(exit)).toMatchObject({ _tag: "UsageError", reason: "refusedCommand" })
           })
-        ))
+        )
+      )
     })
   }
 })

@@ -1,9 +1,10 @@
 /**
  * A scripted peer: a TCP server that answers exactly what the test says, for what no real server does on demand.
  */
+
+import * as Net from "node:net"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as Net from "node:net"
 import { Parser } from "../../src/internal/parser.js"
 
 export interface PeerConnection {
@@ -33,23 +34,26 @@ export interface Script {
 }
 
 /** What a server says to HELLO 3. */
-export const hello3 = "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$5\r\nproto\r\n:3\r\n" +
+export const hello3 =
+  "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$5\r\nproto\r\n:3\r\n" +
   "$2\r\nid\r\n:42\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n"
 
 /** Answers the greeting as a server does, and `then` for the rest. */
-export const greeting = (
-  then: (command: ReadonlyArray<string>, connection: PeerConnection) => string | Uint8Array | undefined = () => "+OK\r\n"
-): NonNullable<Script["onCommand"]> =>
-(command, connection) => {
-  switch (command[0]) {
-    case "HELLO":
-      return hello3
-    case "CLIENT":
-      return "+OK\r\n"
-    default:
-      return then(command, connection)
+export const greeting =
+  (
+    then: (command: ReadonlyArray<string>, connection: PeerConnection) => string | Uint8Array | undefined = () =>
+      "+OK\r\n"
+  ): NonNullable<Script["onCommand"]> =>
+  (command, connection) => {
+    switch (command[0]) {
+      case "HELLO":
+        return hello3
+      case "CLIENT":
+        return "+OK\r\n"
+      default:
+        return then(command, connection)
+    }
   }
-}
 
 export const make = (script: Script): Effect.Effect<Peer, never, Scope.Scope> =>
   Effect.acquireRelease(

@@ -1,0 +1,357 @@
+/** The pool: its sizes, and the rules by which a connection comes back or is destroyed. */
+import { describe, expect, it, layer } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import { Connection, Pool, Redis, RedisCommand } from "effect-redis-client"
+import type { RedisError } from "../src/RedisError.js"
+import * as RedisServer from "../src/testing/RedisServer.js"
+import * as Peer from "./support/peer.js"
+import { realServers, serverLayer } from "./support/servers.js"
+
+const failure = <A>(exit: Exit.Exit<A, RedisError>): RedisError =>
+  Option.getOrThrow(Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none())
+
+const idOf = (connection: Connection.Connection) => Option.getOrThrow(connection.id)
+
+/** Borrows a connection for the time of one function. */
+const borrow = <A, E>(
+  pool: Pool.Pool,
+  use: (connection: Connection.Connection) => Effect.Effect<A, E>
+): Effect.Effect<A, E | RedisError> => Effect.scoped(Effect.flatMap(pool.acquire, use))
+
+describe("options", () => {
+  for (const [options, message] of [
+    [{ minSize: 5, maxSize: 2 }, /minSize must not be larger/],
+    [{ maxSize: 0 }, /maxSize/],
+    [{ minSize: -1 }, /minSize/],
+    [{ minSize: 1.5 }, /minSize/],
+    [{ lazy: true, minSize: 2 }, /lazy/],
+    [{ acquireTimeout: 5 as never }, /acquireTimeout must be a duration/],
+    [{ idleTimeout: "0 millis" }, /idleTimeout/]
+  ] as ReadonlyArray<readonly [Pool.PoolOptions, RegExp]>) {
+    it.scoped(`${JSON.stringify(options)} is refused by name`, () =>
+      Effect.gen(function* () {
+        const exit = yield* Effect.exit(Pool.make({ port: 1, ...options }))
+        expect(failure(exit)).toMatchObject({ _tag: "UsageError", reason: "invalidOptions" })
+        expect(failure(exit).message).toMatch(message)
+      })
+    )
+  }
+
+  it.scoped("a pool that cannot open its minimum fails typed, and leaves nothing", () =>
+    Effect.gen(function* () {
+      let greeted = 0
+      const peer = yield* Peer.make({
+        onCommand: (command, connection) =>
+          command[0] === "HELLO" && ++greeted > 2
+            ? "-ERR max number of clients reached\r\n"
+            : Peer.greeting()(command, connection)
+      })
+      const exit = yield* Effect.exit(Effect.scoped(Pool.make({ host: "127.0.0.1", port: peer.port, minSize: 4 })))
+      expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", reason: "handshake" })
+      yield* Peer.eventually("no socket is left", () => peer.open() === 0)
+    })
+  )
+})
+
+describe.each(realServers)("on $name", (server) => {
+  layer(serverLayer(server))("a pool", (it) => {
+    const make = (options: Pool.PoolOptions = {}) =>
+      Effect.flatMap(RedisServer.RedisServer, ({ host, port }) => Pool.make({ host, port, ...options }))
+
+    it.scoped("is 10 to 10 by default, as in aioredis, and eager", () =>
+      Effect.gen(function* () {
+        const pool = yield* make()
+        expect([pool.minSize, pool.maxSize, yield* pool.size, yield* pool.freeSize]).toEqual([10, 10, 10, 10])
+        expect([pool.encoding, yield* pool.db]).toEqual(["utf8", 0])
+        yield* borrow(pool, () =>
+          Effect.gen(function* () {
+            expect(yield* pool.freeSize).toBe(9)
+          })
+        )
+        expect(yield* pool.freeSize).toBe(10)
+      })
+    )
+
+    it.scoped("opens nothing ahead when lazy", () =>
+      Effect.gen(function* () {
+        const pool = yield* make({ lazy: true, maxSize: 2 })
+        expect(yield* pool.size).toBe(0)
+        yield* borrow(pool, (connection) => connection.execute("PING"))
+        expect([yield* pool.size, yield* pool.freeSize]).toEqual([1, 1])
+      })
+    )
+
+    it.scoped("gives a clean connection back, and a new handle for it", () =>
+      Effect.gen(function* () {
+        const pool = yield* make({ minSize: 1, maxSize: 1 })
+        const first = yield* borrow(pool, (connection) => Effect.as(connection.execute("PING"), connection))
+        const second = yield* borrow(pool, (connection) =>
+          Effect.gen(function* () {
+            // The first handle is void, although it is the same connection.
+            const exit = yield* Effect.exit(first.execute("PING"))
+            expect(failure(exit)).toMatchObject({ _tag: "UsageError", reason: "released" })
+            expect(failure(yield* Effect.exit(first.select(1)))).toMatchObject({ reason: "released" })
+            expect(yield* first.closed).toBe(true)
+            yield* first.close
+            expect(yield* connection.execute("PING")).toBe("PONG")
+            return connection
+          })
+        )
+        expect(idOf(second)).toBe(idOf(first))
+      })
+    )
+
+    it.scoped("a command made before and run after the release fails too", () =>
+      Effect.gen(function* () {
+        const pool = yield* make({ minSize: 1, maxSize: 1 })
+        const late = yield* borrow(pool, (connection) => Effect.succeed(connection.execute(Redis.get("a"))))
+        expect(failure(yield* Effect.exit(late))).toMatchObject({ _tag: "UsageError", reason: "released" })
+      })
+    )
+
+    for (const [what, use] of [
+      ["SELECT", (c) => c.select(3)],
+      ["a raw select in lower case", (c) => c.execute("select", 3)],
+      ["MULTI", (c) => c.execute("MULTI")],
+      ["WATCH", (c) => c.execute("WATCH", "k")],
+      ["SUBSCRIBE", (c) => c.execute("SUBSCRIBE", "news")],
+      ["MONITOR", (c) => c.execute("MONITOR")],
+      ["CLIENT SETNAME", (c) => c.execute("CLIENT", "SETNAME", "me")],
+      ["CLIENT TRACKING", (c) => c.execute("CLIENT", "TRACKING", "ON")],
+      ["CLIENT NO-EVICT", (c) => c.execute("CLIENT NO-EVICT", "ON")],
+      ["HELLO", (c) => c.execute("HELLO", "2")],
+      ["RESET", (c) => c.execute("RESET")],
+      ["QUIT", (c) => c.execute("QUIT")],
+      ["AUTH, even refused", (c) => Effect.exit(c.execute("AUTH", "x", "y"))],
+      [
+        "a stateful command in a pipeline",
+        (c) => c.redis.sendAll([RedisCommand.make("SELECT", { args: [2] })], { atomic: false })
+      ]
+    ] as ReadonlyArray<readonly [string, (c: Connection.Connection) => Effect.Effect<unknown, RedisError>]>) {
+      it.scoped(`destroys a connection after ${what}`, () =>
+        Effect.gen(function* () {
+          const pool = yield* make({ minSize: 0, maxSize: 1 })
+          const before = yield* borrow(pool, (connection) => Effect.as(use(connection), idOf(connection)))
+          const after = yield* borrow(pool, (connection) =>
+            Effect.gen(function* () {
+              expect(yield* connection.execute("PING")).toBe("PONG")
+              expect(yield* connection.db).toBe(0)
+              return idOf(connection)
+            })
+          )
+          expect(after).not.toBe(before)
+        })
+      )
+    }
+
+    for (const [what, use] of [
+      ["SELECT there and back", (c) => Effect.zipRight(c.select(3), c.select(0))],
+      ["WATCH and UNWATCH", (c) => Effect.zipRight(c.execute("WATCH", "k"), c.execute("UNWATCH"))],
+      ["MULTI and EXEC", (c) => Effect.zipRight(c.execute("MULTI"), c.execute("EXEC"))],
+      ["MULTI and DISCARD", (c) => Effect.zipRight(c.execute("MULTI"), c.execute("DISCARD"))]
+    ] as ReadonlyArray<readonly [string, (c: Connection.Connection) => Effect.Effect<unknown, RedisError>]>) {
+      it.scoped(`keeps a connection after ${what}`, () =>
+        Effect.gen(function* () {
+          const pool = yield* make({ minSize: 0, maxSize: 1 })
+          const before = yield* borrow(pool, (connection) => Effect.as(use(connection), idOf(connection)))
+          expect(yield* borrow(pool, (connection) => Effect.succeed(idOf(connection)))).toBe(before)
+        })
+      )
+    }
+
+    it.scoped("destroys a connection whose borrower was interrupted mid-reply", () =>
+      Effect.gen(function* () {
+        const pool = yield* make({ minSize: 0, maxSize: 1 })
+        const waiting = yield* Deferred.make<number>()
+        const fiber = yield* Effect.fork(
+          borrow(pool, (connection) =>
+            Effect.zipRight(Deferred.succeed(waiting, idOf(connection)), connection.execute("BLPOP", "nothing", 0))
+          )
+        )
+        const before = yield* Deferred.await(waiting)
+        yield* Effect.yieldNow()
+        yield* Fiber.interrupt(fiber)
+        const after = yield* borrow(pool, (connection) => Effect.as(connection.execute("PING"), idOf(connection)))
+        expect(after).not.toBe(before)
+      })
+    )
+
+    it.scoped("serves who waits in order of arrival", () =>
+      Effect.gen(function* () {
+        const pool = yield* make({ minSize: 1, maxSize: 1 })
+        const held = yield* Scope.make()
+        yield* Scope.extend(pool.acquire, held)
+        const order: Array<number> = []
+        const fibers = yield* Effect.forEach([1, 2, 3], (n) =>
+          Effect.zipLeft(Effect.fork(borrow(pool, () => Effect.sync(() => order.push(n)))), Effect.yieldNow())
+        )
+        yield* Peer.eventually("all wait", () => Effect.runSync(pool.waiting) === 3)
+        yield* Scope.close(held, Exit.void)
+        yield* Fiber.joinAll(fibers)
+        expect(order).toEqual([1, 2, 3])
+        expect(yield* pool.waiting).toBe(0)
+      })
+    )
+
+    it.scoped("an acquire that waits too long fails typed, under TestClock too", () =>
+      Effect.gen(function* () {
+        const pool = yield* make({ minSize: 1, maxSize: 1, acquireTimeout: "60 millis" })
+        yield* borrow(pool, () =>
+          Effect.gen(function* () {
+            const exit = yield* Effect.exit(borrow(pool, () => Effect.void))
+            expect(failure(exit)).toMatchObject({ _tag: "DeadlineError", phase: "acquire", delivery: "unsent" })
+          })
+        )
+        expect(yield* pool.waiting).toBe(0)
+      })
+    )
+
+    it.scoped("interrupted waiters lose nothing", () =>
+      Effect.gen(function* () {
+        const pool = yield* make({ minSize: 0, maxSize: 2 })
+        for (let round = 0; round < 50; round++) {
+          const fibers = yield* Effect.forEach(Array.from({ length: 8 }), () =>
+            Effect.fork(borrow(pool, (connection) => connection.execute("PING")))
+          )
+          yield* Effect.forEach(
+            fibers.filter((_, i) => (i + round) % 3 === 0),
+            Fiber.interruptFork
+          )
+          yield* Effect.forEach(fibers, Fiber.await)
+        }
+        yield* Peer.eventually("nobody waits", () => Effect.runSync(pool.waiting) === 0)
+        // Both places are still there to be had.
+        yield* borrow(pool, () => borrow(pool, (connection) => connection.execute("PING")))
+        expect(yield* pool.size).toBeLessThanOrEqual(2)
+        expect(yield* pool.freeSize).toBe(yield* pool.size)
+      })
+    )
+
+    it.scoped("clear closes the free ones; the minimum comes back", () =>
+      Effect.gen(function* () {
+        const pool = yield* make({ minSize: 2, maxSize: 3 })
+        const ids = yield* borrow(pool, (connection) =>
+          Effect.gen(function* () {
+            yield* pool.clear
+            expect(yield* connection.execute("PING")).toBe("PONG")
+            return idOf(connection)
+          })
+        )
+        yield* Peer.eventually("two are free again", () => Effect.runSync(pool.freeSize) === 2)
+        expect(ids).toBeGreaterThan(0)
+      })
+    )
+
+    it.scoped("select moves the pool; a database that is none changes nothing", () =>
+      Effect.gen(function* () {
+        const pool = yield* make({ minSize: 2, maxSize: 2 })
+        expect(failure(yield* Effect.exit(pool.select(-1)))._tag).toBe("UsageError")
+        expect(failure(yield* Effect.exit(pool.select(99_999)))._tag).toBe("ReplyError")
+        expect(yield* pool.db).toBe(0)
+        const lent = yield* borrow(pool, (connection) =>
+          Effect.gen(function* () {
+            yield* pool.select(5)
+            expect(yield* connection.db).toBe(0)
+            return idOf(connection)
+          })
+        )
+        expect(yield* pool.db).toBe(5)
+        const [db, id] = yield* borrow(pool, (connection) =>
+          Effect.map(connection.execute("CLIENT", "INFO"), (info) => [
+            / db=(\d+)/.exec(String(info))?.[1],
+            idOf(connection)
+          ])
+        )
+        expect(db).toBe("5")
+        expect(id).not.toBe(lent)
+      })
+    )
+
+    it.scoped("a connection that the server ended is not lent", () =>
+      Effect.gen(function* () {
+        const pool = yield* make({ minSize: 0, maxSize: 1 })
+        const id = yield* borrow(pool, (connection) => Effect.succeed(idOf(connection)))
+        const { host, port } = yield* RedisServer.RedisServer
+        const other = yield* Connection.make({ host, port })
+        yield* other.execute("CLIENT", "KILL", "ID", id)
+        yield* Peer.eventually("it is gone", () => Effect.runSync(pool.size) === 0)
+        const next = yield* borrow(pool, (connection) => Effect.as(connection.execute("PING"), idOf(connection)))
+        expect(next).not.toBe(id)
+      })
+    )
+
+    it.scoped("ends a connection that nobody needs, down to the minimum", () =>
+      Effect.gen(function* () {
+        const pool = yield* make({ minSize: 1, maxSize: 4, idleTimeout: "100 millis" })
+        yield* borrow(pool, () => borrow(pool, () => borrow(pool, () => Effect.void)))
+        expect(yield* pool.size).toBe(3)
+        yield* Peer.eventually("one is left", () => Effect.runSync(pool.size) === 1)
+      })
+    )
+
+    it.scoped("replaces a connection at its age", () =>
+      Effect.gen(function* () {
+        const pool = yield* make({ minSize: 0, maxSize: 1, maxAge: "100 millis" })
+        const id = yield* borrow(pool, (connection) => Effect.succeed(idOf(connection)))
+        yield* Peer.eventually("it is gone", () => Effect.runSync(pool.size) === 0)
+        expect(yield* borrow(pool, (connection) => Effect.succeed(idOf(connection)))).not.toBe(id)
+      })
+    )
+
+    it.scoped("asks a connection that was silent for long before it lends it", () =>
+      Effect.gen(function* () {
+        const server = yield* RedisServer.RedisServer
+        const pool = yield* make({ minSize: 0, maxSize: 1, checkAfter: "1 millis" })
+        const id = yield* borrow(pool, (connection) => Effect.succeed(idOf(connection)))
+        yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 5)))
+        expect(yield* borrow(pool, (connection) => Effect.succeed(idOf(connection)))).toBe(id)
+        expect(server.port).toBeGreaterThan(0)
+      })
+    )
+
+    it.effect("closing its scope ends every connection, lent ones too", () =>
+      Effect.gen(function* () {
+        const { host, port } = yield* RedisServer.RedisServer
+        const scope = yield* Scope.make()
+        const pool = yield* Scope.extend(Pool.make({ host, port, minSize: 3 }), scope)
+        const lease = yield* Scope.make()
+        const connection = yield* Scope.extend(pool.acquire, lease)
+        const waiter = yield* Effect.fork(Effect.exit(connection.execute("BLPOP", "nothing", 0)))
+        yield* Effect.yieldNow()
+        yield* Scope.close(scope, Exit.void)
+        expect(yield* connection.closed).toBe(true)
+        expect(failure(yield* Fiber.join(waiter))).toMatchObject({ _tag: "ConnectionError", reason: "closed" })
+        expect(failure(yield* Effect.exit(Effect.scoped(pool.acquire)))).toMatchObject({ _tag: "ConnectionError" })
+        yield* Scope.close(lease, Exit.void)
+        expect(yield* pool.size).toBe(0)
+      })
+    )
+
+    it.effect("commands find it through Pool.withConnection and Redis.layerFromPool", () =>
+      Effect.gen(function* () {
+        const { host, port } = yield* RedisServer.RedisServer
+        const PoolLive = Pool.layer({ host, port, minSize: 1 })
+        const onOne = Pool.withConnection(
+          Effect.gen(function* () {
+            yield* Redis.set("here", "1")
+            return yield* Redis.get("here")
+          })
+        )
+        expect(yield* Effect.provide(onOne, PoolLive)).toEqual(Option.some("1"))
+        const each = Effect.gen(function* () {
+          const exit = yield* Effect.exit(Redis.execute("SELECT", 2))
+          expect(failure(exit)).toMatchObject({ _tag: "UsageError", reason: "statefulCommand" })
+          return yield* Redis.pipeline([Redis.get("here"), Redis.incr("there")])
+        })
+        const results = yield* each.pipe(Effect.provide(Redis.layerFromPool), Effect.provide(PoolLive))
+        expect(results).toEqual([Option.some("1"), 1])
+      })
+    )
+  })
+})
