@@ -7,7 +7,7 @@ import * as Redacted from "effect/Redacted"
 import { describe, expect, it } from "vitest"
 import * as Codec from "../../src/Codec.js"
 import { make } from "../../src/commands/connection.js"
-import { Redis } from "../../src/internal/service.js"
+import { Redis, type RedisService } from "../../src/internal/service.js"
 import * as RedisCommand from "../../src/RedisCommand.js"
 import { decode, liveSuite, reads, readsEach, readsError, refuses, sends, tagged, wire } from "../support/commands.js"
 
@@ -478,10 +478,16 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
       const first = yield* victim
       expect(yield* connection.clientKill({ id: first.told.id })).toBe(1)
       expect(yield* connection.clientKill({ id: first.told.id })).toBe(0)
-      expect(yield* Effect.flip(first.leased.send(connection.ping()))).toMatchObject({ _tag: "ConnectionError" })
+      // Waits until it is noticed here too: else the lease goes back to its pool as if nothing had happened.
+      const noticed = ({ leased }: { readonly leased: RedisService }) =>
+        Effect.gen(function* () {
+          expect(yield* Effect.flip(leased.send(connection.ping()))).toMatchObject({ _tag: "ConnectionError" })
+        })
+      yield* noticed(first)
       const second = yield* victim
       yield* connection.clientKill(second.told.addr)
       expect(yield* Effect.flip(connection.clientKill(second.told.addr))).toMatchObject({ _tag: "ReplyError" })
+      yield* noticed(second)
       const third = yield* victim
       expect(
         yield* connection.clientKill({
@@ -492,6 +498,7 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
           type: "normal"
         })
       ).toBe(1)
+      yield* noticed(third)
       if (isSince({ redis: "7.4", valkey: "8.0" })) {
         expect(yield* connection.clientKill({ maxage: "1 day" })).toBe(0)
       }
@@ -499,6 +506,7 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
         const fourth = yield* victim
         yield* fourth.leased.send(connection.clientSetname("victim"))
         expect(yield* connection.clientKill({ name: "victim", notId: [1, 2] })).toBe(1)
+        yield* noticed(fourth)
       }
     })
   )

@@ -3,8 +3,10 @@
  * and round trips on every real server over RESP2 and RESP3 ({@link liveSuite}).
  */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as TestContext from "effect/TestContext"
@@ -13,6 +15,7 @@ import { EncodeFailure, encode } from "../../src/internal/encoder.js"
 import { Parser } from "../../src/internal/parser.js"
 import { Redis, type RedisService } from "../../src/internal/service.js"
 import type { Reply } from "../../src/internal/values.js"
+import * as Pool from "../../src/Pool.js"
 import { Redis as RedisClient } from "../../src/Redis.js"
 import * as RedisCommand from "../../src/RedisCommand.js"
 import type { RedisError } from "../../src/RedisError.js"
@@ -219,6 +222,24 @@ const observed = (service: RedisService, ran: (name: string) => void): RedisServ
   }
 }
 
+type ClientOptions = { readonly host: string; readonly port: number; readonly protocol: 2 | 3 }
+
+/** The client that suites run over: `Redis.layer`'s, or the one that REDIS_TEST_CLIENT names. */
+const clients: Record<string, (options: ClientOptions) => Effect.Effect<RedisService, RedisError, Scope.Scope>> = {
+  shared: RedisClient.make,
+  pool: (options) =>
+    Effect.map(Layer.build(Layer.provide(RedisClient.layerFromPool, Pool.layer(options))), (built) =>
+      Context.get(built, Redis)
+    )
+}
+const clientName = process.env.REDIS_TEST_CLIENT ?? "shared"
+const client = (options: ClientOptions): Effect.Effect<RedisService, RedisError, Scope.Scope> => {
+  const make = clients[clientName]
+  return make === undefined
+    ? Effect.dieMessage(`REDIS_TEST_CLIENT is none of ${Object.keys(clients).join(", ")}`)
+    : make(options)
+}
+
 const flush = RedisCommand.make("FLUSHALL", { args: ["SYNC"] })
 
 /**
@@ -294,7 +315,7 @@ const suiteOn = (
   let service: RedisService | undefined
   beforeAll(async () => {
     const { host, port } = running()
-    plain = await Effect.runPromise(Scope.extend(RedisClient.make({ host, port, protocol }), scope))
+    plain = await Effect.runPromise(Scope.extend(client({ host, port, protocol }), scope))
     service = observed(plain, (name) => matrix.ran(name, installed.name, protocol))
   })
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
