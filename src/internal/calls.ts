@@ -2,7 +2,7 @@
  * What the engine is given to settle: a command, a pipeline, a transaction, each with the Effect that waits for it.
  */
 import * as Exit from "effect/Exit"
-import { decode, type RedisCommand, specFor } from "../RedisCommand.js"
+import { decode, make as makeCommand, type RedisCommand, specFor } from "../RedisCommand.js"
 import { DecodeError, type RedisError, UsageError } from "../RedisError.js"
 import type { Argument } from "./args.js"
 import { type Encoded, EncodeFailure, encode } from "./encoder.js"
@@ -119,7 +119,7 @@ export const prepareAll = (
   parts.push(text)
   const encoded = parts.length === 1 ? text : parts
   const unit = options.atomic
-    ? new Transaction(commands, resume, encoded)
+    ? new Transaction(commands, resume, encoded, tracker)
     : new Batch(commands, resume, encoded, tracker)
   unit.blocking = blocking > 0
   unit.allowed = longest + blocking
@@ -176,6 +176,14 @@ export const blockingMillis = (command: RedisCommand<unknown>): number | undefin
   return timeout === 0 ? Infinity : blocking.unit === "seconds" ? timeout * 1000 : timeout
 }
 
+/**
+ * Whether executing a command twice is the same as once. A cursor means something to the server run that gave it only,
+ * so a page in the middle of a scan is not asked again by itself.
+ */
+const isRepeatable = ({ args, name, traits }: RedisCommand<unknown>): boolean =>
+  traits.readonly &&
+  !(/^[HSZ]?SCAN$/.test(name) && argumentText(args.find(({ kind }) => kind !== "key")) !== "0")
+
 /** One command and whoever waits for it. */
 export class Call<A> extends Unit {
   readonly text: boolean
@@ -189,7 +197,7 @@ export class Call<A> extends Unit {
   }
 
   get repeatable(): boolean {
-    return this.command.traits.readonly
+    return isRepeatable(this.command)
   }
 
   onReply(reply: Reply): void {
@@ -255,7 +263,7 @@ class Batch extends Unit {
 
   /** Only as a whole: when nothing of it was read yet. */
   get repeatable(): boolean {
-    return this.exits.length === 0 && this.commands.every((command) => command.traits.readonly)
+    return this.exits.length === 0 && this.commands.every(isRepeatable)
   }
 
   onReply(reply: Reply): void {
@@ -295,7 +303,8 @@ class Transaction extends Unit {
   constructor(
     private readonly commands: ReadonlyArray<RedisCommand<unknown>>,
     private readonly resume: (exit: Exit.Exit<BatchResult, RedisError>) => void,
-    encoded: Encoded
+    encoded: Encoded,
+    private readonly tracker: Tracker | undefined
   ) {
     super(commands.length + 2, encoded)
     // EXEC's reply holds them all: as bytes when any wants bytes, since text decoders read bytes too.
@@ -304,6 +313,9 @@ class Transaction extends Unit {
 
   onReply(reply: Reply): void {
     const index = this.index++
+    if (index === this.commands.length) {
+      this.track(reply)
+    }
     if (this.settled) {
       return
     }
@@ -314,6 +326,18 @@ class Transaction extends Unit {
     } else {
       this.settled = true
       this.resume(this.result(reply))
+    }
+  }
+
+  /** EXEC ends WATCH, whatever it answers; and a SELECT inside was executed with the rest. */
+  private track(exec: Reply): void {
+    this.tracker?.finish(execCommand, exec)
+    if (Array.isArray(exec)) {
+      this.commands.forEach((command, i) => {
+        if (command.traits.stateful !== undefined) {
+          this.tracker?.finish(command, exec[i] as Reply)
+        }
+      })
     }
   }
 
@@ -361,3 +385,5 @@ class Transaction extends Unit {
     this.resume(Exit.fail(toRedisError(failure, "EXEC", this.allowed)))
   }
 }
+
+const execCommand = makeCommand("EXEC")
