@@ -345,8 +345,8 @@ export interface StreamGroupCommands<V, K> {
    * this consumer. Streams without anything are left out, and the list is empty when there is nothing at all; those of
    * which the consumer asked for its pending entries are always there.
    *
-   * With `claim` it first takes over what has been pending for that long (Redis 8.4). With `block` the command waits, so
-   * it needs a connection of its own.
+   * With `claim` it first takes over what has been pending for that long (Redis 8.4). With `block` the command waits,
+   * on a connection of its own.
    *
    * O(N) in the entries read. Since Redis 5.0.0.
    *

@@ -166,7 +166,7 @@ export interface StreamCommands<V, K> {
    * Reads the entries that streams have behind the given ids. Streams without any are left out; the list is empty when
    * there is nothing at all, also when a `block` passed in vain.
    *
-   * With `block` the command waits, so it needs a connection of its own.
+   * With `block` the command waits, on a connection of its own.
    *
    * O(N) in the entries read. Since Redis 5.0.0.
    *

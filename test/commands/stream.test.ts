@@ -9,6 +9,7 @@ import { make } from "../../src/commands/stream.js"
 import type { StreamEntry } from "../../src/commands/stream-entry.js"
 import { make as makeGroups } from "../../src/commands/stream-group.js"
 import { make as makeInfo } from "../../src/commands/stream-info.js"
+import * as RedisCommand from "../../src/RedisCommand.js"
 import { liveSuite, reads, readsEach, readsError, refuses, sends, tagged, wire } from "../support/commands.js"
 
 const streams = { ...make(Codec.utf8), ...makeGroups(Codec.utf8), ...makeInfo(Codec.utf8) }
@@ -804,13 +805,20 @@ liveSuite("stream", ({ effect, isSince, live, needs, needsVersion, onLease }) =>
 
   live("XREAD with BLOCK", () =>
     Effect.gen(function* () {
-      const waiting = yield* Effect.fork(onLease(streams.xread({ s: "$" }, { block: "5 seconds" })))
-      yield* Effect.sleep("100 millis")
+      // Until the server says that somebody waits: `$` is what is last when the command gets there.
+      const blocked = Effect.delay(RedisCommand.make("INFO", { args: ["clients"] }), "10 millis").pipe(
+        Effect.repeat({ until: (info) => /blocked_clients:1\r/.test(String(info)) })
+      )
+      const leased = yield* Effect.fork(onLease(streams.xread({ s: "$" }, { block: "30 seconds" })))
+      yield* blocked
       yield* add("s", "1-1")
-      expect(yield* waiting).toEqual([{ key: "s", entries: [added("1-1")] }])
-      expect(yield* onLease(streams.xread({ s: "$" }, { block: "20 millis" }))).toEqual([])
-      const shared = yield* Effect.flip(streams.xread({ s: "$" }, { block: "20 millis" }))
-      expect(shared).toMatchObject({ _tag: "UsageError" })
+      expect(yield* leased).toEqual([{ key: "s", entries: [added("1-1")] }])
+      // The client gives it a connection of its own: nobody else waits.
+      const waiting = yield* Effect.fork(streams.xread({ s: "$" }, { block: "30 seconds" }))
+      yield* blocked
+      yield* add("s", "2-1")
+      expect(yield* waiting).toEqual([{ key: "s", entries: [added("2-1")] }])
+      expect(yield* streams.xread({ s: "$" }, { block: "20 millis" })).toEqual([])
       expect(yield* streams.xgroupCreate("s", "g", "$")).toBe(undefined)
       expect(yield* onLease(streams.xreadgroup("g", "c", { s: ">" }, { block: "20 millis" }))).toEqual([])
     })
