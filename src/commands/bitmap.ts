@@ -1,0 +1,346 @@
+/**
+ * Bitmaps: strings as rows of bits, and of integers of any width.
+ *
+ * @see https://redis.io/docs/latest/commands/?group=bitmap
+ * @since 0.1.0
+ */
+import type * as Option from "effect/Option"
+import { type Args, type AtMostOne, args, type Key, type OneOrMore } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import type { Reply } from "../internal/values.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Bit = 0 | 1
+
+/** Widths whose integers a number holds exactly. */
+// biome-ignore format: a table
+type ExactWidth =
+  | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 | 14 | 15 | 16 | 17 | 18 | 19 | 20 | 21 | 22 | 23 | 24 | 25
+  | 26 | 27 | 28 | 29 | 30 | 31 | 32 | 33 | 34 | 35 | 36 | 37 | 38 | 39 | 40 | 41 | 42 | 43 | 44 | 45 | 46 | 47 | 48
+  | 49 | 50 | 51 | 52 | 53
+
+type WideWidth = 54 | 55 | 56 | 57 | 58 | 59 | 60 | 61 | 62 | 63
+
+/**
+ * The type of an integer inside a bitmap: signed (`i1` to `i64`) or unsigned (`u1` to `u63`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type BitfieldEncoding = `u${ExactWidth | WideWidth}` | `i${ExactWidth | WideWidth | 64}`
+
+/**
+ * Where an integer begins: at a bit, or, with `#`, at so many times its width.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type BitfieldOffset = number | bigint | `#${number}` | `#${bigint}`
+
+/**
+ * What becomes of a sum that does not fit: it wraps around, it stops at the limit (`sat`), or it is not stored and the
+ * answer is `None` (`fail`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type BitfieldOverflow = "wrap" | "sat" | "fail"
+
+/**
+ * Reads an integer.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BitfieldGet {
+  readonly get: BitfieldEncoding
+  readonly offset: BitfieldOffset
+  readonly set?: undefined
+  readonly incrby?: undefined
+  readonly overflow?: undefined
+}
+
+/**
+ * Stores an integer, and answers what was there before.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BitfieldSet {
+  readonly set: BitfieldEncoding
+  readonly offset: BitfieldOffset
+  readonly value: number | bigint
+  /** Default: `wrap`, whatever the operations before it say. */
+  readonly overflow?: BitfieldOverflow | undefined
+  readonly get?: undefined
+  readonly incrby?: undefined
+}
+
+/**
+ * Adds to an integer, and answers the sum.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BitfieldIncrby {
+  readonly incrby: BitfieldEncoding
+  readonly offset: BitfieldOffset
+  readonly increment: number | bigint
+  /** Default: `wrap`, whatever the operations before it say. */
+  readonly overflow?: BitfieldOverflow | undefined
+  readonly get?: undefined
+  readonly set?: undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type BitfieldOperation = BitfieldGet | BitfieldSet | BitfieldIncrby
+
+type IntegerOf<Encoding> = Encoding extends `${"u" | "i"}${ExactWidth}` ? number : number | bigint
+
+type EncodingOf<Operation> = Operation extends
+  | { readonly get: infer E extends string }
+  | { readonly set: infer E extends string }
+  | { readonly incrby: infer E extends string }
+  ? E
+  : never
+
+type OverflowOf<Operation> = "overflow" extends keyof Operation ? Operation["overflow"] : undefined
+
+/**
+ * What an operation answers: a number where it holds every integer of the width, `None` where an overflow fails.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type BitfieldAnswer<Operation> = Operation extends { readonly overflow: "fail" }
+  ? Option.Option<IntegerOf<EncodingOf<Operation>>>
+  : "fail" extends OverflowOf<Operation>
+    ? Option.Option<IntegerOf<EncodingOf<Operation>>> | IntegerOf<EncodingOf<Operation>>
+    : IntegerOf<EncodingOf<Operation>>
+
+/**
+ * What each operation answers.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type BitfieldAnswers<Operations> = { -readonly [I in keyof Operations]: BitfieldAnswer<Operations[I]> }
+
+type BitUnit = AtMostOne<{
+  /** The range counts bytes: the default. */
+  readonly byte: true
+  /** The range counts bits. Redis 7.0. */
+  readonly bit: true
+}>
+
+/**
+ * A part of a bitmap: from one byte, or bit, to another, which belongs to it. Negative ones count from the end.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type BitRange =
+  | { readonly start?: undefined; readonly end?: undefined; readonly byte?: undefined; readonly bit?: undefined }
+  | { readonly start: number; readonly end?: undefined; readonly byte?: undefined; readonly bit?: undefined }
+  | ({ readonly start: number; readonly end: number } & BitUnit)
+
+/**
+ * How bitmaps are combined. `diff`: in the first and in none of the others; `diff1`: in some other and not in the first;
+ * `andor`: in the first and in some other; `one`: in exactly one. These four since Redis 8.2; not in Valkey.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type BitOperation = "and" | "or" | "xor" | "diff" | "diff1" | "andor" | "one"
+
+/**
+ * The commands on bitmaps.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BitmapCommands {
+  /**
+   * How many bits are set, in all or in a range. Redis wants both ends of a range; Valkey 8.0 takes a `start` alone.
+   *
+   * O(N) in the bytes looked at. Since Redis 2.6.0; ranges of bits since 7.0.0.
+   *
+   * @example
+   * ```ts
+   * const present = yield* Redis.bitcount("visitors:today") // number
+   * ```
+   */
+  readonly bitcount: (key: Key, range?: BitRange) => RedisCommand<number>
+
+  /**
+   * Reads, stores and adds to integers inside a string, and answers what each operation gives. Overflows are per
+   * operation: one without `overflow` wraps.
+   *
+   * O(1) for each operation. Since Redis 3.2.0.
+   *
+   * @example
+   * ```ts
+   * const [visits, level] = yield* Redis.bitfield("player:1", [
+   *   { incrby: "u32", offset: 0, increment: 1 },
+   *   { incrby: "u8", offset: 32, increment: 1, overflow: "fail" }
+   * ]) // [number, Option<number>]
+   * ```
+   */
+  readonly bitfield: <const Operations extends ReadonlyArray<BitfieldOperation>>(
+    key: Key,
+    operations: Operations
+  ) => RedisCommand<BitfieldAnswers<Operations>>
+
+  /**
+   * Reads integers inside a string; replicas can answer.
+   *
+   * O(1) for each. Since Redis 6.0.0.
+   */
+  readonly bitfieldRo: <const Operations extends ReadonlyArray<BitfieldGet>>(
+    key: Key,
+    operations: Operations
+  ) => RedisCommand<BitfieldAnswers<Operations>>
+
+  /**
+   * Combines bitmaps bit by bit, stores the result in the destination, and answers its length in bytes. Shorter ones
+   * count as if filled with zeros. `not` inverts one bitmap.
+   *
+   * O(N) in bytes. Since Redis 2.6.0.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.bitop("and", "both-days", ["visitors:1", "visitors:2"])
+   * ```
+   */
+  readonly bitop: {
+    (operation: BitOperation, destination: Key, keys: OneOrMore<Key>): RedisCommand<number>
+    (operation: "not", destination: Key, key: Key): RedisCommand<number>
+  }
+
+  /**
+   * Where the first bit of this kind is, in all or in a range; -1 when there is none. Without an `end`, a search for 0
+   * in a string of ones answers the place behind it.
+   *
+   * O(N) in the bytes looked at. Since Redis 2.8.7; ranges of bits since 7.0.0.
+   */
+  readonly bitpos: (key: Key, bit: Bit, range?: BitRange) => RedisCommand<number>
+
+  /**
+   * One bit. Behind the end, and in a missing key, they are 0.
+   *
+   * O(1). Since Redis 2.2.0.
+   */
+  readonly getbit: (key: Key, offset: number) => RedisCommand<Bit>
+
+  /**
+   * Sets or clears one bit, and answers what it was. The string grows as needed.
+   *
+   * O(1). Since Redis 2.2.0.
+   *
+   * @example
+   * ```ts
+   * const before = yield* Redis.setbit("visitors:today", 42, 1) // 0 | 1
+   * ```
+   */
+  readonly setbit: (key: Key, offset: number, bit: Bit) => RedisCommand<Bit>
+}
+
+const BITCOUNT = define("BITCOUNT", { readonly: true })
+const BITFIELD = define("BITFIELD")
+const BITFIELD_RO = define("BITFIELD_RO", { readonly: true })
+const BITOP = define("BITOP")
+const BITPOS = define("BITPOS", { readonly: true })
+const GETBIT = define("GETBIT", { readonly: true })
+const SETBIT = define("SETBIT")
+
+const bit: Decode.Decoder<Bit> = (reply) => (reply === 1 || reply === 0 ? reply : Decode.mismatch("0 or 1", reply))
+
+const integers = Decode.array(Decode.largeInteger)
+const optionalInteger = Decode.nullable(Decode.largeInteger)
+
+const mixedDecoders = new Map<string, Decode.Decoder<Array<unknown>>>()
+
+/**
+ * The decoder of answers some of which may be `None`: `x` where they may. Kept, so that equal commands have one decoder,
+ * but no more of them than a program writes by hand.
+ */
+const mixed = (pattern: string): Decode.Decoder<Array<unknown>> => {
+  const known = mixedDecoders.get(pattern)
+  if (known !== undefined) {
+    return known
+  }
+  const decoder: Decode.Decoder<Array<unknown>> = (reply) =>
+    Decode.items(reply).map((item: Reply, i) =>
+      Decode.at<unknown>(i, pattern[i] === "x" ? optionalInteger : Decode.largeInteger, item)
+    )
+  if (mixedDecoders.size < 1000 && pattern.length <= 64) {
+    mixedDecoders.set(pattern, decoder)
+  }
+  return decoder
+}
+
+const offset = (builder: Args, offset: BitfieldOffset): Args => {
+  if (typeof offset !== "string") {
+    return builder.integer(offset)
+  }
+  return /^#\d+$/.test(offset) ? builder.text(offset) : builder.fail("an offset must be an integer, or # and one")
+}
+
+const encoding = (builder: Args, encoding: BitfieldEncoding): Args =>
+  /^[ui]\d{1,2}$/.test(encoding) ? builder.token(encoding) : builder.fail("an encoding must be u1 to u63 or i1 to i64")
+
+const operationsOf = (builder: Args, operations: ReadonlyArray<BitfieldOperation>): Args => {
+  // The server's OVERFLOW holds for all operations behind it; ours for its own.
+  let current: BitfieldOverflow = "wrap"
+  const overflow = (wanted: BitfieldOverflow = "wrap"): void => {
+    if (wanted !== current) {
+      builder.token("OVERFLOW").token(wanted.toUpperCase())
+      current = wanted
+    }
+  }
+  for (const operation of operations) {
+    if (operation.get !== undefined) {
+      offset(encoding(builder.token("GET"), operation.get), operation.offset)
+    } else if (operation.set !== undefined) {
+      overflow(operation.overflow)
+      offset(encoding(builder.token("SET"), operation.set), operation.offset).integer(operation.value)
+    } else {
+      overflow(operation.overflow)
+      offset(encoding(builder.token("INCRBY"), operation.incrby), operation.offset).integer(operation.increment)
+    }
+  }
+  return builder
+}
+
+const within = (builder: Args, range: BitRange | undefined): Args =>
+  builder
+    .when(range?.start, (args, start) => args.integer(start))
+    .when(range?.end, (args, end) => args.integer(end))
+    .flag("BYTE", range?.byte)
+    .flag("BIT", range?.bit)
+
+const bitmaps: BitmapCommands = {
+  bitcount: (key, range) => BITCOUNT(within(args().key(key), range), Decode.integer),
+  bitfield: (key: Key, operations: ReadonlyArray<BitfieldOperation>) => {
+    const pattern = operations.map(({ overflow }) => (overflow === "fail" ? "x" : ".")).join("")
+    const decoder: Decode.Decoder<Array<unknown>> = pattern.includes("x") ? mixed(pattern) : integers
+    return BITFIELD(operationsOf(args().key(key), operations), decoder) as RedisCommand<never>
+  },
+  bitfieldRo: (key: Key, operations: ReadonlyArray<BitfieldGet>) =>
+    BITFIELD_RO(operationsOf(args().key(key), operations), integers) as RedisCommand<never>,
+  bitop: (operation: BitOperation | "not", destination: Key, keys: OneOrMore<Key>) =>
+    BITOP(args().token(operation.toUpperCase()).key(destination).keys(keys), Decode.integer),
+  bitpos: (key, bit, range) => BITPOS(within(args().key(key).integer(bit), range), Decode.integer),
+  getbit: (key, offset) => GETBIT(args().key(key).integer(offset), bit),
+  setbit: (key, offset, value) => SETBIT(args().key(key).integer(offset).integer(value), bit)
+}
+
+/** @internal */
+export const make = (): BitmapCommands => bitmaps

@@ -1,0 +1,68 @@
+/**
+ * HyperLogLogs: how many different elements there were, about, in at most 12 kB.
+ *
+ * @see https://redis.io/docs/latest/commands/?group=hyperloglog
+ * @since 0.1.0
+ */
+import type { Codec } from "../Codec.js"
+import { args, type Key, type OneOrMore } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+
+/**
+ * The commands on HyperLogLogs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HyperloglogCommands<V> {
+  /**
+   * Counts elements in, and says whether the estimate changed. Without elements it makes an empty HyperLogLog, and says
+   * whether there was none.
+   *
+   * O(1) for each element. Since Redis 2.8.9.
+   *
+   * @example
+   * ```ts
+   * const changed = yield* Redis.pfadd("visitors", ["ada", "bob"]) // boolean
+   * ```
+   */
+  readonly pfadd: (key: Key, elements?: ReadonlyArray<V>) => RedisCommand<boolean>
+
+  /**
+   * About how many different elements were counted in, in one or in all of these together. The standard error is 0.81 %.
+   *
+   * O(1) with a small constant for one key, O(N) with a large one for N keys. Since Redis 2.8.9.
+   */
+  readonly pfcount: (keys: OneOrMore<Key>) => RedisCommand<number>
+
+  /**
+   * Makes the destination count what it and all the sources counted.
+   *
+   * O(N) for N keys, with a large constant. Since Redis 2.8.9.
+   */
+  readonly pfmerge: (destination: Key, sources?: OneOrMore<Key>) => RedisCommand<void>
+}
+
+const PFADD = define("PFADD")
+const PFCOUNT = define("PFCOUNT", { readonly: true })
+const PFMERGE = define("PFMERGE")
+
+/** @internal */
+export const make = <V, K extends Key>(codec: Codec<V, K>): HyperloglogCommands<V> => ({
+  pfadd: (key, elements) =>
+    PFADD(
+      args()
+        .key(key)
+        .each(elements ?? [], (args, element) => args.value(codec, element)),
+      Decode.boolean
+    ),
+  pfcount: (keys) => PFCOUNT(args().keys(keys), Decode.integer),
+  pfmerge: (destination, sources) =>
+    PFMERGE(
+      args()
+        .key(destination)
+        .when(sources, (args, sources) => args.keys(sources)),
+      Decode.ok
+    )
+})
