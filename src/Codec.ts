@@ -188,8 +188,10 @@ const toIssue = (error: ParseResult.ParseIssue): CodecIssue => {
         break
       }
       case "Composite": {
-        const first = listOf(current.issues)[0]
-        if (first === undefined || current.ast._tag === "Union") {
+        const issues = listOf(current.issues)
+        // Of an optional field, what it is when it is there.
+        const [first, second] = current.ast._tag === "Union" ? issues.filter((member) => !isAbsence(member)) : issues
+        if (first === undefined || (current.ast._tag === "Union" && second !== undefined)) {
           return unfit(path, `expected ${named(current.ast)}`)
         }
         inside = current.ast
@@ -207,6 +209,10 @@ const toIssue = (error: ParseResult.ParseIssue): CodecIssue => {
     }
   }
 }
+
+const isAbsence = (issue: ParseResult.ParseIssue): boolean =>
+  issue._tag === "Type" &&
+  (issue.ast._tag === "UndefinedKeyword" || (issue.ast._tag === "Literal" && issue.ast.literal === null))
 
 const unfit = (path: ReadonlyArray<string | number>, why: string): CodecIssue => ({
   path,

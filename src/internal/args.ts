@@ -10,8 +10,11 @@ import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import type { Codec } from "../Codec.js"
 
-/** What an argument is. `value` also covers everything unknown. */
-export type ArgumentKind = "token" | "key" | "pattern" | "channel" | "value"
+/**
+ * What an argument is. `pattern` is a glob over keys, `keyPrefix` literal text that keys begin with (SORT's BY, the
+ * prefixes of CLIENT TRACKING). `value` also covers everything unknown.
+ */
+export type ArgumentKind = "token" | "key" | "keyPrefix" | "pattern" | "channel" | "value"
 
 /** An argument as it is sent, and what it is. */
 export class Argument {
@@ -88,6 +91,11 @@ export class Args {
     return this.integer(toList(input).length).keys(input)
   }
 
+  /** Text that keys begin with, taken literally: a prefix goes before it as before a key. */
+  keyPrefix(text: Key): this {
+    return this.push("keyPrefix", text, "a key's beginning")
+  }
+
   /** A glob pattern over keys. */
   pattern(pattern: Key): this {
     return this.push("pattern", pattern, "a pattern")
@@ -104,7 +112,13 @@ export class Args {
 
   /** A value, encoded by the codec. */
   value<V, K extends Key>(codec: Codec<V, K>, value: V): this {
-    const encoded = codec.encode(value)
+    let encoded: ReturnType<typeof codec.encode>
+    try {
+      encoded = codec.encode(value)
+    } catch {
+      // The codec may be the user's, and constructors do not throw. What it threw may quote the value.
+      return this.fail("a value does not encode: the codec threw")
+    }
     if (Either.isLeft(encoded)) {
       const { path, reason } = encoded.left
       return this.fail(`a value does not encode${path.length === 0 ? "" : ` at ${path.join(".")}`}: ${reason}`)
@@ -276,7 +290,8 @@ export const wholeMillis = (input: DurationWithUnit): number | undefined => {
   return Number.isSafeInteger(millis) ? millis : undefined
 }
 
-const isInfinite = (input: DurationWithUnit): boolean =>
+/** Whether a duration has no end. */
+export const isInfinite = (input: DurationWithUnit): boolean =>
   Either.match(
     Either.try(() => Duration.decode(input)),
     {

@@ -1,0 +1,239 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as FastCheck from "effect/FastCheck"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import * as Codec from "../src/Codec.js"
+import { args } from "../src/internal/args.js"
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
+const secret = "s3cr3t-v4lue"
+
+/** What the connection may hand over for what was encoded: text, or bytes. */
+const handedOver = (encoded: string | Uint8Array): ReadonlyArray<string | Uint8Array> =>
+  typeof encoded === "string" ? [encoded, utf8(encoded)] : [encoded]
+
+const roundTrip = <A, K extends string | Uint8Array>(codec: Codec.Codec<A, K>, value: A): ReadonlyArray<A> =>
+  handedOver(Either.getOrThrow(codec.encode(value))).map((stored) => Either.getOrThrow(codec.decode(stored)))
+
+/** A step of a schema that needs time. */
+const neverNow = (text: string) => Effect.delay(Effect.succeed(text), "1 second")
+
+const issueOf = <A, E>(result: Either.Either<A, E>): E => Either.getOrThrow(Either.flip(result))
+
+describe("Codec.utf8", () => {
+  it.prop("gives back any text", [FastCheck.string({ unit: "binary" })], ([text]) => {
+    expect(roundTrip(Codec.utf8, text)).toEqual([text, text])
+  })
+
+  it("keeps a byte order mark, NUL and U+FFFD", () => {
+    for (const text of ["\uFEFFa", "a\0b", "\uFFFD", ""]) {
+      expect(roundTrip(Codec.utf8, text)).toEqual([text, text])
+    }
+  })
+
+  it.each([
+    ["a byte that never occurs", [0xff]],
+    ["a character cut short", [0x61, 0xe2, 0x82]],
+    ["an overlong form", [0xc0, 0x80]],
+    ["a surrogate", [0xed, 0xa0, 0x80]],
+    ["beyond Unicode", [0xf4, 0x90, 0x80, 0x80]]
+  ])("refuses %s, as a value and as a key", (_, bytes) => {
+    for (const decode of [Codec.utf8.decode, Codec.utf8.decodeKey, Codec.json.decodeKey]) {
+      expect(issueOf(decode(Uint8Array.from(bytes)))).toEqual({
+        path: [],
+        reason: "the bytes are not UTF-8 text, or longer than a string can be; read them with Codec.bytes"
+      })
+    }
+  })
+
+  it("wants text", () => {
+    expect([Codec.utf8.wants, Codec.json.wants, Codec.schema(Schema.String).wants, Codec.bytes.wants]).toEqual([
+      "text",
+      "text",
+      "text",
+      "bytes"
+    ])
+  })
+})
+
+describe("Codec.bytes", () => {
+  it.prop("gives back any bytes", [FastCheck.uint8Array()], ([bytes]) => {
+    expect(roundTrip(Codec.bytes, bytes)).toEqual([bytes])
+    expect(Either.getOrThrow(Codec.bytes.decodeKey(bytes))).toEqual(bytes)
+  })
+
+  it("gives bytes where text came", () => {
+    expect(Codec.bytes.decode("é")).toEqual(Either.right(utf8("é")))
+    expect(Codec.bytes.decodeKey("é")).toEqual(Either.right(utf8("é")))
+  })
+})
+
+describe("Codec.json", () => {
+  it.prop("gives back anything JSON holds", [FastCheck.jsonValue()], ([value]) => {
+    // JSON has one zero.
+    const plain: unknown = JSON.parse(JSON.stringify(value))
+    expect(roundTrip(Codec.json, value)).toEqual([plain, plain])
+  })
+
+  it("text of lone surrogates is escaped, and comes back", () => {
+    expect(Codec.json.encode("\uD800")).toEqual(Either.right('"\\ud800"'))
+    expect(roundTrip<unknown, string>(Codec.json, "\uD800")[1]).toBe("\uD800")
+  })
+
+  it("a field called __proto__ is a field", () => {
+    const value = Either.getOrThrow(Codec.json.decode('{"__proto__":{"admin":true}}')) as Record<string, unknown>
+    expect(Object.keys(value)).toEqual(["__proto__"])
+    expect(value["admin"]).toBeUndefined()
+  })
+
+  it("refuses what has no JSON form", () => {
+    const circular: { self?: unknown } = {}
+    circular.self = circular
+    const throws = {
+      toJSON: () => {
+        throw new Error(secret)
+      }
+    }
+    for (const value of [undefined, () => secret, Symbol(secret), 1n, { deep: [1n] }, circular, throws]) {
+      expect(issueOf(Codec.json.encode(value))).toEqual({ path: [], reason: "the value has no JSON form" })
+    }
+  })
+
+  it("refuses what is not JSON, and does not say what it is", () => {
+    for (const text of ["", secret, `{"${secret}"`, `${secret}`, "{'a':1}", "NaN", "[1,]", "\uFEFF1"]) {
+      expect(issueOf(Codec.json.decode(text))).toEqual({ path: [], reason: "the text is not JSON" })
+    }
+  })
+})
+
+class User extends Schema.Class<User>("User")({
+  name: Schema.NonEmptyString,
+  born: Schema.Date,
+  score: Schema.optional(Schema.BigInt),
+  tags: Schema.ReadonlySet(Schema.String)
+}) {}
+
+describe("Codec.schema", () => {
+  it("gives back values of the schema", () => {
+    const user = new User({ name: "Ada", born: new Date(0), score: 12345678901234567890n, tags: new Set(["a", "b"]) })
+    const codec = Codec.schema(User)
+    expect(codec.encode(user)).toEqual(
+      Either.right('{"name":"Ada","born":"1970-01-01T00:00:00.000Z","score":"12345678901234567890","tags":["a","b"]}')
+    )
+    for (const back of roundTrip(codec, user)) {
+      expect(back).toBeInstanceOf(User)
+      expect(back).toEqual(user)
+    }
+  })
+
+  const shape = Schema.Struct({
+    name: Schema.String,
+    age: Schema.optional(Schema.Number.pipe(Schema.between(0, 150))),
+    address: Schema.optional(Schema.Struct({ zip: Schema.NumberFromString })),
+    list: Schema.optional(Schema.Array(Schema.Struct({ kind: Schema.Literal("a", "b") }))),
+    byName: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.Number })),
+    either: Schema.optional(Schema.Union(Schema.String, Schema.Number)),
+    maybe: Schema.optional(Schema.NullOr(Schema.Struct({ n: Schema.Int })))
+  })
+
+  it.prop("gives back any value of a schema", [shape], ([value]) => {
+    const codec = Codec.schema(shape)
+    const plain: unknown = JSON.parse(Either.getOrThrow(codec.encode(value)) as string)
+    for (const back of roundTrip(codec, value)) {
+      expect(JSON.parse(Either.getOrThrow(codec.encode(back)) as string)).toEqual(plain)
+    }
+  })
+
+  it.each<readonly [string, unknown, ReadonlyArray<string | number>, string]>([
+    ["not an object", secret, [], "expected {"],
+    ["a missing field", {}, ["name"], "missing"],
+    ["a field of another type", { name: { [secret]: secret } }, ["name"], "expected string"],
+    ["a refinement", { name: "x", age: 1234567 }, ["age"], "expected between(0, 150)"],
+    ["a transformation", { name: "x", address: { zip: secret } }, ["address", "zip"], "expected NumberFromString"],
+    ["an element", { name: "x", list: [{ kind: "a" }, { kind: secret }] }, ["list", 1, "kind"], 'expected "a" | "b"'],
+    [
+      "a record, whose keys are part of the value",
+      { name: "x", byName: { [secret]: secret } },
+      ["byName", "*"],
+      "expected number"
+    ],
+    ["a union", { name: "x", either: [secret] }, ["either"], "expected string | number"],
+    ["an optional field that may be null", { name: "x", maybe: { n: 1234567.5 } }, ["maybe", "n"], "expected Int"]
+  ])("says where %s does not fit, and never what it was", (_, value, path, reason) => {
+    const issue = issueOf(Codec.schema(shape).decode(JSON.stringify(value)))
+    expect(issue.path).toEqual(path)
+    expect(issue.reason).toContain(`it does not fit the schema (${reason}`)
+    expect(JSON.stringify(issue)).not.toMatch(/s3cr3t|1234567/)
+  })
+
+  it("says the same of what does not encode", () => {
+    const issue = issueOf(Codec.schema(shape).encode({ name: "x", age: 1234567 }))
+    expect(issue).toEqual({ path: ["age"], reason: "it does not fit the schema (expected between(0, 150))" })
+    expect(JSON.stringify(issueOf(Codec.schema(User).encode({ name: secret } as unknown as User)))).not.toContain(
+      secret
+    )
+    expect(issueOf(Codec.schema(Schema.Unknown).encode(1n)).reason).toBe("the value has no JSON form")
+  })
+
+  it("the schema's own messages, which may quote the value, are not used", () => {
+    const loud = Schema.String.pipe(Schema.filter(() => false, { message: (issue) => `bad: ${String(issue.actual)}` }))
+    const own = Schema.transformOrFail(Schema.String, Schema.Number, {
+      decode: (text, _, ast) => ParseResult.fail(new ParseResult.Type(ast, text, `bad: ${text}`)),
+      encode: (n) => ParseResult.succeed(String(n))
+    })
+    for (const { decode } of [Codec.schema(loud), Codec.schema(own)]) {
+      expect(JSON.stringify(issueOf<unknown, unknown>(decode(JSON.stringify(secret))))).not.toContain(secret)
+    }
+  })
+
+  it("a long description is cut", () => {
+    const wide = Schema.Struct(Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`field${i}`, Schema.String])))
+    expect(issueOf(Codec.schema(wide).decode("1")).reason.length).toBeLessThan(200)
+  })
+
+  it("a schema that is not synchronous does not fit, and does not throw", () => {
+    const slow = Schema.transformOrFail(Schema.String, Schema.String, {
+      decode: neverNow,
+      encode: (text) => ParseResult.succeed(text)
+    })
+    expect(issueOf(Codec.schema(slow).decode('"x"')).reason).toContain("not synchronous")
+  })
+
+  it("knows text that is not UTF-8 from text that is not JSON", () => {
+    expect(issueOf(Codec.schema(shape).decode(Uint8Array.of(0xff))).reason).toContain("not UTF-8")
+    expect(issueOf(Codec.schema(shape).decode(secret)).reason).toBe("the text is not JSON")
+  })
+})
+
+describe("Codec.make", () => {
+  const upper = Codec.make<string>({
+    encode: (value) => Either.right(value.toUpperCase()),
+    decode: (text) =>
+      text.length > 3 ? Either.left({ path: [3], reason: "too long" }) : Either.right(text.toLowerCase())
+  })
+
+  it("is a codec of text, with text keys", () => {
+    expect(roundTrip(upper, "abc")).toEqual(["abc", "abc"])
+    expect(issueOf(upper.decode("ABCD"))).toEqual({ path: [3], reason: "too long" })
+    expect(upper.decodeKey(utf8("Key"))).toEqual(Either.right("Key"))
+    expect(Codec.TypeId in upper).toBe(true)
+  })
+
+  it("a codec that throws makes an argument that cannot be sent, not a constructor that throws", () => {
+    const broken = Codec.make<string>({
+      encode: (value) => {
+        throw new Error(value)
+      },
+      decode: Either.right
+    })
+    const { problem } = args().value(broken, secret)
+    expect(problem).toBe("a value does not encode: the codec threw")
+    expect(args().values(Codec.json, [1, 1n]).problem).toBe("a value does not encode: the value has no JSON form")
+    expect(args().value(Codec.schema(Schema.Struct({ n: Schema.Int })), { n: 1.5 }).problem).toBe(
+      "a value does not encode at n: it does not fit the schema (expected Int)"
+    )
+    expect(args().values(Codec.utf8, []).problem).toBe("needs at least one value")
+  })
+})
