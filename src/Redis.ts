@@ -19,17 +19,24 @@ import type * as Scope from "effect/Scope"
 import { type Codec, utf8 } from "./Codec.js"
 import { Connection, type ConnectionOptions, fromLink } from "./Connection.js"
 import { type Ranges, range } from "./commands/range.js"
-import type { Argument, DurationWithUnit, Key } from "./internal/args.js"
+import type { Argument, DurationWithUnit, Key, OneOrMore } from "./internal/args.js"
 import * as Batch from "./internal/batch.js"
 import { type ClientSettings, refuseShared, SharedClient, supervise } from "./internal/client.js"
 import { type Commands, make as makeCommands } from "./internal/commands.js"
+import {
+  type OptimisticOptions,
+  optimistic,
+  type Replicated,
+  type ReplicationOptions,
+  withReplication
+} from "./internal/optimistic.js"
 import * as Options from "./internal/options.js"
 import type { BatchResult, Redis as RedisIdentifier } from "./internal/service.js"
 import { type RedisService, Redis as RedisTag } from "./internal/service.js"
 import type { Reply } from "./internal/values.js"
 import { makeCore, Pool } from "./Pool.js"
 import { type ArgumentInput, decode, make as makeCommand, mapArguments, type RedisCommand } from "./RedisCommand.js"
-import { type PipelineError, type RedisError, UsageError } from "./RedisError.js"
+import { type PipelineError, type RedisError, type TransactionError, UsageError } from "./RedisError.js"
 
 export type {
   /**
@@ -209,7 +216,7 @@ const testService = (answer: (request: RedisCommand<unknown>) => Effect.Effect<R
 const prefixed = (redis: RedisService, prefix: string): RedisService => {
   const pattern = prefix.replace(/[\\*?[\]]/g, "\\$&")
   const rewrite = ({ data, kind }: Argument): string | Uint8Array =>
-    kind === "key" ? prepend(prefix, data) : kind === "pattern" ? prepend(pattern, data) : data
+    kind === "key" || kind === "keyPrefix" ? prepend(prefix, data) : kind === "pattern" ? prepend(pattern, data) : data
   return {
     send: (command) => redis.send(mapArguments(command, rewrite)),
     sendAll: (commands, options) =>
@@ -317,7 +324,7 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    * Puts a prefix before every key of the commands inside, pipelines and leases included.
    *
    * Keys are what the commands tag as keys; in raw commands, what `RedisCommand.key` says. Patterns over keys (KEYS,
-   * SCAN's MATCH, SORT's BY and GET) get the prefix too, escaped. Channels do not. Keys that come back (KEYS, SCAN,
+   * SCAN's MATCH) get the prefix too, escaped, and so do SORT's BY and GET and the prefixes of CLIENT TRACKING. Channels do not. Keys that come back (KEYS, SCAN,
    * RANDOMKEY, BLPOP) have their full names: use them outside.
    */
   readonly withPrefix: {
@@ -380,6 +387,51 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
   readonly transaction: <const T extends Batch.Commands>(
     commands: T
   ) => Batch.Transaction<Batch.Results<T>, Batch.EitherResults<T>>
+
+  /**
+   * Runs `body` on a connection of its own that watches `keys`, then the transaction that the body returns: it is
+   * executed only if no watched key changed meanwhile. Commands inside the body go to that connection by themselves.
+   *
+   * A conflict, or a connection that ends before EXEC was written, runs the whole again, by `schedule`, and then fails
+   * with the `TransactionError` or `ConnectionError`. An empty transaction means that there is nothing to do.
+   *
+   * @see https://redis.io/docs/latest/commands/watch/
+   * @example
+   * ```ts
+   * const buy = Redis.optimistic("stock", Effect.gen(function*() {
+   *   const stock = Number(Option.getOrElse(yield* Redis.get("stock"), () => "0"))
+   *   return stock > 0 ? Redis.transaction([Redis.decr("stock"), Redis.incr("sold")]) : Redis.transaction([])
+   * }))
+   * ```
+   */
+  readonly optimistic: <T extends Batch.Transaction<unknown, unknown>, E, R>(
+    keys: OneOrMore<Key>,
+    body: Effect.Effect<T, E, R>,
+    options?: OptimisticOptions
+  ) => Effect.Effect<
+    Batch.TransactionResult<T>,
+    E | RedisError | TransactionError<Batch.TransactionFailure<T>>,
+    R | RedisIdentifier
+  >
+
+  /**
+   * Sends commands and then waits until replicas have them (WAIT), or until files do (WAITAOF, with `aof`), all on one
+   * connection, since waiting speaks of the writes of its own connection. Fewer than asked for is no failure: see
+   * `replicas` and `local` in the answer.
+   *
+   * @see https://redis.io/docs/latest/commands/wait/
+   * @example
+   * ```ts
+   * const { replicas } = yield* Redis.withReplication(
+   *   { replicas: 1, timeout: "500 millis" },
+   *   [Redis.set("order:1", "paid")]
+   * )
+   * ```
+   */
+  readonly withReplication: <const T extends Batch.Commands>(
+    options: ReplicationOptions,
+    commands: T
+  ) => Effect.Effect<Replicated<Batch.Results<T>>, RedisError | PipelineError<Batch.EitherResults<T>>, RedisIdentifier>
 }
 
 /**
@@ -415,5 +467,7 @@ export const Redis: RedisModule = Object.assign(RedisTag, makeCommands(utf8), {
   range,
   execute: (name: string, ...args: ReadonlyArray<ArgumentInput>) => makeCommand(name, { args }),
   pipeline: Batch.pipeline as RedisModule["pipeline"],
-  transaction: Batch.transaction as RedisModule["transaction"]
+  transaction: Batch.transaction as RedisModule["transaction"],
+  optimistic: optimistic as RedisModule["optimistic"],
+  withReplication: withReplication as RedisModule["withReplication"]
 })

@@ -460,7 +460,9 @@ export const withDeadline: {
     return new Command<A>(spec, arguments_, decoder, text, mappings, millis ?? Infinity)
   }
   const builder = newArgs()
-  builder.list.push(...arguments_.list)
+  for (const argument of arguments_.list) {
+    builder.list.push(argument)
+  }
   builder.problem = arguments_.problem ?? "a deadline must be of whole milliseconds (or Duration.infinity)"
   return new Command<A>(spec, builder, decoder, text, mappings, undefined)
 })

@@ -402,7 +402,7 @@ const clientTracking = (mode: "on" | "off", options: TrackingOptions = {}): Redi
   const builder = args()
     .token(mode.toUpperCase())
     .option("REDIRECT", redirect, (args, id) => args.integer(id))
-    .each(prefixes, (args, prefix) => args.token("PREFIX").pattern(prefix))
+    .each(prefixes, (args, prefix) => args.token("PREFIX").keyPrefix(prefix))
     .flag("BCAST", bcast)
     .flag("OPTIN", optin)
     .flag("OPTOUT", optout)

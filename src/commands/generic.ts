@@ -122,19 +122,6 @@ export interface ScanOptions {
 }
 
 /**
- * One page of keys. The next one begins at `cursor`; `"0"` means that there is none.
- *
- * @since 0.1.0
- * @category models
- */
-export interface ScanPage<out K> {
-  /** Up to 2^64 - 1, hence text. */
-  readonly cursor: string
-  /** None on some pages; the same key may come twice. */
-  readonly keys: Array<K>
-}
-
-/**
  * What SORT sorts by, and what it answers.
  *
  * @since 0.1.0
@@ -379,7 +366,7 @@ export interface GenericCommands<V, K extends Key> {
    *
    * O(1) per page, O(N) for all of them. Since Redis 2.8.0 (`type` since 6.0.0).
    */
-  readonly scan: (cursor: string, options?: ScanOptions) => RedisCommand<ScanPage<K>>
+  readonly scan: (cursor: string, options?: ScanOptions) => RedisCommand<Decode.ScanPage<K>>
 
   /**
    * Sorts the elements of a list, set or sorted set. With `get` it answers other keys' values in their place, as many
@@ -465,7 +452,7 @@ const condition = (builder: Args, { gt, lt, nx, xx }: ExpireCondition = {}): Arg
 
 /** `nosort` and `#` are Redis' words; everything else is made of keys. */
 const sortPattern = (builder: Args, pattern: Key): Args =>
-  pattern === "nosort" || pattern === "#" ? builder.token(pattern) : builder.pattern(pattern)
+  pattern === "nosort" || pattern === "#" ? builder.token(pattern) : builder.keyPrefix(pattern)
 
 const sorting = (builder: Args, options: AnySort): Args => {
   const { alpha, asc, by, desc, get, limit } = options
@@ -554,11 +541,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): GenericCommands<V, K
   const keys = Decode.array(key)
   const optionalKey = Decode.nullable(key)
 
-  const pagePair = Decode.tuple(Decode.text, keys)
-  const page: Decode.Decoder<ScanPage<K>> = (reply) => {
-    const [cursor, keys] = pagePair(reply)
-    return { cursor, keys }
-  }
+  const page = Decode.scanPage(keys)
 
   const sort = (key: Key, options: AnySort & { readonly store?: Key | undefined } = {}) => {
     const { get, store } = options

@@ -117,6 +117,12 @@ export interface Transaction<out A, out E> extends Effect.Effect<A, RedisError |
   readonly commands: ReadonlyArray<RedisCommand<unknown>>
 }
 
+/** What a transaction answers; of several, any of theirs. */
+export type TransactionResult<T> = T extends Transaction<infer A, unknown> ? A : never
+
+/** What a failed transaction's `results` hold; of several, any of theirs. */
+export type TransactionFailure<T> = T extends Transaction<unknown, infer E> ? E : never
+
 class TransactionValue
   extends Effectable.Class<unknown, RedisError | TransactionError, Redis>
   implements Transaction<unknown, unknown>

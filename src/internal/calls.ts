@@ -160,7 +160,7 @@ export const blockingMillis = (command: RedisCommand<unknown>): number | undefin
   const { args } = command
   let index: number
   if (blocking.token !== undefined) {
-    index = args.findIndex((argument) => argument.kind !== "key" && argumentText(argument) === blocking.token) + 1
+    index = optionIndex(args, blocking.token) + 1
     if (index === 0) {
       return undefined
     }
@@ -181,8 +181,25 @@ export const blockingMillis = (command: RedisCommand<unknown>): number | undefin
  * so a page in the middle of a scan is not asked again by itself.
  */
 const isRepeatable = ({ args, name, traits }: RedisCommand<unknown>): boolean =>
-  traits.readonly &&
-  !(/^[HSZ]?SCAN$/.test(name) && argumentText(args.find(({ kind }) => kind !== "key")) !== "0")
+  traits.readonly && !(/^[HSZ]?SCAN$/.test(name) && argumentText(args.find(({ kind }) => kind !== "key")) !== "0")
+
+/**
+ * Where XREAD and XREADGROUP have one of their options. Typed commands mark Redis' words as such. In raw ones a group or
+ * a stream may be called like an option, so they are read as the server reads them: behind `GROUP group consumer`, up
+ * to `STREAMS`.
+ */
+const optionIndex = (args: ReadonlyArray<Argument>, token: string): number => {
+  if (args.some(({ kind }) => kind === "token")) {
+    return args.findIndex((argument) => argument.kind === "token" && argumentText(argument) === token)
+  }
+  for (let i = argumentText(args[0]) === "GROUP" ? 3 : 0; i < args.length; i++) {
+    const word = argumentText(args[i])
+    if (word === token || word === "STREAMS") {
+      return word === token ? i : -1
+    }
+  }
+  return -1
+}
 
 /** One command and whoever waits for it. */
 export class Call<A> extends Unit {

@@ -12,9 +12,12 @@ import * as Scripting from "../commands/scripting.js"
 import * as Set from "../commands/set.js"
 import * as SortedSet from "../commands/sorted-set.js"
 import * as Stream from "../commands/stream.js"
+import * as StreamGroup from "../commands/stream-group.js"
+import * as StreamInfo from "../commands/stream-info.js"
 import * as String from "../commands/string.js"
 import * as Transactions from "../commands/transactions.js"
 import type { Key } from "./args.js"
+import * as Scans from "./scans.js"
 
 /**
  * Every command over values of type `V`. `K` is how keys and field names come back: text, or bytes under
@@ -29,23 +32,35 @@ export interface Commands<V, K extends Key = string>
     Hash.HashCommands<V, K>,
     List.ListCommands<V, K>,
     Pubsub.PubsubCommands<V, K>,
+    Scans.ScanStreams<V, K>,
     Scripting.ScriptingCommands,
     Set.SetCommands<V>,
     SortedSet.SortedSetCommands<V, K>,
     Stream.StreamCommands<V, K>,
+    StreamGroup.StreamGroupCommands<V, K>,
+    StreamInfo.StreamInfoCommands<V, K>,
     String.StringCommands<V, K>,
     Transactions.TransactionCommands {}
 
-export const make = <V, K extends Key>(codec: Codec<V, K>): Commands<V, K> => ({
-  ...Connection.make(codec),
-  ...Generic.make(codec),
-  ...Hash.make(codec),
-  ...List.make(codec),
-  ...Pubsub.make(codec),
-  ...Scripting.make(codec),
-  ...Set.make(codec),
-  ...SortedSet.make(codec),
-  ...Stream.make(codec),
-  ...String.make(codec),
-  ...Transactions.make(codec)
-})
+export const make = <V, K extends Key>(codec: Codec<V, K>): Commands<V, K> => {
+  const generic = Generic.make(codec)
+  const hash = Hash.make(codec)
+  const set = Set.make(codec)
+  const sortedSet = SortedSet.make(codec)
+  return {
+    ...Connection.make(codec),
+    ...generic,
+    ...hash,
+    ...List.make(codec),
+    ...Pubsub.make(codec),
+    ...Scans.make({ ...generic, ...hash, ...set, ...sortedSet }),
+    ...Scripting.make(codec),
+    ...set,
+    ...sortedSet,
+    ...Stream.make(codec),
+    ...StreamGroup.make(codec),
+    ...StreamInfo.make(codec),
+    ...String.make(codec),
+    ...Transactions.make(codec)
+  }
+}

@@ -283,9 +283,9 @@ describe("generic, read", () => {
 
   it("keys that come back", () => {
     const page = wire.array(wire.bulk("18446744073709551615"), wire.array(wire.bulk("a"), wire.bulk("b")))
-    reads(generic.scan("0"), page, { cursor: "18446744073709551615", keys: ["a", "b"] })
-    reads(binary.scan("0"), page, { cursor: "18446744073709551615", keys: [Uint8Array.of(0x61), Uint8Array.of(0x62)] })
-    reads(generic.scan("0"), wire.array(wire.bulk("0"), wire.array()), { cursor: "0", keys: [] })
+    reads(generic.scan("0"), page, { cursor: "18446744073709551615", items: ["a", "b"] })
+    reads(binary.scan("0"), page, { cursor: "18446744073709551615", items: [Uint8Array.of(0x61), Uint8Array.of(0x62)] })
+    reads(generic.scan("0"), wire.array(wire.bulk("0"), wire.array()), { cursor: "0", items: [] })
     reads(generic.keys("*"), wire.array(wire.bulk("a")), ["a"])
     reads(binary.keys("*"), wire.array(wire.bulk("a")), [Uint8Array.of(0x61)])
     reads(generic.randomkey(), wire.bulk("a"), Option.some("a"))
@@ -470,7 +470,7 @@ liveSuite("generic", ({ effect, live, needs, needsVersion, onLease, protocol, se
           let cursor = "0"
           do {
             const page = yield* generic.scan(cursor, options)
-            for (const key of page.keys) {
+            for (const key of page.items) {
               found.add(key)
             }
             cursor = page.cursor

@@ -6,7 +6,8 @@ import * as Redacted from "effect/Redacted"
 import * as Codec from "effect-redis-client/Codec"
 import type { RedisCommand } from "effect-redis-client/RedisCommand"
 import { describe, expectTypeOf, it } from "vitest"
-import { make, type ScanPage } from "../../src/commands/generic.js"
+import { make } from "../../src/commands/generic.js"
+import type { ScanPage } from "../../src/internal/decode.js"
 
 const generic = make(Codec.utf8)
 const binary = make(Codec.bytes)
