@@ -193,7 +193,7 @@ describe("connection, sent", () => {
       "b:",
       "BCAST"
     ])
-    tagged(connection.clientTracking("on", { bcast: true, prefix: "a:" }), ["token", "token", "pattern", "token"])
+    tagged(connection.clientTracking("on", { bcast: true, prefix: "a:" }), ["token", "token", "keyPrefix", "token"])
   })
 
   it("the rest", () => {

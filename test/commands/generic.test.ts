@@ -182,7 +182,7 @@ describe("generic, sent", () => {
       "token",
       "token",
       "token",
-      "pattern",
+      "keyPrefix",
       "token",
       "key"
     ])
@@ -480,7 +480,7 @@ liveSuite("generic", ({ effect, live, needs, needsVersion, onLease, protocol, se
       expect(yield* walk({})).toEqual([...all, "list"].sort())
       expect(yield* walk({ match: "key:1*", count: 5 })).toEqual(all.filter((key) => key.startsWith("key:1")).sort())
       expect(yield* walk({ type: "list" })).toEqual(["list"])
-      expect((yield* binary.scan("0", { match: "list", count: 1000 })).keys).toEqual(
+      expect((yield* binary.scan("0", { match: "list", count: 1000 })).items).toEqual(
         [Buffer.from("list")].map((b) => new Uint8Array(b))
       )
     })
