@@ -1,0 +1,457 @@
+/**
+ * Arrays: values at indexes from 0 to 2^64 - 2, with holes between them, and a cursor for what is inserted. Redis 8.8;
+ * not in Valkey.
+ *
+ * Indexes in answers are numbers where those are exact, else bigints.
+ *
+ * @see https://redis.io/docs/latest/commands/?group=array
+ * @since 0.1.0
+ */
+import type * as Arr from "effect/Array"
+import type * as Option from "effect/Option"
+import type { Codec } from "../Codec.js"
+import { type Args, type AtMostOne, args, type ExactlyOne, type Key, type OneOrMore, toList } from "../internal/args.js"
+import * as Decode from "../internal/decode.js"
+import { define, type RedisCommand } from "../RedisCommand.js"
+import type { Unbounded } from "./range.js"
+
+/**
+ * Where a value is, counted from 0.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ArrayIndex = number | bigint
+
+/**
+ * What ARGREP looks for.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type ArrayPredicate<V> = ExactlyOne<{
+  /** This value. */
+  readonly exact: V
+  /** What is stored holds this text. */
+  readonly match: Key
+  /** What is stored matches this glob pattern. */
+  readonly glob: Key
+  /** What is stored matches this regular expression (POSIX extended, no back-references). */
+  readonly re: Key
+}>
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export type ArgrepOptions = AtMostOne<{
+  /** All predicates must hold. */
+  readonly and: true
+  /** One of the predicates must hold: the default. */
+  readonly or: true
+}> & {
+  /** At most this many. */
+  readonly limit?: number | undefined
+  /** Big and small letters (of ASCII) are the same. */
+  readonly nocase?: boolean | undefined
+}
+
+/**
+ * What ARINFO says.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ArrayInfo {
+  /** How many values there are. */
+  readonly count: ArrayIndex
+  /** One more than the highest index. */
+  readonly len: ArrayIndex
+  /** Where the next value is inserted; 0 also when there is no room behind the cursor. */
+  readonly nextInsertIndex: ArrayIndex
+  readonly slices: number
+  readonly directorySize: number
+  readonly superDirEntries: number
+  readonly sliceSize: number
+}
+
+/**
+ * What ARINFO says with `full`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FullArrayInfo extends ArrayInfo {
+  readonly denseSlices: number
+  readonly sparseSlices: number
+  readonly avgDenseSize: number
+  readonly avgDenseFill: number
+  readonly avgSparseSize: number
+}
+
+/**
+ * The commands on arrays.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ArrayCommands<V> {
+  /**
+   * How many values there are.
+   *
+   * O(1). Since Redis 8.8.0; not in Valkey.
+   */
+  readonly arcount: (key: Key) => RedisCommand<ArrayIndex>
+
+  /**
+   * Removes the values at indexes, and answers how many there were.
+   *
+   * O(N) in the indexes. Since Redis 8.8.0; not in Valkey.
+   */
+  readonly ardel: (key: Key, indexes: OneOrMore<ArrayIndex>) => RedisCommand<number>
+
+  /**
+   * Removes the values in ranges, both ends included, and answers how many there were.
+   *
+   * O(N) in the values and slices there are, not in the length of the ranges. Since Redis 8.8.0; not in Valkey.
+   */
+  readonly ardelrange: (
+    key: Key,
+    ranges: Arr.NonEmptyReadonlyArray<readonly [start: ArrayIndex, end: ArrayIndex]>
+  ) => RedisCommand<ArrayIndex>
+
+  /**
+   * The value at an index; `None` for a hole.
+   *
+   * O(1). Since Redis 8.8.0; not in Valkey.
+   *
+   * @example
+   * ```ts
+   * const third = yield* Redis.arget("log", 2) // Option<string>
+   * ```
+   */
+  readonly arget: (key: Key, index: ArrayIndex) => RedisCommand<Option.Option<V>>
+
+  /**
+   * The values from one index to another, which is included; `None` for holes. Backwards when the first is the higher. At
+   * most a million: {@link arscan} leaves holes out.
+   *
+   * O(N) in the length of the range. Since Redis 8.8.0; not in Valkey.
+   */
+  readonly argetrange: (key: Key, start: ArrayIndex, end: ArrayIndex) => RedisCommand<Array<Option.Option<V>>>
+
+  /**
+   * The indexes in a range where what is stored meets predicates, with `withvalues` the values too. `Redis.range.lowest`
+   * and `.highest` are the ends of the array.
+   *
+   * O(N C) for N places visited and C the cost of the predicates. Since Redis 8.8.0; not in Valkey.
+   *
+   * @example
+   * ```ts
+   * const { highest, lowest } = Redis.range
+   * const errors = yield* Redis.argrep("log", lowest, highest, { match: "error" }, { nocase: true, withvalues: true })
+   * // Array<readonly [index: number | bigint, value: string]>
+   * ```
+   */
+  readonly argrep: {
+    (
+      key: Key,
+      start: ArrayIndex | Unbounded,
+      end: ArrayIndex | Unbounded,
+      predicates: OneOrMore<ArrayPredicate<V>>,
+      options?: ArgrepOptions & { readonly withvalues?: undefined }
+    ): RedisCommand<Array<ArrayIndex>>
+    (
+      key: Key,
+      start: ArrayIndex | Unbounded,
+      end: ArrayIndex | Unbounded,
+      predicates: OneOrMore<ArrayPredicate<V>>,
+      options: ArgrepOptions & { readonly withvalues: true }
+    ): RedisCommand<Array<readonly [index: ArrayIndex, value: V]>>
+  }
+
+  /**
+   * What an array is made of. A missing one is an error.
+   *
+   * O(1); O(N) in its slices with `full`. Since Redis 8.8.0; not in Valkey.
+   */
+  readonly arinfo: {
+    (key: Key, options?: { readonly full?: undefined }): RedisCommand<ArrayInfo>
+    (key: Key, options: { readonly full: true }): RedisCommand<FullArrayInfo>
+  }
+
+  /**
+   * Stores values behind the one inserted last, and answers the index of the last of them.
+   *
+   * O(N) in the values. Since Redis 8.8.0; not in Valkey.
+   */
+  readonly arinsert: (key: Key, values: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<ArrayIndex>
+
+  /**
+   * What was inserted last, the oldest first, with `rev` the newest first; `None` for holes.
+   *
+   * O(N) in the count. Since Redis 8.8.0; not in Valkey.
+   */
+  readonly arlastitems: (
+    key: Key,
+    count: number,
+    options?: { readonly rev?: boolean | undefined }
+  ) => RedisCommand<Array<Option.Option<V>>>
+
+  /**
+   * One more than the highest index that holds a value; 0 without the array.
+   *
+   * O(1). Since Redis 8.8.0; not in Valkey.
+   */
+  readonly arlen: (key: Key) => RedisCommand<ArrayIndex>
+
+  /**
+   * The values at indexes, in order; `None` for holes.
+   *
+   * O(N) in the indexes. Since Redis 8.8.0; not in Valkey.
+   */
+  readonly armget: (key: Key, indexes: OneOrMore<ArrayIndex>) => RedisCommand<Array<Option.Option<V>>>
+
+  /**
+   * Stores values at indexes, and answers how many of these were holes.
+   *
+   * O(N) in the values. Since Redis 8.8.0; not in Valkey.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.armset("samples", [[0, "10"], [100, "30"]])
+   * ```
+   */
+  readonly armset: (
+    key: Key,
+    entries: Arr.NonEmptyReadonlyArray<readonly [index: ArrayIndex, value: V]>
+  ) => RedisCommand<number>
+
+  /**
+   * Where the next value is inserted; `None` when the cursor is at the end of all indexes.
+   *
+   * O(1). Since Redis 8.8.0; not in Valkey.
+   */
+  readonly arnext: (key: Key) => RedisCommand<Option.Option<ArrayIndex>>
+
+  /**
+   * One number of the values in a range.
+   *
+   * - `sum`, `min`, `max`: of those that are numbers; `None` when there are none. Floating point.
+   * - `and`, `or`, `xor`: of those that are numbers, cut to integers; `None` when there are none.
+   * - `used`: how many there are. `{ match }`: how many there are of this one.
+   *
+   * O(N) in the places visited. Since Redis 8.8.0; not in Valkey.
+   *
+   * @example
+   * ```ts
+   * const sum = yield* Redis.arop("samples", 0, 99, "sum") // Option<number>
+   * const zeros = yield* Redis.arop("samples", 0, 99, { match: "0" }) // number
+   * ```
+   */
+  readonly arop: {
+    (
+      key: Key,
+      start: ArrayIndex,
+      end: ArrayIndex,
+      operation: "sum" | "min" | "max"
+    ): RedisCommand<Option.Option<number>>
+    (
+      key: Key,
+      start: ArrayIndex,
+      end: ArrayIndex,
+      operation: "and" | "or" | "xor"
+    ): RedisCommand<Option.Option<number | bigint>>
+    (key: Key, start: ArrayIndex, end: ArrayIndex, operation: "used" | { readonly match: V }): RedisCommand<number>
+  }
+
+  /**
+   * Stores values behind the one inserted last, in a ring of this size: what is behind its end comes to its beginning.
+   * Answers the index of the last of them. Another size than before keeps the newest.
+   *
+   * O(M) in the values, O(N + M) when the size changes. Since Redis 8.8.0; not in Valkey.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.arring("last-hundred", 100, ["measured"])
+   * ```
+   */
+  readonly arring: (key: Key, size: number | bigint, values: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<ArrayIndex>
+
+  /**
+   * The values in a range with their indexes, without the holes. Backwards when the first index is the higher.
+   *
+   * O(N) in the places visited, about the values there are. Since Redis 8.8.0; not in Valkey.
+   */
+  readonly arscan: (
+    key: Key,
+    start: ArrayIndex,
+    end: ArrayIndex,
+    options?: { readonly limit?: number | undefined }
+  ) => RedisCommand<Array<readonly [index: ArrayIndex, value: V]>>
+
+  /**
+   * Sets where the next value is inserted, and says whether there is an array to set it in.
+   *
+   * O(1). Since Redis 8.8.0; not in Valkey.
+   */
+  readonly arseek: (key: Key, index: ArrayIndex) => RedisCommand<boolean>
+
+  /**
+   * Stores values from an index on, and answers how many holes they filled.
+   *
+   * O(N) in the values. Since Redis 8.8.0; not in Valkey.
+   */
+  readonly arset: (key: Key, index: ArrayIndex, values: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
+}
+
+const ARCOUNT = define("ARCOUNT", { readonly: true })
+const ARDEL = define("ARDEL")
+const ARDELRANGE = define("ARDELRANGE")
+const ARGET = define("ARGET", { readonly: true })
+const ARGETRANGE = define("ARGETRANGE", { readonly: true })
+const ARGREP = define("ARGREP", { readonly: true })
+const ARINFO = define("ARINFO", { readonly: true })
+const ARINSERT = define("ARINSERT")
+const ARLASTITEMS = define("ARLASTITEMS", { readonly: true })
+const ARLEN = define("ARLEN", { readonly: true })
+const ARMGET = define("ARMGET", { readonly: true })
+const ARMSET = define("ARMSET")
+const ARNEXT = define("ARNEXT", { readonly: true })
+const AROP = define("AROP", { readonly: true })
+const ARRING = define("ARRING")
+const ARSCAN = define("ARSCAN", { readonly: true })
+const ARSEEK = define("ARSEEK")
+const ARSET = define("ARSET")
+
+const index = (builder: Args, index: ArrayIndex): Args =>
+  index < 0 ? builder.fail("an index must not be negative") : builder.integer(index)
+
+const bound = (builder: Args, bound: ArrayIndex | Unbounded): Args =>
+  typeof bound === "object" ? builder.token(bound._tag === "Lowest" ? "-" : "+") : index(builder, bound)
+
+const indexes = (builder: Args, input: OneOrMore<ArrayIndex>): Args => {
+  const list = toList(input)
+  return list.length === 0 ? builder.fail("needs at least one index") : builder.each(list, index)
+}
+
+const indexReplies = Decode.array(Decode.largeInteger)
+const optionalIndex = Decode.nullable(Decode.largeInteger)
+const optionalDouble = Decode.nullable(Decode.double)
+
+const infoFields = {
+  count: Decode.largeInteger,
+  len: Decode.largeInteger,
+  nextInsertIndex: Decode.largeInteger,
+  slices: Decode.integer,
+  directorySize: Decode.integer,
+  superDirEntries: Decode.integer,
+  sliceSize: Decode.integer
+}
+
+const info = Decode.structNamed("-", infoFields)
+
+const fullInfo = Decode.structNamed("-", {
+  ...infoFields,
+  denseSlices: Decode.integer,
+  sparseSlices: Decode.integer,
+  avgDenseSize: Decode.double,
+  avgDenseFill: Decode.double,
+  avgSparseSize: Decode.double
+})
+
+type AropOperation<V> = "sum" | "min" | "max" | "and" | "or" | "xor" | "used" | { readonly match: V }
+
+/** @internal */
+export const make = <V, K extends Key>(codec: Codec<V, K>): ArrayCommands<V> => {
+  const text = codec.wants === "text"
+  const value = Decode.value(codec)
+  const optional = Decode.nullable(value)
+  const optionals = Decode.array(optional)
+  const indexed = Decode.pairs(Decode.largeInteger, value)
+
+  const range = (key: Key, start: ArrayIndex, end: ArrayIndex): Args => index(index(args().key(key), start), end)
+
+  const predicate = (builder: Args, predicate: ArrayPredicate<V>): Args =>
+    builder
+      .option("EXACT", predicate.exact, (args, value) => args.value(codec, value))
+      .option("MATCH", predicate.match, (args, part) => args.text(part))
+      .option("GLOB", predicate.glob, (args, pattern) => args.text(pattern))
+      .option("RE", predicate.re, (args, pattern) => args.text(pattern))
+
+  const argrep = (
+    key: Key,
+    start: ArrayIndex | Unbounded,
+    end: ArrayIndex | Unbounded,
+    predicates: OneOrMore<ArrayPredicate<V>>,
+    options?: ArgrepOptions & { readonly withvalues?: boolean | undefined }
+  ): RedisCommand<never> => {
+    const list = toList(predicates)
+    const builder = bound(bound(args().key(key), start), end)
+      .each(list, predicate)
+      .flag("AND", options?.and)
+      .flag("OR", options?.or)
+      .option("LIMIT", options?.limit, (args, limit) => args.integer(limit))
+      .flag("WITHVALUES", options?.withvalues)
+      .flag("NOCASE", options?.nocase)
+    if (list.length === 0) {
+      builder.fail("needs at least one predicate")
+    }
+    const decoder: Decode.Decoder<unknown> = options?.withvalues === true ? indexed : indexReplies
+    return ARGREP(builder, decoder, text) as RedisCommand<never>
+  }
+
+  const arop = (key: Key, start: ArrayIndex, end: ArrayIndex, operation: AropOperation<V>): RedisCommand<never> => {
+    const builder = range(key, start, end)
+    if (typeof operation === "object") {
+      return AROP(builder.token("MATCH").value(codec, operation.match), Decode.integer) as RedisCommand<never>
+    }
+    const decoder: Decode.Decoder<unknown> =
+      operation === "used"
+        ? Decode.integer
+        : operation === "and" || operation === "or" || operation === "xor"
+          ? optionalIndex
+          : optionalDouble
+    return AROP(builder.token(operation.toUpperCase()), decoder) as RedisCommand<never>
+  }
+
+  return {
+    arcount: (key) => ARCOUNT(args().key(key), Decode.largeInteger),
+    ardel: (key, places) => ARDEL(indexes(args().key(key), places), Decode.integer),
+    ardelrange: (key, ranges) => {
+      const builder = args()
+        .key(key)
+        .each(ranges, (args, [start, end]) => index(index(args, start), end))
+      return ARDELRANGE(ranges.length === 0 ? builder.fail("needs at least one range") : builder, Decode.largeInteger)
+    },
+    arget: (key, place) => ARGET(index(args().key(key), place), optional, text),
+    argetrange: (key, start, end) => ARGETRANGE(range(key, start, end), optionals, text),
+    argrep,
+    arinfo: (key: Key, options?: { readonly full?: boolean | undefined }) => {
+      const decoder: Decode.Decoder<unknown> = options?.full === true ? fullInfo : info
+      return ARINFO(args().key(key).flag("FULL", options?.full), decoder) as RedisCommand<never>
+    },
+    arinsert: (key, values) => ARINSERT(args().key(key).values(codec, values), Decode.largeInteger),
+    arlastitems: (key, count, options) =>
+      ARLASTITEMS(args().key(key).integer(count).flag("REV", options?.rev), optionals, text),
+    arlen: (key) => ARLEN(args().key(key), Decode.largeInteger),
+    armget: (key, places) => ARMGET(indexes(args().key(key), places), optionals, text),
+    armset: (key, entries) => {
+      const builder = args()
+        .key(key)
+        .each(entries, (args, [place, value]) => index(args, place).value(codec, value))
+      return ARMSET(entries.length === 0 ? builder.fail("needs at least one value") : builder, Decode.integer)
+    },
+    arnext: (key) => ARNEXT(args().key(key), optionalIndex),
+    arop,
+    arring: (key, size, values) => ARRING(args().key(key).integer(size).values(codec, values), Decode.largeInteger),
+    arscan: (key, start, end, options) =>
+      ARSCAN(
+        range(key, start, end).option("LIMIT", options?.limit, (args, limit) => args.integer(limit)),
+        indexed,
+        text
+      ),
+    arseek: (key, place) => ARSEEK(index(args().key(key), place), Decode.boolean),
+    arset: (key, place, values) => ARSET(index(args().key(key), place).values(codec, values), Decode.integer)
+  }
+}
