@@ -179,8 +179,7 @@ export interface ServerCommandCommands<K = string> {
   readonly commandInfo: (names?: OneOrMore<string>) => RedisCommand<Array<Option.Option<CommandInfo>>>
 
   /**
-   * The names of all commands, or of those of a module, a category, or a pattern. Subcommands are only listed with
-   * `filterby`.
+   * The names of all commands and subcommands (`client|setname`), or of those of a module, a category, or a pattern.
    *
    * O(N) in the commands. Since Redis 7.0.0.
    *
