@@ -115,7 +115,11 @@ export type DurationWithUnit = DurationWithUnitModel
  */
 export type AbsoluteTime = AbsoluteTimeModel
 
-/** What all commands of one name have in common. */
+/**
+ * What all commands of one name have in common.
+ *
+ * @internal
+ */
 export class Spec {
   /** How many bulk strings the name is, and those bulk strings as they are sent. */
   readonly words: number

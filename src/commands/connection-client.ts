@@ -133,7 +133,11 @@ const integers = (args: Args, values: OneOrMore<number>): Args => {
 const seconds = (args: Args, value: DurationWithUnit): Args => args.seconds(value)
 const word = (args: Args, value: string): Args => args.token(value.toUpperCase())
 
-/** The arguments of a filter. */
+/**
+ * The arguments of a filter.
+ *
+ * @internal
+ */
 export const filter = (builder: Args, which: ClientFilter): Args =>
   builder
     .option("ID", which.id, integers)
@@ -224,10 +228,18 @@ const parse = (line: string): ClientInfo => {
   }
 }
 
-/** CLIENT INFO: one line. */
+/**
+ * CLIENT INFO: one line.
+ *
+ * @internal
+ */
 export const clientInfo: Decode.Decoder<ClientInfo> = (reply) => parse(Decode.text(reply))
 
-/** CLIENT LIST: a line for each. */
+/**
+ * CLIENT LIST: a line for each.
+ *
+ * @internal
+ */
 export const clientInfos: Decode.Decoder<Array<ClientInfo>> = (reply) =>
   Decode.text(reply)
     .split("\n")

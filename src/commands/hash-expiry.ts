@@ -231,17 +231,29 @@ export interface HashExpiryCommands<V> {
   readonly httl: (key: Key, fields: OneOrMore<Key>) => RedisCommand<Array<Option.Option<Duration.Duration>>>
 }
 
-/** Names of fields: the codec does not touch them, and no prefix is put before them. */
+/**
+ * Names of fields: the codec does not touch them, and no prefix is put before them.
+ *
+ * @internal
+ */
 export const appendNames = (args: Args, input: OneOrMore<Key>): Args => {
   const names = toList(input)
   return names.length === 0 ? args.fail("needs at least one field") : args.each(names, (args, name) => args.text(name))
 }
 
-/** Fields and values as pairs. A record's own fields only. */
+/**
+ * Fields and values as pairs. A record's own fields only.
+ *
+ * @internal
+ */
 export const pairsOf = <V>(fields: HashFields<V>): ReadonlyArray<readonly [Key, V]> =>
   Array.isArray(fields) ? fields : Object.entries(fields as { readonly [field: string]: V })
 
-/** Fields and values in turn. */
+/**
+ * Fields and values in turn.
+ *
+ * @internal
+ */
 export const appendPairs = <V, K extends Key>(
   args: Args,
   codec: Codec<V, K>,

@@ -87,7 +87,12 @@ export interface ExistenceCondition {
  */
 export type SetCondition<V> = ExistenceCondition & ValueCondition<V>
 
-/** No condition: every field of it absent. */
+/**
+ * No condition: every field of it absent.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export type Unconditional<V> = { readonly [K in keyof SetCondition<V>]?: undefined }
 
 /**
@@ -190,7 +195,11 @@ export interface LcsMatchWithLength extends LcsMatch {
 
 type AnyExpiry = { readonly [K in keyof ExpiryFields]?: ExpiryFields[K] | undefined }
 
-/** EX, PX, EXAT or PXAT. */
+/**
+ * EX, PX, EXAT or PXAT.
+ *
+ * @internal
+ */
 export const expiry = (builder: Args, { ex, exat, px, pxat }: AnyExpiry): Args =>
   builder
     .when(ex, (args, ex) => args.duration("EX", "PX", ex))
@@ -198,7 +207,11 @@ export const expiry = (builder: Args, { ex, exat, px, pxat }: AnyExpiry): Args =
     .when(exat, (args, exat) => args.time("EXAT", "PXAT", exat))
     .when(pxat, (args, pxat) => args.token("PXAT").timeMillis(pxat))
 
-/** IFEQ, IFNE, IFDEQ or IFDNE. */
+/**
+ * IFEQ, IFNE, IFDEQ or IFDNE.
+ *
+ * @internal
+ */
 export const valueConditions = <V, K extends Key>(
   builder: Args,
   codec: Codec<V, K>,
@@ -210,7 +223,11 @@ export const valueConditions = <V, K extends Key>(
     .option("IFDEQ", ifdeq, (args, digest) => args.text(digest))
     .option("IFDNE", ifdne, (args, digest) => args.text(digest))
 
-/** The pairs of either form. */
+/**
+ * The pairs of either form.
+ *
+ * @internal
+ */
 export const pairsOf = <V>(entries: KeyValues<V>): ReadonlyArray<readonly [Key, V]> =>
   Array.isArray(entries)
     ? (entries as ReadonlyArray<readonly [Key, V]>)
