@@ -158,7 +158,10 @@ describe("array, read", () => {
     reads(arrays.arop("k", 0, 9, "sum"), bulk("60.5"), Option.some(60.5))
     readsEach(arrays.arop("k", 0, 9, "min"), [nil2, nil], Option.none())
     reads(arrays.arop("k", 0, 9, "xor"), int(-9223372036854775808n), Option.some(-9223372036854775808n))
-    readsEach(arrays.arop("k", 0, 9, "and"), [nil2, nil], Option.none())
+    for (const operation of ["and", "or"] as const) {
+      reads(arrays.arop("k", 0, 9, operation), int(9223372036854775807n), Option.some(9223372036854775807n))
+      readsEach(arrays.arop("k", 0, 9, operation), [nil2, nil], Option.none())
+    }
     reads(arrays.arop("k", 0, 9, "used"), int(0), 0)
     reads(arrays.arop("k", 0, 9, { match: "a" }), int(2), 2)
   })

@@ -267,6 +267,8 @@ describe("geo, read", () => {
     const command = users.geosearch("k", around, { withdist: true })
     readsError(command, array(array(bulk("1"), bulk("1"))), { _tag: "DecodeError", path: [0, "member"] })
     readsError(command, array(array(bulk('{"id":1}'))), { _tag: "DecodeError", path: [0, "distance"] })
+    const hashes = geo.geosearch("k", around, { withhash: true })
+    readsError(hashes, array(array(bulk("a"), bulk("1.5"))), { _tag: "DecodeError", path: [0, "hash"] })
     readsError(geo.geosearch("k", around), wire.error("ERR could not decode requested zset member"), {
       _tag: "ReplyError",
       code: "ERR"

@@ -147,6 +147,9 @@ describe("vector-set, read", () => {
       Option.some([1, -0.5])
     )
     readsEach(vectors.vemb("k", "a"), [nil2, nil], Option.none())
+    // What is asked for as bytes does not become text on the way.
+    expect(vectors.vemb("k", "a", { raw: true }).text).toBe(false)
+    expect(vectors.vemb("k", "a").text).toBe(true)
     const data = Buffer.from([0x7f, 0, 0xff])
     const raw = (...rest: ReadonlyArray<string>) =>
       Buffer.concat([Buffer.from(`*${rest.length + 2}\r\n+int8\r\n$3\r\n`), data, Buffer.from(`\r\n${rest.join("")}`)])
