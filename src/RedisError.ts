@@ -275,10 +275,11 @@ export const RedisError = Schema.Union(
 export const isRedisError = (u: unknown): u is RedisError => Predicate.hasProperty(u, TypeId)
 
 /**
- * The results stay out of logs and JSON: they hold what the server answered. (A plain property would be enumerable.)
+ * The results stay out of logs and JSON: they hold what the server answered. (A plain property would be enumerable, and
+ * Node's `%o` shows the value of one that is not.)
  */
 const hide = (error: object, results: unknown): void => {
-  Object.defineProperty(error, "results", { value: results, enumerable: false })
+  Object.defineProperty(error, "results", { get: () => results, enumerable: false })
 }
 
 /**

@@ -1,0 +1,412 @@
+import * as util from "node:util"
+import { describe, expect, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as FastCheck from "effect/FastCheck"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as ReplyErrors from "../src/internal/replyError.js"
+import * as RedisCommand from "../src/RedisCommand.js"
+import * as RedisError from "../src/RedisError.js"
+import * as Resp from "../src/Resp.js"
+
+const secret = "s3cr3t"
+
+const renderings = (error: object): ReadonlyArray<string> => [
+  String(error),
+  JSON.stringify(error),
+  JSON.stringify({ nested: [error] }),
+  util.inspect(error, { depth: 10, showHidden: true }),
+  util.inspect({ nested: [error] }, { depth: 10 }),
+  util.format("%s %o %j", error, error, error),
+  Cause.pretty(Cause.fail(error)),
+  Cause.pretty(Cause.die(error), { renderErrorCause: true }),
+  String(Exit.fail(error)),
+  JSON.stringify(Exit.fail(error)),
+  String(Either.left(error)),
+  error instanceof Error ? `${error.message} ${error.stack ?? ""}` : ""
+]
+
+/** Everything shown says `shown`, and nothing shown says the secret. */
+const showsNoSecret = (error: object, shown: string): void => {
+  const all = renderings(error)
+  for (const text of all) {
+    expect(text).not.toContain(secret)
+  }
+  expect(all[0]).toContain(shown)
+  expect(all[6]).toContain(shown)
+}
+
+const errors: ReadonlyArray<readonly [RedisError.RedisError, message: string]> = [
+  [
+    new RedisError.ReplyError({
+      code: "WRONGTYPE",
+      command: "GET",
+      message: "GET: WRONGTYPE no",
+      raw: Redacted.make(secret)
+    }),
+    "GET: WRONGTYPE no"
+  ],
+  [
+    new RedisError.ProtocolError({ reason: "unknown type byte 0x48" }),
+    "The server broke the protocol: unknown type byte 0x48"
+  ],
+  [
+    new RedisError.ConnectionError({
+      reason: "peerClosed",
+      delivery: "unknown",
+      message: "The server closed the connection"
+    }),
+    "The server closed the connection"
+  ],
+  [
+    new RedisError.DeadlineError({ phase: "reply", delivery: "unknown", milliseconds: 5000, command: "GET" }),
+    "The reply deadline of GET passed after 5000 ms (delivery: unknown)"
+  ],
+  [
+    new RedisError.DeadlineError({ phase: "acquire", delivery: "unsent", milliseconds: 1 }),
+    "The acquire deadline passed after 1 ms (delivery: unsent)"
+  ],
+  [
+    new RedisError.DecodeError({ command: "HGETALL", path: ["age", 1], reason: "expected an integer, got text" }),
+    "The reply to HGETALL does not decode at age.1: expected an integer, got text"
+  ],
+  [
+    new RedisError.DecodeError({ command: "GET", path: [], reason: "expected text, got null" }),
+    "The reply to GET does not decode: expected text, got null"
+  ],
+  [new RedisError.UsageError({ reason: "released", message: "It was given back" }), "It was given back"],
+  [
+    new RedisError.OverflowError({ limit: "commands", maximum: 10, command: "GET" }),
+    "GET was not accepted: already 10 commands wait to be sent"
+  ],
+  [
+    new RedisError.OverflowError({ limit: "bytes", maximum: 10 }),
+    "A command was not accepted: already 10 bytes wait to be sent"
+  ]
+]
+
+describe.each(errors)("$_tag: %s", (error, message) => {
+  it("has a message a person can act on, and shows no secret", () => {
+    expect(error.message).toBe(message)
+    expect(error).toBeInstanceOf(Error)
+    expect(RedisError.isRedisError(error)).toBe(true)
+    expect(error[RedisError.TypeId]).toBe(RedisError.TypeId)
+    showsNoSecret(error, message)
+  })
+
+  it("travels as JSON and comes back as itself", () => {
+    const encoded = JSON.stringify(Schema.encodeSync(RedisError.RedisError)(error))
+    expect(encoded).not.toContain(secret)
+    const back = Schema.decodeUnknownSync(RedisError.RedisError)(JSON.parse(encoded))
+    expect(back).toBeInstanceOf(error.constructor)
+    expect([back._tag, back.message]).toEqual([error._tag, message])
+    expect(Schema.encodeSync(RedisError.RedisError)(back)).toEqual(Schema.encodeSync(RedisError.RedisError)(error))
+  })
+
+  it.effect("is caught by its tag", () =>
+    Effect.gen(function* () {
+      const caught = yield* Effect.fail(error as RedisError.RedisError).pipe(
+        Effect.catchTags({
+          ReplyError: (e) => Effect.succeed(e),
+          ProtocolError: (e) => Effect.succeed(e),
+          ConnectionError: (e) => Effect.succeed(e),
+          DeadlineError: (e) => Effect.succeed(e),
+          DecodeError: (e) => Effect.succeed(e),
+          UsageError: (e) => Effect.succeed(e),
+          OverflowError: (e) => Effect.succeed(e)
+        })
+      )
+      expect(caught).toBe(error)
+    })
+  )
+})
+
+describe("the secrets of a ReplyError", () => {
+  it("are there for whoever asks", () => {
+    const [error] = errors[0] ?? []
+    expect(error?._tag === "ReplyError" && Redacted.value(error.raw)).toBe(secret)
+  })
+
+  it("do not travel", () => {
+    const [error] = errors[0] ?? []
+    const back = Schema.decodeUnknownSync(RedisError.RedisError)(
+      Schema.encodeSync(RedisError.RedisError)(error as RedisError.RedisError)
+    )
+    expect(back._tag === "ReplyError" && Redacted.value(back.raw)).toBe("<redacted>")
+  })
+})
+
+describe("batches", () => {
+  const first = new RedisError.ReplyError({
+    code: "ERR",
+    command: "SET",
+    message: "SET: ERR no",
+    raw: Redacted.make(secret)
+  })
+
+  it("a PipelineError names the slot, and keeps the results out of sight", () => {
+    const results = [Either.right(secret), Either.left(first)]
+    const error = new RedisError.PipelineError({ slot: 1, error: first, results })
+    expect(error.message).toBe("Slot 1 of the pipeline failed: SET: ERR no")
+    expect([error._tag, error.slot, error.error, error.results]).toEqual(["PipelineError", 1, first, results])
+    for (const text of renderings(error)) {
+      expect(text).not.toContain(secret)
+    }
+    expect(String(error)).toContain("Slot 1")
+  })
+
+  it("a TransactionError too", () => {
+    const error = new RedisError.TransactionError({
+      reason: "failed",
+      slot: "stock",
+      error: first,
+      results: { stock: secret }
+    })
+    expect(error.message).toBe("The transaction did not succeed (failed) at slot stock: SET: ERR no")
+    expect(error.results).toEqual({ stock: secret })
+    for (const text of renderings(error)) {
+      expect(text).not.toContain(secret)
+    }
+    expect(new RedisError.TransactionError({ reason: "conflict" })).toMatchObject({
+      message: "The transaction did not succeed (conflict)",
+      slot: undefined,
+      error: undefined,
+      results: undefined
+    })
+  })
+
+  it("are no RedisErrors: only a batch fails with them", () => {
+    expect(RedisError.isRedisError(new RedisError.TransactionError({ reason: "conflict" }))).toBe(false)
+    expect(RedisError.isRedisError(new Error("x"))).toBe(false)
+    expect(RedisError.isRedisError(undefined)).toBe(false)
+  })
+})
+
+describe("catchCode", () => {
+  const fail = (code: string) =>
+    Effect.fail<RedisError.RedisError>(
+      new RedisError.ReplyError({ code, command: "GET", message: code, raw: Redacted.make(code) })
+    )
+  const recovered = (error: RedisError.ReplyError) => Effect.succeed(`recovered from ${error.code}`)
+
+  it.effect("recovers from its code, and from no other", () =>
+    Effect.gen(function* () {
+      expect(yield* fail("WRONGTYPE").pipe(RedisError.catchCode("WRONGTYPE", recovered))).toBe(
+        "recovered from WRONGTYPE"
+      )
+      expect(yield* RedisError.catchCode(fail("MOVED"), ["ASK", "MOVED"], recovered)).toBe("recovered from MOVED")
+      for (const code of ["wrongtype", "WRONG", "WRONGTYPES", "ERR"]) {
+        const exit = yield* Effect.exit(fail(code).pipe(RedisError.catchCode("WRONGTYPE", recovered)))
+        expect(Exit.isFailure(exit)).toBe(true)
+      }
+      expect(Exit.isFailure(yield* Effect.exit(RedisError.catchCode(fail("ERR"), [], recovered)))).toBe(true)
+    })
+  )
+
+  it.effect("leaves values, defects and other errors alone", () =>
+    Effect.gen(function* () {
+      const guard = RedisError.catchCode("ERR", recovered)
+      expect(yield* guard(Effect.succeed(1))).toBe(1)
+      expect(yield* Effect.exit(guard(Effect.die("bug")))).toEqual(Exit.die("bug"))
+      expect(yield* Effect.exit(guard(Effect.fail({ _tag: "ReplyError", code: "ERR" })))).toEqual(
+        Exit.fail({ _tag: "ReplyError", code: "ERR" })
+      )
+      const usage = new RedisError.UsageError({ reason: "released", message: "ERR" })
+      expect(yield* Effect.exit(guard(Effect.fail(usage)))).toEqual(Exit.fail(usage))
+    })
+  )
+})
+
+describe("what a server says of a command", () => {
+  const say = (
+    name: string,
+    input: ReadonlyArray<RedisCommand.ArgumentInput>,
+    message: string
+  ): RedisError.ReplyError => {
+    const exit = RedisCommand.decode(RedisCommand.make(name, { args: input }), Resp.error(message))
+    const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
+    if (error?._tag !== "ReplyError") {
+      throw new Error("not a ReplyError")
+    }
+    expect(Redacted.value(error.raw)).toBe(message)
+    return error
+  }
+
+  it.each<readonly [string, ReadonlyArray<RedisCommand.ArgumentInput>, string, string]>([
+    // What servers say of their own accord comes through, even when keys are called like its words.
+    ["GET", ["key"], "WRONGTYPE Operation against a key holding the wrong kind of value", "WRONGTYPE"],
+    ["INCRBY", ["value", "integer"], "ERR value is not an integer or out of range", "ERR"],
+    ["SET", ["range", "syntax error"], "ERR syntax error", "ERR"],
+    ["GET", [], "ERR wrong number of arguments for 'get' command", "ERR"],
+    ["CLUSTER SLOTS", ["x"], "ERR wrong number of arguments for 'cluster|slots' command", "ERR"],
+    ["GET", ["k"], "MOVED 3999 127.0.0.1:6381", "MOVED"],
+    ["GET", ["k"], "LOADING Redis is loading the dataset in memory", "LOADING"],
+    ["SET", ["k", "v", RedisCommand.token("GX")], "ERR Unsupported option 'GX'", "ERR"],
+    ["GET", ["k"], "ERR Can't execute 'get': only (P|S)SUBSCRIBE / PING / QUIT are allowed in this context", "ERR"],
+    ["LINSERT", ["list", "the value that is given", "member"], "ERR no value is here", "ERR"]
+  ])("%s %j: %s is shown", (name, input, message, code) => {
+    const error = say(name, input, message)
+    expect([error.code, error.message]).toEqual([code, `${name}: ${message}`])
+  })
+
+  it.each<readonly [string, string, ReadonlyArray<RedisCommand.ArgumentInput>, string]>([
+    ["a value", "SET", [secret], `ERR bad ${secret} here`],
+    ["a value, twice", "SET", [secret], `ERR bad ${secret}${secret} here`],
+    ["a key", "GET", [RedisCommand.key(secret)], `ERR bad key ${secret}`],
+    ["bytes", "SET", [new TextEncoder().encode(secret)], `ERR bad ${secret} here`],
+    ["quoted bytes", "SET", [new TextEncoder().encode(secret)], `ERR bad '${secret}' here`],
+    ["a number", "SET", [12345678], "ERR bad 12345678 s3cr4t"],
+    ["a value in quotes", "SET", [secret], `ERR bad '${secret}'`],
+    ["a value in double quotes", "SET", [secret], `ERR bad "${secret}"`],
+    ["a value in backticks", "SET", [secret], `ERR bad \`${secret}\``],
+    ["a value with an escaped quote", "SET", [`a"${secret}"b`], `ERR bad "a\\"${secret}\\"b"`],
+    ["a value with a quote that is not escaped", "SET", [`it's ${secret}`], `ERR bad 'it's ${secret}'`],
+    ["a value with a quote, shortened", "SET", [`it's ${secret} and more`], `ERR bad 'it's ${secret} an'`],
+    ["a value with escaped bytes", "SET", [`\x00${secret}\xff`], `ERR bad "\\x00${secret}\\xc3\\xbf"`],
+    ["a value whose line ends became spaces", "SET", [`one\r\n${secret}\r\nthree`], `ERR bad one  ${secret}  three`],
+    ["a value, shortened", "SET", [`${secret} and a long tail`], `ERR bad ${secret} and a`],
+    ["a value, shortened to an unclosed quote", "SET", [`${secret} and a long tail`], `ERR bad '${secret} and...`],
+    ["the middle of a value", "FT.SEARCH", ["idx", `@a:b ${secret}*`], `Syntax error at offset 5 near ${secret}`],
+    ["a value in other case", "SET", [secret], `ERR bad ${secret.toUpperCase()} here`],
+    ["a value that begins like another", "SET", ["s3cr", `${secret}`], `ERR bad ${secret}`],
+    ["a value inside of a word", "SET", [secret], `ERR bad x=${secret},y`],
+    ["a value behind a fixed code", "SET", [secret], `WRONGTYPE of ${secret}`],
+    ["a value in quotes behind a fixed code", "SET", [`${secret}!`], `MOVED '${secret}'`],
+    ["an unknown command", "FOO", [secret], `ERR unknown command 'FOO', with args beginning with: '${secret}' `],
+    [
+      "an unknown command, as older servers say",
+      "FOO",
+      [secret],
+      `ERR unknown command \`FOO\`, with args beginning with: \`${secret}\`, `
+    ],
+    ["an unknown subcommand", "OBJECT", ["X", secret], `ERR unknown subcommand 'X' ${secret}. Try OBJECT HELP.`],
+    ["an ACL rule", "ACL SETUSER", ["u", `>${secret}`], `ERR Error in ACL SETUSER modifier '>${secret}': Syntax error`],
+    [
+      "an ACL rule without its sign",
+      "ACL SETUSER",
+      ["u", `>${secret}`],
+      `ERR Error in ACL SETUSER modifier ${secret.slice(0, 6)}`
+    ],
+    ["a password", "AUTH", ["user", secret], `ERR AUTH ${secret} called without any password configured`],
+    ["a password in HELLO", "HELLO", [3, "AUTH", "u", secret], `ERR Syntax error in HELLO option '${secret}'`],
+    [
+      "a setting",
+      "CONFIG SET",
+      ["requirepass", secret],
+      `ERR CONFIG SET failed (possibly related to argument '${secret}')`
+    ],
+    [
+      "a script's error",
+      "EVAL",
+      [`error('${secret}')`, 0],
+      `ERR user_script:1: ${secret} script: abc, on @user_script:1.`
+    ],
+    ["a script's error behind a code of its own", "EVAL", [`return {err='MYERR ${secret}'}`, 0], `MYERR ${secret}`],
+    ["a script's error behind a fixed code", "EVAL", [`return {err='WRONGTYPE ${secret}'}`, 0], `WRONGTYPE ${secret}`],
+    ["a function's error", "FCALL", ["f", 0, secret], `ERR ${secret}`],
+    ["MIGRATE", "MIGRATE", ["h", 1, "", 0, 1, "AUTH", secret], `ERR Target instance replied with error: ${secret}`],
+    ["no permission for a key", "GET", [secret], `NOPERM No permissions to access a key ${secret}`],
+    ["no permission, with a user", "GET", ["k"], `NOPERM User ${secret} has no permissions to run the 'get' command`]
+  ])("%s is not in the message", (_, name, input, message) => {
+    const error = say(name, input, message)
+    showsNoSecret(error, error.message)
+    expect(error.message).not.toMatch(/s3cr3t|12345678/i)
+    expect(error.code).toMatch(/^[A-Z]+$/)
+  })
+
+  it("an argument that is answered as an error is no code", () => {
+    for (const name of ["EVAL", "FCALL", "XADD"]) {
+      expect(say(name, ["x", "TOPS3CR3T"], "TOPS3CR3T").code).toBe("ERR")
+      expect(say(name, ["x", "TOPS3CR3T"], "TOPS3CR3T is no stream").message).not.toContain("TOPS3CR3T")
+      expect(say(name, ["x", "TOPS3CR3T is"], "TOPS3CR3T is no stream").code).toBe("ERR")
+    }
+    // A code that is matched on stays one, whatever the arguments are.
+    expect(
+      say("SET", ["WRONGTYPE", "ERR"], "WRONGTYPE Operation against a key holding the wrong kind of value").code
+    ).toBe("WRONGTYPE")
+    expect(say("EVAL", ["return redis.error_reply('MYCODE no')", 0], "MYCODE no").code).toBe("MYCODE")
+  })
+
+  it.each([
+    ["NOPERM User channel has no permissions to run the 'keys' command", "to run this command"],
+    ["NOPERM this user has no permissions to run the 'get' command", "to run this command"],
+    ["NOPERM No permissions to access a key", "to access one of the keys"],
+    ["NOPERM No permissions to access a channel", "to access one of the channels"]
+  ])("%s", (message, told) => {
+    expect(say("GET", ["k"], message).message).toBe(`GET: NOPERM this user has no permissions ${told}`)
+  })
+
+  it("short arguments are blanked as words, and leave the others whole", () => {
+    expect(say("SET", ["a", "an"], "ERR a bad an and a band").message).toBe("SET: ERR <…> bad <…> and <…> band")
+    expect(say("SET", ["", "+"], "ERR 1 + 1").message).toBe("SET: ERR 1 <…> 1")
+    expect(say("SET", [".*", "(["], "ERR bad .* and ([").message).toBe("SET: ERR bad <…> and <…>")
+    expect(say("SET", ["$&$&$1"], "ERR bad $&$&$1").message).toBe("SET: ERR bad <…>")
+  })
+
+  it("messages and arguments of any size are dealt with at once, and nothing is thrown", () => {
+    const start = performance.now()
+    const long = "x".repeat(20_000_000)
+    expect(say("GET", ["k"], `ERR '${long}'`).message).toMatch(/too long/)
+    expect(say("GET", [long], "ERR bad x").message).toMatch(/too long/)
+    expect(say("GET", [long], "WRONGTYPE Operation against a key holding the wrong kind of value").message).toMatch(
+      /holding/
+    )
+    expect(
+      say(
+        "GET",
+        Array.from({ length: 50_000 }, (_, i) => `argument ${i}`),
+        `ERR bad ${"argument 4 ".repeat(300)}`
+      ).code
+    ).toBe("ERR")
+    for (const quotes of ["'", '"', "'\"`", "\\'", "' "]) {
+      say("GET", ["k"], `ERR ${quotes.repeat(4000 / quotes.length)}`)
+    }
+    expect(performance.now() - start).toBeLessThan(5000)
+  })
+
+  it.prop(
+    "no argument comes back, wherever it stands",
+    [
+      FastCheck.array(
+        FastCheck.string({
+          unit: FastCheck.constantFrom(..."abcXYZ019 '\"\\`.*$+\r\n\té✓"),
+          minLength: 8,
+          maxLength: 30
+        }),
+        {
+          minLength: 1,
+          maxLength: 4
+        }
+      ),
+      FastCheck.constantFrom("ERR bad % here", "ERR bad '%'", 'ERR "%"', "%", "MYCODE %%", "MOVED %", "ERR x=%;")
+    ],
+    ([input, pattern]) => {
+      for (const value of input) {
+        const { message } = say(
+          "SET",
+          input,
+          pattern.replaceAll("%", () => value)
+        )
+        expect(message.slice("SET: ".length)).not.toContain(value)
+      }
+    },
+    { fastCheck: { numRuns: 300 } }
+  )
+
+  it("a code has the form of one", () => {
+    for (const [message, code] of [
+      ["WRONGTYPE x", "WRONGTYPE"],
+      ["NOAUTH", "NOAUTH"],
+      ["oops", "ERR"],
+      ["", "ERR"],
+      ["A-B_2 x", "A-B_2"],
+      ["É x", "ERR"]
+    ]) {
+      expect(ReplyErrors.make(Resp.error(message ?? ""), "GET", []).code).toBe(code)
+    }
+  })
+})
