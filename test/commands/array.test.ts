@@ -126,6 +126,7 @@ describe("array, read", () => {
 
   it("indexes and counts", () => {
     reads(arrays.arlen("k"), int(9223372036854775807n), 9223372036854775807n)
+    readsEach(arrays.arlen("k"), [wire.bigNumber(last), bulk(String(last))], last)
     reads(arrays.arcount("k"), int(3), 3)
     reads(arrays.arinsert("k", ["a"]), int(7), 7)
     reads(arrays.arring("k", 9, ["a"]), int(7), 7)
