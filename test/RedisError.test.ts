@@ -340,6 +340,10 @@ describe("what a server says of a command", () => {
     expect(say("GET", ["k"], message).message).toBe(`GET: NOPERM this user has no permissions ${told}`)
   })
 
+  it("the longest argument is blanked first, or the rest of it would stay", () => {
+    expect(say("SET", ["s3cr", "s3cr3t-tail"], "MOVED s3cr3t-tail s3cr").message).toBe("SET: MOVED <…> <…>")
+  })
+
   it("short arguments are blanked as words, and leave the others whole", () => {
     expect(say("SET", ["a", "an"], "ERR a bad an and a band").message).toBe("SET: ERR <…> bad <…> and <…> band")
     expect(say("SET", ["", "+"], "ERR 1 + 1").message).toBe("SET: ERR 1 <…> 1")
