@@ -160,13 +160,15 @@ export const schema = <A, I>(self: Schema.Schema<A, I>): Codec<A> => {
 }
 
 const listOf = <A>(some: A | ReadonlyArray<A>): ReadonlyArray<A> =>
-  Array.isArray(some) ? some as ReadonlyArray<A> : [some as A]
+  Array.isArray(some) ? (some as ReadonlyArray<A>) : [some as A]
 
 /**
  * The first thing that does not fit: its place, and what the schema asks for there. Effect's formatters would quote the
  * value, and run what the schema's author wrote to describe it.
+ *
+ * @internal
  */
-const toIssue = (error: ParseResult.ParseIssue): CodecIssue => {
+export const toIssue = (error: ParseResult.ParseIssue): CodecIssue => {
   const path: Array<string | number> = []
   let inside: SchemaAST.AST | undefined
   let current = error
@@ -230,5 +232,5 @@ const place = (part: PropertyKey, inside: SchemaAST.AST | undefined): string | n
   typeof part === "number"
     ? part
     : inside?._tag === "TypeLiteral" && inside.propertySignatures.some(({ name }) => name === part)
-    ? String(part)
-    : "*"
+      ? String(part)
+      : "*"

@@ -28,7 +28,7 @@ import * as Options from "./internal/options.js"
 import type { RedisService } from "./internal/service.js"
 import { fromSocket as socketTransport } from "./internal/socketTransport.js"
 import type { Push, Reply } from "./internal/values.js"
-import { type ArgumentInput, isRedisCommand, make as makeCommand, type RedisCommand } from "./RedisCommand.js"
+import { type ArgumentInput, isRedisCommand, make as makeCommand, type RedisCommand, run } from "./RedisCommand.js"
 import { ConnectionError, type RedisError, UsageError } from "./RedisError.js"
 
 /**
@@ -273,7 +273,7 @@ export const fromLink = (
       Option.map(Option.fromNullable(link.engine.closed), (close) => closeError(close, "unsent"))
     ),
     execute: ((command: RedisCommand<unknown> | string, ...args: ReadonlyArray<ArgumentInput>) =>
-      isRedisCommand(command) ? redis.send(command) : byDefault(command, ...args)) as Connection["execute"],
+      isRedisCommand(command) ? run(command, redis) : byDefault(command, ...args)) as Connection["execute"],
     executeText: raw("text"),
     executeBytes: raw("bytes"),
     select: (database) =>

@@ -29,7 +29,7 @@ import {
 } from "./internal/args.js"
 import * as Decode from "./internal/decode.js"
 import * as ReplyErrors from "./internal/replyError.js"
-import { Redis } from "./internal/service.js"
+import { Redis, type RedisService } from "./internal/service.js"
 import { utf8Decode } from "./internal/text.js"
 import { type Traits, traitsOf } from "./internal/traits.js"
 import { ErrorReply, type Reply, VerbatimString } from "./internal/values.js"
@@ -116,6 +116,13 @@ export type DurationWithUnit = DurationWithUnitModel
 export type AbsoluteTime = AbsoluteTimeModel
 
 /**
+ * How a command is run by itself on a client. In a pipeline or a transaction it is sent as it is.
+ *
+ * @internal
+ */
+export type Alone = <A>(command: RedisCommand<A>, redis: RedisService) => Effect.Effect<A, RedisError>
+
+/**
  * What all commands of one name have in common.
  *
  * @internal
@@ -126,7 +133,9 @@ export class Spec {
   readonly wire: string
   constructor(
     readonly name: string,
-    readonly traits: Traits
+    readonly traits: Traits,
+    /** How such a command is run by itself, where that is more than to send it. */
+    readonly alone?: Alone
   ) {
     const words = name.split(" ")
     this.words = words.length
@@ -171,7 +180,7 @@ class Command<A> extends Effectable.Class<A, RedisError, Redis> implements Redis
 
   commit(): Effect.Effect<A, RedisError, Redis> {
     return Effect.withFiberRuntime<A, RedisError, Redis>((fiber) =>
-      Context.unsafeGet(fiber.getFiberRef(FiberRef.currentContext) as Context.Context<Redis>, Redis).send(this)
+      run(this, Context.unsafeGet(fiber.getFiberRef(FiberRef.currentContext) as Context.Context<Redis>, Redis))
     )
   }
 
@@ -179,6 +188,7 @@ class Command<A> extends Effectable.Class<A, RedisError, Redis> implements Redis
     return (
       that instanceof Command &&
       this.name === that.name &&
+      this.spec.alone === that.spec.alone &&
       this.decoder === that.decoder &&
       this.text === that.text &&
       this.deadline === that.deadline &&
@@ -442,7 +452,8 @@ export const mapArguments: {
   const builder = newArgs()
   builder.problem = arguments_.problem
   for (const argument of arguments_.list) {
-    builder.list.push(new Argument(argument.kind, f(argument)))
+    const data = f(argument)
+    builder.list.push(data === argument.data ? argument : new Argument(argument.kind, data))
   }
   return new Command<A>(spec, builder, decoder, text, mappings, deadline)
 })
@@ -500,8 +511,8 @@ export const decode = <A>(self: RedisCommand<A>, reply: Reply): Exit.Exit<A, Red
  *
  * @internal
  */
-export const define = (name: string, traits?: Partial<Traits>) => {
-  const spec = new Spec(name, traitsOf(name, traits))
+export const define = (name: string, traits?: Partial<Traits>, alone?: Alone) => {
+  const spec = new Spec(name, traitsOf(name, traits), alone)
   /** `text` false asks for the reply's bulk strings as bytes. */
   return <A>(args: Args, decoder: Decode.Decoder<A>, text = true): RedisCommand<A> =>
     new Command<A>(spec, args, decoder, text, none, undefined)
@@ -511,3 +522,34 @@ const none: ReadonlyArray<never> = []
 
 /** @internal */
 export const specFor = (self: RedisCommand<unknown>): Spec => (self as Command<unknown>).spec
+
+/**
+ * Runs a command by itself on a client.
+ *
+ * @internal
+ */
+export const run = <A>(self: RedisCommand<A>, redis: RedisService): Effect.Effect<A, RedisError> => {
+  const { alone } = specFor(self)
+  return alone === undefined ? redis.send(self) : alone(self, redis)
+}
+
+/**
+ * The same request in other words: what is answered is read as before. A `deadline` is in milliseconds.
+ *
+ * @internal
+ */
+export const reword = <A>(
+  self: RedisCommand<A>,
+  words: { readonly name?: Spec; readonly args?: ReadonlyArray<Argument>; readonly deadline?: number | undefined }
+): RedisCommand<A> => {
+  const { arguments_, deadline, decoder, mappings, spec, text } = self as Command<A>
+  let list = arguments_
+  if (words.args !== undefined) {
+    list = newArgs()
+    list.problem = arguments_.problem
+    for (const argument of words.args) {
+      list.list.push(argument)
+    }
+  }
+  return new Command<A>(words.name ?? spec, list, decoder, text, mappings, words.deadline ?? deadline)
+}
