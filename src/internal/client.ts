@@ -177,12 +177,18 @@ export class SharedClient {
 
   /** Opens a link and makes it the current one, or leaves nothing. */
   private readonly openLink: Effect.Effect<void, RedisError> = Effect.uninterruptibleMask((restore) =>
-    Effect.map(openLogged(this.options, restore), (link) => {
+    Effect.flatMap(openLogged(this.options, restore), (link) => {
+      const { closed } = link.engine
+      if (closed !== undefined) {
+        // It ended right behind its greeting: what waits must not be handed to it, only to come back.
+        return Effect.fail(closeError(closed, "unsent"))
+      }
       if (this.closed) {
         link.destroy("the client was closed")
       } else {
         this.attach(link)
       }
+      return Effect.void
     })
   )
 
