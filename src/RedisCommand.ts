@@ -32,7 +32,7 @@ import * as ReplyErrors from "./internal/replyError.js"
 import { Redis, type RedisService } from "./internal/service.js"
 import { utf8Decode } from "./internal/text.js"
 import { type Traits, traitsOf } from "./internal/traits.js"
-import { ErrorReply, type Reply, VerbatimString } from "./internal/values.js"
+import { ErrorReply, MapReply, type Reply, SetReply, Unreadable, VerbatimString } from "./internal/values.js"
 import { DecodeError, type RedisError, UsageError } from "./RedisError.js"
 
 /**
@@ -303,19 +303,35 @@ const containers = new Set([
   "XINFO"
 ])
 
-/** Verbatim strings are text with a hint nobody asked for; everything else is as the server sent it. */
-const rawDecoder: Decode.Decoder<Reply> = (reply) => {
-  if (reply instanceof VerbatimString) {
-    return reply.value
+/** The reply as the server sent it, verbatim strings without their hint. Text and numbers that are none fail. */
+const raw =
+  (text: boolean): Decode.Decoder<Reply> =>
+  (reply) => {
+    if (typeof reply !== "object" || reply === null) {
+      return reply
+    }
+    if (reply instanceof Uint8Array) {
+      return text ? Decode.text(reply) : reply
+    }
+    if (reply instanceof VerbatimString) {
+      return text ? Decode.text(reply) : reply.value
+    }
+    if (reply instanceof Unreadable) {
+      return Decode.mismatch("a reply that can be read", reply)
+    }
+    const all = (items: ReadonlyArray<Reply>): ReadonlyArray<Reply> =>
+      items.map((item, i) => Decode.at(i, text ? rawTextDecoder : rawDecoder, item))
+    if (reply instanceof MapReply) {
+      return new MapReply(all(reply.items))
+    }
+    if (reply instanceof SetReply) {
+      return new SetReply(all(reply.items))
+    }
+    return reply instanceof ErrorReply ? reply : all(reply as ReadonlyArray<Reply>)
   }
-  return Array.isArray(reply) ? (reply as ReadonlyArray<Reply>).map(rawDecoder) : reply
-}
 
-/** Raw text: bytes that are not UTF-8 must not pass as text. */
-const rawTextDecoder: Decode.Decoder<Reply> = (reply) => {
-  const result = rawDecoder(reply)
-  return result instanceof Uint8Array ? Decode.text(result) : result
-}
+const rawDecoder = raw(false)
+const rawTextDecoder = raw(true)
 
 const specs = new Map<string, Spec>()
 

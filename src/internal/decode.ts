@@ -109,10 +109,13 @@ export const integer: Decoder<number> = (reply) => {
   if (typeof reply === "number" && Number.isInteger(reply)) {
     return reply
   }
-  if (typeof reply === "string" && /^-?\d{1,15}$/.test(reply)) {
-    return Number(reply)
+  const value = integerText(reply)
+  if (typeof value === "number") {
+    return value
   }
-  return typeof reply === "bigint" ? mismatch("an integer of at most 2^53 - 1", reply) : mismatch("an integer", reply)
+  return typeof (value ?? reply) === "bigint"
+    ? mismatch("an integer of at most 2^53 - 1", reply)
+    : mismatch("an integer", reply)
 }
 
 /** An integer that may go to 64 bits: a number where it is exact, else a bigint. */
@@ -252,7 +255,7 @@ export const entries =
     const result: Array<[K, V]> = []
     for (let i = 0; i < source.length; i += 2) {
       const k = at(i / 2, key, source[i] as Reply)
-      result.push([k, at(typeof k === "string" ? k : i / 2, value, source[i + 1] as Reply)])
+      result.push([k, at(i / 2, value, source[i + 1] as Reply)])
     }
     return result
   }
@@ -283,7 +286,8 @@ export const record =
     const result: Record<string, V> = Object.create(null)
     for (let i = 0; i < source.length; i += 2) {
       const key = at(i / 2, text, source[i] as Reply)
-      result[key] = at(key, value, source[i + 1] as Reply)
+      // Names that come from the server may be anybody's data: a failure says where by position.
+      result[key] = at(i / 2, value, source[i + 1] as Reply)
     }
     return result
   }

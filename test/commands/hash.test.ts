@@ -247,7 +247,7 @@ describe("hash, read", () => {
     readsEach(hashes.hgetall("h"), [array(...fields), map(...fields)], expected)
     readsEach(hashes.hgetall("none"), [array(), map()], {})
     reads(users.hgetall("h"), map(bulk("ada"), bulk(adaJson)), { ada })
-    readsError(users.hgetall("h"), map(bulk("ada"), bulk("no")), { _tag: "DecodeError", path: ["ada"] })
+    readsError(users.hgetall("h"), map(bulk("ada"), bulk("no")), { _tag: "DecodeError", path: [0] })
     readsError(hashes.hgetall("h"), array(bulk("a")), { _tag: "DecodeError" })
   })
 
@@ -441,11 +441,11 @@ liveSuite("hash", ({ effect, isSince, needs, needsVersion, protocol }) => {
       expect(yield* Effect.flip(users.hgetall("u"))).toMatchObject({
         _tag: "DecodeError",
         command: "HGETALL",
-        path: ["broken"]
+        path: [expect.any(Number)]
       })
       yield* binary.hset("b", "image", notUtf8)
       expect(yield* binary.hgetall("b")).toEqual({ image: notUtf8 })
-      expect(yield* Effect.flip(hashes.hgetall("b"))).toMatchObject({ _tag: "DecodeError", path: ["image"] })
+      expect(yield* Effect.flip(hashes.hgetall("b"))).toMatchObject({ _tag: "DecodeError", path: [expect.any(Number)] })
       // A name that is not text: the record cannot say it, names and pairs can.
       yield* binary.hset("b", [[notUtf8, bytes("1")]])
       expect(yield* Effect.flip(binary.hgetall("b"))).toMatchObject({ _tag: "DecodeError" })
