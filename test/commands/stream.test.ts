@@ -368,7 +368,7 @@ describe("stream, read", () => {
     readsError(json.xrange("s", "-", "+"), array(wireEntry("1-1", "a", "{")), {
       _tag: "DecodeError",
       command: "XRANGE",
-      path: [0, "fields", "a"]
+      path: [0, "fields", 0]
     })
     const bad = Buffer.from([0xff])
     reads(
