@@ -13,7 +13,7 @@ import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { RedisCommand } from "../RedisCommand.js"
-import { ConnectionError, type RedisError, UsageError } from "../RedisError.js"
+import { ConnectionError, DeadlineError, type RedisError, UsageError } from "../RedisError.js"
 import { blockingMillis, prepare, prepareAll, type Unit } from "./calls.js"
 import type { CloseReason, Failure } from "./engine.js"
 import { closeError } from "./failure.js"
@@ -172,7 +172,10 @@ export class SharedClient {
           last = error
         })
       ).pipe(Effect.retry({ schedule: this.settings.schedule, while: (error) => !isPermanent(error) }), liveClock)
-      return restore(within(this.options.connectTimeout, attempts, () => last ?? closeError(this.lastClose, "unsent")))
+      const { connectTimeout } = this.options
+      const late = () =>
+        last ?? new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: connectTimeout })
+      return restore(within(connectTimeout, attempts, late))
     })
 
   /** Opens a link and makes it the current one, or leaves nothing. */
