@@ -1,0 +1,122 @@
+/**
+ * Which commands there are, by the specification and by servers, and which of them are typed.
+ */
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import * as Effect from "effect/Effect"
+import * as Codec from "../../src/Codec.js"
+import * as Connection from "../../src/Connection.js"
+import * as ServerCommands from "../../src/commands/server.js"
+import type { Redis as RedisIdentifier } from "../../src/internal/service.js"
+import { Redis } from "../../src/Redis.js"
+import type { RedisServerOptions } from "../../src/testing/RedisServer.js"
+import * as Servers from "./servers.js"
+
+/** What the specification (Redis up to 8.10, Valkey up to 9.1) says of a command. */
+export interface Spec {
+  readonly group: string
+  readonly redis_since?: string
+  readonly valkey_since?: string
+  readonly redis_deprecated_since?: string
+  readonly valkey_deprecated_since?: string
+  /** The live servers that had it when the data were gathered. */
+  readonly servers: ReadonlyArray<string>
+  /** `readonly`, `write`, `blocking`, by the newest of them. */
+  readonly flags: ReadonlyArray<string>
+  /** Policies for clusters. */
+  readonly tips?: ReadonlyArray<string>
+  readonly keys?: true
+}
+
+const root = Path.resolve(import.meta.dirname, "../..")
+
+/**
+ * Every command that has to be typed, by its name: the core's and the sentinels' 431, and the 13 on vector sets. Without
+ * containers, HELP and {@link internal} ones.
+ */
+export const spec: Readonly<Record<string, Spec>> = JSON.parse(
+  Fs.readFileSync(Path.join(root, "test/fixtures/commands.json"), "utf8")
+)
+
+/** What servers and their makers say to each other. No client needs them. */
+export const internal: ReadonlyArray<string> = [
+  "PFDEBUG",
+  "PFSELFTEST",
+  "PSYNC",
+  "SYNC",
+  "REPLCONF",
+  "RESTORE-ASKING",
+  "TRIMSLOTS"
+]
+
+/** The name a command has in `Redis`: lower case, with a capital after a space, dot, hyphen or underscore. */
+export const mechanical = (name: string): string =>
+  name.toLowerCase().replace(/[ ._-]([a-z0-9])/g, (_, next: string) => next.toUpperCase())
+
+/** The names that the factories of all groups have, whatever file they are in. */
+export const factoryNames = async (): Promise<ReadonlySet<string>> => {
+  const folder = Path.join(root, "src/commands")
+  const names = new Set<string>()
+  for (const file of Fs.readdirSync(folder).filter((file) => file.endsWith(".ts"))) {
+    const module = await import(Path.join(folder, file))
+    if (typeof module.make === "function") {
+      for (const [name, command] of Object.entries(module.make(Codec.utf8))) {
+        if (typeof command === "function") {
+          names.add(name)
+        }
+      }
+    }
+  }
+  return names
+}
+
+/** Of these commands, those that no factory has or that are not reachable as `Redis.<name>`. */
+export const missing = (names: Iterable<string>, typed: ReadonlySet<string>): ReadonlyArray<string> =>
+  [...names].filter((name) => {
+    const own = mechanical(name)
+    return !typed.has(own) || typeof (Redis as unknown as Record<string, unknown>)[own] !== "function"
+  })
+
+/** The commands in a server's COMMAND LIST that count: containers, HELP and internal ones do not. */
+export const counted = (list: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const names = list.map((name) => name.replace("|", " ").toUpperCase())
+  const containers = new Set(names.flatMap((name) => (name.includes(" ") ? [name.split(" ")[0] as string] : [])))
+  containers.delete("COMMAND")
+  return names
+    .filter((name) => !containers.has(name) && !name.endsWith(" HELP") && !internal.includes(name))
+    .sort((a, b) => a.localeCompare(b, "en"))
+}
+
+const commands = ServerCommands.make(Codec.utf8)
+
+/** Every command and subcommand that a server has. Redis 7.0 lists no subcommands: COMMAND tells of them. */
+export const listed = Effect.gen(function* () {
+  const names = new Set(yield* commands.commandList())
+  for (const { subcommands } of yield* commands.command()) {
+    for (const { name } of subcommands) {
+      names.add(name)
+    }
+  }
+  return [...names]
+})
+
+/** Starts a server, and runs an effect on a connection to it. */
+export const onServer = <A, E>(
+  server: Servers.TestServer,
+  options: RedisServerOptions,
+  effect: Effect.Effect<A, E, RedisIdentifier>
+) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const { host, port } = yield* Servers.makeServer(server, options)
+      const { redis } = yield* Connection.make({ host, port })
+      return yield* Effect.provideService(effect, Redis, redis)
+    })
+  )
+
+/** How each server is asked for its commands: sentinels have their own. */
+export const modes: Readonly<Record<string, RedisServerOptions>> = {
+  standalone: {},
+  cluster: { mode: "cluster" },
+  sentinel: { mode: { monitor: {} } }
+}

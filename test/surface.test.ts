@@ -1,0 +1,208 @@
+/**
+ * The whole surface: every command of the specification and of every live server is typed, and what we say of it is what
+ * servers say.
+ */
+import * as Effect from "effect/Effect"
+import { describe, expect, it } from "vitest"
+import * as Codec from "../src/Codec.js"
+import { make } from "../src/commands/server.js"
+import type { RedisCommand } from "../src/RedisCommand.js"
+import { samples } from "./support/samples.js"
+import { realServers } from "./support/servers.js"
+import {
+  counted,
+  factoryNames,
+  internal,
+  listed,
+  mechanical,
+  missing,
+  modes,
+  onServer,
+  type Spec,
+  spec
+} from "./support/surface.js"
+
+const server = make(Codec.utf8)
+
+/** What is compared, as text. */
+type Facts = Readonly<Record<string, string>>
+
+/**
+ * Where we differ on purpose: by command and fact, on which servers, and why. The tests fail on any other difference, and
+ * on an entry that no server needs any more.
+ */
+const deliberate: Readonly<Record<string, { readonly on: ReadonlyArray<string>; readonly why: string }>> = {
+  // Policies of the newest servers are taken, where 7.0 had none yet or another one.
+  "ACL DELUSER requestPolicy": { on: ["redis-7.0"], why: "users are the same on all nodes" },
+  "ACL DELUSER responsePolicy": { on: ["redis-7.0"], why: "users are the same on all nodes" },
+  "ACL SAVE requestPolicy": { on: ["redis-7.0"], why: "each node has its own file" },
+  "ACL SAVE responsePolicy": { on: ["redis-7.0"], why: "each node has its own file" },
+  "ACL SETUSER requestPolicy": { on: ["redis-7.0"], why: "users are the same on all nodes" },
+  "ACL SETUSER responsePolicy": { on: ["redis-7.0"], why: "users are the same on all nodes" },
+  "CLIENT SETNAME requestPolicy": { on: ["redis-7.0"], why: "a client has one name on all nodes" },
+  "CLIENT SETNAME responsePolicy": { on: ["redis-7.0"], why: "a client has one name on all nodes" },
+  "CONFIG RESETSTAT requestPolicy": { on: ["redis-7.0"], why: "CONFIG SET goes to all nodes too" },
+  "CONFIG RESETSTAT responsePolicy": { on: ["redis-7.0"], why: "CONFIG SET goes to all nodes too" },
+  "CONFIG REWRITE requestPolicy": { on: ["redis-7.0"], why: "CONFIG SET goes to all nodes too" },
+  "CONFIG REWRITE responsePolicy": { on: ["redis-7.0"], why: "CONFIG SET goes to all nodes too" },
+  "LATENCY RESET responsePolicy": { on: ["redis-7.0"], why: "it answers a number, so they add up" },
+  "MSETNX requestPolicy": { on: ["redis-7.0"], why: "it is all or nothing, so it cannot be split over shards" },
+  "MSETNX responsePolicy": { on: ["redis-7.0"], why: "it is all or nothing, so it cannot be split over shards" },
+  "RANDOMKEY responsePolicy": { on: ["redis-7.0"], why: "of one key for each shard, one has to be chosen" },
+  "SCAN responsePolicy": { on: ["redis-7.0"], why: "each shard has cursors of its own" },
+
+  "WAIT blocking": { on: ["redis-7.0"], why: "7.0 forgot to flag it: it blocks there as well" },
+
+  // For the server this is any text. We put prefixes before what is tagged as a key, and it has to be the same key.
+  "CLUSTER KEYSLOT keys": {
+    on: ["redis-7.0", "redis-8.0", "valkey-9.1", "spec"],
+    why: "the slot of a key is asked for"
+  }
+}
+
+const own = ({ traits }: RedisCommand<unknown>): Facts => ({
+  readonly: String(traits.readonly),
+  blocking: String(traits.blocking !== undefined),
+  requestPolicy: traits.requestPolicy,
+  responsePolicy: traits.responsePolicy
+})
+
+const theirs = (flags: ReadonlyArray<string>, tips: ReadonlyArray<string>): Facts => {
+  const tip = (name: string) => tips.find((tip) => tip.startsWith(`${name}:`))?.slice(name.length + 1) ?? "default"
+  return {
+    readonly: String(flags.includes("readonly")),
+    blocking: String(flags.includes("blocking")),
+    requestPolicy: tip("request_policy"),
+    responsePolicy: tip("response_policy")
+  }
+}
+
+/** Differences, without those that are {@link deliberate}; which of these were seen is noted. */
+const differences = (on: string, name: string, ours: Facts, others: Facts, seen: Set<string>): ReadonlyArray<string> =>
+  Object.keys(others).flatMap((fact) => {
+    if (ours[fact] === others[fact]) {
+      return []
+    }
+    const key = `${name} ${fact}`
+    const known = deliberate[key]
+    if (known?.on.includes(on) === true) {
+      seen.add(`${key} ${on}`)
+      return []
+    }
+    return [`${on}: ${key} is ${ours[fact]} here and ${others[fact]} there`]
+  })
+
+const keysOf = ({ args }: RedisCommand<unknown>): string =>
+  args
+    .filter(({ kind }) => kind === "key")
+    .map(({ data }) => String(data))
+    .sort()
+    .join(" ")
+
+describe("the surface", () => {
+  it("has a name for every command of the specification", async () => {
+    expect(Object.keys(spec)).toHaveLength(444)
+    expect(missing(Object.keys(spec), await factoryNames())).toEqual([])
+    expect(missing(["GET", "NO SUCH"], await factoryNames())).toEqual(["NO SUCH"])
+    expect(counted(["acl", "acl|cat", "acl|help", "command", "command|count", "get", "psync"])).toEqual([
+      "ACL CAT",
+      "COMMAND",
+      "COMMAND COUNT",
+      "GET"
+    ])
+  })
+
+  it("has one name for each", () => {
+    const names = Object.keys(spec).map(mechanical)
+    expect(new Set(names).size).toBe(names.length)
+    expect(["HGETALL", "CLIENT NO-EVICT", "EVAL_RO", "JSON.ARRAPPEND"].map(mechanical)).toEqual([
+      "hgetall",
+      "clientNoEvict",
+      "evalRo",
+      "jsonArrappend"
+    ])
+  })
+
+  it("has nothing that is no command", async () => {
+    const known = new Set(Object.keys(spec).map(mechanical))
+    expect([...(await factoryNames())].filter((name) => !known.has(name))).toEqual([])
+  })
+
+  it("can send one of each", () => {
+    expect(samples.filter(({ problem }) => problem !== undefined)).toEqual([])
+    expect(samples.map(({ name }) => name).sort()).toEqual(Object.keys(spec).sort())
+  })
+
+  it("knows of each what the specification says", () => {
+    const seen = new Set<string>()
+    const found = samples.flatMap((sample) => {
+      const { flags, tips } = spec[sample.name] as Spec
+      return differences("spec", sample.name, own(sample), theirs(flags, tips ?? []), seen)
+    })
+    expect(found).toEqual([])
+  })
+
+  it("tags a key in each command that has one", () => {
+    const hasKey = (sample: RedisCommand<unknown>) => ({ keys: String(keysOf(sample) !== "") })
+    const found = samples.flatMap((sample) =>
+      differences("spec", sample.name, hasKey(sample), { keys: String(spec[sample.name]?.keys === true) }, new Set())
+    )
+    expect(found).toEqual([])
+  })
+})
+
+describe("the surface, live", () => {
+  if (realServers.length === 0) {
+    it.skip("no real server found: run `npm run servers`", () => {})
+  }
+  const seen = new Set<string>()
+  for (const installed of realServers) {
+    for (const [mode, options] of Object.entries(modes)) {
+      it(`${installed.name}, ${mode}: no command lacks a name`, async () => {
+        const names = counted(await Effect.runPromise(onServer(installed, options, listed)))
+        expect(names.length).toBeGreaterThan(mode === "sentinel" ? 20 : 300)
+        expect(missing(names, await factoryNames())).toEqual([])
+      })
+    }
+
+    it(`${installed.name}: traits and keys are what it says`, async () => {
+      const compare = Effect.gen(function* () {
+        const infos = yield* server.commandInfo(
+          samples.map(({ name }) => name.toLowerCase().replace(" ", "|")) as [string, ...Array<string>]
+        )
+        const found: Array<string> = []
+        let compared = 0
+        for (const [i, sample] of samples.entries()) {
+          const info = infos[i]
+          if (info === undefined || info._tag === "None") {
+            continue
+          }
+          compared++
+          const { flags, tips } = info.value
+          const keys = yield* Effect.either(server.commandGetkeys(sample))
+          found.push(
+            ...differences(
+              installed.name,
+              sample.name,
+              { ...own(sample), keys: keysOf(sample) },
+              { ...theirs(flags, tips), keys: keys._tag === "Right" ? [...keys.right].sort().join(" ") : "" },
+              seen
+            )
+          )
+        }
+        return { found, compared }
+      })
+      const { compared, found } = await Effect.runPromise(onServer(installed, {}, compare))
+      expect(found).toEqual([])
+      expect(compared).toBeGreaterThan(300)
+    })
+  }
+
+  it.runIf(realServers.length >= 3)("every deliberate difference is one", () => {
+    const stale = Object.entries(deliberate).flatMap(([key, { on }]) =>
+      on.filter((server) => server !== "spec" && !seen.has(`${key} ${server}`)).map((server) => `${key} ${server}`)
+    )
+    expect(stale).toEqual([])
+    expect(internal).toHaveLength(7)
+  })
+})
