@@ -113,8 +113,9 @@ export class Engine {
   closing = false
   /** The connection gets what MONITOR sends. */
   monitoring = false
-  /** RESP2: pub/sub messages arrive as arrays. */
-  subscribed = false
+  /** RESP2, where pub/sub messages arrive as arrays: how many channels and patterns, and shard channels, there are. */
+  private subscriptions = 0
+  private shardSubscriptions = 0
   /** When something was last read, by the engine's clock. */
   lastRead = performance.now()
 
@@ -320,12 +321,41 @@ export class Engine {
     }
     const head = this.inFlight.peek()
     if (Array.isArray(reply) && (this.subscribed || head?.confirmedBy !== undefined) && isPubSub(reply)) {
-      return this.onPush(new Push(reply))
+      const push = new Push(reply)
+      this.follow(push)
+      return this.onPush(push)
     }
     if (head === undefined || this.inFlight.length <= this.unflushed) {
       return this.onUnowned(reply)
     }
     this.settleReply(head, reply)
+  }
+
+  private get subscribed(): boolean {
+    return this.subscriptions > 0 || this.shardSubscriptions > 0
+  }
+
+  /**
+   * Counts subscriptions, as the server confirms them: with the last one gone an array is a reply again, whatever its
+   * first element says.
+   */
+  private follow({ items, kind }: Push): void {
+    const count = items[2]
+    if (typeof count !== "number" || !kind.endsWith("subscribe")) {
+      return
+    }
+    if (kind === "ssubscribe" || kind === "sunsubscribe") {
+      this.shardSubscriptions = count
+    } else {
+      this.subscriptions = count
+    }
+  }
+
+  /** The server forgot what commands made of the connection (RESET). */
+  reset(): void {
+    this.monitoring = false
+    this.subscriptions = 0
+    this.shardSubscriptions = 0
   }
 
   private settleReply(head: Pending, reply: Reply): void {

@@ -162,12 +162,6 @@ export class Link implements Tracker {
         return
       case "database":
         return
-      case "subscription":
-        session.altered ??= command.name
-        if (session.protocol === 2) {
-          this.engine.subscribed = true
-        }
-        return
       default:
         session.altered ??= command.name
     }
@@ -197,8 +191,7 @@ export class Link implements Tracker {
         session.inTransaction = false
         session.watching = false
         session.protocol = 2
-        this.engine.monitoring = false
-        this.engine.subscribed = false
+        this.engine.reset()
         return
       case "HELLO":
         session.protocol = protocolOf(reply) ?? session.protocol
