@@ -154,7 +154,7 @@ const waitAlone = (command: RedisCommand<unknown>): UsageError =>
     command: command.name,
     message:
       `${command.name} was not sent: it speaks of the writes of its own connection; ` +
-      "run the writes and it together on one, with Redis.withReplication"
+      "run the writes and it together on one, with Redis.withReplication or Pool.acquire"
   })
 
 const layer = (options: RedisOptions = {}): Layer.Layer<RedisIdentifier, RedisError> =>
