@@ -169,13 +169,28 @@ export class Link implements Tracker {
 
   /** What its reply says. */
   finish(command: RedisCommand<unknown>, reply: Reply): void {
+    const { session } = this
     if (reply instanceof ErrorReply) {
+      if (command.name === "EXEC" && reply.code === "EXECABORT") {
+        session.inTransaction = false
+        session.watching = false
+      }
       return
     }
-    const { session } = this
     switch (command.name) {
       case "SELECT":
         session.database = Number(argumentText(command.args[0]))
+        if (reply === "QUEUED") {
+          // Whether EXEC comes, and does it, is not followed.
+          session.altered ??= command.name
+        }
+        return
+      // Again, beside `begin`: what ended a transaction may have been sent before, and answered since.
+      case "MULTI":
+        session.inTransaction = true
+        return
+      case "WATCH":
+        session.watching = true
         return
       case "EXEC":
       case "DISCARD":
