@@ -283,6 +283,7 @@ export const value: (data: string | Uint8Array) => Argument = tagged("value")
 
 const containers = new Set([
   "ACL",
+  "BACKUP",
   "CLIENT",
   "CLUSTER",
   "COMMAND",

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
 import * as Codec from "../src/Codec.js"
 import { make } from "../src/commands/server.js"
-import type { RedisCommand } from "../src/RedisCommand.js"
+import { make as raw, type RedisCommand } from "../src/RedisCommand.js"
 import { samples } from "./support/samples.js"
 import { realServers } from "./support/servers.js"
 import {
@@ -121,6 +121,15 @@ describe("the surface", () => {
       "evalRo",
       "jsonArrappend"
     ])
+  })
+
+  it("knows each subcommand as one when it is sent by its container's name", () => {
+    const subcommands = Object.keys(spec).filter((name) => name.includes(" "))
+    const sent = subcommands.map((name) => {
+      const [container = "", ...args] = name.toLowerCase().split(" ")
+      return raw(container, { args }).name
+    })
+    expect(sent).toEqual(subcommands)
   })
 
   it("has nothing that is no command", async () => {
