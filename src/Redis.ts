@@ -40,6 +40,61 @@ import { type PipelineError, type RedisError, type TransactionError, UsageError 
 
 export type {
   /**
+   * What a pipeline or transaction is made of: a tuple, an array or a record of commands.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Commands as BatchCommands,
+  /**
+   * What the commands answer, with an `Either` in each place.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  EitherResults,
+  /**
+   * What the commands answer, in the shape they were given.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Results,
+  /**
+   * Commands that are executed as one, as a value.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Transaction
+} from "./internal/batch.js"
+
+export type {
+  /**
+   * When `Redis.optimistic` tries again.
+   *
+   * @since 0.1.0
+   * @category options
+   */
+  OptimisticOptions,
+  /**
+   * How far the writes of `Redis.withReplication` got.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Replicated,
+  /**
+   * What `Redis.withReplication` waits for.
+   *
+   * @since 0.1.0
+   * @category options
+   */
+  ReplicationOptions
+} from "./internal/optimistic.js"
+
+export type {
+  /**
    * What became of a batch.
    *
    * @since 0.1.0
@@ -391,6 +446,7 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
   /**
    * Runs `body` on a connection of its own that watches `keys`, then the transaction that the body returns: it is
    * executed only if no watched key changed meanwhile. Commands inside the body go to that connection by themselves.
+   * The body may run several times, so it should only read.
    *
    * A conflict, or a connection that ends before EXEC was written, runs the whole again, by `schedule`, and then fails
    * with the `TransactionError` or `ConnectionError`. An empty transaction means that there is nothing to do.
