@@ -20,6 +20,9 @@ export interface Tracker {
   readonly finish: (command: RedisCommand<unknown>, reply: Reply) => void
 }
 
+/** What became of an empty batch: there is no reply to wait for. */
+export const nothing: BatchResult = { outcome: "executed", exits: [] }
+
 /** What a batch asks of its connection. */
 export interface BatchOptions {
   readonly atomic: boolean
@@ -105,6 +108,10 @@ export const prepareAll = (
     longest = Math.max(longest, command.deadline ?? 0)
     if (typeof encoded === "string") {
       text += encoded
+      if (text.length > partLength) {
+        parts.push(text)
+        text = ""
+      }
     } else {
       parts.push(text)
       for (const part of encoded) {
@@ -125,6 +132,9 @@ export const prepareAll = (
   unit.allowed = longest + blocking
   return unit
 }
+
+/** A batch is written in parts of about this length: runtimes have a longest string. */
+const partLength = 1024 * 1024
 
 export const refused = (command: string, why: string): UsageError =>
   new UsageError({ reason: "refusedCommand", command, message: `${command} was not sent: ${why}` })
@@ -181,7 +191,7 @@ export const blockingMillis = (command: RedisCommand<unknown>): number | undefin
  * so a page in the middle of a scan is not asked again by itself.
  */
 const isRepeatable = ({ args, name, traits }: RedisCommand<unknown>): boolean =>
-  traits.readonly && !(/^[HSZ]?SCAN$/.test(name) && argumentText(args.find(({ kind }) => kind !== "key")) !== "0")
+  traits.readonly && !(/^[HSZ]?SCAN$/.test(name) && argumentText(args[name === "SCAN" ? 0 : 1]) !== "0")
 
 /**
  * Where XREAD and XREADGROUP have one of their options. Typed commands mark Redis' words as such. In raw ones a group or
@@ -330,15 +340,18 @@ class Transaction extends Unit {
 
   onReply(reply: Reply): void {
     const index = this.index++
-    if (index === this.commands.length) {
-      this.track(reply)
-    }
-    if (this.settled) {
-      return
-    }
     if (index === -1) {
       this.multi = reply
-    } else if (index < this.commands.length) {
+    } else if (index === this.commands.length) {
+      this.track(reply)
+    } else if (this.multi instanceof ErrorReply) {
+      // It was not queued, it ran.
+      this.trackCommand(index, reply)
+    }
+    if (this.settled || index === -1) {
+      return
+    }
+    if (index < this.commands.length) {
       this.early.push(reply)
     } else {
       this.settled = true
@@ -346,15 +359,18 @@ class Transaction extends Unit {
     }
   }
 
-  /** EXEC ends WATCH, whatever it answers; and a SELECT inside was executed with the rest. */
+  /** EXEC ends WATCH; and a SELECT inside was executed with the rest. */
   private track(exec: Reply): void {
     this.tracker?.finish(execCommand, exec)
     if (Array.isArray(exec)) {
-      this.commands.forEach((command, i) => {
-        if (command.traits.stateful !== undefined) {
-          this.tracker?.finish(command, exec[i] as Reply)
-        }
-      })
+      exec.forEach((reply, i) => this.trackCommand(i, reply))
+    }
+  }
+
+  private trackCommand(index: number, reply: Reply): void {
+    const command = this.commands[index]
+    if (command?.traits.stateful !== undefined) {
+      this.tracker?.finish(command, reply)
     }
   }
 

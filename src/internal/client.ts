@@ -14,7 +14,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { RedisCommand } from "../RedisCommand.js"
 import { ConnectionError, DeadlineError, type RedisError, UsageError } from "../RedisError.js"
-import { blockingMillis, prepare, prepareAll, type Unit } from "./calls.js"
+import { blockingMillis, nothing, prepare, prepareAll, type Unit } from "./calls.js"
 import type { CloseReason, Failure } from "./engine.js"
 import { closeError } from "./failure.js"
 import { type Restore, within } from "./handshake.js"
@@ -63,6 +63,9 @@ export class SharedClient {
     commands: ReadonlyArray<RedisCommand<unknown>>,
     options: { readonly atomic: boolean }
   ): Effect.Effect<BatchResult, RedisError> {
+    if (commands.length === 0) {
+      return Effect.succeed(nothing)
+    }
     return Effect.async<BatchResult, RedisError>((resume) => {
       for (const command of commands) {
         const refusal = refuseShared(command)

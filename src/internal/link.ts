@@ -6,7 +6,16 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { RedisCommand } from "../RedisCommand.js"
 import { type RedisError, UsageError } from "../RedisError.js"
-import { argumentText, type BatchOptions, prepare, prepareAll, refused, type Tracker, type Unit } from "./calls.js"
+import {
+  argumentText,
+  type BatchOptions,
+  nothing,
+  prepare,
+  prepareAll,
+  refused,
+  type Tracker,
+  type Unit
+} from "./calls.js"
 import { type CloseReason, Engine, type EngineOptions, type Transport } from "./engine.js"
 import { withdraw } from "./queue.js"
 import type { BatchResult } from "./service.js"
@@ -56,12 +65,23 @@ export interface LinkOptions extends Omit<EngineOptions, "onPush" | "onClose"> {
   readonly database: number
 }
 
+export interface PushListener {
+  readonly onPush: (push: Push) => void
+  /** Nothing comes any more: why the connection ended; nothing, when only a lease of it did. */
+  readonly onEnd: (close: CloseReason | undefined) => void
+}
+
+/** Whether whoever sends may still do so; asked in the same breath as the command is accepted. */
+export type Gate = () => UsageError | undefined
+
+const open: Gate = () => undefined
+
 export class Link implements Tracker {
   readonly engine: Engine
   readonly session: Session
   /** The server's id of this client, once the handshake knows it. */
   id: number | undefined
-  private readonly pushListeners = new Set<(push: Push) => void>()
+  private readonly pushListeners = new Set<PushListener>()
   private readonly closeListeners = new Set<(reason: CloseReason) => void>()
 
   constructor(
@@ -73,10 +93,11 @@ export class Link implements Tracker {
       ...options,
       onPush: (push) => {
         for (const listener of this.pushListeners) {
-          listener(push)
+          listener.onPush(push)
         }
       },
       onClose: (reason) => {
+        this.endPushes(reason)
         for (const listener of [...this.closeListeners]) {
           listener(reason)
         }
@@ -85,9 +106,21 @@ export class Link implements Tracker {
   }
 
   /** Adds a listener; answers how to remove it. */
-  onPush(listener: (push: Push) => void): () => void {
+  onPush(listener: PushListener): () => void {
+    if (this.engine.closed !== undefined) {
+      listener.onEnd(this.engine.closed)
+      return () => {}
+    }
     this.pushListeners.add(listener)
     return () => this.pushListeners.delete(listener)
+  }
+
+  /** Tells all listeners that nothing comes any more, and forgets them. */
+  endPushes(reason: CloseReason | undefined): void {
+    for (const listener of this.pushListeners) {
+      listener.onEnd(reason)
+    }
+    this.pushListeners.clear()
   }
 
   onClose(listener: (reason: CloseReason) => void): () => void {
@@ -95,9 +128,9 @@ export class Link implements Tracker {
     return () => this.closeListeners.delete(listener)
   }
 
-  send<A>(command: RedisCommand<A>): Effect.Effect<A, RedisError> {
+  send<A>(command: RedisCommand<A>, gate: Gate = open): Effect.Effect<A, RedisError> {
     return Effect.async<A, RedisError>((resume) => {
-      const call = this.refusal(command) ?? prepare(command, resume, this.options.replyTimeout, this)
+      const call = gate() ?? this.refusal(command) ?? prepare(command, resume, this.options.replyTimeout, this)
       return call instanceof UsageError ? resume(Exit.fail(call)) : this.accept(call)
     })
   }
@@ -105,19 +138,18 @@ export class Link implements Tracker {
   /** Sends commands as one unit: one write, no other command in between. Answers what became of each. */
   sendAll(
     commands: ReadonlyArray<RedisCommand<unknown>>,
-    options: BatchOptions
+    options: BatchOptions,
+    gate: Gate = open
   ): Effect.Effect<BatchResult, RedisError> {
     if (commands.length === 0) {
-      return Effect.succeed({ outcome: "executed", exits: [] })
+      return Effect.succeed(nothing)
     }
     return Effect.async<BatchResult, RedisError>((resume) => {
-      for (const command of commands) {
-        const refusal = this.refusal(command)
-        if (refusal !== undefined) {
-          return resume(Exit.fail(refusal))
-        }
+      let refusal = gate() ?? (options.atomic && this.session.inTransaction ? nested : undefined)
+      for (let i = 0; refusal === undefined && i < commands.length; i++) {
+        refusal = this.refusal(commands[i] as RedisCommand<unknown>)
       }
-      const unit = prepareAll(commands, options, resume, this.options.replyTimeout, this)
+      const unit = refusal ?? prepareAll(commands, options, resume, this.options.replyTimeout, this)
       return unit instanceof UsageError ? resume(Exit.fail(unit)) : this.accept(unit)
     })
   }
@@ -142,6 +174,9 @@ export class Link implements Tracker {
     }
     if (stateful === "subscription" && command.args.length === 0) {
       return refused(command.name, "name the channels: how many confirmations come for all of them is not known")
+    }
+    if (stateful === "subscription" && this.session.inTransaction) {
+      return refused(command.name, "inside MULTI it is not confirmed channel by channel")
     }
     return undefined
   }
@@ -227,6 +262,8 @@ export class Link implements Tracker {
     this.engine.destroy({ reason: "closed", message })
   }
 }
+
+const nested = refused("MULTI", "the connection is inside one already, begun by hand")
 
 const protocolOf = (reply: Reply): 2 | 3 | undefined => {
   const items = reply instanceof MapReply ? reply.items : Array.isArray(reply) ? (reply as ReadonlyArray<Reply>) : []
