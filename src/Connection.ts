@@ -18,11 +18,11 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Transport } from "./internal/engine.js"
+import type { CloseReason, Transport } from "./internal/engine.js"
 import { closeError } from "./internal/failure.js"
 import { open, openOver, type Restore } from "./internal/handshake.js"
 import { logClose } from "./internal/lifecycle.js"
-import type { Link } from "./internal/link.js"
+import type { Gate, Link } from "./internal/link.js"
 import { type Duplex, fromDuplex as duplexTransport } from "./internal/nodeTransport.js"
 import * as Options from "./internal/options.js"
 import type { RedisService } from "./internal/service.js"
@@ -77,7 +77,10 @@ export interface Connection {
   readonly select: (database: number) => Effect.Effect<void, RedisError>
   /** Becomes another user (AUTH). Without a user name it is the default user. */
   readonly auth: (credentials: Credentials) => Effect.Effect<void, RedisError>
-  /** What the server sends on its own account: invalidations, messages. Up to 4 096 wait for a slow listener; the oldest go. */
+  /**
+   * What the server sends on its own account: invalidations, messages. Up to 4 096 wait for a slow listener; the oldest
+   * go. It ends with the lease, or when this side closes the connection.
+   */
   readonly pushes: Stream.Stream<Push, ConnectionError>
   /** This connection as the service that commands need. */
   readonly redis: RedisService
@@ -241,24 +244,22 @@ export const fromLink = (
   options: Pick<Options.ResolvedOptions, "encoding" | "closeTimeout">,
   released: () => boolean = () => false
 ): Connection => {
-  const gone = Effect.suspend(
-    () =>
-      new UsageError({
-        reason: "released",
-        message: "this connection was given back to its pool when its scope closed; acquire another"
-      })
-  )
-  /** Checked when the command runs, not when it is made. */
-  const guard = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | UsageError> =>
-    Effect.suspend((): Effect.Effect<A, E | UsageError> => (released() ? gone : effect))
+  /** Asked when the command is accepted, not when it is made. */
+  const gate: Gate = () =>
+    released()
+      ? new UsageError({
+          reason: "released",
+          message: "this connection was given back to its pool when its scope closed; acquire another"
+        })
+      : undefined
   const raw =
     (reply: "text" | "bytes") =>
     (name: string, ...args: ReadonlyArray<ArgumentInput>) =>
-      guard(link.send(makeCommand(name, { args, reply })))
+      link.send(makeCommand(name, { args, reply }), gate)
   const byDefault = raw(options.encoding === "bytes" ? "bytes" : "text")
   const redis: RedisService = {
-    send: (command) => guard(link.send(command)),
-    sendAll: (commands, batch) => guard(link.sendAll(commands, batch)),
+    send: (command) => link.send(command, gate),
+    sendAll: (commands, batch) => link.sendAll(commands, batch, gate),
     // It already is a connection of one's own.
     lease: Effect.sync(() => redis)
   }
@@ -295,21 +296,18 @@ export const fromLink = (
       (emit) =>
         Effect.acquireRelease(
           Effect.sync(() => {
-            const offPush = link.onPush((push) => emit.single(push))
-            const offClose = link.onClose((close) => {
-              if (close.reason === "closed") {
+            const onEnd = (close: CloseReason | undefined): void => {
+              if (close === undefined || close.reason === "closed") {
                 emit.end()
               } else {
                 emit.fail(closeError(close, "unsent"))
               }
-            })
-            if (link.engine.closed !== undefined) {
-              emit.end()
             }
-            return () => {
-              offPush()
-              offClose()
+            if (released()) {
+              onEnd(undefined)
+              return () => {}
             }
+            return link.onPush({ onPush: (push) => emit.single(push), onEnd })
           }),
           (off) => Effect.sync(off)
         ),

@@ -102,6 +102,7 @@ export class PoolCore {
           Effect.addFinalizer(() =>
             Effect.sync(() => {
               lease.released = true
+              member.link.endPushes(undefined)
               this.release(member)
             })
           ),
