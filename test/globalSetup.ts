@@ -1,10 +1,12 @@
 /*
  * Says, before the tests run, which servers they run over, and fails when a required one is missing:
- * `REDIS_SERVERS_REQUIRED=redis-7.0,redis-8.0,valkey-9.1` (as CI sets it).
+ * `REDIS_SERVERS_REQUIRED=redis-7.0,redis-8.0,valkey-9.1` (as CI sets it). After them it says how many commands ran on how
+ * many of these servers.
  */
+import * as LiveMatrix from "./support/liveMatrix.js"
 import { embeddedServer, expected, realServers } from "./support/servers.js"
 
-export default function setup(): void {
+export default function setup(): () => void {
   const say = (line: string) => process.stdout.write(`${line}\n`)
   say("Servers under test:")
   for (const { name, version, executable } of realServers) say(`  ${name.padEnd(12)}${version}  ${executable}`)
@@ -20,5 +22,10 @@ export default function setup(): void {
   const absent = required.filter((name) => name !== "" && !realServers.some((server) => server.name === name))
   if (absent.length > 0) {
     throw new Error(`REDIS_SERVERS_REQUIRED names ${absent.join(", ")}, and no such server was found.`)
+  }
+  LiveMatrix.begin()
+  return () => {
+    const line = LiveMatrix.end()
+    if (line !== undefined) say(`\n${line}`)
   }
 }

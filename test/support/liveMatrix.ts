@@ -1,11 +1,16 @@
 /**
- * Which commands ran on which real servers. Each test file leaves its part in a folder, since files run in processes of
- * their own; whoever runs last adds them up.
+ * Which commands ran on which real servers. Each test file leaves its part in the run's folder, since files run in
+ * processes of their own; `test/globalSetup.ts` adds them up at the end.
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 
-const folder = Path.resolve(import.meta.dirname, "../../.tmp/live")
+/** Where the run's process says, so that runs side by side do not mix. */
+const variable = "REDIS_TEST_LIVE"
+const folder = (): string | undefined => process.env[variable]
+
+/** The commands that have to be typed. */
+const specification = Path.resolve(import.meta.dirname, "../fixtures/commands.json")
 
 interface Part {
   readonly group: string
@@ -18,8 +23,9 @@ const add = (into: Map<string, Set<string>>, key: string, name: string): void =>
   into.set(key, names.add(name))
 }
 
-/** `12 commands ran live on 3 servers …`, or `undefined` when none did. */
-const line = (what: string, parts: ReadonlyArray<Part>): string | undefined => {
+/** `12 commands ran live on 3 servers …`, or `undefined` when none did. With `of`, others do not count. */
+const line = (what: string, parts: ReadonlyArray<Part>, of?: ReadonlyArray<string>): string | undefined => {
+  const counted = of === undefined ? undefined : new Set(of)
   const perServer = new Map<string, Set<string>>()
   const perProtocol = new Map<string, Set<string>>()
   const all = new Set<string>()
@@ -27,6 +33,9 @@ const line = (what: string, parts: ReadonlyArray<Part>): string | undefined => {
     for (const [server, protocols] of Object.entries(ran)) {
       for (const [protocol, names] of Object.entries(protocols)) {
         for (const name of names) {
+          if (counted?.has(name) === false) {
+            continue
+          }
           all.add(name)
           add(perServer, server, name)
           add(perProtocol, protocol, name)
@@ -42,7 +51,7 @@ const line = (what: string, parts: ReadonlyArray<Part>): string | undefined => {
       .sort()
       .map(([key, names]) => `${key}: ${names.size}`)
       .join(", ")
-  return `${what}: ${all.size} commands ran live on ${perServer.size} servers (${counts(perServer)}; ${counts(perProtocol)})`
+  return `${what}: ${all.size}${of === undefined ? "" : ` of ${of.length}`} commands ran live on ${perServer.size} servers (${counts(perServer)}; ${counts(perProtocol)})`
 }
 
 export class LiveMatrix {
@@ -61,7 +70,7 @@ export class LiveMatrix {
     add(this.notDone, `${server}: ${reason}`, test)
   }
 
-  /** Prints this file's line and leaves it for {@link summary}. */
+  /** Prints this file's line and leaves it for {@link end}. */
   finish(): void {
     const ran = Object.fromEntries(
       [...this.done].map(([server, protocols]) => [
@@ -74,21 +83,34 @@ export class LiveMatrix {
     if (text === undefined) {
       return
     }
-    Fs.mkdirSync(folder, { recursive: true })
-    Fs.writeFileSync(Path.join(folder, `${this.group.replaceAll(/\W+/g, "-")}.json`), JSON.stringify(part))
+    const into = folder()
+    if (into !== undefined) {
+      // A file of this name may be left by another test file with a group of the same name.
+      Fs.writeFileSync(
+        Path.join(into, `${this.group.replaceAll(/\W+/g, "-")}-${process.pid}-${Date.now()}.json`),
+        JSON.stringify(part)
+      )
+    }
     const skipped = [...this.notDone].map(([reason, tests]) => `\n  skipped, ${reason} (${[...tests].join(", ")})`)
     console.log(text + skipped.join(""))
   }
 }
 
-/** Forgets earlier runs: before the first test file. */
-export const reset = (): void => Fs.rmSync(folder, { recursive: true, force: true })
+/** Begins a run: before the first test file, in the process that starts the others. */
+export const begin = (): void => {
+  const made = Path.resolve(import.meta.dirname, "../../.tmp/live", String(process.pid))
+  Fs.rmSync(made, { recursive: true, force: true })
+  Fs.mkdirSync(made, { recursive: true })
+  process.env[variable] = made
+}
 
-/** All files' parts as one line. */
-export const summary = (): string | undefined =>
-  Fs.existsSync(folder)
-    ? line(
-        "live",
-        Fs.readdirSync(folder).map((file) => JSON.parse(Fs.readFileSync(Path.join(folder, file), "utf8")) as Part)
-      )
-    : undefined
+/** Ends it: all files' parts as one line. */
+export const end = (): string | undefined => {
+  const made = folder()
+  if (made === undefined) {
+    return undefined
+  }
+  const parts = Fs.readdirSync(made).map((file) => JSON.parse(Fs.readFileSync(Path.join(made, file), "utf8")) as Part)
+  Fs.rmSync(made, { recursive: true, force: true })
+  return line("live", parts, Object.keys(JSON.parse(Fs.readFileSync(specification, "utf8"))))
+}
