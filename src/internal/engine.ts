@@ -367,7 +367,8 @@ export class Engine {
     const next = this.inFlight.peek()
     if (next !== undefined) {
       this.parser.text = next.text
-    } else if (this.whenIdle !== undefined) {
+    }
+    if (this.whenIdle !== undefined && (next === undefined || next.blocking)) {
       this.whenIdle()
     }
   }
@@ -426,6 +427,7 @@ export class Engine {
       }
     }
     this.queue.expire(now)
+    this.whenIdle?.()
     if (
       this.inFlight.length > 0 &&
       !blocked &&
@@ -450,40 +452,33 @@ export class Engine {
       return done()
     }
     this.closing = true
-    const finish = (): void => {
+    const bound = setTimeout(() => this.destroy(closedHere), graceMillis)
+    // Whoever closes it meanwhile hears of its end too, and it may end by itself.
+    this.whenDestroyed.push(() => {
       clearTimeout(bound)
-      this.whenIdle = undefined
-      this.destroy(closedHere)
       done()
+    })
+    this.whenIdle = () => {
+      if (this.owesNothing()) {
+        this.destroy(closedHere)
+      }
     }
-    const bound = setTimeout(finish, graceMillis)
-    const idle = (): boolean => {
-      if (this.queue.length > 0) {
+    this.whenIdle()
+  }
+  private readonly whenDestroyed: Array<() => void> = []
+
+  /** Whether nothing is owed that closing waits for. */
+  private owesNothing(): boolean {
+    if (this.queue.length > 0) {
+      return false
+    }
+    for (let i = 0; i < this.inFlight.length; i++) {
+      if (!(this.inFlight.at(i) as Pending).blocking) {
         return false
       }
-      for (let i = 0; i < this.inFlight.length; i++) {
-        if (!(this.inFlight.at(i) as Pending).blocking) {
-          return false
-        }
-      }
-      return true
     }
-    this.whenIdle = () => {
-      if (idle()) {
-        finish()
-      }
-    }
-    if (idle()) {
-      finish()
-    } else {
-      // It may end by itself meanwhile.
-      this.onDestroyed = () => {
-        clearTimeout(bound)
-        done()
-      }
-    }
+    return true
   }
-  private onDestroyed: (() => void) | undefined
 
   /** Ends the connection now and settles everything that is owed. */
   destroy(reason: CloseReason): void {
@@ -515,7 +510,9 @@ export class Engine {
     }
     this.unflushed = 0
     this.options.onClose(reason)
-    this.onDestroyed?.()
+    for (const done of this.whenDestroyed.splice(0)) {
+      done()
+    }
   }
 }
 
