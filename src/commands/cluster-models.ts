@@ -99,7 +99,7 @@ export interface ClusterLink {
  * @category models
  */
 export interface ClusterShard {
-  /** Valkey 9.0. */
+  /** Valkey 9.1. */
   readonly id: Option.Option<string>
   readonly slots: ReadonlyArray<SlotRange>
   readonly nodes: ReadonlyArray<ClusterShardNode>
@@ -118,7 +118,7 @@ export interface ClusterShardNode {
   /** Where clients shall connect, by the cluster's setting. None or empty: where they are connected already. */
   readonly endpoint: Option.Option<string>
   readonly hostname: Option.Option<string>
-  /** Valkey 8.1. */
+  /** Valkey 9.1. */
   readonly availabilityZone: Option.Option<string>
   readonly role: "master" | "replica"
   readonly replicationOffset: number | bigint

@@ -622,7 +622,7 @@ liveSuite(
         expect(shard?.nodes).toMatchObject([
           { id: me, port: Option.some(running().port), role: "master", health: "online", tlsPort: Option.none() }
         ])
-        expect(shard === undefined || Option.isSome(shard.id)).toBe(isSince({ valkey: "9.0" }))
+        expect(shard === undefined || Option.isSome(shard.id)).toBe(isSince({ valkey: "9.1" }))
         const [slots] = yield* cluster.clusterSlots()
         expect(slots).toMatchObject({ ...all, replicas: [], master: { port: running().port, id: Option.some(me) } })
         expect(yield* cluster.clusterLinks()).toEqual([])

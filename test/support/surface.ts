@@ -89,16 +89,8 @@ export const counted = (list: ReadonlyArray<string>): ReadonlyArray<string> => {
 
 const commands = ServerCommands.make(Codec.utf8)
 
-/** Every command and subcommand that a server has. Redis 7.0 lists no subcommands: COMMAND tells of them. */
-export const listed = Effect.gen(function* () {
-  const names = new Set(yield* commands.commandList())
-  for (const { subcommands } of yield* commands.command()) {
-    for (const { name } of subcommands) {
-      names.add(name)
-    }
-  }
-  return [...names]
-})
+/** Every command and subcommand that a server has. */
+export const listed = commands.commandList()
 
 /** Starts a server, and runs an effect on a connection to it. */
 export const onServer = <A, E>(
