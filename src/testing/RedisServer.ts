@@ -23,6 +23,8 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import { Redis, type RedisOptions } from "../Redis.js"
+import type { RedisError } from "../RedisError.js"
 import { issue } from "./internal/certificates.js"
 import * as EmbeddedServer from "./internal/embeddedServer.js"
 import * as ServerProcess from "./internal/serverProcess.js"
@@ -796,3 +798,36 @@ export const layerEmbedded = (options: RedisServerOptions = {}): Layer.Layer<Red
  */
 export const layerAny = (options: RedisServerOptions = {}): Layer.Layer<RedisServer, RedisServerError> =>
   Layer.scoped(RedisServer, makeAny(options))
+
+/**
+ * A client of a server of its own, for a test: the first real server that is found, else the embedded one.
+ *
+ * @example
+ * ```ts
+ * import { layer } from "@effect/vitest"
+ * import { Redis } from "effect-redis-client"
+ * import * as RedisServer from "effect-redis-client/testing/RedisServer"
+ *
+ * layer(RedisServer.layerRedis())("counters", (it) => {
+ *   it.effect("count", () => Redis.incr("visits"))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerRedis = (
+  options: RedisServerOptions & { readonly client?: RedisOptions | undefined } = {}
+): Layer.Layer<Redis | RedisServer, RedisServerError | RedisError> =>
+  Layer.provideMerge(
+    Layer.unwrapEffect(
+      Effect.map(RedisServer, ({ tls, url }) =>
+        Redis.layer({
+          url,
+          ...(Option.isSome(tls) ? { tls: { ca: [tls.value.ca] } } : {}),
+          ...options.client
+        })
+      )
+    ),
+    layerAny(options)
+  )
