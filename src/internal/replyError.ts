@@ -11,6 +11,12 @@ import type { ErrorReply } from "./values.js"
 const opaque =
   /^(?:ACL|AUTH|HELLO|CONFIG|EVAL|EVALSHA|EVAL_RO|EVALSHA_RO|FCALL|FCALL_RO|FUNCTION|SCRIPT|MIGRATE|CLIENT)(?: |$)/
 
+/** Scripts make up errors, of any code and from anything they have read. */
+const scripted = /^(?:EVAL|EVALSHA|FCALL)(?:_RO)?$/
+
+/** What servers add to the errors of a script's own commands. */
+const whereInScript = / script: \w+, on @\w+:\d+\.$/
+
 /** Codes whose text is a fixed sentence of the server's, whatever was sent. */
 const fixed = new Set([
   "WRONGTYPE",
@@ -117,8 +123,9 @@ const codeOf = (reply: ErrorReply, args: ReadonlyArray<Argument>): string => {
 }
 
 const describe = (code: string, message: string, command: string, args: ReadonlyArray<Argument>): string => {
-  if (sentences.has(message)) {
-    return message
+  const sentence = scripted.test(command) ? message.replace(whereInScript, "") : message
+  if (sentences.has(sentence)) {
+    return sentence
   }
   if (/^ERR unknown (?:sub)?command/i.test(message)) {
     return "ERR unknown command or subcommand, for this server and version"
@@ -127,7 +134,7 @@ const describe = (code: string, message: string, command: string, args: Readonly
     return `NOPERM this user has no permissions ${denied(message)}`
   }
   const unclear = opaque.test(command)
-  if (unclear && !fixed.has(code)) {
+  if (unclear && (!fixed.has(code) || scripted.test(command))) {
     return `${code} (the server's text may quote arguments: see the redacted field \`raw\`)`
   }
   const values = args.filter(({ kind }) => kind !== "token")
