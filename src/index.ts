@@ -31,4 +31,12 @@ export * as RedisError from "./RedisError.js"
 /**
  * @since 0.1.0
  */
+export * as RedisFunction from "./RedisFunction.js"
+/**
+ * @since 0.1.0
+ */
+export * as RedisScript from "./RedisScript.js"
+/**
+ * @since 0.1.0
+ */
 export * as Resp from "./Resp.js"
