@@ -392,11 +392,11 @@ export interface ClusterCommands<K = string> {
   readonly clusterShards: () => RedisCommand<Array<Model.ClusterShard>>
 
   /**
-   * @deprecated since Redis 5.0.0 and Valkey 5.0.0: use {@link clusterReplicas}
-   *
    * The replicas of a primary.
    *
    * O(N) in the replicas. Since Redis 3.0.0.
+   *
+   * @deprecated since Redis 5.0.0 and Valkey 5.0.0: use {@link clusterReplicas}
    */
   readonly clusterSlaves: (nodeId: string) => RedisCommand<Array<Model.ClusterNode>>
 
@@ -413,11 +413,11 @@ export interface ClusterCommands<K = string> {
   readonly clusterSlotStats: (filter: SlotStatsFilter) => RedisCommand<Array<Model.SlotStats>>
 
   /**
-   * @deprecated since Redis 7.0.0, and not in Valkey: use {@link clusterShards}
-   *
    * Which nodes have each range of slots.
    *
    * O(N) in the nodes. Since Redis 3.0.0.
+   *
+   * @deprecated since Redis 7.0.0, and not in Valkey: use {@link clusterShards}
    */
   readonly clusterSlots: () => RedisCommand<Array<Model.ClusterSlots>>
 

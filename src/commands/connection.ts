@@ -308,11 +308,11 @@ export interface ConnectionCommands<K extends Key> {
   }
 
   /**
-   * @deprecated since Redis 7.2.0: close the scope of the connection instead
-   *
    * Asks the server to close the connection.
    *
    * O(1). Since Redis 1.0.0.
+   *
+   * @deprecated since Redis 7.2.0: close the scope of the connection instead
    */
   readonly quit: () => RedisCommand<void>
 

@@ -199,11 +199,11 @@ export interface GeoCommands<V> {
   readonly geopos: (key: Key, members: ReadonlyArray<V>) => RedisCommand<Array<Option.Option<GeoCoordinates>>>
 
   /**
-   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} or {@link geosearchstore}
-   *
    * The members within a radius around a place; with `store` or `storedist` they are stored, and counted.
    *
    * O(N + log M) for N members around the place and M in the set. Since Redis 3.2.0.
+   *
+   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} or {@link geosearchstore}
    */
   readonly georadius: {
     <Coord extends Flag = undefined, Dist extends Flag = undefined, Hash extends Flag = undefined>(
@@ -223,11 +223,11 @@ export interface GeoCommands<V> {
   }
 
   /**
-   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch}
-   *
    * {@link georadius} without storing, so that replicas can answer.
    *
    * O(N + log M) for N members around the place and M in the set. Since Redis 3.2.10.
+   *
+   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch}
    */
   readonly georadiusRo: <Coord extends Flag = undefined, Dist extends Flag = undefined, Hash extends Flag = undefined>(
     key: Key,
@@ -238,11 +238,11 @@ export interface GeoCommands<V> {
   ) => RedisCommand<Array<GeoFound<V, Coord, Dist, Hash>>>
 
   /**
-   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} or {@link geosearchstore} with `frommember`
-   *
    * {@link georadius} around a member.
    *
    * O(N + log M) for N members around it and M in the set. Since Redis 3.2.0.
+   *
+   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} or {@link geosearchstore} with `frommember`
    */
   readonly georadiusbymember: {
     <Coord extends Flag = undefined, Dist extends Flag = undefined, Hash extends Flag = undefined>(
@@ -256,11 +256,11 @@ export interface GeoCommands<V> {
   }
 
   /**
-   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} with `frommember`
-   *
    * {@link georadiusbymember} without storing, so that replicas can answer.
    *
    * O(N + log M) for N members around it and M in the set. Since Redis 3.2.10.
+   *
+   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} with `frommember`
    */
   readonly georadiusbymemberRo: <
     Coord extends Flag = undefined,

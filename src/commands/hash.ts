@@ -183,11 +183,11 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
   readonly hmget: (key: Key, fields: OneOrMore<Key>) => RedisCommand<Array<Option.Option<V>>>
 
   /**
-   * @deprecated since Redis 4.0.0, not in Valkey: use {@link hset}
-   *
    * Stores fields.
    *
    * O(N) in the number of fields. Since Redis 2.0.0.
+   *
+   * @deprecated since Redis 4.0.0, not in Valkey: use {@link hset}
    */
   readonly hmset: {
     (key: Key, fields: HashFields<V>): RedisCommand<void>

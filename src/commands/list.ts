@@ -144,11 +144,11 @@ export interface ListCommands<V, K extends Key> {
   ) => RedisCommand<Option.Option<readonly [key: K, element: V]>>
 
   /**
-   * @deprecated since Redis 6.2.0, not in Valkey: use {@link blmove} from `right` to `left`
-   *
    * Moves the last element of a list to the head of another, waiting for one.
    *
    * O(1). Since Redis 2.2.0.
+   *
+   * @deprecated since Redis 6.2.0, not in Valkey: use {@link blmove} from `right` to `left`
    */
   readonly brpoplpush: (source: Key, destination: Key, options: BlockingOptions) => RedisCommand<Option.Option<V>>
 
@@ -330,11 +330,11 @@ export interface ListCommands<V, K extends Key> {
   }
 
   /**
-   * @deprecated since Redis 6.2.0, not in Valkey: use {@link lmove} from `right` to `left`
-   *
    * Moves the last element of a list to the head of another, and answers it.
    *
    * O(1). Since Redis 1.2.0.
+   *
+   * @deprecated since Redis 6.2.0, not in Valkey: use {@link lmove} from `right` to `left`
    */
   readonly rpoplpush: (source: Key, destination: Key) => RedisCommand<Option.Option<V>>
 

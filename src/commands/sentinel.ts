@@ -342,11 +342,11 @@ export interface SentinelCommands {
   }
 
   /**
-   * @deprecated since Redis 5.0.0: use {@link sentinelReplicas}
-   *
    * The replicas of a primary.
    *
    * O(N) in the replicas. Since Redis 2.8.0.
+   *
+   * @deprecated since Redis 5.0.0: use {@link sentinelReplicas}
    */
   readonly sentinelSlaves: (name: string) => RedisCommand<Array<SentinelReplica>>
 }

@@ -113,11 +113,11 @@ export interface ServerReplicationCommands {
   readonly role: () => RedisCommand<ServerRole>
 
   /**
-   * @deprecated since Redis 5.0.0 and Valkey 5.0.0: use {@link replicaof}
-   *
    * Makes the server a replica of another one, or a primary.
    *
    * O(1). Since Redis 1.0.0.
+   *
+   * @deprecated since Redis 5.0.0 and Valkey 5.0.0: use {@link replicaof}
    */
   readonly slaveof: {
     (host: string, port: number): RedisCommand<void>

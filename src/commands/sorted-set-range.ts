@@ -116,11 +116,11 @@ export interface SortedSetRangeCommands<V> {
   }
 
   /**
-   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `bylex`
-   *
    * The members in a range of members.
    *
    * O(log N + M) for N members and M of them answered. Since Redis 2.8.9.
+   *
+   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `bylex`
    */
   readonly zrangebylex: (
     key: Key,
@@ -130,11 +130,11 @@ export interface SortedSetRangeCommands<V> {
   ) => RedisCommand<Array<V>>
 
   /**
-   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore`
-   *
    * The members whose score is in a range.
    *
    * O(log N + M) for N members and M of them answered. Since Redis 1.0.5.
+   *
+   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore`
    */
   readonly zrangebyscore: {
     (
@@ -190,11 +190,11 @@ export interface SortedSetRangeCommands<V> {
   readonly zremrangebyscore: (key: Key, min: ScoreBound, max: ScoreBound) => RedisCommand<number>
 
   /**
-   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `rev`
-   *
    * The members at a range of places, counted from the highest score.
    *
    * O(log N + M) for N members and M of them answered. Since Redis 1.2.0.
+   *
+   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `rev`
    */
   readonly zrevrange: {
     (key: Key, start: number, stop: number, options?: WithoutScores): RedisCommand<Array<V>>
@@ -202,11 +202,11 @@ export interface SortedSetRangeCommands<V> {
   }
 
   /**
-   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `bylex` and `rev`
-   *
    * The members in a range of members, from the last down: the upper bound comes first.
    *
    * O(log N + M) for N members and M of them answered. Since Redis 2.8.9.
+   *
+   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `bylex` and `rev`
    */
   readonly zrevrangebylex: (
     key: Key,
@@ -216,11 +216,11 @@ export interface SortedSetRangeCommands<V> {
   ) => RedisCommand<Array<V>>
 
   /**
-   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore` and `rev`
-   *
    * The members whose score is in a range, from the highest down: the upper bound comes first.
    *
    * O(log N + M) for N members and M of them answered. Since Redis 2.2.0.
+   *
+   * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore` and `rev`
    */
   readonly zrevrangebyscore: {
     (

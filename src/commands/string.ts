@@ -151,11 +151,11 @@ export interface StringCommands<V, K extends Key> {
   readonly getrange: (key: Key, start: number, end: number) => RedisCommand<K>
 
   /**
-   * @deprecated since Redis 6.2.0: use {@link set} with `get`
-   *
    * Stores a value and answers the one before.
    *
    * O(1). Since Redis 1.0.0.
+   *
+   * @deprecated since Redis 6.2.0: use {@link set} with `get`
    */
   readonly getset: (key: Key, value: V) => RedisCommand<Option.Option<V>>
 
@@ -271,11 +271,11 @@ export interface StringCommands<V, K extends Key> {
   readonly msetnx: (entries: KeyValues<V>) => RedisCommand<boolean>
 
   /**
-   * @deprecated since Redis 2.6.12: use {@link set} with `px`
-   *
    * Stores a value with an expiry in milliseconds.
    *
    * O(1). Since Redis 2.6.0.
+   *
+   * @deprecated since Redis 2.6.12: use {@link set} with `px`
    */
   readonly psetex: (key: Key, expiry: DurationWithUnit, value: V) => RedisCommand<void>
 
@@ -306,20 +306,20 @@ export interface StringCommands<V, K extends Key> {
   }
 
   /**
-   * @deprecated since Redis 2.6.12: use {@link set} with `ex`
-   *
    * Stores a value with an expiry of whole seconds.
    *
    * O(1). Since Redis 2.0.0.
+   *
+   * @deprecated since Redis 2.6.12: use {@link set} with `ex`
    */
   readonly setex: (key: Key, expiry: DurationWithUnit, value: V) => RedisCommand<void>
 
   /**
-   * @deprecated since Redis 2.6.12: use {@link set} with `nx`
-   *
    * Stores a value if the key does not exist, and says whether it did.
    *
    * O(1). Since Redis 1.0.0.
+   *
+   * @deprecated since Redis 2.6.12: use {@link set} with `nx`
    */
   readonly setnx: (key: Key, value: V) => RedisCommand<boolean>
 
@@ -339,11 +339,11 @@ export interface StringCommands<V, K extends Key> {
   readonly strlen: (key: Key) => RedisCommand<number>
 
   /**
-   * @deprecated since Redis 2.0.0: use {@link getrange}
-   *
    * The old name of GETRANGE.
    *
    * O(N) in the length read. Since Redis 1.0.0.
+   *
+   * @deprecated since Redis 2.0.0: use {@link getrange}
    */
   readonly substr: (key: Key, start: number, end: number) => RedisCommand<K>
 }
