@@ -177,7 +177,7 @@ const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisErro
     const client = new SharedClient(resolved, settings)
     yield* Effect.addFinalizer(() => client.close)
     if (options.lazy !== true) {
-      yield* Effect.uninterruptibleMask(client.connect)
+      yield* client.connect
     }
     yield* supervise(client)
     const lend = Effect.map(pool.acquire, (lease) => fromLink(lease.link, resolved, () => lease.released).redis)

@@ -7,6 +7,7 @@
  * - written otherwise: it fails, and says that its fate is unknown.
  */
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -17,7 +18,6 @@ import { ConnectionError, DeadlineError, type RedisError, UsageError } from "../
 import { blockingMillis, nothing, prepare, prepareAll, type Unit } from "./calls.js"
 import type { CloseReason, Failure } from "./engine.js"
 import { closeError } from "./failure.js"
-import { type Restore, within } from "./handshake.js"
 import { openLogged } from "./lifecycle.js"
 import type { Link } from "./link.js"
 import type { ResolvedOptions } from "./options.js"
@@ -167,43 +167,52 @@ export class SharedClient {
    * The first connection: attempts by the schedule, within the connect deadline, ended at once by a failure that no
    * attempt will mend.
    */
-  readonly connect = (restore: Restore): Effect.Effect<void, RedisError> =>
-    Effect.suspend(() => {
-      let last: RedisError | undefined
-      const attempts = Effect.tapError(this.openLink, (error) =>
+  readonly connect: Effect.Effect<void, RedisError> = Effect.suspend(() => {
+    const { connectTimeout } = this.options
+    const until = performance.now() + connectTimeout
+    const left = () => Math.max(until - performance.now(), 0)
+    // Of the attempts' failures the last one tells, unless it only tells that time was up.
+    let last: RedisError = new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: connectTimeout })
+    // Each attempt, and each pause, ends with the whole by itself: that works where nothing can be interrupted, too.
+    const attempt = Effect.suspend(() => (left() > 0 ? this.openLink(left()) : Effect.fail(last))).pipe(
+      Effect.mapError((error) => (error._tag === "DeadlineError" ? last : error)),
+      Effect.tapError((error) =>
         Effect.sync(() => {
           last = error
         })
-      ).pipe(Effect.retry({ schedule: this.settings.schedule, while: (error) => !isPermanent(error) }), liveClock)
-      const { connectTimeout } = this.options
-      const late = () =>
-        last ?? new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: connectTimeout })
-      return restore(within(connectTimeout, attempts, late))
-    })
+      )
+    )
+    const schedule = Schedule.modifyDelay(this.settings.schedule, (_, delay) =>
+      Duration.min(delay, Duration.millis(left()))
+    )
+    return Effect.retry(attempt, { schedule, while: (error) => left() > 0 && !isPermanent(error) }).pipe(liveClock)
+  })
 
   /** Opens a link and makes it the current one, or leaves nothing. */
-  private readonly openLink: Effect.Effect<void, RedisError> = Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(openLogged(this.options, restore), (link) => {
-      const { closed } = link.engine
-      if (closed !== undefined) {
-        // It ended right behind its greeting: what waits must not be handed to it, only to come back.
-        return Effect.fail(closeError(closed, "unsent"))
-      }
-      if (this.closed) {
-        link.destroy("the client was closed")
-      } else {
-        this.attach(link)
-      }
-      return Effect.void
-    })
-  )
+  private readonly openLink = (connectTimeout: number): Effect.Effect<void, RedisError> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(openLogged({ ...this.options, connectTimeout }, restore), (link) => {
+        const { closed } = link.engine
+        if (closed !== undefined) {
+          // It ended right behind its greeting: what waits must not be handed to it, only to come back.
+          return Effect.fail(closeError(closed, "unsent"))
+        }
+        if (this.closed) {
+          link.destroy("the client was closed")
+        } else {
+          this.attach(link)
+        }
+        return Effect.void
+      })
+    )
 
   /** Replaces the connection whenever it ends. Runs until it is interrupted, or the schedule is done. */
   readonly keepConnected: Effect.Effect<void> = Effect.suspend(() => {
     const { readyAfter, schedule } = this.settings
+    const open = this.openLink(this.options.connectTimeout)
     return Effect.flatMap(Schedule.driver(schedule), (driver) => {
       const pause = (error: RedisError) => Effect.either(driver.next(error))
-      const reconnect: Effect.Effect<void> = Effect.flatMap(Effect.either(this.openLink), (opened) => {
+      const reconnect: Effect.Effect<void> = Effect.flatMap(Effect.either(open), (opened) => {
         if (Either.isRight(opened)) {
           return Effect.void
         }

@@ -6,11 +6,12 @@
  */
 
 import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { make, type RedisCommand, token } from "../RedisCommand.js"
+import { make, type RedisCommand, token, withDeadline } from "../RedisCommand.js"
 import { ConnectionError, DeadlineError, type RedisError, ReplyError } from "../RedisError.js"
 import * as Decode from "./decode.js"
 import { safeWords, type Transport } from "./engine.js"
@@ -29,37 +30,69 @@ interface Greeting {
 /** Restores the interruptibility of the caller, inside a region that is not interruptible. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
+/** How far the opening came, as errors tell it. */
+export type Stage =
+  | "no connection was made"
+  | "the peer does not answer the TLS handshake; does this port speak TLS?"
+  | "the peer does not answer the greeting"
+
 /** Told how to end what was opened last, so that nothing is left when the opening fails or is interrupted. */
-export type Own = (end: () => void) => void
+export type Own = (end: () => void, stage?: Stage) => void
+
+/** Told how to end an opening from outside, with the failure it then has. */
+export type Started = (abort: (error: RedisError) => void) => void
 
 /**
  * Opens a link. To be run where nothing interrupts, with how to be interruptible meanwhile: the caller is sure to get
  * the link, or it is gone.
  */
-export const open = (options: ResolvedOptions, restore: Restore): Effect.Effect<Link, RedisError> =>
-  openOver((own) => connect(options, own), options, restore)
+export const open = (options: ResolvedOptions, restore: Restore, started?: Started): Effect.Effect<Link, RedisError> =>
+  openOver((own) => connect(options, own), options, restore, started)
 
 /** The same over transports that the caller makes; a second one is only asked for when the first is closed at HELLO. */
 export const openOver = <R>(
   transport: (own: Own) => Effect.Effect<Transport, RedisError, R>,
   options: ResolvedOptions,
-  restore: Restore
+  restore: Restore,
+  started?: Started
 ): Effect.Effect<Link, RedisError, R> =>
   Effect.suspend(() => {
+    const { connectTimeout } = options
     let end = (): void => {}
-    const own: Own = (next) => {
+    let aborted: RedisError | undefined
+    let hint: Stage = "no connection was made"
+    const own: Own = (next, stage = "the peer does not answer the greeting") => {
       end = next
+      hint = stage
+      if (aborted !== undefined) {
+        next()
+      }
     }
-    const greeted = greetAny(() => transport(own), options, own)
-    return Effect.onExit(
-      restore(
-        within(
-          options.connectTimeout,
-          greeted,
-          () => new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: options.connectTimeout })
-        )
-      ),
-      (exit) => (Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => end()))
+    // What was opened is ended, and the opening fails by itself: that works where nothing can be interrupted, too.
+    const abort = (error: RedisError): void => {
+      aborted ??= error
+      end()
+    }
+    const timer =
+      connectTimeout > longestTimer
+        ? undefined
+        : setTimeout(
+            () =>
+              abort(new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: connectTimeout, hint })),
+            connectTimeout
+          )
+    started?.(abort)
+    return restore(greetAny(() => transport(own), options, own)).pipe(
+      Effect.flatMap((link) => (aborted === undefined ? Effect.succeed(link) : Effect.fail(aborted))),
+      Effect.mapError((error) => aborted ?? error),
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          clearTimeout(timer)
+          if (!Exit.isSuccess(exit)) {
+            end()
+          }
+        })
+      )
     )
   })
 
@@ -92,7 +125,8 @@ const greet = (link: Link, options: ResolvedOptions, hello: boolean): Effect.Eff
   const commands = [...first, ...common(options)]
   return Effect.flatMap(
     link.sendAll(
-      commands.map(({ command }) => command),
+      // The connect deadline covers it.
+      commands.map(({ command }) => withDeadline(command, Duration.infinity)),
       { atomic: false }
     ),
     ({ exits }) => {
@@ -209,21 +243,5 @@ const handshakeError = (error: RedisError, command: string): RedisError => {
   })
 }
 
-/**
- * Fails after `millis`, by a timer of the engine's: `Effect.timeout` would follow a `TestClock` and cannot be trusted in
- * regions that are not interruptible.
- */
-export const within = <A, E, R, E2>(
-  millis: number,
-  effect: Effect.Effect<A, E, R>,
-  onTimeout: () => E2
-): Effect.Effect<A, E | E2, R> =>
-  millis > 0x7fff_ffff
-    ? effect
-    : Effect.raceFirst(
-        effect,
-        Effect.async<never, E2>((resume) => {
-          const timer = setTimeout(() => resume(Effect.fail(onTimeout())), millis)
-          return Effect.sync(() => clearTimeout(timer))
-        })
-      )
+/** What `setTimeout` can wait, in milliseconds. */
+export const longestTimer = 0x7fff_ffff

@@ -4,13 +4,16 @@
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type { RedisError } from "../RedisError.js"
-import { open, type Restore } from "./handshake.js"
+import { open, type Restore, type Started } from "./handshake.js"
 import type { Link } from "./link.js"
 import type { ResolvedOptions } from "./options.js"
 
 /** Opens a link whose end is logged at debug level. Whoever opens it closes it. */
-export const openLogged = (options: ResolvedOptions, restore: Restore): Effect.Effect<Link, RedisError> =>
-  Effect.tap(open(options, restore), logClose)
+export const openLogged = (
+  options: ResolvedOptions,
+  restore: Restore,
+  started?: Started
+): Effect.Effect<Link, RedisError> => Effect.tap(open(options, restore, started), logClose)
 
 export const logClose = (link: Link): Effect.Effect<void> =>
   Effect.map(Effect.runtime<never>(), (runtime) => {
