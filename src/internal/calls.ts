@@ -93,7 +93,7 @@ export const prepareAll = (
   const parts: Array<string | Uint8Array> = []
   let text = options.atomic ? "*1\r\n$5\r\nMULTI\r\n" : ""
   let blocking = 0
-  let longest = replyTimeout
+  let longest = 0
   for (const command of commands) {
     const problem = command.problem ?? batchRefusal(command, options)
     if (problem !== undefined) {
@@ -105,7 +105,7 @@ export const prepareAll = (
     }
     // In MULTI nothing blocks; in a pipeline the timeouts of blocking commands add up.
     blocking += options.atomic || command.traits.blocking === undefined ? 0 : (blockingMillis(command) ?? 0)
-    longest = Math.max(longest, command.deadline ?? 0)
+    longest = Math.max(longest, command.deadline ?? replyTimeout)
     if (typeof encoded === "string") {
       text += encoded
       if (text.length > partLength) {
