@@ -62,11 +62,12 @@ const toEithers = (
 
 const firstLeft = (
   slots: ReadonlyArray<Slot>,
-  eithers: ReadonlyArray<Either.Either<unknown, RedisError>>
+  eithers: ReadonlyArray<Either.Either<unknown, RedisError>>,
+  which: (error: RedisError) => boolean = () => true
 ): { readonly slot: Slot; readonly error: RedisError } | undefined => {
   for (let i = 0; i < eithers.length; i++) {
     const either = eithers[i]
-    if (either !== undefined && Either.isLeft(either)) {
+    if (either !== undefined && Either.isLeft(either) && which(either.left)) {
       return { slot: slots[i] as Slot, error: either.left }
     }
   }
@@ -151,7 +152,8 @@ class TransactionValue
       return Effect.fail(new TransactionError({ reason: "conflict" }))
     }
     return Effect.flatMap(toEithers(exits), (eithers) => {
-      const failure = firstLeft(this.slots, eithers)
+      // Of a discarded one, the command that was refused; the others only hear that all is off.
+      const failure = firstLeft(this.slots, eithers, isRefusal) ?? firstLeft(this.slots, eithers)
       if (failure === undefined && outcome === "executed") {
         return Effect.succeed(shape(this.source, this.slots, rights(eithers)))
       }
@@ -166,5 +168,7 @@ class TransactionValue
     })
   }
 }
+
+const isRefusal = (error: RedisError): boolean => error._tag !== "ReplyError" || error.code !== "EXECABORT"
 
 export const transaction = (commands: Commands): Transaction<unknown, unknown> => new TransactionValue(commands)

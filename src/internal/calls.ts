@@ -363,7 +363,9 @@ class Transaction extends Unit {
   private track(exec: Reply): void {
     this.tracker?.finish(execCommand, exec)
     if (Array.isArray(exec)) {
-      exec.forEach((reply, i) => this.trackCommand(i, reply))
+      exec.forEach((reply, i) => {
+        this.trackCommand(i, reply)
+      })
     }
   }
 

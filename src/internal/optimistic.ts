@@ -3,36 +3,34 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { define, key as keyArgument, make as makeCommand } from "../RedisCommand.js"
-import {
-  type ConnectionError,
-  type PipelineError,
-  type RedisError,
-  TransactionError,
-  UsageError
-} from "../RedisError.js"
+import { define, key as keyArgument, make as makeCommand, type RedisCommand, withDeadline } from "../RedisCommand.js"
+import { ConnectionError, PipelineError, type RedisError, TransactionError, UsageError } from "../RedisError.js"
 import { args, type DurationWithUnit, type Key, toList } from "./args.js"
 import { type Commands, pipeline, type Transaction } from "./batch.js"
+import { isPermanent } from "./client.js"
 import { type Decoder, integer, tuple } from "./decode.js"
-import { Redis } from "./service.js"
+import { Redis, type RedisService } from "./service.js"
 
 export interface OptimisticOptions {
   /**
-   * When to try again after a conflict, or after a reconnect before EXEC. It runs on the program's clock. Default: at
-   * most 16 times, from 1 ms doubling, with jitter.
+   * When to try again after a conflict, or after a connection that ended before EXEC was written. It runs on the
+   * program's clock. Default: at most 16 times, from 1 ms doubling up to 100 ms, with jitter.
    */
   readonly schedule?: Schedule.Schedule<unknown, TransactionError | ConnectionError> | undefined
 }
 
 const defaultSchedule: Schedule.Schedule<unknown> = Schedule.exponential("1 millis").pipe(
+  Schedule.union(Schedule.spaced("100 millis")),
   Schedule.jittered,
   Schedule.intersect(Schedule.recurs(16))
 )
 
-/** A failure after which the whole is tried again. It never leaves `optimistic`. */
-class Again {
-  readonly _tag = "Again"
-  constructor(readonly error: TransactionError | ConnectionError) {}
+/** A failure after which the whole is tried again: what to fail with in the end, and why. Only seen in here. */
+class Again<E> {
+  constructor(
+    readonly error: E,
+    readonly reason: TransactionError | ConnectionError
+  ) {}
 }
 
 export const optimistic = <A, E2, E, R>(
@@ -44,44 +42,81 @@ export const optimistic = <A, E2, E, R>(
   const watch = makeCommand("WATCH", { args: watched.map((key) => keyArgument(key)) })
   const attempt = Effect.scoped(
     Effect.gen(function* () {
-      const redis = yield* Effect.flatMap(Redis, (redis) => redis.lease)
-      yield* again(redis.send(watch), isConnectionError)
-      // Nested code finds the watched connection under the same tag. A connection that goes takes WATCH with it.
-      const transaction = yield* again(Effect.provideService(body, Redis, redis), isConnectionError)
-      if (transaction.commands.length === 0) {
-        yield* redis.send(unwatch)
-      }
-      return yield* again(
-        Effect.provideService(transaction, Redis, redis),
-        (error): error is TransactionError | ConnectionError =>
-          (error instanceof TransactionError && error.reason === "conflict") ||
-          // What was written may have been executed.
-          (isConnectionError(error) && error.delivery === "unsent")
+      const redis = yield* again(
+        Effect.flatMap(Redis, (redis) => redis.lease),
+        (error) => (isPermanent(error) ? undefined : lost(error))
       )
+      yield* again(redis.send(watch), lost)
+      // Nested code finds the watched connection under the same tag.
+      const transaction = yield* Effect.catchAll(Effect.provideService(body, Redis, watching(redis)), (error) =>
+        Effect.matchEffect(redis.send(unwatch), {
+          // The connection is as it was and serves the next: this is the body's own failure.
+          onSuccess: () => Effect.fail(error),
+          // One that ended took WATCH with it.
+          onFailure: (ended) => again(Effect.fail(error), (error) => lost(ended) && lost(error))
+        })
+      )
+      if (transaction.commands.length === 0) {
+        yield* Effect.ignore(redis.send(unwatch))
+      }
+      return yield* again(Effect.provideService(transaction, Redis, redis), unexecuted)
     })
   )
   return watched.length === 0
     ? Effect.fail(new UsageError({ reason: "invalidArgument", message: "WATCH needs at least one key" }))
-    : Effect.catchIf(
-        Effect.retry(attempt, {
-          while: (error) => error instanceof Again,
-          schedule: Schedule.mapInput(options?.schedule ?? defaultSchedule, (error: unknown) => (error as Again).error)
-        }),
-        (error): error is Again => error instanceof Again,
-        ({ error }) => Effect.fail(error as ConnectionError | TransactionError<E2>)
-      )
+    : Effect.retry(attempt, {
+        while: (error) => error instanceof Again,
+        schedule: Schedule.mapInput(
+          options?.schedule ?? defaultSchedule,
+          (error: unknown) => (error as Again<E>).reason
+        )
+      }).pipe(Effect.mapError((error) => (error instanceof Again ? error.error : error)))
 }
 
-const unwatch = makeCommand("UNWATCH")
+const unwatch = withDeadline(makeCommand("UNWATCH"), "1 second")
 
-const isConnectionError = (error: unknown): error is ConnectionError =>
-  (error as { readonly _tag?: unknown } | null)?._tag === "ConnectionError"
-
+/** Fails with `Again` where there is a reason to try again. */
 const again = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
-  when: (error: unknown) => error is TransactionError | ConnectionError
-): Effect.Effect<A, E | Again, R> =>
-  Effect.mapError(effect, (error): E | Again => (when(error) ? new Again(error) : error))
+  reason: (error: E) => TransactionError | ConnectionError | undefined
+): Effect.Effect<A, E | Again<E>, R> =>
+  Effect.mapError(effect, (error): E | Again<E> => {
+    const why = reason(error)
+    return why === undefined ? error : new Again(error, why)
+  })
+
+/** The end of a connection, if that is what failed. */
+const lost = (error: unknown): ConnectionError | undefined =>
+  error instanceof ConnectionError ? error : error instanceof PipelineError ? lost(error.error) : undefined
+
+/** Why a transaction was certainly not executed, if trying again may help. What was written may have been executed. */
+const unexecuted = (error: RedisError | TransactionError): TransactionError | ConnectionError | undefined =>
+  error instanceof TransactionError
+    ? error.reason === "conflict"
+      ? error
+      : undefined
+    : error instanceof ConnectionError && error.delivery === "unsent"
+      ? error
+      : undefined
+
+/** The watched connection as the body sees it: nothing in there ends WATCH. */
+const watching = (redis: RedisService): RedisService => {
+  const self: RedisService = {
+    send: (command) => (endsWatch(command) ? Effect.fail(wouldEndWatch) : redis.send(command)),
+    sendAll: (commands, options) =>
+      options.atomic || commands.some(endsWatch) ? Effect.fail(wouldEndWatch) : redis.sendAll(commands, options),
+    lease: Effect.sync(() => self)
+  }
+  return self
+}
+
+const endsWatch = ({ name, traits }: RedisCommand<unknown>): boolean =>
+  traits.stateful === "transaction" || name === "UNWATCH" || name === "RESET" || name === "QUIT"
+
+const wouldEndWatch = new UsageError({
+  reason: "refusedCommand",
+  message: "inside `optimistic` it would end WATCH, and the body's reads would be worth nothing; return the transaction"
+})
 
 export interface ReplicationOptions {
   /** How many replicas should have the writes. */

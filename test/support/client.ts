@@ -1,0 +1,84 @@
+/** What suites over clients share: a client as its commands' `Redis`, typed failures, and every server by protocol. */
+import { layer, type Vitest } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { describe } from "vitest"
+import { Redis, type RedisOptions, type RedisService } from "../../src/Redis.js"
+import type { RedisError } from "../../src/RedisError.js"
+import * as RedisServer from "../../src/testing/RedisServer.js"
+import { describeReal } from "./describeReal.js"
+import * as Peer from "./peer.js"
+import { realServers, serverLayer, type TestServer } from "./servers.js"
+
+/** The typed failure of an exit; throws when it has none. */
+export const failure = <A, E>(exit: Exit.Exit<A, E>): E =>
+  Option.getOrThrowWith(
+    Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none(),
+    () => new Error(`there is no typed failure: ${Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "it succeeded"}`)
+  )
+
+/** Runs an effect with one client as its `Redis`. */
+export const on =
+  (redis: RedisService) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, Redis>> =>
+    Effect.provideService(effect, Redis, redis) as Effect.Effect<A, E, Exclude<R, Redis>>
+
+/** Attempts that come quickly and do not end: tests wait for conditions, not for pauses. */
+export const quickly = Schedule.spaced("5 millis")
+
+/** A scripted peer and a client of it. */
+export const connectTo = (script: Peer.Script, options: RedisOptions = {}) =>
+  Effect.gen(function* () {
+    const peer = yield* Peer.make(script)
+    const redis = yield* Redis.make({ host: "127.0.0.1", port: peer.port, reconnect: quickly, ...options })
+    return {
+      peer,
+      redis,
+      run: on(redis),
+      /** What was received behind the greetings, over all connections. */
+      commands: () =>
+        peer.connections.flatMap(({ received }) =>
+          received.filter(([name]) => name !== "HELLO" && name !== "CLIENT").map((words) => words.join(" "))
+        )
+    }
+  })
+
+/** Lets the fibers that were forked run until they wait. */
+export const settle = Effect.repeatN(Effect.yieldNow(), 20)
+
+/** What tests over real servers know. */
+export interface Live {
+  readonly server: TestServer
+  readonly protocol: 2 | 3
+  /** A client of the server; the scope closes it. */
+  readonly connect: (
+    options?: RedisOptions
+  ) => Effect.Effect<RedisService, RedisError, RedisServer.RedisServer | Scope.Scope>
+}
+
+/** Tests over every real server, by RESP2 and RESP3, with the real clock. Each server is started once. */
+export const eachServer = (
+  tests: (it: Vitest.MethodsNonLive<RedisServer.RedisServer, true>, live: Live) => void,
+  options: RedisServer.RedisServerOptions & { readonly servers?: ReadonlyArray<TestServer> } = {}
+): void => {
+  const { servers = realServers, ...rest } = options
+  describeReal((server) => {
+    layer(serverLayer(server, rest), { excludeTestServices: true })((it) => {
+      for (const protocol of [2, 3] as const) {
+        describe(`RESP${protocol}`, () =>
+          tests(it, {
+            server,
+            protocol,
+            connect: (options) =>
+              Effect.flatMap(RedisServer.RedisServer, ({ host, port }) =>
+                Redis.make({ host, port, protocol, reconnect: quickly, ...options })
+              )
+          }))
+      }
+    })
+  }, servers)
+}
