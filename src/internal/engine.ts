@@ -420,7 +420,8 @@ export class Engine {
     let blocked = false
     for (let i = 0; i < this.inFlight.length; i++) {
       const pending = this.inFlight.at(i) as Pending
-      blocked ||= pending.blocking
+      // One that is overdue is no reason for silence any more.
+      blocked ||= pending.blocking && pending.deadline > now
       if (pending.deadline <= now && !pending.settled) {
         // The slot stays: its reply is read and thrown away.
         settleFailure(pending, { _tag: "Deadline", phase: "reply", delivery: "unknown" })
