@@ -123,8 +123,23 @@ const printJson = (value: unknown): Either.Either<string, CodecIssue> =>
       try: (): string | undefined => JSON.stringify(value),
       catch: () => ({ path: [], reason: "the value has no JSON form" })
     }),
-    (text) => (text === undefined ? issue("the value has no JSON form") : Either.right(text))
+    (text) =>
+      text === undefined
+        ? issue("the value has no JSON form")
+        : text.includes("null") && losesNumber(value)
+          ? issue("the value holds NaN or an infinity, which JSON would store as null")
+          : Either.right(text)
   )
+
+/** Only text with a null in it can have lost a number, so that only such text is made twice. */
+const losesNumber = (value: unknown): boolean => {
+  let lost = false
+  JSON.stringify(value, (_, part: unknown) => {
+    lost ||= typeof part === "number" && !Number.isFinite(part)
+    return part
+  })
+  return lost
+}
 
 /**
  * Anything JSON can hold, unchecked on the way back. Prefer {@link schema}.

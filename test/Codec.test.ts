@@ -138,9 +138,23 @@ describe("Codec.schema", () => {
     maybe: Schema.optional(Schema.NullOr(Schema.Struct({ n: Schema.Int })))
   })
 
-  it.prop("gives back any value of a schema", [shape], ([value]) => {
+  it("refuses numbers that JSON would turn into null", () => {
+    const numbers = Codec.schema(Schema.Struct({ n: Schema.NullOr(Schema.Number) }))
+    for (const n of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+      expect(Either.getOrThrow(Either.flip(numbers.encode({ n }))).reason).toMatch(/NaN or an infinity/)
+      expect(Either.isLeft(Codec.json.encode([n]))).toBe(true)
+    }
+    expect(numbers.encode({ n: null })).toEqual(Either.right('{"n":null}'))
+  })
+
+  it.prop("gives back any value of a schema, or refuses it", [shape], ([value]) => {
     const codec = Codec.schema(shape)
-    const plain: unknown = JSON.parse(Either.getOrThrow(codec.encode(value)) as string)
+    const encoded = codec.encode(value)
+    if (Either.isLeft(encoded)) {
+      expect(encoded.left.reason).toMatch(/NaN or an infinity/)
+      return
+    }
+    const plain: unknown = JSON.parse(encoded.right as string)
     for (const back of roundTrip(codec, value)) {
       expect(JSON.parse(Either.getOrThrow(codec.encode(back)) as string)).toEqual(plain)
     }

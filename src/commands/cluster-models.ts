@@ -11,7 +11,15 @@ import type { SlotRange } from "../internal/serverArgs.js"
 import * as Server from "../internal/serverDecode.js"
 import type { Reply } from "../internal/values.js"
 
-export type { SlotRange }
+export type {
+  /**
+   * Slots from one to another, both included.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  SlotRange
+}
 
 /**
  * How a cluster is, as one of its nodes sees it.
