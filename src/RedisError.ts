@@ -155,14 +155,17 @@ export class DeadlineError extends Schema.TaggedError<DeadlineError>("effect-red
     delivery: Delivery,
     /** The time that was allowed, in milliseconds. */
     milliseconds: Schema.Number,
-    command: Schema.optional(Schema.String)
+    command: Schema.optional(Schema.String),
+    /** How far it came, where that helps. */
+    hint: Schema.optional(Schema.String)
   }
 ) {
   /** @since 0.1.0 */
   readonly [TypeId]: TypeId = TypeId
   override get message(): string {
     const of = this.command === undefined ? "" : ` of ${this.command}`
-    return `The ${this.phase} deadline${of} passed after ${this.milliseconds} ms (delivery: ${this.delivery})`
+    const hint = this.hint === undefined ? "" : `: ${this.hint}`
+    return `The ${this.phase} deadline${of} passed after ${this.milliseconds} ms (delivery: ${this.delivery})${hint}`
   }
 }
 

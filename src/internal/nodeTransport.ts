@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { ConnectionError } from "../RedisError.js"
 import type { Transport, TransportListener } from "./engine.js"
+import type { Own } from "./handshake.js"
 import type { Endpoint, ResolvedOptions } from "./options.js"
 
 export type { Duplex }
@@ -70,16 +71,17 @@ export const fromDuplex = (duplex: Duplex): Transport => {
 }
 
 /** Connects, with TLS when asked for. `own` is told how to end the socket. */
-export const connect = (
-  options: ResolvedOptions,
-  own: (end: () => void) => void
-): Effect.Effect<Transport, ConnectionError> =>
+export const connect = (options: ResolvedOptions, own: Own): Effect.Effect<Transport, ConnectionError> =>
   Effect.async<Transport, ConnectionError>((resume) => {
     const socket = open(options)
-    own(() => {
+    const end = (): void => {
       socket.on("error", () => {})
       socket.destroy()
-    })
+    }
+    own(end, "no connection was made")
+    if (options.tls !== undefined) {
+      socket.once("connect", () => own(end, "the peer does not answer the TLS handshake; does this port speak TLS?"))
+    }
     const event = options.tls === undefined ? "connect" : "secureConnect"
     const done = (): void => {
       socket.off("error", failed)
