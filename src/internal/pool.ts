@@ -14,7 +14,7 @@ import { make as makeCommand, withDeadline } from "../RedisCommand.js"
 import { DeadlineError, type RedisError } from "../RedisError.js"
 import type { CloseReason } from "./engine.js"
 import { closeError } from "./failure.js"
-import type { Restore } from "./handshake.js"
+import { longestTimer, type Restore } from "./handshake.js"
 import { openLogged } from "./lifecycle.js"
 import type { Link } from "./link.js"
 import type { ResolvedOptions } from "./options.js"
@@ -32,6 +32,7 @@ export interface PoolSettings {
 
 interface Member {
   readonly link: Link
+  readonly since: number
   readonly expires: number
   idleSince: number
 }
@@ -48,7 +49,7 @@ type Grant = Member | "open"
 /** A fiber that waits. It is out of the queue once it has its grant. */
 interface Waiter {
   grant: Grant | undefined
-  readonly resume: (result: Effect.Effect<Grant, RedisError>) => void
+  resume: (result: Effect.Effect<Grant, RedisError>) => void
 }
 
 const size = Metric.gauge("redis_pool_size", { description: "Connections of Redis pools" })
@@ -67,8 +68,13 @@ export class PoolCore {
   private readonly waiters = new Set<Waiter>()
   /** Links that are being opened: they count as members already. */
   private opening = 0
+  /** How to end those. */
+  private readonly aborts = new Set<(error: RedisError) => void>()
   private closed = false
   private sweeper: ReturnType<typeof setTimeout> | undefined
+  private refiller: ReturnType<typeof setTimeout> | undefined
+  /** Before the next refill, in milliseconds: it grows as long as what is opened does not last. */
+  private pause = 0
 
   constructor(
     readonly options: ResolvedOptions,
@@ -124,18 +130,23 @@ export class PoolCore {
       }
       if (this.waiters.size === 0 && this.size < this.settings.max) {
         this.opening++
-        return this.openNew(restore)
+        return this.openFor(restore)
       }
-      return Effect.flatMap(restore(this.wait), (grant) =>
-        grant === "open" ? this.openNew(restore) : this.check(grant, restore)
+      return Effect.flatMap(this.wait(restore), (grant) =>
+        grant === "open" ? this.openFor(restore) : this.check(grant, restore)
       )
     })
+  }
+
+  private openFor(restore: Restore): Effect.Effect<Member, RedisError> {
+    return Effect.flatMap(this.openNew(restore), (member) => this.check(member, restore))
   }
 
   /** A link that was silent for long is asked first; a hot one costs nothing. */
   private check(member: Member, restore: Restore): Effect.Effect<Member, RedisError> {
     const { link } = member
-    if (link.engine.closed !== undefined) {
+    if (link.engine.closed !== undefined || link.session.difference !== undefined) {
+      link.destroy("its pool moved to another database meanwhile")
       this.remove(member)
       return this.take(restore)
     }
@@ -156,30 +167,37 @@ export class PoolCore {
 
   /** Opens a link in the place that was reserved for it. */
   private openNew(restore: Restore): Effect.Effect<Member, RedisError> {
-    return openLogged({ ...this.options, database: this.home.database }, restore).pipe(
-      Effect.onExit((exit) =>
-        Exit.isSuccess(exit)
-          ? Effect.void
-          : Effect.sync(() => {
-              this.opening--
-              this.serve()
-            })
-      ),
-      Effect.flatMap((link) => {
-        this.opening--
-        if (this.closed) {
-          link.destroy("its pool was closed")
-          return Effect.fail(closeError(poolClosed, "unsent"))
-        }
-        return Effect.succeed(this.add(link))
-      })
-    )
+    return Effect.suspend(() => {
+      let abort: ((error: RedisError) => void) | undefined
+      return openLogged({ ...this.options, database: this.home.database }, restore, (given) => {
+        abort = given
+        this.aborts.add(given)
+      }).pipe(
+        Effect.exit,
+        // In one step: nobody sees a place that is neither being opened nor a member.
+        Effect.flatMap((exit) => {
+          this.opening--
+          if (abort !== undefined) {
+            this.aborts.delete(abort)
+          }
+          if (Exit.isSuccess(exit) && exit.value.engine.closed === undefined) {
+            return Exit.succeed(this.add(exit.value))
+          }
+          this.serve()
+          return Exit.flatMap(exit, ({ engine }) =>
+            // It ended right behind its greeting.
+            Exit.fail(closeError(engine.closed ?? poolClosed, "unsent"))
+          )
+        })
+      )
+    })
   }
 
   private add(link: Link): Member {
     const { maxAge } = this.settings
     // Up to a tenth earlier, so that links opened together do not end together.
-    const member: Member = { link, idleSince: now(), expires: now() + maxAge * (1 - Math.random() / 10) }
+    const since = now()
+    const member: Member = { link, since, idleSince: since, expires: since + maxAge * (1 - Math.random() / 10) }
     link.session.home = this.home
     this.members.add(member)
     link.onClose(() => this.remove(member))
@@ -187,40 +205,48 @@ export class PoolCore {
     return member
   }
 
-  private readonly wait: Effect.Effect<Grant, RedisError> = Effect.async<Grant, RedisError>((resume) => {
-    const { acquireTimeout } = this.settings
-    const waiter: Waiter = {
-      grant: undefined,
-      resume: (result) => {
+  /** Waits in line. A grant that the fiber does not take, at whatever step it is interrupted, goes to the next. */
+  private wait(restore: Restore): Effect.Effect<Grant, RedisError> {
+    return Effect.suspend(() => {
+      const waiter: Waiter = { grant: undefined, resume: () => {} }
+      return Effect.onError(restore(this.line(waiter)), () =>
+        Effect.sync(() => {
+          if (waiter.grant === "open") {
+            this.opening--
+            this.serve()
+          } else if (waiter.grant !== undefined) {
+            this.release(waiter.grant)
+          }
+        })
+      )
+    })
+  }
+
+  private line(waiter: Waiter): Effect.Effect<Grant, RedisError> {
+    return Effect.async<Grant, RedisError>((resume) => {
+      const { acquireTimeout } = this.settings
+      const leave = (): void => {
         clearTimeout(timer)
         this.waiters.delete(waiter)
         this.report()
+      }
+      waiter.resume = (result) => {
+        leave()
         resume(result)
       }
-    }
-    const timer =
-      acquireTimeout > longestTimer
-        ? undefined
-        : setTimeout(() => {
-            waiter.resume(
-              Effect.fail(new DeadlineError({ phase: "acquire", delivery: "unsent", milliseconds: acquireTimeout }))
-            )
-          }, acquireTimeout)
-    this.waiters.add(waiter)
-    this.report()
-    return Effect.sync(() => {
-      clearTimeout(timer)
-      this.waiters.delete(waiter)
+      const timer =
+        acquireTimeout > longestTimer
+          ? undefined
+          : setTimeout(() => {
+              waiter.resume(
+                Effect.fail(new DeadlineError({ phase: "acquire", delivery: "unsent", milliseconds: acquireTimeout }))
+              )
+            }, acquireTimeout)
+      this.waiters.add(waiter)
       this.report()
-      // Interrupted with the grant already in hand: it goes to the next.
-      if (waiter.grant === "open") {
-        this.opening--
-        this.serve()
-      } else if (waiter.grant !== undefined) {
-        this.release(waiter.grant)
-      }
+      return Effect.sync(leave)
     })
-  })
+  }
 
   private grant(waiter: Waiter, grant: Grant): void {
     waiter.grant = grant
@@ -277,20 +303,39 @@ export class PoolCore {
     if (at >= 0) {
       this.free.splice(at, 1)
     }
+    if (member.link.engine.closed?.reason === "closed" || now() - member.since >= lasting) {
+      this.pause = 0
+    }
     this.serve()
     this.refill()
   }
 
-  /** Opens what is missing to the minimum, in the background; what fails is tried again when the next link goes. */
+  /**
+   * Opens what is missing to the minimum, in the background, until it is there. A server that is not there, or greets and
+   * drops, is not asked in a tight loop.
+   */
   private refill(): void {
-    if (this.closed || this.settings.min === 0 || this.size >= this.settings.min) {
+    if (this.closed || this.refiller !== undefined || this.size >= this.settings.min) {
       return
     }
+    this.refiller = setTimeout(() => {
+      this.refiller = undefined
+      for (let missing = this.settings.min - this.size; missing > 0; missing--) {
+        this.openSpare()
+      }
+    }, this.pause)
+    this.pause = Math.min(Math.max(2 * this.pause, 50), longestPause)
+  }
+
+  private openSpare(): void {
     this.opening++
     Runtime.runFork(this.runtime)(
       Effect.uninterruptibleMask((restore) =>
         Effect.matchEffect(this.openNew(restore), {
-          onFailure: (error) => Effect.logDebug(`A Redis pool could not replace a connection: ${error.message}`),
+          onFailure: (error) => {
+            this.refill()
+            return Effect.logDebug(`A Redis pool could not replace a connection: ${error.message}`)
+          },
           onSuccess: (member) => Effect.sync(() => this.release(member))
         })
       ),
@@ -331,8 +376,13 @@ export class PoolCore {
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
     this.closed = true
     clearTimeout(this.sweeper)
+    clearTimeout(this.refiller)
+    const error = closeError(poolClosed, "unsent")
     for (const waiter of [...this.waiters]) {
-      waiter.resume(Effect.fail(closeError(poolClosed, "unsent")))
+      waiter.resume(Effect.fail(error))
+    }
+    for (const abort of [...this.aborts]) {
+      abort(error)
     }
     this.free.length = 0
     return this.closeAll([...this.members])
@@ -378,7 +428,10 @@ export class PoolCore {
 
 const poolClosed: CloseReason = { reason: "closed", message: "the pool was closed" }
 
-/** What `setTimeout` can wait. */
-const longestTimer = 0x7fff_ffff
+/** A link that was there for so long, in milliseconds, was no false start. */
+const lasting = 10_000
+
+/** Between attempts to have the minimum again, in milliseconds. */
+const longestPause = 2_000
 
 const ping = withDeadline(makeCommand("PING"), "1 second")
