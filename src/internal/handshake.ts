@@ -47,7 +47,14 @@ export type Started = (abort: (error: RedisError) => void) => void
  * the link, or it is gone.
  */
 export const open = (options: ResolvedOptions, restore: Restore, started?: Started): Effect.Effect<Link, RedisError> =>
-  openOver((own) => connect(options, own), options, restore, started)
+  Effect.mapError(
+    openOver((own) => connect(options, own), options, restore, started),
+    (error) =>
+      // OpenSSL's newer servers end a connection that begins with something else without a word.
+      options.tls === undefined && options.endpoint._tag === "Tcp" && endedUnheard(error)
+        ? new ConnectionError({ ...error, message: `${error.message}; if this port speaks TLS, ask for it` })
+        : error
+  )
 
 /** The same over transports that the caller makes; a second one is only asked for when the first is closed at HELLO. */
 export const openOver = <R>(
@@ -114,6 +121,10 @@ const greetAny = <R>(
   return options.protocol === 2 ? attempt(false) : Effect.catchIf(attempt(true), closedAtHello, () => attempt(false))
 }
 
+const endedUnheard = (error: RedisError): error is ConnectionError =>
+  error._tag === "ConnectionError" &&
+  (error.message === closedWithoutAWord || (error.reason === "transport" && /ECONNRESET|EPIPE/.test(error.message)))
+
 /** Some proxies and old servers answer HELLO by closing. */
 const closedAtHello = (error: RedisError): boolean =>
   error._tag === "ConnectionError" && error.reason === "peerClosed" && error.message === closedWithoutAWord
@@ -138,9 +149,11 @@ const greet = (link: Link, options: ResolvedOptions, hello: boolean): Effect.Eff
         const { required } = commands[i] as Step
         if (Exit.isFailure(exit)) {
           const error = failureOf(exit)
-          // A connection that ended fails all that was asked, courtesies too.
-          if (required || !(error instanceof ReplyError)) {
-            return Effect.fail(handshakeError(error, (commands[i] as Step).command.name))
+          // A connection that ended fails all that was asked, courtesies too; why it ended may stand in the first's place.
+          // And where a courtesy is answered that a password is missing, nothing else would be answered better.
+          if (required || !(error instanceof ReplyError) || error.code === "NOAUTH") {
+            const said = error instanceof ConnectionError ? lastWords(answer) : undefined
+            return Effect.fail(handshakeError(said ?? error, (commands[i] as Step).command.name))
           }
         }
       }
@@ -150,6 +163,13 @@ const greet = (link: Link, options: ResolvedOptions, hello: boolean): Effect.Eff
       return Effect.succeed(greetings[0] ?? { protocol: 2, id: undefined })
     }
   )
+}
+
+/** What a server says of itself before it ends a connection. */
+const lastWords = (answer: Exit.Exit<unknown, RedisError> | undefined): ReplyError | undefined => {
+  const error = answer !== undefined && Exit.isFailure(answer) ? failureOf(answer) : undefined
+  const raw = error instanceof ReplyError ? Redacted.value(error.raw) : undefined
+  return error instanceof ReplyError && raw === safeWords(raw ?? "") ? error : undefined
 }
 
 interface Step {
@@ -227,6 +247,10 @@ const knowsNoHello = (error: RedisError): boolean =>
   (error.code === "NOPROTO" || error.code === "NOPERM" || /^ERR unknown command/i.test(Redacted.value(error.raw)))
 
 const handshakeError = (error: RedisError, command: string): RedisError => {
+  if (error instanceof ConnectionError) {
+    // What was sent was ours: nothing that the caller asked for.
+    return new ConnectionError({ ...error, message: error.message, delivery: "unsent" })
+  }
   if (!(error instanceof ReplyError)) {
     return error
   }

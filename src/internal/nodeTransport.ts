@@ -51,7 +51,12 @@ export const fromDuplex = (duplex: Duplex): Transport => {
           duplex.off("data", listener.onData)
           listener.onClose(
             failure !== undefined && !ended
-              ? { reason: "transport", message: `the connection failed: ${explain(failure)}`, cause: failure }
+              ? {
+                  // A server that wants a client's certificate says so only when the TLS handshake is over.
+                  reason: codeOf(failure).startsWith("ERR_SSL_") ? "tls" : "transport",
+                  message: `the connection failed: ${explain(failure)}`,
+                  cause: failure
+                }
               : { reason: "peerClosed", message: "the server closed the connection" }
           )
         }
@@ -59,7 +64,7 @@ export const fromDuplex = (duplex: Duplex): Transport => {
       duplex.on("data", listener.onData)
       duplex.on("drain", listener.onDrain)
       duplex.on("end", () => {
-        ended = true
+        ended = failure === undefined
         close()
       })
       duplex.on("close", close)
@@ -73,7 +78,13 @@ export const fromDuplex = (duplex: Duplex): Transport => {
 /** Connects, with TLS when asked for. `own` is told how to end the socket. */
 export const connect = (options: ResolvedOptions, own: Own): Effect.Effect<Transport, ConnectionError> =>
   Effect.async<Transport, ConnectionError>((resume) => {
-    const socket = open(options)
+    let socket: Net.Socket
+    try {
+      socket = open(options)
+    } catch (error) {
+      // Certificates and keys that cannot be read.
+      return resume(Effect.fail(connectError(error instanceof Error ? error : new Error(String(error)), options)))
+    }
     const end = (): void => {
       socket.on("error", () => {})
       socket.destroy()
@@ -178,8 +189,8 @@ const explain = (error: Error): string => {
     case "CERT_NOT_YET_VALID":
       return "the certificate is not valid yet"
     case "DEPTH_ZERO_SELF_SIGNED_CERT":
+      return "the certificate is self-signed: to trust it, give it as tls.ca"
     case "SELF_SIGNED_CERT_IN_CHAIN":
-      return "the certificate is self-signed, and its authority is not among tls.ca"
     case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
     case "UNABLE_TO_GET_ISSUER_CERT":
     case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
@@ -193,9 +204,20 @@ const explain = (error: Error): string => {
     default: {
       // Some of Node's aggregate errors have a code and no message.
       const text = error.message === "" ? codeOf(error) : error.message
-      return /wrong version number|packet length too long/.test(text)
-        ? "the peer does not speak TLS; use a redis:// URL, or the port that does"
-        : text
+      if (/wrong version number|packet length too long/.test(text)) {
+        return "the peer does not speak TLS; use a redis:// URL, or the port that does"
+      }
+      const alert = /:(?:ssl|tls)v[\d.]+ alert ([a-z ]+):/.exec(text)?.[1]
+      return alert === undefined ? text : (alerts.get(alert) ?? `the server ended TLS: ${alert}`)
     }
   }
 }
+
+/** What a server says of a client's certificate. */
+const alerts = new Map([
+  ["certificate required", "the server asks for a client's certificate: give tls.cert and tls.key"],
+  ["handshake failure", "the server refused the TLS handshake; does it ask for a client's certificate (tls.cert)?"],
+  ["unknown ca", "the server does not know the authority of the client's certificate (tls.cert)"],
+  ["bad certificate", "the server does not take the client's certificate (tls.cert)"],
+  ["certificate expired", "the client's certificate (tls.cert) has expired"]
+])
