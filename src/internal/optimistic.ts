@@ -64,13 +64,15 @@ export const optimistic = <A, E2, E, R>(
   )
   return watched.length === 0
     ? Effect.fail(new UsageError({ reason: "invalidArgument", message: "WATCH needs at least one key" }))
-    : Effect.retry(attempt, {
-        while: (error) => error instanceof Again,
-        schedule: Schedule.mapInput(
-          options?.schedule ?? defaultSchedule,
-          (error: unknown) => (error as Again<E>).reason
-        )
-      }).pipe(Effect.mapError((error) => (error instanceof Again ? error.error : error)))
+    : Effect.matchEffect(attempt, {
+        // What is not tried again leaves the loop as an answer, so that the schedule is asked of nothing else.
+        onFailure: (error) => (error instanceof Again ? Effect.fail(error) : Effect.succeed(Effect.fail(error))),
+        onSuccess: (result) => Effect.succeed(Effect.succeed(result))
+      }).pipe(
+        Effect.retry(Schedule.mapInput(options?.schedule ?? defaultSchedule, ({ reason }: Again<unknown>) => reason)),
+        Effect.mapError(({ error }) => error),
+        Effect.flatten
+      )
 }
 
 const unwatch = withDeadline(makeCommand("UNWATCH"), "1 second")
