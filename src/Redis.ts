@@ -223,6 +223,12 @@ const layerConfig = (
 const layerAs = <I>(tag: Context.Tag<I, RedisService>, options: RedisOptions = {}): Layer.Layer<I, RedisError> =>
   Layer.scoped(tag, make(options))
 
+const layerConfigAs = <I>(
+  tag: Context.Tag<I, RedisService>,
+  options: Config.Config.Wrap<RedisOptions>
+): Layer.Layer<I, RedisError | ConfigError.ConfigError> =>
+  Layer.scoped(tag, Effect.flatMap(Config.unwrap(options), make))
+
 /** Each command on a connection of the pool: nothing is shared, so everything may block. */
 const layerFromPool: Layer.Layer<RedisIdentifier, never, Pool> = Layer.effect(
   RedisTag,
@@ -356,6 +362,12 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
 
   /** The client of a Layer, under a tag of your own. */
   readonly layerAs: <I>(tag: Context.Tag<I, RedisService>, options?: RedisOptions) => Layer.Layer<I, RedisError>
+
+  /** The same with its options read from the configuration. */
+  readonly layerConfigAs: <I>(
+    tag: Context.Tag<I, RedisService>,
+    options: Config.Config.Wrap<RedisOptions>
+  ) => Layer.Layer<I, RedisError | ConfigError.ConfigError>
 
   /**
    * Sends commands to the server of another tag.
@@ -513,6 +525,7 @@ export const Redis: RedisModule = Object.assign(RedisTag, makeCommands(utf8), {
     <Self>() =>
       Context.Tag(id)<Self, RedisService>()) as RedisModule["Tag"],
   layerAs,
+  layerConfigAs,
   using: dual(2, <A, E, R, I>(self: Effect.Effect<A, E, R>, tag: Context.Tag<I, RedisService>) =>
     Effect.provideServiceEffect(self, RedisTag, tag)
   ),

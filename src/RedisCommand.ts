@@ -476,8 +476,18 @@ export const mapArguments: {
 })
 
 /**
+ * The keys of a command, in order: what its arguments are tagged as.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const keys = (self: RedisCommand<unknown>): ReadonlyArray<Key> =>
+  self.args.flatMap(({ data, kind }) => (kind === "key" ? [data] : []))
+
+/**
  * Gives one command a deadline of its own, counted from when it is accepted. It covers waiting, retries and the reply;
- * when it passes, the command fails with a `DeadlineError` that says what is known of it. Exact to about 20 ms.
+ * when it passes, the command fails with a `DeadlineError` that says what is known of it. Exact to about 20 ms. It
+ * takes a command, so it goes before anything that makes an Effect of it; a pipeline lasts as long as its commands may.
  *
  * @since 0.1.0
  * @category combinators

@@ -67,7 +67,9 @@ export class ReplyError extends Schema.TaggedError<ReplyError>("effect-redis-cli
   raw: RedactedText
 }) {
   /** @since 0.1.0 */
-  readonly [TypeId]: TypeId = TypeId
+  get [TypeId](): TypeId {
+    return TypeId
+  }
 }
 
 /**
@@ -82,7 +84,9 @@ export class ProtocolError extends Schema.TaggedError<ProtocolError>("effect-red
   { reason: Schema.String }
 ) {
   /** @since 0.1.0 */
-  readonly [TypeId]: TypeId = TypeId
+  get [TypeId](): TypeId {
+    return TypeId
+  }
   override get message(): string {
     return `The server broke the protocol: ${this.reason}`
   }
@@ -138,7 +142,9 @@ export class ConnectionError extends Schema.TaggedError<ConnectionError>("effect
   }
 ) {
   /** @since 0.1.0 */
-  readonly [TypeId]: TypeId = TypeId
+  get [TypeId](): TypeId {
+    return TypeId
+  }
 }
 
 /**
@@ -161,7 +167,9 @@ export class DeadlineError extends Schema.TaggedError<DeadlineError>("effect-red
   }
 ) {
   /** @since 0.1.0 */
-  readonly [TypeId]: TypeId = TypeId
+  get [TypeId](): TypeId {
+    return TypeId
+  }
   override get message(): string {
     const of = this.command === undefined ? "" : ` of ${this.command}`
     const hint = this.hint === undefined ? "" : `: ${this.hint}`
@@ -182,7 +190,9 @@ export class DecodeError extends Schema.TaggedError<DecodeError>("effect-redis-c
   reason: Schema.String
 }) {
   /** @since 0.1.0 */
-  readonly [TypeId]: TypeId = TypeId
+  get [TypeId](): TypeId {
+    return TypeId
+  }
   override get message(): string {
     const at = this.path.length === 0 ? "" : ` at ${this.path.join(".")}`
     return `The reply to ${this.command} does not decode${at}: ${this.reason}`
@@ -215,7 +225,9 @@ export class UsageError extends Schema.TaggedError<UsageError>("effect-redis-cli
   command: Schema.optional(Schema.String)
 }) {
   /** @since 0.1.0 */
-  readonly [TypeId]: TypeId = TypeId
+  get [TypeId](): TypeId {
+    return TypeId
+  }
 }
 
 /**
@@ -233,7 +245,9 @@ export class OverflowError extends Schema.TaggedError<OverflowError>("effect-red
   }
 ) {
   /** @since 0.1.0 */
-  readonly [TypeId]: TypeId = TypeId
+  get [TypeId](): TypeId {
+    return TypeId
+  }
   override get message(): string {
     const command = this.command === undefined ? "A command" : this.command
     return `${command} was not accepted: already ${this.maximum} ${this.limit} wait to be sent`

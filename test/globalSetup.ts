@@ -27,5 +27,7 @@ export default function setup(): () => void {
   return () => {
     const line = LiveMatrix.end()
     if (line !== undefined) say(`\n${line}`)
+    if (missing.length > 0)
+      say(`\n!! NOT RUN: the tests on ${missing.join(", ")}. \`npm run servers\` fetches these servers.`)
   }
 }

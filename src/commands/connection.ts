@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import type * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import type { Codec } from "../Codec.js"
 import {
   type AtMostOne,
@@ -381,8 +381,9 @@ const RESET = define("RESET")
 const SELECT = define("SELECT")
 
 const auth = (first: string | Redacted.Redacted<string>, second?: Redacted.Redacted<string>): RedisCommand<void> => {
-  const builder = args().text(typeof first === "string" ? first : Redacted.value(first))
-  return AUTH(second === undefined ? builder : builder.text(Redacted.value(second)), Decode.ok)
+  // With two arguments the first is a name; a single one is the password.
+  const builder = second === undefined ? args() : args().text(first as string)
+  return AUTH(builder.secret(second ?? (first as Redacted.Redacted<string>)), Decode.ok)
 }
 
 const clientKill = (which: string | ClientFilter): RedisCommand<never> => {
@@ -458,9 +459,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ConnectionCommands<K
     hello: (protover, options = {}) => {
       const builder = args()
         .when(protover, (args, version) => args.integer(version))
-        .option("AUTH", options.auth, (args, { password, username }) =>
-          args.text(username).text(Redacted.value(password))
-        )
+        .option("AUTH", options.auth, (args, { password, username }) => args.text(username).secret(password))
         .option("SETNAME", options.setname, (args, name) => args.text(name))
       return HELLO(
         protover === undefined && builder.list.length > 0

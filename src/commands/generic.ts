@@ -14,7 +14,7 @@
 import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import type { Codec } from "../Codec.js"
 import {
   type AbsoluteTime,
@@ -582,8 +582,8 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): GenericCommands<V, K
         .millis(timeout)
         .flag("COPY", copy)
         .flag("REPLACE", replace)
-        .option("AUTH", auth, (args, password) => args.text(Redacted.value(password)))
-        .option("AUTH2", auth2, (args, { password, username }) => args.text(username).text(Redacted.value(password)))
+        .option("AUTH", auth, (args, password) => args.secret(password))
+        .option("AUTH2", auth2, (args, { password, username }) => args.text(username).secret(password))
       return MIGRATE(one ? placed : placed.token("KEYS").keys(keys), migrated)
     },
     move: (key, db) => MOVE(args().key(key).integer(db), Decode.boolean),

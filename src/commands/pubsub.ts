@@ -1,5 +1,6 @@
 /**
- * Publishing, and what the server knows of its subscribers. To subscribe, use `RedisPubSub`.
+ * Publishing, and what the server knows of its subscribers. To subscribe, use a `Connection` of its own and its
+ * `pushes`.
  *
  * @see https://redis.io/docs/latest/commands/?group=pubsub
  * @since 0.1.0
@@ -28,7 +29,7 @@ export interface ChannelSubscribers<out K = string> {
  */
 export interface PubsubCommands<V, K> {
   /**
-   * Subscribes to every channel whose name matches. The raw command, refused on shared connections: `RedisPubSub` is the
+   * Subscribes to every channel whose name matches. The raw command, refused on shared connections: a `Connection` of its own is the
    * way to subscribe.
    *
    * O(N) in the patterns. Since Redis 2.0.0.
@@ -83,7 +84,7 @@ export interface PubsubCommands<V, K> {
   readonly pubsubShardnumsub: (channels: OneOrMore<Key>) => RedisCommand<Array<ChannelSubscribers<K>>>
 
   /**
-   * Ends subscriptions to patterns. The raw command, refused on shared connections: a subscription of `RedisPubSub` ends
+   * Ends subscriptions to patterns. The raw command, refused on shared connections: one on a `Connection` of its own ends
    * with its scope. Without patterns it would end them all; connections refuse that, since nobody knows how many
    * confirmations follow.
    *
@@ -100,21 +101,21 @@ export interface PubsubCommands<V, K> {
   readonly spublish: (channel: Key, message: V) => RedisCommand<number>
 
   /**
-   * Subscribes to shard channels. The raw command, refused on shared connections: `RedisPubSub` is the way to subscribe.
+   * Subscribes to shard channels. The raw command, refused on shared connections: a `Connection` of its own is the way to subscribe.
    *
    * O(N) in the channels. Since Redis 7.0.0.
    */
   readonly ssubscribe: (channels: OneOrMore<Key>) => RedisCommand<void>
 
   /**
-   * Subscribes to channels. The raw command, refused on shared connections: `RedisPubSub` is the way to subscribe.
+   * Subscribes to channels. The raw command, refused on shared connections: a `Connection` of its own is the way to subscribe.
    *
    * O(N) in the channels. Since Redis 2.0.0.
    */
   readonly subscribe: (channels: OneOrMore<Key>) => RedisCommand<void>
 
   /**
-   * Ends subscriptions to shard channels. The raw command, refused on shared connections: a subscription of `RedisPubSub`
+   * Ends subscriptions to shard channels. The raw command, refused on shared connections: one on a `Connection` of its own
    * ends with its scope. Without channels it would end them all; connections refuse that, since nobody knows how many
    * confirmations follow.
    *
@@ -123,7 +124,7 @@ export interface PubsubCommands<V, K> {
   readonly sunsubscribe: (channels?: OneOrMore<Key>) => RedisCommand<void>
 
   /**
-   * Ends subscriptions to channels. The raw command, refused on shared connections: a subscription of `RedisPubSub` ends
+   * Ends subscriptions to channels. The raw command, refused on shared connections: one on a `Connection` of its own ends
    * with its scope. Without channels it would end them all; connections refuse that, since nobody knows how many
    * confirmations follow.
    *

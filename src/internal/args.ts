@@ -8,6 +8,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
+import * as Redacted from "effect/Redacted"
 import type { Codec } from "../Codec.js"
 
 /**
@@ -108,6 +109,13 @@ export class Args {
   /** Text or bytes that are neither a key nor one of Redis' words. */
   text(text: string | Uint8Array): this {
     return this.push("value", text, "an argument")
+  }
+
+  /** A password, or another secret. */
+  secret(secret: Redacted.Redacted<string>): this {
+    return Redacted.isRedacted(secret)
+      ? this.text(Redacted.value(secret))
+      : this.fail("a password must be Redacted: Redacted.make(…), so that nothing prints it")
   }
 
   /** A value, encoded by the codec. */

@@ -521,7 +521,9 @@ const closedHere: CloseReason = { reason: "closed", message: "the connection was
 
 /** Errors that servers send on their own account are fixed sentences; of any other only the code is sure to be one. */
 export const safeWords = (message: string): string =>
-  /^(?:ERR max number of clients|DENIED|NOAUTH|WRONGPASS|LOADING|MASTERDOWN|BUSY|ERR Protocol error)/.test(message)
+  /^(?:ERR max number of clients|ERR DB index is out of range|ERR invalid DB index|DENIED|NOAUTH|WRONGPASS|LOADING|MASTERDOWN|BUSY|ERR Protocol error)/.test(
+    message
+  )
     ? message
     : new ErrorReply(message).code
 

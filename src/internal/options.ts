@@ -178,9 +178,23 @@ const schemes = new Map([
 /** Reads a URL. No message shows more of it than a scheme or a parameter's name. */
 export const parseUrl = (source: string): Checked<Url> =>
   Either.gen(function* () {
+    // What stands before a colon is only a scheme when slashes follow; else it may be anything, a secret too.
+    if (!/^[a-z+]+:\/\//i.test(source)) {
+      return yield* invalid(
+        source === ""
+          ? "the URL is empty"
+          : "the URL does not begin with redis://, rediss://, valkey://, valkeys:// or unix://"
+      )
+    }
     const url = yield* Either.try({
       try: () => new URL(source),
-      catch: () => new UsageError({ reason: "invalidOptions", message: "the URL is malformed" })
+      catch: () =>
+        new UsageError({
+          reason: "invalidOptions",
+          message: /:\d{5,}(?:[/?]|$)/.test(source)
+            ? "the URL's port must be a whole number from 1 to 65535"
+            : "the URL is malformed; percent-encode what is special in the user, password and database"
+        })
     })
     const unix = url.protocol === "unix:"
     const tls = schemes.get(url.protocol)
@@ -315,6 +329,9 @@ export const resolve = (options: ConnectionOptions): Checked<ResolvedOptions> =>
     }
     const username = options.username ?? url.username
     const password = options.password ?? url.password
+    if (password !== undefined && !Redacted.isRedacted(password)) {
+      return yield* invalid("password must be Redacted: Redacted.make(…), so that nothing prints it")
+    }
     if (username !== undefined && password === undefined) {
       return yield* invalid("username is given without a password")
     }
