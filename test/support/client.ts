@@ -1,5 +1,5 @@
 /** What suites over clients share: a client as its commands' `Redis`, typed failures, and every server by protocol. */
-import { layer, type Vitest } from "@effect/vitest"
+import { it as globalIt, layer, type Vitest } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -60,14 +60,20 @@ export interface Live {
   ) => Effect.Effect<RedisService, RedisError, RedisServer.RedisServer | Scope.Scope>
 }
 
+type LiveIt = Pick<Vitest.MethodsNonLive<RedisServer.RedisServer, true>, "effect" | "scoped">
+
 /** Tests over every real server, by RESP2 and RESP3, with the real clock. Each server is started once. */
 export const eachServer = (
-  tests: (it: Vitest.MethodsNonLive<RedisServer.RedisServer, true>, live: Live) => void,
+  tests: (it: LiveIt, live: Live) => void,
   options: RedisServer.RedisServerOptions & { readonly servers?: ReadonlyArray<TestServer> } = {}
 ): void => {
   const { servers = realServers, ...rest } = options
   describeReal((server) => {
-    layer(serverLayer(server, rest), { excludeTestServices: true })((it) => {
+    // `layer` changes the `it` of the whole file: tests behind would run with its services and without the test clock.
+    const { effect, scoped } = globalIt
+    layer(serverLayer(server, rest), { excludeTestServices: true })((layered) => {
+      const it: LiveIt = { effect: layered.effect, scoped: layered.scoped }
+      Object.assign(globalIt, { effect, scoped })
       for (const protocol of [2, 3] as const) {
         describe(`RESP${protocol}`, () =>
           tests(it, {

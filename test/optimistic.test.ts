@@ -1,0 +1,618 @@
+/** `Redis.optimistic`: WATCH, the body and its transaction on one connection, again on a conflict. */
+import { describe, expect, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
+import * as Schedule from "effect/Schedule"
+import * as TestClock from "effect/TestClock"
+import { Redis, RedisCommand } from "effect-redis-client"
+import type { RedisService } from "../src/Redis.js"
+import { ConnectionError, PipelineError, TransactionError, UsageError } from "../src/RedisError.js"
+import * as RedisServer from "../src/testing/RedisServer.js"
+import { connectTo, eachServer, failure, on, quickly, settle } from "./support/client.js"
+import * as Peer from "./support/peer.js"
+
+class SoldOut extends Data.TaggedError("SoldOut")<{ readonly left: number }> {}
+
+const flush = RedisCommand.make("FLUSHALL", { args: ["SYNC"] })
+
+const number = (key: string) => Effect.map(Redis.get(key), (value) => Number(Option.getOrElse(value, () => "0")))
+
+const kill = (id: number) => RedisCommand.make("CLIENT KILL", { args: ["ID", id] })
+
+/** The client that everybody uses, one of somebody else, and both as runners. */
+eachServer((it, { connect }) => {
+  const start = (...args: Parameters<typeof connect>) =>
+    Effect.gen(function* () {
+      const redis = yield* connect(...args)
+      yield* redis.send(flush)
+      return { redis, run: on(redis), other: on(yield* connect()) }
+    })
+
+  /** The pool lends a clean connection: nothing is watched on it, and its transactions go through. */
+  const expectClean = (redis: RedisService) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const leased = yield* redis.lease
+        yield* redis.send(Redis.incr("watched"))
+        expect(yield* on(leased)(Redis.transaction([Redis.incr("clean")]))).toHaveLength(1)
+      })
+    )
+
+  it.scoped("without a conflict the body runs once and its transaction answers", () =>
+    Effect.gen(function* () {
+      const { run } = yield* start()
+      yield* run(Redis.set("stock", "3"))
+      let bodies = 0
+      const result = yield* run(
+        Redis.optimistic(
+          "stock",
+          Effect.gen(function* () {
+            bodies++
+            const stock = yield* number("stock")
+            return Redis.transaction({ left: Redis.decrby("stock", stock), sold: Redis.incrby("sold", stock) })
+          })
+        )
+      )
+      expect([result, bodies]).toEqual([{ left: 0, sold: 3 }, 1])
+    })
+  )
+
+  it.scoped("a conflict runs the body again, over what is there now", () =>
+    Effect.gen(function* () {
+      const { other, run } = yield* start()
+      const seen: Array<number> = []
+      const result = yield* run(
+        Redis.optimistic(
+          ["a", "b"],
+          Effect.gen(function* () {
+            seen.push(yield* number("b"))
+            if (seen.length < 3) {
+              yield* other(Redis.incr("b"))
+            }
+            return Redis.transaction([Redis.incr("done")])
+          })
+        )
+      )
+      expect([seen, result]).toEqual([[0, 1, 2], [1]])
+    })
+  )
+
+  it.scoped("fails typed after the last attempt of the Schedule, which hears the conflict", () =>
+    Effect.gen(function* () {
+      const { other, redis, run } = yield* start({ maxDedicated: 1 })
+      const heard: Array<unknown> = []
+      let bodies = 0
+      const exit = yield* Effect.exit(
+        run(
+          Redis.optimistic(
+            "k",
+            Effect.gen(function* () {
+              bodies++
+              yield* other(Redis.incr("k"))
+              return Redis.transaction([Redis.incr("never")])
+            }),
+            { schedule: Schedule.tapInput(Schedule.recurs(2), (input) => Effect.sync(() => heard.push(input))) }
+          )
+        )
+      )
+      expect(failure(exit)).toBeInstanceOf(TransactionError)
+      expect(failure(exit)).toMatchObject({ reason: "conflict" })
+      expect(bodies).toBe(3)
+      expect(heard).toMatchObject(Array(3).fill({ _tag: "TransactionError", reason: "conflict" }))
+      expect(yield* run(Redis.get("never"))).toEqual(Option.none())
+      yield* expectClean(redis)
+    })
+  )
+
+  it.scoped("by default it tries 16 times more", () =>
+    Effect.gen(function* () {
+      const { other, run } = yield* start()
+      let bodies = 0
+      const body = Effect.suspend(() => {
+        bodies++
+        return Effect.as(other(Redis.incr("k")), Redis.transaction([Redis.incr("never")]))
+      })
+      expect(failure(yield* Effect.exit(run(Redis.optimistic("k", body))))).toMatchObject({ reason: "conflict" })
+      expect(bodies).toBe(17)
+    })
+  )
+
+  it.scoped("commands in the body go to the watched connection, nested ones and pipelines too", () =>
+    Effect.gen(function* () {
+      const { redis, run } = yield* start()
+      const nested = Effect.fn("nested")(function* () {
+        return yield* Redis.clientId()
+      })
+      const ids = yield* Ref.make<ReadonlyArray<number>>([])
+      yield* run(
+        Redis.optimistic(
+          "k",
+          Effect.gen(function* () {
+            const [piped] = yield* Redis.pipeline([Redis.clientId()])
+            const leased = yield* Effect.scoped(
+              Effect.flatMap(Redis, (redis) => Effect.flatMap(redis.lease, (leased) => leased.send(Redis.clientId())))
+            )
+            yield* Ref.set(ids, [yield* Redis.clientId(), yield* nested(), piped, leased])
+            return Redis.transaction([Redis.incr("n")])
+          })
+        )
+      )
+      const [first, ...others] = yield* Ref.get(ids)
+      expect(others).toEqual([first, first, first])
+      expect(yield* redis.send(Redis.clientId())).not.toBe(first)
+    })
+  )
+
+  it.scoped("what the body itself writes to a watched key is no conflict of its own only if nobody else does", () =>
+    Effect.gen(function* () {
+      const { run } = yield* start()
+      let bodies = 0
+      // The server compares with the moment of WATCH, whoever wrote.
+      const result = yield* run(
+        Redis.optimistic(
+          "k",
+          Effect.suspend(() => {
+            bodies++
+            return Effect.as(bodies === 1 ? Redis.incr("k") : Effect.void, Redis.transaction([Redis.get("k")]))
+          })
+        )
+      )
+      expect([bodies, result]).toEqual([2, [Option.some("1")]])
+    })
+  )
+
+  it.scoped("further keys can be watched inside", () =>
+    Effect.gen(function* () {
+      const { other, run } = yield* start()
+      let bodies = 0
+      yield* run(
+        Redis.optimistic(
+          "index",
+          Effect.gen(function* () {
+            bodies++
+            yield* Redis.execute("WATCH", RedisCommand.key("found"))
+            if (bodies === 1) {
+              yield* other(Redis.set("found", "changed"))
+            }
+            return Redis.transaction([Redis.incr("n")])
+          })
+        )
+      )
+      expect([bodies, yield* run(Redis.get("n"))]).toEqual([2, Option.some("1")])
+    })
+  )
+
+  it.scoped("what would end WATCH inside is refused, typed, and not tried again", () =>
+    Effect.gen(function* () {
+      const { redis, run } = yield* start({ maxDedicated: 1 })
+      const nested = Redis.optimistic("k2", Effect.succeed(Redis.transaction([Redis.incr("n")])))
+      const attempts: ReadonlyArray<Effect.Effect<unknown, unknown, Redis>> = [
+        Redis.transaction([Redis.incr("n")]),
+        nested,
+        Redis.execute("UNWATCH"),
+        Redis.execute("multi"),
+        Redis.execute("EXEC"),
+        Redis.execute("RESET"),
+        Redis.pipeline([Redis.incr("n"), Redis.execute("UNWATCH")])
+      ]
+      for (const attempt of attempts) {
+        let bodies = 0
+        const body = Effect.suspend(() => {
+          bodies++
+          return Effect.as(attempt, Redis.transaction([Redis.incr("n")]))
+        })
+        const exit = yield* Effect.exit(run(Redis.optimistic("k", body)))
+        expect(failure(exit)).toBeInstanceOf(UsageError)
+        expect(failure(exit)).toMatchObject({ reason: "refusedCommand" })
+        expect(bodies).toBe(1)
+      }
+      expect(yield* run(Redis.get("n"))).toEqual(Option.none())
+      yield* expectClean(redis)
+    })
+  )
+
+  for (const [what, use] of [
+    ["a command", Redis.ping()],
+    ["a pipeline", Redis.pipeline([Redis.get("a"), Redis.incr("b")])],
+    ["a caught failure, and only EXEC", Effect.ignore(Redis.ping())]
+  ] as ReadonlyArray<readonly [string, Effect.Effect<unknown, never, Redis>]>) {
+    it.scoped(`a connection that ends inside the body is tried again: ${what} meets it`, () =>
+      Effect.gen(function* () {
+        const { other, run } = yield* start()
+        const ids: Array<number> = []
+        const heard: Array<unknown> = []
+        const result = yield* run(
+          Redis.optimistic(
+            "k",
+            Effect.gen(function* () {
+              const id = yield* Redis.clientId()
+              ids.push(id)
+              if (ids.length === 1) {
+                yield* other(kill(id))
+                yield* use
+              }
+              return Redis.transaction([Redis.incr("n")])
+            }),
+            { schedule: Schedule.tapInput(Schedule.recurs(1), (input) => Effect.sync(() => heard.push(input))) }
+          )
+        )
+        expect(result).toEqual([1])
+        expect(new Set(ids).size).toBe(2)
+        expect(heard).toMatchObject([{ _tag: "ConnectionError" }])
+      })
+    )
+  }
+
+  it.scoped("when the last attempt loses its connection the body's own error is the failure", () =>
+    Effect.gen(function* () {
+      const { other, run } = yield* start()
+      const body = Effect.gen(function* () {
+        yield* other(kill(yield* Redis.clientId()))
+        yield* Redis.pipeline([Redis.get("a"), Redis.get("b")])
+        return Redis.transaction([Redis.incr("n")])
+      })
+      const exit = yield* Effect.exit(run(Redis.optimistic("k", body, { schedule: Schedule.recurs(2) })))
+      expect(failure(exit)).toBeInstanceOf(PipelineError)
+      expect(yield* run(Redis.get("n"))).toEqual(Option.none())
+    })
+  )
+
+  it.scoped("an empty transaction means UNWATCH: nothing to do, and the connection serves the next", () =>
+    Effect.gen(function* () {
+      const { redis, run } = yield* start({ maxDedicated: 1 })
+      const ids: Array<number> = []
+      const once = Redis.optimistic(
+        "watched",
+        Effect.map(Redis.clientId(), (id) => {
+          ids.push(id)
+          return Redis.transaction([])
+        })
+      )
+      expect([yield* run(once), yield* run(once)]).toEqual([[], []])
+      expect(new Set(ids).size).toBe(1)
+      yield* expectClean(redis)
+    })
+  )
+
+  it.scoped("the body's own failure stays typed, is not tried again, and gives the connection back clean", () =>
+    Effect.gen(function* () {
+      const { redis, run } = yield* start({ maxDedicated: 1 })
+      const ids: Array<number> = []
+      const body = Effect.gen(function* () {
+        ids.push(yield* Redis.clientId())
+        if ((yield* number("watched")) === 0) {
+          return yield* new SoldOut({ left: 0 })
+        }
+        return Redis.transaction([Redis.decr("watched")])
+      })
+      for (let i = 0; i < 3; i++) {
+        const error = failure(yield* Effect.exit(run(Redis.optimistic("watched", body))))
+        expect(error).toEqual(new SoldOut({ left: 0 }))
+      }
+      expect(ids).toEqual([ids[0], ids[0], ids[0]])
+      yield* expectClean(redis)
+    })
+  )
+
+  it.scoped("a server's error in the body is the body's failure", () =>
+    Effect.gen(function* () {
+      const { redis, run } = yield* start({ maxDedicated: 1 })
+      yield* run(Redis.set("text", "x"))
+      let bodies = 0
+      const body = Effect.suspend(() => {
+        bodies++
+        return Effect.as(Redis.incr("text"), Redis.transaction([Redis.incr("n")]))
+      })
+      expect(failure(yield* Effect.exit(run(Redis.optimistic("k", body))))).toMatchObject({
+        _tag: "ReplyError",
+        code: "ERR",
+        command: "INCR"
+      })
+      expect(bodies).toBe(1)
+      yield* expectClean(redis)
+    })
+  )
+
+  it.scoped("errors inside EXEC are the transaction's, not tried again", () =>
+    Effect.gen(function* () {
+      const { redis, run } = yield* start({ maxDedicated: 1 })
+      yield* run(Redis.set("text", "x"))
+      let bodies = 0
+      const body = Effect.sync(() => {
+        bodies++
+        return Redis.transaction({ n: Redis.incr("n"), wrong: Redis.lpush("text", ["y"]) })
+      })
+      const error = failure(yield* Effect.exit(run(Redis.optimistic("k", body))))
+      expect(error).toMatchObject({ _tag: "TransactionError", reason: "failed", slot: "wrong" })
+      expect([bodies, yield* run(Redis.get("n"))]).toEqual([1, Option.some("1")])
+      yield* expectClean(redis)
+    })
+  )
+
+  it.scoped("a defect in the body stays one, and the pool has its place back", () =>
+    Effect.gen(function* () {
+      const { redis, run } = yield* start({ maxDedicated: 1 })
+      let bodies = 0
+      const body = Effect.zipRight(
+        Redis.incr("read"),
+        Effect.sync((): ReturnType<typeof Redis.transaction<[]>> => {
+          bodies++
+          throw new RangeError("a bug")
+        })
+      )
+      const exit = yield* Effect.exit(run(Redis.optimistic("watched", body)))
+      expect(Exit.isFailure(exit) && [...Cause.defects(exit.cause)]).toEqual([new RangeError("a bug")])
+      expect(bodies).toBe(1)
+      yield* expectClean(redis)
+    })
+  )
+
+  it.scoped("interruption releases the watch, wherever it strikes, and the pool does not leak", () =>
+    Effect.gen(function* () {
+      const { redis, run } = yield* start({ maxDedicated: 1, acquireTimeout: "2 seconds" })
+      // In the body.
+      const reached = yield* Deferred.make<void>()
+      const stuck = yield* Effect.fork(
+        run(Redis.optimistic("watched", Effect.zipRight(Deferred.succeed(reached, undefined), Effect.never)))
+      )
+      yield* Deferred.await(reached)
+      yield* Fiber.interrupt(stuck)
+      yield* expectClean(redis)
+      // At any step of the way.
+      for (let i = 0; i < 40; i++) {
+        const fiber = yield* Effect.fork(
+          run(Redis.optimistic("watched", Effect.as(Redis.get("watched"), Redis.transaction([Redis.incr("n")]))))
+        )
+        yield* Effect.repeatN(Effect.yieldNow(), i)
+        if (i % 4 === 0) {
+          yield* run(Redis.ping())
+        }
+        yield* Fiber.interrupt(fiber)
+      }
+      yield* expectClean(redis)
+    })
+  )
+
+  it.scoped("20 fibers of 50 decrements each sell what there is, and not one more", () =>
+    Effect.gen(function* () {
+      const { run } = yield* start({ acquireTimeout: "30 seconds" })
+      const stock = 250
+      yield* run(Redis.set("stock", String(stock)))
+      const patient = Schedule.exponential("1 millis").pipe(
+        Schedule.union(Schedule.spaced("10 millis")),
+        Schedule.jittered
+      )
+      let conflicts = -1
+      const buy = Redis.optimistic(
+        "stock",
+        Effect.gen(function* () {
+          conflicts++
+          const left = yield* number("stock")
+          expect(left).toBeGreaterThanOrEqual(0)
+          return left > 0 ? Redis.transaction([Redis.decr("stock"), Redis.incr("sold")]) : yield* new SoldOut({ left })
+        }),
+        { schedule: patient }
+      )
+      const bought = yield* run(
+        Effect.forEach(
+          Array.from({ length: 20 }),
+          () =>
+            Effect.reduce(Array.from({ length: 50 }), 0 as number, (bought) =>
+              Effect.as(buy, bought + 1).pipe(Effect.catchTag("SoldOut", () => Effect.succeed(bought)))
+            ),
+          { concurrency: "unbounded" }
+        )
+      )
+      expect(bought.reduce((a, b) => a + b, 0)).toBe(stock)
+      expect(yield* run(Redis.mget(["stock", "sold"]))).toEqual([Option.some("0"), Option.some(String(stock))])
+      expect(conflicts).toBeGreaterThan(1000)
+    })
+  )
+
+  it.scoped("under withPrefix the watch is on the prefixed key too", () =>
+    Effect.gen(function* () {
+      const { other, run } = yield* start()
+      let bodies = 0
+      const result = yield* run(
+        Redis.optimistic(
+          "k",
+          Effect.suspend(() => {
+            bodies++
+            return Effect.as(
+              bodies === 1 ? other(Redis.set("app:k", "theirs")) : Effect.void,
+              Redis.transaction([Redis.get("k")])
+            )
+          })
+        ).pipe(Redis.withPrefix("app:"))
+      )
+      expect([bodies, result]).toEqual([2, [Option.some("theirs")]])
+    })
+  )
+
+  it.scoped("a server that goes away and comes back in the middle is waited for by the Schedule", () =>
+    Effect.gen(function* () {
+      const { run } = yield* start()
+      const server = yield* RedisServer.RedisServer
+      let bodies = 0
+      let tries = 0
+      const result = yield* run(
+        Redis.optimistic(
+          "k",
+          Effect.gen(function* () {
+            bodies++
+            if (bodies === 1) {
+              yield* Effect.orDie(server.kill)
+            }
+            yield* Redis.get("k")
+            return Redis.transaction([Redis.set("k", "v"), Redis.get("k")])
+          }),
+          {
+            schedule: Schedule.tapOutput(quickly, () =>
+              // It was tried in vain a few times.
+              ++tries === 3 ? Effect.orDie(server.start) : Effect.void
+            )
+          }
+        )
+      )
+      expect(result).toEqual([undefined, Option.some("v")])
+      expect(bodies).toBe(2)
+    })
+  )
+})
+
+describe("what no server does on demand", () => {
+  const script = (exec: (connection: Peer.PeerConnection) => string | undefined, get = "$1\r\n1\r\n"): Peer.Script => ({
+    onCommand: Peer.greeting(([name], connection) => {
+      switch (name) {
+        case "EXEC":
+          return exec(connection)
+        case "GET":
+          return get
+        case "INCR":
+          return "+QUEUED\r\n"
+        default:
+          return "+OK\r\n"
+      }
+    })
+  })
+
+  const body = Effect.as(Redis.get("k"), Redis.transaction([Redis.incr("n")]))
+
+  it.scoped("cut once EXEC was written: unknown, and never sent again", () =>
+    Effect.gen(function* () {
+      const { commands, run } = yield* connectTo(
+        script((connection) => {
+          connection.reset()
+          return undefined
+        })
+      )
+      const exit = yield* Effect.exit(run(Redis.optimistic("k", body, { schedule: Schedule.recurs(5) })))
+      expect(failure(exit)).toBeInstanceOf(ConnectionError)
+      expect(failure(exit)).toMatchObject({ delivery: "unknown" })
+      expect(commands()).toEqual(["WATCH k", "GET k", "MULTI", "INCR n", "EXEC"])
+    })
+  )
+
+  it.scoped("WATCH, reads and EXEC share one connection, conflict after conflict, and it is used again", () =>
+    Effect.gen(function* () {
+      let execs = 0
+      const { peer, run } = yield* connectTo(script(() => (++execs < 3 ? "_\r\n" : "*1\r\n:1\r\n")))
+      expect(yield* run(Redis.optimistic("k", body, { schedule: Schedule.recurs(5) }))).toEqual([1])
+      expect(peer.connections.length).toBe(2)
+      const attempt = ["WATCH", "GET", "MULTI", "INCR", "EXEC"]
+      const received = (peer.connections[1]?.received ?? []).map(([name]) => name)
+      expect(received.filter((name) => name !== "HELLO" && name !== "CLIENT")).toEqual([
+        ...attempt,
+        ...attempt,
+        ...attempt
+      ])
+    })
+  )
+
+  it.scoped("a connection that ends at WATCH is tried again", () =>
+    Effect.gen(function* () {
+      let watches = 0
+      const { commands, run } = yield* connectTo({
+        onCommand: Peer.greeting(([name], connection) => {
+          if (name === "WATCH" && ++watches === 1) {
+            connection.end()
+            return undefined
+          }
+          return name === "EXEC" ? "*1\r\n:1\r\n" : name === "GET" ? "$1\r\n1\r\n" : "+OK\r\n"
+        })
+      })
+      expect(yield* run(Redis.optimistic("k", body, { schedule: Schedule.recurs(1) }))).toEqual([1])
+      expect(commands()).toEqual(["WATCH k", "WATCH k", "GET k", "MULTI", "INCR n", "EXEC"])
+    })
+  )
+
+  it.scoped("a ConnectionError of another server in the body is the body's own: not tried again", () =>
+    Effect.gen(function* () {
+      const lost = yield* connectTo(
+        {
+          onCommand: Peer.greeting((_, connection) => {
+            connection.reset()
+            return undefined
+          })
+        },
+        { maxRetries: 0 }
+      )
+      const { commands, run } = yield* connectTo(script(() => "*1\r\n:1\r\n"))
+      const exit = yield* Effect.exit(
+        run(
+          Redis.optimistic("k", Effect.as(lost.run(Redis.incr("elsewhere")), Redis.transaction([Redis.incr("n")])), {
+            schedule: Schedule.recurs(5)
+          })
+        )
+      )
+      expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", delivery: "unknown" })
+      expect(lost.commands()).toEqual(["INCR elsewhere"])
+      expect(commands()).toEqual(["WATCH k", "UNWATCH"])
+    })
+  )
+
+  it.scoped("an empty transaction succeeds even if the connection ends at UNWATCH", () =>
+    Effect.gen(function* () {
+      const { commands, run } = yield* connectTo({
+        onCommand: Peer.greeting(([name], connection) => {
+          if (name === "UNWATCH") {
+            connection.end()
+            return undefined
+          }
+          return "+OK\r\n"
+        })
+      })
+      expect(yield* run(Redis.optimistic("k", Effect.succeed(Redis.transaction({}))))).toEqual({})
+      expect(commands()).toEqual(["WATCH k", "UNWATCH"])
+    })
+  )
+
+  it.scoped("the Schedule runs on the program's clock", () =>
+    Effect.gen(function* () {
+      let execs = 0
+      let heard = 0
+      const { run } = yield* connectTo(script(() => (++execs < 3 ? "_\r\n" : "*1\r\n:1\r\n")))
+      const schedule = Schedule.tapInput(Schedule.spaced("1 hour"), () => Effect.sync(() => heard++))
+      const fiber = yield* Effect.fork(run(Redis.optimistic("k", body, { schedule })))
+      for (const conflicts of [1, 2]) {
+        yield* Peer.eventually("the Schedule hears of the conflict", () => heard === conflicts)
+        yield* settle
+        yield* TestClock.adjust("59 minutes")
+        expect(Option.isNone(yield* Fiber.poll(fiber))).toBe(true)
+        expect(execs).toBe(conflicts)
+        yield* TestClock.adjust("1 minute")
+      }
+      expect(yield* Fiber.join(fiber)).toEqual([1])
+      expect(execs).toBe(3)
+    })
+  )
+
+  it.scoped("no keys to watch: refused before anything is asked", () =>
+    Effect.gen(function* () {
+      const run = on(yield* Redis.make({ port: 1, lazy: true }))
+      const exit = yield* Effect.exit(run(Redis.optimistic([] as never, body)))
+      expect(failure(exit)).toMatchObject({ _tag: "UsageError", reason: "invalidArgument" })
+    })
+  )
+
+  it.scoped("wrong credentials are not tried again", () =>
+    Effect.gen(function* () {
+      let greetings = 0
+      const { peer, run } = yield* connectTo({
+        onCommand: (words, connection) =>
+          words[0] === "HELLO" && ++greetings > 1
+            ? "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
+            : Peer.greeting()(words, connection)
+      })
+      const exit = yield* Effect.exit(run(Redis.optimistic("k", body, { schedule: Schedule.recurs(5) })))
+      expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", reason: "authentication" })
+      expect(peer.connections.length).toBe(2)
+    })
+  )
+})
