@@ -103,7 +103,8 @@ export const connect = (options: ResolvedOptions, own: Own): Effect.Effect<Trans
       socket.destroy()
       resume(Effect.fail(connectError(error, options)))
     }
-    const closed = (): void => failed(new Error("the peer closed the connection while it was being made"))
+    const closed = (): void =>
+      failed(Object.assign(new Error("the peer closed the connection while it was being made"), { code: "ECONNRESET" }))
     socket.once("error", failed)
     socket.once("close", closed)
     socket.once(event, () => {
@@ -160,10 +161,12 @@ const connectError = (error: Error, options: ResolvedOptions): ConnectionError =
   })
 }
 
-/** Failures below TLS. */
+/** Failures below TLS: a handshake that was cut says nothing against the next one. */
 const socketCodes = new Set([
   "ECONNREFUSED",
+  "ECONNRESET",
   "ECONNABORTED",
+  "EPIPE",
   "ENOTFOUND",
   "EAI_AGAIN",
   "EHOSTUNREACH",
