@@ -18,6 +18,7 @@ export const fromSocket = (socket: Socket.Socket): Effect.Effect<Transport, neve
     const outgoing = yield* Mailbox.make<string | Uint8Array>()
     const listening = yield* Deferred.make<TransportListener>()
     const stopped = yield* Deferred.make<void>()
+    let current: TransportListener | undefined
     let waiting = 0
 
     const writes = Effect.gen(function* () {
@@ -41,8 +42,9 @@ export const fromSocket = (socket: Socket.Socket): Effect.Effect<Transport, neve
     yield* Effect.raceFirst(reads, Effect.scoped(writes)).pipe(
       Effect.raceFirst(Deferred.await(stopped)),
       Effect.onExit((exit) =>
-        Effect.map(Deferred.await(listening), (listener) =>
-          listener.onClose(
+        Effect.sync(() =>
+          // There is none yet when the opening is interrupted right here; to wait for it would be for ever.
+          current?.onClose(
             Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)
               ? { reason: "peerClosed", message: "the server closed the connection" }
               : { reason: "transport", message: "the socket failed", cause: Cause.squash(exit.cause) }
@@ -64,6 +66,9 @@ export const fromSocket = (socket: Socket.Socket): Effect.Effect<Transport, neve
       isFull: () => waiting >= fullAt,
       end: () => {},
       destroy: stop,
-      listen: (listener) => Deferred.unsafeDone(listening, Exit.succeed(listener))
+      listen: (listener) => {
+        current = listener
+        Deferred.unsafeDone(listening, Exit.succeed(listener))
+      }
     }
   })
