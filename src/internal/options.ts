@@ -206,6 +206,10 @@ export const parseUrl = (source: string): Checked<Url> =>
     if (url.hash !== "") {
       return yield* invalid("the URL has a fragment; percent-encode a # in the password as %23")
     }
+    if (url.search.includes("@")) {
+      // What looks like parameters is the rest of a password: none of it may be shown.
+      return yield* invalid("the URL has an @ in its query; percent-encode a ? in the password as %3F")
+    }
     const username = yield* percentDecode(url.username, "user")
     const password = yield* percentDecode(url.password, "password")
     const query = yield* parseQuery(url.searchParams)
@@ -246,13 +250,16 @@ const percentDecode = (text: string, what: string): Checked<string> =>
 const parseDatabase = (text: string): Checked<number> =>
   /^\d+$/.test(text) ? checkDatabase(Number(text), "the URL's database") : invalid("the URL's database is not a number")
 
+/** Only what looks like a parameter's name is shown as one. */
+const showName = (name: string): string => (/^[a-z_-]{1,32}$/i.test(name) ? ` "${name}"` : "")
+
 const parseQuery = (params: URLSearchParams): Checked<Pick<Url, "database" | "protocol" | "clientName" | "family">> =>
   Either.gen(function* () {
     const query: { -readonly [K in "database" | "protocol" | "clientName" | "family"]?: Url[K] } = {}
     const seen = new Set<string>()
     for (const [name, value] of params) {
       if (seen.has(name)) {
-        return yield* invalid(`the URL has the parameter "${name}" twice`)
+        return yield* invalid(`the URL has the parameter${showName(name)} twice`)
       }
       seen.add(name)
       switch (name) {
@@ -276,7 +283,7 @@ const parseQuery = (params: URLSearchParams): Checked<Pick<Url, "database" | "pr
           break
         default:
           return yield* invalid(
-            `the URL has an unknown parameter "${name}"; known are db, protocol, client_name, family`
+            `the URL has an unknown parameter${showName(name)}; known are db, protocol, client_name, family`
           )
       }
     }
