@@ -187,7 +187,7 @@ const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisErro
         if (blocking !== undefined || stateful !== undefined) {
           const refusal = refuseShared(command)
           if (refusal?.reason === "blockingCommand") {
-            return command.name === "WAIT" || command.name === "WAITAOF"
+            return speaksOfItsConnection(command)
               ? Effect.fail(waitAlone(command))
               : Effect.scoped(Effect.flatMap(lend, (redis) => redis.send(command)))
           }
@@ -202,6 +202,8 @@ const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisErro
     }
     return service
   })
+
+const speaksOfItsConnection = ({ name }: RedisCommand<unknown>): boolean => name === "WAIT" || name === "WAITAOF"
 
 const waitAlone = (command: RedisCommand<unknown>): UsageError =>
   new UsageError({
@@ -236,7 +238,12 @@ const layerFromPool: Layer.Layer<RedisIdentifier, never, Pool> = Layer.effect(
     Pool,
     (pool): RedisService => ({
       send: (command) => {
-        const refusal = command.traits.stateful === undefined ? undefined : refuseShared(command)
+        const refusal =
+          command.traits.stateful !== undefined
+            ? refuseShared(command)
+            : speaksOfItsConnection(command)
+              ? waitAlone(command)
+              : undefined
         return refusal === undefined
           ? Effect.scoped(Effect.flatMap(pool.acquireRedis, (redis) => redis.send(command)))
           : Effect.fail(refusal)
