@@ -419,11 +419,16 @@ export class PoolCore {
     }
   }
 
+  /** The gauges are of all pools together: each tells what changed. */
   private report(): void {
-    size.unsafeUpdate(this.size, [])
-    free.unsafeUpdate(this.free.length, [])
-    waiting.unsafeUpdate(this.waiters.size, [])
+    const { reported } = this
+    const current = { size: this.size, free: this.free.length, waiting: this.waiters.size }
+    size.unsafeModify(current.size - reported.size, [])
+    free.unsafeModify(current.free - reported.free, [])
+    waiting.unsafeModify(current.waiting - reported.waiting, [])
+    this.reported = current
   }
+  private reported = { size: 0, free: 0, waiting: 0 }
 }
 
 const poolClosed: CloseReason = { reason: "closed", message: "the pool was closed" }
