@@ -1,0 +1,243 @@
+/** Type tests of the client: what batches, codecs, layers and options infer, and what must not compile. */
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Either from "effect/Either"
+import type * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Codec from "effect-redis-client/Codec"
+import * as Connection from "effect-redis-client/Connection"
+import * as Pool from "effect-redis-client/Pool"
+import { Redis, type RedisService } from "effect-redis-client/Redis"
+import * as RedisCommand from "effect-redis-client/RedisCommand"
+import type { PipelineError, RedisError } from "effect-redis-client/RedisError"
+import type { Reply } from "effect-redis-client/Resp"
+import { describe, expectTypeOf, it } from "vitest"
+
+const User = Schema.Struct({ name: Schema.String, born: Schema.Date })
+type User = typeof User.Type
+const users = Redis.withCodec(Codec.schema(User))
+const binary = Redis.withCodec(Codec.bytes)
+
+type Success<T> = T extends Effect.Effect<infer A, infer _E, infer _R> ? A : never
+type Failure<T> = T extends Effect.Effect<infer _A, infer E, infer _R> ? E : never
+type Needs<T> = T extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
+
+describe("a command", () => {
+  it("is an Effect that needs a client and fails with RedisError", () => {
+    const get = Redis.get("a")
+    expectTypeOf<Success<typeof get>>().toEqualTypeOf<Option.Option<string>>()
+    expectTypeOf<Failure<typeof get>>().toEqualTypeOf<RedisError>()
+    expectTypeOf<Needs<typeof get>>().toEqualTypeOf<Redis>()
+  })
+
+  it("stays a command when it is mapped, and no longer is one when it is piped through Effect", () => {
+    expectTypeOf(RedisCommand.map(Redis.incr("n"), String)).toEqualTypeOf<RedisCommand.RedisCommand<string>>()
+    expectTypeOf(Redis.set("a", "b").pipe(RedisCommand.as(1))).toEqualTypeOf<RedisCommand.RedisCommand<number>>()
+    const mapped = Effect.map(Redis.incr("n"), String)
+    // @ts-expect-error: an Effect is no command
+    Redis.pipeline([mapped])
+    Redis.pipeline([RedisCommand.map(Redis.incr("n"), String)])
+  })
+
+  it("by its name answers what the server sends", () => {
+    expectTypeOf(Redis.execute("JSON.GET", "a", 1, 2n, new Uint8Array())).toEqualTypeOf<
+      RedisCommand.RedisCommand<Reply>
+    >()
+    // @ts-expect-error: no argument of Redis
+    Redis.execute("GET", { key: "a" })
+    // @ts-expect-error: no argument of Redis
+    Redis.execute("GET", undefined)
+    // @ts-expect-error: no argument of Redis
+    Redis.execute("GET", true)
+  })
+
+  it("answers by its options", () => {
+    expectTypeOf(Redis.set("a", "b")).toEqualTypeOf<RedisCommand.RedisCommand<void>>()
+    expectTypeOf(Redis.set("a", "b", { nx: true })).toEqualTypeOf<RedisCommand.RedisCommand<boolean>>()
+    expectTypeOf(Redis.set("a", "b", { get: true })).toEqualTypeOf<RedisCommand.RedisCommand<Option.Option<string>>>()
+    expectTypeOf(users.set("a", { name: "Ada", born: new Date(0) }, { get: true })).toEqualTypeOf<
+      RedisCommand.RedisCommand<Option.Option<User>>
+    >()
+  })
+})
+
+describe("durations", () => {
+  it("have units", () => {
+    Redis.set("a", "b", { ex: "10 seconds" })
+    Redis.set("a", "b", { ex: Duration.seconds(10) })
+    // @ts-expect-error: seconds or milliseconds?
+    Redis.set("a", "b", { ex: 10 })
+    // @ts-expect-error: seconds or nanoseconds?
+    Redis.set("a", "b", { ex: 10n })
+    // @ts-expect-error: seconds and nanoseconds?
+    Redis.set("a", "b", { ex: [10, 0] })
+    // @ts-expect-error: no unit
+    Redis.set("a", "b", { ex: "10" })
+    RedisCommand.withDeadline(Redis.get("a"), "1 second")
+    // @ts-expect-error: seconds or milliseconds?
+    RedisCommand.withDeadline(Redis.get("a"), 1)
+    Redis.layer({ connectTimeout: "5 seconds", keepAlive: false })
+    // @ts-expect-error: seconds or milliseconds?
+    Redis.layer({ connectTimeout: 5_000 })
+    // @ts-expect-error: seconds or milliseconds?
+    Redis.layer({ idleTimeout: 5_000 })
+    // @ts-expect-error: seconds or milliseconds?
+    Pool.layer({ acquireTimeout: 5_000 })
+    // @ts-expect-error: how long?
+    Connection.make({ keepAlive: true })
+  })
+})
+
+describe("options", () => {
+  it("are typed as they are read", () => {
+    Redis.layer({ url: "redis://h", password: Redacted.make("x"), protocol: 2, family: 6, offline: "fail" })
+    Redis.layer({ url: Redacted.make("redis://h") })
+    // @ts-expect-error: passwords are redacted
+    Redis.layer({ password: "x" })
+    // @ts-expect-error: no such protocol
+    Redis.layer({ protocol: 4 })
+    // @ts-expect-error: no such family
+    Redis.layer({ family: 5 })
+    // @ts-expect-error: queue or fail
+    Redis.layer({ offline: "drop" })
+    // @ts-expect-error: a misspelt option
+    Redis.layer({ hostname: "h" })
+    // @ts-expect-error: the transport is given, so nothing says where
+    Connection.fromDuplex(null as never, { host: "h" })
+    Connection.fromDuplex(null as never, { database: 1 })
+  })
+})
+
+describe("pipeline", () => {
+  it("answers a tuple for a tuple, an array for an array, a record for a record", () => {
+    const tuple = Redis.pipeline([Redis.get("a"), Redis.incr("n"), users.get("u"), binary.get("b")])
+    expectTypeOf<Success<typeof tuple>>().toEqualTypeOf<
+      [Option.Option<string>, number, Option.Option<User>, Option.Option<Uint8Array>]
+    >()
+    const array = Redis.pipeline(["a", "b"].map((key) => Redis.get(key)))
+    expectTypeOf<Success<typeof array>>().toEqualTypeOf<Array<Option.Option<string>>>()
+    const record = Redis.pipeline({ name: Redis.get("a"), visits: Redis.incr("n") })
+    expectTypeOf<Success<typeof record>>().toEqualTypeOf<{ name: Option.Option<string>; visits: number }>()
+    const empty = Redis.pipeline([])
+    expectTypeOf<Success<typeof empty>>().toEqualTypeOf<[]>()
+    expectTypeOf<Needs<typeof tuple>>().toEqualTypeOf<Redis>()
+  })
+
+  it("fails with every slot's Either, in its shape; in either mode that is the answer", () => {
+    const commands = { name: Redis.get("a"), visits: Redis.incr("n") }
+    type Slots = {
+      name: Either.Either<Option.Option<string>, RedisError>
+      visits: Either.Either<number, RedisError>
+    }
+    const whole = Redis.pipeline(commands)
+    expectTypeOf<Failure<typeof whole>>().toEqualTypeOf<RedisError | PipelineError<Slots>>()
+    const either = Redis.pipeline(commands, { mode: "either" })
+    expectTypeOf<Success<typeof either>>().toEqualTypeOf<Slots>()
+    expectTypeOf<Failure<typeof either>>().toEqualTypeOf<RedisError>()
+    const tuple = Redis.pipeline([Redis.get("a"), Redis.incr("n")], { mode: "either" })
+    expectTypeOf<Success<typeof tuple>>().toEqualTypeOf<
+      [Either.Either<Option.Option<string>, RedisError>, Either.Either<number, RedisError>]
+    >()
+    // @ts-expect-error: there is no such mode
+    Redis.pipeline(commands, { mode: "validate" })
+  })
+
+  it("takes nothing but commands", () => {
+    // @ts-expect-error: a transaction is no command
+    Redis.pipeline([Redis.transaction([Redis.incr("n")])])
+    // @ts-expect-error: a string is no command
+    Redis.pipeline({ a: "GET a" })
+    // @ts-expect-error: not one command, but several
+    Redis.pipeline(Redis.get("a"))
+  })
+})
+
+describe("transaction", () => {
+  it("answers the shape it is given", () => {
+    const tuple = Redis.transaction([Redis.get("a"), Redis.incr("n")])
+    expectTypeOf<Success<typeof tuple>>().toEqualTypeOf<[Option.Option<string>, number]>()
+    const record = Redis.transaction({ stock: Redis.decr("stock"), user: users.get("u") })
+    expectTypeOf<Success<typeof record>>().toEqualTypeOf<{ stock: number; user: Option.Option<User> }>()
+    expectTypeOf<Needs<typeof record>>().toEqualTypeOf<Redis>()
+  })
+
+  it("fails with a TransactionError whose results have its shape", () => {
+    const record = Redis.transaction({ stock: Redis.decr("stock") })
+    const results = Effect.catchTag(record, "TransactionError", ({ results }) => Effect.fail({ results }))
+    type Results = Extract<Failure<typeof results>, { readonly results: unknown; readonly _tag?: never }>["results"]
+    expectTypeOf<Results>().toEqualTypeOf<{ stock: Either.Either<number, RedisError> } | undefined>()
+  })
+})
+
+describe("withCodec", () => {
+  it("changes values, and keys that come back only under bytes", () => {
+    expectTypeOf(users.mget(["a"])).toEqualTypeOf<RedisCommand.RedisCommand<Array<Option.Option<User>>>>()
+    expectTypeOf(users.keys("*")).toEqualTypeOf<RedisCommand.RedisCommand<Array<string>>>()
+    expectTypeOf(binary.keys("*")).toEqualTypeOf<RedisCommand.RedisCommand<Array<Uint8Array>>>()
+    expectTypeOf(users.incr("n")).toEqualTypeOf<RedisCommand.RedisCommand<number>>()
+    // @ts-expect-error: no User
+    users.set("a", "Ada")
+    // @ts-expect-error: no User
+    users.set("a", { name: "Ada" })
+    // @ts-expect-error: a number is no text
+    Redis.set("a", 1)
+  })
+})
+
+describe("lists of keys", () => {
+  it("are not empty", () => {
+    Redis.del(["a"])
+    // @ts-expect-error: no keys
+    Redis.del([])
+    // @ts-expect-error: no keys
+    Redis.mget([])
+    // @ts-expect-error: no keys
+    Redis.exists([])
+    // @ts-expect-error: no values
+    Redis.rpush("list", [])
+    // @ts-expect-error: no members
+    Redis.sadd("set", [])
+  })
+})
+
+describe("tags and layers", () => {
+  class Sessions extends Redis.Tag("Sessions")<Sessions>() {}
+  const Live = Redis.layerAs(Sessions, { url: "redis://sessions:6379" })
+
+  it("a further server has a tag of its own", () => {
+    expectTypeOf(Live).toEqualTypeOf<Layer.Layer<Sessions, RedisError>>()
+    const theme = Redis.get("theme").pipe(Redis.using(Sessions))
+    expectTypeOf<Needs<typeof theme>>().toEqualTypeOf<Sessions>()
+    const mixed = Effect.zip(theme, Redis.get("a"))
+    expectTypeOf<Needs<typeof mixed>>().toEqualTypeOf<Sessions | Redis>()
+    const provided: Effect.Effect<unknown, RedisError> = Effect.provide(theme, Live)
+    // @ts-expect-error: the other server is missing
+    const missing: Effect.Effect<unknown, RedisError> = Effect.provide(mixed, Live)
+    expectTypeOf(provided).toEqualTypeOf(missing)
+  })
+
+  it("say what they need and how they fail", () => {
+    expectTypeOf(Redis.layer()).toEqualTypeOf<Layer.Layer<Redis, RedisError>>()
+    expectTypeOf(Redis.layerConfig({ url: Config.redacted("REDIS_URL") })).toEqualTypeOf<
+      Layer.Layer<Redis, RedisError | ConfigError.ConfigError>
+    >()
+    expectTypeOf(Redis.layerFromPool).toEqualTypeOf<Layer.Layer<Redis, never, Pool.Pool>>()
+    expectTypeOf(Redis.layerFromConnection).toEqualTypeOf<Layer.Layer<Redis, never, Connection.Connection>>()
+    expectTypeOf(Redis.make()).toEqualTypeOf<Effect.Effect<RedisService, RedisError, Scope.Scope>>()
+    // @ts-expect-error: a configuration of strings, where numbers are wanted
+    Redis.layerConfig({ port: Config.string("PORT") })
+  })
+
+  it("a prefix needs the client, and a connection of one's own takes its place", () => {
+    const prefixed = Redis.withPrefix(Redis.get("a"), "app:")
+    expectTypeOf<Needs<typeof prefixed>>().toEqualTypeOf<Redis>()
+    const own = Pool.withConnection(Redis.get("a"))
+    expectTypeOf<Needs<typeof own>>().toEqualTypeOf<Pool.Pool>()
+    expectTypeOf(own).toEqualTypeOf<Effect.Effect<Option.Option<string>, RedisError, Pool.Pool>>()
+  })
+})
