@@ -149,7 +149,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("what the body itself writes to a watched key is no conflict of its own only if nobody else does", () =>
+  it.scoped("what the body itself writes to a watched key is a conflict like anybody's", () =>
     Effect.gen(function* () {
       const { run } = yield* start()
       let bodies = 0
@@ -159,7 +159,10 @@ eachServer((it, { connect }) => {
           "k",
           Effect.suspend(() => {
             bodies++
-            return Effect.as(bodies === 1 ? Redis.incr("k") : Effect.void, Redis.transaction([Redis.get("k")]))
+            return Effect.as(
+              bodies === 1 ? Effect.asVoid(Redis.incr("k")) : Effect.void,
+              Redis.transaction([Redis.get("k")])
+            )
           })
         )
       )
