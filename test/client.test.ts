@@ -1034,7 +1034,11 @@ describe.each(realServers)("on $name", (server) => {
               expect(failure(yield* Effect.exit(Redis.execute("select", 1)))).toMatchObject({
                 reason: "statefulCommand"
               })
-              expect(yield* Redis.execute("WAIT", 0, 10)).toBe(0)
+              // It would speak of the writes of another connection.
+              expect(failure(yield* Effect.exit(Redis.execute("WAIT", 0, 10)))).toMatchObject({
+                _tag: "UsageError",
+                reason: "blockingCommand"
+              })
               const pool = yield* Pool.Pool
               expect(yield* pool.size).toBe(yield* pool.freeSize)
             }).pipe(Effect.provide(client))
