@@ -154,10 +154,15 @@ export const withReplication = (
     })
   )
 
-const waitFor = ({ aof, replicas, timeout }: ReplicationOptions) =>
-  aof === undefined
-    ? WAIT(args().integer(replicas).timeoutMillis(timeout), readWait)
-    : WAITAOF(args().integer(aof.local).integer(replicas).timeoutMillis(timeout), readWaitAof)
+/** Checked before the writes leave: that WAIT was refused would come too late for them. */
+const waitFor = ({ aof, replicas, timeout }: ReplicationOptions) => {
+  const builder = aof === undefined ? args() : args().integer(aof.local)
+  if (replicas < 0) {
+    builder.fail("the number of replicas must not be negative")
+  }
+  builder.integer(replicas).timeoutMillis(timeout)
+  return aof === undefined ? WAIT(builder, readWait) : WAITAOF(builder, readWaitAof)
+}
 
 const WAIT = define("WAIT")
 const WAITAOF = define("WAITAOF")
