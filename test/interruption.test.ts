@@ -3,7 +3,7 @@
  * no caller sees another's value, and nothing stays pending. `SEED=…` repeats a run.
  */
 import * as Net from "node:net"
-import { describe, expect, layer } from "@effect/vitest"
+import { expect, layer } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -17,8 +17,9 @@ import { SharedClient, supervise } from "../src/internal/client.js"
 import type { Link } from "../src/internal/link.js"
 import * as Options from "../src/internal/options.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
+import { describeReal } from "./support/describeReal.js"
 import * as Peer from "./support/peer.js"
-import { realServers, serverLayer } from "./support/servers.js"
+import { serverLayer } from "./support/servers.js"
 
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 32)) >>> 0
 console.log(`interruption: SEED=${seed}`)
@@ -172,14 +173,14 @@ const makeClient = (options: Connection.ConnectionOptions) =>
       maxRetries: 1_000
     })
     yield* Effect.addFinalizer(() => client.close)
-    yield* Effect.uninterruptibleMask(client.connect)
+    yield* client.connect
     yield* supervise(client)
     const link = () => (client as unknown as { readonly link: Link | undefined }).link
     const waiting = () => (client as unknown as { readonly waiting: { readonly length: number } }).waiting.length
     return { client, link, pending: () => (link()?.engine.pending ?? 0) + waiting() }
   })
 
-describe.each(realServers)("on $name", (server) => {
+describeReal((server) => {
   layer(serverLayer(server))("fibers that are interrupted", (it) => {
     const direct = (_: () => number) =>
       Effect.map(RedisServer.RedisServer, ({ host, port }): Target => ({ host, port }))
