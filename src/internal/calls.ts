@@ -361,6 +361,10 @@ class Transaction extends Unit {
 
   /** EXEC ends WATCH; and a SELECT inside was executed with the rest. */
   private track(exec: Reply): void {
+    if (exec instanceof ErrorReply && !(this.multi instanceof ErrorReply) && !endsMulti.test(exec.code)) {
+      // Where EXEC is renamed, say: everybody's commands would only be queued from now on.
+      this.spoiled = "EXEC failed, and its connection may still be inside MULTI"
+    }
     this.tracker?.finish(execCommand, exec)
     if (Array.isArray(exec)) {
       exec.forEach((reply, i) => {
@@ -420,5 +424,8 @@ class Transaction extends Unit {
     this.resume(Exit.fail(toRedisError(failure, "EXEC", this.allowed)))
   }
 }
+
+/** Errors of EXEC that leave no transaction behind. */
+const endsMulti = /^(?:EXECABORT|MOVED|ASK|CROSSSLOT|CLUSTERDOWN|TRYAGAIN)$/
 
 const execCommand = makeCommand("EXEC")

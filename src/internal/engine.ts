@@ -60,6 +60,9 @@ export abstract class Pending {
   /** That the connection ends is its success: SHUTDOWN. */
   endsConnection = false
 
+  /** Why the connection can no longer be trusted, once its replies say so: it ends. */
+  spoiled: string | undefined
+
   /** Where it waits unsent. */
   queued: Queued | undefined
 
@@ -364,6 +367,9 @@ export class Engine {
       this.inFlight.shift()
     }
     head.onReply(reply)
+    if (head.spoiled !== undefined) {
+      return this.destroy({ reason: "protocol", message: head.spoiled })
+    }
     const next = this.inFlight.peek()
     if (next !== undefined) {
       this.parser.text = next.text
