@@ -38,15 +38,9 @@ describe("zadd", () => {
     zsets.zadd("k", [["a", 1]], { nx: true, gt: true })
     // @ts-expect-error: gt and lt exclude each other
     zsets.zadd("k", [["a", 1]], { gt: true, lt: true })
+    const two = [["a", 1] as const, ["b", 2] as const] as const
     // @ts-expect-error: incr is for one member
-    zsets.zadd(
-      "k",
-      [
-        ["a", 1],
-        ["b", 2]
-      ],
-      { incr: true }
-    )
+    zsets.zadd("k", two, { incr: true })
     // @ts-expect-error: at least one member
     zsets.zadd("k", [])
     // @ts-expect-error: the member comes first
