@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
 import * as Codec from "../src/Codec.js"
 import { make } from "../src/commands/server.js"
-import { make as raw, type RedisCommand } from "../src/RedisCommand.js"
+import { type RedisCommand, make as raw } from "../src/RedisCommand.js"
 import { samples } from "./support/samples.js"
 import { realServers } from "./support/servers.js"
 import {

@@ -290,6 +290,10 @@ export const toList = <A>(input: A | ReadonlyArray<A>): ReadonlyArray<A> =>
 
 /** Whole milliseconds, or `undefined` for what is infinite, negative or finer. */
 export const wholeMillis = (input: DurationWithUnit): number | undefined => {
+  // The type says so already; without types a bare number would silently be milliseconds.
+  if (typeof input === "number" || typeof input === "bigint" || Array.isArray(input)) {
+    return undefined
+  }
   const duration = Either.try(() => Duration.decode(input))
   if (Either.isLeft(duration) || !Duration.isFinite(duration.right)) {
     return undefined
