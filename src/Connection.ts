@@ -22,7 +22,7 @@ import type { CloseReason, Transport } from "./internal/engine.js"
 import { closeError } from "./internal/failure.js"
 import { open, openOver, type Restore } from "./internal/handshake.js"
 import { logClose } from "./internal/lifecycle.js"
-import type { Gate, Link } from "./internal/link.js"
+import { Holder, type Link } from "./internal/link.js"
 import { type Duplex, fromDuplex as duplexTransport } from "./internal/nodeTransport.js"
 import * as Options from "./internal/options.js"
 import type { RedisService } from "./internal/service.js"
@@ -244,24 +244,32 @@ export const fromLink = (
   options: Pick<Options.ResolvedOptions, "encoding" | "closeTimeout">,
   released: () => boolean = () => false
 ): Connection => {
-  /** Asked when the command is accepted, not when it is made. */
-  const gate: Gate = () =>
+  const refusal = (): UsageError | undefined =>
     released()
       ? new UsageError({
           reason: "released",
           message: "this connection was given back to its pool when its scope closed; acquire another"
         })
       : undefined
+  const owner = new Holder(refusal)
   const raw =
     (reply: "text" | "bytes") =>
     (name: string, ...args: ReadonlyArray<ArgumentInput>) =>
-      link.send(makeCommand(name, { args, reply }), gate)
+      link.send(makeCommand(name, { args, reply }), owner)
   const byDefault = raw(options.encoding === "bytes" ? "bytes" : "text")
   const redis: RedisService = {
-    send: (command) => link.send(command, gate),
-    sendAll: (commands, batch) => link.sendAll(commands, batch, gate),
-    // It already is a connection of one's own.
-    lease: Effect.sync(() => redis)
+    send: (command) => link.send(command, owner),
+    sendAll: (commands, batch) => link.sendAll(commands, batch, owner),
+    // It already is a connection of one's own; but its WATCH is told from that of others who lease it meanwhile.
+    lease: Effect.sync(() => {
+      const holder = new Holder(refusal)
+      const leased: RedisService = {
+        send: (command) => link.send(command, holder),
+        sendAll: (commands, batch) => link.sendAll(commands, batch, holder),
+        lease: Effect.sync(() => leased)
+      }
+      return leased
+    })
   }
   return {
     [TypeId]: TypeId,

@@ -16,7 +16,9 @@ import * as Stream from "effect/Stream"
 import { Codec, Connection, Pool, Redis, RedisCommand } from "effect-redis-client"
 import * as Options from "../src/internal/options.js"
 import type { RedisError } from "../src/RedisError.js"
+import * as RedisServer from "../src/testing/RedisServer.js"
 import * as Peer from "./support/peer.js"
+import { realServers, serverLayer } from "./support/servers.js"
 
 const failure = <A, E>(exit: Exit.Exit<A, E>): E =>
   Option.getOrThrow(Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none())
@@ -584,6 +586,31 @@ describe("batches", () => {
       expect(failure(exit as Exit.Exit<unknown, RedisError>)).toMatchObject({ reason: "blockingCommand" })
       expect(peer.connections.flatMap(sent)).toEqual([])
     })
+  )
+})
+
+describe.each(realServers)("on $name", (server) => {
+  it.scoped("optimistic over a connection that others share loses no update", () =>
+    Effect.gen(function* () {
+      const { host, port } = yield* RedisServer.RedisServer
+      const connection = yield* Connection.make({ host, port })
+      const add = Redis.optimistic(
+        "n",
+        Effect.gen(function* () {
+          const n = Number(Option.getOrElse(yield* Redis.get("n"), () => "0"))
+          return Redis.transaction([Redis.set("n", String(n + 1))])
+        }),
+        { schedule: Schedule.forever }
+      )
+      const [n] = yield* Effect.gen(function* () {
+        yield* Effect.all(
+          Array.from({ length: 20 }, () => add),
+          { concurrency: "unbounded", discard: true }
+        )
+        return [yield* Redis.get("n")]
+      }).pipe(Effect.provide(Redis.layerFromConnection), Effect.provideService(Connection.Connection, connection))
+      expect(n).toEqual(Option.some("20"))
+    }).pipe(Effect.provide(serverLayer(server)))
   )
 })
 

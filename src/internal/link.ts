@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { RedisCommand } from "../RedisCommand.js"
+import { make as makeCommand, type RedisCommand } from "../RedisCommand.js"
 import { type RedisError, UsageError } from "../RedisError.js"
 import {
   argumentText,
@@ -28,6 +28,8 @@ export class Session {
   /** Why the connection is no longer what the handshake made it, if only a new one can undo that. */
   altered: string | undefined
   watching = false
+  /** How often WATCH was ended, counted as what ends it is sent. */
+  watchEnds = 0
   inTransaction = false
   protocol: 2 | 3
   constructor(
@@ -71,10 +73,19 @@ export interface PushListener {
   readonly onEnd: (close: CloseReason | undefined) => void
 }
 
-/** Whether whoever sends may still do so; asked in the same breath as the command is accepted. */
-export type Gate = () => UsageError | undefined
+/** Whoever sends over a link: its owner, or one of those who lease it. */
+export class Holder {
+  /** What had ended WATCH on the link when this holder sent its own; `undefined` while it watches nothing. */
+  watching: number | undefined
+  constructor(
+    /** Why it may not send any more; asked in the same breath as a command is accepted. */
+    readonly refusal: () => UsageError | undefined
+  ) {}
+}
 
-const open: Gate = () => undefined
+const exec = makeCommand("EXEC")
+
+const endsWatch = new Set(["EXEC", "DISCARD", "UNWATCH", "RESET"])
 
 export class Link implements Tracker {
   readonly engine: Engine
@@ -128,29 +139,64 @@ export class Link implements Tracker {
     return () => this.closeListeners.delete(listener)
   }
 
-  send<A>(command: RedisCommand<A>, gate: Gate = open): Effect.Effect<A, RedisError> {
+  send<A>(command: RedisCommand<A>, holder?: Holder): Effect.Effect<A, RedisError> {
     return Effect.async<A, RedisError>((resume) => {
-      const call = gate() ?? this.refusal(command) ?? prepare(command, resume, this.options.replyTimeout, this)
-      return call instanceof UsageError ? resume(Exit.fail(call)) : this.accept(call)
+      const call =
+        holder?.refusal() ?? this.refusal(command) ?? prepare(command, resume, this.options.replyTimeout, this)
+      if (call instanceof UsageError) {
+        return resume(Exit.fail(call))
+      }
+      this.follow(command, holder)
+      return this.accept(call)
     })
+  }
+
+  private follow({ name, traits }: RedisCommand<unknown>, holder: Holder | undefined): void {
+    if (traits.stateful === undefined) {
+      return
+    }
+    const { session } = this
+    if (endsWatch.has(name)) {
+      session.watchEnds++
+      if (holder !== undefined) {
+        holder.watching = undefined
+      }
+    } else if (name === "WATCH" && holder !== undefined) {
+      holder.watching ??= session.watchEnds
+    }
   }
 
   /** Sends commands as one unit: one write, no other command in between. Answers what became of each. */
   sendAll(
     commands: ReadonlyArray<RedisCommand<unknown>>,
     options: BatchOptions,
-    gate: Gate = open
+    holder?: Holder
   ): Effect.Effect<BatchResult, RedisError> {
     if (commands.length === 0) {
       return Effect.succeed(nothing)
     }
     return Effect.async<BatchResult, RedisError>((resume) => {
-      let refusal = gate() ?? (options.atomic && this.session.inTransaction ? nested : undefined)
+      let refusal = holder?.refusal() ?? (options.atomic && this.session.inTransaction ? nested : undefined)
       for (let i = 0; refusal === undefined && i < commands.length; i++) {
         refusal = this.refusal(commands[i] as RedisCommand<unknown>)
       }
       const unit = refusal ?? prepareAll(commands, options, resume, this.options.replyTimeout, this)
-      return unit instanceof UsageError ? resume(Exit.fail(unit)) : this.accept(unit)
+      if (unit instanceof UsageError) {
+        return resume(Exit.fail(unit))
+      }
+      if (options.atomic) {
+        if (holder?.watching !== undefined && holder.watching !== this.session.watchEnds) {
+          // Somebody else on this connection ended the WATCH that this transaction relies on: no EXEC would tell.
+          holder.watching = undefined
+          return resume(Exit.succeed({ outcome: "conflict", exits: [] }))
+        }
+        this.follow(exec, holder)
+      } else {
+        for (const command of commands) {
+          this.follow(command, holder)
+        }
+      }
+      return this.accept(unit)
     })
   }
 
