@@ -256,9 +256,12 @@ describeReal((server) => {
             const { host, port } = yield* RedisServer.RedisServer
             const killer = yield* Connection.make({ host, port })
             let kills = 0
-            const kill = Effect.map(killer.execute("CLIENT KILL", "TYPE", "normal"), (killed) => {
-              kills += Number(killed)
-            })
+            // Counted even when its own fiber is interrupted meanwhile.
+            const kill = Effect.uninterruptible(
+              Effect.map(killer.execute("CLIENT KILL", "TYPE", "normal"), (killed) => {
+                kills += Number(killed)
+              })
+            )
             yield* fuzz(random, (key) =>
               Effect.zipRight(random() < 0.01 ? kill : Effect.void, Effect.map(client.send(Redis.get(key)), textOf))
             )

@@ -475,9 +475,9 @@ describe("what can go wrong", () => {
   it.scoped("fails when the server does not answer in time", () =>
     Effect.gen(function* () {
       const { file, folder } = yield* silent
-      const error = yield* Effect.flip(RedisServer.make({ executable: file, startTimeout: "100 millis" }))
+      const error = yield* Effect.flip(RedisServer.make({ executable: file, startTimeout: "900 millis" }))
       expect(error.reason).toBe("Start")
-      expect(error.message).toContain("did not answer within 100 ms")
+      expect(error.message).toContain("did not answer within 900 ms")
       expect(error.message).toContain("I am slow")
       expect(lives(Number(FileSystem.readFileSync(Path.join(folder, "pid"), "utf8")))).toBe(false)
     })
