@@ -580,3 +580,18 @@ export const reword = <A>(
   }
   return new Command<A>(words.name ?? spec, list, decoder, text, mappings, words.deadline ?? deadline)
 }
+
+/**
+ * The same command with one argument replaced and its reply left as it came: a slice of a wait without end.
+ *
+ * @internal
+ */
+export const slice = (self: RedisCommand<unknown>, index: number, data: string): RedisCommand<Reply> => {
+  const { arguments_, spec, text } = self as Command<unknown>
+  const builder = newArgs()
+  builder.problem = arguments_.problem
+  arguments_.list.forEach((argument, i) => {
+    builder.list.push(i === index ? new Argument(argument.kind, data) : argument)
+  })
+  return new Command<Reply>(spec, builder, Decode.raw, text, none, undefined)
+}

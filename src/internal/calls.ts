@@ -2,7 +2,7 @@
  * What the engine is given to settle: a command, a pipeline, a transaction, each with the Effect that waits for it.
  */
 import * as Exit from "effect/Exit"
-import { decode, make as makeCommand, type RedisCommand, specFor } from "../RedisCommand.js"
+import { decode, make as makeCommand, type RedisCommand, slice, specFor } from "../RedisCommand.js"
 import { DecodeError, type RedisError, UsageError } from "../RedisError.js"
 import type { Argument } from "./args.js"
 import { type Encoded, EncodeFailure, encode } from "./encoder.js"
@@ -10,6 +10,7 @@ import { type Failure, Pending } from "./engine.js"
 import { toRedisError } from "./failure.js"
 import * as ReplyErrors from "./replyError.js"
 import type { BatchResult } from "./service.js"
+import type { Blocking } from "./traits.js"
 import { ErrorReply, type Reply } from "./values.js"
 
 /** Follows what stateful commands do to their connection. */
@@ -168,15 +169,9 @@ export const blockingMillis = (command: RedisCommand<unknown>): number | undefin
     return undefined
   }
   const { args } = command
-  let index: number
-  if (blocking.token !== undefined) {
-    index = optionIndex(args, blocking.token) + 1
-    if (index === 0) {
-      return undefined
-    }
-  } else {
-    const at = blocking.index ?? -1
-    index = at < 0 ? args.length + at : at
+  const index = timeoutIndex(args, blocking)
+  if (index === undefined) {
+    return undefined
   }
   const timeout = Number(argumentText(args[index]))
   // A timeout that is no number is the server's to refuse, at once.
@@ -192,6 +187,35 @@ export const blockingMillis = (command: RedisCommand<unknown>): number | undefin
  */
 const isRepeatable = ({ args, name, traits }: RedisCommand<unknown>): boolean =>
   traits.readonly && !(/^[HSZ]?SCAN$/.test(name) && argumentText(args[name === "SCAN" ? 0 : 1]) !== "0")
+
+/** Where a blocking command has its timeout; `undefined` when this one does not block. */
+const timeoutIndex = (args: ReadonlyArray<Argument>, blocking: Blocking): number | undefined => {
+  if (blocking.token !== undefined) {
+    const index = optionIndex(args, blocking.token) + 1
+    return index === 0 ? undefined : index
+  }
+  const at = blocking.index ?? -1
+  return at < 0 ? args.length + at : at
+}
+
+/** How long a wait without end is asked for at once: shorter than it takes to hold a silent peer for dead. */
+const sliceMillis = 20_000
+
+/**
+ * A slice of a command that would wait for ever, or `undefined` for any other. It is asked again while it answers nil,
+ * so that a peer that is gone is noticed by the slice's deadline (design law 8). Left alone are commands whose deadline
+ * the user gave, WAIT and WAITAOF (they answer numbers), and XREAD from `$`, which would lose what came between.
+ */
+export const sliceOf = (command: RedisCommand<unknown>): RedisCommand<Reply> | undefined => {
+  const { args, deadline, name, traits } = command
+  if (traits.blocking === undefined || deadline !== undefined || /^WAIT/.test(name)) {
+    return undefined
+  }
+  const index = blockingMillis(command) === Infinity ? timeoutIndex(args, traits.blocking) : undefined
+  return index === undefined || (name === "XREAD" && args.some((argument) => argumentText(argument) === "$"))
+    ? undefined
+    : slice(command, index, String(traits.blocking.unit === "seconds" ? sliceMillis / 1000 : sliceMillis))
+}
 
 /**
  * Where XREAD and XREADGROUP have one of their options. Typed commands mark Redis' words as such. In raw ones a group or

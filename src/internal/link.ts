@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { make as makeCommand, type RedisCommand } from "../RedisCommand.js"
+import { decode, make as makeCommand, type RedisCommand } from "../RedisCommand.js"
 import { type RedisError, UsageError } from "../RedisError.js"
 import {
   argumentText,
@@ -13,6 +13,7 @@ import {
   prepare,
   prepareAll,
   refused,
+  sliceOf,
   type Tracker,
   type Unit
 } from "./calls.js"
@@ -140,6 +141,17 @@ export class Link implements Tracker {
   }
 
   send<A>(command: RedisCommand<A>, holder?: Holder): Effect.Effect<A, RedisError> {
+    const slice = command.traits.blocking === undefined ? undefined : sliceOf(command)
+    if (slice === undefined) {
+      return this.sendOnce(command, holder)
+    }
+    const again: Effect.Effect<A, RedisError> = Effect.flatMap(this.sendOnce(slice, holder), (reply) =>
+      reply === null ? again : decode(command, reply)
+    )
+    return again
+  }
+
+  private sendOnce<A>(command: RedisCommand<A>, holder: Holder | undefined): Effect.Effect<A, RedisError> {
     return Effect.async<A, RedisError>((resume) => {
       const call =
         holder?.refusal() ?? this.refusal(command) ?? prepare(command, resume, this.options.replyTimeout, this)

@@ -2,6 +2,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -252,6 +253,42 @@ describe("law 7: state", () => {
         })
       })
       expect(yield* connection.execute("SHUTDOWN", "NOSAVE")).toBe("OK")
+    })
+  )
+})
+
+describe("law 8: waits without end", () => {
+  it.scoped("are asked for in slices, again and again until there is an answer", () =>
+    Effect.gen(function* () {
+      const { connection, socket } = yield* connectTo({
+        onCommand: Peer.greeting((_, { received }) =>
+          received.filter(([name]) => name === "BLPOP").length < 3 ? "*-1\r\n" : "*2\r\n$1\r\nk\r\n$1\r\nv\r\n"
+        )
+      })
+      expect(yield* connection.execute(Redis.blpop("k", { timeout: Duration.infinity }))).toEqual(
+        Option.some(["k", "v"])
+      )
+      expect(socket().received.filter(([name]) => name === "BLPOP")).toEqual([
+        ["BLPOP", "k", "20"],
+        ["BLPOP", "k", "20"],
+        ["BLPOP", "k", "20"]
+      ])
+    })
+  )
+
+  it.scoped("are left alone when they end, or have a deadline", () =>
+    Effect.gen(function* () {
+      const { connection, socket } = yield* connectTo({ onCommand: Peer.greeting(() => "*-1\r\n") })
+      yield* connection.execute("BLPOP", "k", "0.5")
+      yield* connection.execute(
+        RedisCommand.make("BLPOP", { args: ["k", 0] }).pipe(RedisCommand.withDeadline("1 minute"))
+      )
+      yield* connection.execute("XREAD", "BLOCK", 0, "STREAMS", "s", "$")
+      expect(socket().received.slice(-3)).toEqual([
+        ["BLPOP", "k", "0.5"],
+        ["BLPOP", "k", "0"],
+        ["XREAD", "BLOCK", "0", "STREAMS", "s", "$"]
+      ])
     })
   )
 })
