@@ -256,15 +256,19 @@ describeReal((server) => {
             const { host, port } = yield* RedisServer.RedisServer
             const killer = yield* Connection.make({ host, port })
             let kills = 0
-            // Counted even when its own fiber is interrupted meanwhile.
-            const kill = Effect.uninterruptible(
-              Effect.map(killer.execute("CLIENT KILL", "TYPE", "normal"), (killed) => {
-                kills += Number(killed)
-              })
+            // In a fiber that nobody interrupts at random: what it kills is counted.
+            const killing = yield* Effect.fork(
+              Effect.forever(
+                Effect.zipRight(
+                  Effect.map(killer.execute("CLIENT KILL", "TYPE", "normal"), (killed) => {
+                    kills += Number(killed)
+                  }),
+                  timer(random() * 20)
+                )
+              )
             )
-            yield* fuzz(random, (key) =>
-              Effect.zipRight(random() < 0.01 ? kill : Effect.void, Effect.map(client.send(Redis.get(key)), textOf))
-            )
+            yield* fuzz(random, (key) => Effect.map(client.send(Redis.get(key)), textOf))
+            yield* Fiber.interrupt(killing)
             expect(kills).toBeGreaterThan(0)
             yield* Peer.eventually("nothing is pending", () => pending() === 0)
           })
