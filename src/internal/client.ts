@@ -242,7 +242,13 @@ export class SharedClient {
         })
       })
       return loop
-    }).pipe(liveClock)
+    }).pipe(
+      liveClock,
+      // A Schedule of the user's that dies must not leave commands waiting for a connection that never comes.
+      Effect.catchAllDefect((defect) =>
+        Effect.zipRight(this.giveUp, Effect.logError("A Redis client stopped reconnecting: its Schedule died", defect))
+      )
+    )
   })
 
   /** The schedule has no more attempts: whoever waits, and whoever comes, hears why. */
