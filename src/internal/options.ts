@@ -293,6 +293,9 @@ const parseQuery = (params: URLSearchParams): Checked<Pick<Url, "database" | "pr
 const readDuration = (input: DurationWithUnit | undefined, what: string, fallback: number): Checked<number> =>
   input === undefined ? Either.right(fallback) : checkDuration(input, what)
 
+/** `Duration.infinity` is never, which sockets say by not being asked. */
+const finite = (millis: number): number | undefined => (millis === Number.POSITIVE_INFINITY ? undefined : millis)
+
 const readCount = (input: number | undefined, what: string, fallback: number): Checked<number> =>
   input === undefined ? Either.right(fallback) : checkCount(input, what)
 
@@ -364,7 +367,7 @@ export const resolve = (options: ConnectionOptions): Checked<ResolvedOptions> =>
       closeTimeout: Math.min(yield* readDuration(options.closeTimeout, "closeTimeout", 2_000), 0x7fff_ffff),
       unresponsiveAfter: yield* readDuration(options.unresponsiveTimeout, "unresponsiveTimeout", 30_000),
       keepAliveMillis:
-        options.keepAlive === false ? undefined : yield* readDuration(options.keepAlive, "keepAlive", 30_000),
+        options.keepAlive === false ? undefined : finite(yield* readDuration(options.keepAlive, "keepAlive", 30_000)),
       noDelay: options.noDelay ?? true,
       maxInFlight: yield* readCount(options.maxInFlight, "maxInFlight", 1_048_576),
       maxQueuedCommands: yield* readCount(options.maxQueuedCommands, "maxQueuedCommands", 1_048_576),
