@@ -198,15 +198,12 @@ const timeoutIndex = (args: ReadonlyArray<Argument>, blocking: Blocking): number
   return at < 0 ? args.length + at : at
 }
 
-/** How long a wait without end is asked for at once: shorter than it takes to hold a silent peer for dead. */
-const sliceMillis = 20_000
-
 /**
- * A slice of a command that would wait for ever, or `undefined` for any other. It is asked again while it answers nil,
- * so that a peer that is gone is noticed by the slice's deadline (design law 8). Left alone are commands whose deadline
+ * A slice of `millis` of a command that would wait for ever, or `undefined` for any other. It is asked again when it
+ * passed without an answer, so that a peer that is gone is noticed by the slice's deadline (design law 8). Left alone are commands whose deadline
  * the user gave, WAIT and WAITAOF (they answer numbers), and XREAD from `$`, which would lose what came between.
  */
-export const sliceOf = (command: RedisCommand<unknown>): RedisCommand<Reply> | undefined => {
+export const sliceOf = (command: RedisCommand<unknown>, millis: number): RedisCommand<Reply> | undefined => {
   const { args, deadline, name, traits } = command
   if (traits.blocking === undefined || deadline !== undefined || /^WAIT/.test(name)) {
     return undefined
@@ -214,7 +211,7 @@ export const sliceOf = (command: RedisCommand<unknown>): RedisCommand<Reply> | u
   const index = blockingMillis(command) === Infinity ? timeoutIndex(args, traits.blocking) : undefined
   return index === undefined || (name === "XREAD" && args.some((argument) => argumentText(argument) === "$"))
     ? undefined
-    : slice(command, index, String(traits.blocking.unit === "seconds" ? sliceMillis / 1000 : sliceMillis))
+    : slice(command, index, String(traits.blocking.unit === "seconds" ? millis / 1000 : millis))
 }
 
 /**

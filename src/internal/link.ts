@@ -84,6 +84,9 @@ export class Holder {
   ) {}
 }
 
+/** How long a wait without end is asked for at once, in milliseconds. Shorter where silence is noticed sooner. */
+const longestSlice = 20_000
+
 const exec = makeCommand("EXEC")
 
 const endsWatch = new Set(["EXEC", "DISCARD", "UNWATCH", "RESET"])
@@ -141,13 +144,21 @@ export class Link implements Tracker {
   }
 
   send<A>(command: RedisCommand<A>, holder?: Holder): Effect.Effect<A, RedisError> {
-    const slice = command.traits.blocking === undefined ? undefined : sliceOf(command)
+    if (command.traits.blocking === undefined) {
+      return this.sendOnce(command, holder)
+    }
+    const millis = Math.min(longestSlice, Math.ceil(this.options.unresponsiveAfter / 2))
+    const slice = sliceOf(command, millis)
     if (slice === undefined) {
       return this.sendOnce(command, holder)
     }
-    const again: Effect.Effect<A, RedisError> = Effect.flatMap(this.sendOnce(slice, holder), (reply) =>
-      reply === null ? again : decode(command, reply)
-    )
+    const again: Effect.Effect<A, RedisError> = Effect.suspend(() => {
+      const started = performance.now()
+      return Effect.flatMap(this.sendOnce(slice, holder), (reply) =>
+        // Nil before its time is the server's own answer: somebody unblocked this connection.
+        reply === null && performance.now() - started >= millis * 0.9 ? again : decode(command, reply)
+      )
+    })
     return again
   }
 

@@ -260,19 +260,29 @@ describe("law 7: state", () => {
 describe("law 8: waits without end", () => {
   it.scoped("are asked for in slices, again and again until there is an answer", () =>
     Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo({
-        onCommand: Peer.greeting((_, { received }) =>
-          received.filter(([name]) => name === "BLPOP").length < 3 ? "*-1\r\n" : "*2\r\n$1\r\nk\r\n$1\r\nv\r\n"
-        )
-      })
+      const asked = (socket: Peer.PeerConnection) => socket.received.filter(([name]) => name === "BLPOP")
+      const { connection, socket } = yield* connectTo(
+        {
+          onCommand: Peer.greeting((_, peer) => {
+            const answer = asked(peer).length < 3 ? "*-1\r\n" : "*2\r\n$1\r\nk\r\n$1\r\nv\r\n"
+            setTimeout(() => peer.write(answer), 100)
+            return undefined
+          })
+        },
+        { unresponsiveTimeout: "200 millis" }
+      )
       expect(yield* connection.execute(Redis.blpop("k", { timeout: Duration.infinity }))).toEqual(
         Option.some(["k", "v"])
       )
-      expect(socket().received.filter(([name]) => name === "BLPOP")).toEqual([
-        ["BLPOP", "k", "20"],
-        ["BLPOP", "k", "20"],
-        ["BLPOP", "k", "20"]
-      ])
+      expect(asked(socket())).toEqual(Array.from({ length: 3 }, () => ["BLPOP", "k", "0.1"]))
+    })
+  )
+
+  it.scoped("end with nil when somebody unblocks them", () =>
+    Effect.gen(function* () {
+      const { connection, socket } = yield* connectTo({ onCommand: Peer.greeting(() => "*-1\r\n") })
+      expect(yield* connection.execute(Redis.blpop("k", { timeout: Duration.infinity }))).toEqual(Option.none())
+      expect(socket().received.at(-1)).toEqual(["BLPOP", "k", "15"])
     })
   )
 
