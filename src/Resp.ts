@@ -313,7 +313,7 @@ const doubleText = (value: number): string =>
           : String(value)
 
 /**
- * Text as a reply; refuses what UTF-8 cannot carry. For test doubles: `Resp.text("PONG")`.
+ * Text as a reply, as it would come over the wire: a lone surrogate is replaced. For test doubles: `Resp.text("PONG")`.
  *
  * @since 0.1.0
  * @category constructors
