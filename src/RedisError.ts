@@ -59,6 +59,20 @@ export const Delivery = Schema.Literal("unsent", "unknown")
  */
 export type Delivery = typeof Delivery.Type
 
+/**
+ * What an ACL user may not do: run the command, or a command of the script; access a key, a channel, or a database.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Denied = Schema.Literal("command", "key", "channel", "database")
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Denied = typeof Denied.Type
+
 const ReplyErrorBase: ErrorClass<
   ReplyError,
   "ReplyError",
@@ -67,18 +81,21 @@ const ReplyErrorBase: ErrorClass<
     readonly command: string
     readonly message: string
     readonly raw: Redacted.Redacted<string>
+    readonly denied?: Denied | undefined
   },
   {
     readonly code: string
     readonly command: string
     readonly message: string
     readonly raw: string
+    readonly denied?: Denied | undefined
   }
 > = Schema.TaggedError<ReplyError>("effect-redis-client/ReplyError")("ReplyError", {
   code: Schema.String,
   command: Schema.String,
   message: Schema.String,
-  raw: RedactedText
+  raw: RedactedText,
+  denied: Schema.optional(Denied)
 })
 
 /**
@@ -88,6 +105,8 @@ const ReplyErrorBase: ErrorClass<
  * - `message` is the server's text with every argument blanked out; where arguments cannot be told apart from the rest
  *   (unknown commands, ACL rules, script errors) a description takes its place.
  * - `raw` is the server's text as it came.
+ * - `denied` says what the user has no permission for, when that is the error: of the command itself (`NOPERM`), or of
+ *   one that its script ran (`ERR`).
  *
  * @see RESP specification, "Simple errors"
  * @since 0.1.0
@@ -453,6 +472,36 @@ export class TransactionError<out Results = unknown> extends Data.Error<{
     const because = error === undefined ? "" : ` at slot ${slot}: ${error.message}`
     super({ reason, slot, error, message: `The transaction did not succeed (${reason})${because}` })
     hide(this, options.results)
+  }
+}
+
+/**
+ * What the client does about a command that the server answered with an error, by the error's code.
+ *
+ * - `retry`: the server is not ready (LOADING, MASTERDOWN, CLUSTERDOWN, TRYAGAIN) and has not executed the command. It is
+ *   sent again to the same server, every 100 ms, until its deadline; then the error is the answer.
+ * - `reconnect`: the server became read-only (READONLY), as a master does after a failover. The command is sent again, at
+ *   most `maxRetries` times, to whichever server a new connection reaches.
+ * - `fail`: everything else. The error is the answer. BUSY is one of these: a script runs, maybe for long, and whoever
+ *   could kill it wants to know.
+ *
+ * Scripts and functions that may write are never sent again: the error may have come from inside them. Neither are
+ * transactions. A pipeline is, if all of it was refused.
+ *
+ * @since 0.1.0
+ * @category error handling
+ */
+export const recovery = (code: string): "retry" | "reconnect" | "fail" => {
+  switch (code) {
+    case "LOADING":
+    case "MASTERDOWN":
+    case "CLUSTERDOWN":
+    case "TRYAGAIN":
+      return "retry"
+    case "READONLY":
+      return "reconnect"
+    default:
+      return "fail"
   }
 }
 

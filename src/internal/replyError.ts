@@ -2,7 +2,7 @@
  * From a server's error to a `ReplyError`, without the arguments that servers like to echo (design law 15).
  */
 import * as Redacted from "effect/Redacted"
-import { ReplyError } from "../RedisError.js"
+import { type Denied, ReplyError } from "../RedisError.js"
 import type { Argument } from "./args.js"
 import { utf8Decode } from "./text.js"
 import type { ErrorReply } from "./values.js"
@@ -102,11 +102,17 @@ const longestArguments = 1024 * 1024
 
 export const make = (reply: ErrorReply, command: string, args: ReadonlyArray<Argument>): ReplyError => {
   const code = codeOf(reply, args)
+  const denied = deniedBy(code, reply.message, command)
+  const text =
+    denied === undefined || sortDenied.test(reply.message)
+      ? describe(code, reply.message, command, args)
+      : `${code}${code === "NOPERM" ? "" : " in the script:"} this user has no permissions ${forWhat[denied]}`
   return new ReplyError({
     code,
     command,
-    message: `${command}: ${describe(code, reply.message, command, args)}`,
-    raw: Redacted.make(reply.message)
+    message: `${command}: ${text}`,
+    raw: Redacted.make(reply.message),
+    ...(denied === undefined ? {} : { denied })
   })
 }
 
@@ -131,7 +137,7 @@ const describe = (code: string, message: string, command: string, args: Readonly
     return "ERR unknown command or subcommand, for this server and version"
   }
   if (code === "NOPERM") {
-    return `NOPERM this user has no permissions ${denied(message)}`
+    return "NOPERM this user has no permissions (for what: see the redacted field `raw`)"
   }
   const unclear = opaque.test(command)
   if (unclear && (!fixed.has(code) || scripted.test(command))) {
@@ -150,14 +156,54 @@ const describe = (code: string, message: string, command: string, args: Readonly
 const textOf = ({ data }: Argument, length: number): string =>
   typeof data === "string" ? data.slice(0, length) : utf8Decode(data, 0, Math.min(data.length, length))
 
-const denied = (message: string): string =>
-  /\bto run\b/i.test(message)
-    ? "to run this command"
-    : /\bchannels?\b/i.test(message)
-      ? "to access one of the channels"
-      : /\bkeys?\b/i.test(message)
-        ? "to access one of the keys"
-        : "to run this command"
+/**
+ * What the user was denied. Servers word it differently (docs/replies.md), and name the user, whose name may be any word.
+ * What a script says by itself is believed only where it is a server's sentence, whole: one of its words may mean
+ * anything.
+ */
+const deniedBy = (code: string, message: string, command: string): Denied | undefined => {
+  if (code === "NOPERM") {
+    const sentence = message.replace(/\bUser \S+/i, "")
+    return scripted.test(command) && !/^NOPERM (?:this user|No permissions|User \S+ has no permissions)\b/.test(message)
+      ? undefined
+      : /\bto run\b/i.test(sentence)
+        ? "command"
+        : /\bchannels?\b/i.test(sentence)
+          ? "channel"
+          : /\bkeys?\b/i.test(sentence)
+            ? "key"
+            : /\bdatabases?\b/i.test(sentence)
+              ? "database"
+              : undefined
+  }
+  if (code !== "ERR") {
+    return undefined
+  }
+  if (scripted.test(command)) {
+    const rest = /^ERR (?:ACL failure in script:|The user executing the script can't) (.*)$/s.exec(message)?.[1]
+    return rest === undefined
+      ? undefined
+      : /^(?:User \S+ has no permissions to run|run) /.test(rest)
+        ? "command"
+        : /^(?:No permissions to access a key|access at least one of the keys)\b/.test(rest)
+          ? "key"
+          : /^(?:No permissions to access a channel|publish to the channel)\b/.test(rest)
+            ? "channel"
+            : /^No permissions to access database\b/.test(rest)
+              ? "database"
+              : undefined
+  }
+  return sortDenied.test(message) ? "key" : undefined
+}
+
+const sortDenied = /^ERR (?:BY|GET) option of SORT denied due to insufficient ACL permissions\b/
+
+const forWhat: Record<Denied, string> = {
+  command: "to run this command",
+  key: "to access one of the keys",
+  channel: "to access one of the channels",
+  database: "to access the database"
+}
 
 const blanked = "<…>"
 
