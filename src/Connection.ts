@@ -18,6 +18,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Subscribable from "effect/Subscribable"
 import type { CloseReason, Transport } from "./internal/engine.js"
 import { closeError } from "./internal/failure.js"
 import { open, openOver, type Restore } from "./internal/handshake.js"
@@ -25,7 +26,7 @@ import { logClose } from "./internal/lifecycle.js"
 import { Holder, type Link } from "./internal/link.js"
 import { type Duplex, fromDuplex as duplexTransport } from "./internal/nodeTransport.js"
 import * as Options from "./internal/options.js"
-import type { RedisService } from "./internal/service.js"
+import type { RedisService, Status } from "./internal/service.js"
 import { fromSocket as socketTransport } from "./internal/socketTransport.js"
 import type { Push, Reply } from "./internal/values.js"
 import { type ArgumentInput, isRedisCommand, make as makeCommand, type RedisCommand, run } from "./RedisCommand.js"
@@ -257,6 +258,7 @@ export const fromLink = (
     (name: string, ...args: ReadonlyArray<ArgumentInput>) =>
       link.send(makeCommand(name, { args, reply }), owner)
   const byDefault = raw(options.encoding === "bytes" ? "bytes" : "text")
+  const status = statusOf(link)
   const redis: RedisService = {
     send: (command) => link.send(command, owner),
     sendAll: (commands, batch) => link.sendAll(commands, batch, owner),
@@ -266,10 +268,12 @@ export const fromLink = (
       const leased: RedisService = {
         send: (command) => link.send(command, holder),
         sendAll: (commands, batch) => link.sendAll(commands, batch, holder),
-        lease: Effect.sync(() => leased)
+        lease: Effect.sync(() => leased),
+        status
       }
       return leased
-    })
+    }),
+    status
   }
   return {
     [TypeId]: TypeId,
@@ -325,3 +329,32 @@ export const fromLink = (
     close: Effect.suspend(() => (released() ? Effect.void : link.close(options.closeTimeout)))
   }
 }
+
+/** A connection is there until it ends; there is no other. */
+const statusOf = (link: Link): Subscribable.Subscribable<Status> => {
+  const closed = (close: CloseReason): Status => ({ _tag: "Closed", cause: closeError(close, "unsent") })
+  return Subscribable.make({
+    get: Effect.sync(() => (link.engine.closed === undefined ? ready : closed(link.engine.closed))),
+    changes: Stream.asyncPush<Status>(
+      (emit) =>
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            const end = (close: CloseReason): void => {
+              emit.single(closed(close))
+              emit.end()
+            }
+            if (link.engine.closed !== undefined) {
+              end(link.engine.closed)
+              return () => {}
+            }
+            emit.single(ready)
+            return link.onClose(end)
+          }),
+          (off) => Effect.sync(off)
+        ),
+      { bufferSize: "unbounded" }
+    )
+  })
+}
+
+const ready: Status = { _tag: "Ready" }

@@ -12,16 +12,17 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { dual } from "effect/Function"
+import { constFalse, dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { type Codec, utf8 } from "./Codec.js"
 import { Connection, type ConnectionOptions, fromLink } from "./Connection.js"
 import { type Ranges, range } from "./commands/range.js"
 import type { Argument, DurationWithUnit, Key, OneOrMore } from "./internal/args.js"
 import * as Batch from "./internal/batch.js"
-import { type ClientSettings, refuseShared, SharedClient, supervise } from "./internal/client.js"
+import { type ClientSettings, refuseShared, SharedClient } from "./internal/client.js"
 import { type Commands, make as makeCommands } from "./internal/commands.js"
 import {
   type OptimisticOptions,
@@ -31,8 +32,8 @@ import {
   withReplication
 } from "./internal/optimistic.js"
 import * as Options from "./internal/options.js"
-import type { BatchResult, Redis as RedisIdentifier } from "./internal/service.js"
-import { type RedisService, Redis as RedisTag } from "./internal/service.js"
+import type { BatchResult, Redis as RedisIdentifier, Status } from "./internal/service.js"
+import { alwaysReady, type RedisService, Redis as RedisTag } from "./internal/service.js"
 import type { Reply } from "./internal/values.js"
 import { makeCore, Pool } from "./Pool.js"
 import { type ArgumentInput, decode, make as makeCommand, mapArguments, type RedisCommand } from "./RedisCommand.js"
@@ -114,7 +115,14 @@ export type {
    * @since 0.1.0
    * @category models
    */
-  RedisService
+  RedisService,
+  /**
+   * How a client is connected.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Status
 }
 
 /**
@@ -129,6 +137,11 @@ export interface RedisOptions extends ConnectionOptions {
    * it is done, so is the client. Default: from 50 ms doubling to 2 seconds, with jitter, without end.
    */
   readonly reconnect?: Schedule.Schedule<unknown, RedisError> | undefined
+  /**
+   * Failures after which there are no more attempts, once there was a connection: whoever waits, and whoever comes, hears
+   * of it. Default: none; even a wrong password may be right later, since passwords rotate.
+   */
+  readonly stopReconnecting?: ((error: RedisError) => boolean) | undefined
   /** What commands do while there is no connection: wait (`queue`, the default) or `fail` at once. */
   readonly offline?: "queue" | "fail" | undefined
   /** How often a readonly command that lost its connection is sent again. Default: 3. */
@@ -163,6 +176,7 @@ const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisErro
     const settings: ClientSettings = {
       schedule: options.reconnect ?? defaultReconnect,
       readyAfter,
+      stopWhen: options.stopReconnecting ?? constFalse,
       offline: options.offline ?? "queue",
       maxRetries
     }
@@ -175,11 +189,7 @@ const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisErro
       checkAfter: 15_000
     })
     const client = new SharedClient(resolved, settings)
-    yield* Effect.addFinalizer(() => client.close)
-    if (options.lazy !== true) {
-      yield* client.connect
-    }
-    yield* supervise(client)
+    yield* client.start(options.lazy === true)
     const lend = Effect.map(pool.acquire, (lease) => fromLink(lease.link, resolved, () => lease.released).redis)
     const service: RedisService = {
       send: (command) => {
@@ -198,7 +208,8 @@ const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisErro
         return client.send(command)
       },
       sendAll: (commands, batch) => client.sendAll(commands, batch),
-      lease: lend
+      lease: lend,
+      status: client.reconnector.status
     }
     return service
   })
@@ -250,7 +261,8 @@ const layerFromPool: Layer.Layer<RedisIdentifier, never, Pool> = Layer.effect(
       },
       sendAll: (commands, options) =>
         Effect.scoped(Effect.flatMap(pool.acquireRedis, (redis) => redis.sendAll(commands, options))),
-      lease: pool.acquireRedis
+      lease: pool.acquireRedis,
+      status: alwaysReady
     })
   )
 )
@@ -275,7 +287,8 @@ const testService = (answer: (request: RedisCommand<unknown>) => Effect.Effect<R
         Effect.forEach(commands, (command) => Effect.exit(service.send(command))),
         (exits) => ({ outcome: "executed", exits })
       ),
-    lease: Effect.sync(() => service)
+    lease: Effect.sync(() => service),
+    status: alwaysReady
   }
   return service
 }
@@ -292,7 +305,8 @@ const prefixed = (redis: RedisService, prefix: string): RedisService => {
         commands.map((command) => mapArguments(command, rewrite)),
         options
       ),
-    lease: Effect.map(redis.lease, (leased) => prefixed(leased, prefix))
+    lease: Effect.map(redis.lease, (leased) => prefixed(leased, prefix)),
+    status: redis.status
   }
 }
 
@@ -417,6 +431,17 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    */
   readonly withCodec: <V, K extends Key>(codec: Codec<V, K>) => Commands<V, K>
 
+  /**
+   * How the client is connected, now and as it changes: `Connecting`, `Ready`, `Reconnecting` with the attempt and the
+   * cause, `Closed`. A pool opens connections as they are needed, so over `layerFromPool` it is always `Ready`.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.status.pipe(Stream.runForEach((status) => Effect.log(status)), Effect.fork)
+   * ```
+   */
+  readonly status: Stream.Stream<Status, never, RedisIdentifier>
+
   /** Bounds of ranges: `Redis.range.exclusive(5)`, `Redis.range.highest`. */
   readonly range: Ranges
 
@@ -540,6 +565,7 @@ export const Redis: RedisModule = Object.assign(RedisTag, makeCommands(utf8), {
     Effect.flatMap(RedisTag, (redis) => Effect.provideService(self, RedisTag, prefixed(redis, prefix)))
   ),
   withCodec: makeCommands,
+  status: Stream.unwrap(Effect.map(RedisTag, (redis) => redis.status.changes)),
   range,
   execute: (name: string, ...args: ReadonlyArray<ArgumentInput>) => makeCommand(name, { args }),
   pipeline: Batch.pipeline as RedisModule["pipeline"],

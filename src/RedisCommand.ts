@@ -192,6 +192,7 @@ class Command<A> extends Effectable.Class<A, RedisError, Redis> implements Redis
       this.decoder === that.decoder &&
       this.text === that.text &&
       this.deadline === that.deadline &&
+      this.traits.repeatable === that.traits.repeatable &&
       this.arguments_.problem === that.arguments_.problem &&
       this.args.length === that.args.length &&
       this.args.every((arg, i) => sameArgument(arg, that.args[i] as Argument)) &&
@@ -508,6 +509,37 @@ export const withDeadline: {
   builder.problem = arguments_.problem ?? "a deadline must be of whole milliseconds (or Duration.infinity)"
   return new Command<A>(spec, builder, decoder, text, mappings, undefined)
 })
+
+/**
+ * Declares that executing a command twice is the same as once, so that it may be sent again when its connection ended
+ * before its reply came. Readonly commands are taken for that by themselves; of writes only you can know: `SET` of one
+ * value is, where nobody else writes the key; `INCR` is not. A transaction is sent again when all of it is declared so.
+ *
+ * @example
+ * ```ts
+ * import { Redis, RedisCommand } from "effect-redis-client"
+ *
+ * export const seen = RedisCommand.repeatable(Redis.set("seen:42", "yes"))
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const repeatable = <A>(self: RedisCommand<A>): RedisCommand<A> => {
+  const { arguments_, deadline, decoder, mappings, spec, text } = self as Command<A>
+  return new Command<A>(repeatableSpec(spec), arguments_, decoder, text, mappings, deadline)
+}
+
+const repeatableSpecs = new WeakMap<Spec, Spec>()
+
+const repeatableSpec = (spec: Spec): Spec => {
+  let found = spec.traits.repeatable ? spec : repeatableSpecs.get(spec)
+  if (found === undefined) {
+    found = new Spec(spec.name, { ...spec.traits, repeatable: true }, spec.alone)
+    repeatableSpecs.set(spec, found)
+  }
+  return found
+}
 
 /**
  * What a reply means to a command: its answer, or the typed error. For test doubles and for whoever routes commands.

@@ -11,7 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { args } from "../src/internal/args.js"
 import * as Decode from "../src/internal/decode.js"
-import { Redis, type RedisService } from "../src/internal/service.js"
+import { alwaysReady, Redis, type RedisService } from "../src/internal/service.js"
 import * as RedisCommand from "../src/RedisCommand.js"
 import type { RedisError, UsageError } from "../src/RedisError.js"
 import * as Resp from "../src/Resp.js"
@@ -32,7 +32,8 @@ const scripted = (...replies: ReadonlyArray<Resp.Reply>) => {
         return RedisCommand.decode(command, replies[sent.length - 1] ?? null)
       }),
     sendAll: () => Effect.dieMessage("not here"),
-    lease: Effect.dieMessage("not here")
+    lease: Effect.dieMessage("not here"),
+    status: alwaysReady
   }
   return { layer: Layer.succeed(Redis, service), sent }
 }

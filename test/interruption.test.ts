@@ -13,8 +13,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { Connection, Pool, Redis } from "effect-redis-client"
-import { SharedClient, supervise } from "../src/internal/client.js"
-import type { Link } from "../src/internal/link.js"
+import { SharedClient } from "../src/internal/client.js"
 import * as Options from "../src/internal/options.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
 import { describeReal } from "./support/describeReal.js"
@@ -169,13 +168,12 @@ const makeClient = (options: Connection.ConnectionOptions) =>
     const client = new SharedClient(yield* Options.resolve({ replyTimeout: "20 seconds", ...options }), {
       schedule: Schedule.spaced("5 millis"),
       readyAfter: 10_000,
+      stopWhen: () => false,
       offline: "queue",
       maxRetries: 1_000
     })
-    yield* Effect.addFinalizer(() => client.close)
-    yield* client.connect
-    yield* supervise(client)
-    const link = () => (client as unknown as { readonly link: Link | undefined }).link
+    yield* client.start(false)
+    const link = () => client.reconnector.link
     const waiting = () => (client as unknown as { readonly waiting: { readonly length: number } }).waiting.length
     return { client, link, pending: () => (link()?.engine.pending ?? 0) + waiting() }
   })

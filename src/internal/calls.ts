@@ -3,7 +3,7 @@
  */
 import * as Exit from "effect/Exit"
 import { decode, make as makeCommand, type RedisCommand, slice, specFor } from "../RedisCommand.js"
-import { DecodeError, type RedisError, UsageError } from "../RedisError.js"
+import { DecodeError, type RedisError, recovery, UsageError } from "../RedisError.js"
 import type { Argument } from "./args.js"
 import { type Encoded, EncodeFailure, encode } from "./encoder.js"
 import { type Failure, Pending } from "./engine.js"
@@ -35,8 +35,9 @@ export abstract class Unit extends Pending {
   allowed = Infinity
   /** How often it was written. */
   attempts = 0
-  /** Asked before a failure is told: `true` when the unit was taken over, to be sent again. */
-  recover: ((unit: Unit, failure: Failure) => boolean) | undefined
+  /** How often the server refused it before executing it. */
+  refusals = 0
+  owner: UnitOwner | undefined
 
   constructor(
     remaining: number,
@@ -45,15 +46,27 @@ export abstract class Unit extends Pending {
     super(remaining)
   }
 
-  /** Whether executing it twice is the same as once: all of it is readonly. */
+  /** Whether executing it twice is the same as once: all of it is readonly, or was declared so. */
   abstract readonly repeatable: boolean
   abstract fail(failure: Failure): void
 
   onFailure(failure: Failure): void {
-    if (this.recover === undefined || !this.recover(this, failure)) {
+    if (this.owner === undefined || !this.owner.recover(this, failure)) {
       this.fail(failure)
     }
   }
+
+  /** Whether its owner sends it again, because the server refused all of it before executing any. */
+  protected refusedEarly(code: string): boolean {
+    this.refusals++
+    return this.owner !== undefined && this.owner.retry(this, code)
+  }
+}
+
+/** Who may send a unit again. Both answer whether the unit was taken over; its caller hears nothing then. */
+export interface UnitOwner {
+  readonly recover: (unit: Unit, failure: Failure) => boolean
+  readonly retry: (unit: Unit, code: string) => boolean
 }
 
 /** Checks and encodes a command; answers what to send, or why it cannot be sent. */
@@ -186,7 +199,12 @@ export const blockingMillis = (command: RedisCommand<unknown>): number | undefin
  * so a page in the middle of a scan is not asked again by itself.
  */
 const isRepeatable = ({ args, name, traits }: RedisCommand<unknown>): boolean =>
-  traits.readonly && !(/^[HSZ]?SCAN$/.test(name) && argumentText(args[name === "SCAN" ? 0 : 1]) !== "0")
+  traits.repeatable ||
+  (traits.readonly && !(/^[HSZ]?SCAN$/.test(name) && argumentText(args[name === "SCAN" ? 0 : 1]) !== "0"))
+
+/** A script may have written before the server refused a command inside it: its error does not say. */
+const refusedAsAWhole = ({ name, traits }: RedisCommand<unknown>): boolean =>
+  traits.readonly || !/^(?:EVAL|EVALSHA|FCALL)$/.test(name)
 
 /** Where a blocking command has its timeout; `undefined` when this one does not block. */
 const timeoutIndex = (args: ReadonlyArray<Argument>, blocking: Blocking): number | undefined => {
@@ -249,10 +267,15 @@ export class Call<A> extends Unit {
   }
 
   onReply(reply: Reply): void {
-    if (!this.settled) {
-      this.settled = true
-      this.resume(decode(this.command, reply))
+    if (this.settled) {
+      return
     }
+    if (reply instanceof ErrorReply && refusedAsAWhole(this.command) && this.refusedEarly(reply.code)) {
+      this.remaining = 1
+      return
+    }
+    this.settled = true
+    this.resume(decode(this.command, reply))
   }
 
   fail(failure: Failure): void {
@@ -289,6 +312,8 @@ class StatefulCall<A> extends Call<A> {
 /** Commands written at once, each with its own result. */
 class Batch extends Unit {
   private exits: Array<Exit.Exit<unknown, RedisError>> = []
+  /** How many of its commands, from the first, were answered with an error that says they were not executed. */
+  private refused = 0
   constructor(
     private readonly commands: ReadonlyArray<RedisCommand<unknown>>,
     private readonly resume: (exit: Exit.Exit<BatchResult, RedisError>) => void,
@@ -322,8 +347,18 @@ class Batch extends Unit {
     if (this.settled) {
       return
     }
+    if (reply instanceof ErrorReply && recovery(reply.code) !== "fail" && refusedAsAWhole(command)) {
+      this.refused++
+    }
     this.exits.push(decode(command, reply))
     if (this.remaining === 0) {
+      // Only when none of it was executed may it be sent again.
+      if (this.refused === this.commands.length && this.refusedEarly((reply as ErrorReply).code)) {
+        this.remaining = this.commands.length
+        this.refused = 0
+        this.exits = []
+        return
+      }
       this.settled = true
       this.resume(Exit.succeed({ outcome: "executed", exits: this.exits }))
     }
@@ -342,7 +377,6 @@ class Batch extends Unit {
 /** MULTI, the commands, EXEC: one unit. */
 class Transaction extends Unit {
   readonly text: boolean
-  readonly repeatable = false
   /** What each command was answered while queueing: its refusal, or its result when MULTI was refused. */
   private readonly early: Array<Reply> = []
   private multi: Reply = null
@@ -357,6 +391,11 @@ class Transaction extends Unit {
     super(commands.length + 2, encoded)
     // EXEC's reply holds them all: as bytes when any wants bytes, since text decoders read bytes too.
     this.text = commands.every((command) => command.text)
+  }
+
+  /** Only when the user declared all of it so: reading alone is no reason to be in a transaction. */
+  get repeatable(): boolean {
+    return this.early.length === 0 && this.index === -1 && this.commands.every(({ traits }) => traits.repeatable)
   }
 
   onReply(reply: Reply): void {

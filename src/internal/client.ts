@@ -6,50 +6,49 @@
  * - written and readonly: sent again, at most `maxRetries` times;
  * - written otherwise: it fails, and says that its fate is unknown.
  */
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { RedisCommand } from "../RedisCommand.js"
-import { ConnectionError, DeadlineError, type RedisError, UsageError } from "../RedisError.js"
-import { blockingMillis, nothing, prepare, prepareAll, type Unit } from "./calls.js"
-import type { CloseReason, Failure } from "./engine.js"
-import { closeError } from "./failure.js"
-import { openLogged } from "./lifecycle.js"
+import { type RedisError, recovery, UsageError } from "../RedisError.js"
+import { blockingMillis, nothing, prepare, prepareAll, type Unit, type UnitOwner } from "./calls.js"
+import type { Failure } from "./engine.js"
 import type { Link } from "./link.js"
 import type { ResolvedOptions } from "./options.js"
 import { CommandQueue, settleFailure, withdraw } from "./queue.js"
+import { Reconnector, type ReconnectSettings, supervise } from "./reconnect.js"
 import type { BatchResult } from "./service.js"
 
-export interface ClientSettings {
-  /** How long to wait before each attempt to reconnect. */
-  readonly schedule: Schedule.Schedule<unknown, RedisError>
-  /** A connection that was ready for this long, in milliseconds, starts the schedule over when it ends. */
-  readonly readyAfter: number
+export interface ClientSettings extends ReconnectSettings {
   /** What commands do while there is no connection: wait, or fail. */
   readonly offline: "queue" | "fail"
-  /** How often a readonly command that was written is sent again. */
+  /** How often a readonly command that was written is sent again, and one that a read-only server refused. */
   readonly maxRetries: number
 }
 
 /** How often the deadlines of waiting commands are looked at, in milliseconds. */
 const tickMillis = 20
 
-export class SharedClient {
-  private link: Link | undefined
-  private lastClose: CloseReason = { reason: "connect", message: "there was no connection yet" }
-  private closed = false
+/** After how long a command is sent again that the server was not ready for, in milliseconds. */
+const retryMillis = 100
+
+export class SharedClient implements UnitOwner {
+  readonly reconnector: Reconnector
   private readonly waiting: CommandQueue
   private timer: ReturnType<typeof setTimeout> | undefined
+  /** Refused by a server that was not ready. They are sent again together, in order. */
+  private refused: Array<Unit> = []
+  private retryTimer: ReturnType<typeof setTimeout> | undefined
 
   constructor(
     readonly options: ResolvedOptions,
     readonly settings: ClientSettings
   ) {
     this.waiting = new CommandQueue(options.maxQueuedCommands, options.maxQueuedBytes)
+    this.reconnector = new Reconnector(options, settings, {
+      attach: (link) => this.attach(link),
+      failWaiting: (close) => this.failWaiting({ _tag: "Closed", close, delivery: "unsent" })
+    })
   }
 
   send<A>(command: RedisCommand<A>): Effect.Effect<A, RedisError> {
@@ -80,16 +79,16 @@ export class SharedClient {
 
   /** Takes a unit; answers how to take it back when it has to wait. */
   private accept(unit: Unit): Effect.Effect<void> | undefined {
-    unit.recover = this.recover
-    const { link } = this
+    unit.owner = this
+    const { link } = this.reconnector
     if (link !== undefined) {
       unit.deadline = link.engine.now() + unit.allowed
       unit.attempts = 1
-      return link.engine.accept(unit, unit.encoded) ? undefined : Effect.sync(() => withdraw(unit))
+      return link.accept(unit) ? undefined : Effect.sync(() => withdraw(unit))
     }
     unit.deadline = performance.now() + unit.allowed
-    if (this.closed || this.settings.offline === "fail") {
-      settleFailure(unit, { _tag: "Closed", close: this.lastClose, delivery: "unsent" })
+    if (this.reconnector.closed || this.settings.offline === "fail") {
+      settleFailure(unit, { _tag: "Closed", close: this.reconnector.lastClose, delivery: "unsent" })
       return undefined
     }
     const overflow = this.wait(unit)
@@ -118,10 +117,10 @@ export class SharedClient {
   }
 
   /** Whether a unit whose connection ended is kept, to be sent on the next one. */
-  private readonly recover = (unit: Unit, failure: Failure): boolean => {
+  recover(unit: Unit, failure: Failure): boolean {
     if (
       failure._tag !== "Closed" ||
-      this.closed ||
+      this.reconnector.closed ||
       this.settings.offline === "fail" ||
       unit.deadline <= performance.now()
     ) {
@@ -137,6 +136,45 @@ export class SharedClient {
     return this.wait(unit) === undefined
   }
 
+  /**
+   * Whether a unit that the server refused before executing it is kept, to be sent again: to the same server once it is
+   * ready, or, when it became read-only, to whichever server a new connection reaches.
+   */
+  retry(unit: Unit, code: string): boolean {
+    const way = recovery(code)
+    if (way === "fail" || this.reconnector.closed || unit.deadline - performance.now() <= retryMillis) {
+      return false
+    }
+    if (way === "reconnect") {
+      if (unit.refusals > this.settings.maxRetries || this.settings.offline === "fail") {
+        return false
+      }
+      this.reconnector.leave(`the server answered ${code}`)
+    }
+    this.refused.push(unit)
+    this.retryTimer ??= setTimeout(this.sendRefused, retryMillis)
+    return true
+  }
+
+  private readonly sendRefused = (): void => {
+    this.retryTimer = undefined
+    const { link } = this.reconnector
+    for (const unit of this.refused.splice(0)) {
+      if (unit.settled) {
+        continue
+      }
+      if (link !== undefined) {
+        unit.attempts = 1
+        link.accept(unit)
+      } else {
+        const overflow = this.wait(unit)
+        if (overflow !== undefined) {
+          settleFailure(unit, overflow)
+        }
+      }
+    }
+  }
+
   /** Makes a connection the current one: what waited goes first. */
   private attach(link: Link): void {
     clearTimeout(this.timer)
@@ -144,166 +182,36 @@ export class SharedClient {
     for (let next = this.waiting.shift(); next !== undefined; next = this.waiting.shift()) {
       const unit = next.pending as Unit
       unit.attempts++
-      link.engine.accept(unit, next.encoded)
+      link.accept(unit)
     }
-    this.link = link
-    link.onClose((close) => {
-      this.lastClose = close
-      if (this.link === link) {
-        this.link = undefined
-      }
-    })
   }
 
-  private failWaiting(close: CloseReason): void {
+  private failWaiting(failure: Failure): void {
+    const refused = this.refused.splice(0)
+    clearTimeout(this.retryTimer)
+    this.retryTimer = undefined
     for (let next = this.waiting.shift(); next !== undefined; next = this.waiting.shift()) {
-      const unit = next.pending as Unit
+      refused.push(next.pending as Unit)
+    }
+    for (const unit of refused) {
       unit.settled = true
-      unit.fail({ _tag: "Closed", close, delivery: "unsent" })
+      unit.fail(failure)
     }
   }
 
-  /**
-   * The first connection: attempts by the schedule, within the connect deadline, ended at once by a failure that no
-   * attempt will mend.
-   */
-  readonly connect: Effect.Effect<void, RedisError> = Effect.suspend(() => {
-    const { connectTimeout } = this.options
-    const until = performance.now() + connectTimeout
-    const left = () => Math.max(until - performance.now(), 0)
-    // Of the attempts' failures the last one tells, unless it only tells that time was up.
-    let last: RedisError = new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: connectTimeout })
-    // Each attempt, and each pause, ends with the whole by itself: that works where nothing can be interrupted, too.
-    const attempt = Effect.suspend(() => (left() > 0 ? this.openLink(left()) : Effect.fail(last))).pipe(
-      Effect.mapError((error) => (error._tag === "DeadlineError" ? last : error)),
-      Effect.tapError((error) =>
-        Effect.sync(() => {
-          last = error
-        })
-      )
+  /** Connects, unless that is left to the first command, and stays connected as long as the scope lives. */
+  start(lazy: boolean): Effect.Effect<void, RedisError, Scope.Scope> {
+    return Effect.zipRight(
+      Effect.addFinalizer(() => this.close),
+      Effect.zipRight(lazy ? Effect.void : this.reconnector.connect, supervise(this.reconnector))
     )
-    const schedule = Schedule.modifyDelay(this.settings.schedule, (_, delay) =>
-      Duration.min(delay, Duration.millis(left()))
-    )
-    return Effect.retry(attempt, { schedule, while: (error) => left() > 0 && !isPermanent(error) }).pipe(liveClock)
-  })
+  }
 
-  /** Opens a link and makes it the current one, or leaves nothing. */
-  private readonly openLink = (connectTimeout: number): Effect.Effect<void, RedisError> =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(openLogged({ ...this.options, connectTimeout }, restore), (link) => {
-        const { closed } = link.engine
-        if (closed !== undefined) {
-          // It ended right behind its greeting: what waits must not be handed to it, only to come back.
-          return Effect.fail(closeError(closed, "unsent"))
-        }
-        if (this.closed) {
-          link.destroy("the client was closed")
-        } else {
-          this.attach(link)
-        }
-        return Effect.void
-      })
-    )
-
-  /** Replaces the connection whenever it ends. Runs until it is interrupted, or the schedule is done. */
-  readonly keepConnected: Effect.Effect<void> = Effect.suspend(() => {
-    const { readyAfter, schedule } = this.settings
-    const open = this.openLink(this.options.connectTimeout)
-    return Effect.flatMap(Schedule.driver(schedule), (driver) => {
-      const pause = (error: RedisError) => Effect.either(driver.next(error))
-      const reconnect: Effect.Effect<void> = Effect.flatMap(Effect.either(open), (opened) => {
-        if (Either.isRight(opened)) {
-          return Effect.void
-        }
-        const error = opened.left
-        this.lastClose = reasonOf(error)
-        if (isPermanent(error)) {
-          // Waiting longer will not help those who wait; but passwords rotate, so the attempts go on.
-          this.failWaiting(this.lastClose)
-        }
-        return Effect.flatMap(pause(error), (next) => (Either.isRight(next) ? reconnect : this.giveUp))
-      })
-      const loop: Effect.Effect<void> = Effect.suspend(() => {
-        const { link } = this
-        if (link === undefined) {
-          return this.closed ? Effect.void : Effect.zipRight(reconnect, loop)
-        }
-        const since = performance.now()
-        return Effect.flatMap(ended(link), (close) => {
-          // A server that accepts and drops must not be asked in a tight loop.
-          const next =
-            performance.now() - since >= readyAfter
-              ? Effect.as(driver.reset, Either.right<unknown>(undefined))
-              : pause(closeError(close, "unsent"))
-          return Effect.flatMap(next, (paused) =>
-            Either.isLeft(paused) ? this.giveUp : Effect.zipRight(reconnect, loop)
-          )
-        })
-      })
-      return loop
-    }).pipe(
-      liveClock,
-      // A Schedule of the user's that dies must not leave commands waiting for a connection that never comes.
-      Effect.catchAllDefect((defect) =>
-        Effect.zipRight(this.giveUp, Effect.logError("A Redis client stopped reconnecting: its Schedule died", defect))
-      )
-    )
-  })
-
-  /** The schedule has no more attempts: whoever waits, and whoever comes, hears why. */
-  private readonly giveUp: Effect.Effect<void> = Effect.sync(() => {
-    this.closed = true
-    this.failWaiting(this.lastClose)
-  })
-
-  readonly close: Effect.Effect<void> = Effect.suspend(() => {
-    this.closed = true
-    this.lastClose = { reason: "closed", message: "the client was closed" }
+  private readonly close: Effect.Effect<void> = Effect.suspend(() => {
     clearTimeout(this.timer)
-    this.failWaiting(this.lastClose)
-    const { link } = this
-    this.link = undefined
-    return link === undefined ? Effect.void : link.close(this.options.closeTimeout)
+    return this.reconnector.close
   })
 }
-
-/** I/O keeps real time, whatever clock the program runs under. */
-const liveClock = Effect.withClock(Clock.make())
-
-const ended = (link: Link): Effect.Effect<CloseReason> =>
-  Effect.async<CloseReason>((resume) => {
-    const { closed } = link.engine
-    if (closed !== undefined) {
-      resume(Effect.succeed(closed))
-      return undefined
-    }
-    const off = link.onClose((close) => resume(Effect.succeed(close)))
-    return Effect.sync(off)
-  })
-
-/** Failures that the same attempt will meet again: wrong credentials, a refused greeting, the wrong certificate. */
-export const isPermanent = (error: RedisError): boolean => {
-  switch (error._tag) {
-    case "UsageError":
-    case "ProtocolError":
-      return true
-    case "ConnectionError":
-      return (
-        error.reason === "authentication" ||
-        error.reason === "tls" ||
-        error.reason === "protocol" ||
-        (error.reason === "handshake" && !/max number of clients|LOADING|MASTERDOWN|BUSY/.test(error.message))
-      )
-    default:
-      return false
-  }
-}
-
-const reasonOf = (error: RedisError): CloseReason =>
-  error instanceof ConnectionError
-    ? { reason: error.reason, message: error.message, cause: error.cause }
-    : { reason: "connect", message: error.message }
 
 /** What cannot share a connection, with the way that can. */
 export const refuseShared = (command: RedisCommand<unknown>): UsageError | undefined => {
@@ -341,7 +249,3 @@ const wayFor = ({ traits }: RedisCommand<unknown>): string => {
       return "it would change the connection for everybody; give it as an option of the layer, or use Pool.acquire"
   }
 }
-
-/** Runs what keeps a client connected, as long as the scope lives. */
-export const supervise = (client: SharedClient): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.asVoid(Effect.forkScoped(Effect.interruptible(client.keepConnected)))

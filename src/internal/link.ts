@@ -170,7 +170,7 @@ export class Link implements Tracker {
         return resume(Exit.fail(call))
       }
       this.follow(command, holder)
-      return this.accept(call)
+      return this.take(call)
     })
   }
 
@@ -219,14 +219,19 @@ export class Link implements Tracker {
           this.follow(command, holder)
         }
       }
-      return this.accept(unit)
+      return this.take(unit)
     })
   }
 
-  /** Hands a unit to the engine; answers how to take it back when it has to wait. */
-  private accept(unit: Unit): Effect.Effect<void> | undefined {
+  /** Takes a unit; answers how to take it back when it has to wait. */
+  private take(unit: Unit): Effect.Effect<void> | undefined {
     unit.deadline = this.engine.now() + unit.allowed
-    return this.engine.accept(unit, unit.encoded) ? undefined : Effect.sync(() => withdraw(unit))
+    return this.accept(unit) ? undefined : Effect.sync(() => withdraw(unit))
+  }
+
+  /** Hands a unit, whose deadline is set, to the engine; answers whether it is on its way, and does not wait. */
+  accept(unit: Unit): boolean {
+    return this.engine.accept(unit, unit.encoded)
   }
 
   /** Commands that no connection of ours can carry: without their replies, or with too many, nothing could settle. */

@@ -7,8 +7,8 @@ import { define, key as keyArgument, make as makeCommand, type RedisCommand, wit
 import { ConnectionError, PipelineError, type RedisError, TransactionError, UsageError } from "../RedisError.js"
 import { args, type DurationWithUnit, type Key, toList } from "./args.js"
 import { type Commands, pipeline, type Transaction } from "./batch.js"
-import { isPermanent } from "./client.js"
 import { type Decoder, integer, tuple } from "./decode.js"
+import { isPermanent } from "./reconnect.js"
 import { Redis, type RedisService } from "./service.js"
 
 export interface OptimisticOptions {
@@ -107,7 +107,8 @@ const watching = (redis: RedisService): RedisService => {
     send: (command) => (endsWatch(command) ? Effect.fail(wouldEndWatch) : redis.send(command)),
     sendAll: (commands, options) =>
       options.atomic || commands.some(endsWatch) ? Effect.fail(wouldEndWatch) : redis.sendAll(commands, options),
-    lease: Effect.sync(() => self)
+    lease: Effect.sync(() => self),
+    status: redis.status
   }
   return self
 }

@@ -3,9 +3,11 @@
  * knowing the client.
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Subscribable from "effect/Subscribable"
 import type { RedisCommand } from "../RedisCommand.js"
 import type { RedisError } from "../RedisError.js"
 
@@ -26,7 +28,23 @@ export interface RedisService {
   ) => Effect.Effect<BatchResult, RedisError>
   /** A service of the same kind on a connection of its own, until the scope closes. */
   readonly lease: Effect.Effect<RedisService, RedisError, Scope.Scope>
+  /** Whether there is a connection, now and as it changes. */
+  readonly status: Subscribable.Subscribable<Status>
 }
+
+/**
+ * How a client is connected.
+ *
+ * - `Connecting`: there was no connection yet.
+ * - `Ready`: commands are sent.
+ * - `Reconnecting`: the connection ended, and `attempt` (from 1) is next or under way; commands wait.
+ * - `Closed`: there will be no connection any more: the scope was closed, or there are no more attempts (`cause`).
+ */
+export type Status =
+  | { readonly _tag: "Connecting" }
+  | { readonly _tag: "Ready" }
+  | { readonly _tag: "Reconnecting"; readonly attempt: number; readonly cause: RedisError }
+  | { readonly _tag: "Closed"; readonly cause: RedisError | undefined }
 
 /** What became of a batch. */
 export interface BatchResult {
@@ -47,3 +65,9 @@ export interface Redis {
 export const Redis: Context.Tag<Redis, RedisService> = Context.GenericTag<Redis, RedisService>(
   "effect-redis-client/Redis"
 )
+
+/** The status of what has no connection that comes and goes. */
+export const alwaysReady: Subscribable.Subscribable<Status> = Subscribable.make({
+  get: Effect.succeed<Status>({ _tag: "Ready" }),
+  changes: Stream.make<[Status]>({ _tag: "Ready" })
+})

@@ -12,15 +12,12 @@
  */
 export type StatefulKind = "database" | "transaction" | "watch" | "subscription" | "connection" | "silence"
 
-/**
- * Whether a command may be sent a second time when the fate of the first is not known.
- *
- * - `readonly`: it changes nothing.
- * - `never`: sending it twice may do the thing twice.
- */
+/** What a client must know of a command to send it safely. */
 export interface Traits {
   /** The server flags it `readonly`: it may be retried and sent to replicas. */
   readonly readonly: boolean
+  /** The user declared that executing it twice is the same as once (`RedisCommand.repeatable`). */
+  readonly repeatable: boolean
   /** Where the timeout of a blocking command is found: how its deadline is derived. `undefined` for the others. */
   readonly blocking: Blocking | undefined
   readonly stateful: StatefulKind | undefined
@@ -59,6 +56,7 @@ export type ResponsePolicy =
 
 const defaults: Traits = {
   readonly: false,
+  repeatable: false,
   blocking: undefined,
   stateful: undefined,
   requestPolicy: "default",

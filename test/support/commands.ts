@@ -218,7 +218,8 @@ const observed = (service: RedisService, ran: (name: string) => void): RedisServ
           })
         )
       ),
-    lease: Effect.map(service.lease, (leased) => observed(leased, ran))
+    lease: Effect.map(service.lease, (leased) => observed(leased, ran)),
+    status: service.status
   }
 }
 

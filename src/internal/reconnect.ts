@@ -1,0 +1,280 @@
+/**
+ * Keeps one link open: opens the first, replaces it whenever it ends, and tells what it is doing. What goes over the link
+ * is its owner's business ({@link LinkOwner}).
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Subscribable from "effect/Subscribable"
+import { ConnectionError, DeadlineError, type RedisError } from "../RedisError.js"
+import type { CloseReason } from "./engine.js"
+import { closeError } from "./failure.js"
+import { openLogged } from "./lifecycle.js"
+import type { Link } from "./link.js"
+import type { ResolvedOptions } from "./options.js"
+import type { Status } from "./service.js"
+
+export interface ReconnectSettings {
+  /** How long to wait before each attempt to reconnect. */
+  readonly schedule: Schedule.Schedule<unknown, RedisError>
+  /** A connection that was ready for this long, in milliseconds, starts the schedule over when it ends. */
+  readonly readyAfter: number
+  /** Failures after which there are no more attempts, once there was a connection. */
+  readonly stopWhen: (error: RedisError) => boolean
+}
+
+/** Whose link it is. All of it is called from plain callbacks: it must not throw. */
+export interface LinkOwner {
+  /** There is a new link; what waits goes over it. */
+  readonly attach: (link: Link) => void
+  /** Waiting longer does not help: whoever waits hears why. */
+  readonly failWaiting: (close: CloseReason) => void
+}
+
+export class Reconnector {
+  /** The link that is up. */
+  link: Link | undefined
+  /** Why there is no link, when there is none. */
+  lastClose: CloseReason = { reason: "connect", message: "there was no connection yet" }
+  /** There will be no more links. */
+  closed = false
+  /** When the link came up. */
+  private since = 0
+  private current: Status = { _tag: "Connecting" }
+  private readonly listeners = new Set<(status: Status) => void>()
+
+  constructor(
+    readonly options: ResolvedOptions,
+    private readonly settings: ReconnectSettings,
+    private readonly owner: LinkOwner
+  ) {}
+
+  /** The status now, and as it changes. A subscriber that lags sees the newest few. */
+  readonly status: Subscribable.Subscribable<Status> = Subscribable.make({
+    get: Effect.sync(() => this.current),
+    changes: Stream.asyncPush<Status>(
+      (emit) =>
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            const listener = (status: Status): void => {
+              emit.single(status)
+              if (status._tag === "Closed") {
+                emit.end()
+              }
+            }
+            this.listeners.add(listener)
+            listener(this.current)
+            return listener
+          }),
+          (listener) => Effect.sync(() => this.listeners.delete(listener))
+        ),
+      { bufferSize: 64, strategy: "sliding" }
+    )
+  })
+
+  private report(status: Status): void {
+    this.current = status
+    for (const listener of [...this.listeners]) {
+      listener(status)
+    }
+  }
+
+  /**
+   * The first connection: attempts by the schedule, within the connect deadline, ended at once by a failure that no
+   * attempt will mend.
+   */
+  readonly connect: Effect.Effect<void, RedisError> = Effect.suspend(() => {
+    const { connectTimeout } = this.options
+    const until = performance.now() + connectTimeout
+    const left = () => Math.max(until - performance.now(), 0)
+    // Of the attempts' failures the last one tells, unless it only tells that time was up.
+    let last: RedisError = new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: connectTimeout })
+    // Each attempt, and each pause, ends with the whole by itself: that works where nothing can be interrupted, too.
+    const attempt = Effect.suspend(() => (left() > 0 ? this.openLink(left()) : Effect.fail(last))).pipe(
+      Effect.mapError((error) => (error._tag === "DeadlineError" ? last : error)),
+      Effect.tapError((error) =>
+        Effect.sync(() => {
+          last = error
+        })
+      )
+    )
+    const schedule = Schedule.modifyDelay(this.settings.schedule, (_, delay) =>
+      Duration.min(delay, Duration.millis(left()))
+    )
+    return Effect.retry(attempt, { schedule, while: (error) => left() > 0 && !isPermanent(error) }).pipe(liveClock)
+  })
+
+  /** Opens a link and makes it the current one, or leaves nothing. */
+  private readonly openLink = (connectTimeout: number): Effect.Effect<void, RedisError> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(openLogged({ ...this.options, connectTimeout }, restore), (link) => {
+        const { closed } = link.engine
+        if (closed !== undefined) {
+          // It ended right behind its greeting: what waits must not be handed to it, only to come back.
+          return Effect.fail(closeError(closed, "unsent"))
+        }
+        if (this.closed) {
+          link.destroy("the client was closed")
+        } else {
+          this.attach(link)
+        }
+        return Effect.void
+      })
+    )
+
+  private attach(link: Link): void {
+    const previous = this.link
+    this.link = link
+    this.since = performance.now()
+    this.report({ _tag: "Ready" })
+    link.onClose((close) => {
+      if (this.link === link) {
+        this.lost(close)
+      }
+    })
+    this.owner.attach(link)
+    if (previous !== undefined) {
+      // What is on its way over the old one still gets its replies.
+      previous.engine.close(Math.min(this.options.replyTimeout, longestDrain), () => {})
+    }
+  }
+
+  private lost(close: CloseReason): void {
+    this.link = undefined
+    this.lastClose = close
+    if (!this.closed) {
+      this.report({ _tag: "Reconnecting", attempt: 1, cause: closeError(close, "unsent") })
+    }
+    this.onLoss?.(close)
+  }
+
+  /** Waits until there is no link, which a replacement is not. */
+  private readonly loss: Effect.Effect<CloseReason> = Effect.async<CloseReason>((resume) => {
+    if (this.link === undefined) {
+      return resume(Effect.succeed(this.lastClose))
+    }
+    this.onLoss = (close) => {
+      this.onLoss = undefined
+      resume(Effect.succeed(close))
+    }
+  })
+  private onLoss: ((close: CloseReason) => void) | undefined
+
+  /**
+   * Ends the current link, once it owes nothing, because another would serve better: there the server may be another
+   * one. Commands wait for the next from now on.
+   */
+  leave(message: string): void {
+    const { link } = this
+    if (link !== undefined) {
+      this.lost({ reason: "closed", message })
+      link.engine.close(Math.min(this.options.replyTimeout, longestDrain), () => {})
+    }
+  }
+
+  /** Replaces the current link by one that is greeted anew, say with new credentials. Commands do not notice. */
+  readonly renew: Effect.Effect<void, RedisError> = Effect.suspend(() =>
+    this.link === undefined ? Effect.void : this.openLink(this.options.connectTimeout)
+  )
+
+  /** Replaces the link whenever it ends. Runs until it is interrupted, or the schedule is done. */
+  readonly keepConnected: Effect.Effect<void> = Effect.suspend(() => {
+    const { readyAfter, schedule, stopWhen } = this.settings
+    const open = this.openLink(this.options.connectTimeout)
+    return Effect.flatMap(Schedule.driver(schedule), (driver) => {
+      const pause = (error: RedisError) => Effect.either(driver.next(error))
+      const reconnect = (attempt: number): Effect.Effect<void> =>
+        Effect.flatMap(Effect.either(open), (opened) => {
+          if (Either.isRight(opened)) {
+            return Effect.void
+          }
+          const error = opened.left
+          this.lastClose = reasonOf(error)
+          if (stopWhen(error)) {
+            return this.giveUp
+          }
+          this.report({ _tag: "Reconnecting", attempt: attempt + 1, cause: error })
+          if (isPermanent(error)) {
+            // Waiting longer will not help those who wait; but passwords rotate, so the attempts go on.
+            this.owner.failWaiting(this.lastClose)
+          }
+          return Effect.flatMap(pause(error), (next) => (Either.isRight(next) ? reconnect(attempt + 1) : this.giveUp))
+        })
+      const loop: Effect.Effect<void> = Effect.suspend(() => {
+        if (this.link === undefined) {
+          return this.closed ? Effect.void : Effect.zipRight(reconnect(1), loop)
+        }
+        return Effect.flatMap(this.loss, (close) => {
+          // A server that accepts and drops must not be asked in a tight loop.
+          const next =
+            performance.now() - this.since >= readyAfter
+              ? Effect.as(driver.reset, Either.right<unknown>(undefined))
+              : pause(closeError(close, "unsent"))
+          return Effect.flatMap(next, (paused) => (Either.isLeft(paused) ? this.giveUp : loop))
+        })
+      })
+      return loop
+    }).pipe(
+      liveClock,
+      // A Schedule of the user's that dies must not leave commands waiting for a connection that never comes.
+      Effect.catchAllDefect((defect) =>
+        Effect.zipRight(this.giveUp, Effect.logError("A Redis client stopped reconnecting: its Schedule died", defect))
+      )
+    )
+  })
+
+  /** There are no more attempts: whoever waits, and whoever comes, hears why. */
+  private readonly giveUp: Effect.Effect<void> = Effect.sync(() => {
+    this.closed = true
+    this.report({ _tag: "Closed", cause: closeError(this.lastClose, "unsent") })
+    this.owner.failWaiting(this.lastClose)
+  })
+
+  /** Ends the link, after what it owes, with a bound. There will be no other. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    this.closed = true
+    this.lastClose = { reason: "closed", message: "the client was closed" }
+    this.report({ _tag: "Closed", cause: undefined })
+    this.owner.failWaiting(this.lastClose)
+    const { link } = this
+    this.link = undefined
+    return link === undefined ? Effect.void : link.close(this.options.closeTimeout)
+  })
+}
+
+/** A link that is replaced may owe replies for as long as commands may take, but not for ever. In milliseconds. */
+const longestDrain = 60_000
+
+/** I/O keeps real time, whatever clock the program runs under. */
+const liveClock = Effect.withClock(Clock.make())
+
+/** Failures that the same attempt will meet again: wrong credentials, a refused greeting, the wrong certificate. */
+export const isPermanent = (error: RedisError): boolean => {
+  switch (error._tag) {
+    case "UsageError":
+    case "ProtocolError":
+      return true
+    case "ConnectionError":
+      return (
+        error.reason === "authentication" ||
+        error.reason === "tls" ||
+        error.reason === "protocol" ||
+        (error.reason === "handshake" && !/max number of clients|LOADING|MASTERDOWN|BUSY/.test(error.message))
+      )
+    default:
+      return false
+  }
+}
+
+const reasonOf = (error: RedisError): CloseReason =>
+  error instanceof ConnectionError
+    ? { reason: error.reason, message: error.message, cause: error.cause }
+    : { reason: "connect", message: error.message }
+
+/** Keeps a link open as long as the scope lives. */
+export const supervise = (reconnector: Reconnector): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.asVoid(Effect.forkScoped(Effect.interruptible(reconnector.keepConnected)))

@@ -1,0 +1,289 @@
+/** What the client does about errors that say that a command was not executed, and what it tells of its connection. */
+import { describe, expect, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import { Redis, RedisCommand, RedisError } from "effect-redis-client"
+import type { RedisOptions, Status } from "../src/Redis.js"
+import { connectTo, eachServer, failure, on } from "./support/client.js"
+import * as Peer from "./support/peer.js"
+import { makeServer } from "./support/servers.js"
+
+/** Answers `refusals` to the first commands, in turn, and then `then`. */
+const refusing = (refusals: ReadonlyArray<string>, then = "+DONE\r\n"): Peer.Script => {
+  let at = 0
+  return { onCommand: Peer.greeting(() => (at < refusals.length ? `-${refusals[at++]}\r\n` : then)) }
+}
+
+describe("the classes of error codes", () => {
+  it("are one total function", () => {
+    const by = (way: string) => (code: string) => expect([code, RedisError.recovery(code)]).toEqual([code, way])
+    for (const code of ["LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"]) {
+      by("retry")(code)
+    }
+    by("reconnect")("READONLY")
+    for (const code of [
+      "ERR",
+      "WRONGTYPE",
+      "OOM",
+      "BUSY",
+      "NOAUTH",
+      "NOSCRIPT",
+      "EXECABORT",
+      "MISCONF",
+      "__proto__",
+      ""
+    ]) {
+      by("fail")(code)
+    }
+  })
+
+  for (const code of ["LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"]) {
+    it.scoped(`${code}: a write is sent again to the same server until it is executed`, () =>
+      Effect.gen(function* () {
+        const { commands, peer, run } = yield* connectTo(refusing([`${code} not yet`, `${code} not yet`], ":1\r\n"))
+        expect(yield* run(Redis.incr("n"))).toBe(1)
+        expect(commands()).toEqual(["INCR n", "INCR n", "INCR n"])
+        expect(peer.connections.length).toBe(1)
+      })
+    )
+  }
+
+  it.scoped("past its deadline the error is the answer, typed and in time", () =>
+    Effect.gen(function* () {
+      const { run } = yield* connectTo({ onCommand: Peer.greeting(() => "-LOADING for ever\r\n") })
+      const exit = yield* Effect.exit(run(RedisCommand.withDeadline(Redis.incr("n"), "350 millis")))
+      expect(failure(exit)).toMatchObject({ _tag: "ReplyError", code: "LOADING" })
+    })
+  )
+
+  it.scoped("OOM, BUSY and the rest are the caller's", () =>
+    Effect.gen(function* () {
+      const { commands, run } = yield* connectTo(refusing(["OOM no memory", "BUSY a script runs"]))
+      expect(failure(yield* Effect.exit(run(Redis.incr("n"))))).toMatchObject({ code: "OOM" })
+      expect(failure(yield* Effect.exit(run(Redis.incr("n"))))).toMatchObject({ code: "BUSY" })
+      expect(commands()).toEqual(["INCR n", "INCR n"])
+    })
+  )
+
+  it.scoped("a script that may write is never sent again, a read-only one is", () =>
+    Effect.gen(function* () {
+      const { commands, run } = yield* connectTo(
+        refusing(["TRYAGAIN inside", "TRYAGAIN inside", "TRYAGAIN once"], ":7\r\n")
+      )
+      for (const command of [Redis.eval("return 1"), Redis.fcall("f")]) {
+        expect(failure(yield* Effect.exit(run(command)))).toMatchObject({ code: "TRYAGAIN" })
+      }
+      expect(yield* run(Redis.evalRo("return 7"))).toBe(7)
+      expect(commands().map((line) => line.split(" ")[0])).toEqual(["EVAL", "FCALL", "EVAL_RO", "EVAL_RO"])
+    })
+  )
+
+  it.scoped("a pipeline is sent again when all of it was refused, and only then", () =>
+    Effect.gen(function* () {
+      const { commands, run } = yield* connectTo(refusing(["LOADING", "LOADING", "LOADING"], ":1\r\n"))
+      // The first two are refused; the second time one is refused and one executed: that is the answer.
+      const answer = yield* run(Redis.pipeline([Redis.incr("a"), Redis.incr("b")], { mode: "either" }))
+      expect(answer.map((slot) => slot._tag)).toEqual(["Left", "Right"])
+      expect(commands()).toEqual(["INCR a", "INCR b", "INCR a", "INCR b"])
+    })
+  )
+
+  it.scoped("READONLY: the connection is left, and the write goes to whoever answers next", () =>
+    Effect.gen(function* () {
+      const { peer, run } = yield* connectTo({
+        onCommand: (command, connection) =>
+          Peer.greeting(() =>
+            command[0] === "GET" ? "$1\r\nx\r\n" : connection.index === 0 ? "-READONLY a replica\r\n" : ":1\r\n"
+          )(command, connection)
+      })
+      const [n, x] = yield* Effect.all([run(Redis.incr("n")), run(Redis.get("x"))], { concurrency: 2 })
+      expect([n, x]).toEqual([1, Option.some("x")])
+      expect(peer.connections.length).toBe(2)
+      yield* Peer.eventually("the first connection is closed", () => peer.open() === 1)
+    })
+  )
+
+  it.scoped("READONLY for ever: sent again at most maxRetries times", () =>
+    Effect.gen(function* () {
+      const { commands, run } = yield* connectTo(
+        { onCommand: Peer.greeting(() => "-READONLY a replica\r\n") },
+        { maxRetries: 2 }
+      )
+      expect(failure(yield* Effect.exit(run(Redis.incr("n"))))).toMatchObject({ code: "READONLY" })
+      expect(commands()).toEqual(["INCR n", "INCR n", "INCR n"])
+    })
+  )
+})
+
+describe("RedisCommand.repeatable", () => {
+  /** Ends the first connection when it has read the command. */
+  const cut: Peer.Script = {
+    onCommand: (command, connection) =>
+      Peer.greeting(() => {
+        if (connection.index === 0) {
+          connection.reset()
+          return undefined
+        }
+        return command[0] === "EXEC" ? "*1\r\n:2\r\n" : command[0] === "INCR" ? "+QUEUED\r\n" : "+OK\r\n"
+      })(command, connection)
+  }
+
+  it.scoped("a write of unknown fate is not sent again", () =>
+    Effect.gen(function* () {
+      const { commands, run } = yield* connectTo(cut)
+      expect(failure(yield* Effect.exit(run(Redis.set("k", "v"))))).toMatchObject({ delivery: "unknown" })
+      expect(commands()).toEqual(["SET k v"])
+    })
+  )
+
+  it.scoped("one that was declared repeatable is, and so is a transaction of such", () =>
+    Effect.gen(function* () {
+      const { commands, run } = yield* connectTo(cut)
+      yield* run(RedisCommand.repeatable(Redis.set("k", "v")))
+      expect(commands()).toEqual(["SET k v", "SET k v"])
+    })
+  )
+
+  it.scoped("a transaction of such is", () =>
+    Effect.gen(function* () {
+      const { run } = yield* connectTo(cut)
+      const once = yield* Effect.exit(run(Redis.transaction([Redis.incr("n")])))
+      expect(failure(once)).toMatchObject({ delivery: "unknown" })
+      const other = yield* connectTo(cut)
+      expect(yield* other.run(Redis.transaction([RedisCommand.repeatable(Redis.incr("n"))]))).toEqual([2])
+    })
+  )
+
+  it("is part of what a command equals", () => {
+    const set = Redis.set("k", "v")
+    expect(RedisCommand.repeatable(set)).toEqual(RedisCommand.repeatable(set))
+    expect(RedisCommand.repeatable(set).traits.repeatable).toBe(true)
+    expect(set.traits.repeatable).toBe(false)
+  })
+})
+
+describe("Redis.status", () => {
+  const tags = (seen: ReadonlyArray<Status>) => seen.map(({ _tag }) => _tag)
+
+  it.scoped("tells of each connection, with the attempt and the cause", () =>
+    Effect.gen(function* () {
+      let away = false
+      const { peer, redis } = yield* connectTo({
+        onConnect: (connection) => (away ? connection.reset() : undefined),
+        onCommand: Peer.greeting()
+      })
+      const seen: Array<Status> = []
+      yield* Effect.fork(Stream.runForEach(redis.status.changes, (status) => Effect.sync(() => seen.push(status))))
+      yield* Peer.eventually("it is ready", () => seen.length === 1)
+      away = true
+      peer.connections[0]?.reset()
+      yield* Peer.eventually("it has tried thrice", () =>
+        seen.some((status) => status._tag === "Reconnecting" && status.attempt >= 3)
+      )
+      away = false
+      yield* Peer.eventually("it is ready again", () => seen.at(-1)?._tag === "Ready")
+      expect(tags(seen).slice(0, 2)).toEqual(["Ready", "Reconnecting"])
+      expect(seen[1]).toMatchObject({ attempt: 1, cause: { _tag: "ConnectionError" } })
+      expect(yield* redis.status.get).toEqual({ _tag: "Ready" })
+    })
+  )
+
+  it.scoped("ends with Closed", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make({ onCommand: Peer.greeting() })
+      const options: RedisOptions = { host: "127.0.0.1", port: peer.port }
+      const fiber = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const redis = yield* Redis.make(options)
+          const fiber = yield* Effect.forkDaemon(on(redis)(Stream.runCollect(Redis.status)))
+          yield* Effect.repeatN(Effect.yieldNow(), 20)
+          return fiber
+        })
+      )
+      expect(tags([...(yield* Fiber.join(fiber))])).toEqual(["Ready", "Closed"])
+    })
+  )
+
+  it.scoped("a client that connects with its first command begins with Connecting", () =>
+    Effect.gen(function* () {
+      const redis = yield* Redis.make({ host: "127.0.0.1", port: 1, lazy: true, connectTimeout: "2 seconds" })
+      expect((yield* redis.status.get)._tag).toMatch(/Connecting|Reconnecting/)
+    })
+  )
+})
+
+describe("stopReconnecting", () => {
+  it.scoped("ends the attempts for good: whoever waits, and whoever comes, hears why", () =>
+    Effect.gen(function* () {
+      let rotated = false
+      const { peer, redis, run } = yield* connectTo(
+        {
+          onCommand: (command, connection) =>
+            rotated && command[0] === "HELLO"
+              ? "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
+              : Peer.greeting()(command, connection)
+        },
+        {
+          password: Redacted.make("old"),
+          stopReconnecting: (error) => error._tag === "ConnectionError" && error.reason === "authentication",
+          replyTimeout: Duration.infinity
+        }
+      )
+      rotated = true
+      peer.connections[0]?.reset()
+      yield* Peer.eventually("it gave up", () => {
+        const status = Effect.runSync(redis.status.get)
+        return status._tag === "Closed"
+      })
+      expect(failure(yield* Effect.exit(run(Redis.ping())))).toMatchObject({ reason: "authentication" })
+    })
+  )
+})
+
+eachServer((it, { protocol, server }) => {
+  it.scoped("a server that loads its data: commands wait for it, none is executed twice", () =>
+    Effect.gen(function* () {
+      const redisServer = yield* makeServer(server, {
+        appendonly: true,
+        // Loading takes long enough to be met.
+        config: { "key-load-delay": "500", "loading-process-events-interval-bytes": "1024" }
+      })
+      const { host, port } = redisServer
+      const redis = yield* Redis.make({ host, port, protocol, replyTimeout: "30 seconds" })
+      const run = on(redis)
+      yield* run(Redis.pipeline(Array.from({ length: 1_000 }, (_, i) => Redis.set(`key:${i}`, "x".repeat(100)))))
+      yield* run(Redis.set("n", "0"))
+      yield* redisServer.kill
+      yield* redisServer.start
+      const answers = yield* Effect.forEach(Array.from({ length: 50 }), () => Effect.exit(run(Redis.incr("n"))), {
+        concurrency: "unbounded"
+      })
+      // Those that were written to a connection that was cut are unknown; none is told of LOADING.
+      for (const exit of answers.filter(Exit.isFailure)) {
+        expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", delivery: "unknown" })
+      }
+      const done = answers.filter(Exit.isSuccess).length
+      const n = Number(Option.getOrThrow(yield* run(Redis.get("n"))))
+      expect(n).toBeGreaterThanOrEqual(done)
+      expect(n).toBeLessThanOrEqual(50)
+    })
+  )
+
+  it.scoped("a replica that becomes a master: the write waits for it", () =>
+    Effect.gen(function* () {
+      const master = yield* makeServer(server)
+      const { host, port } = master
+      const run = on(yield* Redis.make({ host, port, protocol, maxRetries: 1_000, replyTimeout: "30 seconds" }))
+      yield* run(Redis.set("k", "v"))
+      yield* run(Redis.execute("REPLICAOF", "127.0.0.1", "1"))
+      const write = yield* Effect.fork(run(Redis.incr("n")))
+      yield* run(Redis.execute("REPLICAOF", "NO", "ONE"))
+      expect(yield* Fiber.join(write)).toBe(1)
+    })
+  )
+})
