@@ -10,6 +10,7 @@ import { type Failure, Pending } from "./engine.js"
 import { toRedisError } from "./failure.js"
 import * as ReplyErrors from "./replyError.js"
 import type { BatchResult } from "./service.js"
+import { utf8Encode } from "./text.js"
 import type { Blocking } from "./traits.js"
 import { ErrorReply, type Reply } from "./values.js"
 
@@ -59,7 +60,7 @@ export abstract class Unit extends Pending {
   /** Whether its owner sends it again, because the server refused all of it before executing any. */
   protected refusedEarly(code: string): boolean {
     this.refusals++
-    return this.owner !== undefined && this.owner.retry(this, code)
+    return this.owner?.retry(this, code) === true
   }
 }
 
@@ -283,6 +284,22 @@ export class Call<A> extends Unit {
   }
 }
 
+/** Whether a name that was sent is the one that came back, as text or as bytes. */
+export const sameName = (sent: string | Uint8Array | undefined, name: Reply | undefined): boolean => {
+  if (sent === name) {
+    return true
+  }
+  if (typeof sent === "string" ? !(name instanceof Uint8Array) : !(sent instanceof Uint8Array)) {
+    return false
+  }
+  if (typeof name !== "string" && !(name instanceof Uint8Array)) {
+    return false
+  }
+  const a = typeof sent === "string" ? utf8Encode(sent) : (sent as Uint8Array)
+  const b = typeof name === "string" ? utf8Encode(name) : name
+  return a.length === b.length && a.every((byte, i) => byte === b[i])
+}
+
 /** A command whose effect on the connection is followed, whether or not anybody still waits for it. */
 class StatefulCall<A> extends Call<A> {
   constructor(
@@ -297,6 +314,12 @@ class StatefulCall<A> extends Call<A> {
       this.remaining = command.args.length
     }
     tracker.begin(command)
+  }
+
+  /** Channels are confirmed in the order they were named. */
+  override confirmedFor(channel: Reply | undefined): boolean {
+    const { args } = this.command
+    return sameName(args[args.length - this.remaining]?.data, channel)
   }
 
   override onReply(reply: Reply): void {

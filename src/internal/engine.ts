@@ -17,6 +17,9 @@ export interface Transport {
   readonly uncork: () => void
   /** Whether so much waits to be written that more should wait elsewhere; `onDrain` ends it. */
   readonly isFull: () => boolean
+  /** Stops reading, and goes on, so that a peer feels that nobody takes what it sends. Best effort. */
+  readonly pause: () => void
+  readonly resume: () => void
   /** Sends what is written, then a FIN. */
   readonly end: () => void
   readonly destroy: () => void
@@ -72,6 +75,11 @@ export abstract class Pending {
   abstract readonly text: boolean
   abstract onReply(reply: Reply): void
   abstract onFailure(failure: Failure): void
+
+  /** Whether a push of the kind it waits for, about this channel, is meant: servers send some on their own account. */
+  confirmedFor(_channel: Reply | undefined): boolean {
+    return true
+  }
 }
 
 export interface EngineOptions {
@@ -116,6 +124,10 @@ export class Engine {
   closing = false
   /** The connection gets what MONITOR sends. */
   monitoring = false
+  /** It is kept for subscriptions alone: even with none left, an array that reads like a message is one. */
+  subscriber = false
+  /** Nobody reads, because whoever takes what comes has enough. */
+  private paused = false
   /** RESP2, where pub/sub messages arrive as arrays: how many channels and patterns, and shard channels, there are. */
   private subscriptions = 0
   private shardSubscriptions = 0
@@ -270,6 +282,22 @@ export class Engine {
     this.refill()
   }
 
+  /** Stops reading. Silence is no sign of a dead peer then. */
+  pause(): void {
+    if (!this.paused && this.closed === undefined) {
+      this.paused = true
+      this.transport.pause()
+    }
+  }
+
+  resume(): void {
+    if (this.paused && this.closed === undefined) {
+      this.paused = false
+      this.lastRead = performance.now()
+      this.transport.resume()
+    }
+  }
+
   /** Moves what waits onto the wire while there is room. */
   private refill(): void {
     let length = 0
@@ -335,7 +363,7 @@ export class Engine {
   }
 
   private get subscribed(): boolean {
-    return this.subscriptions > 0 || this.shardSubscriptions > 0
+    return this.subscriber || this.subscriptions > 0 || this.shardSubscriptions > 0
   }
 
   /**
@@ -381,7 +409,7 @@ export class Engine {
 
   private onPush(push: Push): void {
     const head = this.inFlight.peek()
-    if (head?.confirmedBy !== undefined && head.confirmedBy === push.kind) {
+    if (head?.confirmedBy !== undefined && head.confirmedBy === push.kind && head.confirmedFor(push.items[1])) {
       this.settleReply(head, push.items)
     }
     this.options.onPush(push)
@@ -438,6 +466,7 @@ export class Engine {
     if (
       this.inFlight.length > 0 &&
       !blocked &&
+      !this.paused &&
       now - Math.max(this.lastRead, this.owedSince) > this.options.unresponsiveAfter
     ) {
       return this.destroy({

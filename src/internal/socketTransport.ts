@@ -64,6 +64,8 @@ export const fromSocket = (socket: Socket.Socket): Effect.Effect<Transport, neve
       cork: () => {},
       uncork: () => {},
       isFull: () => waiting >= fullAt,
+      pause: () => {},
+      resume: () => {},
       end: () => {},
       destroy: stop,
       listen: (listener) => {
