@@ -288,6 +288,23 @@ describe("options", () => {
     [{ clientName: "a\r\nQUIT" }, /clientName/],
     [{ clientName: "a\n" }, /clientName/],
     [{ clientName: "é" }, /clientName/],
+    [{ tls: "yes" }, /tls must be true, false, or an object/],
+    [{ tls: { ca: "/etc/ca.pem" } }, /tls\.ca must be a list of certificates in PEM, not the names of files/],
+    [{ tls: { ca: ["/etc/ca.pem"] } }, /tls\.ca must be/],
+    [{ tls: { ca: [] } }, /tls\.ca must be/],
+    [{ tls: { ca: [Buffer.from("-----BEGIN CERTIFICATE-----")] } }, /tls\.ca must be/],
+    [{ tls: { cert: "/etc/me.pem", key: Redacted.make("k") } }, /tls\.cert must be a certificate in PEM/],
+    [{ tls: { cert: "-----BEGIN CERTIFICATE-----" } }, /tls\.cert and tls\.key go together/],
+    [{ tls: { key: Redacted.make("-----BEGIN EC PRIVATE KEY-----") } }, /tls\.cert and tls\.key go together/],
+    [{ tls: { key: mark } }, /tls\.key and tls\.passphrase must be Redacted/],
+    [{ tls: { passphrase: mark } }, /tls\.key and tls\.passphrase must be Redacted/],
+    [{ tls: { key: Redacted.make(mark) } }, /tls\.key must be a private key in PEM/],
+    [{ tls: { passphrase: Redacted.make(mark) } }, /tls\.passphrase is given without tls\.key/],
+    [{ tls: { serverName: "" } }, /tls\.serverName must be/],
+    [{ tls: { serverName: "a\0b" } }, /tls\.serverName must be/],
+    [{ tls: { serverName: "a\r\nb" } }, /tls\.serverName must be/],
+    [{ tls: { minVersion: "TLSv1" } }, /tls\.minVersion must be TLSv1\.2 or TLSv1\.3/],
+    [{ tls: { rejectUnauthorized: "no" } }, /tls\.rejectUnauthorized must be true or false/],
     [{ url: "rediss://h", tls: false }, /tls is false beside a URL whose scheme asks for TLS/],
     [{ connectTimeout: 5_000 }, /connectTimeout must be a duration with its unit, such as "5 seconds"/],
     [{ replyTimeout: 5n }, /replyTimeout must be a duration/],
@@ -338,7 +355,14 @@ describe("options", () => {
 
 describe("secrets", () => {
   it("are Redacted once they are read", () => {
-    const options = resolved({ url: `redis://ada:${mark}@h`, tls: { key: Redacted.make(mark) } })
+    const pem = (what: string) => `-----BEGIN ${what}-----\n${mark}\n-----END ${what}-----\n`
+    const tls = {
+      cert: pem("CERTIFICATE").replace(mark, "public"),
+      key: Redacted.make(pem("PRIVATE KEY")),
+      passphrase: Redacted.make(mark)
+    }
+    const options = resolved({ url: `redis://ada:${mark}@h`, tls })
+    expect(options.tls).toBe(tls)
     expect(renderings(options)).not.toContain(mark)
   })
 

@@ -37,12 +37,6 @@ export const fromDuplex = (duplex: Duplex): Transport => {
     cork: () => duplex.cork(),
     uncork: () => duplex.uncork(),
     isFull: () => duplex.writableNeedDrain && duplex.writableLength >= fullAt,
-    pause: () => {
-      duplex.pause()
-    },
-    resume: () => {
-      duplex.resume()
-    },
     end: () => {
       duplex.end()
     },
@@ -138,12 +132,17 @@ const open = (options: ResolvedOptions): Net.Socket => {
   if (tls === undefined) {
     return Net.connect(target)
   }
-  const servername =
-    tls.serverName ?? (endpoint._tag === "Unix" || Net.isIP(endpoint.host) !== 0 ? undefined : endpoint.host)
+  const name = nameOf(options)
   return Tls.connect({
     ...target,
+    // Said in any case: an environment variable must not switch it off.
     rejectUnauthorized: tls.rejectUnauthorized ?? true,
-    ...(servername === undefined ? {} : { servername }),
+    // An address is verified, but cannot be asked for (RFC 6066).
+    ...(name === undefined
+      ? {}
+      : Net.isIP(name) === 0
+        ? { servername: name }
+        : { checkServerIdentity: (_, certificate) => Tls.checkServerIdentity(name, certificate) }),
     ...(tls.ca === undefined ? {} : { ca: [...tls.ca] }),
     ...(tls.cert === undefined ? {} : { cert: tls.cert }),
     ...(tls.key === undefined ? {} : { key: Redacted.value(tls.key) }),
@@ -151,6 +150,10 @@ const open = (options: ResolvedOptions): Net.Socket => {
     ...(tls.minVersion === undefined ? {} : { minVersion: tls.minVersion })
   })
 }
+
+/** What the server's certificate has to be for. A unix socket has no name of its own: Node then takes `localhost`. */
+const nameOf = ({ endpoint, tls }: ResolvedOptions): string | undefined =>
+  tls?.serverName ?? (endpoint._tag === "Unix" ? undefined : endpoint.host)
 
 /** Where it goes, for messages. */
 export const showEndpoint = (endpoint: Endpoint): string =>
@@ -162,10 +165,16 @@ const connectError = (error: Error, options: ResolvedOptions): ConnectionError =
   return new ConnectionError({
     reason: tls ? "tls" : "connect",
     delivery: "unsent",
-    message: `${tls ? "no TLS connection" : "no connection"} to ${showEndpoint(options.endpoint)}: ${explain(error)}`,
+    message: `${tls ? "no TLS connection" : "no connection"} to ${showEndpoint(options.endpoint)}: ${
+      code === "ERR_TLS_CERT_ALTNAME_INVALID" ? wrongName(options) : explain(error)
+    }`,
     cause: error
   })
 }
+
+/** Node's own text lists all names of the certificate. */
+const wrongName = (options: ResolvedOptions): string =>
+  `the certificate is for another name than ${nameOf(options) ?? "localhost"}; tls.serverName says which to expect`
 
 /** Failures below TLS: a handshake that was cut says nothing against the next one. */
 const socketCodes = new Set([
@@ -191,8 +200,6 @@ const codeOf = (error: Error): string => {
 /** Node's codes, in words where they need them. */
 const explain = (error: Error): string => {
   switch (codeOf(error)) {
-    case "ERR_TLS_CERT_ALTNAME_INVALID":
-      return "the certificate is for another name"
     case "CERT_HAS_EXPIRED":
       return "the certificate has expired"
     case "CERT_NOT_YET_VALID":
@@ -204,10 +211,15 @@ const explain = (error: Error): string => {
     case "UNABLE_TO_GET_ISSUER_CERT":
     case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
       return "the certificate's authority is not known: give it as tls.ca"
+    case "INVALID_PURPOSE":
+      return "the certificate is not one for servers"
+    case "ERR_OSSL_X509_KEY_VALUES_MISMATCH":
+      return "tls.key is not the key of tls.cert"
     case "ERR_SSL_WRONG_VERSION_NUMBER":
-      return "the peer does not speak TLS; use a redis:// URL, or the port that does"
     case "ERR_SSL_PACKET_LENGTH_TOO_LONG":
       return "the peer does not speak TLS; use a redis:// URL, or the port that does"
+    case "ERR_SSL_UNSUPPORTED_PROTOCOL":
+      return noCommonVersion
     case "":
       return error.message
     default: {
@@ -216,14 +228,22 @@ const explain = (error: Error): string => {
       if (/wrong version number|packet length too long/.test(text)) {
         return "the peer does not speak TLS; use a redis:// URL, or the port that does"
       }
+      if (/^ERR_OSSL_/.test(codeOf(error))) {
+        return `tls.ca, tls.cert, tls.key or tls.passphrase cannot be used: ${text}`
+      }
       const alert = /:(?:ssl|tls)v[\d.]+ alert ([a-z ]+):/.exec(text)?.[1]
       return alert === undefined ? text : (alerts.get(alert) ?? `the server ended TLS: ${alert}`)
     }
   }
 }
 
-/** What a server says of a client's certificate. */
+const noCommonVersion = "the server speaks no version of TLS that is taken here (tls.minVersion)"
+
+/** What a server says of a client's certificate, or of the versions it was offered. */
 const alerts = new Map([
+  ["protocol version", noCommonVersion],
+  ["certificate unknown", "the server does not take the client's certificate (tls.cert)"],
+  ["unsupported certificate", "the server does not take the client's certificate (tls.cert)"],
   ["certificate required", "the server asks for a client's certificate: give tls.cert and tls.key"],
   ["handshake failure", "the server refused the TLS handshake; does it ask for a client's certificate (tls.cert)?"],
   ["unknown ca", "the server does not know the authority of the client's certificate (tls.cert)"],

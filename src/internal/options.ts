@@ -9,14 +9,14 @@ import type { DurationWithUnit } from "./args.js"
 import { defaultLimits, type ParserLimits } from "./parser.js"
 
 /**
- * TLS settings. The peer's certificate is verified against the system's authorities, or those of `ca`, and against the
- * host's name.
+ * TLS settings. The peer's certificate is verified against the runtime's authorities, or those of `ca`, and against the
+ * host's name or address.
  *
  * @since 0.1.0
  * @category options
  */
 export interface TlsOptions {
-  /** Certificate authorities, as PEM, instead of the system's. */
+  /** Certificate authorities, as PEM, instead of the runtime's. */
   readonly ca?: ReadonlyArray<string> | undefined
   /** The client's certificate, as PEM. */
   readonly cert?: string | undefined
@@ -24,7 +24,7 @@ export interface TlsOptions {
   readonly key?: Redacted.Redacted<string> | undefined
   /** The passphrase of `key`. */
   readonly passphrase?: Redacted.Redacted<string> | undefined
-  /** The name to ask for and to verify. Default: the host. */
+  /** The name to ask for (SNI) and to verify; an address is only verified. Default: the host. */
   readonly serverName?: string | undefined
   /** The lowest version to accept. Default: the runtime's, TLS 1.2. */
   readonly minVersion?: "TLSv1.2" | "TLSv1.3" | undefined
@@ -154,6 +154,48 @@ export const checkCount = (value: unknown, what: string, least = 1): Checked<num
   typeof value === "number" && Number.isInteger(value) && value >= least
     ? Either.right(value)
     : invalid(`${what} must be a whole number from ${least}`)
+
+const certificatePem = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/
+const keyPem = /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----/
+
+/** What Node would take without a word, and only refuse, or ignore, when it connects. */
+const checkTls = (tls: TlsOptions): Checked<TlsOptions> => {
+  if (typeof tls !== "object") {
+    return invalid("tls must be true, false, or an object of options")
+  }
+  const { ca, cert, key, minVersion, passphrase, rejectUnauthorized, serverName } = tls
+  const isPem = (text: unknown, pem: RegExp): boolean => typeof text === "string" && pem.test(text)
+  if (ca !== undefined && !(Array.isArray(ca) && ca.length > 0 && ca.every((one) => isPem(one, certificatePem)))) {
+    return invalid("tls.ca must be a list of certificates in PEM, not the names of files")
+  }
+  if (cert !== undefined && !isPem(cert, certificatePem)) {
+    return invalid("tls.cert must be a certificate in PEM, not the name of a file")
+  }
+  if (
+    (key !== undefined && !Redacted.isRedacted(key)) ||
+    (passphrase !== undefined && !Redacted.isRedacted(passphrase))
+  ) {
+    return invalid("tls.key and tls.passphrase must be Redacted: Redacted.make(…), so that nothing prints them")
+  }
+  if (key !== undefined && !isPem(Redacted.value(key), keyPem)) {
+    return invalid("tls.key must be a private key in PEM, not the name of a file")
+  }
+  if ((cert === undefined) !== (key === undefined)) {
+    return invalid("tls.cert and tls.key go together")
+  }
+  if (passphrase !== undefined && key === undefined) {
+    return invalid("tls.passphrase is given without tls.key")
+  }
+  if (serverName !== undefined && !(typeof serverName === "string" && /^[!-~]{1,255}$/.test(serverName))) {
+    return invalid("tls.serverName must be a name or an address")
+  }
+  if (minVersion !== undefined && minVersion !== "TLSv1.2" && minVersion !== "TLSv1.3") {
+    return invalid("tls.minVersion must be TLSv1.2 or TLSv1.3")
+  }
+  return rejectUnauthorized === undefined || typeof rejectUnauthorized === "boolean"
+    ? Either.right(tls)
+    : invalid("tls.rejectUnauthorized must be true or false")
+}
 
 interface Url {
   readonly tls: boolean
@@ -353,7 +395,7 @@ export const resolve = (options: ConnectionOptions): Checked<ResolvedOptions> =>
     const limits = options.limits
     return {
       endpoint: path === undefined ? { _tag: "Tcp", host, port } : { _tag: "Unix", path },
-      tls: tls === true ? {} : tls === false ? undefined : tls,
+      tls: tls === true ? {} : tls === false ? undefined : yield* checkTls(tls),
       family,
       database: yield* checkDatabase(options.database ?? url.database ?? 0),
       username,
