@@ -1,0 +1,106 @@
+/**
+ * What the measured processes run: our sources and the bench's own, as JavaScript, in a folder of their own under `.tmp/`
+ * where `effect-redis-client` is an installed package. Each file is translated by itself, as the build does for CommonJS:
+ * the same code, without the type checker's minute. A folder is made once for each state of the sources.
+ */
+import { execFileSync } from "node:child_process"
+import { createHash } from "node:crypto"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import ts from "typescript"
+
+export const root = path.resolve(import.meta.dirname, "..")
+export const home = import.meta.dirname
+const tmp = path.join(root, ".tmp")
+
+const filesIn = (folder: string): ReadonlyArray<string> =>
+  (fs.readdirSync(folder, { recursive: true, encoding: "utf8" }) as ReadonlyArray<string>)
+    .filter((name) => name.endsWith(".ts") && !name.includes("node_modules"))
+    .sort()
+
+const translate = (from: string, to: string): void => {
+  const { outputText } = ts.transpileModule(fs.readFileSync(from, "utf8"), {
+    fileName: from,
+    compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, isolatedModules: true }
+  })
+  fs.mkdirSync(path.dirname(to), { recursive: true })
+  fs.writeFileSync(to, outputText)
+}
+
+/** Folders of earlier states, left alone for some hours: somebody may still be running them. */
+const sweep = (): void => {
+  for (const name of fs.readdirSync(tmp)) {
+    const folder = path.join(tmp, name)
+    if (/^(making-)?bench-/.test(name) && Date.now() - fs.statSync(folder).mtimeMs > 6 * 3_600_000) {
+      fs.rmSync(folder, { recursive: true, force: true })
+    }
+  }
+}
+
+/** The folder with `bench/worker.js`; `sources` is another `src/` than the repository's. */
+export const build = (sources: string = path.join(root, "src")): string => {
+  const bench = filesIn(home)
+  const src = filesIn(sources).filter((name) => !name.startsWith("testing"))
+  const hash = createHash("sha256")
+  const add = (folder: string) => (name: string) => {
+    hash
+      .update(`${name}\0`)
+      .update(fs.readFileSync(path.join(folder, name)))
+      .update("\0")
+  }
+  bench.forEach(add(home))
+  src.forEach(add(sources))
+  fs.mkdirSync(tmp, { recursive: true })
+  const folder = path.join(tmp, `bench-${hash.digest("hex").slice(0, 16)}`)
+  if (!fs.existsSync(folder)) {
+    sweep()
+    const making = fs.mkdtempSync(path.join(tmp, "making-bench-"))
+    const ours = path.join(making, "node_modules/effect-redis-client")
+    for (const name of src) {
+      translate(path.join(sources, name), path.join(ours, "dist/esm", name.replace(/ts$/, "js")))
+    }
+    fs.writeFileSync(
+      path.join(ours, "package.json"),
+      // The internal modules too: the parser is measured by itself.
+      JSON.stringify({ type: "module", exports: { ".": "./dist/esm/index.js", "./*": "./dist/esm/*.js" } })
+    )
+    for (const name of bench) {
+      translate(path.join(home, name), path.join(making, "bench", name.replace(/ts$/, "js")))
+    }
+    fs.writeFileSync(path.join(making, "package.json"), JSON.stringify({ type: "module", private: true }))
+    try {
+      fs.renameSync(making, folder)
+    } catch (error) {
+      // Somebody else made it meanwhile.
+      fs.rmSync(making, { recursive: true, force: true })
+      if (!fs.existsSync(folder)) {
+        throw error
+      }
+    }
+  }
+  return folder
+}
+
+/** The same with our sources as they were at a commit. */
+export const buildAt = (ref: string): string => {
+  fs.mkdirSync(tmp, { recursive: true })
+  const folder = fs.mkdtempSync(path.join(tmp, "making-bench-"))
+  try {
+    const archive = execFileSync("git", ["archive", ref, "src"], { cwd: root, maxBuffer: 256 * 1024 * 1024 })
+    execFileSync("tar", ["-x", "-C", folder], { input: archive })
+    return build(path.join(folder, "src"))
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** The rivals are installed when the bench is first run. */
+export const install = (): void => {
+  const lock = path.join(home, "package-lock.json")
+  const installed = path.join(home, "node_modules/.package-lock.json")
+  if (fs.existsSync(installed) && fs.statSync(installed).mtimeMs >= fs.statSync(lock).mtimeMs) {
+    return
+  }
+  process.stderr.write("installing the rivals (npm ci in bench/)\n")
+  execFileSync("npm", ["ci", "--no-audit"], { cwd: home, stdio: ["ignore", "ignore", "inherit"] })
+}

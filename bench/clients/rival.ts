@@ -1,0 +1,36 @@
+/**
+ * Rivals are installed in `bench/node_modules` only, and the repository type-checks without them. So they are loaded by
+ * name at run time, and each client's file says the little it needs of them as an interface.
+ */
+import { createRequire } from "node:module"
+import * as path from "node:path"
+import * as Effect from "effect/Effect"
+import { effects, promises } from "../runners.js"
+import type { Runner, Work } from "../work.js"
+
+export interface Place {
+  readonly host: string
+  readonly port: number
+  /** The folder in whose `node_modules` the rivals are. */
+  readonly home: string
+}
+
+/** A client of promises: how each work is done with it. */
+export interface Rival {
+  /** `undefined` when it has no such thing. */
+  readonly operation: (work: Work) => (() => Promise<unknown>) | undefined
+  readonly close: () => Promise<void>
+}
+
+export const load = <A>(place: Place, name: string): A =>
+  createRequire(path.join(place.home, "package.json"))(name) as A
+
+export const runner = (rival: Rival, work: Work, inEffect: boolean): Runner | undefined => {
+  const operation = rival.operation(work)
+  if (operation === undefined) {
+    return undefined
+  }
+  return inEffect
+    ? effects(() => Effect.tryPromise(operation), Effect.runPromise, rival.close)
+    : promises(operation, rival.close)
+}

@@ -1,0 +1,53 @@
+/**
+ * Who takes part. Each runs in a process of its own; see docs/decisions for why.
+ */
+import { floor, floorInEffect, runtime } from "./clients/floor.js"
+import { glide } from "./clients/glide.js"
+import { ioredis } from "./clients/ioredis.js"
+import { nodeRedis } from "./clients/nodeRedis.js"
+import { ours } from "./clients/ours.js"
+import { type Place, type Rival, runner } from "./clients/rival.js"
+import type { Runner, Work } from "./work.js"
+
+export interface Contestant {
+  readonly title: string
+  /** The package whose version is shown; none for ourselves and the floors. */
+  readonly package?: string
+  /** `undefined` when it has no such thing. */
+  readonly make: (place: Place, work: Work) => Promise<Runner | undefined>
+}
+
+const rival = (title: string, name: string, open: (place: Place, work: Work) => Promise<Rival>) =>
+  (["", "+effect"] as const).map((suffix): readonly [string, Contestant] => [
+    title + suffix,
+    {
+      title: suffix === "" ? title : `${title}, inside Effect`,
+      package: name,
+      make: async (place, work) => runner(await open(place, work), work, suffix !== "")
+    }
+  ])
+
+const pooled = (work: Work): number => (work.op === "pool" ? work.size : 0)
+
+export const contestants: Readonly<Record<string, Contestant>> = {
+  us: { title: "effect-redis-client", make: (place, work) => ours(place, work, false) },
+  "us-shared": {
+    title: "effect-redis-client, shared scheduler",
+    make: (place, work) => ours(place, work, true)
+  },
+  ...Object.fromEntries([
+    ...rival("node-redis", "redis", (place, work) => nodeRedis(place, "off", pooled(work))),
+    ...rival("node-redis-default", "redis", (place, work) => nodeRedis(place, "default", pooled(work))),
+    ...rival("ioredis", "ioredis", (place) => ioredis(place, "ioredis", false)),
+    ...rival("ioredis-auto", "ioredis", (place) => ioredis(place, "ioredis", true)),
+    ...rival("iovalkey", "iovalkey", (place) => ioredis(place, "iovalkey", false)),
+    ...rival("glide", "@valkey/valkey-glide", (place) => glide(place))
+  ]),
+  floor: { title: "floor: a bare socket", make: (place, work) => floor(place, work) },
+  "floor+effect": { title: "floor: a bare socket, inside Effect", make: (place, work) => floorInEffect(place, work) },
+  runtime: { title: "floor: Effect, answered at once", make: (_, work) => runtime(work, false) },
+  "runtime-shared": {
+    title: "floor: Effect, answered at once, shared scheduler",
+    make: (_, work) => runtime(work, true)
+  }
+}

@@ -1,0 +1,135 @@
+/** The measuring side: a process for each contestant, and rounds by turns. */
+import { type ChildProcess, spawn } from "node:child_process"
+import * as path from "node:path"
+import { home } from "./build.js"
+import { pins, type Server } from "./servers.js"
+import type { Answer, Assignment, Request, Round } from "./work.js"
+
+export interface Entry {
+  /** How it is called in the table. */
+  readonly name: string
+  /** Which contestant of contestants.ts it is. */
+  readonly contestant: string
+  /** The folder that it runs from. */
+  readonly folder: string
+}
+
+class Contender {
+  private waiting: { resolve: (answer: Answer) => void; reject: (error: Error) => void } | undefined
+  private readonly ended: Promise<void>
+
+  private constructor(private readonly child: ChildProcess) {
+    child.on("message", (answer: Answer) => {
+      const { waiting } = this
+      this.waiting = undefined
+      answer.type === "failed" ? waiting?.reject(new Error(answer.message)) : waiting?.resolve(answer)
+    })
+    this.ended = new Promise((resolve) => {
+      child.on("exit", (code, signal) => {
+        this.waiting?.reject(new Error(`its process ended with ${signal ?? code}`))
+        this.waiting = undefined
+        resolve()
+      })
+    })
+  }
+
+  static start(folder: string, flags: ReadonlyArray<string>): Contender {
+    const command = [process.execPath, ...flags, path.join(folder, "bench/worker.js")]
+    const pinned = pins === undefined ? command : ["taskset", "-c", pins.client, ...command]
+    return new Contender(
+      spawn(pinned[0] as string, pinned.slice(1), { stdio: ["ignore", "inherit", "inherit", "ipc"] })
+    )
+  }
+
+  ask<T extends Answer["type"]>(request: Request, type: T): Promise<Answer & { readonly type: T }> {
+    return new Promise((resolve, reject) => {
+      this.waiting = {
+        resolve: (answer) =>
+          answer.type === type
+            ? resolve(answer as Answer & { readonly type: T })
+            : reject(new Error(`answered ${answer.type} instead of ${type}`)),
+        reject
+      }
+      this.child.send(request)
+    })
+  }
+
+  async stop(): Promise<void> {
+    if (this.child.connected) {
+      this.child.send({ type: "stop" } satisfies Request)
+    }
+    const timer = setTimeout(() => this.child.kill("SIGKILL"), 3_000)
+    await this.ended
+    clearTimeout(timer)
+  }
+}
+
+export interface Settings {
+  readonly rounds: number
+  readonly millis: number
+  readonly warmup: number
+  readonly latency: boolean
+  readonly delay: boolean
+  /** For Node: `--cpu-prof` and the like. */
+  readonly flags: ReadonlyArray<string>
+}
+
+/** What a contestant did in each round, or why it took no part. */
+export type Outcome =
+  | { readonly entry: Entry; readonly rounds: ReadonlyArray<Round> }
+  | { readonly entry: Entry; readonly failure: string }
+
+/** A B C, A B C, …: whatever else the machine does hits all alike. */
+export const compete = async (
+  entries: ReadonlyArray<Entry>,
+  assignment: Omit<Assignment, "contestant" | "home" | "host" | "port">,
+  server: Server,
+  settings: Settings
+): Promise<ReadonlyArray<Outcome>> => {
+  const taking: Array<{ entry: Entry; contender: Contender; rounds: Array<Round> }> = []
+  const failures = new Map<Entry, string>()
+  const attempt = async (entry: Entry, run: () => Promise<void>) => {
+    try {
+      await run()
+      return true
+    } catch (error) {
+      failures.set(entry, error instanceof Error ? error.message : String(error))
+      return false
+    }
+  }
+  // All start at once: starting is not measured.
+  await Promise.all(
+    entries.map((entry) => {
+      const contender = Contender.start(entry.folder, settings.flags)
+      taking.push({ entry, contender, rounds: [] })
+      const { host, port } = server
+      const whole: Assignment = { ...assignment, contestant: entry.contestant, host, port, home }
+      return attempt(entry, async () => {
+        await contender.ask({ type: "prepare", assignment: whole }, "prepared")
+      })
+    })
+  )
+  try {
+    const able = () => taking.filter(({ entry }) => !failures.has(entry))
+    for (const { contender, entry } of able()) {
+      await attempt(entry, async () => {
+        await contender.ask({ type: "warm", millis: settings.warmup }, "warmed")
+      })
+    }
+    const { delay, latency, millis } = settings
+    for (let i = 0; i < settings.rounds; i++) {
+      for (const { contender, entry, rounds } of able()) {
+        await attempt(entry, async () => {
+          const { round } = await contender.ask({ type: "round", millis, latency, delay }, "round")
+          rounds.push(round)
+        })
+      }
+    }
+  } finally {
+    await Promise.all(taking.map(({ contender }) => contender.stop()))
+  }
+  return taking.map(({ entry, rounds }) => {
+    const failure = failures.get(entry)
+    return failure === undefined ? { entry, rounds } : { entry, failure }
+  })
+}

@@ -1,0 +1,138 @@
+/**
+ * What contestants are asked to do, and how a process that does it reports. Shared by the process that measures and the
+ * processes that are measured.
+ */
+
+/** One operation of a row, in a form every client can be told. */
+export type Work =
+  | { readonly op: "get"; readonly key: string }
+  | { readonly op: "set"; readonly key: string; readonly value: string }
+  | { readonly op: "pipeline"; readonly keys: ReadonlyArray<string> }
+  | { readonly op: "transaction"; readonly pairs: ReadonlyArray<readonly [key: string, value: string]> }
+  | { readonly op: "mget"; readonly keys: readonly [string, ...Array<string>] }
+  | { readonly op: "lrange"; readonly key: string }
+  | { readonly op: "hgetall"; readonly key: string }
+  | { readonly op: "xreadgroup"; readonly key: string; readonly group: string; readonly count: number }
+  | { readonly op: "connect" }
+  | { readonly op: "pool"; readonly size: number }
+  | { readonly op: "fanout"; readonly channel: string; readonly listeners: number; readonly value: string }
+
+/** What a client sends for it, as words: for the floor, and for the sizes of requests. */
+export const commandsOf = (work: Work): ReadonlyArray<ReadonlyArray<string>> => {
+  switch (work.op) {
+    case "get":
+      return [["GET", work.key]]
+    case "set":
+      return [["SET", work.key, work.value]]
+    case "pipeline":
+      return work.keys.map((key) => ["GET", key])
+    case "transaction":
+      return [
+        ["MULTI"],
+        ...work.pairs.flatMap(([key, value]) => [
+          ["SET", key, value],
+          ["GET", key]
+        ]),
+        ["EXEC"]
+      ]
+    case "mget":
+      return [["MGET", ...work.keys]]
+    case "lrange":
+      return [["LRANGE", work.key, "0", "-1"]]
+    case "hgetall":
+      return [["HGETALL", work.key]]
+    case "xreadgroup":
+      return [["XREADGROUP", "GROUP", work.group, "bench", "COUNT", String(work.count), "STREAMS", work.key, "0"]]
+    case "connect":
+      return [["PING"]]
+    case "fanout":
+      return [["PUBLISH", work.channel, work.value]]
+    case "pool":
+      return []
+  }
+}
+
+/** What a process measures, made from a contestant and a row. */
+export interface Runner {
+  /** Does it once and answers what came back, so that it can be looked at. */
+  readonly once: () => Promise<unknown>
+  /** Does it so many times, by so many at a time. With `samples`, writes down how long each took, in milliseconds. */
+  readonly run: (concurrency: number, meter: Meter, samples: Float64Array | undefined) => Promise<void>
+  readonly close: () => Promise<void>
+}
+
+/**
+ * Counts operations. The first few (one of each fiber or loop) come before the clock starts: starting a thousand fibers
+ * is not what is measured.
+ */
+export class Meter {
+  private done = 0
+  private startedAt = 0
+  private cpu: NodeJS.CpuUsage | undefined
+  readonly total: number
+
+  constructor(
+    readonly lead: number,
+    readonly counted: number
+  ) {
+    this.total = lead + counted
+  }
+
+  /** How many operations this one of so many does. */
+  share(index: number, of: number): number {
+    return Math.floor(this.total / of) + (index < this.total % of ? 1 : 0)
+  }
+
+  readonly tick = (): void => {
+    if (++this.done === this.lead) {
+      this.cpu = process.cpuUsage()
+      this.startedAt = performance.now()
+    }
+  }
+
+  read(): { readonly millis: number; readonly cpuMillis: number } {
+    const millis = performance.now() - this.startedAt
+    const cpu = process.cpuUsage(this.cpu)
+    if (this.done !== this.total) {
+      throw new Error(`${this.done} operations were done instead of ${this.total}`)
+    }
+    return { millis, cpuMillis: (cpu.user + cpu.system) / 1000 }
+  }
+}
+
+/** What a process is started with. */
+export interface Assignment {
+  readonly contestant: string
+  readonly concurrency: number
+  readonly work: Work | { readonly codec: string } | { readonly memory: number } | { readonly soak: number }
+  readonly host: string
+  readonly port: number
+  /** Where the rivals are installed. */
+  readonly home: string
+}
+
+export type Request =
+  | { readonly type: "prepare"; readonly assignment: Assignment }
+  | { readonly type: "warm"; readonly millis: number }
+  | { readonly type: "round"; readonly millis: number; readonly latency: boolean; readonly delay: boolean }
+  | { readonly type: "stop" }
+
+export interface Round {
+  readonly operations: number
+  readonly millis: number
+  readonly cpuMillis: number
+  /** Milliseconds; only when asked for. */
+  readonly p50?: number
+  readonly p99?: number
+  /** The event loop's delay, in milliseconds; only when asked for. */
+  readonly delayP50?: number
+  readonly delayP99?: number
+  readonly delayMax?: number
+}
+
+export type Answer =
+  | { readonly type: "prepared" }
+  | { readonly type: "warmed" }
+  | { readonly type: "round"; readonly round: Round }
+  | { readonly type: "figures"; readonly figures: Readonly<Record<string, number>> }
+  | { readonly type: "failed"; readonly message: string }

@@ -1,0 +1,105 @@
+/**
+ * One contestant's process. It is told what to prepare, and then to run rounds, one at a time.
+ */
+import { monitorEventLoopDelay } from "node:perf_hooks"
+import { contestants } from "./contestants.js"
+import { type Answer, type Assignment, Meter, type Request, type Round, type Runner } from "./work.js"
+
+const answer = (message: Answer): void => {
+  process.send?.(message)
+}
+
+let runner: Runner | undefined
+let concurrency = 1
+/** Operations per millisecond, as last seen. */
+let rate = 0
+
+const prepare = async (assignment: Assignment): Promise<void> => {
+  concurrency = assignment.concurrency
+  const { contestant, work } = assignment
+  if (!("op" in work)) {
+    throw new Error("no such work")
+  }
+  const made = await contestants[contestant]?.make(assignment, work)
+  if (made === undefined) {
+    throw new Error("has no such thing")
+  }
+  runner = made
+  await made.once()
+}
+
+const measured = async (runner: Runner, counted: number, samples?: Float64Array): Promise<Round> => {
+  const meter = new Meter(concurrency, counted)
+  await runner.run(concurrency, meter, samples)
+  const { cpuMillis, millis } = meter.read()
+  rate = counted / millis
+  return { operations: counted, millis, cpuMillis }
+}
+
+/** At least a few for each fiber, or the last ones, which run alone, would weigh. */
+const operationsFor = (millis: number): number => Math.max(Math.round(rate * millis), concurrency * 4)
+
+const warm = async (runner: Runner, millis: number): Promise<void> => {
+  const until = performance.now() + millis
+  let counted = concurrency * 2
+  do {
+    await measured(runner, counted)
+    counted = Math.max(counted, Math.min(counted * 4, operationsFor(millis / 4)))
+  } while (performance.now() < until)
+}
+
+const quantile = (sorted: Float64Array, at: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * at))] ?? Number.NaN
+
+const round = async (runner: Runner, request: Request & { readonly type: "round" }): Promise<Round> => {
+  const delay = request.delay ? monitorEventLoopDelay({ resolution: 1 }) : undefined
+  delay?.enable()
+  const plain = await measured(runner, operationsFor(request.millis))
+  delay?.disable()
+  let result = plain
+  if (delay !== undefined) {
+    const millis = (nanos: number) => nanos / 1e6
+    result = {
+      ...result,
+      delayP50: millis(delay.percentile(50)),
+      delayP99: millis(delay.percentile(99)),
+      delayMax: millis(delay.max)
+    }
+  }
+  if (request.latency) {
+    const counted = Math.max(operationsFor(request.millis / 3), concurrency * 4)
+    const samples = new Float64Array(counted + concurrency)
+    await measured(runner, counted, samples)
+    samples.sort()
+    result = { ...result, p50: quantile(samples, 0.5), p99: quantile(samples, 0.99) }
+  }
+  return result
+}
+
+const handle = async (request: Request): Promise<void> => {
+  if (request.type === "prepare") {
+    await prepare(request.assignment)
+    return answer({ type: "prepared" })
+  }
+  if (runner === undefined) {
+    throw new Error("nothing was prepared")
+  }
+  switch (request.type) {
+    case "warm":
+      await warm(runner, request.millis)
+      return answer({ type: "warmed" })
+    case "round":
+      return answer({ type: "round", round: await round(runner, request) })
+    case "stop":
+      await runner.close()
+      process.disconnect()
+  }
+}
+
+process.on("message", (request: Request) => {
+  handle(request).catch((error: unknown) => {
+    answer({ type: "failed", message: error instanceof Error ? error.message : String(error) })
+  })
+})
+// The parent is gone.
+process.on("disconnect", () => process.exit())
