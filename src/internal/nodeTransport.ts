@@ -37,6 +37,12 @@ export const fromDuplex = (duplex: Duplex): Transport => {
     cork: () => duplex.cork(),
     uncork: () => duplex.uncork(),
     isFull: () => duplex.writableNeedDrain && duplex.writableLength >= fullAt,
+    pause: () => {
+      duplex.pause()
+    },
+    resume: () => {
+      duplex.resume()
+    },
     end: () => {
       duplex.end()
     },
