@@ -9,12 +9,11 @@
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { constFalse, dual } from "effect/Function"
 import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
+import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type Codec, utf8 } from "./Codec.js"
@@ -32,6 +31,7 @@ import {
   withReplication
 } from "./internal/optimistic.js"
 import * as Options from "./internal/options.js"
+import { defaultReconnect, readyAfter } from "./internal/reconnect.js"
 import type { BatchResult, Redis as RedisIdentifier, Status } from "./internal/service.js"
 import { alwaysReady, type RedisService, Redis as RedisTag } from "./internal/service.js"
 import type { Reply } from "./internal/values.js"
@@ -155,14 +155,6 @@ export interface RedisOptions extends ConnectionOptions {
   /** How long such a connection is kept when nobody needs it. Default: 30 seconds. */
   readonly idleTimeout?: DurationWithUnit | undefined
 }
-
-const defaultReconnect: Schedule.Schedule<unknown> = Schedule.exponential("50 millis").pipe(
-  Schedule.union(Schedule.spaced("2 seconds")),
-  Schedule.jittered
-)
-
-/** A connection that was ready for less is one that was accepted and dropped. */
-const readyAfter = Duration.toMillis("10 seconds")
 
 const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisError, Scope.Scope> =>
   Effect.gen(function* () {

@@ -18,6 +18,15 @@ import type { Link } from "./link.js"
 import type { ResolvedOptions } from "./options.js"
 import type { Status } from "./service.js"
 
+/** From 50 ms doubling to 2 seconds, with jitter, without end. */
+export const defaultReconnect: Schedule.Schedule<unknown> = Schedule.exponential("50 millis").pipe(
+  Schedule.union(Schedule.spaced("2 seconds")),
+  Schedule.jittered
+)
+
+/** A connection that was ready for less, in milliseconds, is one that was accepted and dropped. */
+export const readyAfter = 10_000
+
 export interface ReconnectSettings {
   /** How long to wait before each attempt to reconnect. */
   readonly schedule: Schedule.Schedule<unknown, RedisError>
