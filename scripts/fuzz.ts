@@ -1,0 +1,118 @@
+/**
+ * `npm run fuzz -- [--seconds N] [--interruptions N] [--seed S] [--round R] [--tasks N] [--trace]`: fibers that are
+ * interrupted at random points, on the shared connection, the pool and connections of their own, over real servers, and
+ * what became of them (docs/fuzz.md). `--round` runs one round of a seed again. `npm run fuzz -- --hostile` throws bytes
+ * at the parser and at live connections instead (`scripts/fuzz/hostile.ts`). Exits 1 when anything was not as it must be.
+ */
+import * as Effect from "effect/Effect"
+import { Connection } from "effect-redis-client"
+import { makeServer, realServers } from "../test/support/servers.js"
+import { splitting } from "./fuzz/proxy.js"
+import { seedFrom } from "./fuzz/random.js"
+import { clean, describe, emptyTally, type RoundOptions, run, type Tally, type Target } from "./fuzz/round.js"
+import { observe } from "./fuzz/task.js"
+import { install } from "./fuzz/watch.js"
+
+const given = process.argv.slice(2)
+const option = (name: string): string | undefined => {
+  const at = given.indexOf(`--${name}`)
+  return at === -1 ? undefined : given[at + 1]
+}
+const flag = (name: string): boolean => given.includes(`--${name}`)
+
+const seed = seedFrom(option("seed"))
+const seconds = Number(option("seconds") ?? (option("interruptions") === undefined ? 60 : 86_400))
+const wanted = Number(option("interruptions") ?? Number.POSITIVE_INFINITY)
+const tasks = Number(option("tasks") ?? 4_000)
+const only = option("round")
+
+/** Those of the two products that are tested most; others where these are not there. */
+const preferred = realServers.filter(({ name }) => name === "redis-8.0" || name === "valkey-9.1")
+const tested = preferred.length > 0 ? preferred : realServers
+
+const n = (count: number): string => count.toLocaleString("en-US").replaceAll(",", " ")
+
+const line = (tally: Tally, millis: number): string =>
+  `fuzz: seed ${seed}, ${n(tally.rounds)} rounds in ${Math.round(millis / 1000)} s, ${n(tally.tasks)} tasks, ` +
+  `${n(tally.interrupted)} interruptions, ${n(tally.answered)} right answers, ${n(tally.failed)} failures with a reason, ` +
+  `${n(tally.kills)} connections killed; ${n(tally.wrong.length)} wrong answers, ${n(tally.unsettled.length)} unsettled, ` +
+  `leaked: ${n(tally.sockets)} sockets, ${n(tally.timers.length)} timers, ${n(tally.fibers.length)} fibers`
+
+const main = Effect.gen(function* () {
+  const targets: Array<Target> = []
+  for (const server of tested) {
+    const { host, port } = yield* makeServer(server)
+    const observer = yield* Connection.make({ host, port, replyTimeout: "1 minute" })
+    targets.push({ name: server.name, host, port, observer })
+  }
+  const tally = emptyTally()
+  let unexpected = 0
+  for (const event of ["uncaughtException", "unhandledRejection"] as const) {
+    process.on(event, (error: unknown) => {
+      unexpected++
+      tally.wrong.push(`${event}: ${error instanceof Error ? error.stack : String(error)}`)
+    })
+  }
+  const started = Date.now()
+  let told = started
+  let interrupted = false
+  process.once("SIGINT", () => {
+    interrupted = true
+  })
+  for (let round = Number(only ?? 0); ; round++) {
+    const options: RoundOptions = { seed, round, targets, tasks, proxy: splitting }
+    const before = Date.now()
+    yield* run(options, tally)
+    if (flag("verbose")) {
+      console.log(`${describe(options)}: ${Date.now() - before} ms`)
+    }
+    const now = Date.now()
+    if (now - told > 15_000) {
+      told = now
+      console.log(line(tally, now - started))
+    }
+    if (!clean(tally)) {
+      console.log(
+        `${describe(options)} is not clean. Replay: npm run fuzz -- --seed ${seed} --round ${round} --tasks ${tasks}`
+      )
+      break
+    }
+    const done = now - started > seconds * 1000 || tally.interrupted >= wanted
+    if (only !== undefined || done || interrupted) {
+      break
+    }
+  }
+  console.log("interruptions by where they met their fiber:")
+  for (const [point, count] of Object.entries(tally.met)) {
+    console.log(`  ${point.padEnd(18)}${n(count).padStart(12)}`)
+  }
+  console.log("interruptions by what the fiber did:")
+  for (const [kind, count] of Object.entries(tally.byKind)) {
+    console.log(`  ${kind.padEnd(22)}${n(count).padStart(12)}`)
+  }
+  console.log(`  (${n(tally.tooLate)} more came too late)`)
+  for (const [what, list] of [
+    ["wrong", tally.wrong],
+    ["unsettled", tally.unsettled],
+    ["timer", tally.timers],
+    ["fiber", tally.fibers]
+  ] as const) {
+    for (const item of list.slice(0, 20)) {
+      console.log(`${what}: ${item}`)
+    }
+  }
+  console.log(line(tally, Date.now() - started))
+  return clean(tally) && unexpected === 0
+})
+
+if (tested.length === 0) {
+  console.log("fuzz: not run, no real server was found. `npm run servers` fetches them.")
+} else if (flag("hostile")) {
+  // Nothing yet.
+} else {
+  console.log(`fuzz: seed ${seed}, servers ${tested.map(({ name }) => name).join(", ")}`)
+  install({ trace: flag("trace") })
+  observe()
+  const fine = await Effect.runPromise(Effect.scoped(main))
+  process.exitCode = fine ? 0 : 1
+}
