@@ -331,18 +331,19 @@ const OverflowErrorBase: ErrorClass<
   OverflowError,
   "OverflowError",
   {
-    readonly limit: "commands" | "bytes"
+    readonly limit: "commands" | "bytes" | "messages" | "messageBytes"
     readonly maximum: number
     readonly command?: string | undefined
   }
 > = Schema.TaggedError<OverflowError>("effect-redis-client/OverflowError")("OverflowError", {
-  limit: Schema.Literal("commands", "bytes"),
+  limit: Schema.Literal("commands", "bytes", "messages", "messageBytes"),
   maximum: Schema.Number,
   command: Schema.optional(Schema.String)
 })
 
 /**
- * More was asked to wait than may wait; nothing was sent.
+ * More was asked to wait than may wait; nothing was sent. Or, with `messages` and `messageBytes`: a subscription whose
+ * strategy is to fail has as many messages waiting as may wait, and more came.
  *
  * @since 0.1.0
  * @category errors
@@ -353,6 +354,9 @@ export class OverflowError extends OverflowErrorBase {
     return TypeId
   }
   override get message(): string {
+    if (this.limit === "messages" || this.limit === "messageBytes") {
+      return `A subscription was too slow: ${this.maximum} ${this.limit === "messages" ? "messages" : "bytes"} wait to be taken`
+    }
     const command = this.command === undefined ? "A command" : this.command
     return `${command} was not accepted: already ${this.maximum} ${this.limit} wait to be sent`
   }
