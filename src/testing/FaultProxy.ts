@@ -1,0 +1,470 @@
+/**
+ * A TCP proxy that misbehaves on command, for tests: between a client and its server it delays, splits, corrupts, cuts,
+ * swallows and refuses.
+ *
+ * Node only. It passes bytes and never looks into them, so TLS goes through like anything else. All waiting here is by
+ * engine timers, so it works under Effect's `TestClock` as well.
+ *
+ * @since 0.1.0
+ */
+
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { DurationWithUnit } from "../internal/args.js"
+import * as Core from "./internal/faultProxyCore.js"
+import { RedisServer } from "./RedisServer.js"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: unique symbol = Symbol.for("effect-redis-client/testing/FaultProxy")
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * Why the proxy could not do what was asked.
+ *
+ * - `Listen`: it cannot listen where it should.
+ * - `InvalidFault`: a number or a duration of a fault makes no sense.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class FaultProxyError extends Schema.TaggedError<FaultProxyError>("effect-redis-client/testing/FaultProxyError")(
+  "FaultProxyError",
+  {
+    reason: Schema.Literal("Listen", "InvalidFault"),
+    message: Schema.String,
+    cause: Schema.optional(Schema.Defect)
+  }
+) {}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Faults
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Something that goes wrong, as a value. Faults add up: latencies are summed, of bandwidths and piece sizes the smallest
+ * counts, and each cut and each corruption happens by itself.
+ *
+ * @since 0.1.0
+ * @category faults
+ */
+export interface Fault {
+  /** What it is called, in tables and logs. */
+  readonly name: string
+  /** @internal */
+  readonly fault: Core.Fault
+  /** @internal */
+  readonly problem: string | undefined
+}
+
+/**
+ * How a connection ends.
+ *
+ * - `"reset"`: with a RST to both sides. What was not read yet may be lost.
+ * - `"close"`: with a FIN to both sides.
+ * - `"halfClose"`: with a FIN in one direction. The other goes on.
+ * - `"blackHole"`: not at all, to all appearances: nothing goes on, and nobody is told.
+ *
+ * @since 0.1.0
+ * @category faults
+ */
+export type Ending = Core.Ending
+
+const define = (name: string, fault: Core.Fault, problem?: string | undefined): Fault => ({ name, fault, problem })
+
+/** Not a number for what is no duration. */
+const millisOf = (input: DurationWithUnit): number =>
+  Option.match(Duration.decodeUnknown(input), { onNone: () => Number.NaN, onSome: Duration.toMillis })
+
+const checkMillis = (name: string, millis: number): string | undefined =>
+  millis <= 0x7fff_ffff ? undefined : `${name} must be a duration of at most 24 days`
+
+const checkWhole = (name: string, value: number, least: number): string | undefined =>
+  Number.isSafeInteger(value) && value >= least ? undefined : `${name} must be a whole number from ${least}`
+
+/**
+ * Everything arrives later, in order. `jitter` adds a random part up to so much, by the proxy's `seed`.
+ *
+ * @since 0.1.0
+ * @category faults
+ */
+export const latency = (
+  duration: DurationWithUnit,
+  options?: { readonly jitter?: DurationWithUnit | undefined } | undefined
+): Fault => {
+  const millis = millisOf(duration)
+  const jitter = options?.jitter === undefined ? 0 : millisOf(options.jitter)
+  return define(
+    `latency of ${millis} ms${jitter === 0 ? "" : ` and up to ${jitter} ms more`}`,
+    { _tag: "Latency", millis, jitter },
+    checkMillis("latency", millis) ?? checkMillis("jitter", jitter)
+  )
+}
+
+/**
+ * At most so many bytes a second, each way.
+ *
+ * @since 0.1.0
+ * @category faults
+ */
+export const bandwidth = (bytesPerSecond: number): Fault =>
+  define(
+    `${bytesPerSecond} bytes a second`,
+    { _tag: "Bandwidth", bytesPerSecond },
+    bytesPerSecond > 0 ? undefined : "bandwidth must be more than zero"
+  )
+
+/**
+ * Arrives in pieces of so many bytes, each in a turn of the event loop of its own: at every byte when not given. Where
+ * the reader is slow, its system may put pieces together again.
+ *
+ * @since 0.1.0
+ * @category faults
+ */
+export const split = (size = 1): Fault =>
+  define(`split every ${size} bytes`, { _tag: "Split", size }, checkWhole("size", size, 1))
+
+/**
+ * The proxy stops reading, until it is healed: what is sent fills the system's buffers and then waits at the sender.
+ * Nothing is lost.
+ *
+ * @since 0.1.0
+ * @category faults
+ */
+export const stall: Fault = define("stalled", { _tag: "Stall" })
+
+/**
+ * Everything is read and thrown away, and no end of either side is passed on: a peer that is gone without a word.
+ *
+ * @since 0.1.0
+ * @category faults
+ */
+export const blackHole: Fault = define("black hole", { _tag: "BlackHole" })
+
+/**
+ * Changes one byte: the one at `offset`, counted from now on a live connection and from the first on a new one. Its bits
+ * are changed by `xor`: all of them when not given.
+ *
+ * @since 0.1.0
+ * @category faults
+ */
+export const corrupt = (offset: number, options?: { readonly xor?: number | undefined } | undefined): Fault => {
+  const xor = options?.xor ?? 0xff
+  return define(
+    `byte ${offset} corrupted`,
+    { _tag: "Corrupt", offset, xor },
+    checkWhole("offset", offset, 0) ?? (xor >= 1 && xor <= 0xff ? undefined : "xor must be a number from 1 to 255")
+  )
+}
+
+/**
+ * Ends the connection as soon as `bytes` bytes have passed, counted from now on a live connection and from the first on
+ * a new one. With 0 none passes: it ends when the first one comes. So `cutAfter(0)` in the direction `"toClient"` cuts
+ * after the write and before the reply: the server has executed the command, and nobody hears of it.
+ *
+ * @since 0.1.0
+ * @category faults
+ */
+export const cutAfter = (bytes: number, ending: Ending = "reset"): Fault =>
+  define(`${ending} after ${bytes} bytes`, { _tag: "Cut", after: bytes, ending }, checkWhole("bytes", bytes, 0))
+
+/**
+ * Ends the connection with a RST, at once. On new connections: they are accepted and reset.
+ *
+ * @since 0.1.0
+ * @category faults
+ */
+export const reset: Fault = define("reset", { _tag: "End", ending: "reset" })
+
+/**
+ * Ends the connection with a FIN to both sides, behind what is under way. On new connections: they are accepted and
+ * closed.
+ *
+ * @since 0.1.0
+ * @category faults
+ */
+export const close: Fault = define("close", { _tag: "End", ending: "close" })
+
+/**
+ * A FIN in one direction, behind what is under way; what comes later that way is thrown away. The other way goes on.
+ *
+ * @since 0.1.0
+ * @category faults
+ */
+export const halfClose: Fault = define("half-close", { _tag: "End", ending: "halfClose" })
+
+/**
+ * Nobody listens any more: new connections are refused (ECONNREFUSED), live ones go on. It concerns the proxy as a whole,
+ * whatever else is said of where it applies.
+ *
+ * @since 0.1.0
+ * @category faults
+ */
+export const refuse: Fault = define("refused", { _tag: "Refuse" })
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The proxy
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Where a fault applies.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Where {
+  /** Which way: both when not given. */
+  readonly direction?: "toServer" | "toClient" | "both" | undefined
+  /** The connections there are, those to come, both (when not given), or one of those there are, by its id. */
+  readonly on?: "live" | "new" | "all" | number | undefined
+  /** How many of the connections to come have it: all when not given. */
+  readonly times?: number | undefined
+}
+
+/**
+ * What went through a connection.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConnectionStats {
+  /** Counted from 0, in order of arrival. */
+  readonly id: number
+  readonly bytesToServer: number
+  readonly bytesToClient: number
+  /** Bytes that were read and went nowhere, both ways together. */
+  readonly swallowed: number
+}
+
+/**
+ * What went through the proxy, connections that are gone included.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Stats {
+  /** Connections that were accepted. */
+  readonly accepted: number
+  /** Connections that their clients have not ended. */
+  readonly open: number
+  /** Connections for which the server could not be reached: their clients were reset. */
+  readonly unreachable: number
+  readonly bytesToServer: number
+  readonly bytesToClient: number
+  /** Bytes that were read and went nowhere, both ways together. */
+  readonly swallowed: number
+}
+
+/**
+ * A proxy that listens. Its scope ends it, with every connection.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FaultProxy {
+  readonly [TypeId]: TypeId
+  readonly host: string
+  readonly port: number
+  /** What went through, until now. */
+  readonly stats: Effect.Effect<Stats>
+  /** The connections there are. */
+  readonly connections: Effect.Effect<ReadonlyArray<ConnectionStats>>
+  /** Waits until the proxy has seen something: that bytes went through, that a connection came or went. */
+  readonly until: (predicate: (stats: Stats) => boolean) => Effect.Effect<Stats>
+  /** Has something go wrong, in addition to what does already, until it is healed. Several are injected in one step. */
+  readonly inject: (
+    fault: Fault | ReadonlyArray<Fault>,
+    where?: Where | undefined
+  ) => Effect.Effect<void, FaultProxyError>
+  /**
+   * Everything flows again, and new connections are accepted. What was delayed goes on at once. Connections of which
+   * bytes went lost, or one end, are reset: nothing else would mend them.
+   */
+  readonly heal: Effect.Effect<void, FaultProxyError>
+}
+
+/**
+ * @since 0.1.0
+ * @category tags
+ */
+export const FaultProxy: Context.Tag<FaultProxy, FaultProxy> = Context.GenericTag<FaultProxy>(
+  "effect-redis-client/testing/FaultProxy"
+)
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface FaultProxyOptions {
+  /** The server: by host and port, or by the path of a unix socket. */
+  readonly target:
+    | { readonly host?: string | undefined; readonly port: number; readonly path?: undefined }
+    | { readonly path: string; readonly host?: undefined; readonly port?: undefined }
+  /** Where to listen: `127.0.0.1` when not given. */
+  readonly host?: string | undefined
+  /** A free one when not given. */
+  readonly port?: number | undefined
+  /** For all that is random: the same seed makes the same jitter. 0 when not given. */
+  readonly seed?: number | undefined
+}
+
+/** A port that was ours a moment ago may be taken by an outgoing connection, for a moment. */
+const listenTries = 20
+
+/**
+ * Below the range from which systems take the ports of outgoing connections: a client that keeps trying a port of that
+ * range, while nobody listens, ends up connected to itself.
+ */
+const randomPort = (): number => 10_240 + Math.floor(Math.random() * (32_768 - 10_240))
+
+const listening = (
+  attempt: (port: number, done: (problem: Error | undefined) => void) => void,
+  host: string,
+  port: number | undefined
+): Effect.Effect<void, FaultProxyError> =>
+  Effect.async<void, FaultProxyError>((resume) => {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const go = (left: number): void => {
+      const chosen = port ?? randomPort()
+      attempt(chosen, (problem) => {
+        if (problem === undefined) {
+          resume(Effect.void)
+        } else if (left > 0 && (problem as { readonly code?: unknown }).code === "EADDRINUSE") {
+          timer = setTimeout(go, port === undefined ? 0 : 50, left - 1)
+        } else {
+          resume(
+            new FaultProxyError({
+              reason: "Listen",
+              message: `The proxy cannot listen on ${host}:${chosen}: ${problem.message}`,
+              cause: problem
+            })
+          )
+        }
+      })
+    }
+    go(listenTries)
+    return Effect.sync(() => clearTimeout(timer))
+  })
+
+/**
+ * Starts a proxy in front of a server. The scope ends it.
+ *
+ * @example
+ * ```ts
+ * import { Redis } from "effect-redis-client"
+ * import * as FaultProxy from "effect-redis-client/testing/FaultProxy"
+ * import { Effect } from "effect"
+ *
+ * // The server executes INCR, and the connection is cut before its answer arrives.
+ * export const program = Effect.scoped(Effect.gen(function*() {
+ *   const proxy = yield* FaultProxy.make({ target: { port: 6379 } })
+ *   const redis = yield* Redis.make({ host: proxy.host, port: proxy.port })
+ *   yield* proxy.inject(FaultProxy.cutAfter(0), { direction: "toClient", on: "live" })
+ *   const error = yield* Effect.flip(Effect.provideService(Redis.incr("visits"), Redis, redis))
+ *   yield* Effect.log(error._tag) // ConnectionError, with delivery "unknown"
+ * }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: FaultProxyOptions): Effect.Effect<FaultProxy, FaultProxyError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const host = options.host ?? "127.0.0.1"
+    const core = yield* Effect.acquireRelease(
+      Effect.sync(() => new Core.ProxyCore({ target: options.target, host, seed: options.seed ?? 0 })),
+      (core) =>
+        Effect.async<void>((resume) => {
+          core.close(() => resume(Effect.void))
+        })
+    )
+    yield* listening((port, done) => core.listen(port, done), host, options.port)
+    const proxy: FaultProxy = {
+      [TypeId]: TypeId,
+      host,
+      port: core.port,
+      stats: Effect.sync(() => core.stats),
+      connections: Effect.sync(() => core.connections),
+      until: (predicate) =>
+        Effect.async<Stats>((resume) => {
+          let stop = (): void => {}
+          const look = (): boolean => {
+            const { stats } = core
+            // It runs on a socket's stack, where a throw would reach nobody.
+            const answer = Either.try(() => predicate(stats))
+            if (Either.isRight(answer) && !answer.right) {
+              return false
+            }
+            stop()
+            resume(Either.isRight(answer) ? Effect.succeed(stats) : Effect.die(answer.left))
+            return true
+          }
+          if (!look()) {
+            stop = core.observe(look)
+          }
+          return Effect.sync(() => stop())
+        }),
+      inject: (fault, where) =>
+        Effect.suspend(() => {
+          const faults: ReadonlyArray<Fault> = "fault" in fault ? [fault] : fault
+          const times = where?.times ?? Number.POSITIVE_INFINITY
+          const problem =
+            faults.find((one) => one.problem !== undefined)?.problem ??
+            (times >= 1 ? undefined : "times must be a number from 1")
+          if (problem !== undefined) {
+            return new FaultProxyError({ reason: "InvalidFault", message: problem })
+          }
+          for (const one of faults) {
+            core.inject(one.fault, { direction: where?.direction ?? "both", on: where?.on ?? "all", times })
+          }
+          return Effect.void
+        }),
+      heal: listening((_, done) => core.heal(done), host, core.port)
+    }
+    return proxy
+  })
+
+/**
+ * A proxy for as long as the layer lives.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: FaultProxyOptions): Layer.Layer<FaultProxy, FaultProxyError> =>
+  Layer.scoped(FaultProxy, make(options))
+
+/**
+ * A proxy in front of the `RedisServer` of the context.
+ *
+ * @example
+ * ```ts
+ * import * as FaultProxy from "effect-redis-client/testing/FaultProxy"
+ * import * as RedisServer from "effect-redis-client/testing/RedisServer"
+ * import { Layer } from "effect"
+ *
+ * export const Proxied = FaultProxy.layerServer().pipe(Layer.provideMerge(RedisServer.layer()))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerServer = (
+  options?: Omit<FaultProxyOptions, "target"> | undefined
+): Layer.Layer<FaultProxy, FaultProxyError, RedisServer> =>
+  Layer.scoped(
+    FaultProxy,
+    Effect.flatMap(RedisServer, ({ host, port }) => make({ ...options, target: { host, port } }))
+  )

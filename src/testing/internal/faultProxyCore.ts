@@ -1,0 +1,596 @@
+/*
+ * The proxy itself, in plain JavaScript: a listener, and for each connection two sockets and two pipes. All time here is
+ * by engine timers; what goes through is bytes, never looked into, so TLS passes like anything else.
+ */
+
+import * as Net from "node:net"
+
+/** Which way bytes go. */
+export type Direction = "toServer" | "toClient"
+
+/** How a connection ends, or seems to live on. */
+export type Ending = "reset" | "close" | "halfClose" | "blackHole"
+
+/** What goes wrong. Times are milliseconds. */
+export type Fault =
+  | { readonly _tag: "Latency"; readonly millis: number; readonly jitter: number }
+  | { readonly _tag: "Bandwidth"; readonly bytesPerSecond: number }
+  | { readonly _tag: "Split"; readonly size: number }
+  | { readonly _tag: "Stall" }
+  | { readonly _tag: "BlackHole" }
+  | { readonly _tag: "Corrupt"; readonly offset: number; readonly xor: number }
+  | { readonly _tag: "Cut"; readonly after: number; readonly ending: Ending }
+  | { readonly _tag: "End"; readonly ending: "reset" | "close" | "halfClose" }
+  | { readonly _tag: "Refuse" }
+
+/** Where the proxy connects to. */
+export type Target =
+  | { readonly host?: string | undefined; readonly port: number; readonly path?: undefined }
+  | { readonly path: string; readonly host?: undefined; readonly port?: undefined }
+
+/** What went through a connection. */
+export interface ConnectionStats {
+  /** Counted from 0, in order of arrival. */
+  readonly id: number
+  readonly bytesToServer: number
+  readonly bytesToClient: number
+  /** Bytes that were read and went nowhere, both ways together. */
+  readonly swallowed: number
+}
+
+export interface CoreStats {
+  readonly accepted: number
+  readonly open: number
+  readonly unreachable: number
+  readonly bytesToServer: number
+  readonly bytesToClient: number
+  readonly swallowed: number
+}
+
+export interface CoreOptions {
+  readonly target: Target
+  readonly host: string
+  readonly seed: number
+}
+
+/** More than this waits in the sockets of whoever sends it. */
+const fullAt = 256 * 1024
+
+/** A slow line sends this many times a second. */
+const piecesPerSecond = 100
+
+/** Numbers from 0 to 1, the same for the same seed. */
+const randomFrom = (seed: number) => {
+  let state = seed | 0
+  return (): number => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
+  }
+}
+
+interface Item {
+  bytes: Uint8Array
+  /** When it may go on. */
+  readonly at: number
+  /** What happens once the bytes are out. */
+  readonly then: (() => void) | undefined
+}
+
+/** One direction of one connection. */
+class Pipe {
+  forwarded = 0
+  swallowed = 0
+  /** Reads, and forwards nothing: not even that the source ended. */
+  private dark = false
+  private stalled = false
+  private latency = 0
+  private jitter = 0
+  private bytesPerSecond = Number.POSITIVE_INFINITY
+  private pieceSize = Number.POSITIVE_INFINITY
+  private corruptions: Array<{ offset: number; readonly xor: number }> = []
+  private cuts: Array<{ left: number; readonly ending: Ending }> = []
+
+  private queue: Array<Item> = []
+  private queued = 0
+  /** When what was queued last may go: what comes later never overtakes it. */
+  private lastAt = 0
+  /** When a slow line is free again. */
+  private freeAt = 0
+  private timer: ReturnType<typeof setTimeout> | undefined
+  private immediate: ReturnType<typeof setImmediate> | undefined
+  private finished = false
+
+  constructor(
+    private readonly relay: Relay,
+    private readonly source: Net.Socket,
+    private readonly sink: Net.Socket,
+    private readonly random: () => number
+  ) {
+    source.on("data", (bytes) => this.receive(bytes))
+    source.on("end", () => this.sourceEnded())
+    sink.on("drain", () => this.pump())
+  }
+
+  add(fault: Fault): void {
+    switch (fault._tag) {
+      case "Latency":
+        this.latency += fault.millis
+        this.jitter += fault.jitter
+        return
+      case "Bandwidth":
+        this.bytesPerSecond = Math.min(this.bytesPerSecond, fault.bytesPerSecond)
+        return
+      case "Split":
+        this.pieceSize = Math.min(this.pieceSize, fault.size)
+        return
+      case "Stall":
+        this.stalled = true
+        return this.updateReading()
+      case "BlackHole":
+        return this.darken()
+      case "Corrupt":
+        this.corruptions.push({ offset: fault.offset, xor: fault.xor })
+        return
+      case "Cut":
+        this.cuts.push({ left: fault.after, ending: fault.ending })
+        return
+      case "End":
+        return this.relay.end(fault.ending, this)
+    }
+  }
+
+  /** Forgets all faults. What was delayed goes on at once. */
+  heal(): void {
+    this.latency = 0
+    this.jitter = 0
+    this.bytesPerSecond = Number.POSITIVE_INFINITY
+    this.pieceSize = Number.POSITIVE_INFINITY
+    this.corruptions = []
+    this.cuts = []
+    this.stalled = false
+    this.lastAt = 0
+    this.freeAt = 0
+    this.queue = this.queue.map((item) => ({ ...item, at: 0 }))
+    this.pump()
+  }
+
+  /** From now on nothing goes on, and nobody is told. */
+  darken(): void {
+    this.dark = true
+    this.relay.broken = true
+    this.dropQueue()
+    this.updateReading()
+  }
+
+  /** A FIN behind what is queued; what comes later goes nowhere. */
+  finish(): void {
+    if (!this.finished) {
+      this.finished = true
+      this.push(new Uint8Array(0), () => this.sink.end())
+    } else if (this.queue.length === 0) {
+      // A cut was the last that stood there.
+      this.sink.end()
+    }
+  }
+
+  /** Whether the other side hears what becomes of the source. */
+  get tells(): boolean {
+    return !this.dark
+  }
+
+  dispose(): void {
+    this.dark = true
+    this.dropQueue()
+  }
+
+  private dropQueue(): void {
+    clearTimeout(this.timer)
+    clearImmediate(this.immediate)
+    this.timer = undefined
+    this.immediate = undefined
+    this.swallowed += this.queued
+    this.queue = []
+    this.queued = 0
+  }
+
+  private sourceEnded(): void {
+    if (!this.dark && !this.finished) {
+      this.finish()
+    }
+    this.relay.changed()
+  }
+
+  private receive(bytes: Uint8Array): void {
+    if (this.dark || this.finished) {
+      this.relay.broken = true
+      this.swallowed += bytes.length
+      return this.relay.changed()
+    }
+    const changed = this.corrupted(bytes)
+    const cut = this.nextCut(bytes.length)
+    if (cut === undefined) {
+      this.push(changed, undefined)
+    } else {
+      const passing = changed.subarray(0, cut.left)
+      this.swallowed += bytes.length - passing.length
+      // What is still queued goes out first: the cut is behind the bytes before it.
+      this.finished = true
+      this.relay.broken = true
+      this.push(passing, () => this.relay.end(cut.ending, this))
+    }
+    this.relay.changed()
+  }
+
+  private corrupted(bytes: Uint8Array): Uint8Array {
+    let changed = bytes
+    this.corruptions = this.corruptions.filter((corruption) => {
+      if (corruption.offset >= bytes.length) {
+        corruption.offset -= bytes.length
+        return true
+      }
+      if (changed === bytes) {
+        changed = Uint8Array.from(bytes)
+      }
+      changed[corruption.offset] = (changed[corruption.offset] as number) ^ corruption.xor
+      return false
+    })
+    return changed
+  }
+
+  /** The cut that these bytes reach: with its last byte, or, when none may pass, with the first that comes. */
+  private nextCut(length: number): { readonly left: number; readonly ending: Ending } | undefined {
+    let next: { left: number; readonly ending: Ending } | undefined
+    for (const cut of this.cuts) {
+      if (cut.left <= length && (next === undefined || cut.left < next.left)) {
+        next = cut
+      }
+    }
+    if (next === undefined) {
+      for (const cut of this.cuts) {
+        cut.left -= length
+      }
+    }
+    return next
+  }
+
+  private push(bytes: Uint8Array, then: Item["then"]): void {
+    const now = performance.now()
+    const delay = this.latency + (this.jitter === 0 ? 0 : this.jitter * this.random())
+    const at = delay === 0 ? this.lastAt : Math.max(this.lastAt, now + delay)
+    this.lastAt = at
+    this.queue.push({ bytes, at, then })
+    this.queued += bytes.length
+    this.pump()
+  }
+
+  private readonly pump = (): void => {
+    clearTimeout(this.timer)
+    this.timer = undefined
+    if (this.immediate !== undefined) {
+      return
+    }
+    for (let item = this.queue[0]; item !== undefined; item = this.queue[0]) {
+      if (this.sink.destroyed) {
+        this.dropQueue()
+        break
+      }
+      const now = performance.now()
+      const wait = Math.max(item.at, item.bytes.length > 0 ? this.freeAt : 0) - now
+      if (wait > 0) {
+        this.timer = setTimeout(this.pump, Math.ceil(wait))
+        break
+      }
+      if (this.sink.writableNeedDrain) {
+        break
+      }
+      const most = Math.min(this.pieceSize, Math.max(1, Math.ceil(this.bytesPerSecond / piecesPerSecond)))
+      const piece = item.bytes.length > most ? item.bytes.subarray(0, most) : item.bytes
+      const last = piece.length === item.bytes.length
+      const then = last ? item.then : undefined
+      if (last) {
+        this.queue.shift()
+      } else {
+        item.bytes = item.bytes.subarray(most)
+      }
+      this.queued -= piece.length
+      this.write(piece, then)
+      if (this.bytesPerSecond !== Number.POSITIVE_INFINITY) {
+        this.freeAt = Math.max(now, this.freeAt) + (piece.length * 1000) / this.bytesPerSecond
+      }
+      if (this.pieceSize !== Number.POSITIVE_INFINITY && this.queue.length > 0) {
+        // A turn of the event loop for each piece, so that the reader sees it by itself.
+        this.immediate = setImmediate(() => {
+          this.immediate = undefined
+          this.pump()
+        })
+        break
+      }
+    }
+    this.updateReading()
+  }
+
+  private write(bytes: Uint8Array, then: (() => void) | undefined): void {
+    if (bytes.length === 0) {
+      return then?.()
+    }
+    this.forwarded += bytes.length
+    // A reset throws away what the kernel does not have yet, so it waits for that.
+    this.sink.write(bytes, then === undefined ? undefined : () => then())
+    this.relay.changed()
+  }
+
+  private updateReading(): void {
+    if (this.stalled || (!this.dark && (this.queued >= fullAt || this.sink.writableNeedDrain))) {
+      this.source.pause()
+    } else {
+      this.source.resume()
+    }
+  }
+}
+
+/** One connection: the client's socket, ours to the server, and the pipes between them. */
+export class Relay {
+  readonly toServer: Pipe
+  readonly toClient: Pipe
+  /** Something is missing from what went through: only a new connection mends that. */
+  broken = false
+  private clientOpen = true
+  private serverOpen = true
+
+  constructor(
+    private readonly core: ProxyCore,
+    readonly id: number,
+    private readonly client: Net.Socket,
+    private readonly server: Net.Socket,
+    seed: number
+  ) {
+    this.toServer = new Pipe(this, client, server, randomFrom(seed))
+    this.toClient = new Pipe(this, server, client, randomFrom(seed + 1))
+    client.on("error", () => this.failed(this.toServer, server))
+    server.on("error", () => this.failed(this.toClient, client))
+    client.on("close", () => {
+      this.clientOpen = false
+      this.closed()
+    })
+    server.on("close", () => {
+      this.serverOpen = false
+      this.closed()
+    })
+  }
+
+  /** Whether the client has not ended it. */
+  get open(): boolean {
+    return !this.client.destroyed && !this.client.readableEnded
+  }
+
+  get stats(): ConnectionStats {
+    return {
+      id: this.id,
+      bytesToServer: this.toServer.forwarded,
+      bytesToClient: this.toClient.forwarded,
+      swallowed: this.toServer.swallowed + this.toClient.swallowed
+    }
+  }
+
+  add(fault: Fault, direction: Direction | "both"): void {
+    // What ends a connection ends it once, whatever the direction.
+    if (direction === "both" && fault._tag === "End" && fault.ending !== "halfClose") {
+      return this.toServer.add(fault)
+    }
+    if (direction !== "toClient") {
+      this.toServer.add(fault)
+    }
+    if (direction !== "toServer") {
+      this.toClient.add(fault)
+    }
+  }
+
+  end(ending: Ending, pipe: Pipe): void {
+    switch (ending) {
+      case "reset":
+        return this.reset()
+      case "close":
+        this.broken = true
+        this.toServer.finish()
+        this.toClient.finish()
+        return
+      case "halfClose":
+        this.broken = true
+        pipe.finish()
+        return
+      case "blackHole":
+        this.toServer.darken()
+        this.toClient.darken()
+    }
+  }
+
+  heal(): void {
+    if (this.broken) {
+      return this.reset()
+    }
+    this.toServer.heal()
+    this.toClient.heal()
+  }
+
+  reset(): void {
+    this.toServer.dispose()
+    this.toClient.dispose()
+    this.client.resetAndDestroy()
+    this.server.resetAndDestroy()
+    this.changed()
+  }
+
+  changed(): void {
+    this.core.changed()
+  }
+
+  /** One side was reset: so is the other, unless nothing gets through. */
+  private failed(pipe: Pipe, other: Net.Socket): void {
+    if (pipe.tells) {
+      this.toServer.dispose()
+      this.toClient.dispose()
+      other.resetAndDestroy()
+    }
+  }
+
+  private closed(): void {
+    if (!this.clientOpen && !this.serverOpen) {
+      this.toServer.dispose()
+      this.toClient.dispose()
+      this.core.forget(this)
+    }
+    this.changed()
+  }
+}
+
+/** Faults for connections to come. */
+interface Rule {
+  readonly fault: Fault
+  readonly direction: Direction | "both"
+  /** How many connections it is for. */
+  left: number
+}
+
+/** What a fault is for. */
+export interface Where {
+  readonly direction: Direction | "both"
+  readonly on: "live" | "new" | "all" | number
+  /** Of the connections to come, how many have it. */
+  readonly times: number
+}
+
+export class ProxyCore {
+  port = 0
+  private listener: Net.Server | undefined
+  private readonly relays = new Map<number, Relay>()
+  private rules: Array<Rule> = []
+  private accepted = 0
+  private unreachable = 0
+  /** What connections that are gone had. */
+  private past = { bytesToServer: 0, bytesToClient: 0, swallowed: 0 }
+  private readonly observers = new Set<() => void>()
+  private closed = false
+
+  constructor(private readonly options: CoreOptions) {}
+
+  get stats(): CoreStats {
+    const sum = { ...this.past }
+    let open = 0
+    for (const relay of this.relays.values()) {
+      const { bytesToClient, bytesToServer, swallowed } = relay.stats
+      sum.bytesToServer += bytesToServer
+      sum.bytesToClient += bytesToClient
+      sum.swallowed += swallowed
+      open += relay.open ? 1 : 0
+    }
+    return { accepted: this.accepted, open, unreachable: this.unreachable, ...sum }
+  }
+
+  get connections(): ReadonlyArray<ConnectionStats> {
+    return [...this.relays.values()].map((relay) => relay.stats)
+  }
+
+  /** Listens; port 0 means any. `done` is told the problem, if there is one. */
+  listen(port: number, done: (problem: Error | undefined) => void): void {
+    if (this.listener !== undefined || this.closed) {
+      return done(undefined)
+    }
+    const listener = Net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.accept(socket))
+    this.listener = listener
+    listener.once("error", (problem) => {
+      this.listener = undefined
+      done(problem)
+    })
+    listener.listen({ host: this.options.host, port }, () => {
+      const address = listener.address()
+      this.port = typeof address === "object" && address !== null ? address.port : port
+      done(undefined)
+    })
+  }
+
+  private accept(client: Net.Socket): void {
+    const id = this.accepted++
+    const { target } = this.options
+    const server = Net.connect(
+      target.path === undefined
+        ? { host: target.host ?? "127.0.0.1", port: target.port, allowHalfOpen: true, noDelay: true }
+        : { path: target.path, allowHalfOpen: true }
+    )
+    const unreachable = (): void => {
+      this.unreachable++
+    }
+    server.once("error", unreachable)
+    server.once("connect", () => server.off("error", unreachable))
+    const relay = new Relay(this, id, client, server, this.options.seed + 2 * id)
+    this.relays.set(id, relay)
+    for (const rule of this.rules) {
+      rule.left--
+      relay.add(rule.fault, rule.direction)
+    }
+    this.rules = this.rules.filter(({ left }) => left > 0)
+    this.changed()
+  }
+
+  inject(fault: Fault, { direction, on, times }: Where): void {
+    if (this.closed) {
+      return
+    }
+    if (fault._tag === "Refuse") {
+      this.listener?.close()
+      this.listener = undefined
+      return
+    }
+    if (on === "new" || on === "all") {
+      this.rules.push({ fault, direction, left: times })
+    }
+    for (const relay of [...this.relays.values()]) {
+      if (on === "all" || on === "live" || on === relay.id) {
+        relay.add(fault, direction)
+      }
+    }
+  }
+
+  /** Everything flows again. Connections of which something is missing are reset. */
+  heal(done: (problem: Error | undefined) => void): void {
+    this.rules = []
+    for (const relay of [...this.relays.values()]) {
+      relay.heal()
+    }
+    this.listen(this.port, done)
+  }
+
+  observe(observer: () => void): () => void {
+    this.observers.add(observer)
+    return () => this.observers.delete(observer)
+  }
+
+  changed(): void {
+    for (const observer of [...this.observers]) {
+      observer()
+    }
+  }
+
+  forget(relay: Relay): void {
+    if (this.relays.delete(relay.id)) {
+      const { bytesToClient, bytesToServer, swallowed } = relay.stats
+      this.past.bytesToServer += bytesToServer
+      this.past.bytesToClient += bytesToClient
+      this.past.swallowed += swallowed
+    }
+  }
+
+  close(done: () => void): void {
+    this.closed = true
+    for (const relay of [...this.relays.values()]) {
+      relay.reset()
+    }
+    const { listener } = this
+    this.listener = undefined
+    if (listener === undefined) {
+      return done()
+    }
+    listener.close(() => done())
+  }
+}
