@@ -17,9 +17,10 @@ export default defineConfig({
     // Processes, not threads: a test that counts sockets and timers must not see its neighbours'.
     pool: "forks",
     poolOptions: { forks: { minForks: 1, maxForks: 2 } },
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
-    teardownTimeout: 10_000,
+    // Machines are slow and busy. A test that hangs fails by conditions of its own, and these are for the rest.
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
+    teardownTimeout: 60_000,
     // A test that waits for nothing is a failure of the test.
     passWithNoTests: false
   }

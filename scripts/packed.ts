@@ -78,7 +78,8 @@ const isInternal = (module: string) => module.split("/").includes("internal")
 const sweep = () => {
   for (const name of fs.readdirSync(tmp)) {
     const folder = path.join(tmp, name)
-    if (/^pack(ed|ing)-/.test(name) && Date.now() - fs.statSync(folder).mtimeMs > 3_600_000) {
+    const made = fs.statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? Number.POSITIVE_INFINITY
+    if (/^pack(ed|ing)-/.test(name) && Date.now() - made > 3_600_000) {
       fs.rmSync(folder, { recursive: true, force: true })
     }
   }
@@ -114,15 +115,18 @@ const ensure = () => {
       fs.mkdirSync(lock)
     } catch {
       const made = fs.statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
-      // Whoever made a lock this old is gone.
-      if (Date.now() - made > 600_000) fs.rmdirSync(lock)
+      // Whoever made a lock this old is gone. (And others that wait may be quicker to remove it.)
+      if (Date.now() - made > 600_000) fs.rmSync(lock, { recursive: true, force: true })
       pause(100)
       continue
     }
     const making = fs.mkdtempSync(path.join(tmp, "packing-"))
     try {
-      make(making, files)
-      fs.renameSync(making, folder)
+      // Whoever had the lock before may have made it since we looked.
+      if (!fs.existsSync(folder)) {
+        make(making, files)
+        fs.renameSync(making, folder)
+      }
     } finally {
       fs.rmSync(making, { recursive: true, force: true })
       fs.rmdirSync(lock)

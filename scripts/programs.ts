@@ -54,7 +54,7 @@ export interface Ended {
 }
 
 /** Runs a TypeScript program against the sources. It has to end by itself, without an error. */
-export const run = (file: string, env: Record<string, string>, limitMillis = 60_000): Promise<Ended> =>
+export const run = (file: string, env: Record<string, string>, limitMillis = 240_000): Promise<Ended> =>
   new Promise((resolve) => {
     const tsx = path.join(root, "node_modules/tsx/dist/cli.mjs")
     const child = spawn(process.execPath, [tsx, file], {

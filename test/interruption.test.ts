@@ -254,6 +254,12 @@ describeReal((server) => {
             const { host, port } = yield* RedisServer.RedisServer
             const killer = yield* Connection.make({ host, port })
             let kills = 0
+            let replies = 0
+            // Not before a connection has answered a little: else a slow machine gets nowhere.
+            const progress = Effect.suspend(() => {
+              const enough = replies + 1 + Math.floor(random() * 100)
+              return Effect.repeat(timer(1), { until: () => replies >= enough })
+            })
             // In a fiber that nobody interrupts at random: what it kills is counted.
             const killing = yield* Effect.fork(
               Effect.forever(
@@ -261,11 +267,16 @@ describeReal((server) => {
                   Effect.map(killer.execute("CLIENT KILL", "TYPE", "normal"), (killed) => {
                     kills += Number(killed)
                   }),
-                  timer(random() * 20)
+                  Effect.zipRight(progress, timer(random() * 20))
                 )
               )
             )
-            yield* fuzz(random, (key) => Effect.map(client.send(Redis.get(key)), textOf))
+            yield* fuzz(random, (key) =>
+              Effect.map(client.send(Redis.get(key)), (value) => {
+                replies++
+                return textOf(value)
+              })
+            )
             yield* Fiber.interrupt(killing)
             expect(kills).toBeGreaterThan(0)
             yield* Peer.eventually("nothing is pending", () => pending() === 0)

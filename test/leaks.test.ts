@@ -70,7 +70,7 @@ const leavesNothing = <A, E, R>(use: Effect.Effect<A, E, R>) =>
     ])
     const started = Date.now()
     while ((yield* left).length > 0) {
-      if (Date.now() - started > 5_000) {
+      if (Date.now() - started > 20_000) {
         return yield* Effect.dieMessage(`left: ${(yield* left).join("; ")}`)
       }
       yield* soon
@@ -206,7 +206,8 @@ describe("through peers", () => {
     "failure"
   )
 
-  test("a name that does not exist", pong, () => Connection.make({ ...long, host: "no-such-host.invalid" }), "failure")
+  // Longer than a name can be, so that no name server is asked: where there is none, the answer takes its time.
+  test("a name that does not exist", pong, () => Connection.make({ ...long, host: "x".repeat(64) }), "failure")
 
   test(
     "nobody listens",

@@ -358,7 +358,7 @@ eachServer((it, { connect }) => {
 
   it.scoped("interruption releases the watch, wherever it strikes, and the pool does not leak", () =>
     Effect.gen(function* () {
-      const { redis, run } = yield* start({ maxDedicated: 1, acquireTimeout: "2 seconds" })
+      const { redis, run } = yield* start({ maxDedicated: 1, acquireTimeout: "10 seconds" })
       // In the body.
       const reached = yield* Deferred.make<void>()
       const stuck = yield* Effect.fork(

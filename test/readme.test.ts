@@ -19,14 +19,14 @@ describe("README.md", () => {
   const folder = path.join(tmp, "readme")
   const files = writeBlocks(folder, blocks)
 
-  it("has blocks that compile", { timeout: 120_000 }, async () => {
+  it("has blocks that compile", { timeout: 300_000 }, async () => {
     expect(await problemsIn(folder)).toEqual([])
   })
 
   for (const [i, { code, line, runs }] of blocks.entries()) {
     const file = files[i]
     if (!runs || file === undefined) continue
-    it(`has a block at line ${line} that runs`, { timeout: 90_000 }, () =>
+    it(`has a block at line ${line} that runs`, { timeout: 300_000 }, () =>
       withServer(async ({ url }) => {
         const program = file.replace(/\.ts$/, ".run.ts")
         fs.writeFileSync(program, fs.readFileSync(file, "utf8").replaceAll(shown, url))
@@ -63,7 +63,7 @@ describe("the blocks of a Markdown text", () => {
     ])
   })
 
-  it("are checked, and errors have the line of the text", { timeout: 120_000 }, async () => {
+  it("are checked, and errors have the line of the text", { timeout: 300_000 }, async () => {
     const folder = path.join(tmp, "readme-harness")
     writeBlocks(folder, blocksOf(text))
     expect(await problemsIn(folder)).toEqual([expect.stringMatching(/^4:\d+ Type 'Option<number>' is not assignable/)])

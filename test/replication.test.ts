@@ -107,7 +107,7 @@ describeReal((server) => {
         const key = `order:${protocol}`
         // The replica has what was written when this returns.
         const reached = yield* run(
-          Redis.withReplication({ replicas: 1, timeout: "10 seconds" }, [Redis.set(key, "paid"), Redis.get(key)])
+          Redis.withReplication({ replicas: 1, timeout: "1 minute" }, [Redis.set(key, "paid"), Redis.get(key)])
         )
         expect(reached).toEqual({ results: [undefined, Option.some("paid")], replicas: 1, local: 0 })
         expect(yield* behind(Redis.get(key))).toEqual(Option.some("paid"))
@@ -122,7 +122,7 @@ describeReal((server) => {
         if (hasWaitaof(server)) {
           expect(
             yield* run(
-              Redis.withReplication({ replicas: 1, timeout: "10 seconds", aof: { local: 1 } }, [Redis.incr("n")])
+              Redis.withReplication({ replicas: 1, timeout: "1 minute", aof: { local: 1 } }, [Redis.incr("n")])
             )
           ).toMatchObject({ replicas: 1, local: 1 })
         } else {
@@ -141,7 +141,7 @@ describeReal((server) => {
         expect(performance.now() - started).toBeGreaterThan(150)
         // The write stays done, and reaches it later.
         expect(
-          yield* run(Redis.withReplication({ replicas: 1, timeout: "10 seconds" }, [Redis.incr("n")]))
+          yield* run(Redis.withReplication({ replicas: 1, timeout: "1 minute" }, [Redis.incr("n")]))
         ).toMatchObject({ replicas: 1 })
         expect(yield* behind(Redis.get(key))).toEqual(Option.some("changed"))
       }
@@ -152,13 +152,13 @@ describeReal((server) => {
     Effect.gen(function* () {
       const { host, port } = yield* makeServer(server)
       for (const protocol of [2, 3] as const) {
-        const run = on(yield* Redis.make({ host, port, protocol, replyTimeout: "5 seconds" }))
+        const run = on(yield* Redis.make({ host, port, protocol, replyTimeout: "1 minute" }))
         const started = performance.now()
         expect(
           yield* run(Redis.withReplication({ replicas: 1, timeout: "100 millis" }, { n: Redis.incr("n") }))
         ).toEqual({ results: { n: protocol - 1 }, replicas: 0, local: 0 })
         expect(performance.now() - started).toBeGreaterThan(80)
-        expect(performance.now() - started).toBeLessThan(4_000)
+        expect(performance.now() - started).toBeLessThan(30_000)
       }
     }).pipe(Effect.scoped)
   )

@@ -64,18 +64,22 @@ const yieldingAt = (at: number) => {
   })
 }
 
-/** How long an effect takes, in real time; it is told when it takes more than `most`. */
-const quicker = <A, E, R>(most: number, effect: Effect.Effect<A, E, R>) =>
+/**
+ * Expects an effect to end in real time by itself, and not by a time limit of its own: those are `late` where this is
+ * used. Machines are slow, so there is plenty of room in between.
+ */
+const soon = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.suspend(() => {
     const started = performance.now()
-    return Effect.tap(effect, () => expect(performance.now() - started).toBeLessThan(most))
+    return Effect.tap(effect, () => expect(performance.now() - started).toBeLessThan(20_000))
   })
+const late = "1 minute"
 
 describe("a reply never reaches the wrong caller", () => {
   it.scoped("an empty batch on the service owes no reply", () =>
     Effect.gen(function* () {
       const peer = yield* Peer.make(pong)
-      const redis = yield* Redis.make({ host: "127.0.0.1", port: peer.port, replyTimeout: "500 millis" })
+      const redis = yield* Redis.make({ host: "127.0.0.1", port: peer.port })
       for (const atomic of [false, true]) {
         expect(yield* redis.sendAll([], { atomic })).toEqual({ outcome: "executed", exits: [] })
         expect(yield* redis.send(Redis.ping())).toBe("PONG")
@@ -84,7 +88,7 @@ describe("a reply never reaches the wrong caller", () => {
     })
   )
 
-  const old: Connection.ConnectionOptions = { protocol: 2, clientInfo: false, replyTimeout: "500 millis" }
+  const old: Connection.ConnectionOptions = { protocol: 2, clientInfo: false }
   const oldPeer = (): Peer.Script => ({
     onCommand: ([name, ...args]) => {
       switch (name) {
@@ -134,7 +138,9 @@ describe("a reply never reaches the wrong caller", () => {
       })
       yield* connection.execute("MULTI")
       const exit = yield* Effect.exit(
-        connection.execute(RedisCommand.withDeadline(RedisCommand.make("SUBSCRIBE", { args: ["a", "b"] }), "1 second"))
+        connection.execute(
+          RedisCommand.withDeadline(RedisCommand.make("SUBSCRIBE", { args: ["a", "b"] }), "10 seconds")
+        )
       )
       expect(failure(exit)).toMatchObject({ _tag: "UsageError", reason: "refusedCommand" })
       expect(yield* connection.execute("EXEC")).toEqual([])
@@ -230,7 +236,7 @@ describe("a lease comes back as its handshake made it, or not at all", () => {
       )
       yield* borrow(pool, (connection) => connection.execute("NOTIFY"))
       expect(peer.connections.length).toBe(1)
-      expect(Chunk.toReadonlyArray(yield* quicker(1000, Fiber.join(heard)))).toEqual([])
+      expect(Chunk.toReadonlyArray(yield* soon(Fiber.join(heard)))).toEqual([])
     })
   )
 
@@ -267,7 +273,7 @@ describe("the pool loses nothing", () => {
           port: peer.port,
           minSize,
           maxSize: 1,
-          acquireTimeout: "300 millis"
+          acquireTimeout: "10 seconds"
         })
         for (let at = 1; at < 80; at++) {
           const fiber = yield* borrow(pool, (connection) =>
@@ -377,33 +383,27 @@ describe("nothing hangs", () => {
         Redis.make(options)
       ]
       for (const opening of openings) {
-        const exit = yield* quicker(1500, Effect.exit(Effect.uninterruptible(Effect.scoped(opening))))
+        const exit = yield* soon(Effect.exit(Effect.uninterruptible(Effect.scoped(opening))))
         expect(failure(exit)).toMatchObject({ _tag: "DeadlineError", phase: "connect" })
       }
       yield* Peer.eventually("no socket is left", () => peer.open() === 0)
     })
   )
 
-  it.scoped(
-    "a client for a server that is not there fails in time where nothing interrupts",
-    () =>
-      Effect.gen(function* () {
-        const peer = yield* Effect.scoped(Peer.make({}))
-        for (const reconnect of [Schedule.spaced("10 millis"), Schedule.spaced("1 hour")]) {
-          const exit = yield* quicker(
-            1500,
-            Effect.exit(
-              Effect.uninterruptible(
-                Effect.scoped(
-                  Redis.make({ host: "127.0.0.1", port: peer.port, connectTimeout: "200 millis", reconnect })
-                )
-              )
+  it.scoped("a client for a server that is not there fails in time where nothing interrupts", () =>
+    Effect.gen(function* () {
+      const peer = yield* Effect.scoped(Peer.make({}))
+      for (const reconnect of [Schedule.spaced("10 millis"), Schedule.spaced("1 hour")]) {
+        const exit = yield* soon(
+          Effect.exit(
+            Effect.uninterruptible(
+              Effect.scoped(Redis.make({ host: "127.0.0.1", port: peer.port, connectTimeout: "1 second", reconnect }))
             )
           )
-          expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", reason: "connect" })
-        }
-      }),
-    8000
+        )
+        expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", reason: "connect" })
+      }
+    })
   )
 
   it.scoped("the greeting is bounded by the connect deadline alone", () =>
@@ -436,26 +436,26 @@ describe("nothing hangs", () => {
 
   it.scoped("closing twice at once waits for nothing that is not owed", () =>
     Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo(silent, { closeTimeout: "10 seconds" })
+      const { connection, socket } = yield* connectTo(silent, { closeTimeout: late })
       const owed = yield* inFlight(connection.execute("GET", "a"), socket, 1)
       const closing = yield* Effect.fork(Effect.all([connection.close, connection.close], { concurrency: "unbounded" }))
       yield* Effect.yieldNow()
       yield* pause(10)
       socket().write("$1\r\nA\r\n")
       yield* Fiber.join(owed)
-      yield* quicker(2000, Fiber.join(closing))
+      yield* soon(Fiber.join(closing))
     })
   )
 
   it.scoped("closing ends with the last reply before those of blocking commands", () =>
     Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo(silent, { closeTimeout: "10 seconds" })
+      const { connection, socket } = yield* connectTo(silent, { closeTimeout: late })
       yield* inFlight(connection.execute("GET", "a"), socket, 1)
       yield* inFlight(connection.execute("BLPOP", "list", 0), socket, 1)
       const closing = yield* Effect.fork(connection.close)
       yield* pause(10)
       socket().write("$1\r\nA\r\n")
-      yield* quicker(2000, Fiber.join(closing))
+      yield* soon(Fiber.join(closing))
     })
   )
 
@@ -472,9 +472,9 @@ describe("nothing hangs", () => {
 describe("deadlines and retries", () => {
   it.scoped("a pipeline has the longest deadline of its commands, not at least the default", () =>
     Effect.gen(function* () {
-      const { connection } = yield* connectTo(silent)
+      const { connection } = yield* connectTo(silent, { replyTimeout: late })
       const slow = RedisCommand.withDeadline(Redis.get("a"), "50 millis")
-      const { exits } = yield* quicker(2000, connection.redis.sendAll([slow, slow], { atomic: false }))
+      const { exits } = yield* soon(connection.redis.sendAll([slow, slow], { atomic: false }))
       expect(failure(exits[0] as Exit.Exit<unknown, RedisError>)).toMatchObject({
         _tag: "DeadlineError",
         milliseconds: 50
@@ -486,19 +486,19 @@ describe("deadlines and retries", () => {
     Effect.gen(function* () {
       for (const cut of [(c: Peer.PeerConnection) => c.reset(), (c: Peer.PeerConnection) => c.end()]) {
         const peer = yield* Peer.make({ onConnect: cut })
-        const exit = yield* Effect.exit(
+        const building = yield* Effect.fork(
           Effect.scoped(
             Redis.make({
               host: "127.0.0.1",
               port: peer.port,
               tls: true,
-              connectTimeout: "300 millis",
+              connectTimeout: late,
               reconnect: Schedule.spaced("10 millis")
             })
           )
         )
-        expect(failure(exit)._tag).toBe("ConnectionError")
-        expect(peer.connections.length).toBeGreaterThan(2)
+        yield* Peer.eventually("it is tried again and again", () => peer.connections.length > 2)
+        yield* Fiber.interrupt(building)
       }
     })
   )

@@ -552,7 +552,7 @@ describe("cluster, read", () => {
 const until = <A, E, R>(
   ask: Effect.Effect<A, E, R>,
   so: (a: A) => boolean,
-  left = 400
+  left = 2_000
 ): Effect.Effect<A, E | Error, R> =>
   Effect.flatMap(ask, (a) =>
     so(a)
@@ -746,7 +746,7 @@ liveSuite(
         expect((yield* cluster.clusterSlaves(me)).map(({ id }) => id)).toEqual([other])
         const [slots] = yield* until(cluster.clusterSlots(), ([slots]) => slots?.replicas.length === 1)
         expect(slots?.replicas).toMatchObject([{ port: second.port, id: Option.some(other) }])
-        const [shard] = yield* cluster.clusterShards()
+        const [shard] = yield* until(cluster.clusterShards(), ([shard]) => shard?.nodes.length === 2)
         expect(shard?.nodes.map(({ role }) => role).sort()).toEqual(["master", "replica"])
 
         expect(yield* codeOf(cluster.clusterFailover())).toBe("ERR")

@@ -516,12 +516,12 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
       const redis = yield* Redis
       const leased = yield* redis.lease
       const id = yield* leased.send(connection.clientId())
-      const blocked = yield* Effect.fork(Effect.either(leased.send(raw("BLPOP", "none", "5"))))
+      const blocked = yield* Effect.fork(Effect.either(leased.send(raw("BLPOP", "none", "60"))))
       const unblock = (how: Parameters<typeof connection.clientUnblock>[1]) =>
         Effect.repeat(connection.clientUnblock(id, how), { until: (done) => done })
       yield* unblock({ error: true })
       expect(yield* Fiber.join(blocked)).toMatchObject({ _tag: "Left", left: { code: "UNBLOCKED" } })
-      const again = yield* Effect.fork(leased.send(raw("BLPOP", "none", "5")))
+      const again = yield* Effect.fork(leased.send(raw("BLPOP", "none", "60")))
       yield* unblock({ timeout: true })
       expect(yield* Fiber.join(again)).toBeNull()
       expect(yield* connection.clientUnblock(id)).toBe(false)

@@ -560,7 +560,7 @@ liveSuite("hash", ({ effect, isSince, needs, needsVersion, protocol }) => {
       for (const options of [
         undefined,
         { ex: "10 seconds" },
-        { px: "1500 millis" },
+        { px: "60500 millis" },
         { exat: later },
         { pxat: later },
         { persist: true }
@@ -582,7 +582,7 @@ liveSuite("hash", ({ effect, isSince, needs, needsVersion, protocol }) => {
       expect(yield* hashes.hexists("h", "c")).toBe(false)
       expect(yield* hashes.hsetex("h", { a: "2" }, { fxx: true, keepttl: true })).toBe(true)
       expect(yield* hashes.hexpiretime("h", "a")).toEqual([Option.some(Option.some(DateTime.unsafeMake(later)))])
-      expect(yield* hashes.hsetex("h", [["a", "3"]], { px: "1500 millis" })).toBe(true)
+      expect(yield* hashes.hsetex("h", [["a", "3"]], { px: "60500 millis" })).toBe(true)
       expect(yield* hashes.hsetex("h", { a: "4" }, { pxat: later })).toBe(true)
       expect(yield* hashes.hsetex("h", { a: "5" })).toBe(true)
       expect(yield* hashes.httl("h", "a")).toEqual([Option.some(Duration.infinity)])

@@ -8,7 +8,7 @@ import { describe, expect, it } from "vitest"
 import * as Codec from "../../src/Codec.js"
 import { make } from "../../src/commands/list.js"
 import { make as makeStrings } from "../../src/commands/string.js"
-import type * as RedisCommand from "../../src/RedisCommand.js"
+import * as RedisCommand from "../../src/RedisCommand.js"
 import { liveSuite, reads, readsEach, readsError, refuses, sends, tagged, wire } from "../support/commands.js"
 
 const lists = make(Codec.utf8)
@@ -373,8 +373,10 @@ liveSuite("list", ({ effect, live, needs, onLease, protocol }) => {
 
   live("waiting for what comes", () =>
     Effect.gen(function* () {
-      const popped = yield* Effect.fork(onLease(lists.blpop(["l", "m"], { timeout: "10 seconds" })))
-      yield* Effect.sleep("100 millis")
+      const popped = yield* Effect.fork(onLease(lists.blpop(["l", "m"], { timeout: "1 minute" })))
+      yield* Effect.repeat(Effect.delay(RedisCommand.make("INFO", { args: ["clients"] }), "10 millis"), {
+        until: (info) => /blocked_clients:1\r/.test(String(info))
+      })
       yield* lists.rpush("m", ["a"])
       expect(yield* Fiber.join(popped)).toEqual(Option.some(["m", "a"]))
     })

@@ -301,14 +301,14 @@ liveSuite(
         const { runningScript } = yield* scripts.functionStats().pipe(
           Effect.catchTag("ReplyError", () => Effect.succeed({ runningScript: Option.none() } as const)),
           Effect.delay("20 millis"),
-          Effect.repeat({ until: ({ runningScript }) => Option.isSome(runningScript), times: 200 })
+          Effect.repeat({ until: ({ runningScript }) => Option.isSome(runningScript), times: 2_000 })
         )
         expect(runningScript).toMatchObject({ value: { name: "busy", command: ["FCALL", "busy", "0", "a"] } })
         yield* scripts.functionKill()
         expect(yield* busy).toMatchObject({ _tag: "ReplyError" })
 
         const script = yield* Effect.fork(Effect.flip(onLease(scripts.eval("while true do end"))))
-        yield* Effect.eventually(Effect.delay(scripts.scriptKill(), "20 millis")).pipe(Effect.timeout("5 seconds"))
+        yield* Effect.eventually(Effect.delay(scripts.scriptKill(), "20 millis")).pipe(Effect.timeout("1 minute"))
         expect(yield* script).toMatchObject({ _tag: "ReplyError" })
       })
     )

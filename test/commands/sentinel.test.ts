@@ -264,7 +264,7 @@ describe("sentinel, read", () => {
 const until = <A, E, R>(
   ask: Effect.Effect<A, E, R>,
   so: (a: A) => boolean,
-  left = 600
+  left = 2_000
 ): Effect.Effect<A, E | Error, R> =>
   Effect.flatMap(ask, (a) =>
     so(a)

@@ -366,7 +366,7 @@ liveSuite("string", ({ effect, needs, needsVersion }) => {
       yield* strings.set("k", "v", { pxat: later })
       yield* strings.set("k", "v", { exat: DateTime.unsafeMake(later.getTime() + 1) })
       yield* strings.setex("k", "10 seconds", "v")
-      yield* strings.psetex("k", "1500 millis", "v")
+      yield* strings.psetex("k", "60500 millis", "v")
       expect(yield* strings.get("k")).toEqual(Option.some("v"))
       yield* strings.set("k", "v", { exat: new Date(1000) })
       expect(yield* strings.get("k")).toEqual(Option.none())
@@ -380,7 +380,7 @@ liveSuite("string", ({ effect, needs, needsVersion }) => {
       for (const options of [
         undefined,
         { ex: "10 seconds" },
-        { px: "1500 millis" },
+        { px: "60500 millis" },
         { exat: later },
         { pxat: later },
         { persist: true }

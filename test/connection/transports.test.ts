@@ -19,6 +19,9 @@ import * as RedisServer from "../../src/testing/RedisServer.js"
 import * as Peer from "../support/peer.js"
 import { makeServer, realServers } from "../support/servers.js"
 
+// Node gives the first of a name's addresses 250 ms: "localhost" has two, and a busy machine is slower than that.
+Net.setDefaultAutoSelectFamilyAttemptTimeout(20_000)
+
 const failure = <A>(exit: Exit.Exit<A, RedisError>): RedisError =>
   Option.getOrThrow(Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none())
 
@@ -166,7 +169,7 @@ describe("TLS in time", () => {
   it.scoped("a peer that takes the connection and says nothing: the error says that it may not speak TLS", () =>
     Effect.gen(function* () {
       const { port } = yield* Peer.make({})
-      const error = yield* refusal({ host: "127.0.0.1", port, tls: true, connectTimeout: "80 millis" })
+      const error = yield* refusal({ host: "127.0.0.1", port, tls: true, connectTimeout: "1 second" })
       expect(error).toMatchObject({ _tag: "DeadlineError", phase: "connect" })
       expect(error.message).toMatch(/does not answer the TLS handshake; does this port speak TLS\?/)
     })
@@ -175,7 +178,7 @@ describe("TLS in time", () => {
   it.scoped("without TLS it says that the greeting was not answered", () =>
     Effect.gen(function* () {
       const { port } = yield* Peer.make({})
-      const error = yield* refusal({ host: "127.0.0.1", port, connectTimeout: "80 millis" })
+      const error = yield* refusal({ host: "127.0.0.1", port, connectTimeout: "1 second" })
       expect(error.message).toMatch(/does not answer the greeting/)
     })
   )
@@ -523,7 +526,7 @@ describe.each(realServers)("on $name", (server) => {
           host: plain.host,
           port: plain.port,
           tls: true,
-          connectTimeout: "300 millis"
+          connectTimeout: "1 second"
         })
         // The server takes what it gets for a command: it answers with text when there is a line's end in it.
         expect(toPlain._tag).toMatch(/ConnectionError|DeadlineError/)

@@ -5,7 +5,7 @@
 import { beforeAll, describe, expect, it } from "vitest"
 import { type Editor, open } from "./editor.js"
 
-describe("the packed types", { timeout: 120_000 }, () => {
+describe("the packed types", { timeout: 300_000 }, () => {
   let editor: Editor
   beforeAll(async () => {
     editor = await open()

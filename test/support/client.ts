@@ -81,7 +81,16 @@ export const eachServer = (
             protocol,
             connect: (options) =>
               Effect.flatMap(RedisServer.RedisServer, ({ host, port }) =>
-                Redis.make({ host, port, protocol, reconnect: quickly, ...options })
+                Redis.make({
+                  host,
+                  port,
+                  protocol,
+                  reconnect: quickly,
+                  // Longer than a busy machine takes.
+                  replyTimeout: "30 seconds",
+                  acquireTimeout: "30 seconds",
+                  ...options
+                })
               )
           }))
       }

@@ -223,7 +223,13 @@ const observed = (service: RedisService, ran: (name: string) => void): RedisServ
   }
 }
 
-type ClientOptions = { readonly host: string; readonly port: number; readonly protocol: 2 | 3 }
+type ClientOptions = {
+  readonly host: string
+  readonly port: number
+  readonly protocol: 2 | 3
+  readonly replyTimeout: "30 seconds"
+  readonly acquireTimeout: "30 seconds"
+}
 
 /** The client that suites run over: `Redis.layer`'s, or the one that REDIS_TEST_CLIENT names. */
 const clients: Record<string, (options: ClientOptions) => Effect.Effect<RedisService, RedisError, Scope.Scope>> = {
@@ -316,7 +322,9 @@ const suiteOn = (
   let service: RedisService | undefined
   beforeAll(async () => {
     const { host, port } = running()
-    plain = await Effect.runPromise(Scope.extend(client({ host, port, protocol }), scope))
+    // Longer than a busy machine takes.
+    const options = { host, port, protocol, replyTimeout: "30 seconds", acquireTimeout: "30 seconds" } as const
+    plain = await Effect.runPromise(Scope.extend(client(options), scope))
     service = observed(plain, (name) => matrix.ran(name, installed.name, protocol))
   })
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))

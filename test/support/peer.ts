@@ -102,14 +102,14 @@ export const make = (script: Script): Effect.Effect<Peer, never, Scope.Scope> =>
       })
   ).pipe(Effect.map(({ peer }) => peer))
 
-/** Waits, in real time, until a condition holds; dies when it does not within ten seconds. */
+/** Waits, in real time, until a condition holds; dies when it does not within half a minute. */
 export const eventually = (what: string, condition: () => boolean): Effect.Effect<void> =>
   Effect.async<void>((resume) => {
     const started = Date.now()
     const look = (): void => {
       if (condition()) {
         resume(Effect.void)
-      } else if (Date.now() - started > 10_000) {
+      } else if (Date.now() - started > 30_000) {
         resume(Effect.dieMessage(`never happened: ${what}`))
       } else {
         setTimeout(look, 2)

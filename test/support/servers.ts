@@ -96,6 +96,8 @@ export const serverOptions = (
   server: TestServer,
   options: RedisServer.RedisServerOptions = {}
 ): RedisServer.RedisServerOptions => ({
+  // A busy machine takes its time.
+  startTimeout: "1 minute",
   ...options,
   executable: server.executable,
   embedded: server.product === "embedded"

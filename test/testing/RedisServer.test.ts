@@ -55,7 +55,7 @@ const until = (
   what: string | (() => string)
 ): Effect.Effect<void> =>
   Effect.gen(function* () {
-    for (let tries = 0; tries < 1_000; tries++) {
+    for (let tries = 0; tries < 3_000; tries++) {
       const result = condition()
       if (typeof result === "boolean" ? result : yield* Effect.orElseSucceed(result, () => false)) return
       yield* pause(10)
@@ -475,9 +475,9 @@ describe("what can go wrong", () => {
   it.scoped("fails when the server does not answer in time", () =>
     Effect.gen(function* () {
       const { file, folder } = yield* silent
-      const error = yield* Effect.flip(RedisServer.make({ executable: file, startTimeout: "900 millis" }))
+      const error = yield* Effect.flip(RedisServer.make({ executable: file, startTimeout: "3 seconds" }))
       expect(error.reason).toBe("Start")
-      expect(error.message).toContain("did not answer within 900 ms")
+      expect(error.message).toContain("did not answer within 3000 ms")
       expect(error.message).toContain("I am slow")
       expect(lives(Number(FileSystem.readFileSync(Path.join(folder, "pid"), "utf8")))).toBe(false)
     })
