@@ -46,8 +46,8 @@ const retried = async (attempt) => {
     try {
       return attempt()
     } catch (error) {
-      if (tries === 3) throw error
-      await sleep(1_000 * tries)
+      if (tries === 4) throw error
+      await sleep(2_000 * tries)
     }
   }
 }
