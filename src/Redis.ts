@@ -21,6 +21,7 @@ import { Connection, type ConnectionOptions, fromLink } from "./Connection.js"
 import { type Ranges, range } from "./commands/range.js"
 import type { Argument, DurationWithUnit, Key, OneOrMore } from "./internal/args.js"
 import * as Batch from "./internal/batch.js"
+import { BlockingCommands, type Orphan, pushBackOrphan, warnOfOrphan } from "./internal/blocking.js"
 import { type ClientSettings, refuseShared, SharedClient } from "./internal/client.js"
 import { type Commands, make as makeCommands } from "./internal/commands.js"
 import {
@@ -69,6 +70,16 @@ export type {
    */
   Transaction
 } from "./internal/batch.js"
+
+export type {
+  /**
+   * What a blocking command took for a caller that was gone.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Orphan
+} from "./internal/blocking.js"
 
 export type {
   /**
@@ -150,6 +161,13 @@ export interface RedisOptions extends ConnectionOptions {
   readonly lazy?: boolean | undefined
   /** Connections of their own that there can be at once, for blocking commands and leases. Default: 10. */
   readonly maxDedicated?: number | undefined
+  /**
+   * What to do with elements that BLPOP, BRPOP, BLMPOP, BZPOPMIN, BZPOPMAX or BZMPOP took for a caller that was
+   * interrupted, or whose deadline had passed, meanwhile: `warn` (the default) logs the command's name and their count,
+   * `pushBack` puts them back where they were taken from, which others may see as a change of order. BLMOVE and streams
+   * lose nothing and need none of this.
+   */
+  readonly onOrphan?: "warn" | "pushBack" | ((orphan: Orphan) => Effect.Effect<void>) | undefined
   /** How long a command waits for such a connection. Default: 5 seconds. */
   readonly acquireTimeout?: DurationWithUnit | undefined
   /** How long such a connection is kept when nobody needs it. Default: 30 seconds. */
@@ -183,15 +201,21 @@ const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisErro
     const client = new SharedClient(resolved, settings)
     yield* client.start(options.lazy === true)
     const lend = Effect.map(pool.acquire, (lease) => fromLink(lease.link, resolved, () => lease.released).redis)
+    const orphans = options.onOrphan ?? "warn"
+    const blocked = new BlockingCommands(
+      pool,
+      (command) => client.send(command),
+      orphans === "warn" ? warnOfOrphan : orphans === "pushBack" ? pushBackOrphan : orphans,
+      yield* Effect.runtime<never>(),
+      yield* Effect.scope
+    )
     const service: RedisService = {
       send: (command) => {
         const { blocking, stateful } = command.traits
         if (blocking !== undefined || stateful !== undefined) {
           const refusal = refuseShared(command)
           if (refusal?.reason === "blockingCommand") {
-            return speaksOfItsConnection(command)
-              ? Effect.fail(waitAlone(command))
-              : Effect.scoped(Effect.flatMap(lend, (redis) => redis.send(command)))
+            return speaksOfItsConnection(command) ? Effect.fail(waitAlone(command)) : blocked.send(command)
           }
           if (refusal !== undefined) {
             return Effect.fail(refusal)

@@ -8,6 +8,7 @@ import type { Argument } from "./args.js"
 import { type Encoded, EncodeFailure, encode } from "./encoder.js"
 import { type Failure, Pending } from "./engine.js"
 import { toRedisError } from "./failure.js"
+import { withdraw } from "./queue.js"
 import * as ReplyErrors from "./replyError.js"
 import type { BatchResult } from "./service.js"
 import { utf8Encode } from "./text.js"
@@ -234,6 +235,28 @@ export const sliceOf = (command: RedisCommand<unknown>, millis: number): RedisCo
 }
 
 /**
+ * The streams that an XREAD without end reads from `$`, with the places of their ids; none for any other command. A slice
+ * of such a wait would begin anew at `$`, and lose what came before it.
+ */
+export const newestOf = (
+  command: RedisCommand<unknown>
+): ReadonlyArray<{ readonly at: number; readonly key: Argument }> => {
+  const { args, deadline, name } = command
+  if (name !== "XREAD" || deadline !== undefined || blockingMillis(command) !== Infinity) {
+    return []
+  }
+  const first = optionIndex(args, "STREAMS") + 1
+  const count = (args.length - first) / 2
+  return first === 0 || !Number.isInteger(count)
+    ? []
+    : args
+        .slice(first + count)
+        .flatMap((id, i) =>
+          argumentText(id) === "$" ? [{ at: first + count + i, key: args[first + i] as Argument }] : []
+        )
+}
+
+/**
  * Where XREAD and XREADGROUP have one of their options. Typed commands mark Redis' words as such. In raw ones a group or
  * a stream may be called like an option, so they are read as the server reads them: behind `GROUP group consumer`, up
  * to `STREAMS`.
@@ -254,6 +277,9 @@ const optionIndex = (args: ReadonlyArray<Argument>, token: string): number => {
 /** One command and whoever waits for it. */
 export class Call<A> extends Unit {
   readonly text: boolean
+  /** Told when the caller's wait ends before the reply: `late` may be set then, to be given that reply. */
+  left: ((call: Call<unknown>) => void) | undefined
+  late: ((reply: Reply) => void) | undefined
   constructor(
     readonly command: RedisCommand<A>,
     private readonly resume: (exit: Exit.Exit<A, RedisError>) => void,
@@ -269,6 +295,7 @@ export class Call<A> extends Unit {
 
   onReply(reply: Reply): void {
     if (this.settled) {
+      this.late?.(reply)
       return
     }
     if (reply instanceof ErrorReply && refusedAsAWhole(this.command) && this.refusedEarly(reply.code)) {
@@ -280,7 +307,21 @@ export class Call<A> extends Unit {
   }
 
   fail(failure: Failure): void {
+    if (failure._tag === "Deadline" && failure.phase === "reply") {
+      this.left?.(this as Call<unknown>)
+    }
     this.resume(Exit.fail(toRedisError(failure, this.command.name, this.allowed)))
+  }
+
+  /** Nobody waits for it any more: it is taken back, or its reply is late. */
+  leave(): void {
+    if (this.queued !== undefined) {
+      return withdraw(this)
+    }
+    if (!this.settled) {
+      this.settled = true
+      this.left?.(this as Call<unknown>)
+    }
   }
 }
 

@@ -2,13 +2,18 @@
  * An engine as Effects see it: commands in, results out, and the state that commands leave on their connection. A
  * connection, a pool's member and the shared client's current socket are each one Link.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { decode, make as makeCommand, type RedisCommand } from "../RedisCommand.js"
+import * as Option from "effect/Option"
+import { decode, make as makeCommand, type RedisCommand, reword } from "../RedisCommand.js"
 import { type RedisError, UsageError } from "../RedisError.js"
+import { Argument } from "./args.js"
 import {
   argumentText,
   type BatchOptions,
+  type Call,
+  newestOf,
   nothing,
   prepare,
   prepareAll,
@@ -143,18 +148,37 @@ export class Link implements Tracker {
     return () => this.closeListeners.delete(listener)
   }
 
-  send<A>(command: RedisCommand<A>, holder?: Holder): Effect.Effect<A, RedisError> {
-    if (command.traits.blocking === undefined) {
-      return this.sendOnce(command, holder)
+  /** `left` is told of the call when the caller's wait ends before its reply: by interruption, or its deadline. */
+  send<A>(
+    command: RedisCommand<A>,
+    holder?: Holder,
+    left?: (call: Call<unknown>) => void
+  ): Effect.Effect<A, RedisError> {
+    if (command.traits.blocking === undefined || this.session.inTransaction) {
+      return this.sendOnce(command, holder, left)
     }
+    const newest = newestOf(command)
+    if (newest.length > 0) {
+      return Effect.flatMap(this.resolve(command, newest, holder), (resolved) =>
+        resolved === undefined ? this.sendOnce(command, holder, left) : this.sendSlices(resolved, holder, left)
+      )
+    }
+    return this.sendSlices(command, holder, left)
+  }
+
+  private sendSlices<A>(
+    command: RedisCommand<A>,
+    holder: Holder | undefined,
+    left: ((call: Call<unknown>) => void) | undefined
+  ): Effect.Effect<A, RedisError> {
     const millis = Math.min(longestSlice, Math.ceil(this.options.unresponsiveAfter / 2))
     const slice = sliceOf(command, millis)
     if (slice === undefined) {
-      return this.sendOnce(command, holder)
+      return this.sendOnce(command, holder, left)
     }
     const again: Effect.Effect<A, RedisError> = Effect.suspend(() => {
       const started = performance.now()
-      return Effect.flatMap(this.sendOnce(slice, holder), (reply) =>
+      return Effect.flatMap(this.sendOnce(slice, holder, left), (reply) =>
         // Nil before its time is the server's own answer: somebody unblocked this connection.
         reply === null && performance.now() - started >= millis * 0.9 ? again : decode(command, reply)
       )
@@ -162,7 +186,34 @@ export class Link implements Tracker {
     return again
   }
 
-  private sendOnce<A>(command: RedisCommand<A>, holder: Holder | undefined): Effect.Effect<A, RedisError> {
+  /** XREAD from `$` with the ids that `$` means now, or `undefined` when they cannot be had. */
+  private resolve<A>(
+    command: RedisCommand<A>,
+    newest: ReadonlyArray<{ readonly at: number; readonly key: Argument }>,
+    holder: Holder | undefined
+  ): Effect.Effect<RedisCommand<A> | undefined, RedisError> {
+    const lookups = newest.map(({ key }) =>
+      makeCommand("XREVRANGE", { args: [key, "+", "-", "COUNT", 1], decode: (reply) => lastId(reply) })
+    )
+    return Effect.flatMap(this.sendAll(lookups, { atomic: false }, holder), ({ exits }) => {
+      const args = [...command.args]
+      for (const [i, exit] of exits.entries()) {
+        if (Exit.isFailure(exit)) {
+          const error = Option.getOrUndefined(Cause.failureOption(exit.cause)) as RedisError | undefined
+          // A user who may not look, or a key that is no stream: XREAD itself knows best what to say.
+          return error?._tag === "ReplyError" ? Effect.succeed(undefined) : (exit as Exit.Exit<never, RedisError>)
+        }
+        args[newest[i]?.at ?? -1] = new Argument("value", exit.value as string)
+      }
+      return Effect.succeed(reword(command, { args }))
+    })
+  }
+
+  private sendOnce<A>(
+    command: RedisCommand<A>,
+    holder: Holder | undefined,
+    left?: (call: Call<unknown>) => void
+  ): Effect.Effect<A, RedisError> {
     return Effect.async<A, RedisError>((resume) => {
       const call =
         holder?.refusal() ?? this.refusal(command) ?? prepare(command, resume, this.options.replyTimeout, this)
@@ -170,7 +221,12 @@ export class Link implements Tracker {
         return resume(Exit.fail(call))
       }
       this.follow(command, holder)
-      return this.take(call)
+      const taken = this.take(call)
+      if (left === undefined) {
+        return taken
+      }
+      call.left = left
+      return Effect.sync(() => call.leave())
     })
   }
 
@@ -335,6 +391,13 @@ export class Link implements Tracker {
   destroy(message: string): void {
     this.engine.destroy({ reason: "closed", message })
   }
+}
+
+/** The id of the newest entry, behind which `$` begins; before all ids where there is none. */
+const lastId = (reply: Reply): string => {
+  const entry = Array.isArray(reply) ? (reply as ReadonlyArray<Reply>)[0] : undefined
+  const id = Array.isArray(entry) ? (entry as ReadonlyArray<Reply>)[0] : undefined
+  return typeof id === "string" ? id : "0-0"
 }
 
 const nested = refused("MULTI", "the connection is inside one already, begun by hand")

@@ -30,7 +30,8 @@ export interface PoolSettings {
   readonly checkAfter: number
 }
 
-interface Member {
+/** A link of a pool. */
+export interface Member {
   readonly link: Link
   readonly since: number
   readonly expires: number
@@ -101,7 +102,7 @@ export class PoolCore {
   readonly acquire: Effect.Effect<Lease, RedisError, Scope.Scope> = Effect.uninterruptibleMask((restore) =>
     Effect.suspend(() => {
       const started = now()
-      return Effect.flatMap(this.take(restore), (member) => {
+      return Effect.flatMap(this.take(restore, Infinity), (member) => {
         acquireTime.unsafeUpdate(Duration.millis(now() - started), [])
         const lease: Lease = { link: member.link, released: false }
         return Effect.as(
@@ -118,7 +119,11 @@ export class PoolCore {
     })
   )
 
-  private take(restore: Restore): Effect.Effect<Member, RedisError> {
+  /**
+   * A link for the caller alone, who gives it back with `release`; failed at `until`, by the engine's clock, or after
+   * `acquireTimeout` without one. To be run where nothing interrupts.
+   */
+  take(restore: Restore, until: number): Effect.Effect<Member, RedisError> {
     return Effect.suspend((): Effect.Effect<Member, RedisError> => {
       if (this.closed) {
         return Effect.fail(closeError(poolClosed, "unsent"))
@@ -126,29 +131,29 @@ export class PoolCore {
       const ready = this.waiters.size === 0 ? this.free.pop() : undefined
       if (ready !== undefined) {
         this.report()
-        return this.check(ready, restore)
+        return this.check(ready, restore, until)
       }
       if (this.waiters.size === 0 && this.size < this.settings.max) {
         this.opening++
-        return this.openFor(restore)
+        return this.openFor(restore, until)
       }
-      return Effect.flatMap(this.wait(restore), (grant) =>
-        grant === "open" ? this.openFor(restore) : this.check(grant, restore)
+      return Effect.flatMap(this.wait(restore, until), (grant) =>
+        grant === "open" ? this.openFor(restore, until) : this.check(grant, restore, until)
       )
     })
   }
 
-  private openFor(restore: Restore): Effect.Effect<Member, RedisError> {
-    return Effect.flatMap(this.openNew(restore), (member) => this.check(member, restore))
+  private openFor(restore: Restore, until: number): Effect.Effect<Member, RedisError> {
+    return Effect.flatMap(this.openNew(restore, until), (member) => this.check(member, restore, until))
   }
 
   /** A link that was silent for long is asked first; a hot one costs nothing. */
-  private check(member: Member, restore: Restore): Effect.Effect<Member, RedisError> {
+  private check(member: Member, restore: Restore, until: number): Effect.Effect<Member, RedisError> {
     const { link } = member
     if (link.engine.closed !== undefined || link.session.difference !== undefined) {
       link.destroy("its pool moved to another database meanwhile")
       this.remove(member)
-      return this.take(restore)
+      return this.take(restore, until)
     }
     if (now() - Math.max(link.engine.lastRead, member.idleSince) < this.settings.checkAfter) {
       return Effect.succeed(member)
@@ -160,16 +165,17 @@ export class PoolCore {
           return Effect.succeed(member)
         }
         link.destroy("it did not answer PING when it was about to be lent")
-        return Exit.isInterrupted(exit) ? (exit as Exit.Exit<never>) : this.take(restore)
+        return Exit.isInterrupted(exit) ? (exit as Exit.Exit<never>) : this.take(restore, until)
       })
     )
   }
 
   /** Opens a link in the place that was reserved for it. */
-  private openNew(restore: Restore): Effect.Effect<Member, RedisError> {
+  private openNew(restore: Restore, until = Infinity): Effect.Effect<Member, RedisError> {
     return Effect.suspend(() => {
+      const connectTimeout = Math.min(this.options.connectTimeout, Math.max(until - now(), 1))
       let abort: ((error: RedisError) => void) | undefined
-      return openLogged({ ...this.options, database: this.home.database }, restore, (given) => {
+      return openLogged({ ...this.options, connectTimeout, database: this.home.database }, restore, (given) => {
         abort = given
         this.aborts.add(given)
       }).pipe(
@@ -206,10 +212,10 @@ export class PoolCore {
   }
 
   /** Waits in line. A grant that the fiber does not take, at whatever step it is interrupted, goes to the next. */
-  private wait(restore: Restore): Effect.Effect<Grant, RedisError> {
+  private wait(restore: Restore, until: number): Effect.Effect<Grant, RedisError> {
     return Effect.suspend(() => {
       const waiter: Waiter = { grant: undefined, resume: () => {} }
-      return Effect.onError(restore(this.line(waiter)), () =>
+      return Effect.onError(restore(this.line(waiter, until)), () =>
         Effect.sync(() => {
           if (waiter.grant === "open") {
             this.opening--
@@ -222,9 +228,9 @@ export class PoolCore {
     })
   }
 
-  private line(waiter: Waiter): Effect.Effect<Grant, RedisError> {
+  private line(waiter: Waiter, until: number): Effect.Effect<Grant, RedisError> {
     return Effect.async<Grant, RedisError>((resume) => {
-      const { acquireTimeout } = this.settings
+      const acquireTimeout = Math.min(this.settings.acquireTimeout, Math.max(until - now(), 1))
       const leave = (): void => {
         clearTimeout(timer)
         this.waiters.delete(waiter)
@@ -270,7 +276,7 @@ export class PoolCore {
   }
 
   /** Takes a link back: to the next who waits, to the free ones, or to its end. */
-  private release(member: Member): void {
+  release(member: Member): void {
     const { link } = member
     const unfit = this.closed
       ? "its pool was closed"
