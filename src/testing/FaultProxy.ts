@@ -207,6 +207,33 @@ export const close: Fault = define("close", { _tag: "End", ending: "close" })
 export const halfClose: Fault = define("half-close", { _tag: "End", ending: "halfClose" })
 
 /**
+ * Another fault, from when `bytes` bytes have passed and more are there: just before the first of these. Counted from now
+ * on a live connection and from the first byte on a new one, in the direction in which it is injected. The fault itself
+ * then is for `direction`, or both ways.
+ *
+ * @example
+ * ```ts
+ * import * as FaultProxy from "effect-redis-client/testing/FaultProxy"
+ *
+ * // Inject it in the direction "toClient": from the first byte of the reply on, nothing comes through, either way.
+ * export const silence = FaultProxy.after(0, FaultProxy.blackHole)
+ * ```
+ *
+ * @since 0.1.0
+ * @category faults
+ */
+export const after = (
+  bytes: number,
+  fault: Fault,
+  options?: { readonly direction?: "toServer" | "toClient" | "both" | undefined } | undefined
+): Fault =>
+  define(
+    `${fault.name}, after ${bytes} bytes`,
+    { _tag: "After", bytes, fault: fault.fault, direction: options?.direction ?? "both" },
+    fault.problem ?? checkWhole("bytes", bytes, 0)
+  )
+
+/**
  * Nobody listens any more: new connections are refused (ECONNREFUSED), live ones go on. It concerns the proxy as a whole,
  * whatever else is said of where it applies.
  *

@@ -408,6 +408,27 @@ describe("faults", () => {
     })
   )
 
+  it.scoped("later, between two bytes, another way", () =>
+    Effect.gen(function* () {
+      const { client, peer, proxy } = yield* through()
+      yield* proxy.inject(
+        [
+          FaultProxy.after(3, FaultProxy.corrupt(1, { xor: 0x20 }), { direction: "toServer" }),
+          FaultProxy.after(5, FaultProxy.blackHole, { direction: "toClient" })
+        ],
+        { direction: "toServer" }
+      )
+      client.socket.write("ab")
+      client.socket.write("cdef")
+      yield* eventually("it arrives, changed", () => peer.text() === "abcdEf")
+      peer.socket.write("lost")
+      yield* proxy.until(({ swallowed }) => swallowed === 4)
+      client.socket.write("g")
+      yield* eventually("the rest arrives", () => peer.text() === "abcdEfg")
+      expect(client.text()).toBe("")
+    })
+  )
+
   it.scoped("a fault that makes no sense is refused", () =>
     Effect.gen(function* () {
       const { client, peer, proxy } = yield* through()

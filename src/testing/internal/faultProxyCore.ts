@@ -22,6 +22,7 @@ export type Fault =
   | { readonly _tag: "Cut"; readonly after: number; readonly ending: Ending }
   | { readonly _tag: "End"; readonly ending: "reset" | "close" | "halfClose" }
   | { readonly _tag: "Refuse" }
+  | { readonly _tag: "After"; readonly bytes: number; readonly fault: Fault; readonly direction: Direction | "both" }
 
 /** Where the proxy connects to. */
 export type Target =
@@ -91,6 +92,7 @@ class Pipe {
   private pieceSize = Number.POSITIVE_INFINITY
   private corruptions: Array<{ offset: number; readonly xor: number }> = []
   private cuts: Array<{ left: number; readonly ending: Ending }> = []
+  private later: Array<{ left: number; readonly fault: Fault; readonly direction: Direction | "both" }> = []
 
   private queue: Array<Item> = []
   private queued = 0
@@ -108,7 +110,7 @@ class Pipe {
     private readonly sink: Net.Socket,
     private readonly random: () => number
   ) {
-    source.on("data", (bytes) => this.receive(bytes))
+    source.on("data", (bytes) => this.arrived(bytes))
     source.on("end", () => this.sourceEnded())
     sink.on("drain", () => this.pump())
   }
@@ -138,6 +140,8 @@ class Pipe {
         return
       case "End":
         return this.relay.end(fault.ending, this)
+      case "After":
+        this.later.push({ left: fault.bytes, fault: fault.fault, direction: fault.direction })
     }
   }
 
@@ -149,6 +153,7 @@ class Pipe {
     this.pieceSize = Number.POSITIVE_INFINITY
     this.corruptions = []
     this.cuts = []
+    this.later = []
     this.stalled = false
     this.lastAt = 0
     this.freeAt = 0
@@ -200,6 +205,33 @@ class Pipe {
       this.finish()
     }
     this.relay.changed()
+  }
+
+  /** Lets what happens later happen between the bytes where it belongs. */
+  private arrived(bytes: Uint8Array): void {
+    let rest = bytes
+    while (this.later.length > 0 && rest.length > 0) {
+      const at = Math.min(...this.later.map(({ left }) => left))
+      if (at >= rest.length) {
+        break
+      }
+      if (at > 0) {
+        this.receive(rest.subarray(0, at))
+        rest = rest.subarray(at)
+      }
+      const due = this.later.filter(({ left }) => left === at)
+      this.later = this.later.filter(({ left }) => left !== at)
+      for (const one of this.later) {
+        one.left -= at
+      }
+      for (const { direction, fault } of due) {
+        this.relay.add(fault, direction)
+      }
+    }
+    for (const one of this.later) {
+      one.left -= rest.length
+    }
+    this.receive(rest)
   }
 
   private receive(bytes: Uint8Array): void {
@@ -375,6 +407,9 @@ export class Relay {
   }
 
   add(fault: Fault, direction: Direction | "both"): void {
+    if (fault._tag === "Refuse") {
+      return this.core.refuse()
+    }
     // What ends a connection ends it once, whatever the direction.
     if (direction === "both" && fault._tag === "End" && fault.ending !== "halfClose") {
       return this.toServer.add(fault)
@@ -538,9 +573,7 @@ export class ProxyCore {
       return
     }
     if (fault._tag === "Refuse") {
-      this.listener?.close()
-      this.listener = undefined
-      return
+      return this.refuse()
     }
     if (on === "new" || on === "all") {
       this.rules.push({ fault, direction, left: times })
@@ -550,6 +583,12 @@ export class ProxyCore {
         relay.add(fault, direction)
       }
     }
+  }
+
+  /** Nobody listens any more. */
+  refuse(): void {
+    this.listener?.close()
+    this.listener = undefined
   }
 
   /** Everything flows again. Connections of which something is missing are reset. */
