@@ -1,12 +1,14 @@
 /**
  * Who takes part. Each runs in a process of its own; see docs/decisions for why.
  */
+
 import { floor, floorInEffect, runtime } from "./clients/floor.js"
 import { glide } from "./clients/glide.js"
 import { ioredis } from "./clients/ioredis.js"
 import { nodeRedis } from "./clients/nodeRedis.js"
 import { ours } from "./clients/ours.js"
 import { type Place, type Rival, runner } from "./clients/rival.js"
+import { decoder, encoder } from "./codec.js"
 import type { Runner, Work } from "./work.js"
 
 export interface Contestant {
@@ -29,7 +31,7 @@ const rival = (title: string, name: string, open: (place: Place, work: Work) => 
 
 const pooled = (work: Work): number => (work.op === "pool" ? work.size : 0)
 
-export const contestants: Readonly<Record<string, Contestant>> = {
+const clients: Readonly<Record<string, Contestant>> = {
   us: { title: "effect-redis-client", make: (place, work) => ours(place, work, false) },
   "us-shared": {
     title: "effect-redis-client, shared scheduler",
@@ -51,3 +53,18 @@ export const contestants: Readonly<Record<string, Contestant>> = {
     make: (_, work) => runtime(work, true)
   }
 }
+
+export const contestants: Readonly<Record<string, Contestant>> = Object.fromEntries(
+  Object.entries(clients).map(([name, client]) => [
+    name,
+    {
+      ...client,
+      make: async (place, work) =>
+        work.op === "decode"
+          ? decoder(name, place, work)
+          : work.op === "encode"
+            ? encoder(name, place, work)
+            : client.make(place, work)
+    }
+  ])
+)

@@ -2,24 +2,34 @@
  * `npm run bench`: this client beside what one would use instead, on the same work, in one run. How it measures is said
  * in docs/performance.md.
  */
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
 import { parseArgs } from "node:util"
 import * as Effect from "effect/Effect"
 import { Redis } from "effect-redis-client"
-import { build, buildAt, install } from "./build.js"
+import { packed } from "../scripts/packed.js"
+import { build, buildAt, home, install, root } from "./build.js"
+import { bars, panels } from "./chart.js"
 import { contestants } from "./contestants.js"
-import { compete, type Entry, type Outcome } from "./measure.js"
+import { type Cost, costNames, importing, memory, soak, types } from "./costs.js"
+import { check, goalTable } from "./goals.js"
+import { compete, type Entry } from "./measure.js"
+import { type RowResult, short, summarise, table } from "./report.js"
 import { type Row, rows } from "./rows.js"
-import { named, type Server, start } from "./servers.js"
-import { cpuMicros, median, perSecond, ratio, spread } from "./stats.js"
+import { type ScaleResult, scalePanels, scaleRows } from "./scale.js"
+import { named, pins, type Server, start } from "./servers.js"
 
 const help = `npm run bench -- [options]
-  --row NAME,NAME…      only these rows (--list shows them)
+  --row NAME,NAME…      only these rows (--list shows them; "decode-" means all that begin so)
   --only NAME,NAME…     only these contestants
   --server NAME,NAME…   redis, valkey-9.1 (folders of .servers/), a program, a redis:// URL, or all
   --base REF            also ourselves as we were at a commit, as us@REF
-  --rounds N --millis N --warmup N
+  --scale               how cost grows, instead of the rows
   --quick               fewer and shorter rounds
+  --rounds N --millis N --warmup N
   --json                lines of JSON instead of tables
+  --save                writes results and chart into bench/results/; a whole run does so by itself
   --flags "…"           for the measured processes: "--cpu-prof --cpu-prof-dir=/tmp/prof"
   --list`
 
@@ -29,41 +39,88 @@ const { values: options } = parseArgs({
     only: { type: "string" },
     server: { type: "string" },
     base: { type: "string" },
+    scale: { type: "boolean", default: false },
     rounds: { type: "string" },
     millis: { type: "string" },
     warmup: { type: "string" },
     quick: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
+    save: { type: "boolean", default: false },
     flags: { type: "string" },
     list: { type: "boolean", default: false },
     help: { type: "boolean", default: false }
   }
 })
 
-const list = (text: string | undefined): ReadonlyArray<string> | undefined =>
+const wanted = (text: string | undefined): ReadonlyArray<string> | undefined =>
   text?.split(",").filter((name) => name !== "")
 
 const chosen = <A extends { readonly name: string }>(
   all: ReadonlyArray<A>,
-  names: string | undefined,
+  names: ReadonlyArray<string> | undefined,
   what: string
-) => {
-  const wanted = list(names)
-  const missing = wanted?.find((name) => !all.some((one) => one.name === name))
+): ReadonlyArray<A> => {
+  const fits = (name: string, one: string) => one === name || (name.endsWith("-") && one.startsWith(name))
+  const missing = names?.find((name) => !all.some((one) => fits(name, one.name)))
   if (missing !== undefined) {
     throw new Error(`no ${what} ${missing}; there are: ${all.map(({ name }) => name).join(" ")}`)
   }
-  return wanted === undefined ? all : all.filter(({ name }) => wanted.includes(name))
+  return names === undefined ? all : all.filter((one) => names.some((name) => fits(name, one.name)))
 }
 
 const settings = {
   rounds: Number(options.rounds ?? (options.quick ? 3 : 5)),
-  millis: Number(options.millis ?? (options.quick ? 60 : 150)),
+  millis: Number(options.millis ?? (options.quick ? 60 : 120)),
   warmup: Number(options.warmup ?? (options.quick ? 250 : 500)),
-  latency: true,
-  delay: false,
+  latency: !options.scale,
+  delay: options.scale,
   flags: options.flags?.split(" ").filter((flag) => flag !== "") ?? []
 }
+
+const say = (text: string): void => {
+  if (!options.json) {
+    console.log(text)
+  }
+}
+
+const json = (value: object): void => {
+  if (options.json) {
+    console.log(JSON.stringify(value))
+  }
+}
+
+const versionOf = (file: string): string => JSON.parse(fs.readFileSync(file, "utf8")).version
+
+const machine = (server: Server) => {
+  const processors = os.cpus()
+  return {
+    server: server.name,
+    node: process.versions.node,
+    processor: processors[0]?.model.trim() ?? "unknown",
+    processors: processors.length,
+    pinned: pins === undefined ? "not pinned" : `server on ${pins.server}, clients on ${pins.client}`,
+    load: os.loadavg()[0]?.toFixed(1) ?? "",
+    date: new Date().toISOString().slice(0, 16),
+    versions: {
+      "effect-redis-client": versionOf(path.join(root, "package.json")),
+      effect: versionOf(path.join(root, "node_modules/effect/package.json")),
+      ...Object.fromEntries(
+        ["redis", "ioredis", "iovalkey", "@valkey/valkey-glide", "redis-parser"].map((name) => [
+          name,
+          versionOf(path.join(home, "node_modules", name, "package.json"))
+        ])
+      )
+    }
+  }
+}
+
+type Machine = ReturnType<typeof machine>
+
+const footnote = ({ load, node, pinned, processor, processors, server, versions, date }: Machine): string =>
+  `${server}, Node ${node}, ${processors} × ${processor} (${pinned}); load ${load} at the start, ${date}. ` +
+  Object.entries(versions)
+    .map(([name, version]) => `${name} ${version}`)
+    .join(", ")
 
 const seed = (server: Server, row: Row): Promise<unknown> =>
   Effect.runPromise(
@@ -72,66 +129,139 @@ const seed = (server: Server, row: Row): Promise<unknown> =>
     )
   )
 
-const number = (value: number): string =>
-  value >= 100 ? Math.round(value).toLocaleString("en") : value >= 10 ? value.toFixed(1) : value.toPrecision(2)
+const measure = async (server: Server, row: Row, entries: ReadonlyArray<Entry>): Promise<RowResult> => {
+  const { concurrency, takers, work } = row
+  await seed(server, row)
+  const taking = entries.filter(({ contestant }) => takers === undefined || takers.includes(contestant))
+  const result = summarise(row, await compete(taking, { concurrency, work }, server, settings))
+  say(table(result))
+  json({ type: "row", server: server.name, ...result })
+  return result
+}
 
-const print = (row: Row, outcomes: ReadonlyArray<Outcome>): void => {
-  const us = outcomes.find(({ entry }) => entry.name === "us")
-  console.log(`\n${row.name}: ${row.title}`)
-  console.log(
-    `${"".padEnd(28)}${"ops/s".padStart(12)}${"±".padStart(6)}${"CPU µs".padStart(10)}${"p50 ms".padStart(10)}` +
-      `${"p99 ms".padStart(10)}${"us : it".padStart(10)}`
-  )
-  for (const outcome of outcomes) {
-    const { name } = outcome.entry
-    if ("failure" in outcome) {
-      console.log(`${name.padEnd(28)}${outcome.failure}`)
-      continue
-    }
-    const { rounds } = outcome
-    const speeds = rounds.map(perSecond)
-    const ours = us !== undefined && "rounds" in us ? ratio(us.rounds, rounds, perSecond) : Number.NaN
-    console.log(
-      name.padEnd(28) +
-        number(median(speeds)).padStart(12) +
-        `${Math.round(spread(speeds) * 100)}%`.padStart(6) +
-        number(median(rounds.map(cpuMicros))).padStart(10) +
-        median(rounds.map(({ p50 = Number.NaN }) => p50))
-          .toFixed(3)
-          .padStart(10) +
-        median(rounds.map(({ p99 = Number.NaN }) => p99))
-          .toFixed(3)
-          .padStart(10) +
-        (Number.isNaN(ours) ? "" : ours.toFixed(2)).padStart(10)
+const printCost = ({ lines, name, title }: Cost): void => {
+  say(`\n${name}: ${title}`)
+  for (const { figures, who } of lines) {
+    const shown = Object.entries(figures).map(
+      ([name, value]) => `${name} ${typeof value === "number" ? short(value) : value}`
     )
+    say(`${who.padEnd(28)}${shown.join("   ")}`)
   }
 }
 
+/** What is not measured in rounds. */
+const measureCost = async (name: string, server: Server, entries: ReadonlyArray<Entry>): Promise<Cost> => {
+  const clients = entries.filter(({ contestant }) => !/floor|runtime/.test(contestant))
+  const [first] = entries
+  switch (name) {
+    case "types":
+      return types((await packed()).consumer)
+    case "memory":
+      return memory(clients, server)
+    case "soak":
+      return soak(
+        clients.filter(({ contestant }) => options.only !== undefined || /^(us|node-redis)$/.test(contestant)),
+        server
+      )
+    default:
+      return importing(first?.folder ?? "", options.quick ? 3 : 9)
+  }
+}
+
+const save = (name: string, extension: string, text: string): void => {
+  const folder = path.join(home, "results")
+  fs.mkdirSync(folder, { recursive: true })
+  const file = path.join(folder, `${name}.${extension}`)
+  fs.writeFileSync(file, text)
+  process.stderr.write(`wrote ${path.relative(root, file)}\n`)
+}
+
+const fileName = (server: Server): string => server.name.toLowerCase().replace(/[^a-z0-9]+/g, "-")
+
+const shownInBars = [
+  ["us", "effect-redis-client"],
+  ["us-shared", "… with the shared scheduler"],
+  ["node-redis", "node-redis, timeout off, bare"],
+  ["node-redis+effect", "node-redis, timeout off, in Effect"],
+  ["node-redis-default+effect", "node-redis, default, in Effect"],
+  ["ioredis", "ioredis, bare"],
+  ["ioredis+effect", "ioredis, in Effect"],
+  ["glide+effect", "valkey-glide, in Effect"],
+  ["floor+effect", "a bare socket in Effect"]
+] as const
+
 const run = async (server: Server): Promise<void> => {
   const folder = build()
-  const all: ReadonlyArray<Entry> = [
-    ...Object.keys(contestants).map((name) => ({ name, contestant: name, folder })),
-    ...(options.base === undefined
-      ? []
-      : [{ name: `us@${options.base}`, contestant: "us", folder: buildAt(options.base) }])
-  ]
-  const entries = chosen(all, options.only, "contestant")
-  console.log(`${server.name}, Node ${process.versions.node}`)
-  for (const row of chosen(rows, options.row, "row")) {
-    await seed(server, row)
-    const { concurrency, work } = row
-    const outcomes = await compete(entries, { concurrency, work }, server, settings)
-    print(row, outcomes)
+  const entries: ReadonlyArray<Entry> = chosen(
+    [
+      ...Object.keys(contestants).map((name) => ({ name, contestant: name, folder })),
+      ...(options.base === undefined
+        ? []
+        : [{ name: `us@${options.base}`, contestant: "us", folder: buildAt(options.base) }])
+    ],
+    wanted(options.only),
+    "contestant"
+  )
+  const about = machine(server)
+  say(footnote(about))
+  json({ type: "machine", ...about })
+  const whole = options.row === undefined && options.only === undefined && !options.quick
+  if (options.scale) {
+    const results: Array<ScaleResult> = []
+    for (const row of chosen(scaleRows, wanted(options.row), "row")) {
+      const { at, axis } = row
+      results.push({ ...(await measure(server, row, entries)), axis, at })
+    }
+    if (whole || options.save) {
+      const name = `scale-${fileName(server)}`
+      save(name, "json", `${JSON.stringify({ machine: about, settings, rows: results }, null, 1)}\n`)
+      save(name, "svg", panels(scalePanels(results), "How cost grows", footnote(about)))
+    }
+    return
+  }
+  const all = chosen<{ readonly name: string; readonly row?: Row }>(
+    [...rows.map((row) => ({ name: row.name, row })), ...costNames.map((name) => ({ name }))],
+    // A soak takes minutes: only when it is asked for.
+    wanted(options.row) ?? [...rows.map(({ name }) => name), ...costNames.filter((name) => name !== "soak")],
+    "row"
+  )
+  const results: Array<RowResult> = []
+  const costs: Array<Cost> = []
+  for (const { name, row } of all) {
+    if (row !== undefined) {
+      results.push(await measure(server, row, entries))
+    } else {
+      const cost = await measureCost(name, server, entries)
+      costs.push(cost)
+      printCost(cost)
+      json({ type: "cost", server: server.name, ...cost })
+    }
+  }
+  const goals = check(results)
+  if (goals.length > 0) {
+    say(goalTable(goals))
+    for (const goal of goals) {
+      json({ type: "goal", server: server.name, ...goal })
+    }
+  }
+  if (whole || options.save) {
+    const name = fileName(server)
+    const whole = { machine: about, settings, rows: results, costs, goals }
+    save(name, "json", `${JSON.stringify(whole, null, 1)}\n`)
+    const title = "Throughput, relative to node-redis with its command timeout off (1.0)"
+    const inChart = results.filter(({ messages }) => messages === undefined)
+    save(name, "svg", bars(inChart, shownInBars, "node-redis", title, footnote(about)))
   }
 }
 
 if (options.help) {
   console.log(help)
 } else if (options.list) {
-  for (const { name, title } of rows) {
-    console.log(`${name.padEnd(20)} ${title}`)
+  const shown = options.scale ? scaleRows : rows
+  for (const { name, title } of shown) {
+    console.log(`${name.padEnd(22)} ${title}`)
   }
-  console.log(`\ncontestants: ${Object.keys(contestants).join(" ")}`)
+  console.log(`${costNames.join(" ")}\n\ncontestants: ${Object.keys(contestants).join(" ")}`)
 } else {
   install()
   for (const given of named(options.server)) {

@@ -133,3 +133,22 @@ export const compete = async (
     return failure === undefined ? { entry, rounds } : { entry, failure }
   })
 }
+
+/** One contestant by itself, asked for figures. */
+export const measureOnce = async (
+  entry: Entry,
+  { concurrency, work }: Pick<Assignment, "concurrency" | "work">,
+  { host, port }: Server,
+  request: Request & { readonly type: "memory" | "soak" }
+): Promise<Readonly<Record<string, number | string>>> => {
+  const contender = Contender.start(entry.folder, ["--expose-gc"])
+  try {
+    const assignment = { contestant: entry.contestant, concurrency, work, host, port, home }
+    await contender.ask({ type: "prepare", assignment }, "prepared")
+    return (await contender.ask(request, "figures")).figures
+  } catch (error) {
+    return { failure: error instanceof Error ? error.message : String(error) }
+  } finally {
+    await contender.stop()
+  }
+}

@@ -10,6 +10,10 @@ export interface Row {
   readonly seed: ReadonlyArray<ReadonlyArray<string>>
   /** What one operation is, for the reader. */
   readonly unit: string
+  /** Messages, and their bytes, of one operation: where a codec is measured by itself. */
+  readonly messages?: { readonly count: number; readonly bytes: number }
+  /** Who takes part, when it is not everybody. */
+  readonly takers?: ReadonlyArray<string>
 }
 
 const letters = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -62,6 +66,79 @@ export const pipelineRow = (name: string, length: number): Row => ({
   seed: many,
   unit: "pipeline"
 })
+
+const codecs = ["us", "node-redis", "ioredis", "iovalkey"]
+
+const bulk = (length: number): string => `$${length}\r\n${text(length)}\r\n`
+
+const decodeRow = (name: string, title: string, reply: string): Row => {
+  // A quarter of a megabyte in the socket's chunks, which end wherever they do.
+  const count = Math.max(1, Math.round((256 * 1024) / reply.length))
+  return {
+    name: `decode-${name}`,
+    title: `decode alone: ${title}`,
+    concurrency: 1,
+    work: { op: "decode", reply, count },
+    seed: [],
+    unit: "chunks",
+    messages: { count, bytes: count * reply.length },
+    takers: codecs
+  }
+}
+
+const entry = (i: number): string =>
+  `*2\r\n$15\r\n1700000000000-${i % 10}\r\n*4\r\n$2\r\nid\r\n$1\r\n${i % 10}\r\n$4\r\ntext\r\n${bulk(20)}`
+
+const several = (count: number, one: (i: number) => string): string =>
+  Array.from({ length: count }, (_, i) => one(i)).join("")
+
+const decodeRows = [
+  decodeRow("ok", "+OK", "+OK\r\n"),
+  decodeRow("integer", "an integer of 4 digits", ":1234\r\n"),
+  decodeRow("error", "an error", "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"),
+  decodeRow("null", "nil of RESP2", "$-1\r\n"),
+  decodeRow("3", "a bulk string of 3 B", bulk(3)),
+  decodeRow("64", "a bulk string of 64 B", bulk(64)),
+  decodeRow("utf8", "a bulk string of 64 B that is not ASCII", `$64\r\n${"ü".repeat(32)}\r\n`),
+  decodeRow("1kb", "a bulk string of 1 KB", bulk(1024)),
+  decodeRow("16kb", "a bulk string of 16 KB", bulk(16 * 1024)),
+  decodeRow("1mb", "a bulk string of 1 MB", bulk(1024 * 1024)),
+  decodeRow("array-10", "an array of 10 bulk strings of 16 B", `*10\r\n${bulk(16).repeat(10)}`),
+  decodeRow("array-1000", "an array of 1000 bulk strings of 16 B", `*1000\r\n${bulk(16).repeat(1000)}`),
+  decodeRow("integers-1000", "an array of 1000 integers", `*1000\r\n${several(1000, (i) => `:${i}\r\n`)}`),
+  decodeRow("map-100", "a map of 100 fields", `%100\r\n${several(100, (i) => bulk(5 + (i % 3)) + bulk(20))}`),
+  decodeRow("doubles-100", "an array of 100 doubles", `*100\r\n${several(100, (i) => `,${i}.25\r\n`)}`),
+  decodeRow("push", "a push: a message of 64 B", `>3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n${bulk(64)}`),
+  decodeRow("stream-100", "100 stream entries", `*1\r\n*2\r\n$6\r\norders\r\n*100\r\n${several(100, entry)}`)
+]
+
+const encodeRow = (name: string, title: string, command: "GET" | "SET" | "DEL", args: ReadonlyArray<string>): Row => {
+  const size = args.reduce((sum, arg) => sum + Buffer.byteLength(arg) + 10, 20)
+  const count = Math.max(1, Math.round((64 * 1024) / size))
+  return {
+    name: `encode-${name}`,
+    title: `encode alone: ${title}`,
+    concurrency: 1,
+    work: { op: "encode", command, args, count },
+    seed: [],
+    unit: "batch",
+    messages: { count, bytes: count * size },
+    takers: codecs
+  }
+}
+
+const encodeRows = [
+  encodeRow("get", "GET of a key of 16 B", "GET", [text(16)]),
+  encodeRow("set", "SET of 64 B", "SET", [text(16), text(64)]),
+  encodeRow("set-utf8", "SET of 64 B that are not ASCII", "SET", [text(16), "ü".repeat(32)]),
+  encodeRow("set-16kb", "SET of 16 KB", "SET", [text(16), text(16 * 1024)]),
+  encodeRow(
+    "del-100",
+    "DEL of 100 keys",
+    "DEL",
+    Array.from({ length: 100 }, (_, i) => `bench:many:${i}`)
+  )
+]
 
 const concurrencies = [1, 16, 100, 1000]
 
@@ -146,6 +223,7 @@ export const rows: ReadonlyArray<Row> = [
     concurrency: 1,
     work: { op: "pool", size: 10 },
     seed: [],
+    takers: ["us", "node-redis", "node-redis+effect", "node-redis-default", "node-redis-default+effect"],
     unit: "lease"
   },
   {
@@ -154,6 +232,9 @@ export const rows: ReadonlyArray<Row> = [
     concurrency: 100,
     work: { op: "pool", size: 10 },
     seed: [],
+    takers: ["us", "node-redis", "node-redis+effect", "node-redis-default", "node-redis-default+effect"],
     unit: "lease"
-  }
+  },
+  ...decodeRows,
+  ...encodeRows
 ]

@@ -16,8 +16,15 @@ export type Work =
   | { readonly op: "connect" }
   | { readonly op: "pool"; readonly size: number }
   | { readonly op: "fanout"; readonly channel: string; readonly listeners: number; readonly value: string }
+  | { readonly op: "decode"; readonly reply: string; readonly count: number }
+  | {
+      readonly op: "encode"
+      readonly command: "GET" | "SET" | "DEL"
+      readonly args: ReadonlyArray<string>
+      readonly count: number
+    }
 
-/** What a client sends for it, as words: for the floor, and for the sizes of requests. */
+/** What a client sends for it, as words, where it is always the same: for the floors. */
 export const commandsOf = (work: Work): ReadonlyArray<ReadonlyArray<string>> => {
   switch (work.op) {
     case "get":
@@ -46,8 +53,9 @@ export const commandsOf = (work: Work): ReadonlyArray<ReadonlyArray<string>> => 
     case "connect":
       return [["PING"]]
     case "fanout":
-      return [["PUBLISH", work.channel, work.value]]
     case "pool":
+    case "decode":
+    case "encode":
       return []
   }
 }
@@ -104,7 +112,7 @@ export class Meter {
 export interface Assignment {
   readonly contestant: string
   readonly concurrency: number
-  readonly work: Work | { readonly codec: string } | { readonly memory: number } | { readonly soak: number }
+  readonly work: Work
   readonly host: string
   readonly port: number
   /** Where the rivals are installed. */
@@ -115,6 +123,10 @@ export type Request =
   | { readonly type: "prepare"; readonly assignment: Assignment }
   | { readonly type: "warm"; readonly millis: number }
   | { readonly type: "round"; readonly millis: number; readonly latency: boolean; readonly delay: boolean }
+  /** What so many commands cost that wait for a server which does not answer; needs `--expose-gc`. */
+  | { readonly type: "memory"; readonly commands: number }
+  /** What is left after so many operations; needs `--expose-gc`. */
+  | { readonly type: "soak"; readonly operations: number }
   | { readonly type: "stop" }
 
 export interface Round {

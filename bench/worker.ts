@@ -1,6 +1,7 @@
 /**
  * One contestant's process. It is told what to prepare, and then to run rounds, one at a time.
  */
+import * as Net from "node:net"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import { contestants } from "./contestants.js"
 import { type Answer, type Assignment, Meter, type Request, type Round, type Runner } from "./work.js"
@@ -10,21 +11,30 @@ const answer = (message: Answer): void => {
 }
 
 let runner: Runner | undefined
+let pause: ((millis: number) => Promise<void>) | undefined
 let concurrency = 1
 /** Operations per millisecond, as last seen. */
 let rate = 0
 
+/** The server answers nobody for a while. */
+const pausing = ({ host, port }: Assignment, millis: number): Promise<void> =>
+  new Promise((resolve) => {
+    const socket = Net.connect({ host, port }, () => socket.write(`CLIENT PAUSE ${millis} ALL\r\n`))
+    socket.once("data", () => {
+      socket.destroy()
+      resolve()
+    })
+  })
+
 const prepare = async (assignment: Assignment): Promise<void> => {
   concurrency = assignment.concurrency
   const { contestant, work } = assignment
-  if (!("op" in work)) {
-    throw new Error("no such work")
-  }
   const made = await contestants[contestant]?.make(assignment, work)
   if (made === undefined) {
     throw new Error("has no such thing")
   }
   runner = made
+  pause = (millis) => pausing(assignment, millis)
   await made.once()
 }
 
@@ -76,6 +86,53 @@ const round = async (runner: Runner, request: Request & { readonly type: "round"
   return result
 }
 
+const collect = (globalThis as { readonly gc?: () => void }).gc ?? (() => {})
+
+const held = (): number => {
+  collect()
+  collect()
+  const { arrayBuffers, heapUsed } = process.memoryUsage()
+  return heapUsed + arrayBuffers
+}
+
+const sleep = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis))
+
+/** The server was told to pause for some seconds; the commands wait, and are answered in the end. */
+const memory = async (runner: Runner, commands: number): Promise<Readonly<Record<string, number>>> => {
+  // Arrays that grow do so before.
+  const meter = () => new Meter(1, commands - 1)
+  await runner.run(commands, meter(), undefined)
+  await pause?.(2_500)
+  const before = held()
+  const all = runner.run(commands, meter(), undefined)
+  await sleep(1_000)
+  const during = held()
+  await all
+  return { bytesPerCommand: (during - before) / commands }
+}
+
+const soak = async (runner: Runner, operations: number): Promise<Readonly<Record<string, number>>> => {
+  const part = operations / 10
+  await measured(runner, part / 10)
+  const before = held()
+  const rss = process.memoryUsage().rss
+  let most = 0
+  const started = performance.now()
+  for (let i = 0; i < 10; i++) {
+    await measured(runner, part)
+    most = Math.max(most, held())
+  }
+  return {
+    operations,
+    seconds: (performance.now() - started) / 1000,
+    heldBefore: before,
+    heldMost: most,
+    heldAfter: held(),
+    rssBefore: rss,
+    rssAfter: process.memoryUsage().rss
+  }
+}
+
 const handle = async (request: Request): Promise<void> => {
   if (request.type === "prepare") {
     await prepare(request.assignment)
@@ -90,6 +147,10 @@ const handle = async (request: Request): Promise<void> => {
       return answer({ type: "warmed" })
     case "round":
       return answer({ type: "round", round: await round(runner, request) })
+    case "memory":
+      return answer({ type: "figures", figures: await memory(runner, request.commands) })
+    case "soak":
+      return answer({ type: "figures", figures: await soak(runner, request.operations) })
     case "stop":
       await runner.close()
       process.disconnect()

@@ -92,7 +92,7 @@ export const floor = async (place: Place, work: Work): Promise<Runner | undefine
   if (work.op === "connect") {
     return connections(place)
   }
-  if (work.op === "pool" || work.op === "fanout") {
+  if (commandsOf(work).length === 0) {
     return undefined
   }
   const { close, length, request, socket } = await prepare(place, work)
@@ -172,7 +172,7 @@ const done = Exit.succeed("")
 
 /** The same socket behind one `Effect.async` per operation; what one turn sends leaves in one write. */
 export const floorInEffect = async (place: Place, work: Work): Promise<Runner | undefined> => {
-  if (work.op === "pool" || work.op === "fanout" || work.op === "connect") {
+  if (work.op === "connect" || commandsOf(work).length === 0) {
     return undefined
   }
   const { close, length, request, socket } = await prepare(place, work)
@@ -210,7 +210,7 @@ export const floorInEffect = async (place: Place, work: Work): Promise<Runner | 
 
 /** No connection at all: each operation is answered in a microtask. */
 export const runtime = async (work: Work, shared: boolean): Promise<Runner | undefined> => {
-  if (work.op === "pool" || work.op === "fanout" || work.op === "connect") {
+  if (work.op === "connect" || commandsOf(work).length === 0) {
     return undefined
   }
   const managed = ManagedRuntime.make(shared ? Layer.setScheduler(sharedScheduler()) : Layer.empty)

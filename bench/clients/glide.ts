@@ -81,6 +81,8 @@ export const glide = async (place: Place): Promise<Rival> => {
           }
         case "pool":
         case "fanout":
+        case "decode":
+        case "encode":
           return undefined
       }
     },

@@ -87,6 +87,8 @@ export const ioredis = async (place: Place, name: "ioredis" | "iovalkey", autoPi
           }
         case "pool":
         case "fanout":
+        case "decode":
+        case "encode":
           return undefined
       }
     },

@@ -104,6 +104,8 @@ export const nodeRedis = async (place: Place, timeout: "off" | "default", pooled
         case "pool":
           return pool === undefined ? undefined : () => pool.execute(() => true)
         case "fanout":
+        case "decode":
+        case "encode":
           return undefined
       }
     },

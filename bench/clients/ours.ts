@@ -34,6 +34,8 @@ const operation = (
     case "pool":
       return () => Effect.scoped(Pool.acquire)
     case "fanout":
+    case "decode":
+    case "encode":
       return undefined
   }
 }

@@ -1,0 +1,176 @@
+/**
+ * Encoding and decoding by themselves, beside the rivals' own: what turns a call into what the socket is given, and the
+ * socket's chunks into values. Bulk strings become text, as each client does by default.
+ */
+import * as path from "node:path"
+import { Redis } from "effect-redis-client"
+import { encode } from "effect-redis-client/internal/encoder"
+import { defaultLimits, Parser } from "effect-redis-client/internal/parser"
+import { type RedisCommand, specFor } from "effect-redis-client/RedisCommand"
+import { load, type Place } from "./clients/rival.js"
+import type { Runner, Work } from "./work.js"
+
+type Decode = Work & { readonly op: "decode" }
+type Encode = Work & { readonly op: "encode" }
+
+/** As a socket gives them. */
+const chunkLength = 64 * 1024
+
+const chunksOf = ({ count, reply }: Decode): ReadonlyArray<Buffer> => {
+  const bytes = Buffer.from(reply.repeat(count))
+  const chunks: Array<Buffer> = []
+  for (let at = 0; at < bytes.length; at += chunkLength) {
+    chunks.push(bytes.subarray(at, at + chunkLength))
+  }
+  return chunks
+}
+
+const synchronous = (operation: () => void): Runner => ({
+  once: async () => operation(),
+  run: async (_, meter, samples) => {
+    for (let i = 0; i < meter.total; i++) {
+      const started = samples === undefined ? 0 : performance.now()
+      operation()
+      if (samples !== undefined) {
+        samples[i] = performance.now() - started
+      }
+      meter.tick()
+    }
+  },
+  close: async () => {}
+})
+
+/** Feeds the chunks, and looks whether all replies came. */
+const decoding = (work: Decode, make: (onReply: () => void) => (chunk: Buffer) => void): Runner => {
+  const chunks = chunksOf(work)
+  let seen = 0
+  const write = make(() => {
+    seen++
+  })
+  return synchronous(() => {
+    seen = 0
+    for (const chunk of chunks) {
+      write(chunk)
+    }
+    if (seen !== work.count) {
+      throw new Error(`${seen} replies instead of ${work.count}`)
+    }
+  })
+}
+
+interface Decoder {
+  write(chunk: Buffer): void
+}
+
+type DecoderClass = new (handlers: {
+  readonly onReply: () => void
+  readonly onErrorReply: () => void
+  readonly onPush: () => void
+  readonly getTypeMapping: () => object
+}) => Decoder
+
+const theirs = (place: Place, work: Decode, file: string): Runner => {
+  const { Decoder } = load<{ readonly Decoder: DecoderClass }>(place, path.join(place.home, "node_modules", file))
+  return decoding(work, (onReply) => {
+    const mapping = {}
+    const decoder = new Decoder({ onReply, onErrorReply: onReply, onPush: onReply, getTypeMapping: () => mapping })
+    return (chunk) => decoder.write(chunk)
+  })
+}
+
+export const decoder = (contestant: string, place: Place, work: Decode): Runner | undefined => {
+  switch (contestant) {
+    case "us":
+      return decoding(work, (onReply) => {
+        const parser = new Parser({ onReply, onPush: onReply, onAttribute: () => {} }, defaultLimits, {
+          text: true,
+          pushText: true
+        })
+        return (chunk) => parser.write(chunk)
+      })
+    case "node-redis":
+      return theirs(place, work, "@redis/client/dist/lib/RESP/decoder.js")
+    case "ioredis":
+      return theirs(place, work, "ioredis/built/resp/decoder.js")
+    case "iovalkey": {
+      // redis-parser, which knows RESP2 only.
+      if (/^[%~>,#_(=]/m.test(work.reply)) {
+        return undefined
+      }
+      const RedisParser = load<
+        new (handlers: {
+          readonly returnReply: () => void
+          readonly returnError: () => void
+        }) => { execute(chunk: Buffer): void }
+      >(place, "redis-parser")
+      return decoding(work, (onReply) => {
+        const parser = new RedisParser({ returnReply: onReply, returnError: onReply })
+        return (chunk) => parser.execute(chunk)
+      })
+    }
+    default:
+      return undefined
+  }
+}
+
+/** What was made is kept until the next one, so that nothing is left out as unused. */
+let last: unknown
+
+const encoding = (count: number, one: () => unknown): Runner =>
+  synchronous(() => {
+    for (let i = 0; i < count; i++) {
+      last = one()
+    }
+    if (last === undefined) {
+      throw new Error("nothing was encoded")
+    }
+  })
+
+export const encoder = (contestant: string, place: Place, { args, command, count }: Encode): Runner | undefined => {
+  const [key = "", value = ""] = args
+  switch (contestant) {
+    case "us": {
+      const make = (): RedisCommand<unknown> =>
+        command === "GET" ? Redis.get(key) : command === "SET" ? Redis.set(key, value) : Redis.del([key, ...args])
+      return encoding(count, () => {
+        const made = make()
+        return encode(specFor(made), made.args)
+      })
+    }
+    case "node-redis": {
+      const library = path.join(place.home, "node_modules/@redis/client/dist/lib")
+      const at = (file: string) => path.join(library, file)
+      const encodeCommand = load<{ readonly default: (args: ReadonlyArray<string>) => unknown }>(
+        place,
+        at("RESP/encoder.js")
+      ).default
+      const { BasicCommandParser } = load<{
+        readonly BasicCommandParser: new () => { readonly redisArgs: ReadonlyArray<string> }
+      }>(place, at("client/parser.js"))
+      const { parseCommand } = load<{
+        readonly default: { readonly parseCommand: (parser: object, ...args: ReadonlyArray<unknown>) => void }
+      }>(place, at(`commands/${command}.js`)).default
+      return encoding(count, () => {
+        const parser = new BasicCommandParser()
+        if (command === "DEL") {
+          parseCommand(parser, args)
+        } else if (command === "GET") {
+          parseCommand(parser, key)
+        } else {
+          parseCommand(parser, key, value)
+        }
+        return encodeCommand(parser.redisArgs)
+      })
+    }
+    case "ioredis":
+    case "iovalkey": {
+      const { Command } = load<{
+        readonly Command: new (name: string, args: ReadonlyArray<string>, options: object) => { toWritable(): unknown }
+      }>(place, contestant)
+      const name = command.toLowerCase()
+      return encoding(count, () => new Command(name, args, { replyEncoding: "utf8" }).toWritable())
+    }
+    default:
+      return undefined
+  }
+}

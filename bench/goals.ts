@@ -1,0 +1,101 @@
+/** What we want to reach, and whether we did. */
+import type { Figure, RowResult } from "./report.js"
+
+interface Goal {
+  readonly rows: ReadonlyArray<string>
+  readonly against: ReadonlyArray<string>
+  readonly least: number
+  /** Who is compared, when it is not `us`. */
+  readonly who?: string
+}
+
+const bare = ["node-redis"]
+const inEffect = ["node-redis+effect"]
+const defaults = ["node-redis-default+effect", "ioredis+effect", "iovalkey+effect", "glide+effect"]
+
+const three = (rows: ReadonlyArray<string>, first: number, second: number, third: number): ReadonlyArray<Goal> => [
+  { rows, against: bare, least: first },
+  { rows, against: inEffect, least: second },
+  { rows, against: defaults, least: third }
+]
+
+const goals: ReadonlyArray<Goal> = [
+  ...three(["get-1", "set-1", "get-16", "set-16"], 1, 1.1, 1.2),
+  ...three(["get-100", "set-100"], 1.1, 1.35, 3),
+  ...three(["get-1000", "set-1000"], 1, 1.85, 3),
+  { rows: ["get-1000", "set-1000"], against: bare, least: 1.2, who: "us-shared" },
+  ...three(["pipeline-100", "mget-100"], 1.8, 1.8, 3),
+  ...three(["lrange-1000", "hgetall-100", "xreadgroup-100"], 1.8, 1.8, 3),
+  ...three(["get-1mb", "get-50mb"], 1, 1, 1)
+]
+
+export interface GoalResult {
+  readonly row: string
+  readonly who: string
+  readonly against: string
+  readonly goal: string
+  readonly ratio: number
+  /** The same by processor time, which other work on the machine disturbs less. */
+  readonly cpuRatio: number
+  readonly met: boolean
+}
+
+const figureOf = (results: ReadonlyArray<RowResult>, row: string, contestant: string): Figure | undefined =>
+  results.find(({ name }) => name === row)?.figures.find((figure) => figure.contestant === contestant)
+
+export const check = (results: ReadonlyArray<RowResult>): ReadonlyArray<GoalResult> => {
+  const checked: Array<GoalResult> = []
+  for (const { against, least, rows, who = "us" } of goals) {
+    for (const row of rows) {
+      const ours = figureOf(results, row, who)
+      for (const name of against) {
+        const theirs = figureOf(results, row, name)
+        if (ours?.ratio === undefined || theirs?.ratio === undefined) {
+          continue
+        }
+        // Both are relative to `us`, round by round.
+        const ratio = theirs.ratio / ours.ratio
+        const cpuRatio = (theirs.cpuRatio ?? Number.NaN) / (ours.cpuRatio ?? Number.NaN)
+        checked.push({ row, who, against: name, goal: `≥ ${least}`, ratio, cpuRatio, met: ratio >= least })
+      }
+    }
+  }
+  const rival = figureOf(results, "get-1", "ioredis")
+  if (rival?.p50Ratio !== undefined) {
+    checked.push({
+      row: "get-1, p50",
+      who: "us",
+      against: "ioredis",
+      goal: "≤ 1.05",
+      ratio: rival.p50Ratio,
+      cpuRatio: Number.NaN,
+      met: rival.p50Ratio <= 1.05
+    })
+  }
+  for (const { figures, name } of results.filter(({ name }) => name.startsWith("decode-"))) {
+    const rivals = figures.filter(({ contestant, ratio }) => contestant !== "us" && ratio !== undefined)
+    const fastest = rivals.sort((a, b) => (a.ratio ?? 0) - (b.ratio ?? 0))[0]
+    if (fastest?.ratio !== undefined) {
+      checked.push({
+        row: name,
+        who: "us",
+        against: fastest.contestant,
+        goal: "≥ 1",
+        ratio: fastest.ratio,
+        cpuRatio: fastest.cpuRatio ?? Number.NaN,
+        met: fastest.ratio >= 1
+      })
+    }
+  }
+  return checked
+}
+
+export const goalTable = (results: ReadonlyArray<GoalResult>): string =>
+  [
+    `\ngoals: ${results.filter(({ met }) => met).length} of ${results.length} met`,
+    ...results.map(
+      ({ against, cpuRatio, goal, met, ratio, row, who }) =>
+        `${met ? "met    " : "NOT MET"}  ${row.padEnd(20)}${who.padEnd(11)}against ${against.padEnd(28)}${goal.padEnd(8)}` +
+        `${ratio.toFixed(2).padStart(7)}${Number.isNaN(cpuRatio) ? "" : `   by CPU ${cpuRatio.toFixed(2)}`}`
+    )
+  ].join("\n")
