@@ -32,6 +32,11 @@ import {
   withReplication
 } from "./internal/optimistic.js"
 import * as Options from "./internal/options.js"
+import {
+  make as makePubSub,
+  type RedisPubSub as RedisPubSubIdentifier,
+  RedisPubSub as RedisPubSubTag
+} from "./internal/pubsubService.js"
 import { defaultReconnect, readyAfter } from "./internal/reconnect.js"
 import type { BatchResult, Redis as RedisIdentifier, Status } from "./internal/service.js"
 import { alwaysReady, type RedisService, Redis as RedisTag } from "./internal/service.js"
@@ -241,13 +246,14 @@ const waitAlone = (command: RedisCommand<unknown>): UsageError =>
       "run the writes and it together on one, with Redis.withReplication or Pool.acquire"
   })
 
-const layer = (options: RedisOptions = {}): Layer.Layer<RedisIdentifier, RedisError> =>
-  Layer.scoped(RedisTag, make(options))
+/** Subscriptions have connections of their own, made when somebody listens; so they share no more than the options. */
+const layer = (options: RedisOptions = {}): Layer.Layer<RedisIdentifier | RedisPubSubIdentifier, RedisError> =>
+  Layer.merge(Layer.scoped(RedisTag, make(options)), Layer.scoped(RedisPubSubTag, makePubSub(options)))
 
 const layerConfig = (
   options: Config.Config.Wrap<RedisOptions>
-): Layer.Layer<RedisIdentifier, RedisError | ConfigError.ConfigError> =>
-  Layer.scoped(RedisTag, Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<RedisIdentifier | RedisPubSubIdentifier, RedisError | ConfigError.ConfigError> =>
+  Layer.unwrapEffect(Effect.map(Config.unwrap(options), layer))
 
 const layerAs = <I>(tag: Context.Tag<I, RedisService>, options: RedisOptions = {}): Layer.Layer<I, RedisError> =>
   Layer.scoped(tag, make(options))
@@ -350,7 +356,7 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
   readonly make: (options?: RedisOptions) => Effect.Effect<RedisService, RedisError, Scope.Scope>
 
   /**
-   * The client of a Layer: one shared connection, and connections of their own on demand.
+   * The client of a Layer: one shared connection, and connections of their own on demand. It provides `RedisPubSub`, too.
    *
    * Building it connects, within `connectTimeout`, and fails typed otherwise. Layers are memoised by reference: two
    * calls of `Redis.layer` make two clients, so keep the layer in a constant.
@@ -360,7 +366,7 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    * program.pipe(Effect.provide(Redis.layer({ url: "redis://localhost:6379" })))
    * ```
    */
-  readonly layer: (options?: RedisOptions) => Layer.Layer<RedisIdentifier, RedisError>
+  readonly layer: (options?: RedisOptions) => Layer.Layer<RedisIdentifier | RedisPubSubIdentifier, RedisError>
 
   /**
    * The client of a Layer, its options read from the configuration. A URL that is wrong is never echoed.
@@ -372,7 +378,7 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    */
   readonly layerConfig: (
     options: Config.Config.Wrap<RedisOptions>
-  ) => Layer.Layer<RedisIdentifier, RedisError | ConfigError.ConfigError>
+  ) => Layer.Layer<RedisIdentifier | RedisPubSubIdentifier, RedisError | ConfigError.ConfigError>
 
   /** A client of which each command takes a connection of a `Pool` for itself. */
   readonly layerFromPool: Layer.Layer<RedisIdentifier, never, Pool>

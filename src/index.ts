@@ -35,6 +35,10 @@ export * as RedisFunction from "./RedisFunction.js"
 /**
  * @since 0.1.0
  */
+export { RedisPubSub } from "./RedisPubSub.js"
+/**
+ * @since 0.1.0
+ */
 export * as RedisScript from "./RedisScript.js"
 /**
  * @since 0.1.0
