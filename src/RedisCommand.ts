@@ -123,6 +123,16 @@ export type AbsoluteTime = AbsoluteTimeModel
 export type Alone = <A>(command: RedisCommand<A>, redis: RedisService) => Effect.Effect<A, RedisError>
 
 /**
+ * A command that runs a script: the script's SHA1, and what to call it by where the server is known to hold it.
+ *
+ * @internal
+ */
+export interface ScriptForm {
+  readonly sha: (args: ReadonlyArray<Argument>) => string
+  readonly short?: Spec
+}
+
+/**
  * What all commands of one name have in common.
  *
  * @internal
@@ -131,12 +141,16 @@ export class Spec {
   /** How many bulk strings the name is, and those bulk strings as they are sent. */
   readonly words: number
   readonly wire: string
+  readonly flushesScripts: boolean
   constructor(
     readonly name: string,
     readonly traits: Traits,
     /** How such a command is run by itself, where that is more than to send it. */
-    readonly alone?: Alone
+    readonly alone?: Alone,
+    /** What is known of the script it runs. */
+    readonly script?: ScriptForm
   ) {
+    this.flushesScripts = name === "SCRIPT FLUSH"
     const words = name.split(" ")
     this.words = words.length
     this.wire = words.map((word) => `$${word.length}\r\n${word}\r\n`).join("")
@@ -535,7 +549,7 @@ const repeatableSpecs = new WeakMap<Spec, Spec>()
 const repeatableSpec = (spec: Spec): Spec => {
   let found = spec.traits.repeatable ? spec : repeatableSpecs.get(spec)
   if (found === undefined) {
-    found = new Spec(spec.name, { ...spec.traits, repeatable: true }, spec.alone)
+    found = new Spec(spec.name, { ...spec.traits, repeatable: true }, spec.alone, spec.script)
     repeatableSpecs.set(spec, found)
   }
   return found
@@ -570,8 +584,8 @@ export const decode = <A>(self: RedisCommand<A>, reply: Reply): Exit.Exit<A, Red
  *
  * @internal
  */
-export const define = (name: string, traits?: Partial<Traits>, alone?: Alone) => {
-  const spec = new Spec(name, traitsOf(name, traits), alone)
+export const define = (name: string, traits?: Partial<Traits>, alone?: Alone, script?: ScriptForm) => {
+  const spec = new Spec(name, traitsOf(name, traits), alone, script)
   /** `text` false asks for the reply's bulk strings as bytes. */
   return <A>(args: Args, decoder: Decode.Decoder<A>, text = true): RedisCommand<A> =>
     new Command<A>(spec, args, decoder, text, none, undefined)

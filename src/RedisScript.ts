@@ -3,7 +3,9 @@
  *
  * A call is a command like any other. Run by itself it sends the script's SHA1 (EVALSHA), and the source only when the
  * server does not hold the script yet. In a pipeline or a transaction, where nothing can be sent after the fact, it sends
- * the source (EVAL).
+ * the source (EVAL), unless this connection has run the script before. Should the server have lost it since, because
+ * somebody else sent SCRIPT FLUSH, then that slot fails with `NOSCRIPT`; it is not sent again, and the next batch has the
+ * source.
  *
  * @see https://redis.io/docs/latest/develop/programmability/eval-intro/
  * @since 0.1.0
@@ -201,10 +203,14 @@ const shaOf = (source: Argument): string => {
   return sha
 }
 
+/** EVALSHA as calls of scripts send it. */
+const shaSpec = (name: "EVALSHA" | "EVALSHA_RO", readonly: boolean): Spec =>
+  new Spec(name, traitsOf(name, { readonly }), undefined, { sha: ([sha]) => String(sha?.data) })
+
 /** A script run by itself: by its SHA1, and by its source when the server does not hold it, once. */
-const bySha = (name: "EVALSHA" | "EVALSHA_RO", readonly: boolean): Alone => {
-  const spec = new Spec(name, traitsOf(name, { readonly }))
-  return (command, redis) =>
+const bySha =
+  (spec: Spec): Alone =>
+  (command, redis) =>
     command.problem !== undefined
       ? Effect.fail(command.problem)
       : Effect.suspend(() => {
@@ -233,7 +239,6 @@ const bySha = (name: "EVALSHA" | "EVALSHA_RO", readonly: boolean): Alone => {
             )
           })
         })
-}
 
 /**
  * The server's own sentence, not merely its code: a script that has run may fail with any code, and must not run twice.
@@ -242,5 +247,11 @@ const isUnknownScript = (error: RedisError): boolean =>
   error._tag === "ReplyError" &&
   /^NOSCRIPT No matching script\.(?: Please use EVAL\.)?$/.test(Redacted.value(error.raw))
 
-const EVAL = define("EVAL", undefined, bySha("EVALSHA", false))
-const EVAL_RO = define("EVAL_RO", { readonly: true }, bySha("EVALSHA_RO", true))
+/** A call of a script, whose first argument is the source. */
+const call = (name: "EVAL" | "EVAL_RO", readonly: boolean) => {
+  const short = shaSpec(name === "EVAL" ? "EVALSHA" : "EVALSHA_RO", readonly)
+  return define(name, { readonly }, bySha(short), { short, sha: ([source]) => shaOf(source as Argument) })
+}
+
+const EVAL = call("EVAL", false)
+const EVAL_RO = call("EVAL_RO", true)

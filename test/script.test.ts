@@ -379,12 +379,14 @@ describe("a script's call, run by itself", () => {
 })
 
 describe("a script's call, among others", () => {
-  it.scoped("is sent with its source, in pipelines and transactions; NOSCRIPT is its slot's error", () =>
+  it.scoped("is sent with its source where it is not known to be held; NOSCRIPT is its slot's error", () =>
     Effect.gen(function* () {
       const { asked, redis } = yield* over(([name, script]) => {
         switch (name) {
           case "EVAL":
             return script === source ? int(5) : noScript
+          case "EVALSHA":
+            return int(5)
           case "MULTI":
             return simple("OK")
           case "EXEC":
@@ -397,12 +399,13 @@ describe("a script's call, among others", () => {
       expect(yield* run(Redis.pipeline([countUp("k", 1), Redis.execute("PING")]))).toEqual([5, "PONG"])
       expect(asked()).toEqual([bySource, "PING"])
       expect(yield* run(Redis.transaction({ count: countUp("k", 1) }))).toEqual({ count: 6 })
-      expect(asked().slice(2)).toEqual(["MULTI", bySource, "EXEC"])
+      const bySha = `EVALSHA ${countUp.sha1} 1 k 1`
+      expect(asked().slice(2)).toEqual(["MULTI", bySha, "EXEC"])
       const other = RedisScript.make({ source: "other", keys: 0 })
       const [failed, fine] = yield* run(Redis.pipeline([other(), countUp("k", 1)], { mode: "either" }))
       expect(Option.getOrThrow(Either.getLeft(failed))).toMatchObject({ _tag: "ReplyError", code: "NOSCRIPT" })
       expect(fine).toEqual(Either.right(5))
-      expect(asked().slice(5)).toEqual(["EVAL other 0", bySource])
+      expect(asked().slice(5)).toEqual(["EVAL other 0", bySha])
     })
   )
 })

@@ -4,7 +4,7 @@
 import * as Exit from "effect/Exit"
 import { decode, make as makeCommand, type RedisCommand, slice, specFor } from "../RedisCommand.js"
 import { DecodeError, type RedisError, recovery, UsageError } from "../RedisError.js"
-import type { Argument } from "./args.js"
+import { Argument } from "./args.js"
 import { type Encoded, EncodeFailure, encode } from "./encoder.js"
 import { type Failure, Pending } from "./engine.js"
 import { toRedisError } from "./failure.js"
@@ -40,12 +40,21 @@ export abstract class Unit extends Pending {
   /** How often the server refused it before executing it. */
   refusals = 0
   owner: UnitOwner | undefined
+  /** The scripts that its connection is known to hold, by SHA1. */
+  scripts: Set<string> | undefined
+  /** It has the server forget its scripts. */
+  flushesScripts = false
 
   constructor(
     remaining: number,
     readonly encoded: Encoded
   ) {
     super(remaining)
+  }
+
+  /** What to write on a connection that holds these scripts. */
+  encodedFor(_scripts: ReadonlySet<string>): Encoded {
+    return this.encoded
   }
 
   /** Whether executing it twice is the same as once: all of it is readonly, or was declared so. */
@@ -82,16 +91,20 @@ export const prepare = <A>(
   if (problem !== undefined) {
     return problem
   }
-  const encoded = encode(specFor(command), command.args)
+  const spec = specFor(command)
+  const encoded = encode(spec, command.args)
   if (encoded instanceof EncodeFailure) {
     return unsendable(command, encoded)
   }
-  const { traits } = command
+  const { traits } = spec
   const blocking = traits.blocking === undefined ? undefined : blockingMillis(command)
   const call =
     tracker !== undefined && traits.stateful !== undefined
       ? new StatefulCall(command, resume, encoded, tracker)
-      : new Call(command, resume, encoded)
+      : spec.script !== undefined
+        ? new ScriptCall(command, resume, encoded)
+        : new Call(command, resume, encoded)
+  call.flushesScripts = spec.flushesScripts
   call.endsConnection = traits.endsConnection
   call.blocking = blocking !== undefined
   call.allowed = command.deadline ?? (blocking === undefined ? replyTimeout : blocking + replyTimeout)
@@ -106,22 +119,52 @@ export const prepareAll = (
   replyTimeout: number,
   tracker: Tracker | undefined
 ): Unit | UsageError => {
-  const parts: Array<string | Uint8Array> = []
-  let text = options.atomic ? "*1\r\n$5\r\nMULTI\r\n" : ""
+  const encoded = encodeAll(commands, options, noScripts)
+  if (encoded instanceof UsageError) {
+    return encoded
+  }
   let blocking = 0
   let longest = 0
+  let flushesScripts = false
+  for (const command of commands) {
+    // In MULTI nothing blocks; in a pipeline the timeouts of blocking commands add up.
+    blocking += options.atomic || command.traits.blocking === undefined ? 0 : (blockingMillis(command) ?? 0)
+    longest = Math.max(longest, command.deadline ?? replyTimeout)
+    flushesScripts ||= specFor(command).flushesScripts
+  }
+  const unit = options.atomic
+    ? new Transaction(commands, resume, encoded, tracker)
+    : new Batch(commands, resume, encoded, tracker)
+  unit.blocking = blocking > 0
+  unit.allowed = longest + blocking
+  unit.flushesScripts = flushesScripts
+  return unit
+}
+
+const noScripts: ReadonlySet<string> = new Set()
+
+/** Commands as one piece. Scripts that the connection holds go by their SHA1. */
+const encodeAll = (
+  commands: ReadonlyArray<RedisCommand<unknown>>,
+  options: BatchOptions,
+  scripts: ReadonlySet<string>
+): Encoded | UsageError => {
+  const parts: Array<string | Uint8Array> = []
+  let text = options.atomic ? "*1\r\n$5\r\nMULTI\r\n" : ""
   for (const command of commands) {
     const problem = command.problem ?? batchRefusal(command, options)
     if (problem !== undefined) {
       return problem
     }
-    const encoded = encode(specFor(command), command.args)
+    const spec = specFor(command)
+    const sha = scripts.size > 0 && spec.script?.short !== undefined ? spec.script.sha(command.args) : undefined
+    const encoded =
+      sha !== undefined && scripts.has(sha)
+        ? encode(spec.script?.short ?? spec, [new Argument("value", sha), ...command.args.slice(1)])
+        : encode(spec, command.args)
     if (encoded instanceof EncodeFailure) {
       return unsendable(command, encoded)
     }
-    // In MULTI nothing blocks; in a pipeline the timeouts of blocking commands add up.
-    blocking += options.atomic || command.traits.blocking === undefined ? 0 : (blockingMillis(command) ?? 0)
-    longest = Math.max(longest, command.deadline ?? replyTimeout)
     if (typeof encoded === "string") {
       text += encoded
       if (text.length > partLength) {
@@ -140,13 +183,7 @@ export const prepareAll = (
     text += "*1\r\n$4\r\nEXEC\r\n"
   }
   parts.push(text)
-  const encoded = parts.length === 1 ? text : parts
-  const unit = options.atomic
-    ? new Transaction(commands, resume, encoded, tracker)
-    : new Batch(commands, resume, encoded, tracker)
-  unit.blocking = blocking > 0
-  unit.allowed = longest + blocking
-  return unit
+  return parts.length === 1 ? text : parts
 }
 
 /** A batch is written in parts of about this length: runtimes have a longest string. */
@@ -373,18 +410,66 @@ class StatefulCall<A> extends Call<A> {
   }
 }
 
+/** One call of a script: when it was answered, the server holds the script. */
+class ScriptCall<A> extends Call<A> {
+  override onReply(reply: Reply): void {
+    learn(this, this.command, reply)
+    super.onReply(reply)
+  }
+}
+
+/** More scripts than programs have: those that are made up as they go must not pile up. */
+const mostScripts = 1_000
+
+/** What a reply says about the script that a command runs, if it runs one. */
+const learn = ({ scripts }: Unit, command: RedisCommand<unknown>, reply: Reply): void => {
+  const { script } = specFor(command)
+  if (script === undefined || scripts === undefined) {
+    return
+  }
+  if (!(reply instanceof ErrorReply)) {
+    if (scripts.size < mostScripts) {
+      scripts.add(script.sha(command.args))
+    }
+  } else if (reply.code === "NOSCRIPT") {
+    scripts.delete(script.sha(command.args))
+  }
+}
+
+/** Commands written as one piece. */
+abstract class Commands extends Unit {
+  abstract readonly atomic: boolean
+  constructor(
+    remaining: number,
+    protected readonly commands: ReadonlyArray<RedisCommand<unknown>>,
+    encoded: Encoded
+  ) {
+    super(remaining, encoded)
+  }
+
+  override encodedFor(scripts: ReadonlySet<string>): Encoded {
+    if (scripts.size === 0 || !this.commands.some((command) => specFor(command).script?.short !== undefined)) {
+      return this.encoded
+    }
+    const encoded = encodeAll(this.commands, this, scripts)
+    // They were encoded before, so they can be.
+    return encoded instanceof UsageError ? this.encoded : encoded
+  }
+}
+
 /** Commands written at once, each with its own result. */
-class Batch extends Unit {
+class Batch extends Commands {
+  readonly atomic = false
   private exits: Array<Exit.Exit<unknown, RedisError>> = []
   /** How many of its commands, from the first, were answered with an error that says they were not executed. */
   private refused = 0
   constructor(
-    private readonly commands: ReadonlyArray<RedisCommand<unknown>>,
+    commands: ReadonlyArray<RedisCommand<unknown>>,
     private readonly resume: (exit: Exit.Exit<BatchResult, RedisError>) => void,
     encoded: Encoded,
     private readonly tracker: Tracker | undefined
   ) {
-    super(commands.length, encoded)
+    super(commands.length, commands, encoded)
     if (tracker !== undefined) {
       for (const command of commands) {
         if (command.traits.stateful !== undefined) {
@@ -408,6 +493,7 @@ class Batch extends Unit {
     if (command.traits.stateful !== undefined) {
       this.tracker?.finish(command, reply)
     }
+    learn(this, command, reply)
     if (this.settled) {
       return
     }
@@ -439,7 +525,8 @@ class Batch extends Unit {
 }
 
 /** MULTI, the commands, EXEC: one unit. */
-class Transaction extends Unit {
+class Transaction extends Commands {
+  readonly atomic = true
   readonly text: boolean
   /** What each command was answered while queueing: its refusal, or its result when MULTI was refused. */
   private readonly early: Array<Reply> = []
@@ -447,12 +534,12 @@ class Transaction extends Unit {
   private index = -1
 
   constructor(
-    private readonly commands: ReadonlyArray<RedisCommand<unknown>>,
+    commands: ReadonlyArray<RedisCommand<unknown>>,
     private readonly resume: (exit: Exit.Exit<BatchResult, RedisError>) => void,
     encoded: Encoded,
     private readonly tracker: Tracker | undefined
   ) {
-    super(commands.length + 2, encoded)
+    super(commands.length + 2, commands, encoded)
     // EXEC's reply holds them all: as bytes when any wants bytes, since text decoders read bytes too.
     this.text = commands.every((command) => command.text)
   }
@@ -499,9 +586,13 @@ class Transaction extends Unit {
 
   private trackCommand(index: number, reply: Reply): void {
     const command = this.commands[index]
-    if (command?.traits.stateful !== undefined) {
+    if (command === undefined) {
+      return
+    }
+    if (command.traits.stateful !== undefined) {
       this.tracker?.finish(command, reply)
     }
+    learn(this, command, reply)
   }
 
   private result(exec: Reply): Exit.Exit<BatchResult, RedisError> {

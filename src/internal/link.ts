@@ -101,6 +101,8 @@ export class Link implements Tracker {
   readonly session: Session
   /** The server's id of this client, once the handshake knows it. */
   id: number | undefined
+  /** The SHA1s of scripts that were run over this link: the server holds them. */
+  private scripts = new Set<string>()
   private readonly pushListeners = new Set<PushListener>()
   private readonly closeListeners = new Set<(reason: CloseReason) => void>()
 
@@ -287,7 +289,13 @@ export class Link implements Tracker {
 
   /** Hands a unit, whose deadline is set, to the engine; answers whether it is on its way, and does not wait. */
   accept(unit: Unit): boolean {
-    return this.engine.accept(unit, unit.encoded)
+    unit.scripts = this.scripts
+    const encoded = unit.encodedFor(this.scripts)
+    if (unit.flushesScripts) {
+      // A new set: what is answered still, of before the flush, is learnt by the old one.
+      this.scripts = new Set()
+    }
+    return this.engine.accept(unit, encoded)
   }
 
   /** Commands that no connection of ours can carry: without their replies, or with too many, nothing could settle. */

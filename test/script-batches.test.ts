@@ -1,0 +1,149 @@
+/** Scripts in pipelines and transactions: by their SHA1 where this connection is known to hold them, else with their source. */
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { Redis, RedisScript } from "effect-redis-client"
+import { connectTo, eachServer, failure, on } from "./support/client.js"
+import * as Peer from "./support/peer.js"
+
+const source = "return redis.call('INCRBY', KEYS[1], ARGV[1])"
+const countUp = RedisScript.make({ source, keys: 1, args: [Schema.Int], result: Schema.Int })
+const noScript = "-NOSCRIPT No matching script. Please use EVAL.\r\n"
+
+describe("what a batch sends of a script", () => {
+  /** Runs scripts, knowing what it was sent, until it is told to forget. */
+  const server = () => {
+    const held = new Set<string>()
+    let queued: Array<string> | undefined
+    const script: Peer.Script = {
+      onCommand: (command, connection) =>
+        Peer.greeting(() => {
+          const answer = (() => {
+            switch (command[0]) {
+              case "EVAL":
+                held.add(countUp.sha1)
+                return ":1\r\n"
+              case "EVALSHA":
+                return held.has(command[1] as string) ? ":2\r\n" : noScript
+              case "SCRIPT":
+                held.clear()
+                return "+OK\r\n"
+              default:
+                return "+OK\r\n"
+            }
+          })()
+          if (command[0] === "MULTI") {
+            queued = []
+            return "+OK\r\n"
+          }
+          if (command[0] === "EXEC") {
+            const all = queued ?? []
+            queued = undefined
+            return `*${all.length}\r\n${all.join("")}`
+          }
+          if (queued !== undefined) {
+            queued.push(answer)
+            return "+QUEUED\r\n"
+          }
+          return answer
+        })(command, connection)
+    }
+    return { held, script }
+  }
+  const names = (lines: ReadonlyArray<string>) => lines.map((line) => line.split(" ").slice(0, 1).join(" "))
+
+  it.scoped("first the source, then the SHA1, in pipelines and transactions alike", () =>
+    Effect.gen(function* () {
+      const { commands, run } = yield* connectTo(server().script)
+      expect(yield* run(Redis.pipeline([countUp("n", 1), countUp("n", 1)]))).toEqual([1, 1])
+      expect(yield* run(Redis.pipeline([countUp("n", 1), Redis.ping()]))).toEqual([2, "OK"])
+      expect(yield* run(Redis.transaction([countUp("n", 1)]))).toEqual([2])
+      expect(names(commands())).toEqual(["EVAL", "EVAL", "EVALSHA", "PING", "MULTI", "EVALSHA", "EXEC"])
+      expect(commands()[2]).toBe(`EVALSHA ${countUp.sha1} 1 n 1`)
+    })
+  )
+
+  it.scoped("one that was run by itself is known as well", () =>
+    Effect.gen(function* () {
+      const { commands, run } = yield* connectTo(server().script)
+      yield* run(countUp("n", 1))
+      yield* run(Redis.pipeline([countUp("n", 1)]))
+      expect(names(commands())).toEqual(["EVALSHA", "EVAL", "EVALSHA"])
+    })
+  )
+
+  it.scoped("SCRIPT FLUSH is followed, replies that are still on their way included", () =>
+    Effect.gen(function* () {
+      const { commands, run } = yield* connectTo(server().script)
+      yield* run(Redis.pipeline([countUp("n", 1)]))
+      // All in one turn: what the first will answer is of before the flush.
+      yield* Effect.all(
+        [run(Redis.pipeline([countUp("n", 1)])), run(Redis.scriptFlush()), run(Redis.pipeline([countUp("n", 1)]))],
+        { concurrency: "unbounded" }
+      )
+      yield* run(Redis.pipeline([countUp("n", 1)]))
+      expect(names(commands())).toEqual(["EVAL", "EVALSHA", "SCRIPT", "EVAL", "EVALSHA"])
+    })
+  )
+
+  it.scoped(
+    "when somebody else flushed, that slot's error is NOSCRIPT, nothing is sent again, and the next has the source",
+    () =>
+      Effect.gen(function* () {
+        const { held, script } = server()
+        const { commands, run } = yield* connectTo(script)
+        yield* run(Redis.pipeline([countUp("n", 1)]))
+        held.clear()
+        const [first, second] = yield* run(Redis.pipeline([countUp("n", 1), Redis.ping()], { mode: "either" }))
+        expect(Either.getOrThrow(Either.flip(first))).toMatchObject({ _tag: "ReplyError", code: "NOSCRIPT" })
+        expect(second).toEqual(Either.right("OK"))
+        expect(yield* run(Redis.pipeline([countUp("n", 1)]))).toEqual([1])
+        held.clear()
+        const exit = yield* Effect.exit(run(Redis.transaction([countUp("n", 1)])))
+        expect(failure(exit)).toMatchObject({ _tag: "TransactionError", reason: "failed", error: { code: "NOSCRIPT" } })
+        expect(names(commands())).toEqual(["EVAL", "EVALSHA", "PING", "EVAL", "MULTI", "EVALSHA", "EXEC"])
+      })
+  )
+
+  it.scoped("a new connection knows nothing", () =>
+    Effect.gen(function* () {
+      const { commands, peer, run } = yield* connectTo(server().script)
+      yield* run(Redis.pipeline([countUp("n", 1)]))
+      peer.connections[0]?.reset()
+      yield* Peer.eventually("there is another", () => (peer.connections[1]?.received.length ?? 0) > 0)
+      yield* run(Redis.pipeline([countUp("n", 1)]))
+      expect(names(commands())).toEqual(["EVAL", "EVAL"])
+    })
+  )
+})
+
+eachServer((it, { connect, protocol }) => {
+  it.scoped("live: the source once, the SHA1 from then on, and NOSCRIPT when another client flushed", () =>
+    Effect.gen(function* () {
+      const run = on(yield* connect())
+      const other = on(yield* connect())
+      const key = `scripts:${protocol}`
+      yield* other(Redis.scriptFlush())
+      const calls = Effect.map(run(Redis.execute("INFO", "commandstats")), (info) =>
+        ["eval", "evalsha"].map((name) =>
+          Number(new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(String(info))?.[1] ?? 0)
+        )
+      )
+      yield* other(Redis.execute("CONFIG", "RESETSTAT"))
+      expect(yield* run(Redis.pipeline([countUp(key, 1), countUp(key, 1)]))).toEqual([1, 2])
+      expect(yield* run(Redis.pipeline([countUp(key, 1), countUp(key, 1)]))).toEqual([3, 4])
+      expect(yield* run(Redis.transaction({ a: countUp(key, 1), b: Redis.get(key) }))).toEqual({
+        a: 5,
+        b: Option.some("5")
+      })
+      expect(yield* calls).toEqual([2, 3])
+      yield* other(Redis.scriptFlush())
+      const exit = yield* Effect.exit(run(Redis.pipeline([countUp(key, 1)])))
+      expect(Exit.isFailure(exit) && failure(exit)).toMatchObject({ slot: 0, error: { code: "NOSCRIPT" } })
+      expect(yield* run(Redis.pipeline([countUp(key, 1)]))).toEqual([6])
+    })
+  )
+})
