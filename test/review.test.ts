@@ -461,7 +461,7 @@ describe("nothing hangs", () => {
 
   it.scoped("a dead peer is noticed although a blocking command that is overdue is still owed", () =>
     Effect.gen(function* () {
-      const { connection } = yield* connectTo(silent, { replyTimeout: "50 millis", unresponsiveTimeout: "200 millis" })
+      const { connection } = yield* connectTo(silent, { replyTimeout: "50 millis", unresponsiveTimeout: "1 second" })
       yield* Effect.exit(connection.execute("BLPOP", "list", 0.05))
       yield* Peer.eventually("the connection ends", () => Effect.runSync(connection.closed))
       expect(Option.getOrThrow(yield* connection.closeReason)).toMatchObject({ reason: "unresponsive" })
