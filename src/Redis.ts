@@ -44,6 +44,7 @@ import type { Reply } from "./internal/values.js"
 import { makeCore, Pool } from "./Pool.js"
 import { type ArgumentInput, decode, make as makeCommand, mapArguments, type RedisCommand } from "./RedisCommand.js"
 import { type PipelineError, type RedisError, type TransactionError, UsageError } from "./RedisError.js"
+import * as RedisStream from "./RedisStream.js"
 
 export type {
   /**
@@ -537,6 +538,17 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
   >
 
   /**
+   * The module `RedisStream`: Streams of entries (`read`), members of consumer groups (`consume`, `worker`), and a
+   * producer (`add`).
+   *
+   * @example
+   * ```ts
+   * yield* Redis.stream.read("orders", { from: "all" }).pipe(Stream.runForEach(({ fields }) => Effect.log(fields)))
+   * ```
+   */
+  readonly stream: typeof RedisStream
+
+  /**
    * Sends commands and then waits until replicas have them (WAIT), or until files do (WAITAOF, with `aof`), all on one
    * connection, since waiting speaks of the writes of its own connection. Fewer than asked for is no failure: see
    * `replicas` and `local` in the answer.
@@ -593,5 +605,6 @@ export const Redis: RedisModule = Object.assign(RedisTag, makeCommands(utf8), {
   pipeline: Batch.pipeline as RedisModule["pipeline"],
   transaction: Batch.transaction as RedisModule["transaction"],
   optimistic: optimistic as RedisModule["optimistic"],
-  withReplication: withReplication as RedisModule["withReplication"]
+  withReplication: withReplication as RedisModule["withReplication"],
+  stream: RedisStream
 })

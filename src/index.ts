@@ -43,4 +43,8 @@ export * as RedisScript from "./RedisScript.js"
 /**
  * @since 0.1.0
  */
+export * as RedisStream from "./RedisStream.js"
+/**
+ * @since 0.1.0
+ */
 export * as Resp from "./Resp.js"

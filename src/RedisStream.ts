@@ -1,0 +1,720 @@
+/**
+ * Streams of Redis as Streams of Effect: readers that keep their place, consumers of groups, workers, and a producer.
+ * `Redis.stream` is this module.
+ *
+ * What reads waits on a connection of its own, so that it never stalls ordinary commands. See docs/streams.md for what
+ * becomes of an entry.
+ *
+ * @see https://redis.io/docs/latest/develop/data-types/streams/
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as ParseResult from "effect/ParseResult"
+import * as Schedule from "effect/Schedule"
+import type * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { toIssue, utf8 } from "./Codec.js"
+import { make as makeStream, type XaddOptions } from "./commands/stream.js"
+import type { StreamId, StreamTrim } from "./commands/stream-entry.js"
+import { type AbsoluteTime, args, type DurationWithUnit } from "./internal/args.js"
+import { text } from "./internal/decode.js"
+import * as Options from "./internal/options.js"
+import { Redis, type RedisService } from "./internal/service.js"
+import { GroupConsumer, type GroupEvent, type GroupSettings, type Held } from "./internal/streamWorker.js"
+import {
+  type DecodeFields,
+  fieldsDecoder,
+  idOf,
+  streams as streamCommands,
+  undecodable,
+  wireMillis
+} from "./internal/streamWorkerEntry.js"
+import { isTransient, liveClock, pause } from "./internal/streamWorkerWait.js"
+import { define, type RedisCommand, repeatable } from "./RedisCommand.js"
+import { type RedisError, UsageError } from "./RedisError.js"
+
+export type {
+  /**
+   * What happened to entries of a consumer that a program may want to hear of.
+   *
+   * - `Failed`: a handler failed. `next` says what becomes of the entry.
+   * - `Claimed`: entries of other consumers that had been idle for too long.
+   * - `Resumed`: entries that were pending for this consumer: from before it was started, or of a reply that was lost.
+   * - `Gone`: pending entries that were deleted from the stream. They were acknowledged; nobody can handle them.
+   * - `Taken`: entries in hand that another consumer claimed meanwhile. It will handle them, too.
+   * - `Disconnected`: a command failed and is asked again.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  GroupEvent,
+  StreamId,
+  StreamTrim
+}
+
+/**
+ * The fields of an entry, without a schema: text by name, in a record without a prototype.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Fields = Readonly<Record<string, string>>
+
+/**
+ * What schemas of entries encode to: text by name, where fields may be missing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type EncodedFields = { readonly [name: string]: string | undefined }
+
+/**
+ * An entry of a stream.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Entry<out A = Fields> {
+  /** The stream, as the program named it. */
+  readonly stream: string
+  readonly id: StreamId
+  readonly fields: A
+}
+
+/**
+ * Where reading begins: with everything there is (`"all"`), with what is added from now on (`"new"`), behind an id, or
+ * at a time.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type From = "all" | "new" | (StreamId & {}) | AbsoluteTime
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface ReadOptions {
+  /** Where to begin. Default: `"new"`. */
+  readonly from?: From | undefined
+  /** At most this many entries of each stream at once. Default: 100. */
+  readonly count?: number | undefined
+  /** How long the server is asked to wait for entries, again and again. Default: 5 seconds. */
+  readonly block?: DurationWithUnit | undefined
+  /** Replies that are read ahead of whoever listens. Default: 1; 0 asks only when entries are wanted. */
+  readonly readAhead?: number | undefined
+  /** `false` ends the Stream where the streams end, instead of waiting for more. Default: true. */
+  readonly follow?: boolean | undefined
+  /**
+   * When to ask again after a failure that may pass (the connection ended, the server is loading). It runs on the live
+   * clock and starts over after each answer. Default: from 50 ms doubling to 2 seconds, with jitter, without end.
+   */
+  readonly reconnect?: Schedule.Schedule<unknown, RedisError> | undefined
+}
+
+const defaultReconnect: Schedule.Schedule<unknown> = Schedule.exponential("50 millis").pipe(
+  Schedule.union(Schedule.spaced("2 seconds")),
+  Schedule.jittered
+)
+
+const count = (value: number | undefined, what: string, fallback: number, least = 1) =>
+  value === undefined ? Either.right(fallback) : Options.checkCount(value, what, least)
+
+const duration = (value: DurationWithUnit | undefined, what: string, fallback: number) =>
+  value === undefined ? Either.right(fallback) : wireMillis(value, what)
+
+/** Some may be infinite: they are only waited for here. */
+const patience = (value: DurationWithUnit | undefined, what: string, fallback: number) =>
+  value === undefined ? Either.right(fallback) : Options.checkDuration(value, what)
+
+/**
+ * The last id of a stream now: reading behind it gives what is added later. `0-0` when there are no entries.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const lastId = (stream: string): Effect.Effect<StreamId, RedisError, Redis> =>
+  Effect.flatMap(Redis, (redis) => newest(redis, stream))
+
+const newest = (redis: RedisService, stream: string): Effect.Effect<StreamId, RedisError> =>
+  Effect.map(redis.send(streamCommands.xrevrange(stream, "+", "-", { count: 1 })), ([last]) => last?.id ?? "0-0")
+
+/**
+ * Reads a stream, or several with a place in each, as a Stream of entries. It waits for entries on a connection of its
+ * own and goes on behind the last id it gave, over reconnects too: a read whose reply was lost is asked again.
+ *
+ * `"new"` is resolved to an id when the Stream starts, before the first entry is waited for. Entries that do not fit the
+ * schema, and such that are no text, fail the Stream with a `DecodeError` that names the stream, the id and the field,
+ * after those before it were given.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schema, Stream } from "effect"
+ * import { Redis } from "effect-redis-client"
+ *
+ * const Order = Schema.Struct({ item: Schema.String, amount: Schema.NumberFromString })
+ *
+ * export const program = Redis.stream.read("orders", { from: "all", schema: Order }).pipe(
+ *   Stream.runForEach(({ fields, id }) => Effect.log(id, fields.amount))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const read: {
+  <A, I extends EncodedFields>(
+    streams: string | { readonly [stream: string]: From },
+    options: ReadOptions & { readonly schema: Schema.Schema<A, I> }
+  ): Stream.Stream<Entry<A>, RedisError, Redis>
+  (
+    streams: string | { readonly [stream: string]: From },
+    options?: ReadOptions & { readonly schema?: undefined }
+  ): Stream.Stream<Entry, RedisError, Redis>
+} = <A, I>(
+  streams: string | { readonly [stream: string]: From },
+  options: ReadOptions & { readonly schema?: Schema.Schema<A, I> | undefined } = {}
+): Stream.Stream<Entry<A>, RedisError, Redis> =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const given = typeof streams === "string" ? [[streams, options.from ?? "new"] as const] : Object.entries(streams)
+      if (given.length === 0) {
+        return yield* new UsageError({ reason: "invalidArgument", message: "reading needs at least one stream" })
+      }
+      const settings: ReadSettings<A> = {
+        count: yield* count(options.count, "count", 100),
+        // Even where nothing is waited for: what blocks goes to a connection of its own.
+        block: options.follow === false ? 1 : yield* duration(options.block, "block", 5_000),
+        follow: options.follow !== false,
+        reconnect: options.reconnect ?? defaultReconnect,
+        decode: fieldsDecoder(options.schema)
+      }
+      const readAhead = yield* count(options.readAhead, "readAhead", 1, 0)
+      const redis = yield* Redis
+      const positions = new Map<string, StreamId>()
+      for (const [stream, from] of given) {
+        positions.set(stream, (yield* idOf(from)) ?? (yield* newest(redis, stream)))
+      }
+      const reader = new Reader(redis, positions, settings)
+      const entries = Stream.repeatEffectChunkOption(reader.next)
+      return readAhead === 0 ? entries : Stream.bufferChunks(entries, { capacity: readAhead })
+    })
+  )
+
+interface ReadSettings<A> {
+  readonly count: number
+  readonly block: number
+  readonly follow: boolean
+  readonly reconnect: Schedule.Schedule<unknown, RedisError>
+  readonly decode: DecodeFields<A>
+}
+
+class Reader<A> {
+  private broken: RedisError | undefined
+  private readonly names: ReadonlyArray<string>
+
+  constructor(
+    private readonly redis: RedisService,
+    private readonly positions: Map<string, StreamId>,
+    private readonly settings: ReadSettings<A>
+  ) {
+    this.names = [...positions.keys()]
+  }
+
+  readonly next: Effect.Effect<Chunk.Chunk<Entry<A>>, Option.Option<RedisError>> = Effect.suspend(() => {
+    const { block, count, decode, follow, reconnect } = this.settings
+    return Effect.gen(this, function* () {
+      if (this.broken !== undefined) {
+        return yield* Effect.fail(Option.some(this.broken))
+      }
+      let backoff: Schedule.ScheduleDriver<unknown, RedisError> | undefined
+      while (true) {
+        const started = performance.now()
+        const found = yield* Effect.either(
+          this.redis.send(
+            streamCommands.xread([...this.positions] as unknown as [[string, StreamId]], {
+              count,
+              block: `${block} millis`
+            })
+          )
+        )
+        if (Either.isLeft(found)) {
+          const error = found.left
+          backoff ??= yield* Schedule.driver(reconnect)
+          // Nothing was taken from the server, so a read whose reply is unknown is asked again as it was.
+          if (!isTransient(error) || Exit.isFailure(yield* liveClock(Effect.exit(backoff.next(error))))) {
+            return yield* Effect.fail(Option.some(error))
+          }
+          continue
+        }
+        backoff = undefined
+        const entries: Array<Entry<A>> = []
+        for (const { entries: list, key } of found.right) {
+          const stream = this.nameOf(key)
+          for (const raw of list) {
+            const fields = decode(raw)
+            if (Either.isLeft(fields)) {
+              this.broken = undecodable("XREAD", stream, raw.id, fields.left)
+              break
+            }
+            entries.push({ stream, id: raw.id, fields: fields.right })
+            this.positions.set(stream, raw.id)
+          }
+          if (this.broken !== undefined) {
+            break
+          }
+        }
+        if (entries.length > 0) {
+          return Chunk.unsafeFromArray(entries)
+        }
+        if (this.broken !== undefined) {
+          return yield* Effect.fail(Option.some(this.broken))
+        }
+        if (!follow) {
+          return yield* Effect.fail(Option.none())
+        }
+        if (performance.now() - started < block / 2) {
+          // Somebody unblocked it, or this is no server: either way it must not become a tight loop.
+          yield* pause(10)
+        }
+      }
+    })
+  })
+
+  /** The server says the whole name, with what `withPrefix` put before it. */
+  private nameOf(key: string | Uint8Array): string {
+    const { names } = this
+    let found = names[0] as string
+    if (names.length > 1 && typeof key === "string") {
+      let best = -1
+      for (const name of names) {
+        if (name.length > best && key.endsWith(name)) {
+          best = name.length
+          found = name
+        }
+      }
+    }
+    return found
+  }
+}
+
+/**
+ * What a consumer of a group is.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface GroupOptions {
+  readonly stream: string
+  readonly group: string
+  /**
+   * The consumer's name in the group. Give each running consumer one of its own, and the same again after a restart: it
+   * then finds what it had in hand.
+   */
+  readonly consumer: string
+  /**
+   * Makes the group when there is none (and the stream, empty), to begin there. Without it, a group that is not there is
+   * a `ReplyError` with the code `NOGROUP`. A group that vanishes later is never made again by itself.
+   */
+  readonly create?: From | undefined
+  /** At most this many entries are read at once. Default: 100. */
+  readonly count?: number | undefined
+  /** How long the server is asked to wait for entries, again and again. Default: 5 seconds. */
+  readonly block?: DurationWithUnit | undefined
+  /**
+   * Entries that may be in hand: read, and not yet handled. Reading stops there. Default: twice the worker's
+   * `concurrency`, at least 32; 1 000 for `consume`.
+   */
+  readonly maxInHand?: number | undefined
+  /** Taking over entries that other consumers have had for too long; `false` for never. */
+  readonly claim?: ClaimOptions | false | undefined
+  /**
+   * How often the group is told that what is in hand is being worked on, so that others do not claim it. It has to be
+   * well below the `claim.idle` of every consumer of the group. Default: a quarter of this one's, 15 seconds.
+   */
+  readonly keepEvery?: DurationWithUnit | undefined
+  /**
+   * Acknowledging in batches: when `size` entries were handled, or `within` after the first of them. Without it what was
+   * handled is acknowledged at once, and what comes meanwhile goes with the next XACK.
+   */
+  readonly acks?: { readonly size?: number | undefined; readonly within: DurationWithUnit } | undefined
+  /**
+   * How often an entry may be attempted, by all consumers together. Then it becomes a dead letter, or is left pending
+   * when there is no `deadLetter`. Default: 5 with `deadLetter`, else without end.
+   */
+  readonly attempts?: number | undefined
+  /** The stream for entries that failed too often, or do not fit the schema. */
+  readonly deadLetter?: string | (StreamTrim & { readonly stream: string }) | undefined
+  /** When to ask again after a failure that may pass, as in {@link ReadOptions}. */
+  readonly reconnect?: Schedule.Schedule<unknown, RedisError> | undefined
+  /** Hears what happens. Default: the log. */
+  readonly on?: ((event: GroupEvent) => Effect.Effect<unknown>) | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface ClaimOptions {
+  /** What nobody has touched for this long is taken over (XAUTOCLAIM). Default: 1 minute. */
+  readonly idle?: DurationWithUnit | undefined
+  /**
+   * When the whole group is looked through, on the live clock. Default: every half of `idle`, with jitter.
+   */
+  readonly schedule?: Schedule.Schedule<unknown> | undefined
+  /** At most this many entries are taken over at once. Default: 100. */
+  readonly count?: number | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface OrderOptions<in A> {
+  /**
+   * Entries with the same key are handled one after the other, in their order, retries included; others beside them.
+   * It orders what one consumer has in hand: two consumers may have entries of one key at the same time.
+   */
+  readonly orderBy?: ((entry: Entry<A>) => string) | undefined
+}
+
+/**
+ * An entry of a group, as its consumer gets it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface GroupEntry<out A = Fields> extends Entry<A> {
+  /** Which attempt this is, by the group's count of deliveries: from 1. A lost reply may have been one. */
+  readonly attempt: number
+}
+
+/**
+ * An entry of a group whose acknowledgement is the program's.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Delivered<out A = Fields> extends GroupEntry<A> {
+  /**
+   * Acknowledges the entry. It ends when the group confirmed it; with `acks`, when it is in the batch. Until then the
+   * entry is in hand and kept from being claimed.
+   */
+  readonly ack: Effect.Effect<void, RedisError>
+  /**
+   * Gives the entry up. After its last attempt it becomes a dead letter; otherwise it is left pending, to be claimed
+   * once it is idle.
+   */
+  readonly reject: (cause?: Cause.Cause<unknown>) => Effect.Effect<void>
+}
+
+const resolve = <A, I>(
+  options: GroupOptions & OrderOptions<A> & { readonly schema?: Schema.Schema<A, I> | undefined },
+  maxInHand: number
+): Either.Either<GroupSettings<A>, UsageError> =>
+  Either.gen(function* () {
+    const { claim, deadLetter } = options
+    const idle = claim === false ? 60_000 : yield* duration(claim?.idle, "claim.idle", 60_000)
+    const keepEvery = yield* duration(options.keepEvery, "keepEvery", Math.max(Math.floor(idle / 4), 1))
+    if (claim !== false && keepEvery >= idle) {
+      return yield* Options.invalid("keepEvery must be shorter than claim.idle, or consumers claim what is in hand")
+    }
+    const create = options.create === undefined ? undefined : ((yield* idOf(options.create)) ?? "$")
+    const [to, trim] =
+      deadLetter === undefined || typeof deadLetter === "string"
+        ? [deadLetter, undefined]
+        : [deadLetter.stream, deadLetter]
+    return {
+      stream: options.stream,
+      group: options.group,
+      consumer: options.consumer,
+      decode: fieldsDecoder(options.schema),
+      create,
+      count: yield* count(options.count, "count", 100),
+      block: yield* duration(options.block, "block", 5_000),
+      maxInHand: yield* count(options.maxInHand, "maxInHand", maxInHand),
+      claim:
+        claim === false
+          ? undefined
+          : {
+              idle,
+              count: yield* count(claim?.count, "claim.count", 100),
+              schedule: claim?.schedule ?? Schedule.jittered(Schedule.spaced(Math.max(idle / 2, 1)))
+            },
+      keepEvery,
+      ackSize: yield* count(options.acks?.size, "acks.size", 1000),
+      ackWithin: options.acks === undefined ? 0 : yield* duration(options.acks.within, "acks.within", 0),
+      attempts: yield* count(options.attempts, "attempts", deadLetter === undefined ? Infinity : 5),
+      deadLetter: to === undefined ? undefined : { stream: to, trim },
+      orderBy: options.orderBy,
+      reconnect: options.reconnect ?? defaultReconnect,
+      on: options.on
+    }
+  })
+
+/**
+ * Consumes a stream as a member of a group: a Stream of entries, each with its `ack`. First comes what was pending for
+ * this consumer, then what is new, and what others had for too long.
+ *
+ * Entries are in hand until they are acknowledged or rejected, and are kept from being claimed by others meanwhile. When
+ * the Stream ends, what was handled is acknowledged, and what was not yet given is handed back to the group.
+ *
+ * {@link worker} runs a handler instead, with concurrency, retries and a graceful stop.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { Redis } from "effect-redis-client"
+ *
+ * export const program = Redis.stream.consume({ stream: "orders", group: "billing", consumer: "b1", create: "all" }).pipe(
+ *   Stream.mapEffect((entry) => Effect.zipRight(Effect.log(entry.fields), entry.ack)),
+ *   Stream.runDrain
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category groups
+ */
+export const consume: {
+  <A, I extends EncodedFields>(
+    options: GroupOptions & OrderOptions<A> & { readonly schema: Schema.Schema<A, I> }
+  ): Stream.Stream<Delivered<A>, RedisError, Redis>
+  (
+    options: GroupOptions & OrderOptions<Fields> & { readonly schema?: undefined }
+  ): Stream.Stream<Delivered, RedisError, Redis>
+} = <A, I>(
+  options: GroupOptions & OrderOptions<A> & { readonly schema?: Schema.Schema<A, I> | undefined }
+): Stream.Stream<Delivered<A>, RedisError, Redis> =>
+  Stream.unwrapScoped(
+    Effect.gen(function* () {
+      const settings = yield* resolve(options, 1000)
+      const redis = yield* Redis
+      const consumer = new GroupConsumer(redis, settings)
+      yield* Effect.acquireRelease(consumer.start, () => consumer.stop(0))
+      return Stream.repeatEffectChunkOption(givable(consumer))
+    })
+  )
+
+const rejected = Cause.fail({ _tag: "Rejected" })
+
+/** The next entries for the program; those that are not to be handled are dealt with on the way. */
+const givable = <A>(consumer: GroupConsumer<A>): Effect.Effect<Chunk.Chunk<Delivered<A>>, Option.Option<RedisError>> =>
+  Effect.flatMap(consumer.takeAll, (all) =>
+    Effect.gen(function* () {
+      const some: Array<Delivered<A>> = []
+      for (const held of all) {
+        const refusal = consumer.refusal(held)
+        if (refusal === undefined) {
+          some.push(delivered(consumer, held))
+        } else {
+          yield* consumer.failed(held, refusal, undefined, true)
+        }
+      }
+      return Chunk.unsafeFromArray(some)
+    })
+  )
+
+const delivered = <A>(consumer: GroupConsumer<A>, held: Held<A>): Delivered<A> => ({
+  ...consumer.entry(held),
+  ack: Effect.suspend(() => {
+    if (consumer.isOver) {
+      return consumer.acknowledgeAlone(held)
+    }
+    if (consumer.buffersAcks) {
+      consumer.succeed(held)
+      return Effect.void
+    }
+    return Effect.async<void, RedisError>((resume) => consumer.succeed(held, resume))
+  }),
+  reject: (cause) => consumer.failed(held, cause ?? rejected, undefined)
+})
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface WorkerOptions extends GroupOptions {
+  /** Handlers that run at once. Default: 1. */
+  readonly concurrency?: number | undefined
+  /**
+   * When an entry whose handler failed is tried again here, on the program's clock; it stays in hand meanwhile. When the
+   * Schedule is done the entry is left pending, to be claimed once it is idle. `Schedule.stop` leaves it at once. Default:
+   * from 1 second doubling to 1 minute, with jitter, up to `attempts`.
+   */
+  readonly retry?: Schedule.Schedule<unknown, Cause.Cause<unknown>> | undefined
+  /** How long a stop waits for handlers that run. Default: 10 seconds; `Duration.infinity` for as long as they take. */
+  readonly stopTimeout?: DurationWithUnit | undefined
+}
+
+const defaultRetry: Schedule.Schedule<unknown> = Schedule.exponential("1 second").pipe(
+  Schedule.union(Schedule.spaced("1 minute")),
+  Schedule.jittered
+)
+
+/**
+ * Runs a handler for the entries of a group, and acknowledges each one after its handler succeeded. It runs until it is
+ * interrupted, or fails when there is no going on.
+ *
+ * - A handler that fails, dies or interrupts itself concerns its own entry only: it is tried again by `retry`, and after
+ *   `attempts` it becomes a dead letter (in one transaction with its acknowledgement) or is left pending.
+ * - Interrupting the worker stops it gracefully: nothing more is read, handlers that run may finish (`stopTimeout`), what
+ *   was handled is acknowledged, and what was not begun is handed back to the group. The interruption ends after that.
+ * - Delivery is at least once: an entry may be handled twice, when another consumer claimed it, or a stop cut it off.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Redis } from "effect-redis-client"
+ *
+ * const Job = Schema.Struct({ to: Schema.String })
+ *
+ * export const program = Redis.stream.worker(
+ *   {
+ *     stream: "mails",
+ *     group: "senders",
+ *     consumer: "sender-1",
+ *     create: "all",
+ *     schema: Job,
+ *     concurrency: 16,
+ *     deadLetter: "mails:dead"
+ *   },
+ *   ({ fields }) => Effect.log(fields.to)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category groups
+ */
+export const worker: {
+  <A, I extends EncodedFields, R>(
+    options: WorkerOptions & OrderOptions<A> & { readonly schema: Schema.Schema<A, I> },
+    handler: (entry: GroupEntry<A>) => Effect.Effect<unknown, unknown, R>
+  ): Effect.Effect<never, RedisError, Redis | R>
+  <R>(
+    options: WorkerOptions & OrderOptions<Fields> & { readonly schema?: undefined },
+    handler: (entry: GroupEntry) => Effect.Effect<unknown, unknown, R>
+  ): Effect.Effect<never, RedisError, Redis | R>
+} = <A, I, R>(
+  options: WorkerOptions & OrderOptions<A> & { readonly schema?: Schema.Schema<A, I> | undefined },
+  handler: (entry: GroupEntry<A>) => Effect.Effect<unknown, unknown, R>
+): Effect.Effect<never, RedisError, Redis | R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const concurrency = yield* count(options.concurrency, "concurrency", 1)
+      const settings = yield* resolve(options, Math.max(2 * concurrency, 32))
+      const stopTimeout = yield* patience(options.stopTimeout, "stopTimeout", 10_000)
+      const retry = options.retry ?? defaultRetry
+      const redis = yield* Redis
+      const consumer = new GroupConsumer(redis, settings)
+      yield* consumer.start
+      const hand = Effect.interruptible(handle(consumer, handler, retry))
+      const hands: Array<Fiber.RuntimeFiber<unknown>> = []
+      for (let i = 0; i < concurrency; i++) {
+        hands.push(yield* Effect.forkDaemon(hand))
+      }
+      const exit = yield* Effect.exit(restore(consumer.end))
+      yield* consumer.stop(
+        stopTimeout,
+        Effect.forEach(hands, (fiber) => Fiber.interruptFork(fiber), { discard: true })
+      )
+      return yield* exit
+    })
+  )
+
+const handle = <A, R>(
+  consumer: GroupConsumer<A>,
+  handler: (entry: GroupEntry<A>) => Effect.Effect<unknown, unknown, R>,
+  retry: Schedule.Schedule<unknown, Cause.Cause<unknown>>
+): Effect.Effect<void, never, R> =>
+  Effect.gen(function* () {
+    while (true) {
+      const held = yield* consumer.take
+      if (held === undefined) {
+        return
+      }
+      const refusal = consumer.refusal(held)
+      if (refusal !== undefined) {
+        yield* consumer.failed(held, refusal, retry, true)
+        continue
+      }
+      const exit = yield* Effect.exit(Effect.suspend(() => handler(consumer.entry(held))))
+      if (Exit.isSuccess(exit)) {
+        consumer.succeed(held)
+      } else {
+        yield* consumer.failed(held, exit.cause, retry)
+      }
+    }
+  })
+
+/**
+ * Options of {@link add}: XADD's trimming (`maxlen` or `minid`, `approximately` with a `limit`), and its idempotence
+ * (`idmp`, `idmpauto`; Redis 8.6).
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type AddOptions = XaddOptions & {
+  /** The entry's id. Default: `*`, the server makes one. */
+  readonly id?: StreamId | undefined
+}
+
+const { xadd } = makeStream(utf8)
+const XADD = define("XADD")
+
+/**
+ * Adds an entry, and answers its id. It is a command: alone, in pipelines and in transactions.
+ *
+ * With `idmp` or `idmpauto` the server remembers what it was given and adds nothing twice, so that the client may send the
+ * command again after a connection that ended without an answer (Redis 8.6; older servers, and Valkey, refuse it).
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { Redis } from "effect-redis-client"
+ *
+ * const Order = Schema.Struct({ item: Schema.String, amount: Schema.NumberFromString })
+ *
+ * export const added = Redis.stream.add(
+ *   "orders",
+ *   { item: "book", amount: 2 },
+ *   { schema: Order, maxlen: 100_000, approximately: true }
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category producing
+ */
+export const add: {
+  <A, I extends EncodedFields>(
+    stream: string,
+    fields: A,
+    options: AddOptions & { readonly schema: Schema.Schema<A, I> }
+  ): RedisCommand<StreamId>
+  (stream: string, fields: Fields, options?: AddOptions & { readonly schema?: undefined }): RedisCommand<StreamId>
+} = <A, I>(
+  stream: string,
+  fields: A,
+  options: AddOptions & { readonly schema?: Schema.Schema<A, I> | undefined } = {}
+): RedisCommand<StreamId> => {
+  const { id, schema, ...rest } = options
+  const encoded =
+    schema === undefined
+      ? Either.right<unknown>(fields)
+      : Either.mapLeft(ParseResult.encodeEither(schema)(fields), toIssue)
+  if (Either.isLeft(encoded)) {
+    const { path, reason } = encoded.left
+    const at = path.length === 0 ? "" : ` at ${path.join(".")}`
+    return XADD(args().key(stream).fail(`the fields do not encode${at}: ${reason}`), text)
+  }
+  const present = Object.entries(encoded.right as EncodedFields).filter(
+    (field): field is [string, string] => field[1] !== undefined
+  )
+  const command = xadd(stream, id ?? "*", present as unknown as [[string, string]], rest as XaddOptions)
+  return options.idmp !== undefined || options.idmpauto !== undefined ? repeatable(command) : command
+}
