@@ -1,12 +1,15 @@
 /**
  * `npm run fuzz -- [--seconds N] [--interruptions N] [--seed S] [--round R] [--tasks N] [--trace]`: fibers that are
  * interrupted at random points, on the shared connection, the pool and connections of their own, over real servers, and
- * what became of them (docs/fuzz.md). `--round` runs one round of a seed again. `npm run fuzz -- --hostile` throws bytes
- * at the parser and at live connections instead (`scripts/fuzz/hostile.ts`). Exits 1 when anything was not as it must be.
+ * what became of them (docs/fuzz.md). `--round` runs one round of a seed again. `npm run fuzz -- --hostile [--streams N]
+ * [--cases N]` throws bytes at the parser and at live connections instead. Exits 1 when anything was not as it must be.
  */
 import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import { Connection } from "effect-redis-client"
 import { makeServer, realServers } from "../test/support/servers.js"
+import * as Hostile from "./fuzz/hostile.js"
 import { splitting } from "./fuzz/proxy.js"
 import { seedFrom } from "./fuzz/random.js"
 import { clean, describe, emptyTally, type RoundOptions, run, type Tally, type Target } from "./fuzz/round.js"
@@ -105,14 +108,18 @@ const main = Effect.gen(function* () {
   return clean(tally) && unexpected === 0
 })
 
-if (tested.length === 0) {
+if (flag("hostile")) {
+  const fine = await Effect.runPromise(
+    Hostile.run({ seed, streams: Number(option("streams") ?? 1_000_000), cases: Number(option("cases") ?? 20_000) })
+  )
+  process.exitCode = fine ? 0 : 1
+} else if (tested.length === 0) {
   console.log("fuzz: not run, no real server was found. `npm run servers` fetches them.")
-} else if (flag("hostile")) {
-  // Nothing yet.
 } else {
   console.log(`fuzz: seed ${seed}, servers ${tested.map(({ name }) => name).join(", ")}`)
   install({ trace: flag("trace") })
   observe()
-  const fine = await Effect.runPromise(Effect.scoped(main))
+  // Connections that end, and callers that leave values behind, are what this is about.
+  const fine = await Effect.runPromise(Effect.scoped(main).pipe(Logger.withMinimumLogLevel(LogLevel.None)))
   process.exitCode = fine ? 0 : 1
 }
