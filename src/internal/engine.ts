@@ -554,13 +554,18 @@ export class Engine {
 
 const closedHere: CloseReason = { reason: "closed", message: "the connection was closed by this side" }
 
-/** Errors that servers send on their own account are fixed sentences; of any other only the code is sure to be one. */
-export const safeWords = (message: string): string =>
-  /^(?:ERR max number of clients|ERR DB index is out of range|ERR invalid DB index|DENIED|NOAUTH|WRONGPASS|LOADING|MASTERDOWN|BUSY|ERR Protocol error)/.test(
-    message
-  )
-    ? message
-    : new ErrorReply(message).code
+/** What servers say on their own account, as far as it is the same for everybody: nothing that was sent is in it. */
+const sentences =
+  /^(?:ERR max number of clients(?: \+ cluster connections)? reached|ERR DB index is out of range|ERR invalid DB index|DENIED (?:(?:Redis|Valkey) is running|Running) in protected mode|NOAUTH Authentication required|NOAUTH HELLO must be called with the client already authenticated|WRONGPASS invalid username-password pair(?: or user is disabled)?|LOADING (?:Redis|Valkey) is loading the dataset in memory|MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'|BUSY (?:Redis|Valkey) is busy running a (?:script|module command)|ERR Protocol error(?:: (?:too big inline request|unbalanced quotes in request|too big mbulk count string|too big bulk count string|invalid multibulk length|invalid bulk length|unauthenticated multibulk length|unauthenticated bulk length|invalid CRLF in request))?)(?![\w-])/
+
+/** The sentence of the server's own that an error begins with, if it does. */
+export const ownWords = (message: string): string | undefined => sentences.exec(message)?.[0]
+
+/** Of an error that nobody asked for. A code that no server has may be a word that was sent. */
+const safeWords = (message: string): string => {
+  const { code } = new ErrorReply(message)
+  return ownWords(message) ?? (/^[A-Z]{2,20}$/.test(code) ? code : "ERR")
+}
 
 const isPubSub = (reply: ReadonlyArray<Reply>): boolean => {
   const kind = reply[0]

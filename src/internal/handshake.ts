@@ -14,7 +14,7 @@ import * as Redacted from "effect/Redacted"
 import { make, type RedisCommand, token, withDeadline } from "../RedisCommand.js"
 import { ConnectionError, DeadlineError, type RedisError, ReplyError } from "../RedisError.js"
 import * as Decode from "./decode.js"
-import { safeWords, type Transport } from "./engine.js"
+import { ownWords, type Transport } from "./engine.js"
 import { Link } from "./link.js"
 import { connect } from "./nodeTransport.js"
 import type { ResolvedOptions } from "./options.js"
@@ -168,8 +168,7 @@ const greet = (link: Link, options: ResolvedOptions, hello: boolean): Effect.Eff
 /** What a server says of itself before it ends a connection. */
 const lastWords = (answer: Exit.Exit<unknown, RedisError> | undefined): ReplyError | undefined => {
   const error = answer !== undefined && Exit.isFailure(answer) ? failureOf(answer) : undefined
-  const raw = error instanceof ReplyError ? Redacted.value(error.raw) : undefined
-  return error instanceof ReplyError && raw === safeWords(raw ?? "") ? error : undefined
+  return error instanceof ReplyError && ownWords(Redacted.value(error.raw)) !== undefined ? error : undefined
 }
 
 interface Step {
@@ -262,7 +261,7 @@ const handshakeError = (error: RedisError, command: string): RedisError => {
   return new ConnectionError({
     reason: authentication ? "authentication" : "handshake",
     delivery: "unsent",
-    message: `the server refused ${command}: ${safeWords(Redacted.value(error.raw))}`,
+    message: `the server refused ${command}: ${ownWords(Redacted.value(error.raw)) ?? error.code}`,
     cause: error
   })
 }
