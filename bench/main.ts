@@ -2,6 +2,7 @@
  * `npm run bench`: this client beside what one would use instead, on the same work, in one run. How it measures is said
  * in docs/performance.md.
  */
+import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -24,13 +25,14 @@ const help = `npm run bench -- [options]
   --row NAME,NAME…      only these rows (--list shows them; "decode-" means all that begin so)
   --only NAME,NAME…     only these contestants
   --server NAME,NAME…   redis, valkey-9.1 (folders of .servers/), a program, a redis:// URL, or all
+  --at REF              ourselves as we were at a commit, instead of the working tree
   --base REF            also ourselves as we were at a commit, as us@REF
   --scale               how cost grows, instead of the rows
   --quick               fewer and shorter rounds
   --rounds N --millis N --warmup N
   --json                lines of JSON instead of tables
   --save                writes results and chart into bench/results/; a whole run does so by itself
-  --flags "…"           for the measured processes: "--cpu-prof --cpu-prof-dir=/tmp/prof"
+  --profile DIR         writes a CPU profile of each measured process; read them with npx tsx bench/profile.ts DIR
   --list`
 
 const { values: options } = parseArgs({
@@ -38,6 +40,7 @@ const { values: options } = parseArgs({
     row: { type: "string" },
     only: { type: "string" },
     server: { type: "string" },
+    at: { type: "string" },
     base: { type: "string" },
     scale: { type: "boolean", default: false },
     rounds: { type: "string" },
@@ -46,7 +49,7 @@ const { values: options } = parseArgs({
     quick: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     save: { type: "boolean", default: false },
-    flags: { type: "string" },
+    profile: { type: "string" },
     list: { type: "boolean", default: false },
     help: { type: "boolean", default: false }
   }
@@ -74,7 +77,7 @@ const settings = {
   warmup: Number(options.warmup ?? (options.quick ? 250 : 500)),
   latency: !options.scale,
   delay: options.scale,
-  flags: options.flags?.split(" ").filter((flag) => flag !== "") ?? []
+  profile: options.profile === undefined ? undefined : path.resolve(options.profile)
 }
 
 const say = (text: string): void => {
@@ -91,6 +94,17 @@ const json = (value: object): void => {
 
 const versionOf = (file: string): string => JSON.parse(fs.readFileSync(file, "utf8")).version
 
+/** What of ourselves is measured. */
+const commit = (): string => {
+  const git = (...args: ReadonlyArray<string>) => execFileSync("git", args, { cwd: root, encoding: "utf8" }).trim()
+  try {
+    const changed = options.at === undefined && git("status", "--porcelain", "src") !== ""
+    return `${git("rev-parse", "--short", options.at ?? "HEAD")}${changed ? " with changes" : ""}`
+  } catch {
+    return "no commit"
+  }
+}
+
 const machine = (server: Server) => {
   const processors = os.cpus()
   return {
@@ -102,7 +116,7 @@ const machine = (server: Server) => {
     load: os.loadavg()[0]?.toFixed(1) ?? "",
     date: new Date().toISOString().slice(0, 16),
     versions: {
-      "effect-redis-client": versionOf(path.join(root, "package.json")),
+      "effect-redis-client": `${versionOf(path.join(root, "package.json"))} (${commit()})`,
       effect: versionOf(path.join(root, "node_modules/effect/package.json")),
       ...Object.fromEntries(
         ["redis", "ioredis", "iovalkey", "@valkey/valkey-glide", "redis-parser"].map((name) => [
@@ -157,7 +171,11 @@ const measureCost = async (name: string, server: Server, entries: ReadonlyArray<
     case "types":
       return types((await packed()).consumer)
     case "memory":
-      return memory(clients, server)
+      // What a native client holds is not in the engine's heap.
+      return memory(
+        clients.filter(({ contestant }) => !contestant.startsWith("glide")),
+        server
+      )
     case "soak":
       return soak(
         clients.filter(({ contestant }) => options.only !== undefined || /^(us|node-redis)$/.test(contestant)),
@@ -191,7 +209,7 @@ const shownInBars = [
 ] as const
 
 const run = async (server: Server): Promise<void> => {
-  const folder = build()
+  const folder = options.at === undefined ? build() : buildAt(options.at)
   const entries: ReadonlyArray<Entry> = chosen(
     [
       ...Object.keys(contestants).map((name) => ({ name, contestant: name, folder })),

@@ -70,8 +70,7 @@ export interface Settings {
   readonly warmup: number
   readonly latency: boolean
   readonly delay: boolean
-  /** For Node: `--cpu-prof` and the like. */
-  readonly flags: ReadonlyArray<string>
+  readonly profile: string | undefined
 }
 
 /** What a contestant did in each round, or why it took no part. */
@@ -100,10 +99,11 @@ export const compete = async (
   // All start at once: starting is not measured.
   await Promise.all(
     entries.map((entry) => {
-      const contender = Contender.start(entry.folder, settings.flags)
+      const contender = Contender.start(entry.folder, [])
       taking.push({ entry, contender, rounds: [] })
       const { host, port } = server
-      const whole: Assignment = { ...assignment, contestant: entry.contestant, host, port, home }
+      const { profile } = settings
+      const whole: Assignment = { ...assignment, contestant: entry.contestant, host, port, home, profile }
       return attempt(entry, async () => {
         await contender.ask({ type: "prepare", assignment: whole }, "prepared")
       })

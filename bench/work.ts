@@ -117,6 +117,8 @@ export interface Assignment {
   readonly port: number
   /** Where the rivals are installed. */
   readonly home: string
+  /** The folder for a CPU profile of the rounds. */
+  readonly profile?: string | undefined
 }
 
 export type Request =

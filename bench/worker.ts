@@ -1,7 +1,10 @@
 /**
  * One contestant's process. It is told what to prepare, and then to run rounds, one at a time.
  */
+import * as fs from "node:fs"
+import * as inspector from "node:inspector"
 import * as Net from "node:net"
+import * as path from "node:path"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import { contestants } from "./contestants.js"
 import { type Answer, type Assignment, Meter, type Request, type Round, type Runner } from "./work.js"
@@ -12,6 +15,8 @@ const answer = (message: Answer): void => {
 
 let runner: Runner | undefined
 let pause: ((millis: number) => Promise<void>) | undefined
+let profile: (() => void) | undefined
+let profiling: string | undefined
 let concurrency = 1
 /** Operations per millisecond, as last seen. */
 let rate = 0
@@ -28,6 +33,7 @@ const pausing = ({ host, port }: Assignment, millis: number): Promise<void> =>
 
 const prepare = async (assignment: Assignment): Promise<void> => {
   concurrency = assignment.concurrency
+  profiling = assignment.profile === undefined ? undefined : path.join(assignment.profile, assignment.contestant)
   const { contestant, work } = assignment
   const made = await contestants[contestant]?.make(assignment, work)
   if (made === undefined) {
@@ -84,6 +90,28 @@ const round = async (runner: Runner, request: Request & { readonly type: "round"
     result = { ...result, p50: quantile(samples, 0.5), p99: quantile(samples, 0.99) }
   }
   return result
+}
+
+/** Profiles the rounds alone: neither starting nor warming up. */
+const startProfile = async (file: string): Promise<() => void> => {
+  const session = new inspector.Session()
+  session.connect()
+  const post = (method: string, parameters?: object): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      session.post(method, parameters, (error, result) => (error === null ? resolve(result) : reject(error)))
+    })
+  await post("Profiler.enable")
+  await post("Profiler.setSamplingInterval", { interval: 200 })
+  await post("Profiler.start")
+  return () => {
+    // The session answers in the same turn.
+    session.post("Profiler.stop", (error, { profile }) => {
+      if (error === null) {
+        fs.mkdirSync(path.dirname(file), { recursive: true })
+        fs.writeFileSync(file, JSON.stringify(profile))
+      }
+    })
+  }
 }
 
 const collect = (globalThis as { readonly gc?: () => void }).gc ?? (() => {})
@@ -144,6 +172,9 @@ const handle = async (request: Request): Promise<void> => {
   switch (request.type) {
     case "warm":
       await warm(runner, request.millis)
+      if (profiling !== undefined) {
+        profile = await startProfile(`${profiling}-${process.pid}.cpuprofile`)
+      }
       return answer({ type: "warmed" })
     case "round":
       return answer({ type: "round", round: await round(runner, request) })
@@ -152,6 +183,7 @@ const handle = async (request: Request): Promise<void> => {
     case "soak":
       return answer({ type: "figures", figures: await soak(runner, request.operations) })
     case "stop":
+      profile?.()
       await runner.close()
       process.disconnect()
   }
