@@ -1,0 +1,297 @@
+/** Subscriptions on real servers: confirmed, typed, shared, and owned by their scope. */
+import { describe, expect } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import { Codec, Redis, RedisPubSub } from "effect-redis-client"
+import * as RedisServer from "../../src/testing/RedisServer.js"
+import { eachServer, failure, quickly } from "../support/client.js"
+import { collecting, first, listener, until } from "../support/pubsub.js"
+
+eachServer((it, live) => {
+  describe("a subscription", () => {
+    it.scoped("gives messages with channel, pattern and payload, by channel, pattern and shard channel", () =>
+      Effect.gen(function* () {
+        const { listen, run } = yield* listener(live)
+        const news = yield* listen(RedisPubSub.subscribe(["s:news", "s:more"]))
+        const every = yield* listen(RedisPubSub.psubscribe("s:*"))
+        const shard = yield* listen(RedisPubSub.ssubscribe("s:shard"))
+        yield* run(Redis.publish("s:news", "one"))
+        yield* run(Redis.publish("s:more", "two"))
+        yield* run(Redis.spublish("s:shard", "three"))
+        const none = Option.none()
+        expect(yield* first(news, 2)).toEqual([
+          { _tag: "Message", channel: "s:news", pattern: none, payload: "one" },
+          { _tag: "Message", channel: "s:more", pattern: none, payload: "two" }
+        ])
+        expect(yield* first(every, 2)).toEqual([
+          { _tag: "Message", channel: "s:news", pattern: Option.some("s:*"), payload: "one" },
+          { _tag: "Message", channel: "s:more", pattern: Option.some("s:*"), payload: "two" }
+        ])
+        expect(yield* first(shard, 1)).toEqual([
+          { _tag: "Message", channel: "s:shard", pattern: none, payload: "three" }
+        ])
+      })
+    )
+
+    it.scoped("receives everything that is published after it returned", () =>
+      Effect.gen(function* () {
+        const { listen, run } = yield* listener(live)
+        for (let i = 0; i < 100; i++) {
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const messages = yield* listen(RedisPubSub.subscribe("s:again"))
+              expect(yield* run(Redis.publish("s:again", String(i)))).toBe(1)
+              expect((yield* first(messages, 1))[0]?.payload).toBe(String(i))
+            })
+          )
+        }
+      })
+    )
+
+    it.scoped("shares one connection and one SUBSCRIBE, and is unsubscribed with the last listener", () =>
+      Effect.gen(function* () {
+        const { calls, connections, listen, numsub, resetCalls, run, subscribers } = yield* listener(live)
+        const before = yield* connections
+        const scopes = yield* Effect.all(Array.from({ length: 20 }, () => Scope.make()))
+        yield* resetCalls
+        const streams = yield* Effect.forEach(
+          scopes,
+          (scope) => listen(RedisPubSub.subscribe(["s:shared", "s:shared"])).pipe(Scope.extend(scope)),
+          { concurrency: "unbounded" }
+        )
+        expect(yield* calls("subscribe")).toBe(1)
+        expect(yield* subscribers).toBe(1)
+        expect(yield* connections).toBe(before + 1)
+        expect(yield* run(Redis.publish("s:shared", "all"))).toBe(1)
+        for (const stream of streams) {
+          expect((yield* first(stream, 1))[0]?.payload).toBe("all")
+        }
+        const [last, ...others] = scopes
+        for (const scope of others) {
+          yield* Scope.close(scope, Exit.void)
+        }
+        expect(yield* numsub("s:shared")).toBe(1)
+        expect(yield* calls("unsubscribe")).toBe(0)
+        yield* Scope.close(last as Scope.CloseableScope, Exit.void)
+        yield* until(
+          "it is unsubscribed",
+          Effect.map(numsub("s:shared"), (count) => count === 0)
+        )
+        expect(yield* calls("unsubscribe")).toBe(1)
+      })
+    )
+
+    it.scoped("comes and goes without ever missing what follows its confirmation", () =>
+      Effect.gen(function* () {
+        const { listen, numsub, run } = yield* listener(live)
+        // Each one's UNSUBSCRIBE is in flight when the next one's SUBSCRIBE follows.
+        yield* Effect.forEach(
+          Array.from({ length: 300 }, (_, i) => i),
+          (i) =>
+            Effect.scoped(
+              Effect.gen(function* () {
+                const messages = yield* listen(RedisPubSub.mailbox("s:busy"))
+                yield* run(Redis.publish("s:busy", String(i)))
+                while ((yield* messages.take).payload !== String(i)) {}
+              })
+            ),
+          { concurrency: 3, discard: true }
+        )
+        yield* until(
+          "it is unsubscribed",
+          Effect.map(numsub("s:busy"), (count) => count === 0)
+        )
+      })
+    )
+
+    it.scoped("opens its connection with the first listener, and closes it when idle", () =>
+      Effect.gen(function* () {
+        const { connections, listen } = yield* listener(live, { idleTimeout: "50 millis" })
+        const before = yield* connections
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* listen(RedisPubSub.subscribe("s:idle"))
+            expect(yield* connections).toBe(before + 1)
+          })
+        )
+        yield* until(
+          "the connection is gone",
+          Effect.map(connections, (count) => count === before)
+        )
+        // And again.
+        yield* listen(RedisPubSub.subscribe("s:idle"))
+        expect(yield* connections).toBe(before + 1)
+      })
+    )
+
+    it.scoped("carries bytes that are no text, as channel, pattern and payload", () =>
+      Effect.gen(function* () {
+        const { listen, run } = yield* listener(live)
+        const bytes = RedisPubSub.withCodec(Codec.bytes)
+        const channel = Uint8Array.of(0, 255, 42, 128, 13, 10)
+        const other = Uint8Array.of(0, 254, 42, 128, 13, 10)
+        const pattern = Uint8Array.of(0, 255, 42)
+        const messages = yield* listen(bytes.subscribe([channel, other]))
+        const matches = yield* listen(bytes.psubscribe(pattern))
+        const publish = (to: Uint8Array, payload: Uint8Array) => run(Redis.withCodec(Codec.bytes).publish(to, payload))
+        yield* publish(other, Uint8Array.of(1))
+        yield* publish(channel, Uint8Array.of(200, 201, 0, 13, 10))
+        expect(yield* first(messages, 2)).toMatchObject([
+          { channel: other, payload: Uint8Array.of(1) },
+          { channel, payload: Uint8Array.of(200, 201, 0, 13, 10) }
+        ])
+        expect(yield* first(matches, 1)).toMatchObject([{ channel, pattern: Option.some(pattern) }])
+      })
+    )
+
+    it.scoped("decodes by a schema; what does not fit fails it typed, by its channel, and it can be gone on with", () =>
+      Effect.gen(function* () {
+        const { listen, run } = yield* listener(live)
+        const Order = Schema.Struct({ id: Schema.Number })
+        const orders = RedisPubSub.withCodec(Codec.schema(Order))
+        const messages = yield* listen(orders.mailbox("s:orders"))
+        const skipping = yield* listen(orders.subscribe("s:orders", { onUndecodable: "skip" }))
+        for (const payload of [`{"id":1}`, `{"id":"secret"}`, "secret", `{"id":2}`]) {
+          yield* run(Redis.publish("s:orders", payload))
+        }
+        expect((yield* messages.take).payload).toEqual({ id: 1 })
+        const wrong = failure(yield* Effect.exit(messages.take))
+        expect(wrong).toMatchObject({ _tag: "DecodeError", path: ["s:orders", "id"] })
+        expect(String(wrong) + JSON.stringify(wrong)).not.toContain("secret")
+        expect(failure(yield* Effect.exit(messages.take))).toMatchObject({ _tag: "DecodeError", path: ["s:orders"] })
+        expect((yield* messages.take).payload).toEqual({ id: 2 })
+        expect((yield* first(skipping, 2)).map(({ payload }) => payload.id)).toEqual([1, 2])
+      })
+    )
+
+    it.scoped("as a Mailbox is taken from one by one, by number, and all at once", () =>
+      Effect.gen(function* () {
+        const { listen, run } = yield* listener(live)
+        const messages = yield* listen(RedisPubSub.mailbox("s:mail"))
+        const three = yield* Effect.fork(messages.takeN(3))
+        for (const payload of ["1", "2", "3", "4", "5"]) {
+          yield* run(Redis.publish("s:mail", payload))
+        }
+        const texts = (chunk: Chunk.Chunk<{ readonly payload: string }>) =>
+          Chunk.toReadonlyArray(chunk).map(({ payload }) => payload)
+        const [some, done] = yield* Fiber.join(three)
+        expect(texts(some)).toEqual(["1", "2", "3"])
+        expect(done).toBe(false)
+        yield* until(
+          "the rest is there",
+          Effect.sync(() => Option.getOrNull(messages.unsafeSize()) === 2)
+        )
+        const [rest] = yield* messages
+        expect(texts(rest)).toEqual(["4", "5"])
+        expect(yield* messages.size).toEqual(Option.some(0))
+        expect(texts(yield* messages.clear)).toEqual([])
+      })
+    )
+
+    it.scoped("as a lazy Stream is there while it runs", () =>
+      Effect.gen(function* () {
+        const { listen, numsub, run } = yield* listener(live)
+        const fiber = yield* Effect.fork(listen(first(RedisPubSub.stream("s:lazy"), 1)))
+        yield* until(
+          "it is subscribed",
+          Effect.map(numsub("s:lazy"), (count) => count === 1)
+        )
+        yield* run(Redis.publish("s:lazy", "hello"))
+        expect(yield* Fiber.join(fiber)).toMatchObject([{ payload: "hello" }])
+        yield* until(
+          "it is unsubscribed",
+          Effect.map(numsub("s:lazy"), (count) => count === 0)
+        )
+      })
+    )
+
+    it.scoped("that is refused fails typed, and nobody else does", () =>
+      Effect.gen(function* () {
+        const { run } = yield* listener(live)
+        yield* run(Redis.execute("ACL", "SETUSER", "ear", "on", ">pw", "resetchannels", "&open*", "+@all"))
+        const { host, port } = yield* RedisServer.RedisServer
+        const service = yield* RedisPubSub.make({
+          host,
+          port,
+          protocol: live.protocol,
+          username: "ear",
+          password: Redacted.make("pw"),
+          reconnect: quickly
+        })
+        const as = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.provideService(effect, RedisPubSub, service)
+        const open = yield* as(RedisPubSub.subscribe("open:1"))
+        const [one, two, three] = yield* Effect.all(
+          [
+            Effect.exit(as(RedisPubSub.subscribe(["open:2", "closed:1"]))),
+            Effect.exit(as(RedisPubSub.subscribe("open:3"))),
+            Effect.exit(as(RedisPubSub.psubscribe("closed*")))
+          ],
+          { concurrency: "unbounded" }
+        )
+        for (const refused of [one, three]) {
+          expect(failure(refused)).toMatchObject({ _tag: "ReplyError", code: "NOPERM" })
+        }
+        expect(Exit.isSuccess(two)).toBe(true)
+        yield* run(Redis.publish("open:1", "still"))
+        expect((yield* first(open, 1))[0]?.payload).toBe("still")
+        // What the refused one had asked for beside is not kept.
+        const numsub = run(Redis.pubsubNumsub("open:2")).pipe(Effect.map((all) => all[0]?.subscribers))
+        yield* until(
+          "it is unsubscribed",
+          Effect.map(numsub, (count) => count === 0)
+        )
+      })
+    )
+
+    it.scoped("is provided by Redis.layer, and ends when the layer closes", () =>
+      Effect.gen(function* () {
+        const { host, port } = yield* RedisServer.RedisServer
+        const scope = yield* Scope.make()
+        const context = yield* Layer.buildWithScope(Redis.layer({ host, port, protocol: live.protocol }), scope)
+        const messages = yield* RedisPubSub.subscribe("s:layer").pipe(Effect.provide(context))
+        const { fiber, got, has } = yield* collecting(messages)
+        yield* Redis.publish("s:layer", "hello").pipe(Effect.provide(context))
+        yield* has(1)
+        yield* Scope.close(scope, Exit.void)
+        // It ends, as it should: nothing failed.
+        yield* Fiber.join(fiber)
+        expect(got).toMatchObject([{ payload: "hello" }])
+        const late = yield* Effect.exit(Effect.scoped(RedisPubSub.subscribe("s:late").pipe(Effect.provide(context))))
+        expect(failure(late)).toMatchObject({ _tag: "ConnectionError", reason: "closed" })
+      })
+    )
+
+    it.scoped("under a tag of its own listens to another server", () =>
+      Effect.gen(function* () {
+        class Events extends RedisPubSub.Tag("Events")<Events>() {}
+        const { host, port } = yield* RedisServer.RedisServer
+        const context = yield* Layer.build(RedisPubSub.layerAs(Events, { host, port, protocol: live.protocol }))
+        const messages = yield* RedisPubSub.subscribe("s:tag").pipe(RedisPubSub.using(Events), Effect.provide(context))
+        const { run } = yield* listener(live)
+        yield* run(Redis.publish("s:tag", "there"))
+        expect((yield* first(messages, 1))[0]?.payload).toBe("there")
+      })
+    )
+
+    it.scoped("needs names that can be sent", () =>
+      Effect.gen(function* () {
+        const { listen } = yield* listener(live)
+        for (const names of [[], ["\uD800"], [1]]) {
+          const exit = yield* Effect.exit(listen(RedisPubSub.subscribe(names as never)))
+          expect(failure(exit)).toMatchObject({ _tag: "UsageError", reason: "invalidArgument" })
+        }
+        for (const options of [{ bufferSize: 0 }, { bufferBytes: -1 }, { strategy: "grow" }]) {
+          const exit = yield* Effect.exit(listen(RedisPubSub.subscribe("s:x", options as never)))
+          expect(failure(exit)).toMatchObject({ _tag: "UsageError", reason: "invalidOptions" })
+        }
+      })
+    )
+  })
+})
