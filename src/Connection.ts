@@ -19,6 +19,7 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Subscribable from "effect/Subscribable"
+import type { Credentials } from "./internal/credentials.js"
 import type { CloseReason, Transport } from "./internal/engine.js"
 import { closeError } from "./internal/failure.js"
 import { open, openOver, type Restore } from "./internal/handshake.js"
@@ -89,14 +90,15 @@ export interface Connection {
   readonly close: Effect.Effect<void>
 }
 
-/**
- * @since 0.1.0
- * @category models
- */
-export interface Credentials {
-  readonly username?: string | undefined
-  readonly password: Redacted.Redacted<string>
-}
+export type {
+  /**
+   * Who to be for the server.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Credentials
+} from "./internal/credentials.js"
 
 /**
  * @since 0.1.0

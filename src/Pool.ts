@@ -17,6 +17,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { type Connection, type ConnectionOptions, fromLink } from "./Connection.js"
 import type { DurationWithUnit } from "./internal/args.js"
+import * as Credentials from "./internal/credentials.js"
 import * as Options from "./internal/options.js"
 import { PoolCore, type PoolSettings } from "./internal/pool.js"
 import { Redis, type RedisService } from "./internal/service.js"
@@ -141,9 +142,10 @@ const resolve = (options: PoolOptions): Either.Either<PoolSettings, UsageError> 
  */
 export const make = (options: PoolOptions = {}): Effect.Effect<Pool, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
-    const resolved = yield* Options.resolve(options)
+    const { onRotate, options: resolved } = yield* Credentials.source(yield* Options.resolve(options))
     const settings = yield* resolve(options)
     const core = yield* makeCore(resolved, settings)
+    onRotate(() => core.renew())
     return fromCore(core)
   })
 

@@ -151,6 +151,7 @@ export class ProtocolError extends ProtocolErrorBase {
  * - `tls`: the TLS handshake failed, or only one side speaks TLS.
  * - `handshake`: the server refused HELLO, SELECT or another part of the greeting.
  * - `authentication`: the server refused the credentials, or asks for some.
+ * - `credentials`: the Effect or Stream that gives the credentials failed, or gave none.
  * - `peerClosed`: the server, or something between, closed the connection.
  * - `transport`: the socket failed.
  * - `unresponsive`: replies were owed and nothing was read for too long.
@@ -165,6 +166,7 @@ export const ConnectionErrorReason = Schema.Literal(
   "tls",
   "handshake",
   "authentication",
+  "credentials",
   "peerClosed",
   "transport",
   "unresponsive",

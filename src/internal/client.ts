@@ -207,6 +207,13 @@ export class SharedClient implements UnitOwner {
     )
   }
 
+  /** Replaces the connection by one that is greeted with the credentials of now. Where that fails, the old one stays. */
+  readonly renew: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.catchAll(this.reconnector.renew, (error) =>
+      Effect.logWarning(`A Redis client could not connect with its new credentials: ${error.message}`)
+    )
+  )
+
   private readonly close: Effect.Effect<void> = Effect.suspend(() => {
     clearTimeout(this.timer)
     return this.reconnector.close

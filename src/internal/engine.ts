@@ -92,6 +92,8 @@ export interface EngineOptions {
   readonly maxQueuedBytes: number
   /** Replies owed and nothing read for this long ends the connection. Milliseconds; Infinity for never. */
   readonly unresponsiveAfter: number
+  /** With nothing owed and nothing read for this long the peer is asked with PING. Milliseconds; Infinity for never. */
+  readonly pingInterval: number
   readonly onPush: (push: Push) => void
   readonly onClose: (reason: CloseReason) => void
 }
@@ -101,6 +103,19 @@ const tickMillis = 20
 
 /** Text gathered for one write is handed on at this size, so that a long queue is not one huge string. */
 const flushAtLength = 1024 * 1024
+
+/** What timers can wait, in milliseconds; longer is never. */
+const longestPingInterval = 0x7fff_ffff
+
+/** A PING of the engine's own. Any answer will do, an error too. */
+class Ping extends Pending {
+  readonly text = true
+  constructor() {
+    super(0)
+  }
+  onReply(): void {}
+  onFailure(): void {}
+}
 
 /** What a subscribed RESP2 connection sends as arrays, and RESP3 as pushes. */
 const pubsubKinds = new Set([
@@ -179,7 +194,30 @@ export class Engine {
 
   /** How many replies are owed, those nobody waits for any more included, and commands that wait unsent. */
   get pending(): number {
-    return this.inFlight.length + this.queue.length
+    return this.inFlight.length + this.queue.length - (this.ping.remaining > 0 ? 1 : 0)
+  }
+
+  /** The engine's own question to a peer that is silent. */
+  private readonly ping = new Ping()
+  private pinger: ReturnType<typeof setTimeout> | undefined
+
+  /** Asks whether the peer is there when it is silent, while `mayAsk` says that a PING does no harm. */
+  startPinging(mayAsk: () => boolean): void {
+    const { pingInterval } = this.options
+    const look = (): void => {
+      const silent = performance.now() - this.lastRead
+      if (silent >= pingInterval && this.inFlight.length === 0 && this.queue.length === 0 && mayAsk()) {
+        this.ping.remaining = 1
+        this.ping.settled = false
+        this.accept(this.ping, "*1\r\n$4\r\nPING\r\n")
+      }
+      // One timer that is late costs commands nothing, unlike one that each of them would have to move.
+      const next = silent >= pingInterval ? pingInterval : pingInterval - silent
+      this.pinger = setTimeout(look, Math.ceil(next))
+    }
+    if (this.closed === undefined && pingInterval <= longestPingInterval) {
+      this.pinger = setTimeout(look, pingInterval)
+    }
   }
 
   /** The engine's clock: one reading per turn. */
@@ -525,6 +563,7 @@ export class Engine {
     this.parser.stop()
     clearTimeout(this.timer)
     this.timer = undefined
+    clearTimeout(this.pinger)
     this.whenIdle = undefined
     this.text = ""
     this.parts = undefined

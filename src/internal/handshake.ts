@@ -9,10 +9,12 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { make, type RedisCommand, token, withDeadline } from "../RedisCommand.js"
 import { ConnectionError, DeadlineError, type RedisError, ReplyError } from "../RedisError.js"
+import * as Credentials from "./credentials.js"
 import * as Decode from "./decode.js"
 import { ownWords, type Transport } from "./engine.js"
 import { Link } from "./link.js"
@@ -35,6 +37,7 @@ export type Stage =
   | "no connection was made"
   | "the peer does not answer the TLS handshake; does this port speak TLS?"
   | "the peer does not answer the greeting"
+  | "the credentials did not come"
 
 /** Told how to end what was opened last, so that nothing is left when the opening fails or is interrupted. */
 export type Own = (end: () => void, stage?: Stage) => void
@@ -89,7 +92,10 @@ export const openOver = <R>(
             connectTimeout
           )
     started?.(abort)
-    return restore(greetAny(() => transport(own), options, own)).pipe(
+    const greeted = Effect.flatMap(withCredentials(options, own), (options) =>
+      greetAny(() => transport(own), options, own)
+    )
+    return restore(greeted).pipe(
       Effect.flatMap((link) => (aborted === undefined ? Effect.succeed(link) : Effect.fail(aborted))),
       Effect.mapError((error) => aborted ?? error),
       Effect.onExit((exit) =>
@@ -103,6 +109,32 @@ export const openOver = <R>(
     )
   })
 
+const late = new ConnectionError({ reason: "credentials", delivery: "unsent", message: "the credentials did not come" })
+
+/** Options with the credentials of this very moment. */
+const withCredentials = (options: ResolvedOptions, own: Own): Effect.Effect<ResolvedOptions, RedisError> => {
+  const given = Credentials.current(options)
+  if (given === undefined) {
+    return Effect.succeed(options)
+  }
+  return Effect.flatMap(Effect.forkDaemon(Effect.interruptible(given)), (fiber) => {
+    const stop = Fiber.interruptFork(fiber)
+    return Effect.async<ResolvedOptions, RedisError>((resume) => {
+      // What ends the opening in its time ends this: the Effect is the user's, and may never end.
+      own(() => resume(Effect.zipRight(stop, Effect.fail(late))), "the credentials did not come")
+      fiber.addObserver((exit) =>
+        resume(
+          Exit.match(exit, {
+            onFailure: Effect.failCause,
+            onSuccess: ({ password, username }) => Effect.succeed({ ...options, password, username })
+          })
+        )
+      )
+      return stop
+    })
+  })
+}
+
 const greetAny = <R>(
   transport: () => Effect.Effect<Transport, RedisError, R>,
   options: ResolvedOptions,
@@ -114,7 +146,7 @@ const greetAny = <R>(
       own(() => link.destroy("the greeting failed"))
       return Effect.map(greet(link, options, hello), (greeting) => {
         link.id = greeting.id
-        link.session.settle(greeting.protocol)
+        link.settle(greeting.protocol)
         return link
       })
     })

@@ -127,6 +127,13 @@ export class Link implements Tracker {
     })
   }
 
+  /** The greeting is over: what it did is how the connection is meant to be, and silence is asked about from now on. */
+  settle(protocol: 2 | 3): void {
+    this.session.settle(protocol)
+    // Inside MULTI a PING would be one of the transaction's commands; where MONITOR speaks there is no silence.
+    this.engine.startPinging(() => !this.session.inTransaction && !this.engine.monitoring)
+  }
+
   /** Adds a listener; answers how to remove it. */
   onPush(listener: PushListener): () => void {
     if (this.engine.closed !== undefined) {

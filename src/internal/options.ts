@@ -6,6 +6,7 @@ import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
 import { UsageError } from "../RedisError.js"
 import type { DurationWithUnit } from "./args.js"
+import type { CredentialsInput } from "./credentials.js"
 import { defaultLimits, type ParserLimits } from "./parser.js"
 
 /**
@@ -59,6 +60,12 @@ export interface ConnectionOptions {
   /** An ACL user; without it a password is the default user's. */
   readonly username?: string | undefined
   readonly password?: Redacted.Redacted<string> | undefined
+  /**
+   * User and password that are not known ahead, instead of the two above. An Effect is asked at each connect, within
+   * `connectTimeout`. Of a Stream the newest count: with each new ones a client's shared connection is replaced, without
+   * anybody noticing, and a pool's connections as they come back. A `Connection` uses what is newest when it is made.
+   */
+  readonly credentials?: CredentialsInput | undefined
   /** The name that CLIENT LIST shows. No spaces or line breaks. */
   readonly clientName?: string | undefined
   /** Whether to tell the server the library's name and version (CLIENT SETINFO). Default: true. */
@@ -75,6 +82,11 @@ export interface ConnectionOptions {
   readonly closeTimeout?: DurationWithUnit | undefined
   /** Replies owed and nothing read for this long ends the connection. Default: 30 seconds. */
   readonly unresponsiveTimeout?: DurationWithUnit | undefined
+  /**
+   * A connection on which nothing was owed or read for this long is asked with PING; with no answer it is `unresponsive`
+   * in its time. `Duration.infinity` for never. Default: 30 seconds.
+   */
+  readonly pingInterval?: DurationWithUnit | undefined
   /** How long TCP may be silent before the kernel probes; `false` for never. Default: 30 seconds. */
   readonly keepAlive?: DurationWithUnit | false | undefined
   /** Whether to disable Nagle's algorithm. Default: true. */
@@ -107,6 +119,7 @@ export interface ResolvedOptions {
   readonly database: number
   readonly username: string | undefined
   readonly password: Redacted.Redacted<string> | undefined
+  readonly credentials: CredentialsInput | undefined
   readonly clientName: string | undefined
   readonly clientInfo: boolean
   readonly protocol: 2 | 3
@@ -115,6 +128,7 @@ export interface ResolvedOptions {
   readonly replyTimeout: number
   readonly closeTimeout: number
   readonly unresponsiveAfter: number
+  readonly pingInterval: number
   readonly keepAliveMillis: number | undefined
   readonly noDelay: boolean
   readonly maxInFlight: number
@@ -384,6 +398,9 @@ export const resolve = (options: ConnectionOptions): Checked<ResolvedOptions> =>
     if (password !== undefined && !Redacted.isRedacted(password)) {
       return yield* invalid("password must be Redacted: Redacted.make(…), so that nothing prints it")
     }
+    if (options.credentials !== undefined && (username !== undefined || password !== undefined)) {
+      return yield* invalid("credentials are given beside a username or password; only one of them can count")
+    }
     if (username !== undefined && password === undefined) {
       return yield* invalid("username is given without a password")
     }
@@ -400,6 +417,7 @@ export const resolve = (options: ConnectionOptions): Checked<ResolvedOptions> =>
       database: yield* checkDatabase(options.database ?? url.database ?? 0),
       username,
       password,
+      credentials: options.credentials,
       clientName: clientName === undefined ? undefined : yield* checkName(clientName),
       clientInfo: options.clientInfo ?? true,
       protocol,
@@ -408,6 +426,7 @@ export const resolve = (options: ConnectionOptions): Checked<ResolvedOptions> =>
       replyTimeout: yield* readDuration(options.replyTimeout, "replyTimeout", 5_000),
       closeTimeout: Math.min(yield* readDuration(options.closeTimeout, "closeTimeout", 2_000), 0x7fff_ffff),
       unresponsiveAfter: yield* readDuration(options.unresponsiveTimeout, "unresponsiveTimeout", 30_000),
+      pingInterval: yield* readDuration(options.pingInterval, "pingInterval", 30_000),
       keepAliveMillis:
         options.keepAlive === false ? undefined : finite(yield* readDuration(options.keepAlive, "keepAlive", 30_000)),
       noDelay: options.noDelay ?? true,

@@ -35,6 +35,7 @@ export interface Member {
   readonly link: Link
   readonly since: number
   readonly expires: number
+  readonly generation: number
   idleSince: number
 }
 
@@ -76,6 +77,8 @@ export class PoolCore {
   private refiller: ReturnType<typeof setTimeout> | undefined
   /** Before the next refill, in milliseconds: it grows as long as what is opened does not last. */
   private pause = 0
+  /** Links of an earlier one were greeted with credentials that were replaced since. */
+  private generation = 0
 
   constructor(
     readonly options: ResolvedOptions,
@@ -173,6 +176,7 @@ export class PoolCore {
   /** Opens a link in the place that was reserved for it. */
   private openNew(restore: Restore, until = Infinity): Effect.Effect<Member, RedisError> {
     return Effect.suspend(() => {
+      const { generation } = this
       const connectTimeout = Math.min(this.options.connectTimeout, Math.max(until - now(), 1))
       let abort: ((error: RedisError) => void) | undefined
       return openLogged({ ...this.options, connectTimeout, database: this.home.database }, restore, (given) => {
@@ -187,7 +191,7 @@ export class PoolCore {
             this.aborts.delete(abort)
           }
           if (Exit.isSuccess(exit) && exit.value.engine.closed === undefined) {
-            return Exit.succeed(this.add(exit.value))
+            return Exit.succeed(this.add(exit.value, generation))
           }
           this.serve()
           return Exit.flatMap(exit, ({ engine }) =>
@@ -199,11 +203,17 @@ export class PoolCore {
     })
   }
 
-  private add(link: Link): Member {
+  private add(link: Link, generation: number): Member {
     const { maxAge } = this.settings
     // Up to a tenth earlier, so that links opened together do not end together.
     const since = now()
-    const member: Member = { link, since, idleSince: since, expires: since + maxAge * (1 - Math.random() / 10) }
+    const member: Member = {
+      link,
+      since,
+      generation,
+      idleSince: since,
+      expires: since + maxAge * (1 - Math.random() / 10)
+    }
     link.session.home = this.home
     this.members.add(member)
     link.onClose(() => this.remove(member))
@@ -284,11 +294,13 @@ export class PoolCore {
         ? `${link.session.difference} changed it while it was lent`
         : link.engine.pending > 0
           ? "replies were owed when it was given back"
-          : member.expires <= now()
-            ? "it reached its age"
-            : this.size > this.settings.max
-              ? "its pool is full"
-              : undefined
+          : member.generation !== this.generation
+            ? "its credentials were replaced"
+            : member.expires <= now()
+              ? "it reached its age"
+              : this.size > this.settings.max
+                ? "its pool is full"
+                : undefined
     if (unfit !== undefined || link.engine.closed !== undefined) {
       link.destroy(unfit ?? "it had ended")
       // Destroying tells `remove`, unless it had ended before.
@@ -360,6 +372,14 @@ export class PoolCore {
       { concurrency: "unbounded", discard: true }
     )
   })
+
+  /** There are new credentials: the free links end at once, those that are lent when they come back. */
+  renew(): void {
+    this.generation++
+    for (const member of [...this.free]) {
+      member.link.destroy("its credentials were replaced")
+    }
+  }
 
   /** Ends the free links. */
   readonly clear: Effect.Effect<void> = Effect.suspend(() => this.closeAll(this.free.splice(0)))

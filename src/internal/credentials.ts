@@ -1,0 +1,114 @@
+/**
+ * Credentials that are not known ahead: asked for at each connect, or followed as they rotate.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { ConnectionError } from "../RedisError.js"
+import type { ResolvedOptions } from "./options.js"
+
+/**
+ * Who to be for the server.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Credentials {
+  /** An ACL user; without it the password is the default user's. */
+  readonly username?: string | undefined
+  readonly password: Redacted.Redacted<string>
+}
+
+/** Given by the user: an Effect that is asked, or a Stream of which the newest counts. */
+export type CredentialsInput = Effect.Effect<Credentials, unknown> | Stream.Stream<Credentials, unknown>
+
+/** Options whose credentials can be asked for at any time, and how to hear that they were replaced. */
+export interface Source {
+  readonly options: ResolvedOptions
+  readonly onRotate: (listener: () => void) => void
+}
+
+/** Makes options ready for connecting: what a Stream says is followed as long as the scope lives. */
+export const source = (options: ResolvedOptions): Effect.Effect<Source, never, Scope.Scope> => {
+  const { credentials } = options
+  return isStream(credentials) ? follow(options, credentials) : Effect.succeed({ options, onRotate: () => {} })
+}
+
+/** What a greeting is to use; the options' own, when they have no other. */
+export const current = (options: ResolvedOptions): Effect.Effect<Credentials, ConnectionError> | undefined => {
+  const { credentials } = options
+  return credentials === undefined
+    ? undefined
+    : Effect.catchAllCause(isStream(credentials) ? firstOf(credentials) : credentials, (cause) =>
+        Cause.isInterruptedOnly(cause) ? Effect.interrupt : Effect.fail(unavailable(Cause.squash(cause)))
+      )
+}
+
+const isStream = (input: CredentialsInput | undefined): input is Stream.Stream<Credentials, unknown> =>
+  input !== undefined && Stream.StreamTypeId in input
+
+const firstOf = (stream: Stream.Stream<Credentials, unknown>): Effect.Effect<Credentials, unknown> =>
+  Effect.flatten(Stream.runHead(stream))
+
+const unavailable = (cause: unknown): ConnectionError =>
+  new ConnectionError({ reason: "credentials", delivery: "unsent", message: "there are no credentials", cause })
+
+const follow = (
+  options: ResolvedOptions,
+  stream: Stream.Stream<Credentials, unknown>
+): Effect.Effect<Source, never, Scope.Scope> =>
+  Effect.suspend(() => {
+    let newest: Exit.Exit<Credentials, unknown> | undefined
+    const waiting = new Set<(exit: Exit.Exit<Credentials, unknown>) => void>()
+    const listeners = new Set<() => void>()
+    const settle = (exit: Exit.Exit<Credentials, unknown>): void => {
+      const rotated = newest !== undefined
+      newest = exit
+      for (const resume of waiting) {
+        resume(exit)
+      }
+      waiting.clear()
+      if (rotated) {
+        for (const listener of listeners) {
+          listener()
+        }
+      }
+    }
+    const ended = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        if (newest === undefined) {
+          settle(Exit.failCause(cause))
+          return Effect.void
+        }
+        // The last ones may be good for long; where they are not, connecting says so.
+        return Effect.logWarning("The Stream of Redis credentials failed; the newest ones stay in use", cause)
+      })
+    const credentials = Effect.async<Credentials, unknown>((resume) => {
+      if (newest !== undefined) {
+        return resume(newest)
+      }
+      waiting.add(resume)
+      return Effect.sync(() => waiting.delete(resume))
+    })
+    return Stream.runForEach(stream, (next) => Effect.sync(() => settle(Exit.succeed(next)))).pipe(
+      Effect.zipRight(
+        Effect.sync(() => {
+          if (newest === undefined) {
+            settle(Exit.fail(new Error("the Stream of credentials ended without any")))
+          }
+        })
+      ),
+      Effect.catchAllCause((cause) => (Cause.isInterruptedOnly(cause) ? Effect.void : ended(cause))),
+      Effect.interruptible,
+      Effect.forkScoped,
+      Effect.as({
+        options: { ...options, credentials },
+        onRotate: (listener: () => void) => {
+          listeners.add(listener)
+        }
+      })
+    )
+  })
