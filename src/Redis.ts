@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { constFalse, dual } from "effect/Function"
 import * as Layer from "effect/Layer"
+import * as Runtime from "effect/Runtime"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -24,6 +25,7 @@ import * as Batch from "./internal/batch.js"
 import { BlockingCommands, type Orphan, pushBackOrphan, warnOfOrphan } from "./internal/blocking.js"
 import { type ClientSettings, refuseShared, SharedClient } from "./internal/client.js"
 import { type Commands, make as makeCommands } from "./internal/commands.js"
+import * as Credentials from "./internal/credentials.js"
 import {
   type OptimisticOptions,
   optimistic,
@@ -182,7 +184,7 @@ export interface RedisOptions extends ConnectionOptions {
 
 const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
-    const resolved = yield* Options.resolve(options)
+    const { onRotate, options: resolved } = yield* Credentials.source(yield* Options.resolve(options))
     const maxRetries =
       options.maxRetries === undefined ? 3 : yield* Options.checkCount(options.maxRetries, "maxRetries", 0)
     const maxDedicated =
@@ -206,14 +208,20 @@ const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisErro
     })
     const client = new SharedClient(resolved, settings)
     yield* client.start(options.lazy === true)
+    const runtime = yield* Effect.runtime<never>()
+    const scope = yield* Effect.scope
+    onRotate(() => {
+      pool.renew()
+      Runtime.runFork(runtime)(client.renew, { scope })
+    })
     const lend = Effect.map(pool.acquire, (lease) => fromLink(lease.link, resolved, () => lease.released).redis)
     const orphans = options.onOrphan ?? "warn"
     const blocked = new BlockingCommands(
       pool,
       (command) => client.send(command),
       orphans === "warn" ? warnOfOrphan : orphans === "pushBack" ? pushBackOrphan : orphans,
-      yield* Effect.runtime<never>(),
-      yield* Effect.scope
+      runtime,
+      scope
     )
     const service: RedisService = {
       send: (command) => {
