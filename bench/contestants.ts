@@ -25,7 +25,7 @@ const rival = (title: string, name: string, open: (place: Place, work: Work) => 
     {
       title: suffix === "" ? title : `${title}, inside Effect`,
       package: name,
-      make: async (place, work) => runner(await open(place, work), work, suffix !== "")
+      make: async (place, work) => runner(place, await open(place, work), work, suffix !== "")
     }
   ])
 

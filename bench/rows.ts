@@ -210,6 +210,15 @@ export const rows: ReadonlyArray<Row> = [
   getRow("get-1mb", 1024 * 1024, 1),
   getRow("get-50mb", 50 * 1024 * 1024, 1),
   {
+    name: "fanout",
+    title: "pub/sub: 100 messages of 64 B, each to 10 listeners",
+    concurrency: 1,
+    work: { op: "fanout", channel: "bench:channel", listeners: 10, messages: 100, value: text(64) },
+    seed: [],
+    unit: "batch",
+    takers: ["us", "node-redis", "ioredis", "iovalkey"]
+  },
+  {
     name: "connect",
     title: "connect, first reply, close",
     concurrency: 1,

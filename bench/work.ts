@@ -15,7 +15,13 @@ export type Work =
   | { readonly op: "xreadgroup"; readonly key: string; readonly group: string; readonly count: number }
   | { readonly op: "connect" }
   | { readonly op: "pool"; readonly size: number }
-  | { readonly op: "fanout"; readonly channel: string; readonly listeners: number; readonly value: string }
+  | {
+      readonly op: "fanout"
+      readonly channel: string
+      readonly listeners: number
+      readonly messages: number
+      readonly value: string
+    }
   | { readonly op: "decode"; readonly reply: string; readonly count: number }
   | {
       readonly op: "encode"

@@ -8,6 +8,9 @@ interface Chain {
 
 interface Client {
   on(event: "error", listener: (error: unknown) => void): void
+  on(event: "message", listener: (channel: string, message: string) => void): void
+  setMaxListeners(most: number): void
+  subscribe(channel: string): Promise<unknown>
   connect(): Promise<void>
   quit(): Promise<unknown>
   disconnect(): void
@@ -91,6 +94,11 @@ export const ioredis = async (place: Place, name: "ioredis" | "iovalkey", autoPi
         case "encode":
           return undefined
       }
+    },
+    listen: async (channel, onMessage) => {
+      client.setMaxListeners(0)
+      await client.subscribe(channel)
+      client.on("message", (_, message) => onMessage(message))
     },
     close: async () => {
       client.disconnect()

@@ -109,6 +109,7 @@ export const nodeRedis = async (place: Place, timeout: "off" | "default", pooled
           return undefined
       }
     },
+    listen: (channel, onMessage) => client.subscribe(channel, onMessage),
     close: async () => {
       await pool?.close()
       await client.close()

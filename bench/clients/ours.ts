@@ -1,9 +1,13 @@
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
-import { Pool, Redis } from "effect-redis-client"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { Pool, Redis, RedisPubSub } from "effect-redis-client"
 import { effects } from "../runners.js"
 import type { Runner, Work } from "../work.js"
+import { type Fanout, fanout } from "./fanout.js"
 import type { Place } from "./rival.js"
 import { sharedScheduler } from "./schedulers.js"
 
@@ -40,9 +44,35 @@ const operation = (
   }
 }
 
+/** Each listener is a subscription of its own, and a Stream that is run, as users write it. */
+const listening = async (place: Place, work: Fanout): Promise<Runner> => {
+  const runtime = ManagedRuntime.make(RedisPubSub.layer({ host: place.host, port: place.port }))
+  const scope = Effect.runSync(Scope.make())
+  const listen = (onMessage: (message: string) => void) =>
+    RedisPubSub.subscribe(work.channel).pipe(
+      Effect.map(Stream.runForEach(({ payload }) => Effect.sync(() => onMessage(payload)))),
+      Effect.flatMap(Effect.forkIn(scope)),
+      Scope.extend(scope)
+    )
+  return fanout(
+    place,
+    work,
+    async (onMessage) => {
+      await runtime.runPromise(listen(onMessage))
+    },
+    async () => {
+      await Effect.runPromise(Scope.close(scope, Exit.void))
+      await runtime.dispose()
+    }
+  )
+}
+
 /** As users run us: inside Effect, from a Layer, with default options, deadlines on. */
 export const ours = async (place: Place, work: Work, shared: boolean): Promise<Runner | undefined> => {
   const address = { host: place.host, port: place.port }
+  if (work.op === "fanout") {
+    return listening(place, work)
+  }
   const chosen = operation(work, address)
   if (chosen === undefined) {
     return undefined

@@ -7,6 +7,7 @@ import * as path from "node:path"
 import * as Effect from "effect/Effect"
 import { effects, promises } from "../runners.js"
 import type { Runner, Work } from "../work.js"
+import { fanout } from "./fanout.js"
 
 export interface Place {
   readonly host: string
@@ -19,13 +20,26 @@ export interface Place {
 export interface Rival {
   /** `undefined` when it has no such thing. */
   readonly operation: (work: Work) => (() => Promise<unknown>) | undefined
+  /** Adds a listener to a channel; none when it was left out. */
+  readonly listen?: (channel: string, onMessage: (message: string) => void) => Promise<void>
   readonly close: () => Promise<void>
 }
 
 export const load = <A>(place: Place, name: string): A =>
   createRequire(path.join(place.home, "package.json"))(name) as A
 
-export const runner = (rival: Rival, work: Work, inEffect: boolean): Runner | undefined => {
+export const runner = async (
+  place: Place,
+  rival: Rival,
+  work: Work,
+  inEffect: boolean
+): Promise<Runner | undefined> => {
+  if (work.op === "fanout") {
+    const { listen } = rival
+    return listen === undefined || inEffect
+      ? undefined
+      : fanout(place, work, (onMessage) => listen(work.channel, onMessage), rival.close)
+  }
   const operation = rival.operation(work)
   if (operation === undefined) {
     return undefined
