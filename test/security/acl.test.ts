@@ -231,7 +231,7 @@ eachServer(
       })
     )
   },
-  { acl: users.map((rules) => rules), config: { "acl-pubsub-default": "allchannels" } }
+  { acl: users, config: { "acl-pubsub-default": "allchannels" } }
 )
 
 describe("databases (Valkey 9.1 has such rules)", () => {

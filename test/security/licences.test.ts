@@ -1,0 +1,47 @@
+/** What users install is listed in docs/security.md, with its licences. */
+import { spawnSync } from "node:child_process"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { describe, expect, it } from "vitest"
+import { blocksOf, problemsIn, writeBlocks } from "../support/blocks.js"
+
+const root = path.resolve(import.meta.dirname, "..", "..")
+const script = path.join(root, "scripts", "licences.mjs")
+const text = fs.readFileSync(path.join(root, "docs", "security.md"), "utf8")
+
+describe("docs/security.md", () => {
+  it("lists what the lockfile has, with licences that ask for nothing", () => {
+    const { status, stderr } = spawnSync(process.execPath, [script, "--check"], { encoding: "utf8" })
+    expect(stderr).toBe("")
+    expect(status).toBe(0)
+    expect(text).toMatch(/^\| `effect` \| 3\.\d+\.\d+ \| MIT \| always \|$/m)
+  })
+
+  it("names tests and documents that exist", () => {
+    const named = [
+      ...text.matchAll(/`((?:test|scripts|src)\/[\w./-]+)`/g),
+      ...text.matchAll(/\]\((?!http)([\w./-]+)\)/g)
+    ].map(([, name = ""]) => name)
+    expect(named.length).toBeGreaterThan(8)
+    for (const name of named) {
+      const file = /^(?:test|scripts|src)\//.test(name) ? path.join(root, name) : path.join(root, "docs", name)
+      expect([name, fs.existsSync(file)]).toEqual([name, true])
+    }
+    expect(fs.existsSync(path.join(root, "SECURITY.md"))).toBe(true)
+  })
+
+  it("has blocks that compile", { timeout: 300_000 }, async () => {
+    const blocks = blocksOf(text)
+    expect(blocks.length).toBeGreaterThan(1)
+    const folder = path.join(root, ".tmp", "security")
+    writeBlocks(folder, blocks)
+    expect(await problemsIn(folder)).toEqual([])
+  })
+
+  it("the library itself has no dependencies", () => {
+    const manifest = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"))
+    expect(manifest.dependencies).toBeUndefined()
+    expect(manifest.optionalDependencies).toBeUndefined()
+    expect(["preinstall", "install", "postinstall"].filter((name) => name in manifest.scripts)).toEqual([])
+  })
+})
