@@ -61,10 +61,24 @@ export abstract class Unit extends Pending {
   abstract readonly repeatable: boolean
   abstract fail(failure: Failure): void
 
+  /** It was written once and waits to be written again: whatever becomes of that, it may have been executed. */
+  private written = false
+
   onFailure(failure: Failure): void {
     if (this.owner === undefined || !this.owner.recover(this, failure)) {
       this.fail(failure)
+    } else if (failure._tag === "Closed" && failure.delivery === "unknown") {
+      this.written = true
     }
+  }
+
+  /** A failure, as an error that says what is known. */
+  protected errorOf(failure: Failure, command: string): RedisError {
+    return toRedisError(
+      this.written && failure._tag !== "Overflow" ? { ...failure, delivery: "unknown" } : failure,
+      command,
+      this.allowed
+    )
   }
 
   /** Whether its owner sends it again, because the server refused all of it before executing any. */
@@ -347,7 +361,7 @@ export class Call<A> extends Unit {
     if (failure._tag === "Deadline" && failure.phase === "reply") {
       this.left?.(this as Call<unknown>)
     }
-    this.resume(Exit.fail(toRedisError(failure, this.command.name, this.allowed)))
+    this.resume(Exit.fail(this.errorOf(failure, this.command.name)))
   }
 
   /** Nobody waits for it any more: it is taken back, or its reply is late. */
@@ -515,10 +529,10 @@ class Batch extends Commands {
   }
 
   fail(failure: Failure): void {
-    const { allowed, commands, exits } = this
+    const { commands, exits } = this
     // What was read stays; of the rest only the failure is known.
     for (let i = exits.length; i < commands.length; i++) {
-      exits.push(Exit.fail(toRedisError(failure, (commands[i] as RedisCommand<unknown>).name, allowed)))
+      exits.push(Exit.fail(this.errorOf(failure, (commands[i] as RedisCommand<unknown>).name)))
     }
     this.resume(Exit.succeed({ outcome: "executed", exits }))
   }
@@ -636,7 +650,7 @@ class Transaction extends Commands {
   }
 
   fail(failure: Failure): void {
-    this.resume(Exit.fail(toRedisError(failure, "EXEC", this.allowed)))
+    this.resume(Exit.fail(this.errorOf(failure, "EXEC")))
   }
 }
 

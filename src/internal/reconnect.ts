@@ -282,7 +282,9 @@ export const isPermanent = (error: RedisError): boolean => {
 const reasonOf = (error: RedisError): CloseReason =>
   error instanceof ConnectionError
     ? { reason: error.reason, message: error.message, cause: error.cause }
-    : { reason: "connect", message: error.message }
+    : error._tag === "ProtocolError"
+      ? { reason: "protocol", message: error.message }
+      : { reason: "connect", message: error.message }
 
 /** Keeps a link open as long as the scope lives. */
 export const supervise = (reconnector: Reconnector): Effect.Effect<void, never, Scope.Scope> =>

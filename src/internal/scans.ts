@@ -122,7 +122,8 @@ const fetch = <A>(
 const once = { atomic: false } as const
 
 const isLost = (exit: Exit.Exit<unknown, RedisError>): boolean =>
-  Exit.isFailure(exit) && Option.exists(Cause.failureOption(exit.cause), (error) => error._tag === "ConnectionError")
+  Exit.isFailure(exit) &&
+  Option.exists(Cause.failureOption(exit.cause), ({ _tag }) => _tag === "ConnectionError" || _tag === "ProtocolError")
 
 /** The Streams over the commands of one codec. */
 export const make = <V, K extends Key>(commands: {

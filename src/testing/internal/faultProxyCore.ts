@@ -308,6 +308,9 @@ class Pipe {
         this.dropQueue()
         break
       }
+      if (this.stalled) {
+        break
+      }
       const now = performance.now()
       const wait = Math.max(item.at, item.bytes.length > 0 ? this.freeAt : 0) - now
       if (wait > 0) {
