@@ -40,6 +40,7 @@ import {
   RedisPubSub as RedisPubSubTag
 } from "./internal/pubsubService.js"
 import { defaultReconnect, readyAfter } from "./internal/reconnect.js"
+import { layer as layerScheduler } from "./internal/scheduler.js"
 import type { BatchResult, Redis as RedisIdentifier, Status } from "./internal/service.js"
 import { alwaysReady, type RedisService, Redis as RedisTag } from "./internal/service.js"
 import type { Reply } from "./internal/values.js"
@@ -389,6 +390,20 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
     options: Config.Config.Wrap<RedisOptions>
   ) => Layer.Layer<RedisIdentifier | RedisPubSubIdentifier, RedisError | ConfigError.ConfigError>
 
+  /**
+   * One scheduler for all fibers under it: hundreds of fibers that are answered at once are resumed in one batch instead
+   * of by a promise each. Worth trying where that many wait for Redis at once; measure it with your program.
+   *
+   * It is the scheduler of everything under it, not only of commands. Fibers are as fair to each other as before, and
+   * the event loop gets its turns; but a fiber that is resumed waits for those that were resumed before it in that turn.
+   *
+   * @example
+   * ```ts
+   * program.pipe(Effect.provide(Redis.layer()), Effect.provide(Redis.layerScheduler), NodeRuntime.runMain)
+   * ```
+   */
+  readonly layerScheduler: Layer.Layer<never>
+
   /** A client of which each command takes a connection of a `Pool` for itself. */
   readonly layerFromPool: Layer.Layer<RedisIdentifier, never, Pool>
 
@@ -592,6 +607,7 @@ export const Redis: RedisModule = Object.assign(RedisTag, makeCommands(utf8), {
   make,
   layer,
   layerConfig,
+  layerScheduler,
   layerFromPool,
   layerFromConnection,
   layerTest,
