@@ -25,7 +25,7 @@ import type { ResolvedOptions } from "./options.js"
 import { Delivery, Inbox, type InboxOptions, type InboxOwner } from "./pubsubInbox.js"
 import { Reconnector, type ReconnectSettings } from "./reconnect.js"
 import * as ReplyErrors from "./replyError.js"
-import { utf8Decode, utf8DecodeStrict } from "./text.js"
+import { utf8DecodeStrict } from "./text.js"
 import { ErrorReply, type Push, type Reply } from "./values.js"
 
 /** What is subscribed to. The last two take a connection of their own. */
@@ -236,14 +236,9 @@ export class Subscription implements InboxOwner {
     this.hub.log(Effect.logWarning(message).pipe(Effect.annotateLogs({ ...details, ...this.describe() })))
   }
 
-  /** What it is about: one name, and how many more. */
+  /** What it is about. Names of channels are arguments, and may be anything: logs have their count. */
   private describe(): Record<string, unknown> {
-    const [first] = this.targets
-    const name = first?.name ?? ""
-    return {
-      [first?.kind ?? "subscribe"]: typeof name === "string" ? name : utf8Decode(name, 0, name.length),
-      ...(this.targets.length > 1 ? { more: this.targets.length - 1 } : {})
-    }
+    return { [this.targets[0]?.kind ?? "subscribe"]: this.targets.length }
   }
 
   onFull(): void {

@@ -16,6 +16,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import {
   Codec,
   Connection,
@@ -24,6 +25,7 @@ import {
   RedisCommand,
   RedisError,
   RedisFunction,
+  RedisPubSub,
   RedisScript
 } from "effect-redis-client"
 import { issue } from "../../src/testing/internal/certificates.js"
@@ -374,6 +376,48 @@ eachServer(
         witness.look("a client", "shown", yield* connect())
         witness.look("a pool", "shown", yield* Pool.make({ ...base, password }))
       })
+    )
+
+    watched(
+      "subscriptions: slow ones, messages that do not decode, connections that are cut, no permission",
+      (witness) =>
+        Effect.gen(function* () {
+          const { host, port } = yield* RedisServer.RedisServer
+          const options = { host, port, protocol, password } as const
+          const admin = yield* connect()
+          const publish = (message: string) => admin.send(raw("PUBLISH", `news:${mark}`, message))
+          const service = yield* RedisPubSub.make(options)
+          const via = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.provideService(effect, RedisPubSub, service)
+          const slow = yield* via(
+            RedisPubSub.subscribe([`news:${mark}`, mark], { bufferSize: 1, strategy: "dropping" })
+          )
+          const typed = yield* via(RedisPubSub.withCodec(Codec.schema(Person)).subscribe("typed"))
+          for (let i = 0; i < 50; i++) {
+            yield* publish(`${mark} ${i}`)
+            // The channel is named by the error (docs/security.md), what was in the message is not.
+            yield* admin.send(raw("PUBLISH", "typed", JSON.stringify({ name: mark, age: mark })))
+          }
+          yield* witness.watch("a slow one", Stream.runDrain(Stream.take(slow, 1)))
+          const decoded = yield* witness.watch("a message that does not decode", Stream.runDrain(typed))
+          expect(Witness.outcome(decoded)).toBe("DecodeError")
+          yield* admin.send(raw("CLIENT KILL", "TYPE", "pubsub"))
+          const limitedService = yield* RedisPubSub.make({ ...options, username: "limited" })
+          const denied = yield* witness.watch(
+            "no permission",
+            Effect.scoped(Effect.provideService(RedisPubSub.subscribe(mark), RedisPubSub, limitedService))
+          )
+          expect(Witness.outcome(denied)).not.toBe("success")
+          const wrong = yield* witness.watch(
+            "a wrong password",
+            Effect.scoped(
+              Effect.flatMap(RedisPubSub.make({ ...options, password: secret }), (service) =>
+                Effect.provideService(RedisPubSub.subscribe(mark), RedisPubSub, service)
+              )
+            )
+          )
+          expect(Witness.outcome(wrong)).toBe("ConnectionError")
+          witness.look("subscriptions", "shown", service)
+        })
     )
 
     watched("no permission", (witness) =>
