@@ -149,9 +149,9 @@ const newest = (redis: RedisService, stream: string): Effect.Effect<StreamId, Re
  * Reads a stream, or several with a place in each, as a Stream of entries. It waits for entries on a connection of its
  * own and goes on behind the last id it gave, over reconnects too: a read whose reply was lost is asked again.
  *
- * `"new"` is resolved to an id when the Stream starts, before the first entry is waited for. Entries that do not fit the
- * schema, and such that are no text, fail the Stream with a `DecodeError` that names the stream, the id and the field,
- * after those before it were given.
+ * `"new"` is resolved to an id when the Stream starts, before the first entry is waited for. Entries that do not fit
+ * the schema, and such that are no text, fail the Stream with a `DecodeError` that names the stream, the id and the
+ * field, after those before it were given.
  *
  * @example
  * ```ts
@@ -319,8 +319,8 @@ export interface GroupOptions {
    */
   readonly consumer: string
   /**
-   * Makes the group when there is none (and the stream, empty), to begin there. Without it, a group that is not there is
-   * a `ReplyError` with the code `NOGROUP`. A group that vanishes later is never made again by itself.
+   * Makes the group when there is none (and the stream, empty), to begin there. Without it, a group that is not there
+   * is a `ReplyError` with the code `NOGROUP`. A group that vanishes later is never made again by itself.
    */
   readonly create?: From | undefined
   /** At most this many entries are read at once. Default: 100. */
@@ -340,8 +340,8 @@ export interface GroupOptions {
    */
   readonly keepEvery?: DurationWithUnit | undefined
   /**
-   * Acknowledging in batches: when `size` entries were handled, or `within` after the first of them. Without it what was
-   * handled is acknowledged at once, and what comes meanwhile goes with the next XACK.
+   * Acknowledging in batches: when `size` entries were handled, or `within` after the first of them. Without it what
+   * was handled is acknowledged at once, and what comes meanwhile goes with the next XACK.
    */
   readonly acks?: { readonly size?: number | undefined; readonly within: DurationWithUnit } | undefined
   /**
@@ -462,8 +462,8 @@ const resolve = <A, I>(
  * Consumes a stream as a member of a group: a Stream of entries, each with its `ack`. First comes what was pending for
  * this consumer, then what is new, and what others had for too long.
  *
- * Entries are in hand until they are acknowledged or rejected, and are kept from being claimed by others meanwhile. When
- * the Stream ends, what was handled is acknowledged, and what was not yet given is handed back to the group.
+ * Entries are in hand until they are acknowledged or rejected, and are kept from being claimed by others meanwhile.
+ * When the Stream ends, what was handled is acknowledged, and what was not yet given is handed back to the group.
  *
  * {@link worker} runs a handler instead, with concurrency, retries and a graceful stop.
  *
@@ -472,7 +472,9 @@ const resolve = <A, I>(
  * import { Effect, Stream } from "effect"
  * import { Redis } from "effect-redis-client"
  *
- * export const program = Redis.stream.consume({ stream: "orders", group: "billing", consumer: "b1", create: "all" }).pipe(
+ * const entries = Redis.stream.consume({ stream: "orders", group: "billing", consumer: "b1", create: "all" })
+ *
+ * export const program = entries.pipe(
  *   Stream.mapEffect((entry) => Effect.zipRight(Effect.log(entry.fields), entry.ack)),
  *   Stream.runDrain
  * )
@@ -543,9 +545,9 @@ export interface WorkerOptions extends GroupOptions {
   /** Handlers that run at once. Default: 1. */
   readonly concurrency?: number | undefined
   /**
-   * When an entry whose handler failed is tried again here, on the program's clock; it stays in hand meanwhile. When the
-   * Schedule is done the entry is left pending, to be claimed once it is idle. `Schedule.stop` leaves it at once. Default:
-   * from 1 second doubling to 1 minute, with jitter, up to `attempts`.
+   * When an entry whose handler failed is tried again here, on the program's clock; it stays in hand meanwhile. When
+   * the Schedule is done the entry is left pending, to be claimed once it is idle. `Schedule.stop` leaves it at once.
+   * Default: from 1 second doubling to 1 minute, with jitter, up to `attempts`.
    */
   readonly retry?: Schedule.Schedule<unknown, Cause.Cause<unknown>> | undefined
   /** How long a stop waits for handlers that run. Default: 10 seconds; `Duration.infinity` for as long as they take. */
@@ -561,10 +563,11 @@ const defaultRetry: Schedule.Schedule<unknown> = Schedule.exponential("1 second"
  * Runs a handler for the entries of a group, and acknowledges each one after its handler succeeded. It runs until it is
  * interrupted, or fails when there is no going on.
  *
- * - A handler that fails, dies or interrupts itself concerns its own entry only: it is tried again by `retry`, and after
- *   `attempts` it becomes a dead letter (in one transaction with its acknowledgement) or is left pending.
- * - Interrupting the worker stops it gracefully: nothing more is read, handlers that run may finish (`stopTimeout`), what
- *   was handled is acknowledged, and what was not begun is handed back to the group. The interruption ends after that.
+ * - A handler that fails, dies or interrupts itself concerns its own entry only: it is tried again by `retry`, and
+ *   after `attempts` it becomes a dead letter (in one transaction with its acknowledgement) or is left pending.
+ * - Interrupting the worker stops it gracefully: nothing more is read, handlers that run may finish (`stopTimeout`),
+ *   what was handled is acknowledged, and what was not begun is handed back to the group. The interruption ends after
+ *   that.
  * - Delivery is at least once: an entry may be handled twice, when another consumer claimed it, or a stop cut it off.
  *
  * @example
@@ -670,8 +673,8 @@ const XADD = define("XADD")
 /**
  * Adds an entry, and answers its id. It is a command: alone, in pipelines and in transactions.
  *
- * With `idmp` or `idmpauto` the server remembers what it was given and adds nothing twice, so that the client may send the
- * command again after a connection that ended without an answer (Redis 8.6; older servers, and Valkey, refuse it).
+ * With `idmp` or `idmpauto` the server remembers what it was given and adds nothing twice, so that the client may send
+ * the command again after a connection that ended without an answer (Redis 8.6; older servers, and Valkey, refuse it).
  *
  * @example
  * ```ts

@@ -204,8 +204,9 @@ const suite = (protocol: 2 | 3) => (server: (typeof realServers)[number]) => {
 
         const entries = yield* on(admin)(Redis.xlen(stream))
         const [info] = yield* on(admin)(Redis.xinfoGroups(stream))
-        // Why an entry was handled twice: by the worker that died before it could acknowledge, and by who took over; or by
-        // who had it for so long without a connection that another one claimed it. Nobody handles an entry twice itself.
+        // Why an entry was handled twice: by the worker that died before it could acknowledge, and by who took over;
+        // or by who had it for so long without a connection that another one claimed it. Nobody handles an entry twice
+        // itself.
         const twice = [...ledger.handled].filter(([, by]) => by.length > 1)
         const inherited = twice.filter(([, by]) => by[0] === workers - 1 && by.slice(1).every((w) => w !== by[0]))
         const claimed = twice.filter(([, by]) => by[0] !== workers - 1 && new Set(by).size === by.length)

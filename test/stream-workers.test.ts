@@ -1,6 +1,6 @@
 /**
- * Readers, consumers of groups, workers and the producer: each promise by itself, over real servers. Delivery over killed
- * connections and servers is in stream-delivery.test.ts.
+ * Readers, consumers of groups, workers and the producer: each promise by itself, over real servers. Delivery over
+ * killed connections and servers is in stream-delivery.test.ts.
  */
 import * as Net from "node:net"
 import { it } from "@effect/vitest"
@@ -514,6 +514,11 @@ eachServer((it, live) => {
         yield* fill(stream, numbers(250))
         yield* Redis.xgroupCreate(stream, "g", "0")
         yield* Redis.xreadgroup("g", "dead", { [stream]: ">" })
+        yield* eventuallyIs(
+          "they have been idle for long enough",
+          Redis.xpending(stream, "g", { start: "-", end: "+", count: 1000, idle: "50 millis" }),
+          (idle) => idle.length === 250
+        )
         const attempts = new Map<string, number>()
         const worker = yield* Effect.fork(
           RedisStream.worker(
@@ -523,7 +528,8 @@ eachServer((it, live) => {
               consumer: "c",
               block: "200 millis",
               concurrency: 8,
-              claim: { idle: "100 millis", count: 20, schedule: Schedule.spaced("50 millis") },
+              // One round, and no second.
+              claim: { idle: "50 millis", count: 20, schedule: Schedule.stop },
               keepEvery: "20 millis"
             },
             ({ attempt, fields }) => Effect.sync(() => attempts.set(fields.n ?? "", attempt))
@@ -663,30 +669,41 @@ eachServer((it, live) => {
         const go = yield* Deferred.make<void>()
         const worker = yield* Effect.fork(
           RedisStream.worker(
-            { stream, group: "g", consumer: "c", create: "all", block: "1 second", claim: false, concurrency: 10 },
+            {
+              stream,
+              group: "g",
+              consumer: "c",
+              create: "all",
+              block: "1 second",
+              claim: false,
+              concurrency: 10,
+              retry: Schedule.stop,
+              on: () => Effect.void
+            },
             ({ attempt, fields }) =>
               Effect.zipRight(
                 Effect.sync(() => got.push([fields.n, attempt])),
-                fields.n === "held" ? Deferred.await(go) : Effect.void
+                fields.n === "held" ? Deferred.await(go) : fields.n === "left" ? Effect.fail("no") : Effect.void
               )
           ).pipe(Effect.provideService(Redis, through))
         )
         yield* eventuallyIs("there is a group", Redis.exists(stream), (n) => n === 1)
-        yield* fill(stream, ["held"])
-        yield* eventually("one is in hand", () => got.length === 1)
+        yield* fill(stream, ["held", "left"])
+        yield* eventually("one is in hand, and one was left", () => got.length === 2)
         proxy.cut = "XREADGROUP"
         yield* fill(stream, ["lost 1", "lost 2"])
         yield* eventually("the reply was cut", () => proxy.cuts === 1)
-        yield* eventually("they come all the same", () => got.length >= 3)
+        yield* eventually("they come all the same", () => got.length >= 4)
         yield* Deferred.succeed(go, undefined)
         yield* fill(stream, ["after"])
         yield* eventually("it goes on", () => got.some(([n]) => n === "after"))
-        yield* eventuallyIs("all is acknowledged", pendingOf(stream), (n) => n === 0)
+        yield* eventuallyIs("all is acknowledged but what was left", pendingOf(stream), (n) => n === 1)
         yield* Fiber.interrupt(worker)
-        // A lost reply is no attempt; and the one in hand came once.
+        // A lost reply is no attempt; what is in hand, and what was left to be claimed, is not taken up again.
         expect([...got].sort()).toEqual([
           ["after", 1],
           ["held", 1],
+          ["left", 1],
           ["lost 1", 1],
           ["lost 2", 1]
         ])

@@ -2,8 +2,8 @@
  * A consumer of a consumer group: what it has in hand, and the fibers that read, claim, keep and acknowledge.
  *
  * An entry is in hand from when its delivery is read until the group has confirmed its acknowledgement, or until it is
- * left to be claimed. What is in hand is touched every `keepEvery`, so that others do not claim it, and is never taken up
- * a second time here, however often the server names it.
+ * left to be claimed. What is in hand is touched every `keepEvery`, so that others do not claim it, and is never taken
+ * up a second time here, however often the server names it.
  *
  * The state is plain JavaScript that changes between two turns only; Effects are around it.
  */
@@ -238,8 +238,8 @@ export class GroupConsumer<A> {
   )
 
   /**
-   * Stops reading, waits up to `millis` for what is with its handler, acknowledges what was handled, and hands back what
-   * nobody began. `abandon` ends the handlers that are not done by then.
+   * Stops reading, waits up to `millis` for what is with its handler, acknowledges what was handled, and hands back
+   * what nobody began. `abandon` ends the handlers that are not done by then.
    */
   stop(millis: number, abandon: Effect.Effect<unknown> = Effect.void): Effect.Effect<void> {
     return Effect.gen(this, function* () {
@@ -712,8 +712,8 @@ export class GroupConsumer<A> {
   }
 
   /**
-   * The entry was not handled. It is tried again here by `retry`, or left to be claimed; when that was its last attempt,
-   * or `final`, it goes to the dead letters, or is left for good.
+   * The entry was not handled. It is tried again here by `retry`, or left to be claimed; when that was its last
+   * attempt, or `final`, it goes to the dead letters, or is left for good.
    */
   failed(
     held: Held<A>,

@@ -1,6 +1,6 @@
 /**
- * Waiting, for consumers of streams: on conditions and on time. All of it is engine timers or the live clock, since what
- * is waited for is I/O (design law 17).
+ * Waiting, for consumers of streams: on conditions and on time. All of it is engine timers or the live clock, since
+ * what is waited for is I/O (design law 17).
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -86,8 +86,8 @@ export const isUnknown = (error: RedisError): boolean =>
     : error._tag === "DecodeError" || error._tag === "ProtocolError"
 
 /**
- * Asks until there is an answer, with the pauses of a Schedule that starts over after each success. Failures that asking
- * again will not mend end it, and so does the end of the Schedule.
+ * Asks until there is an answer, with the pauses of a Schedule that starts over after each success. Failures that
+ * asking again will not mend end it, and so does the end of the Schedule.
  */
 export class Persistence {
   private readonly driver: Effect.Effect<Schedule.ScheduleDriver<unknown, RedisError>>
