@@ -344,15 +344,14 @@ export class Hub {
   private await(subscription: Subscription): void {
     const { connectTimeout, replyTimeout } = this.settings.options
     const command = commandOf(subscription.targets[0] as Target)
-    const answered = (): void =>
-      subscription.fail(new DeadlineError({ phase: "reply", delivery: "unknown", milliseconds: replyTimeout, command }))
     if (this.link !== undefined) {
-      return subscription.limit(replyTimeout, answered)
+      return subscription.limit(replyTimeout, () =>
+        subscription.fail(
+          new DeadlineError({ phase: "reply", delivery: "unknown", milliseconds: replyTimeout, command })
+        )
+      )
     }
     subscription.limit(connectTimeout, () => {
-      if (this.link !== undefined) {
-        return subscription.limit(replyTimeout, answered)
-      }
       const last = this.run?.reconnector.lastClose
       subscription.fail(
         last === undefined || last.message === nothingYet
@@ -522,6 +521,11 @@ export class Hub {
         this.subscribe(topic, link)
       }
     }
+    for (const subscription of this.subscriptions) {
+      if (!subscription.started) {
+        this.await(subscription)
+      }
+    }
   }
 
   private lost(close: CloseReason): void {
@@ -535,6 +539,9 @@ export class Hub {
       }
       subscription.unconfirmed = subscription.topics.size
       subscription.onGap("disconnected", cause)
+      if (!subscription.started) {
+        this.await(subscription)
+      }
     }
     if (this.subscriptions.size === 0) {
       this.stop()

@@ -1,6 +1,8 @@
 /** What suites of subscriptions share. */
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as HashMap from "effect/HashMap"
+import * as Logger from "effect/Logger"
 import * as Stream from "effect/Stream"
 import { Redis, RedisPubSub } from "effect-redis-client"
 import type { RedisService } from "../../src/Redis.js"
@@ -77,4 +79,29 @@ export const collecting = <A>(stream: Stream.Stream<A, RedisError>) =>
       Stream.runForEach(stream, (element) => Effect.sync(() => void got.push(element)))
     )
     return { got, fiber, has: (count: number) => Peer.eventually(`${count} elements`, () => got.length >= count) }
+  })
+
+/** What is logged at warning and above. */
+export const warnings = () => {
+  const lines: Array<string> = []
+  const logger = Logger.make(({ annotations, logLevel, message }) => {
+    if (logLevel.ordinal >= 30_000) {
+      lines.push(`${String(message)} ${JSON.stringify(Object.fromEntries(HashMap.toEntries(annotations)))}`)
+    }
+  })
+  return { lines, layer: Logger.replace(Logger.defaultLogger, logger) }
+}
+
+/** Publishes `count` numbered messages in pipelines. */
+export const publish = (redis: RedisService, channel: string, count: number, size = 0) =>
+  Effect.gen(function* () {
+    for (let from = 0; from < count; from += 1000) {
+      yield* on(redis)(
+        Redis.pipeline(
+          Array.from({ length: Math.min(1000, count - from) }, (_, i) =>
+            Redis.publish(channel, String(from + i).padEnd(size, "."))
+          )
+        )
+      )
+    }
   })

@@ -1,0 +1,124 @@
+/** Slow listeners: bounded, each by its own strategy, and at nobody else's cost. */
+import { describe, expect } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { RedisPubSub } from "effect-redis-client"
+import { eachServer, failure } from "../support/client.js"
+import { listener, publish, until, warnings } from "../support/pubsub.js"
+
+const payloads = (chunk: Chunk.Chunk<{ readonly payload: string }>) =>
+  Chunk.toReadonlyArray(chunk).map(({ payload }) => Number.parseInt(payload, 10))
+
+eachServer((it, live) => {
+  describe("a slow listener", () => {
+    it.scoped("keeps the newest when it slides, the oldest when it drops, and says so once a burst", () => {
+      const { layer, lines } = warnings()
+      return Effect.gen(function* () {
+        const { listen, redis } = yield* listener(live)
+        const sliding = yield* listen(RedisPubSub.mailbox("o:1", { bufferSize: 100 }))
+        const dropping = yield* listen(RedisPubSub.mailbox("o:1", { bufferSize: 100, strategy: "dropping" }))
+        const quick = yield* listen(RedisPubSub.mailbox("o:1", { bufferSize: 10_000 }))
+        for (let burst = 1; burst <= 2; burst++) {
+          yield* publish(redis, "o:1", 5000)
+          const [all] = yield* quick.takeN(5000)
+          expect(payloads(all)).toEqual(Array.from({ length: 5000 }, (_, i) => i))
+          expect(payloads((yield* sliding.takeAll)[0])).toEqual(Array.from({ length: 100 }, (_, i) => 4900 + i))
+          expect(payloads((yield* dropping.takeAll)[0])).toEqual(Array.from({ length: 100 }, (_, i) => i))
+          expect(lines.filter((line) => line.includes("slow Redis subscription drops")).length).toBe(2 * burst)
+        }
+        expect(lines.join()).toContain(`{"subscribe":"o:1","strategy":"sliding"}`)
+      }).pipe(Effect.provide(layer))
+    })
+
+    it.scoped("is told what it lost, where it lost it, with gaps", () =>
+      Effect.gen(function* () {
+        const { listen, redis } = yield* listener(live)
+        const options = { bufferSize: 100 } as const
+        const sliding = yield* listen(RedisPubSub.withGaps.mailbox("o:2", options))
+        const dropping = yield* listen(RedisPubSub.withGaps.mailbox("o:2", { ...options, strategy: "dropping" }))
+        const quick = yield* listen(RedisPubSub.mailbox("o:2", { bufferSize: 10_000 }))
+        yield* publish(redis, "o:2", 1000)
+        yield* quick.takeN(1000)
+        const shown = (chunk: Chunk.Chunk<unknown>) =>
+          Chunk.toReadonlyArray(chunk).map((element) =>
+            RedisPubSub.isGap(element)
+              ? `${element.reason} ${element.dropped}`
+              : Number((element as { readonly payload: string }).payload)
+          )
+        const numbers = (from: number) => Array.from({ length: 100 }, (_, i) => from + i)
+        expect(shown((yield* sliding.takeAll)[0])).toEqual(["overflow 900", ...numbers(900)])
+        expect(shown((yield* dropping.takeAll)[0])).toEqual([...numbers(0), "overflow 900"])
+      })
+    )
+
+    it.scoped("fails typed when it chose to, after what had come", () =>
+      Effect.gen(function* () {
+        const { listen, numsub, redis } = yield* listener(live)
+        const failing = yield* listen(RedisPubSub.mailbox("o:3", { bufferSize: 100, strategy: "fail" }))
+        const bytes = yield* listen(RedisPubSub.mailbox("o:4", { bufferBytes: 10_000, strategy: "fail" }))
+        yield* publish(redis, "o:3", 1000)
+        yield* publish(redis, "o:4", 100, 1000)
+        yield* until(
+          "they are unsubscribed",
+          Effect.map(numsub("o:3"), (count) => count === 0)
+        )
+        expect(payloads((yield* failing.takeAll)[0])).toEqual(Array.from({ length: 100 }, (_, i) => i))
+        expect(failure(yield* Effect.exit(failing.takeAll))).toMatchObject({
+          _tag: "OverflowError",
+          limit: "messages",
+          maximum: 100
+        })
+        expect(failure(yield* Effect.exit(failing.await))).toMatchObject({ _tag: "OverflowError" })
+        yield* until(
+          "they are unsubscribed",
+          Effect.map(numsub("o:4"), (count) => count === 0)
+        )
+        expect(Chunk.size((yield* bytes.takeAll)[0])).toBeLessThan(10)
+        expect(failure(yield* Effect.exit(bytes.takeAll))).toMatchObject({ limit: "messageBytes", maximum: 10_000 })
+      })
+    )
+
+    it.scoped("that suspends has a connection of its own, and loses nothing", () =>
+      Effect.gen(function* () {
+        const { listen, redis, subscribers } = yield* listener(live)
+        const quick = yield* listen(RedisPubSub.mailbox("o:5", { bufferSize: 100_000 }))
+        const suspended = yield* listen(RedisPubSub.mailbox("o:5", { bufferSize: 100, strategy: "suspend" }))
+        expect(yield* subscribers).toBe(2)
+        const count = 20_000
+        yield* publish(redis, "o:5", count, 100)
+        expect(Chunk.size((yield* quick.takeN(count))[0])).toBe(count)
+        // At most what one read brings, beside the bound.
+        expect(Option.getOrThrow(yield* suspended.size)).toBeLessThan(100 + 2000)
+        const got: Array<number> = []
+        while (got.length < count) {
+          for (const number of payloads((yield* suspended.takeAll)[0])) {
+            got.push(number)
+          }
+        }
+        expect(got.findIndex((number, i) => number !== i)).toBe(-1)
+      })
+    )
+
+    it.scoped("that never takes costs no more than its bound", () =>
+      Effect.gen(function* () {
+        const { listen, redis } = yield* listener(live)
+        const never = yield* listen(RedisPubSub.mailbox("o:6"))
+        const counting = yield* listen(RedisPubSub.mailbox("o:6", { bufferSize: 200_000, bufferBytes: 1e9 }))
+        const count = 100_000
+        yield* Effect.forkScoped(publish(redis, "o:6", count, 200))
+        let got = 0
+        let largest = 0
+        while (got < count) {
+          got += Chunk.size((yield* counting.takeAll)[0])
+          largest = Math.max(largest, Option.getOrThrow(never.unsafeSize()))
+        }
+        expect(largest).toBe(4096)
+        const [left] = yield* never.takeAll
+        expect(Chunk.size(left)).toBe(4096)
+        expect(Number.parseInt(Chunk.unsafeHead(left).payload, 10)).toBe(count - 4096)
+        expect(never.toJSON()).toMatchObject({ dropped: count - 4096 })
+      })
+    )
+  })
+})

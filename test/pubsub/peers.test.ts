@@ -1,0 +1,249 @@
+/** What no real server does on demand: confirmations that tarry, that nobody asked for, or that belong to others. */
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import { RedisPubSub } from "effect-redis-client"
+import type { RedisPubSubOptions } from "../../src/RedisPubSub.js"
+import { failure, quickly } from "../support/client.js"
+import * as Peer from "../support/peer.js"
+import { first, listenOn } from "../support/pubsub.js"
+
+const bulk = (text: string): string => `$${Buffer.byteLength(text)}\r\n${text}\r\n`
+const frame = (protocol: 2 | 3, ...items: ReadonlyArray<string | number>): string =>
+  `${protocol === 3 ? ">" : "*"}${items.length}\r\n${items
+    .map((item) => (typeof item === "string" ? bulk(item) : `:${item}\r\n`))
+    .join("")}`
+
+/** Knows CLIENT ID, which the greeting of RESP2 asks for. */
+const greeting = (then: Parameters<typeof Peer.greeting>[0]): NonNullable<Peer.Script["onCommand"]> => {
+  const answer = Peer.greeting(then)
+  return (command, connection) =>
+    command[0] === "CLIENT" && command[1] === "ID" ? ":42\r\n" : answer(command, connection)
+}
+
+for (const protocol of [2, 3] as const) {
+  const push = (...items: ReadonlyArray<string | number>) => frame(protocol, ...items)
+
+  /** A peer that confirms what the script does not answer. */
+  const setUp = (
+    answer: (command: ReadonlyArray<string>, connection: Peer.PeerConnection) => string | null | undefined = () =>
+      undefined,
+    options: RedisPubSubOptions = {}
+  ) =>
+    Effect.gen(function* () {
+      const script = greeting((command, connection) => {
+        const said = answer(command, connection)
+        if (said !== undefined) {
+          return said ?? undefined
+        }
+        const kind = (command[0] as string).toLowerCase()
+        return /subscribe$/.test(kind) ? push(kind, command[1] as string, 1) : "+OK\r\n"
+      })
+      const peer = yield* Peer.make({ onCommand: script })
+      const service = yield* RedisPubSub.make({
+        host: "127.0.0.1",
+        port: peer.port,
+        protocol,
+        reconnect: quickly,
+        ...options
+      })
+      const commands = () =>
+        peer.connections.flatMap(({ received }) =>
+          received.filter(([name]) => /SUBSCRIBE|PING/.test(name ?? "")).map((words) => words.join(" "))
+        )
+      return { peer, listen: listenOn(service), commands, connection: () => peer.connections[0] as Peer.PeerConnection }
+    })
+
+  describe(`subscriptions of a peer, RESP${protocol}`, () => {
+    it.scoped("each channel is asked for by itself, and settled by its own confirmation, in any company", () =>
+      Effect.gen(function* () {
+        const { commands, connection, listen } = yield* setUp(([name]) => (name === "SUBSCRIBE" ? null : undefined))
+        const a = yield* Effect.fork(listen(RedisPubSub.subscribe("a")))
+        yield* Peer.eventually("a is asked for", () => commands().length === 1)
+        const b = yield* Effect.fork(listen(RedisPubSub.subscribe("b")))
+        yield* Peer.eventually("b is asked for", () => commands().length === 2)
+        // None of these is a's: of another channel, of another kind, and a message.
+        connection().write(push("subscribe", "z", 1) + push("psubscribe", "a", 1) + push("message", "a", "early"))
+        connection().write(push("subscribe", "a", 1))
+        yield* Fiber.join(a)
+        expect(Option.isNone(yield* Fiber.poll(b))).toBe(true)
+        connection().write(push("subscribe", "b", 2))
+        yield* Fiber.join(b)
+        expect(commands()).toEqual(["SUBSCRIBE a", "SUBSCRIBE b"])
+      })
+    )
+
+    it.scoped("an error belongs to the one whose slot it is", () =>
+      Effect.gen(function* () {
+        const { commands, connection, listen } = yield* setUp(([name]) => (name === "SUBSCRIBE" ? null : undefined))
+        const fibers = yield* Effect.forEach(["a", "b", "c"], (name) =>
+          Effect.fork(Effect.exit(listen(RedisPubSub.subscribe(name))))
+        )
+        yield* Peer.eventually("all are asked for", () => commands().length === 3)
+        connection().write(
+          `${push("subscribe", "a", 1)}-NOPERM this user has no permissions to access one of the channels\r\n${push("subscribe", "c", 2)}`
+        )
+        const [a, b, c] = yield* Effect.all(fibers.map(Fiber.join))
+        expect([a?._tag, c?._tag]).toEqual(["Success", "Success"])
+        expect(b !== undefined && failure(b)).toMatchObject({
+          _tag: "ReplyError",
+          code: "NOPERM",
+          command: "SUBSCRIBE"
+        })
+      })
+    )
+
+    it.scoped("those who come while it is asked for wait for the same confirmation", () =>
+      Effect.gen(function* () {
+        const { commands, connection, listen } = yield* setUp(([name]) => (name === "SUBSCRIBE" ? null : undefined))
+        const fibers = yield* Effect.forEach([1, 2, 3], () => Effect.fork(listen(RedisPubSub.subscribe("a"))))
+        yield* Peer.eventually("it is asked for", () => commands().length > 0)
+        connection().write(push("subscribe", "a", 1) + push("message", "a", "hello"))
+        for (const fiber of fibers) {
+          expect(yield* first(yield* Fiber.join(fiber), 1)).toMatchObject([{ payload: "hello" }])
+        }
+        expect(commands()).toEqual(["SUBSCRIBE a"])
+      })
+    )
+
+    it.scoped("one that is interrupted before its confirmation leaves nothing subscribed", () =>
+      Effect.gen(function* () {
+        const { commands, connection, listen } = yield* setUp(([name, channel]) =>
+          name === "SUBSCRIBE" && channel === "a" ? null : undefined
+        )
+        yield* listen(RedisPubSub.subscribe("b"))
+        const fiber = yield* Effect.fork(listen(RedisPubSub.subscribe(["a", "b"])))
+        yield* Peer.eventually("it is asked for", () => commands().includes("SUBSCRIBE a"))
+        yield* Fiber.interrupt(fiber)
+        connection().write(push("subscribe", "a", 2))
+        yield* Peer.eventually("it is given up", () => commands().includes("UNSUBSCRIBE a"))
+        expect(commands()).toEqual(["SUBSCRIBE b", "SUBSCRIBE a", "UNSUBSCRIBE a"])
+      })
+    )
+
+    it.scoped("one that comes while the last leaves is asked for anew, in order, and waits for its own", () =>
+      Effect.gen(function* () {
+        let subscribes = 0
+        const { commands, connection, listen } = yield* setUp(([name]) =>
+          name === "UNSUBSCRIBE" || (name === "SUBSCRIBE" && ++subscribes > 1) ? null : undefined
+        )
+        yield* Effect.scoped(listen(RedisPubSub.subscribe("a")))
+        const again = yield* Effect.fork(listen(RedisPubSub.subscribe("a")))
+        yield* Peer.eventually("it is asked for again", () => commands().length === 3)
+        connection().write(push("message", "a", "between") + push("unsubscribe", "a", 0))
+        connection().write(push("subscribe", "a", 1) + push("message", "a", "mine"))
+        expect(yield* first(yield* Fiber.join(again), 1)).toMatchObject([{ payload: "mine" }])
+        expect(commands()).toEqual(["SUBSCRIBE a", "UNSUBSCRIBE a", "SUBSCRIBE a"])
+      })
+    )
+
+    it.scoped("a sunsubscribe of the server's own settles nobody, and is subscribed again, with a gap", () =>
+      Effect.gen(function* () {
+        let slots = 0
+        const { commands, connection, listen } = yield* setUp(([name, channel]) =>
+          name === "SUNSUBSCRIBE" || (channel === "slot" && ++slots > 1) ? null : undefined
+        )
+        const other = yield* listen(RedisPubSub.withGaps.mailbox("other"))
+        const moved = yield* listen(RedisPubSub.withGaps.smailbox("slot"))
+        yield* Effect.scoped(listen(RedisPubSub.ssubscribe("held")))
+        yield* Peer.eventually("held is given up", () => commands().includes("SUNSUBSCRIBE held"))
+        connection().write(push("sunsubscribe", "slot", 0))
+        yield* Peer.eventually("it is subscribed again", () => commands().length === 5)
+        expect(commands().slice(1)).toEqual([
+          "SSUBSCRIBE slot",
+          "SSUBSCRIBE held",
+          "SUNSUBSCRIBE held",
+          "SSUBSCRIBE slot"
+        ])
+        connection().write(push("sunsubscribe", "held", 1) + push("ssubscribe", "slot", 1))
+        expect(yield* moved.take).toMatchObject({ _tag: "Gap", reason: "moved" })
+        connection().write(push("smessage", "slot", "after"))
+        expect(yield* moved.take).toMatchObject({ payload: "after" })
+        // Both the server's word and the answer to ours may come.
+        connection().write(push("sunsubscribe", "held", 0) + push("message", "other", "alive"))
+        expect(yield* other.take).toMatchObject({ payload: "alive" })
+        expect(other.unsafeSize()).toEqual(Option.some(0))
+      })
+    )
+
+    it.scoped("one that is never confirmed fails in time; what comes late is given up", () =>
+      Effect.gen(function* () {
+        const { commands, connection, listen } = yield* setUp(
+          ([name, channel]) => (name === "SUBSCRIBE" && channel === "a" ? null : undefined),
+          { replyTimeout: "50 millis" }
+        )
+        const late = yield* Effect.exit(listen(RedisPubSub.subscribe("a")))
+        expect(failure(late)).toMatchObject({ _tag: "DeadlineError", phase: "reply", delivery: "unknown" })
+        connection().write(push("subscribe", "a", 1))
+        yield* Peer.eventually("it is given up", () => commands().includes("UNSUBSCRIBE a"))
+        yield* listen(RedisPubSub.subscribe("b"))
+      })
+    )
+
+    it.scoped("where there is no server it fails in time, with the reason", () =>
+      Effect.gen(function* () {
+        const service = yield* RedisPubSub.make({
+          host: "127.0.0.1",
+          port: 1,
+          connectTimeout: "100 millis",
+          reconnect: quickly
+        })
+        const exit = yield* Effect.exit(listenOn(service)(RedisPubSub.subscribe("a")))
+        expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", reason: "connect", delivery: "unsent" })
+      })
+    )
+
+    it.scoped("unsubscribing names its channel, always", () =>
+      Effect.gen(function* () {
+        const { commands, listen } = yield* setUp()
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* listen(RedisPubSub.subscribe(["a", "b"]))
+            yield* listen(RedisPubSub.psubscribe("p*"))
+            yield* listen(RedisPubSub.ssubscribe("s"))
+          })
+        )
+        yield* Peer.eventually("all are given up", () => commands().length === 8)
+        expect(commands().slice(4).sort()).toEqual([
+          "PUNSUBSCRIBE p*",
+          "SUNSUBSCRIBE s",
+          "UNSUBSCRIBE a",
+          "UNSUBSCRIBE b"
+        ])
+      })
+    )
+
+    it.scoped("closing waits for nobody who does not answer, and leaves no socket", () =>
+      Effect.gen(function* () {
+        const { peer } = yield* Effect.scoped(
+          Effect.gen(function* () {
+            const inner = yield* setUpKept(protocol)
+            yield* inner.listen(RedisPubSub.subscribe("a"))
+            yield* inner.listen(RedisPubSub.subscribe("b", { strategy: "suspend" }))
+            expect(inner.peer.open()).toBe(2)
+            return inner
+          })
+        )
+        yield* Peer.eventually("its sockets are closed", () => peer.open() === 0)
+      })
+    )
+  })
+}
+
+/** Outlives the scope of the subscriptions: what is left is looked for from outside. */
+const setUpKept = (protocol: 2 | 3) =>
+  Effect.gen(function* () {
+    const peer = yield* Peer.make({
+      onCommand: greeting(([name, channel]) =>
+        name === "SUBSCRIBE" ? frame(protocol, "subscribe", channel as string, 1) : undefined
+      )
+    })
+    const service = yield* RedisPubSub.make({
+      host: "127.0.0.1",
+      port: peer.port,
+      protocol,
+      closeTimeout: "100 millis"
+    })
+    return { peer, listen: listenOn(service) }
+  })
