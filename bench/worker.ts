@@ -18,7 +18,7 @@ let pause: ((millis: number) => Promise<void>) | undefined
 let profile: (() => void) | undefined
 let profiling: string | undefined
 let concurrency = 1
-/** Operations per millisecond, as last seen. */
+/** Operations per millisecond of processor time, as last seen. */
 let rate = 0
 
 /** The server answers nobody for a while. */
@@ -48,20 +48,24 @@ const measured = async (runner: Runner, counted: number, samples?: Float64Array)
   const meter = new Meter(concurrency, counted)
   await runner.run(concurrency, meter, samples)
   const { cpuMillis, millis } = meter.read()
-  rate = counted / millis
+  rate = counted / Math.max(cpuMillis, 0.01)
   return { operations: counted, millis, cpuMillis }
 }
 
 /** At least a few for each fiber, or the last ones, which run alone, would weigh. */
 const operationsFor = (millis: number): number => Math.max(Math.round(rate * millis), concurrency * 4)
 
+/**
+ * In processor time: on a busy machine half a second by the clock is so little of it that nothing is compiled yet, and
+ * what has more code to compile looks far slower than it is.
+ */
 const warm = async (runner: Runner, millis: number): Promise<void> => {
-  const until = performance.now() + millis
+  let used = 0
   let counted = concurrency * 2
   do {
-    await measured(runner, counted)
+    used += (await measured(runner, counted)).cpuMillis
     counted = Math.max(counted, Math.min(counted * 4, operationsFor(millis / 4)))
-  } while (performance.now() < until)
+  } while (used < millis)
 }
 
 const quantile = (sorted: Float64Array, at: number): number =>
