@@ -4,13 +4,14 @@
  * what became of them (docs/fuzz.md). `--round` runs one round of a seed again. `npm run fuzz -- --hostile [--streams N]
  * [--cases N]` throws bytes at the parser and at live connections instead. Exits 1 when anything was not as it must be.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import { Connection } from "effect-redis-client"
 import { makeServer, realServers } from "../test/support/servers.js"
 import * as Hostile from "./fuzz/hostile.js"
-import { splitting } from "./fuzz/proxy.js"
+import { faulty, splitting } from "./fuzz/proxy.js"
 import { seedFrom } from "./fuzz/random.js"
 import { clean, describe, emptyTally, type RoundOptions, run, type Tally, type Target } from "./fuzz/round.js"
 import { observe } from "./fuzz/task.js"
@@ -41,11 +42,21 @@ const line = (tally: Tally, millis: number): string =>
   `${n(tally.kills)} connections killed; ${n(tally.wrong.length)} wrong answers, ${n(tally.unsettled.length)} unsettled, ` +
   `leaked: ${n(tally.sockets)} sockets, ${n(tally.timers.length)} timers, ${n(tally.fibers.length)} fibers`
 
+/** Either proxy; which one is the round's decision. */
+const proxy: RoundOptions["proxy"] = (target, random, harsh) =>
+  random.chance(0.6) ? splitting(target, random) : faulty(target, random, harsh)
+
 const main = Effect.gen(function* () {
   const targets: Array<Target> = []
   for (const server of tested) {
     const { host, port } = yield* makeServer(server)
-    const observer = yield* Connection.make({ host, port, replyTimeout: "1 minute" })
+    // It lives through all rounds, so it must set no timers in them.
+    const observer = yield* Connection.make({
+      host,
+      port,
+      replyTimeout: "1 minute",
+      pingInterval: Duration.infinity
+    })
     targets.push({ name: server.name, host, port, observer })
   }
   const tally = emptyTally()
@@ -63,7 +74,7 @@ const main = Effect.gen(function* () {
     interrupted = true
   })
   for (let round = Number(only ?? 0); ; round++) {
-    const options: RoundOptions = { seed, round, targets, tasks, proxy: splitting }
+    const options: RoundOptions = { seed, round, targets, tasks, proxy }
     const before = Date.now()
     yield* run(options, tally)
     if (flag("verbose")) {

@@ -12,7 +12,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { Codec, type Connection, type Pool, Redis, RedisCommand, RedisScript } from "effect-redis-client"
+import { Codec, type Connection, type Pool, Redis, RedisCommand, RedisPubSub, RedisScript } from "effect-redis-client"
 import type { RedisService } from "../../src/Redis.js"
 import { currentTask, pause, type Task } from "./task.js"
 
@@ -26,6 +26,8 @@ export interface World {
   readonly pooled: RedisService
   /** A connection of one's own. */
   readonly connect: Effect.Effect<Connection.Connection, unknown, Scope.Scope>
+  /** Subscriptions of all tasks, over one connection. */
+  readonly pubsub: Effect.Effect.Success<ReturnType<typeof RedisPubSub.make>>
   readonly ledger: Ledger
   /** Large values are many: sockets are full. */
   readonly large: boolean
@@ -65,7 +67,7 @@ export const optimisticGroups = 6
 
 type Complaints = ReadonlyArray<string>
 
-type Work = Effect.Effect<Complaints, unknown, Redis | Scope.Scope>
+type Work = Effect.Effect<Complaints, unknown, Redis | RedisPubSub | Scope.Scope>
 
 const fine: Complaints = []
 
@@ -418,6 +420,34 @@ const subscription = (world: World, task: Task): Work =>
     return same(task, got.join(), [1, 2, 3].map((n) => `${channel}=${task.own}#${n}`).join())
   })
 
+/** A channel of its own over the connection that all subscriptions share. */
+const pubsub = (world: World, task: Task): Work =>
+  Effect.gen(function* () {
+    const channel = `${world.name}:${task.random.pick(["d", "e"])}:${task.id}`
+    const byPattern = task.random.chance(0.3)
+    const messages = yield* acquired(
+      task,
+      byPattern ? RedisPubSub.psubscribe(`${channel}*`) : RedisPubSub.subscribe([channel, `${channel}:other`])
+    )
+    const first = yield* Effect.forkScoped(Stream.runCollect(Stream.take(messages, 3)))
+    for (const n of [1, 2, 3]) {
+      const reached = yield* Effect.provideService(Redis.publish(channel, `${task.own}#${n}`), Redis, world.shared)
+      if (reached !== 1 && !world.killing) {
+        return [`${channel} had ${reached} subscribers`]
+      }
+    }
+    if (world.killing) {
+      // What was published while the connection was replaced is not received.
+      yield* Effect.raceFirst(Fiber.await(first), pause(30))
+      const some = yield* Fiber.poll(first)
+      return Option.isSome(some) && Exit.isSuccess(some.value)
+        ? Chunk.toReadonlyArray(some.value.value).flatMap((message) => same(task, message.channel, channel))
+        : fine
+    }
+    const got = Chunk.toReadonlyArray(yield* Fiber.join(first)).map(({ channel, payload }) => `${channel}=${payload}`)
+    return same(task, got.join(), [1, 2, 3].map((n) => `${channel}=${task.own}#${n}`).join())
+  })
+
 /** A connection of the pool for a while, left in a state that must not reach the next borrower. */
 const lease = (world: World, task: Task): Work =>
   Effect.gen(function* () {
@@ -488,5 +518,6 @@ export const kinds: ReadonlyArray<Kind> = [
   { name: "scan", weight: 4, work: scan },
   { name: "blocking", weight: 1, work: blocking },
   { name: "subscription", weight: 0.5, work: subscription, own: true, releases: true },
+  { name: "RedisPubSub", weight: 1.5, work: pubsub, own: true, releases: true },
   { name: "lease", weight: 2, work: lease, own: true, releases: true }
 ]

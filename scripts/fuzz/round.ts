@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { Connection, Pool, Redis } from "effect-redis-client"
+import { Connection, Pool, Redis, RedisPubSub } from "effect-redis-client"
 import type { RedisService } from "../../src/Redis.js"
 import {
   bigKey,
@@ -46,8 +46,8 @@ export interface RoundOptions {
   readonly round: number
   readonly targets: ReadonlyArray<Target>
   readonly tasks: number
-  /** Opens a proxy in front of a target. */
-  readonly proxy: (target: Target, random: Random.Random) => Effect.Effect<Way, never, Scope.Scope>
+  /** Opens a proxy in front of a target; where it is `harsh`, it may end connections. */
+  readonly proxy: (target: Target, random: Random.Random, harsh: boolean) => Effect.Effect<Way, never, Scope.Scope>
 }
 
 export interface Tally {
@@ -186,7 +186,7 @@ export const run = (options: RoundOptions, tally: Tally): Effect.Effect<Left> =>
     const [, left] = yield* leftBy(
       Effect.scoped(
         Effect.gen(function* () {
-          const way = shape.proxied ? yield* options.proxy(shape.target, streams.proxy) : shape.target
+          const way = shape.proxied ? yield* options.proxy(shape.target, streams.proxy, shape.killing) : shape.target
           const world = yield* Effect.orDie(open(name, way, shape, ledger))
           yield* work(options, shape, world, streams, tally)
           // Replies that are owed to nobody are still to come; then nothing more is executed.
@@ -223,6 +223,7 @@ const open = (name: string, way: Way, shape: Shape, ledger: Ledger) =>
       Pool.Pool,
       pool
     )
+    const pubsub = yield* RedisPubSub.make({ ...base, reconnect: Schedule.spaced("5 millis") })
     const world: World = {
       name,
       shared,
@@ -230,6 +231,7 @@ const open = (name: string, way: Way, shape: Shape, ledger: Ledger) =>
       pool,
       pooled,
       connect: Connection.make(base),
+      pubsub,
       ledger,
       large: shape.large,
       killing: shape.killing
@@ -273,7 +275,9 @@ const work = (
       }
       const effect = Effect.withFiberRuntime<ReadonlyArray<string>, unknown>((fiber) => {
         task.fiber = fiber
-        return kind.work(world, task).pipe(Effect.scoped, Effect.provideService(Redis, service))
+        return kind
+          .work(world, task)
+          .pipe(Effect.scoped, Effect.provideService(Redis, service), Effect.provideService(RedisPubSub, world.pubsub))
       }).pipe(Effect.locally(current, task))
       alive.add(task)
       tally.tasks++
