@@ -1,6 +1,6 @@
 /**
- * Publishing, and what the server knows of its subscribers. To subscribe, use a `Connection` of its own and its
- * `pushes`.
+ * Publishing, and what the server knows of its subscribers. To subscribe, use
+ * `RedisPubSub`.
  *
  * @see https://redis.io/docs/latest/commands/?group=pubsub
  * @since 0.1.0
@@ -29,8 +29,8 @@ export interface ChannelSubscribers<out K = string> {
  */
 export interface PubsubCommands<V, K> {
   /**
-   * Subscribes to every channel whose name matches. The raw command, refused on shared connections: a `Connection` of its own is the
-   * way to subscribe.
+   * Subscribes to every channel whose name matches. The raw command, refused on shared connections: `RedisPubSub.psubscribe` is the way
+   * to subscribe.
    *
    * O(N) in the patterns. Since Redis 2.0.0.
    */
@@ -101,14 +101,14 @@ export interface PubsubCommands<V, K> {
   readonly spublish: (channel: Key, message: V) => RedisCommand<number>
 
   /**
-   * Subscribes to shard channels. The raw command, refused on shared connections: a `Connection` of its own is the way to subscribe.
+   * Subscribes to shard channels. The raw command, refused on shared connections: `RedisPubSub.ssubscribe` is the way to subscribe.
    *
    * O(N) in the channels. Since Redis 7.0.0.
    */
   readonly ssubscribe: (channels: OneOrMore<Key>) => RedisCommand<void>
 
   /**
-   * Subscribes to channels. The raw command, refused on shared connections: a `Connection` of its own is the way to subscribe.
+   * Subscribes to channels. The raw command, refused on shared connections: `RedisPubSub.subscribe` is the way to subscribe.
    *
    * O(N) in the channels. Since Redis 2.0.0.
    */

@@ -249,7 +249,7 @@ const wayFor = ({ traits }: RedisCommand<unknown>): string => {
     case "watch":
       return "it would watch for everybody; use Redis.optimistic"
     case "subscription":
-      return "subscriptions need a connection of their own: use Pool.acquire, or Connection.make, and its pushes"
+      return "subscriptions need a connection of their own: use RedisPubSub, or a Connection and its pushes"
     case "silence":
       return "without replies no command could ever be known to be done"
     default:

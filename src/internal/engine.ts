@@ -206,7 +206,7 @@ export class Engine {
     const { pingInterval } = this.options
     const look = (): void => {
       const silent = performance.now() - this.lastRead
-      if (silent >= pingInterval && this.inFlight.length === 0 && this.queue.length === 0 && mayAsk()) {
+      if (silent >= pingInterval && this.inFlight.length === 0 && this.queue.length === 0 && !this.paused && mayAsk()) {
         this.ping.remaining = 1
         this.ping.settled = false
         this.accept(this.ping, "*1\r\n$4\r\nPING\r\n")

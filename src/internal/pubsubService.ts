@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import { make as makeCommand, token } from "../RedisCommand.js"
 import { type RedisError, UsageError } from "../RedisError.js"
 import type { DurationWithUnit } from "./args.js"
+import * as Credentials from "./credentials.js"
 import * as Decode from "./decode.js"
 import { openLogged } from "./lifecycle.js"
 import * as Options from "./options.js"
@@ -68,7 +69,8 @@ export interface RedisPubSubOptions extends Options.ConnectionOptions {
 
 export const make = (options: RedisPubSubOptions = {}): Effect.Effect<RedisPubSubService, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
-    const resolved = { ...(yield* Options.resolve(options)), encoding: "utf8" } as const
+    const { options: given } = yield* Credentials.source(yield* Options.resolve(options))
+    const resolved = { ...given, encoding: "utf8" } as const
     const idleAfter = yield* options.idleTimeout === undefined
       ? Either.right(30_000)
       : Options.checkDuration(options.idleTimeout, "idleTimeout")
