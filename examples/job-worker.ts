@@ -1,6 +1,6 @@
 /**
- * A job worker: jobs are entries of a stream, workers are members of its group. What fails is tried again, what fails for
- * good becomes a dead letter, and a terminal shows live how far it is.
+ * A job worker: jobs are entries of a stream, workers are members of its group. What fails is tried again, what fails
+ * for good becomes a dead letter, and a terminal shows live how far it is.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Config, Console, Data, Deferred, Effect, Redacted, Ref, Schedule, Schema } from "effect"

@@ -215,7 +215,8 @@ const suite = (protocol: 2 | 3) => (server: (typeof realServers)[number]) => {
           [
             `${server.name} RESP${protocol}: ${total} entries, ${workers} workers`,
             `${connectionKills} connections killed, the server killed ${serverRestarts} times, one worker for good`,
-            `${ledger.handled.size} handled, ${total - ledger.handled.size} lost, ${ledger.early.size} acknowledged early`,
+            `${ledger.handled.size} handled, ${total - ledger.handled.size} lost`,
+            `${ledger.early.size} acknowledged early`,
             `${twice.length} handled twice (${inherited.length} by the worker that died and by who took over, ` +
               `${claimed.length} by who was cut off and by who took over, ${unexplained} unexplained)`,
             `${ledger.failed.size} failed once, ${ledger.claimed.size} claimed`,
