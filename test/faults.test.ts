@@ -1,0 +1,108 @@
+/**
+ * The fault table: each fault in each phase of each kind of call, through a proxy before a real server. Each cell ends in
+ * time, with the right answer or the right error; nothing is executed twice; the next call works; nothing is left.
+ */
+import * as FileSystem from "node:fs"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import * as Supervisor from "effect/Supervisor"
+import { Connection } from "effect-redis-client"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { type Cell, type Home, nameOf, runCell, type Seen } from "./faults/cell.js"
+import { problemsOf } from "./faults/expected.js"
+import { cells } from "./faults/table.js"
+import { makeServer, realServers } from "./support/servers.js"
+
+const homes: Array<Home> = []
+const scope = Effect.runSync(Scope.make())
+
+beforeAll(async () => {
+  for (const server of realServers) {
+    homes.push(
+      await Effect.runPromise(
+        Effect.gen(function* () {
+          const plain = yield* makeServer(server)
+          const tls = yield* makeServer(server, { tls: true })
+          return {
+            plain,
+            tls,
+            direct: yield* Connection.make({ host: plain.host, port: plain.port, replyTimeout: "1 minute" }),
+            directTls: yield* Connection.make({ path: tls.socketPath, replyTimeout: "1 minute" })
+          }
+        }).pipe(Scope.extend(scope))
+      )
+    )
+  }
+})
+afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
+const only = process.env.FAULTS
+const chosen = cells.filter((cell) => only === undefined || nameOf(cell).includes(only))
+const byFault = new Map<string, Array<readonly [Cell, number]>>()
+for (const [i, cell] of chosen.entries()) {
+  byFault.set(cell.fault.name, [...(byFault.get(cell.fault.name) ?? []), [cell, i]])
+}
+
+/** What keeps a process alive, and fibers: of each kind how many. */
+const supervisor = Effect.runSync(Supervisor.track)
+const resources = (): Map<string, number> => {
+  const counts = new Map([["fibers", Effect.runSync(supervisor.value).length]])
+  for (const name of process.getActiveResourcesInfo()) counts.set(name, (counts.get(name) ?? 0) + 1)
+  return counts
+}
+
+describe("the fault table", () => {
+  let before = resources()
+  beforeAll(() => {
+    before = resources()
+  })
+  const counts = new Map<string, { readonly cells: number; readonly failures: number }>()
+  /** A file that is told what came of each cell. */
+  const dump = process.env.FAULTS_DUMP
+  for (const [name, row] of byFault) {
+    it(`${name}: ${row.length} cells`, { timeout: 600_000 }, async () => {
+      const failures: Array<string> = []
+      await Effect.runPromise(
+        Effect.forEach(
+          row,
+          ([cell, i]) =>
+            Effect.suspend(() => {
+              const started = performance.now()
+              return Effect.map(runCell(homes[i % homes.length] as Home, cell, `cell${i}`), (seen: Seen) => {
+                const problems = problemsOf(cell, seen)
+                if (dump !== undefined) {
+                  const took = Math.round(performance.now() - started)
+                  const line = `${nameOf(cell)} => ${seen.outcome}, ${seen.executed} times, ${took} ms`
+                  FileSystem.appendFileSync(dump, `${[line, ...problems].join("; ").replaceAll("\n", " ")}\n`)
+                }
+                if (problems.length > 0) {
+                  failures.push(`${nameOf(cell)}: ${problems.join("; ")}`)
+                }
+              })
+            }),
+          // Those that wait for a deadline cost nothing meanwhile.
+          { concurrency: row[0]?.[0].fault.kind === "silent" ? 24 : 12, discard: true }
+        ).pipe(Effect.supervised(supervisor))
+      )
+      counts.set(name, { cells: row.length, failures: failures.length })
+      expect(failures.join("\n")).toBe("")
+    })
+  }
+  it("leaves no socket, timer or fiber", async () => {
+    const left = () => [...resources()].filter(([name, count]) => count > (before.get(name) ?? 0))
+    for (const started = Date.now(); left().length > 0 && Date.now() - started < 20_000; ) {
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    expect(left()).toEqual([])
+  })
+
+  afterAll(() => {
+    let failures = 0
+    for (const [name, count] of counts) {
+      failures += count.failures
+      console.log(`  ${name}: ${count.cells} cells, ${count.failures} failures`)
+    }
+    console.log(`fault table: ${chosen.length} cells, ${failures} failures`)
+  })
+})

@@ -1,0 +1,239 @@
+/** One cell of the fault table: a fault in a phase of a call, and what came of it. */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import { type Connection, Pool, Redis, type RedisError } from "effect-redis-client"
+import * as FaultProxy from "effect-redis-client/testing/FaultProxy"
+import type * as RedisServer from "effect-redis-client/testing/RedisServer"
+import type { RedisOptions } from "../../src/Redis.js"
+import { on, quickly } from "../support/client.js"
+import type { Bench, CallRow, FaultRow, PhaseRow } from "./model.js"
+
+export interface Cell {
+  readonly fault: FaultRow
+  readonly phase: PhaseRow
+  readonly call: CallRow
+  /** Connections that come later meet it as well, until it is healed. */
+  readonly lasting: boolean
+}
+
+/** What was seen of a cell. */
+export interface Seen {
+  /** `answer`, or the error: tag, reason or phase or code, and delivery. */
+  readonly outcome: string
+  readonly executed: number
+  readonly problems: ReadonlyArray<string>
+}
+
+export interface Home {
+  readonly plain: RedisServer.RedisServer
+  readonly tls: RedisServer.RedisServer
+  readonly direct: Connection.Connection
+  readonly directTls: Connection.Connection
+}
+
+export const big = "x".repeat(300_000)
+
+export const nameOf = ({ call, fault, lasting, phase }: Cell) =>
+  `${fault.name}${lasting ? ", lasting" : ""} / ${phase.name} / ${call.name}`
+
+/** Whether the call has to wait until its deadline. Then it is a short one; else one that is never met. */
+export const waits = (cell: Cell): boolean => {
+  const { call, fault, lasting, phase } = cell
+  if (isPast(cell) || fault.kind === "slow") {
+    return false
+  }
+  if (phase.when === "connecting") {
+    // What begins inside the greeting and goes to the server meets the command behind it.
+    const behind = phase.name === "greeting" && fault.direction === "toServer" && fault.kind === "silent"
+    return lasting || fault.away === true || behind
+  }
+  // A write whose connection ended waits for nothing.
+  const again = call.kind !== "write" || call.rounds === true || heardOf(cell)
+  return fault.kind === "silent" || (fault.kind === "ends" && again && (lasting || fault.away === true))
+}
+
+/** Whether the fault comes too late for the call: the server has read it, and what it answers comes through. */
+export const isPast = ({ call, fault, phase }: Cell): boolean =>
+  fault.direction === "toServer" &&
+  call.rounds !== true &&
+  (phase.name === "awaiting" || phase.name === "largeReply" || (phase.name === "blocking" && fault.unasked !== true))
+
+/** Whether the client knows that its connection ended when it is asked. */
+export const heardOf = ({ fault, phase }: Cell) => phase.name === "idle" && fault.unasked === true
+
+const labelOf = (error: RedisError.RedisError | { readonly _tag?: string }): string => {
+  const e = error as Record<string, unknown>
+  switch (e._tag) {
+    case "PipelineError":
+      return labelOf(e.error as RedisError.RedisError)
+    case "ConnectionError":
+      return `ConnectionError ${e.reason} ${e.delivery}`
+    case "DeadlineError":
+      return `DeadlineError ${e.phase} ${e.delivery}`
+    case "ReplyError":
+      return `ReplyError ${e.code}`
+    default:
+      return String(e._tag)
+  }
+}
+
+/** For what is not meant to be met, however slow the machine. */
+const patience = "20 seconds"
+
+/** Longer than any deadline in here: what takes so long never ends. */
+const longest = "40 seconds"
+
+const within = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>, problems: Array<string>) =>
+  effect.pipe(
+    Effect.timeoutOption(longest),
+    Effect.tap((done) =>
+      Effect.sync(() => {
+        if (Option.isNone(done)) {
+          problems.push(`${what}: never`)
+        }
+      })
+    )
+  )
+
+export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen> => {
+  const { call, fault, lasting, phase } = cell
+  const problems: Array<string> = []
+  const server = phase.name === "tls" ? home.tls : home.plain
+  const direct = phase.name === "tls" ? home.directTls : home.direct
+  const deadline = waits(cell) ? "400 millis" : patience
+  const faults = fault.faults(phase.size !== "small")
+  const inject = (proxy: FaultProxy.FaultProxy, at: PhaseRow["at"]) =>
+    proxy
+      .inject(
+        at === undefined
+          ? faults
+          : faults.map((one) => FaultProxy.after(at.bytes, one, { direction: fault.direction })),
+        {
+          direction: at === undefined ? fault.direction : at.direction,
+          on: phase.when === "connecting" ? "new" : lasting ? "all" : "live",
+          // The client's own connection meets it, too, besides the one that it leases.
+          ...(phase.when === "connecting" && !lasting ? { times: call.on === "leased" ? 2 : 1 } : {})
+        }
+      )
+      .pipe(Effect.orDie)
+  return Effect.scoped(
+    Effect.gen(function* () {
+      const proxy = yield* FaultProxy.make({ target: { host: server.host, port: server.port }, seed: 1 })
+      const seen = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const options = {
+            host: proxy.host,
+            port: proxy.port,
+            clientName: key,
+            reconnect: quickly,
+            connectTimeout:
+              phase.when === "connected" || fault.kind === "slow" ? patience : waits(cell) ? "300 millis" : "2 seconds",
+            replyTimeout: deadline,
+            acquireTimeout: deadline,
+            unresponsiveTimeout: waits(cell) ? "1 second" : patience,
+            closeTimeout: "300 millis",
+            lazy: phase.when === "connecting",
+            ...(Option.isSome(server.tls) ? { tls: { ca: [server.tls.value.ca], serverName: "localhost" } } : {})
+          } as const satisfies RedisOptions
+          if (phase.when === "connecting") {
+            yield* inject(proxy, phase.at)
+          }
+          // Only what the call goes through: another connection would meet the fault instead.
+          const redis = yield* Redis.make(
+            call.on === "pool" || call.on === "own" ? { ...options, lazy: true, ...nowhere } : options
+          )
+          const pool = yield* Pool.make(
+            call.on === "pool" && !options.lazy
+              ? { ...options, minSize: 1, maxSize: 2 }
+              : { ...options, lazy: true, maxSize: 2 }
+          )
+          const bench: Bench = {
+            key,
+            size: phase.size,
+            big,
+            options,
+            fault,
+            redis,
+            pool,
+            direct,
+            proxy,
+            inject: inject(proxy, phase.at),
+            injectNow: inject(proxy, undefined)
+          }
+          yield* call.prepare(bench)
+          if (phase.when === "connected") {
+            // The connections that the call will use are there.
+            if (call.on === "leased") {
+              yield* again(Effect.scoped(redis.lease))
+            }
+            const { accepted } = yield* proxy.stats
+            if (!call.byItself) {
+              yield* bench.inject
+            }
+            if (heardOf(cell)) {
+              // It has heard of the end before it is asked, and found another connection where there is one.
+              yield* fault.away ? Effect.sleep("100 millis") : proxy.until((stats) => stats.accepted > accepted)
+            }
+          }
+          const ended = yield* within("the call", Effect.exit(Effect.scoped(call.run(bench))), problems)
+          const exit = Option.getOrElse(ended, () => Exit.die("never"))
+          yield* Effect.orDie(proxy.heal)
+          yield* nextWorks(bench, call, problems)
+          const executed = yield* call.executed(bench)
+          const outcome = Exit.match(exit, {
+            onSuccess: (answer) => (Equal.equals(str(answer), str(call.answer(bench))) ? "answer" : "wrong answer"),
+            onFailure: (cause) =>
+              Option.match(Cause.failureOption(cause), {
+                onNone: () => `defect: ${Cause.pretty(cause).slice(0, 300)}`,
+                onSome: (error) => labelOf(error as RedisError.RedisError)
+              })
+          })
+          return { outcome, executed, problems }
+        })
+      )
+      // The client is closed: so are its sockets.
+      yield* within(
+        "its sockets are closed",
+        proxy.until(({ open }) => open === 0),
+        problems
+      )
+      return seen
+    })
+  ).pipe(
+    Effect.timeoutOption("100 seconds"),
+    Effect.map(Option.getOrElse(() => ({ outcome: "never", executed: 0, problems: ["the cell: never ended"] }))),
+    Effect.catchAllCause((cause) =>
+      Effect.succeed({ outcome: "broken", executed: 0, problems: [Cause.pretty(cause).slice(0, 600)] })
+    )
+  )
+}
+
+/** A client that is not used connects to nobody. */
+const nowhere = { port: 1, reconnect: Schedule.spaced("1 hour") } as const
+
+const again = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.retry(effect, quickly)
+
+const str = (value: unknown): string => JSON.stringify(value) ?? "undefined"
+
+/** After healing: what the call went through answers again. */
+const nextWorks = ({ key, pool, redis }: Bench, { on: kind }: CallRow, problems: Array<string>) => {
+  const works = <A, E>(what: string, effect: Effect.Effect<A, E>) => within(what, again(effect), problems)
+  if (kind === "own") {
+    return Effect.void
+  }
+  return kind === "pool"
+    ? works(
+        "the next lease of the pool works",
+        Effect.scoped(Effect.flatMap(pool.acquire, (connection) => connection.execute("PING")))
+      )
+    : kind === "leased"
+      ? works("the next lease works", on(redis)(Redis.blpop(`${key}:next`, { timeout: "1 millis" })))
+      : Effect.zipRight(
+          works("the next call works", on(redis)(Redis.get(`${key}:next`))),
+          works("the next write works", on(redis)(Redis.set(`${key}:next`, "1")))
+        )
+}
