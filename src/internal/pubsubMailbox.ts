@@ -10,7 +10,7 @@ import * as Inspectable from "effect/Inspectable"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { RedisError } from "../RedisError.js"
+import type { DecodeError, RedisError } from "../RedisError.js"
 import type { Delivery, Gap, Inbox } from "./pubsubInbox.js"
 
 /** What an item is to the program: a value, nothing (it is passed over), or why it does not decode. */
@@ -18,7 +18,7 @@ export type Read<A> = (item: Delivery | Gap) => A | undefined | Undecodable
 
 /** Not an `Error` of its own: it only carries one. */
 export class Undecodable {
-  constructor(readonly error: RedisError) {}
+  constructor(readonly error: DecodeError) {}
 }
 
 type Batch<A> = readonly [messages: Chunk.Chunk<A>, done: boolean]

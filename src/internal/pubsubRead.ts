@@ -214,7 +214,7 @@ export const skipping =
   (item: I): A | undefined => {
     const value = read(item)
     if (value instanceof Undecodable) {
-      log(Effect.logWarning(`A message was passed over: ${value.error.message}`))
+      log(Effect.logWarning(`A message that does not decode was passed over: ${value.error.reason}`))
       return undefined
     }
     return value

@@ -194,6 +194,24 @@ for (const protocol of [2, 3] as const) {
       })
     )
 
+    it.scoped("a peer that is silent is asked whether it is there; one that does not answer is left, with a gap", () =>
+      Effect.gen(function* () {
+        let answers = 3
+        const { commands, listen, peer } = yield* setUp(
+          ([name]) =>
+            name !== "PING" ? undefined : answers-- <= 0 ? null : protocol === 3 ? "+PONG\r\n" : push("pong", ""),
+          { pingInterval: "20 millis", unresponsiveTimeout: "200 millis" }
+        )
+        const messages = yield* listen(RedisPubSub.withGaps.mailbox("a"))
+        yield* Peer.eventually("it was asked", () => commands().filter((command) => command === "PING").length >= 3)
+        // The answers were the engine's, and nobody's message.
+        expect(messages.unsafeSize()).toEqual(Option.some(0))
+        expect(peer.connections.length).toBe(1)
+        expect(yield* messages.take).toMatchObject({ _tag: "Gap", cause: { reason: "unresponsive" } })
+        expect(peer.connections.length).toBe(2)
+      })
+    )
+
     it.scoped("unsubscribing names its channel, always", () =>
       Effect.gen(function* () {
         const { commands, listen } = yield* setUp()

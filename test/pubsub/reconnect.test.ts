@@ -220,6 +220,20 @@ eachServer((it, live) => {
     )
   })
 
+  it.scoped("an idle subscription connection is asked whether it is there, and the answer is no message", () =>
+    Effect.gen(function* () {
+      const { calls, listen, resetCalls, run } = yield* listener(live, { pingInterval: "20 millis" })
+      const messages = yield* listen(RedisPubSub.withGaps.mailbox("r:ping"))
+      yield* resetCalls
+      yield* until(
+        "it was asked",
+        Effect.map(calls("ping"), (count) => count >= 3)
+      )
+      yield* run(Redis.publish("r:ping", "first"))
+      expect(yield* messages.take).toMatchObject({ payload: "first" })
+    })
+  )
+
   describe("other Streams", () => {
     it.scoped("keyspace notifications are typed, by key, by pattern and by event", () =>
       Effect.gen(function* () {
