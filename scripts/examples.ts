@@ -1,7 +1,8 @@
 /**
  * `npm run examples [name …]`: runs every example against a server and checks what it prints (see programs.ts for how an
  * example says what that is). Each one gets an empty server of its own, in `REDIS_URL`; if `REDIS_URL` is set already, they
- * all run against that one, and it is neither started, emptied nor stopped.
+ * all run against that one, and it is neither started, emptied nor stopped. `DEMO` says to examples that would serve until
+ * they are stopped that nobody will: they show what they do and end.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -23,7 +24,7 @@ const problemOf = async (file: string) => {
   if (expected === undefined) return "does not say what it prints: end it with a `// prints:` comment"
   const { lines, problem } = await withServer((server) => {
     servers.add(server.name)
-    return run(file, { REDIS_URL: server.url })
+    return run(file, { REDIS_URL: server.url, DEMO: "true" })
   })
   if (problem !== undefined) return problem
   const difference = mismatch(expected, lines)
