@@ -365,6 +365,15 @@ class Pipe {
   }
 }
 
+/** A handle that is shutting down cannot be reset: Node would keep it for ever. */
+const resetNow = (socket: Net.Socket): void => {
+  if (socket.writableEnded || socket.destroyed) {
+    socket.destroy()
+  } else {
+    socket.resetAndDestroy()
+  }
+}
+
 /** One connection: the client's socket, ours to the server, and the pipes between them. */
 export class Relay {
   readonly toServer: Pipe
@@ -455,8 +464,8 @@ export class Relay {
   reset(): void {
     this.toServer.dispose()
     this.toClient.dispose()
-    this.client.resetAndDestroy()
-    this.server.resetAndDestroy()
+    resetNow(this.client)
+    resetNow(this.server)
     this.changed()
   }
 
@@ -469,7 +478,7 @@ export class Relay {
     if (pipe.tells) {
       this.toServer.dispose()
       this.toClient.dispose()
-      other.resetAndDestroy()
+      resetNow(other)
     }
   }
 
