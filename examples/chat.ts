@@ -98,7 +98,7 @@ const ChatLive = Layer.unwrapScoped(
   Layer.provideMerge(
     NodeHttpServer.layerConfig(() => server, {
       host: Config.withDefault(Config.string("HOST"), "127.0.0.1"),
-      port: Config.withDefault(Config.port("PORT"), 0)
+      port: Config.withDefault(Config.integer("PORT"), 0)
     })
   )
 )
