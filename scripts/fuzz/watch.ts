@@ -2,6 +2,7 @@
  * What a round leaves behind: sockets and timers of this process, and fibers. Timers are told by who set them: the
  * globals are replaced, so that also those are seen that do not keep the process alive.
  */
+import * as Net from "node:net"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Supervisor from "effect/Supervisor"
@@ -96,6 +97,17 @@ export const leftBy = <A, E, R>(
       }
       const nothing = left.sockets === 0 && left.timers.length === 0 && left.fibers.length === 0
       if (nothing || Date.now() - started > patience) {
+        if (traced && left.sockets > 0) {
+          const { _getActiveHandles: handles } = process as unknown as {
+            readonly _getActiveHandles: () => Array<Net.Socket>
+          }
+          for (const handle of handles()) {
+            if (handle instanceof Net.Socket && handle.remotePort !== undefined) {
+              const { destroyed, localPort, remotePort, writableEnded, readableEnded } = handle
+              console.log("socket", { destroyed, localPort, readableEnded, remotePort, writableEnded })
+            }
+          }
+        }
         return [result, left] as const
       }
     }
