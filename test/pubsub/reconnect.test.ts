@@ -28,6 +28,32 @@ describeReal((server) => {
     })
   )
 
+  plain.scopedLive("a shard channel whose slot goes and comes is subscribed again, with a gap", () =>
+    Effect.gen(function* () {
+      const { host, port } = yield* makeServer(server, { mode: "cluster" })
+      const run = on(yield* Redis.make({ host, port, reconnect: quickly }))
+      yield* run(Redis.execute("CLUSTER", "ADDSLOTSRANGE", 0, 16383))
+      yield* until(
+        "the cluster is up",
+        run(Redis.execute("CLUSTER", "INFO")).pipe(Effect.map((info) => String(info).includes("cluster_state:ok")))
+      )
+      for (const protocol of [2, 3] as const) {
+        const listen = listenOn(yield* RedisPubSub.make({ host, port, protocol, reconnect: quickly }))
+        const moved = yield* listen(RedisPubSub.withGaps.smailbox("foo"))
+        const stays = yield* listen(RedisPubSub.withGaps.smailbox("bar"))
+        const slot = String(yield* run(Redis.execute("CLUSTER", "KEYSLOT", "foo")))
+        yield* run(
+          Redis.pipeline([Redis.execute("CLUSTER", "DELSLOTS", slot), Redis.execute("CLUSTER", "ADDSLOTS", slot)])
+        )
+        expect(yield* moved.take).toMatchObject({ _tag: "Gap", reason: "moved" })
+        expect(yield* run(Redis.spublish("foo", "after"))).toBe(protocol - 1)
+        expect(yield* moved.take).toMatchObject({ payload: "after" })
+        yield* run(Redis.spublish("bar", "all along"))
+        expect(yield* stays.take).toMatchObject({ payload: "all along" })
+      }
+    })
+  )
+
   plain.scoped("when there are no more attempts, subscriptions fail; a later one finds the server again", () =>
     Effect.gen(function* () {
       const running = yield* makeServer(server)

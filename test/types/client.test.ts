@@ -15,6 +15,7 @@ import * as Pool from "effect-redis-client/Pool"
 import { Redis, type RedisService } from "effect-redis-client/Redis"
 import * as RedisCommand from "effect-redis-client/RedisCommand"
 import type { PipelineError, RedisError } from "effect-redis-client/RedisError"
+import type { RedisPubSub } from "effect-redis-client/RedisPubSub"
 import type { Reply } from "effect-redis-client/Resp"
 import { describe, expectTypeOf, it } from "vitest"
 
@@ -222,9 +223,9 @@ describe("tags and layers", () => {
   })
 
   it("say what they need and how they fail", () => {
-    expectTypeOf(Redis.layer()).toEqualTypeOf<Layer.Layer<Redis, RedisError>>()
+    expectTypeOf(Redis.layer()).toEqualTypeOf<Layer.Layer<Redis | RedisPubSub, RedisError>>()
     expectTypeOf(Redis.layerConfig({ url: Config.redacted("REDIS_URL") })).toEqualTypeOf<
-      Layer.Layer<Redis, RedisError | ConfigError.ConfigError>
+      Layer.Layer<Redis | RedisPubSub, RedisError | ConfigError.ConfigError>
     >()
     expectTypeOf(Redis.layerFromPool).toEqualTypeOf<Layer.Layer<Redis, never, Pool.Pool>>()
     expectTypeOf(Redis.layerFromConnection).toEqualTypeOf<Layer.Layer<Redis, never, Connection.Connection>>()
