@@ -24,21 +24,35 @@ export type EitherResults<T extends Commands> = {
 
 type Slot = string | number
 
-const entries = (commands: Commands): ReadonlyArray<readonly [Slot, RedisCommand<unknown>]> =>
-  Array.isArray(commands)
-    ? (commands as ReadonlyArray<RedisCommand<unknown>>).map((command, slot) => [slot, command] as const)
-    : Object.entries(commands as Readonly<Record<string, RedisCommand<unknown>>>)
+/** The commands, in order; a copy, since a program may change its array before the Effect runs. */
+const listOf = (commands: Commands): ReadonlyArray<RedisCommand<unknown>> =>
+  Array.isArray(commands) ? commands.slice() : Object.values(commands)
+
+const slotOf = (commands: Commands, index: number): Slot =>
+  Array.isArray(commands) ? index : (Object.keys(commands)[index] as string)
 
 /** Puts values into the shape of the commands. A record made from data may have a key called `__proto__`. */
-const shape = (commands: Commands, slots: ReadonlyArray<Slot>, values: ReadonlyArray<unknown>): unknown => {
+const shape = (commands: Commands, values: ReadonlyArray<unknown>): unknown => {
   if (Array.isArray(commands)) {
     return values
   }
   const record: Record<string, unknown> = {}
-  slots.forEach((slot, i) => {
+  Object.keys(commands).forEach((slot, i) => {
     Object.defineProperty(record, slot, { value: values[i], enumerable: true, configurable: true, writable: true })
   })
   return record
+}
+
+/** What the commands answered, when all succeeded: in one pass, since pipelines are for many of them. */
+const successes = (exits: ReadonlyArray<Exit.Exit<unknown, RedisError>>): ReadonlyArray<unknown> | undefined => {
+  const values: Array<unknown> = []
+  for (const exit of exits) {
+    if (exit._tag === "Failure") {
+      return undefined
+    }
+    values.push(exit.value)
+  }
+  return values
 }
 
 /** A defect in one slot (a throw in `map`) is a defect of the whole. */
@@ -61,49 +75,43 @@ const toEithers = (
 }
 
 const firstLeft = (
-  slots: ReadonlyArray<Slot>,
+  commands: Commands,
   eithers: ReadonlyArray<Either.Either<unknown, RedisError>>,
   which: (error: RedisError) => boolean = () => true
 ): { readonly slot: Slot; readonly error: RedisError } | undefined => {
   for (let i = 0; i < eithers.length; i++) {
     const either = eithers[i]
     if (either !== undefined && Either.isLeft(either) && which(either.left)) {
-      return { slot: slots[i] as Slot, error: either.left }
+      return { slot: slotOf(commands, i), error: either.left }
     }
   }
   return undefined
 }
 
-const rights = (eithers: ReadonlyArray<Either.Either<unknown, RedisError>>): ReadonlyArray<unknown> =>
-  eithers.map(Either.getOrUndefined)
-
 export const pipeline = (
   commands: Commands,
   options?: { readonly mode?: "default" | "either" | undefined }
 ): Effect.Effect<unknown, RedisError | PipelineError, Redis> => {
-  const list = entries(commands)
-  const slots = list.map(([slot]) => slot)
+  const list = listOf(commands)
   if (list.length === 0) {
-    return Effect.succeed(shape(commands, [], []))
+    return Effect.succeed(shape(commands, []))
   }
   return Effect.flatMap(Redis, (redis) =>
-    redis.sendAll(
-      list.map(([, command]) => command),
-      { atomic: false }
-    )
-  ).pipe(
-    Effect.flatMap(({ exits }) => toEithers(exits)),
-    Effect.flatMap((eithers) => {
-      if (options?.mode === "either") {
-        return Effect.succeed(shape(commands, slots, eithers))
-      }
-      const failure = firstLeft(slots, eithers)
-      return failure === undefined
-        ? Effect.succeed(shape(commands, slots, rights(eithers)))
-        : Effect.fail(new PipelineError({ ...failure, results: shape(commands, slots, eithers) }))
+    Effect.flatMap(redis.sendAll(list, notAtomic), ({ exits }): Effect.Effect<unknown, RedisError | PipelineError> => {
+      const values = options?.mode === "either" ? undefined : successes(exits)
+      return values !== undefined
+        ? Effect.succeed(shape(commands, values))
+        : Effect.flatMap(toEithers(exits), (eithers) => {
+            const failure = options?.mode === "either" ? undefined : firstLeft(commands, eithers)
+            return failure === undefined
+              ? Effect.succeed(shape(commands, eithers))
+              : Effect.fail(new PipelineError({ ...failure, results: shape(commands, eithers) }))
+          })
     })
   )
 }
+
+const notAtomic = { atomic: false } as const
 
 export const TransactionTypeId: unique symbol = Symbol.for("effect-redis-client/Redis/Transaction")
 
@@ -129,19 +137,16 @@ class TransactionValue
   implements Transaction<unknown, unknown>
 {
   readonly [TransactionTypeId] = { _A: (): unknown => undefined, _E: (): unknown => undefined }
-  private readonly slots: ReadonlyArray<Slot>
   readonly commands: ReadonlyArray<RedisCommand<unknown>>
 
   constructor(private readonly source: Commands) {
     super()
-    const list = entries(source)
-    this.slots = list.map(([slot]) => slot)
-    this.commands = list.map(([, command]) => command)
+    this.commands = listOf(source)
   }
 
   commit(): Effect.Effect<unknown, RedisError | TransactionError, Redis> {
     return this.commands.length === 0
-      ? Effect.succeed(shape(this.source, [], []))
+      ? Effect.succeed(shape(this.source, []))
       : Effect.flatMap(Redis, (redis) =>
           Effect.flatMap(redis.sendAll(this.commands, { atomic: true }), (result) => this.read(result))
         )
@@ -151,18 +156,19 @@ class TransactionValue
     if (outcome === "conflict") {
       return Effect.fail(new TransactionError({ reason: "conflict" }))
     }
+    const values = outcome === "executed" ? successes(exits) : undefined
+    if (values !== undefined) {
+      return Effect.succeed(shape(this.source, values))
+    }
     return Effect.flatMap(toEithers(exits), (eithers) => {
       // Of a discarded one, the command that was refused; the others only hear that all is off.
-      const failure = firstLeft(this.slots, eithers, isRefusal) ?? firstLeft(this.slots, eithers)
-      if (failure === undefined && outcome === "executed") {
-        return Effect.succeed(shape(this.source, this.slots, rights(eithers)))
-      }
+      const failure = firstLeft(this.source, eithers, isRefusal) ?? firstLeft(this.source, eithers)
       return Effect.fail(
         new TransactionError({
           reason: outcome === "executed" ? "failed" : outcome,
           slot: failure?.slot,
           error: failure?.error,
-          results: shape(this.source, this.slots, eithers)
+          results: shape(this.source, eithers)
         })
       )
     })
