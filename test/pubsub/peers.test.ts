@@ -5,7 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { RedisPubSub } from "effect-redis-client"
 import type { RedisPubSubOptions } from "../../src/RedisPubSub.js"
-import { failure, quickly } from "../support/client.js"
+import { failure, quickly, settle } from "../support/client.js"
 import * as Peer from "../support/peer.js"
 import { first, listenOn } from "../support/pubsub.js"
 
@@ -58,19 +58,47 @@ for (const protocol of [2, 3] as const) {
   describe(`subscriptions of a peer, RESP${protocol}`, () => {
     it.scoped("each channel is asked for by itself, and settled by its own confirmation, in any company", () =>
       Effect.gen(function* () {
-        const { commands, connection, listen } = yield* setUp(([name]) => (name === "SUBSCRIBE" ? null : undefined))
+        const { commands, connection, listen } = yield* setUp(([name, channel]) =>
+          name === "SUBSCRIBE" && channel !== "read" ? null : undefined
+        )
+        const read = yield* listen(RedisPubSub.mailbox("read"))
         const a = yield* Effect.fork(listen(RedisPubSub.subscribe("a")))
-        yield* Peer.eventually("a is asked for", () => commands().length === 1)
+        yield* Peer.eventually("a is asked for", () => commands().length === 2)
         const b = yield* Effect.fork(listen(RedisPubSub.subscribe("b")))
-        yield* Peer.eventually("b is asked for", () => commands().length === 2)
+        yield* Peer.eventually("b is asked for", () => commands().length === 3)
         // None of these is a's: of another channel, of another kind, and a message.
         connection().write(push("subscribe", "z", 1) + push("psubscribe", "a", 1) + push("message", "a", "early"))
-        connection().write(push("subscribe", "a", 1))
+        connection().write(push("message", "read", "so far"))
+        yield* read.take
+        yield* settle
+        expect(Option.isNone(yield* Fiber.poll(a))).toBe(true)
+        connection().write(push("subscribe", "a", 1) + push("message", "read", "so far"))
         yield* Fiber.join(a)
+        yield* read.take
+        yield* settle
         expect(Option.isNone(yield* Fiber.poll(b))).toBe(true)
         connection().write(push("subscribe", "b", 2))
         yield* Fiber.join(b)
-        expect(commands()).toEqual(["SUBSCRIBE a", "SUBSCRIBE b"])
+        expect(commands()).toEqual(["SUBSCRIBE read", "SUBSCRIBE a", "SUBSCRIBE b"])
+      })
+    )
+
+    it.scoped("a confirmation of what was given up meanwhile is nobody's", () =>
+      Effect.gen(function* () {
+        const { commands, connection, listen } = yield* setUp(([, channel]) => (channel === "a" ? null : undefined))
+        const read = yield* listen(RedisPubSub.mailbox("read"))
+        const gone = yield* Effect.fork(listen(RedisPubSub.subscribe("a")))
+        yield* Peer.eventually("it is asked for", () => commands().length === 2)
+        yield* Fiber.interrupt(gone)
+        const again = yield* Effect.fork(listen(RedisPubSub.subscribe("a")))
+        yield* Peer.eventually("it is asked for again", () => commands().length === 4)
+        connection().write(push("subscribe", "a", 2) + push("message", "read", "so far"))
+        yield* read.take
+        yield* settle
+        expect(Option.isNone(yield* Fiber.poll(again))).toBe(true)
+        connection().write(push("unsubscribe", "a", 1) + push("subscribe", "a", 2) + push("message", "a", "mine"))
+        expect(yield* first(yield* Fiber.join(again), 1)).toMatchObject([{ payload: "mine" }])
+        expect(commands().slice(1)).toEqual(["SUBSCRIBE a", "UNSUBSCRIBE a", "SUBSCRIBE a"])
       })
     )
 
