@@ -40,19 +40,31 @@ const synchronous = (operation: () => void): Runner => ({
   close: async () => {}
 })
 
-/** Feeds the chunks, and looks whether all replies came. */
-const decoding = (work: Decode, make: (onReply: () => void) => (chunk: Buffer) => void): Runner => {
+type OnReply = (reply: unknown) => void
+
+/** Strings that are shorter are never made of pieces. */
+const shortestRope = 13
+
+/**
+ * Feeds the chunks, and looks whether all replies came. The text of each reply is looked into, whoever made it: a string
+ * that is kept as a rope of its pieces is work put off until then.
+ */
+const decoding = (work: Decode, make: (onReply: OnReply) => (chunk: Buffer) => void): Runner => {
   const chunks = chunksOf(work)
   let seen = 0
-  const write = make(() => {
+  let letters = 0
+  const write = make((reply) => {
     seen++
+    if (typeof reply === "string" && reply.length >= shortestRope) {
+      letters += reply.charCodeAt(reply.length - 1)
+    }
   })
   return synchronous(() => {
     seen = 0
     for (const chunk of chunks) {
       write(chunk)
     }
-    if (seen !== work.count) {
+    if (seen !== work.count || Number.isNaN(letters)) {
       throw new Error(`${seen} replies instead of ${work.count}`)
     }
   })
@@ -63,9 +75,9 @@ interface Decoder {
 }
 
 type DecoderClass = new (handlers: {
-  readonly onReply: () => void
-  readonly onErrorReply: () => void
-  readonly onPush: () => void
+  readonly onReply: OnReply
+  readonly onErrorReply: OnReply
+  readonly onPush: (push: Array<unknown>) => void
   readonly getTypeMapping: () => object
 }) => Decoder
 
@@ -73,7 +85,19 @@ const theirs = (place: Place, work: Decode, file: string): Runner => {
   const { Decoder } = load<{ readonly Decoder: DecoderClass }>(place, path.join(place.home, "node_modules", file))
   return decoding(work, (onReply) => {
     const mapping = {}
-    const decoder = new Decoder({ onReply, onErrorReply: onReply, onPush: onReply, getTypeMapping: () => mapping })
+    const decoder = new Decoder({
+      onReply,
+      onErrorReply: onReply,
+      // Strings inside pushes are windows of the chunk. Those clients turn channel and message into text, and so do we.
+      onPush: (push) => {
+        for (let i = 1; i < push.length; i++) {
+          const item = push[i]
+          push[i] = item instanceof Buffer ? item.toString() : item
+        }
+        onReply(push)
+      },
+      getTypeMapping: () => mapping
+    })
     return (chunk) => decoder.write(chunk)
   })
 }
@@ -82,7 +106,7 @@ export const decoder = (contestant: string, place: Place, work: Decode): Runner 
   switch (contestant) {
     case "us":
       return decoding(work, (onReply) => {
-        const parser = new Parser({ onReply, onPush: onReply, onAttribute: () => {} }, defaultLimits, {
+        const parser = new Parser({ onReply, onPush: onReply, onAttribute: onReply }, defaultLimits, {
           text: true,
           pushText: true
         })
@@ -99,8 +123,8 @@ export const decoder = (contestant: string, place: Place, work: Decode): Runner 
       }
       const RedisParser = load<
         new (handlers: {
-          readonly returnReply: () => void
-          readonly returnError: () => void
+          readonly returnReply: OnReply
+          readonly returnError: OnReply
         }) => { execute(chunk: Buffer): void }
       >(place, "redis-parser")
       return decoding(work, (onReply) => {
