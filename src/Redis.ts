@@ -208,13 +208,13 @@ const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisErro
       checkAfter: 15_000
     })
     const client = new SharedClient(resolved, settings)
-    yield* client.start(options.lazy === true)
     const runtime = yield* Effect.runtime<never>()
     const scope = yield* Effect.scope
     onRotate(() => {
       pool.renew()
       Runtime.runFork(runtime)(client.renew, { scope })
     })
+    yield* client.start(options.lazy === true)
     const lend = Effect.map(pool.acquire, (lease) => fromLink(lease.link, resolved, () => lease.released).redis)
     const orphans = options.onOrphan ?? "warn"
     const blocked = new BlockingCommands(

@@ -3,9 +3,9 @@
  *
  * A call is a command like any other. Run by itself it sends the script's SHA1 (EVALSHA), and the source only when the
  * server does not hold the script yet. In a pipeline or a transaction, where nothing can be sent after the fact, it sends
- * the source (EVAL), unless this connection has run the script before. Should the server have lost it since, because
- * somebody else sent SCRIPT FLUSH, then that slot fails with `NOSCRIPT`; it is not sent again, and the next batch has the
- * source.
+ * the source (EVAL), unless this connection has run the script lately. Should the server have lost it since, because
+ * somebody else sent SCRIPT FLUSH, or ran hundreds of other scripts by EVAL (from Redis 7.4 on servers keep 500 of those),
+ * then that slot fails with `NOSCRIPT`; it is not sent again, and the next batch has the source.
  *
  * @see https://redis.io/docs/latest/develop/programmability/eval-intro/
  * @since 0.1.0
@@ -31,7 +31,7 @@ import { sha1 } from "./internal/sha1.js"
 import { isWellFormed, utf8Encode } from "./internal/text.js"
 import { traitsOf } from "./internal/traits.js"
 import type { Reply } from "./internal/values.js"
-import { type Alone, define, type RedisCommand, reword, Spec } from "./RedisCommand.js"
+import { type Alone, define, type RedisCommand, repeatable, reword, Spec } from "./RedisCommand.js"
 import { DeadlineError, type RedisError } from "./RedisError.js"
 
 /**
@@ -217,7 +217,8 @@ const bySha =
           const accepted = performance.now()
           const [source, ...rest] = command.args
           const args = [new Argument("value", shaOf(source as Argument)), ...rest]
-          return Effect.catchAll(redis.send(reword(command, { name: spec, args })), (error) => {
+          const short = reword(command, { name: spec, args })
+          return Effect.catchAll(redis.send(command.traits.repeatable ? repeatable(short) : short), (error) => {
             if (!isUnknownScript(error)) {
               return Effect.fail(error)
             }

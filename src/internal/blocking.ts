@@ -3,7 +3,9 @@
  * is told to stop waiting (CLIENT UNBLOCK), so that the connection can be lent again, and what was taken for nobody is
  * an {@link Orphan}.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { make as makeCommand, type RedisCommand, reword, withDeadline } from "../RedisCommand.js"
@@ -54,11 +56,28 @@ export class BlockingCommands {
           const rest =
             deadline === undefined ? command : reword(command, { deadline: Math.max(until - performance.now(), 1) })
           let left: Call<unknown> | undefined
-          const leave = (call: Call<unknown>): void => {
-            left = call
+          let last: Answer | undefined
+          const leave = (call: Call<unknown>, reply?: Reply): void => {
+            if (reply === undefined) {
+              left = call
+              call.late = (reply) => {
+                last = { call, reply }
+              }
+            } else {
+              last = { call, reply }
+            }
           }
-          return Effect.onExit(restore(member.link.send(rest, undefined, leave)), () =>
-            Effect.sync(() => (left === undefined ? this.pool.release(member) : this.unblock(member, left)))
+          return Effect.onExit(restore(member.link.send(rest, undefined, leave)), (exit) =>
+            Effect.sync(() => {
+              if (left !== undefined) {
+                return this.unblock(member, left, last?.call === left ? last : undefined)
+              }
+              this.pool.release(member)
+              if (last !== undefined && Exit.isInterrupted(exit)) {
+                // The answer and the interruption came together: the caller never saw it.
+                this.hand(last.call.command, last.reply)
+              }
+            })
           )
         })
       })
@@ -69,7 +88,7 @@ export class BlockingCommands {
    * The caller is gone, the command is not. The connection stays out of the pool until both the command and CLIENT
    * UNBLOCK were answered: an UNBLOCK that comes late would hit whoever blocks there next.
    */
-  private unblock(member: Member, call: Call<unknown>): void {
+  private unblock(member: Member, call: Call<unknown>, answer: Answer | undefined): void {
     const { link } = member
     const giveUp = (): void => link.destroy("a blocked command that nobody waits for was not unblocked")
     let owed = 2
@@ -77,14 +96,19 @@ export class BlockingCommands {
       owed--
       if (owed === 0) {
         clearTimeout(timer)
+        forget()
         this.pool.release(member)
       }
     }
     const timer = setTimeout(giveUp, graceMillis)
-    link.onClose(() => clearTimeout(timer))
+    // The connection may live for long: it must not keep something of every wait that was given up.
+    const forget = link.onClose(() => clearTimeout(timer))
     call.late = (reply) => {
       this.hand(call.command, reply)
       answered()
+    }
+    if (answer !== undefined) {
+      call.late(answer.reply)
     }
     if (link.engine.closed !== undefined || link.id === undefined) {
       clearTimeout(timer)
@@ -102,21 +126,36 @@ export class BlockingCommands {
 
   private hand(command: RedisCommand<unknown>, reply: Reply): void {
     const taken = takenBy(command, reply)
-    if (taken !== undefined) {
-      this.fork(
-        this.onOrphan({
-          command,
-          reply,
-          count: taken.count,
-          pushBack: Effect.asVoid(this.sendShared(taken.pushBack))
-        })
-      )
+    if (taken === undefined) {
+      return
     }
+    const orphan: Orphan = {
+      command,
+      reply,
+      count: taken.count,
+      pushBack: Effect.asVoid(this.sendShared(taken.pushBack))
+    }
+    this.fork(
+      Effect.catchAllCause(
+        // It is the user's, and may throw.
+        Effect.suspend(() => this.onOrphan(orphan)),
+        (cause) =>
+          Cause.isInterruptedOnly(cause)
+            ? Effect.void
+            : Effect.zipRight(warnOfOrphan(orphan), Effect.logWarning("The handler of orphans failed", cause))
+      )
+    )
   }
 
   private fork(effect: Effect.Effect<void>): void {
     Runtime.runFork(this.runtime)(effect, { scope: this.scope })
   }
+}
+
+/** What a command was answered. */
+interface Answer {
+  readonly call: Call<unknown>
+  readonly reply: Reply
 }
 
 const unblockOf = (id: number): RedisCommand<Reply> =>

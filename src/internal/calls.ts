@@ -40,6 +40,8 @@ export abstract class Unit extends Pending {
   /** How often the server refused it before executing it. */
   refusals = 0
   owner: UnitOwner | undefined
+  /** The connection it was given to last. */
+  via: Via | undefined
   /** The scripts that its connection is known to hold, by SHA1. */
   scripts: Set<string> | undefined
   /** It has the server forget its scripts. */
@@ -86,12 +88,29 @@ export abstract class Unit extends Pending {
     this.refusals++
     return this.owner?.retry(this, code) === true
   }
+
+  /** The server is read-only, and this unit is not sent again: the next one should reach another server. */
+  protected demote(): void {
+    if (this.via !== undefined) {
+      this.via.session.altered ??= "READONLY"
+    }
+    this.owner?.demoted(this)
+  }
 }
 
-/** Who may send a unit again. Both answer whether the unit was taken over; its caller hears nothing then. */
+/** What a unit knows of its connection. */
+export interface Via {
+  readonly session: { altered: string | undefined }
+}
+
+const isReadOnly = (reply: Reply): boolean => reply instanceof ErrorReply && recovery(reply.code) === "reconnect"
+
+/** Who may send a unit again. The first two answer whether it was taken over; its caller hears nothing then. */
 export interface UnitOwner {
   readonly recover: (unit: Unit, failure: Failure) => boolean
   readonly retry: (unit: Unit, code: string) => boolean
+  /** Told that the server of the unit's connection is read-only. */
+  readonly demoted: (unit: Unit) => void
 }
 
 /** Checks and encodes a command; answers what to send, or why it cannot be sent. */
@@ -328,8 +347,11 @@ const optionIndex = (args: ReadonlyArray<Argument>, token: string): number => {
 /** One command and whoever waits for it. */
 export class Call<A> extends Unit {
   readonly text: boolean
-  /** Told when the caller's wait ends before the reply: `late` may be set then, to be given that reply. */
-  left: ((call: Call<unknown>) => void) | undefined
+  /**
+   * Told when the caller's wait ends before the reply: `late` may be set then, to be given that reply. Or told of the
+   * reply that is the answer, just before the caller is.
+   */
+  left: ((call: Call<unknown>, reply?: Reply) => void) | undefined
   late: ((reply: Reply) => void) | undefined
   constructor(
     readonly command: RedisCommand<A>,
@@ -349,11 +371,21 @@ export class Call<A> extends Unit {
       this.late?.(reply)
       return
     }
-    if (reply instanceof ErrorReply && refusedAsAWhole(this.command) && this.refusedEarly(reply.code)) {
-      this.remaining = 1
-      return
+    if (reply instanceof ErrorReply) {
+      if (refusedAsAWhole(this.command)) {
+        if (this.refusedEarly(reply.code)) {
+          this.remaining = 1
+          return
+        }
+        if (this.owner === undefined && isReadOnly(reply)) {
+          this.demote()
+        }
+      } else if (isReadOnly(reply)) {
+        this.demote()
+      }
     }
     this.settled = true
+    this.left?.(this as Call<unknown>, reply)
     this.resume(decode(this.command, reply))
   }
 
@@ -432,8 +464,11 @@ class ScriptCall<A> extends Call<A> {
   }
 }
 
-/** More scripts than programs have: those that are made up as they go must not pile up. */
-const mostScripts = 1_000
+/**
+ * How many scripts are remembered, the newest. Servers forget those that EVAL gave them when there are more than 500, of all
+ * their clients, that were used since.
+ */
+const mostScripts = 100
 
 /** What a reply says about the script that a command runs, if it runs one. */
 const learn = ({ scripts }: Unit, command: RedisCommand<unknown>, reply: Reply): void => {
@@ -442,8 +477,11 @@ const learn = ({ scripts }: Unit, command: RedisCommand<unknown>, reply: Reply):
     return
   }
   if (!(reply instanceof ErrorReply)) {
-    if (scripts.size < mostScripts) {
-      scripts.add(script.sha(command.args))
+    const sha = script.sha(command.args)
+    scripts.delete(sha)
+    scripts.add(sha)
+    if (scripts.size > mostScripts) {
+      scripts.delete(scripts.values().next().value as string)
     }
   } else if (reply.code === "NOSCRIPT") {
     scripts.delete(script.sha(command.args))
@@ -477,6 +515,7 @@ class Batch extends Commands {
   private exits: Array<Exit.Exit<unknown, RedisError>> = []
   /** How many of its commands, from the first, were answered with an error that says they were not executed. */
   private refused = 0
+  private readOnly = false
   constructor(
     commands: ReadonlyArray<RedisCommand<unknown>>,
     private readonly resume: (exit: Exit.Exit<BatchResult, RedisError>) => void,
@@ -514,14 +553,19 @@ class Batch extends Commands {
     if (reply instanceof ErrorReply && recovery(reply.code) !== "fail" && refusedAsAWhole(command)) {
       this.refused++
     }
+    this.readOnly ||= isReadOnly(reply)
     this.exits.push(decode(command, reply))
     if (this.remaining === 0) {
       // Only when none of it was executed may it be sent again.
       if (this.refused === this.commands.length && this.refusedEarly((reply as ErrorReply).code)) {
         this.remaining = this.commands.length
         this.refused = 0
+        this.readOnly = false
         this.exits = []
         return
+      }
+      if (this.readOnly) {
+        this.demote()
       }
       this.settled = true
       this.resume(Exit.succeed({ outcome: "executed", exits: this.exits }))
@@ -546,6 +590,7 @@ class Transaction extends Commands {
   private readonly early: Array<Reply> = []
   private multi: Reply = null
   private index = -1
+  private readOnly = false
 
   constructor(
     commands: ReadonlyArray<RedisCommand<unknown>>,
@@ -572,6 +617,10 @@ class Transaction extends Commands {
     } else if (this.multi instanceof ErrorReply) {
       // It was not queued, it ran.
       this.trackCommand(index, reply)
+    }
+    this.readOnly ||= isReadOnly(reply) || saysReadOnly(reply)
+    if (this.readOnly && index === this.commands.length) {
+      this.demote()
     }
     if (this.settled || index === -1) {
       return
@@ -653,6 +702,12 @@ class Transaction extends Commands {
     this.resume(Exit.fail(this.errorOf(failure, "EXEC")))
   }
 }
+
+/** EXEC's answer, where the server became read-only since the commands were queued, or a script inside met that. */
+const saysReadOnly = (exec: Reply): boolean =>
+  exec instanceof ErrorReply
+    ? /^EXECABORT .*\bREADONLY\b/.test(exec.message)
+    : Array.isArray(exec) && (exec as ReadonlyArray<Reply>).some(isReadOnly)
 
 /** Errors of EXEC that leave no transaction behind. */
 const endsMulti = /^(?:EXECABORT|MOVED|ASK|CROSSSLOT|CLUSTERDOWN|TRYAGAIN)$/

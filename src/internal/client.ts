@@ -133,6 +133,13 @@ export class SharedClient implements UnitOwner {
       unit.attempts--
     }
     unit.settled = false
+    const { link } = this.reconnector
+    if (link !== undefined && link.engine.closed === undefined) {
+      // Its connection was replaced before it ended: nobody would come for what waits.
+      unit.attempts++
+      link.accept(unit)
+      return true
+    }
     return this.wait(unit) === undefined
   }
 
@@ -146,14 +153,24 @@ export class SharedClient implements UnitOwner {
       return false
     }
     if (way === "reconnect") {
-      if (unit.refusals > this.settings.maxRetries || this.settings.offline === "fail") {
+      if (unit.refusals > this.settings.maxRetries) {
         return false
       }
-      this.reconnector.leave(`the server answered ${code}`)
+      this.demoted(unit)
+      if (this.settings.offline === "fail") {
+        return false
+      }
     }
     this.refused.push(unit)
     this.retryTimer ??= setTimeout(this.sendRefused, retryMillis)
     return true
+  }
+
+  /** Leaves a connection to a read-only server. One that was left or replaced before is not the one that is there. */
+  demoted({ via }: Unit): void {
+    if (via === this.reconnector.link) {
+      this.reconnector.leave("the server is read-only")
+    }
   }
 
   private readonly sendRefused = (): void => {
@@ -208,11 +225,7 @@ export class SharedClient implements UnitOwner {
   }
 
   /** Replaces the connection by one that is greeted with the credentials of now. Where that fails, the old one stays. */
-  readonly renew: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.catchAll(this.reconnector.renew, (error) =>
-      Effect.logWarning(`A Redis client could not connect with its new credentials: ${error.message}`)
-    )
-  )
+  readonly renew: Effect.Effect<void> = Effect.suspend(() => this.reconnector.renew)
 
   private readonly close: Effect.Effect<void> = Effect.suspend(() => {
     clearTimeout(this.timer)

@@ -157,12 +157,8 @@ export class Link implements Tracker {
     return () => this.closeListeners.delete(listener)
   }
 
-  /** `left` is told of the call when the caller's wait ends before its reply: by interruption, or its deadline. */
-  send<A>(
-    command: RedisCommand<A>,
-    holder?: Holder,
-    left?: (call: Call<unknown>) => void
-  ): Effect.Effect<A, RedisError> {
+  /** `left` is told of the call when the caller's wait ends: before its reply, by interruption or its deadline, or with it. */
+  send<A>(command: RedisCommand<A>, holder?: Holder, left?: Call<unknown>["left"]): Effect.Effect<A, RedisError> {
     if (command.traits.blocking === undefined || this.session.inTransaction) {
       return this.sendOnce(command, holder, left)
     }
@@ -178,7 +174,7 @@ export class Link implements Tracker {
   private sendSlices<A>(
     command: RedisCommand<A>,
     holder: Holder | undefined,
-    left: ((call: Call<unknown>) => void) | undefined
+    left: Call<unknown>["left"]
   ): Effect.Effect<A, RedisError> {
     const millis = Math.min(longestSlice, Math.ceil(this.options.unresponsiveAfter / 2))
     const slice = sliceOf(command, millis)
@@ -221,7 +217,7 @@ export class Link implements Tracker {
   private sendOnce<A>(
     command: RedisCommand<A>,
     holder: Holder | undefined,
-    left?: (call: Call<unknown>) => void
+    left?: Call<unknown>["left"]
   ): Effect.Effect<A, RedisError> {
     return Effect.async<A, RedisError>((resume) => {
       const call =
@@ -296,6 +292,7 @@ export class Link implements Tracker {
 
   /** Hands a unit, whose deadline is set, to the engine; answers whether it is on its way, and does not wait. */
   accept(unit: Unit): boolean {
+    unit.via = this
     unit.scripts = this.scripts
     const encoded = unit.encodedFor(this.scripts)
     if (unit.flushesScripts) {

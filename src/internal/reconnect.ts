@@ -117,8 +117,34 @@ export class Reconnector {
     return Effect.retry(attempt, { schedule, while: (error) => left() > 0 && !isPermanent(error) }).pipe(liveClock)
   })
 
-  /** Opens a link and makes it the current one, or leaves nothing. */
+  /** Counts up when there are new credentials. */
+  private generation = 0
+  /** How many links are being opened. */
+  private opening = 0
+
+  /** Opens a link and makes it the current one, or leaves nothing. It is replaced if its credentials were meanwhile. */
   private readonly openLink = (connectTimeout: number): Effect.Effect<void, RedisError> =>
+    Effect.suspend(() => {
+      const { generation } = this
+      this.opening++
+      return Effect.flatMap(
+        Effect.ensuring(
+          this.openOne(connectTimeout),
+          Effect.sync(() => {
+            this.opening--
+          })
+        ),
+        () => (generation === this.generation || this.closed ? Effect.void : this.openNewest)
+      )
+    })
+
+  private readonly openNewest: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.catchAll(this.openLink(this.options.connectTimeout), (error) =>
+      Effect.logWarning(`A Redis client could not connect with its new credentials: ${error.message}`)
+    )
+  )
+
+  private readonly openOne = (connectTimeout: number): Effect.Effect<void, RedisError> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(openLogged({ ...this.options, connectTimeout }, restore), (link) => {
         const { closed } = link.engine
@@ -148,8 +174,16 @@ export class Reconnector {
     this.owner.attach(link)
     if (previous !== undefined) {
       // What is on its way over the old one still gets its replies.
-      previous.engine.close(Math.min(this.options.replyTimeout, longestDrain), () => {})
+      this.drain(previous)
     }
+  }
+
+  /** Links that were left or replaced, and owe replies. */
+  private readonly draining = new Set<Link>()
+
+  private drain(link: Link): void {
+    this.draining.add(link)
+    link.engine.close(Math.min(this.options.replyTimeout, longestDrain), () => this.draining.delete(link))
   }
 
   private lost(close: CloseReason): void {
@@ -181,14 +215,16 @@ export class Reconnector {
     const { link } = this
     if (link !== undefined) {
       this.lost({ reason: "closed", message })
-      link.engine.close(Math.min(this.options.replyTimeout, longestDrain), () => {})
+      this.drain(link)
     }
   }
 
   /** Replaces the current link by one that is greeted anew, say with new credentials. Commands do not notice. */
-  readonly renew: Effect.Effect<void, RedisError> = Effect.suspend(() =>
-    this.link === undefined ? Effect.void : this.openLink(this.options.connectTimeout)
-  )
+  readonly renew: Effect.Effect<void> = Effect.suspend(() => {
+    this.generation++
+    // Whoever opens one now sees that there are newer ones.
+    return this.link === undefined || this.opening > 0 ? Effect.void : this.openNewest
+  })
 
   /** Replaces the link whenever it ends. Runs until it is interrupted, or the schedule is done. */
   readonly keepConnected: Effect.Effect<void> = Effect.suspend(() => {
@@ -251,7 +287,11 @@ export class Reconnector {
     this.owner.failWaiting(this.lastClose)
     const { link } = this
     this.link = undefined
-    return link === undefined ? Effect.void : link.close(this.options.closeTimeout)
+    return Effect.forEach(
+      link === undefined ? this.draining : [link, ...this.draining],
+      (link) => link.close(this.options.closeTimeout),
+      { concurrency: "unbounded", discard: true }
+    )
   })
 }
 
