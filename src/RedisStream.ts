@@ -696,7 +696,7 @@ const XADD = define("XADD")
 export const add: {
   <A, I extends EncodedFields>(
     stream: string,
-    fields: A,
+    fields: NoInfer<A>,
     options: AddOptions & { readonly schema: Schema.Schema<A, I> }
   ): RedisCommand<StreamId>
   (stream: string, fields: Fields, options?: AddOptions & { readonly schema?: undefined }): RedisCommand<StreamId>

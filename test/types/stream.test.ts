@@ -1,5 +1,6 @@
 /** What compiles of streams, scripting, pub/sub and transactions, and what does not: see core.test.ts. */
 import type * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import { describe, expectTypeOf, it } from "vitest"
 import * as Codec from "../../src/Codec.js"
 import * as PubsubCommands from "../../src/commands/pubsub.js"
@@ -10,6 +11,7 @@ import * as StreamGroupCommands from "../../src/commands/stream-group.js"
 import * as StreamInfoCommands from "../../src/commands/stream-info.js"
 import * as TransactionCommands from "../../src/commands/transactions.js"
 import type { RedisCommand } from "../../src/RedisCommand.js"
+import * as RedisStream from "../../src/RedisStream.js"
 
 const streams = {
   ...StreamCommands.make(Codec.utf8),
@@ -35,6 +37,15 @@ describe("streams", () => {
     streams.xadd("s", "*", { a: 1 })
     // @ts-expect-error: pairs, not a flat list
     streams.xadd("s", "*", ["a", "1"])
+  })
+
+  it("fields are what the schema says, literals too", () => {
+    const schema = Schema.Struct({ id: Schema.NumberFromString, kind: Schema.Literal("mail", "call") })
+    expectTypeOf(RedisStream.add("s", { id: 1, kind: "mail" }, { schema })).toEqualTypeOf<RedisCommand<string>>()
+    // @ts-expect-error: no such kind
+    RedisStream.add("s", { id: 1, kind: "letter" }, { schema })
+    // @ts-expect-error: without a schema fields are text
+    RedisStream.add("s", { id: 1 })
   })
 
   it("tokens that exclude each other do not come together", () => {
