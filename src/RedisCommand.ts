@@ -435,7 +435,7 @@ export interface MakeOptions {
 const append = (builder: Args, arg: ArgumentInput): void => {
   if (arg instanceof Argument) {
     typeof arg.data === "string" || arg.data instanceof Uint8Array
-      ? builder.list.push(arg)
+      ? builder.add(arg)
       : builder.fail("an argument must be text or bytes")
   } else if (typeof arg === "bigint") {
     builder.integer(arg)
@@ -486,7 +486,7 @@ export const mapArguments: {
   builder.problem = arguments_.problem
   for (const argument of arguments_.list) {
     const data = f(argument)
-    builder.list.push(data === argument.data ? argument : new Argument(argument.kind, data))
+    builder.add(data === argument.data ? argument : new Argument(argument.kind, data))
   }
   return new Command<A>(spec, builder, decoder, text, mappings, deadline)
 })
@@ -519,7 +519,7 @@ export const withDeadline: {
   }
   const builder = newArgs()
   for (const argument of arguments_.list) {
-    builder.list.push(argument)
+    builder.add(argument)
   }
   builder.problem = arguments_.problem ?? "a deadline must be of whole milliseconds (or Duration.infinity)"
   return new Command<A>(spec, builder, decoder, text, mappings, undefined)
@@ -622,7 +622,7 @@ export const reword = <A>(
     list = newArgs()
     list.problem = arguments_.problem
     for (const argument of words.args) {
-      list.list.push(argument)
+      list.add(argument)
     }
   }
   return new Command<A>(words.name ?? spec, list, decoder, text, mappings, words.deadline ?? deadline)
@@ -638,7 +638,7 @@ export const slice = (self: RedisCommand<unknown>, index: number, data: string):
   const builder = newArgs()
   builder.problem = arguments_.problem
   arguments_.list.forEach((argument, i) => {
-    builder.list.push(i === index ? new Argument(argument.kind, data) : argument)
+    builder.add(i === index ? new Argument(argument.kind, data) : argument)
   })
   return new Command<Reply>(spec, builder, Decode.raw, text, none, undefined)
 }

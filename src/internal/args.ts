@@ -49,10 +49,39 @@ export type DurationWithUnit = Exclude<Duration.DurationInput, number | bigint |
 /** A moment in time. Redis' clocks are Unix clocks of seconds or milliseconds. */
 export type AbsoluteTime = Date | DateTime.DateTime
 
+const noArguments: ReadonlyArray<Argument> = []
+
 /** Arguments under construction. Each method appends and answers the builder. */
 export class Args {
-  readonly list: Array<Argument> = []
+  list: ReadonlyArray<Argument> = noArguments
   problem: string | undefined
+
+  /**
+   * Appends an argument. The first few make arrays that are as long as they are: one that grows by pushes takes room for
+   * seventeen, which for most commands is most of what they weigh (with the socket's one buffer: a third of a pipeline's
+   * time, a seventh of a GET's).
+   */
+  add(argument: Argument): this {
+    const { list } = this
+    switch (list.length) {
+      case 0:
+        this.list = [argument]
+        break
+      case 1:
+        this.list = [list[0] as Argument, argument]
+        break
+      case 2:
+        this.list = [list[0] as Argument, list[1] as Argument, argument]
+        break
+      case 3:
+        this.list = [list[0] as Argument, list[1] as Argument, list[2] as Argument, argument]
+        break
+      default:
+        // Made above, by this builder.
+        ;(list as Array<Argument>).push(argument)
+    }
+    return this
+  }
 
   /** Marks the arguments as impossible to send; the first reason is kept. */
   fail(problem: string): this {
@@ -62,8 +91,7 @@ export class Args {
 
   /** One of Redis' own words. Shown in errors and logs. */
   token(token: string): this {
-    this.list.push(new Argument("token", token))
-    return this
+    return this.add(new Argument("token", token))
   }
 
   /** `token` when `on` is true. */
@@ -154,7 +182,7 @@ export class Args {
     } else if (!Number.isSafeInteger(value)) {
       return this.fail("an argument must be an integer that a number holds exactly (use a bigint beyond 2^53 - 1)")
     }
-    this.list.push(new Argument("value", String(value)))
+    this.add(new Argument("value", String(value)))
     return this
   }
 
@@ -163,7 +191,7 @@ export class Args {
     if (typeof value !== "number" || Number.isNaN(value)) {
       return this.fail("an argument must be a number, and not NaN")
     }
-    this.list.push(new Argument("value", value === Infinity ? "+inf" : value === -Infinity ? "-inf" : String(value)))
+    this.add(new Argument("value", value === Infinity ? "+inf" : value === -Infinity ? "-inf" : String(value)))
     return this
   }
 
@@ -276,7 +304,7 @@ export class Args {
     if (typeof data !== "string" && !(data instanceof Uint8Array)) {
       return this.fail(`${what} must be text or bytes`)
     }
-    this.list.push(new Argument(kind, data))
+    this.add(new Argument(kind, data))
     return this
   }
 }

@@ -27,6 +27,7 @@ export interface Transport {
 }
 
 export interface TransportListener {
+  /** The bytes are the transport's: what is to be kept of them is copied. */
   readonly onData: (bytes: Uint8Array) => void
   readonly onDrain: () => void
   readonly onClose: (reason: CloseReason) => void
@@ -363,7 +364,8 @@ export class Engine {
     this.turn = 0
     this.lastRead = this.now()
     if (!this.anyReply && this.firstBytes === undefined) {
-      this.firstBytes = bytes
+      // A copy: the transport may read the next ones into the same memory.
+      this.firstBytes = new Uint8Array(bytes.subarray(0, 8))
     }
     const failure = this.parser.write(bytes)
     if (failure !== undefined && this.closed === undefined) {

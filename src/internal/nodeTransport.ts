@@ -18,8 +18,45 @@ export type { Duplex }
 /** How much may wait inside the Duplex before commands wait outside of it, where they can still be taken back. */
 const fullAt = 1024 * 1024
 
+/**
+ * What a socket of ours reads: always into the same memory, which the parser copies from. Left alone Node allocates
+ * 64 KB for each read, and the garbage collector runs for little else.
+ */
+class Reader {
+  private onData: ((bytes: Uint8Array) => void) | undefined
+  private early: Array<Uint8Array> | undefined
+  readonly onread = {
+    buffer: Buffer.allocUnsafeSlow(64 * 1024),
+    callback: (length: number, buffer: Uint8Array): boolean => {
+      const bytes = buffer.subarray(0, length)
+      if (this.onData !== undefined) {
+        this.onData(bytes)
+      } else {
+        // A server may speak first, to say that it has too many clients.
+        this.early ??= []
+        this.early.push(new Uint8Array(bytes))
+      }
+      return true
+    }
+  }
+
+  listen(onData: (bytes: Uint8Array) => void): void {
+    this.onData = onData
+    const { early } = this
+    if (early !== undefined) {
+      this.early = undefined
+      // Like any other read: not while whoever listens is still being made.
+      queueMicrotask(() => {
+        for (const bytes of early) {
+          onData(bytes)
+        }
+      })
+    }
+  }
+}
+
 /** Gives a Duplex the engine's shape. Nothing is read before the engine listens. */
-export const fromDuplex = (duplex: Duplex): Transport => {
+export const fromDuplex = (duplex: Duplex, reader?: Reader): Transport => {
   let failure: Error | undefined
   let ended = false
   // A socket without an error listener brings the process down.
@@ -67,13 +104,16 @@ export const fromDuplex = (duplex: Duplex): Transport => {
           )
         }
       }
-      duplex.on("data", listener.onData)
+      if (reader === undefined) {
+        duplex.on("data", listener.onData)
+      }
       duplex.on("drain", listener.onDrain)
       duplex.on("end", () => {
         ended = failure === undefined
         close()
       })
       duplex.on("close", close)
+      reader?.listen(listener.onData)
       if (duplex.destroyed || duplex.readableEnded) {
         close()
       }
@@ -85,8 +125,9 @@ export const fromDuplex = (duplex: Duplex): Transport => {
 export const connect = (options: ResolvedOptions, own: Own): Effect.Effect<Transport, ConnectionError> =>
   Effect.async<Transport, ConnectionError>((resume) => {
     let socket: Net.Socket
+    const reader = new Reader()
     try {
-      socket = open(options)
+      socket = open(options, reader)
     } catch (error) {
       // Certificates and keys that cannot be read.
       return resume(Effect.fail(connectError(error instanceof Error ? error : new Error(String(error)), options)))
@@ -119,7 +160,7 @@ export const connect = (options: ResolvedOptions, own: Own): Effect.Effect<Trans
       if (options.keepAliveMillis !== undefined) {
         socket.setKeepAlive(true, options.keepAliveMillis)
       }
-      resume(Effect.succeed(fromDuplex(socket)))
+      resume(Effect.succeed(fromDuplex(socket, reader)))
     })
     return Effect.sync(() => {
       done()
@@ -129,12 +170,12 @@ export const connect = (options: ResolvedOptions, own: Own): Effect.Effect<Trans
     })
   })
 
-const open = (options: ResolvedOptions): Net.Socket => {
+const open = (options: ResolvedOptions, { onread }: Reader): Net.Socket => {
   const { endpoint, family, tls } = options
   const target =
     endpoint._tag === "Unix"
-      ? { path: endpoint.path }
-      : { host: endpoint.host, port: endpoint.port, ...(family === undefined ? {} : { family }) }
+      ? { path: endpoint.path, onread }
+      : { host: endpoint.host, port: endpoint.port, onread, ...(family === undefined ? {} : { family }) }
   if (tls === undefined) {
     return Net.connect(target)
   }

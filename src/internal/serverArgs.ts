@@ -86,7 +86,9 @@ export const commandLine = (builder: Args, command: CommandLine): Args => {
     return builder.fail(problem.message)
   }
   builder.each(name.split(" "), (args, word) => args.token(word))
-  builder.list.push(...rest)
+  for (const argument of rest) {
+    builder.add(argument)
+  }
   return builder
 }
 
