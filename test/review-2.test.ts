@@ -9,10 +9,11 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import { Redis, RedisCommand, RedisScript } from "effect-redis-client"
+import { Redis, RedisCommand, RedisPubSub, RedisScript } from "effect-redis-client"
 import type { Orphan } from "../src/Redis.js"
-import { connectTo, eachServer, failure, on } from "./support/client.js"
+import { connectTo, eachServer, failure, on, quickly } from "./support/client.js"
 import * as Peer from "./support/peer.js"
+import { listenOn, warnings } from "./support/pubsub.js"
 
 const password = (text: string) => ({ password: Redacted.make(text) })
 
@@ -204,6 +205,79 @@ describe("blocking commands", () => {
       expect(Exit.isInterrupted(yield* Fiber.await(fiber))).toBe(true)
       yield* Peer.eventually("it is told of", () => orphans.length === 1)
       expect(orphans[0]).toMatchObject({ count: 1, reply: ["k", "v"] })
+    })
+  )
+})
+
+describe("what is the user's", () => {
+  it.scoped("a handler of orphans that throws costs nothing but a warning", () =>
+    Effect.gen(function* () {
+      const { lines, layer } = warnings()
+      const test = Effect.gen(function* () {
+        const { peer, run } = yield* connectTo(
+          { onCommand: Peer.greeting((command) => (command[0] === "BLPOP" ? undefined : ":1\r\n")) },
+          {
+            maxDedicated: 1,
+            onOrphan: () => {
+              throw new Error("broken")
+            }
+          }
+        )
+        const fiber = yield* Effect.fork(run(Redis.blpop(["k"], { timeout: "10 seconds" })))
+        const blocked = () => peer.connections.find((connection) => named(connection, "BLPOP"))
+        yield* Peer.eventually("it blocks", () => blocked() !== undefined)
+        yield* Fiber.interrupt(fiber)
+        blocked()?.write("*2\r\n$1\r\nk\r\n$1\r\nv\r\n")
+        yield* Peer.eventually("it is said", () => lines.some((line) => line.includes("BLPOP took 1")))
+      })
+      yield* Effect.provide(test, layer)
+    })
+  )
+
+  it.scoped("credentials that interrupt themselves do not end the attempts", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const credentials = Effect.suspend(() => (++asked === 2 ? Effect.interrupt : Effect.succeed(password("x"))))
+      const { peer, run } = yield* connectTo({ onCommand: Peer.greeting() }, { credentials })
+      peer.connections[0]?.end()
+      yield* Peer.eventually("they are asked again", () => asked >= 3)
+      yield* run(Redis.ping())
+    })
+  )
+})
+
+describe("a subscription that is not taken from", () => {
+  it.scoped("is not filled by the next connection either", () =>
+    Effect.gen(function* () {
+      const message = `>3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$100000\r\n${"x".repeat(100_000)}\r\n`
+      const short = ">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\ny\r\n"
+      const confirmed = ">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"
+      const peer = yield* Peer.make({
+        onCommand: (command, connection) =>
+          Peer.greeting(() =>
+            command[0] !== "SUBSCRIBE"
+              ? undefined
+              : connection.index === 0
+                ? `${confirmed}${short.repeat(8)}!broken\r\n`
+                : confirmed + message.repeat(300)
+          )(command, connection)
+      })
+      const service = yield* RedisPubSub.make({ host: "127.0.0.1", port: peer.port, reconnect: quickly })
+      const mailbox = yield* RedisPubSub.mailbox("c", { strategy: "suspend", bufferSize: 8 }).pipe(listenOn(service))
+      const second = () => peer.connections[1]?.socket
+      yield* Peer.eventually("it is connected again", () => (second()?.bytesWritten ?? 0) > 30_000_000)
+      let before = -1
+      let since = performance.now()
+      yield* Peer.eventually("the peer feels that nobody takes", () => {
+        const waits = second()?.writableLength ?? 0
+        if (waits !== before) {
+          before = waits
+          since = performance.now()
+        }
+        return performance.now() - since > 500
+      })
+      expect(before).toBeGreaterThan(0)
+      expect(Option.getOrThrow(mailbox.unsafeSize())).toBeLessThan(100)
     })
   )
 })

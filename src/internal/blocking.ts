@@ -6,6 +6,8 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { make as makeCommand, type RedisCommand, reword, withDeadline } from "../RedisCommand.js"
@@ -102,7 +104,12 @@ export class BlockingCommands {
     }
     const timer = setTimeout(giveUp, graceMillis)
     // The connection may live for long: it must not keep something of every wait that was given up.
-    const forget = link.onClose(() => clearTimeout(timer))
+    const forget = link.onClose(() => {
+      clearTimeout(timer)
+      // While it waits the server may be replaced by one where the id is somebody else's.
+      unblocking?.unsafeInterruptAsFork(FiberId.none)
+    })
+    let unblocking: Fiber.RuntimeFiber<void> | undefined
     call.late = (reply) => {
       this.hand(call.command, reply)
       answered()
@@ -116,7 +123,7 @@ export class BlockingCommands {
       this.pool.release(member)
       return
     }
-    this.fork(
+    unblocking = this.fork(
       Effect.matchCause(this.sendShared(unblockOf(link.id)), {
         onFailure: giveUp,
         onSuccess: answered
@@ -147,8 +154,8 @@ export class BlockingCommands {
     )
   }
 
-  private fork(effect: Effect.Effect<void>): void {
-    Runtime.runFork(this.runtime)(effect, { scope: this.scope })
+  private fork(effect: Effect.Effect<void>): Fiber.RuntimeFiber<void> {
+    return Runtime.runFork(this.runtime)(effect, { scope: this.scope })
   }
 }
 

@@ -183,6 +183,8 @@ export class SharedClient implements UnitOwner {
       if (link !== undefined) {
         unit.attempts = 1
         link.accept(unit)
+      } else if (this.settings.offline === "fail") {
+        settleFailure(unit, { _tag: "Closed", close: this.reconnector.lastClose, delivery: "unsent" })
       } else {
         const overflow = this.wait(unit)
         if (overflow !== undefined) {

@@ -43,7 +43,8 @@ export const current = (options: ResolvedOptions): Effect.Effect<Credentials, Co
   return credentials === undefined
     ? undefined
     : Effect.catchAllCause(isStream(credentials) ? firstOf(credentials) : credentials, (cause) =>
-        Cause.isInterruptedOnly(cause) ? Effect.interrupt : Effect.fail(unavailable(Cause.squash(cause)))
+        // One that interrupts itself must not end the attempts: it runs in a fiber of its own.
+        Effect.fail(unavailable(Cause.squash(cause)))
       )
 }
 

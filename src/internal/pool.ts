@@ -190,6 +190,10 @@ export class PoolCore {
           if (abort !== undefined) {
             this.aborts.delete(abort)
           }
+          if (Exit.isSuccess(exit) && this.closed) {
+            // The right to open it was given just before.
+            exit.value.destroy(poolClosed.message)
+          }
           if (Exit.isSuccess(exit) && exit.value.engine.closed === undefined) {
             return Exit.succeed(this.add(exit.value, generation))
           }

@@ -525,6 +525,9 @@ export class Hub {
       if (!subscription.started) {
         this.await(subscription)
       }
+      if (subscription.inbox.isFull) {
+        link.engine.pause()
+      }
     }
   }
 

@@ -100,6 +100,11 @@ export class Inbox {
     return this.messages
   }
 
+  /** Enough waits, and nobody was told of room since. */
+  get isFull(): boolean {
+    return this.full
+  }
+
   /** Whether a taker would get as much now: so many items, what there is in a full or ended inbox, or the end. */
   ready(least: number): boolean {
     const there = this.takeable === 0 ? 0 : (this.takeable ?? this.items.length) + (this.first === undefined ? 0 : 1)
