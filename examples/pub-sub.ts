@@ -29,7 +29,8 @@ const program = Effect.scoped(
     )
 
     // Somebody ends the connection; everything is subscribed again, and the Stream says that there was a gap.
-    yield* Redis.execute("CLIENT", "KILL", "TYPE", "pubsub")
+    const subscribers = (yield* Redis.clientList()).filter(({ psub }) => psub > 0)
+    yield* Effect.forEach(subscribers, ({ id }) => Redis.clientKill({ id }))
 
     yield* all.pipe(
       Stream.take(4),
