@@ -148,7 +148,10 @@ export class Parser {
 
   private bodyType = 0
   private body: Uint8Array = empty
+  private bodyLength = 0
   private bodyFilled = 0
+  /** Whether it is one of those that are used again, which nobody may keep. */
+  private bodyLent = false
 
   /** What has come of a streamed string (`$?`), while one is open. */
   private stringParts: Pieces | undefined
@@ -217,6 +220,7 @@ export class Parser {
     this.depth = 0
     this.linePieces = new Pieces()
     this.body = empty
+    this.bodyLent = false
     this.stringParts = undefined
     this.rest = undefined
   }
@@ -682,8 +686,10 @@ export class Parser {
     if (this.buffered + (from - this.start) + length > this.limits.maxBufferedBytes) {
       this.tooMuchBuffered()
     }
-    // The body goes into one array of the announced size: each byte is copied once, and no chunk is kept.
-    this.body = allocate(length)
+    // The body goes into one array: each byte is copied once, and no chunk is kept.
+    this.bodyLent = length <= mostLent && this.wantsText()
+    this.body = this.bodyLent ? borrow(length) : allocate(length)
+    this.bodyLength = length
     this.bodyFilled = 0
     this.bodyType = type
     this.state = State.Body
@@ -697,7 +703,7 @@ export class Parser {
   /** Fills the body, then sees to its CRLF, which may come in chunks of their own. */
   private continueBody(bytes: Uint8Array, from: number): number {
     const body = this.body
-    const length = body.length
+    const length = this.bodyLength
     const end = bytes.length
     let at = from
     if (this.bodyFilled < length) {
@@ -714,6 +720,10 @@ export class Parser {
         this.state = State.Element
         this.body = empty
         this.endBody(this.bodyType, body, 0, length, at)
+        if (this.bodyLent) {
+          this.bodyLent = false
+          spare = body
+        }
         return at
       }
       this.bodyFilled++
@@ -744,14 +754,19 @@ export class Parser {
 
   /** Bytes that are no UTF-8, or too many for one string, stay bytes: whoever wanted text then fails to decode them. */
   private content(bytes: Uint8Array, from: number, to: number): string | Uint8Array {
-    if (this.openPushes === 0 ? this.text : this.pushText) {
+    if (this.wantsText()) {
       const text = utf8DecodeStrict(bytes, from, to)
       if (text !== undefined) {
         return text
       }
     }
-    // In a chunk a body is never all there is, since CRLF follows: this is an array of our own.
-    return from === 0 && to === bytes.length ? bytes : copy(bytes, from, to)
+    // In a chunk a body is never all there is, since CRLF follows: this is an array of our own, or the one that is lent.
+    return from === 0 && to === bytes.length && !this.bodyLent ? bytes : copy(bytes, from, to)
+  }
+
+  /** Whether the bulk string that is read now is to be text. */
+  private wantsText(): boolean {
+    return this.openPushes === 0 ? this.text : this.pushText
   }
 
   /** `;` a part of a streamed string; `;0` ends it. */
@@ -1018,6 +1033,20 @@ const allocate = (length: number): Uint8Array => {
   } catch {
     throw new ParseFailure(`there is no memory for a value of ${length} bytes`)
   }
+}
+
+/**
+ * Bodies that become text are gathered, up to this size, in an array that is used again: to allocate one for each takes as
+ * long as to read 16 KB of text, and 100 µs for a megabyte.
+ */
+const mostLent = 1024 * 1024
+let spare: Uint8Array | undefined
+
+/** The spare array, or a new one. Who does not bring it back, because the connection broke, leaves the next to make its own. */
+const borrow = (length: number): Uint8Array => {
+  const own = spare
+  spare = undefined
+  return own !== undefined && own.length >= length ? own : allocate(Math.max(length, 64 * 1024))
 }
 
 /** An error's text. The runtime's strings may be shorter than the longest line. */
