@@ -391,6 +391,59 @@ describe("reading", () => {
     expect(frames).toStrictEqual(["a", b("b"), "c"])
   })
 
+  it("text of any length is the same, ASCII or not, whole or in parts, and other bytes stay bytes", () => {
+    for (const length of [...Array.from({ length: 26 }, (_, i) => i), 1000, 40_000, 70_000, 1_100_000]) {
+      const ascii = Buffer.alloc(length, "abc\x7f\0xyz")
+      for (const [at, letter] of [
+        [0, "a"],
+        [length - 2, "é"],
+        [length >> 1, "\u20ac"]
+      ] as const) {
+        const bytes = Buffer.from(ascii)
+        if (at >= 0 && at + Buffer.byteLength(letter) <= length) {
+          bytes.write(letter, at)
+        }
+        const wire = join(`$${length}\r\n`, "").length
+        const whole = Buffer.concat([Buffer.from(`$${length}\r\n`), bytes, Buffer.from("\r\n")])
+        const expected = bytes.toString()
+        const chunks = Array.from({ length: Math.ceil(whole.length / 65_536) }, (_, i) =>
+          whole.subarray(i * 65_536, (i + 1) * 65_536)
+        )
+        for (const parts of [[whole], cut(whole, [wire + (length >> 1)]), cut(whole, [1]), chunks]) {
+          const { frames } = read(parts)
+          expect(frames.length === 1 && frames[0] === expected).toBe(true)
+        }
+      }
+      if (length > 0) {
+        const bytes = Buffer.from(ascii)
+        bytes[length - 1] = 0xff
+        const whole = Buffer.concat([Buffer.from(`$${length}\r\n`), bytes, Buffer.from("\r\n")])
+        for (const parts of [[whole], cut(whole, [6 + (length >> 1)])]) {
+          // The second value uses again what the first was gathered in, which must not be what was handed over.
+          const { frames } = read([...parts, ...cut(Buffer.from(`$${length}\r\n${"z".repeat(length)}\r\n`), [8])])
+          expect(Buffer.from(frames[0] as Uint8Array).equals(bytes)).toBe(true)
+          expect(frames[1]).toBe("z".repeat(length))
+        }
+      }
+    }
+  })
+
+  it("doubles are the ones that JavaScript reads, to the last bit", () => {
+    FastCheck.assert(
+      FastCheck.property(
+        FastCheck.bigInt({ min: 0n, max: 10n ** 19n }),
+        FastCheck.nat(25),
+        FastCheck.boolean(),
+        (n, point, minus) => {
+          const digits = n.toString().padStart(point + 1, "0")
+          const text = `${minus ? "-" : ""}${digits.slice(0, digits.length - point)}${point === 0 ? "" : "."}${digits.slice(digits.length - point)}`
+          expect(read([utf8(`,${text}\r\n`)]).frames).toStrictEqual([Number(text)])
+        }
+      ),
+      { numRuns: 2000 }
+    )
+  })
+
   it("the helpers of the values", () => {
     const map = new Resp.MapReply(["a", 1, "a", 2])
     expect([map.size, map.entries]).toStrictEqual([
