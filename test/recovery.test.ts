@@ -158,6 +158,17 @@ describe("RedisCommand.repeatable", () => {
     })
   )
 
+  it.scoped("what only tells something is sent again by itself: health checks survive a cut", () =>
+    Effect.gen(function* () {
+      for (const command of [Redis.ping(), Redis.time(), Redis.info(), Redis.execute("CLIENT", "ID")]) {
+        expect([command.name, command.traits.repeatable]).toEqual([command.name, true])
+      }
+      const { commands, run } = yield* connectTo(cut)
+      expect(yield* run(Redis.execute("PING"))).toBe("OK")
+      expect(commands()).toEqual(["PING", "PING"])
+    })
+  )
+
   it("is part of what a command equals", () => {
     const set = Redis.set("k", "v")
     expect(RedisCommand.repeatable(set)).toEqual(RedisCommand.repeatable(set))
@@ -212,6 +223,17 @@ describe("Redis.status", () => {
     Effect.gen(function* () {
       const redis = yield* Redis.make({ host: "127.0.0.1", port: 1, lazy: true, connectTimeout: "2 seconds" })
       expect((yield* redis.status.get)._tag).toMatch(/Connecting|Reconnecting/)
+    })
+  )
+})
+
+describe("a deadline says what it waited for", () => {
+  it.scoped("the connection, and why there was none", () =>
+    Effect.gen(function* () {
+      const redis = yield* Redis.make({ host: "127.0.0.1", port: 1, lazy: true, replyTimeout: "300 millis" })
+      const error = failure(yield* Effect.exit(on(redis)(Redis.get("k"))))
+      expect(error).toMatchObject({ _tag: "DeadlineError", phase: "queue", delivery: "unsent" })
+      expect(error.message).toMatch(/there was no connection: .*ECONNREFUSED/)
     })
   )
 })

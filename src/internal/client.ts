@@ -110,7 +110,7 @@ export class SharedClient implements UnitOwner {
 
   private readonly tick = (): void => {
     this.timer = undefined
-    this.waiting.expire(performance.now())
+    this.waiting.expire(performance.now(), `there was no connection: ${this.reconnector.lastClose.message}`)
     if (this.waiting.length > 0) {
       this.timer = setTimeout(this.tick, tickMillis)
     }

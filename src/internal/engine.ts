@@ -45,7 +45,12 @@ export interface CloseReason {
 /** Why a command did not get its reply. */
 export type Failure =
   | { readonly _tag: "Closed"; readonly close: CloseReason; readonly delivery: "unsent" | "unknown" }
-  | { readonly _tag: "Deadline"; readonly phase: "queue" | "reply"; readonly delivery: "unsent" | "unknown" }
+  | {
+      readonly _tag: "Deadline"
+      readonly phase: "queue" | "reply"
+      readonly delivery: "unsent" | "unknown"
+      readonly hint?: string | undefined
+    }
   | { readonly _tag: "Overflow"; readonly limit: "commands" | "bytes"; readonly maximum: number }
 
 /**

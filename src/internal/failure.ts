@@ -21,7 +21,13 @@ export const toRedisError = (failure: Failure, command: string, milliseconds: nu
         ? new ProtocolError({ reason: failure.close.protocol })
         : closeError(failure.close, failure.delivery)
     case "Deadline":
-      return new DeadlineError({ phase: failure.phase, delivery: failure.delivery, milliseconds, command })
+      return new DeadlineError({
+        phase: failure.phase,
+        delivery: failure.delivery,
+        milliseconds,
+        command,
+        ...(failure.hint === undefined ? {} : { hint: failure.hint })
+      })
     case "Overflow":
       return new OverflowError({ limit: failure.limit, maximum: failure.maximum, command })
   }

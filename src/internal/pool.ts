@@ -259,7 +259,14 @@ export class PoolCore {
           ? undefined
           : setTimeout(() => {
               waiter.resume(
-                Effect.fail(new DeadlineError({ phase: "acquire", delivery: "unsent", milliseconds: acquireTimeout }))
+                Effect.fail(
+                  new DeadlineError({
+                    phase: "acquire",
+                    delivery: "unsent",
+                    milliseconds: acquireTimeout,
+                    hint: `all ${this.settings.max} connections are in use (maxSize of a pool, maxDedicated of a client)`
+                  })
+                )
               )
             }, acquireTimeout)
       this.waiters.add(waiter)

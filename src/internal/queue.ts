@@ -61,13 +61,13 @@ export class CommandQueue {
     this.compact()
   }
 
-  /** Fails what has waited past its deadline. */
-  expire(now: number): void {
+  /** Fails what has waited past its deadline; `hint` says what it waited for. */
+  expire(now: number, hint?: string): void {
     for (let i = 0; i < this.ring.length; i++) {
       const queued = this.ring.at(i) as Queued
       if (!queued.dropped && queued.pending.deadline <= now) {
         this.drop(queued)
-        settleFailure(queued.pending, { _tag: "Deadline", phase: "queue", delivery: "unsent" })
+        settleFailure(queued.pending, { _tag: "Deadline", phase: "queue", delivery: "unsent", hint })
       }
     }
     this.compact()

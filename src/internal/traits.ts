@@ -16,7 +16,7 @@ export type StatefulKind = "database" | "transaction" | "watch" | "subscription"
 export interface Traits {
   /** The server flags it `readonly`: it may be retried and sent to replicas. */
   readonly readonly: boolean
-  /** The user declared that executing it twice is the same as once (`RedisCommand.repeatable`). */
+  /** Executing it twice is the same as once: it only tells something, or the user said so (`RedisCommand.repeatable`). */
   readonly repeatable: boolean
   /** Where the timeout of a blocking command is found: how its deadline is derived. `undefined` for the others. */
   readonly blocking: Blocking | undefined
@@ -123,11 +123,18 @@ const blocking: Readonly<Record<string, Blocking>> = {
   WAITAOF: { unit: "milliseconds", index: -1 }
 }
 
+/**
+ * Commands that change nothing, though servers do not flag them readonly, since they are not about keys: sending them
+ * twice is as good as once. Health checks are made of these.
+ */
+const harmless = new Set(["PING", "ECHO", "TIME", "INFO", "LASTSAVE", "CLIENT ID", "CLIENT INFO", "CLIENT LIST"])
+
 /** The traits of a command by its name; what is given wins over what the tables know. */
 export const traitsOf = (name: string, given?: Partial<Traits>): Traits => ({
   ...defaults,
   stateful: stateful[name],
   blocking: blocking[name],
+  repeatable: harmless.has(name),
   endsConnection: name === "SHUTDOWN",
   ...given
 })
