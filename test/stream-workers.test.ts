@@ -1168,6 +1168,28 @@ eachServer((it, live) => {
         expect(yield* pendingOf(stream)).toBe(0)
       }))
 
+    test("once XACK is refused for good, every ack hears it, those that come later too", () =>
+      Effect.gen(function* () {
+        const stream = fresh()
+        yield* fill(stream, numbers(3))
+        const acks: Array<unknown> = []
+        const exit = yield* RedisStream.consume({ stream, group: "g", consumer: "c", create: "all", ...quick }).pipe(
+          Stream.mapEffect(({ ack }) =>
+            Effect.gen(function* () {
+              yield* Redis.set(stream, "no stream any more")
+              acks.push(failure(yield* Effect.exit(ack)))
+            })
+          ),
+          Stream.runDrain,
+          Effect.exit
+        )
+        expect(failure(exit)).toMatchObject({ _tag: "ReplyError", code: "WRONGTYPE" })
+        expect(acks.length).toBeGreaterThan(0)
+        for (const error of acks) {
+          expect(error).toMatchObject({ _tag: "ReplyError", code: "WRONGTYPE" })
+        }
+      }))
+
     test("rejected entries are left, and dead letters after their attempts", () =>
       Effect.gen(function* () {
         const [stream, dead] = [fresh(), fresh()]

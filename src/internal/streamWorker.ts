@@ -148,6 +148,8 @@ export class GroupConsumer<A> {
   private readonly takers: Array<(held: Held<A> | undefined) => void> = []
   private acks: Array<Held<A>> = []
   private unacked = 0
+  /** Why nothing is acknowledged any more, once the server refused it for good. */
+  private unackable: Exit.Exit<void, RedisError> | undefined
   private running = 0
   /** A reply that may have held entries was not read: they are pending here, and nobody knows of them. */
   private mayBeLost = false
@@ -655,6 +657,11 @@ export class GroupConsumer<A> {
       onAcked?.(Exit.void)
       return
     }
+    if (this.unackable !== undefined) {
+      this.drop(held)
+      onAcked?.(this.unackable)
+      return
+    }
     held.state = "handled"
     held.onAcked = onAcked
     this.running--
@@ -937,9 +944,15 @@ export class GroupConsumer<A> {
         const ids = batch.map(({ id }) => id) as [StreamId, ...Array<StreamId>]
         // To acknowledge twice is the same as once, so it is asked until it is answered.
         const acked = yield* Effect.exit(this.persistence.persist(this.redis.send(groups.xack(stream, group, ids))))
+        const outcome = Exit.asVoid(acked)
+        if (Exit.isFailure(outcome)) {
+          // This was the last XACK: whoever waits for a next one, and whoever comes, hears why.
+          this.unackable = outcome
+          batch.push(...this.acks.splice(0))
+        }
         for (const held of batch) {
           this.drop(held)
-          held.onAcked?.(Exit.asVoid(acked))
+          held.onAcked?.(outcome)
         }
         yield* acked
       }
