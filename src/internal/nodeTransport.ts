@@ -25,20 +25,22 @@ const fullAt = 1024 * 1024
 class Reader {
   private onData: ((bytes: Uint8Array) => void) | undefined
   private early: Array<Uint8Array> | undefined
-  readonly onread = {
-    buffer: Buffer.allocUnsafeSlow(64 * 1024),
-    callback: (length: number, buffer: Uint8Array): boolean => {
-      const bytes = buffer.subarray(0, length)
-      if (this.onData !== undefined) {
-        this.onData(bytes)
-      } else {
-        // A server may speak first, to say that it has too many clients.
-        this.early ??= []
-        this.early.push(new Uint8Array(bytes))
+  // Spelled out: what older compilers read of it must not name a Buffer with parameters.
+  readonly onread: { readonly buffer: Uint8Array; readonly callback: (length: number, buffer: Uint8Array) => boolean } =
+    {
+      buffer: Buffer.allocUnsafeSlow(64 * 1024),
+      callback: (length: number, buffer: Uint8Array): boolean => {
+        const bytes = buffer.subarray(0, length)
+        if (this.onData !== undefined) {
+          this.onData(bytes)
+        } else {
+          // A server may speak first, to say that it has too many clients.
+          this.early ??= []
+          this.early.push(new Uint8Array(bytes))
+        }
+        return true
       }
-      return true
     }
-  }
 
   listen(onData: (bytes: Uint8Array) => void): void {
     this.onData = onData
