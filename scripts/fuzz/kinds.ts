@@ -423,7 +423,8 @@ const subscription = (world: World, task: Task): Work =>
 /** A channel of its own over the connection that all subscriptions share. */
 const pubsub = (world: World, task: Task): Work =>
   Effect.gen(function* () {
-    const channel = `${world.name}:${task.random.pick(["d", "e"])}:${task.id}`
+    // It ends in a full stop: the pattern of task 21 must not mean the channel of task 218.
+    const channel = `${world.name}:${task.random.pick(["d", "e"])}:${task.id}.`
     const byPattern = task.random.chance(0.3)
     const messages = yield* acquired(
       task,
