@@ -36,8 +36,8 @@ export class SharedClient implements UnitOwner {
   readonly reconnector: Reconnector
   private readonly waiting: CommandQueue
   private timer: ReturnType<typeof setTimeout> | undefined
-  /** Refused by a server that was not ready. They are sent again together, in order. */
-  private refused: Array<Unit> = []
+  /** Refused by a server that was not ready. They are sent again together, in order; bounded like what waits. */
+  private readonly refused: CommandQueue
   private retryTimer: ReturnType<typeof setTimeout> | undefined
 
   constructor(
@@ -45,6 +45,7 @@ export class SharedClient implements UnitOwner {
     readonly settings: ClientSettings
   ) {
     this.waiting = new CommandQueue(options.maxQueuedCommands, options.maxQueuedBytes)
+    this.refused = new CommandQueue(options.maxQueuedCommands, options.maxQueuedBytes)
     this.reconnector = new Reconnector(options, settings, {
       attach: (link) => this.attach(link),
       failWaiting: (close) => this.failWaiting({ _tag: "Closed", close, delivery: "unsent" })
@@ -149,7 +150,8 @@ export class SharedClient implements UnitOwner {
    */
   retry(unit: Unit, code: string): boolean {
     const way = recovery(code)
-    if (way === "fail" || this.reconnector.closed || unit.deadline - performance.now() <= retryMillis) {
+    // Time for the pause, and as much for the answer.
+    if (way === "fail" || this.reconnector.closed || unit.deadline - performance.now() <= 2 * retryMillis) {
       return false
     }
     if (way === "reconnect") {
@@ -161,7 +163,9 @@ export class SharedClient implements UnitOwner {
         return false
       }
     }
-    this.refused.push(unit)
+    if (this.refused.add(unit, unit.encoded) !== undefined) {
+      return false
+    }
     this.retryTimer ??= setTimeout(this.sendRefused, retryMillis)
     return true
   }
@@ -176,10 +180,8 @@ export class SharedClient implements UnitOwner {
   private readonly sendRefused = (): void => {
     this.retryTimer = undefined
     const { link } = this.reconnector
-    for (const unit of this.refused.splice(0)) {
-      if (unit.settled) {
-        continue
-      }
+    for (let next = this.refused.shift(); next !== undefined; next = this.refused.shift()) {
+      const unit = next.pending as Unit
       if (link !== undefined) {
         unit.attempts = 1
         link.accept(unit)
@@ -206,15 +208,14 @@ export class SharedClient implements UnitOwner {
   }
 
   private failWaiting(failure: Failure): void {
-    const refused = this.refused.splice(0)
     clearTimeout(this.retryTimer)
     this.retryTimer = undefined
-    for (let next = this.waiting.shift(); next !== undefined; next = this.waiting.shift()) {
-      refused.push(next.pending as Unit)
-    }
-    for (const unit of refused) {
-      unit.settled = true
-      unit.fail(failure)
+    for (const queue of [this.refused, this.waiting]) {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        const unit = next.pending as Unit
+        unit.settled = true
+        unit.fail(failure)
+      }
     }
   }
 
