@@ -29,6 +29,7 @@ import {
   wholeMillis
 } from "./internal/args.js"
 import * as Decode from "./internal/decode.js"
+import { Name } from "./internal/encoder.js"
 import * as ReplyErrors from "./internal/replyError.js"
 import { Redis, type RedisService } from "./internal/service.js"
 import { utf8Decode } from "./internal/text.js"
@@ -139,9 +140,7 @@ export interface ScriptForm {
  * @internal
  */
 export class Spec {
-  /** How many bulk strings the name is, and those bulk strings as they are sent. */
-  readonly words: number
-  readonly wire: string
+  readonly wire: Name
   readonly flushesScripts: boolean
   constructor(
     readonly name: string,
@@ -152,9 +151,7 @@ export class Spec {
     readonly script?: ScriptForm
   ) {
     this.flushesScripts = name === "SCRIPT FLUSH"
-    const words = name.split(" ")
-    this.words = words.length
-    this.wire = words.map((word) => `$${word.length}\r\n${word}\r\n`).join("")
+    this.wire = new Name(name.split(" "))
   }
 }
 
@@ -435,7 +432,7 @@ export interface MakeOptions {
 const append = (builder: Args, arg: ArgumentInput): void => {
   if (arg instanceof Argument) {
     typeof arg.data === "string" || arg.data instanceof Uint8Array
-      ? builder.add(arg)
+      ? builder.add(arg.kind, arg.data)
       : builder.fail("an argument must be text or bytes")
   } else if (typeof arg === "bigint") {
     builder.integer(arg)
@@ -484,9 +481,8 @@ export const mapArguments: {
   const { arguments_, deadline, decoder, mappings, spec, text } = self as Command<A>
   const builder = newArgs()
   builder.problem = arguments_.problem
-  for (const argument of arguments_.list) {
-    const data = f(argument)
-    builder.add(data === argument.data ? argument : new Argument(argument.kind, data))
+  for (let argument = arguments_.first; argument !== undefined; argument = argument.next) {
+    builder.add(argument.kind, f(argument))
   }
   return new Command<A>(spec, builder, decoder, text, mappings, deadline)
 })
@@ -517,10 +513,7 @@ export const withDeadline: {
   if (millis !== undefined || isInfinite(deadline)) {
     return new Command<A>(spec, arguments_, decoder, text, mappings, millis ?? Infinity)
   }
-  const builder = newArgs()
-  for (const argument of arguments_.list) {
-    builder.add(argument)
-  }
+  const builder = newArgs().all(arguments_.list)
   builder.problem = arguments_.problem ?? "a deadline must be of whole milliseconds (or Duration.infinity)"
   return new Command<A>(spec, builder, decoder, text, mappings, undefined)
 })
@@ -595,6 +588,9 @@ export const define = (name: string, traits?: Partial<Traits>, alone?: Alone, sc
 const none: ReadonlyArray<never> = []
 
 /** @internal */
+export const argumentsOf = (self: RedisCommand<unknown>): Args => (self as Command<unknown>).arguments_
+
+/** @internal */
 export const specFor = (self: RedisCommand<unknown>): Spec => (self as Command<unknown>).spec
 
 /**
@@ -619,11 +615,8 @@ export const reword = <A>(
   const { arguments_, deadline, decoder, mappings, spec, text } = self as Command<A>
   let list = arguments_
   if (words.args !== undefined) {
-    list = newArgs()
+    list = newArgs().all(words.args)
     list.problem = arguments_.problem
-    for (const argument of words.args) {
-      list.add(argument)
-    }
   }
   return new Command<A>(words.name ?? spec, list, decoder, text, mappings, words.deadline ?? deadline)
 }
@@ -638,7 +631,7 @@ export const slice = (self: RedisCommand<unknown>, index: number, data: string):
   const builder = newArgs()
   builder.problem = arguments_.problem
   arguments_.list.forEach((argument, i) => {
-    builder.add(i === index ? new Argument(argument.kind, data) : argument)
+    builder.add(argument.kind, i === index ? data : argument.data)
   })
   return new Command<Reply>(spec, builder, Decode.raw, text, none, undefined)
 }

@@ -90,7 +90,7 @@ describe("what is a pipeline, and what is not", () => {
   it("is encoded in parts, since runtimes have a longest string", () => {
     const commands = Array.from({ length: 5_000 }, (_, i) => Redis.set(`k${i}`, "x".repeat(1_000)))
     const unit = prepareAll(commands, { atomic: true }, () => {}, 1_000, undefined)
-    const parts = (unit as Unit).encoded as ReadonlyArray<string>
+    const parts = (unit as Unit).wire as ReadonlyArray<string>
     expect(parts.length).toBeGreaterThan(4)
     expect(Math.max(...parts.map(({ length }) => length))).toBeLessThan(1.5 * 1024 * 1024)
     expect(parts.join("")).toMatch(/^\*1\r\n\$5\r\nMULTI\r\n\*3\r\n.*\*1\r\n\$4\r\nEXEC\r\n$/s)

@@ -12,7 +12,7 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { make as makeCommand, type RedisCommand, reword, withDeadline } from "../RedisCommand.js"
 import type { RedisError } from "../RedisError.js"
-import { argumentText, type Call } from "./calls.js"
+import { argumentText, type BlockingCall } from "./calls.js"
 import type { Member, PoolCore } from "./pool.js"
 import { ErrorReply, type Reply } from "./values.js"
 
@@ -57,9 +57,9 @@ export class BlockingCommands {
           // What waiting for the connection took is gone from the command's own deadline.
           const rest =
             deadline === undefined ? command : reword(command, { deadline: Math.max(until - performance.now(), 1) })
-          let left: Call<unknown> | undefined
+          let left: BlockingCall<unknown> | undefined
           let last: Answer | undefined
-          const leave = (call: Call<unknown>, reply?: Reply): void => {
+          const leave = (call: BlockingCall<unknown>, reply?: Reply): void => {
             if (reply === undefined) {
               left = call
               call.late = (reply) => {
@@ -90,7 +90,7 @@ export class BlockingCommands {
    * The caller is gone, the command is not. The connection stays out of the pool until both the command and CLIENT
    * UNBLOCK were answered: an UNBLOCK that comes late would hit whoever blocks there next.
    */
-  private unblock(member: Member, call: Call<unknown>, answer: Answer | undefined): void {
+  private unblock(member: Member, call: BlockingCall<unknown>, answer: Answer | undefined): void {
     const { link } = member
     const giveUp = (): void => link.destroy("a blocked command that nobody waits for was not unblocked")
     let owed = 2
@@ -161,7 +161,7 @@ export class BlockingCommands {
 
 /** What a command was answered. */
 interface Answer {
-  readonly call: Call<unknown>
+  readonly call: BlockingCall<unknown>
   readonly reply: Reply
 }
 

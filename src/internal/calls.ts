@@ -1,10 +1,11 @@
 /**
  * What the engine is given to settle: a command, a pipeline, a transaction, each with the Effect that waits for it.
  */
+import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { decode, make as makeCommand, type RedisCommand, slice, specFor } from "../RedisCommand.js"
+import { argumentsOf, decode, make as makeCommand, type RedisCommand, slice, specFor } from "../RedisCommand.js"
 import { DecodeError, type RedisError, recovery, UsageError } from "../RedisError.js"
-import { Argument } from "./args.js"
+import { type Argument, args as newArgs } from "./args.js"
 import { type Encoded, EncodeFailure, encode } from "./encoder.js"
 import { type Failure, Pending } from "./engine.js"
 import { toRedisError } from "./failure.js"
@@ -39,25 +40,37 @@ export abstract class Unit extends Pending {
   attempts = 0
   /** How often the server refused it before executing it. */
   refusals = 0
-  owner: UnitOwner | undefined
+  owner: UnitOwner | undefined = undefined
   /** The connection it was given to last. */
-  via: Via | undefined
-  /** The scripts that its connection is known to hold, by SHA1. */
-  scripts: Set<string> | undefined
-  /** It has the server forget its scripts. */
-  flushesScripts = false
+  via: Via | undefined = undefined
 
   constructor(
     remaining: number,
-    readonly encoded: Encoded
+    private encoded: Encoded | undefined
   ) {
     super(remaining)
   }
 
-  /** What to write on a connection that holds these scripts. */
-  encodedFor(_scripts: ReadonlySet<string>): Encoded {
-    return this.encoded
+  /** What it is on the wire, for as long as it waits. */
+  get wire(): Encoded {
+    return (this.encoded ??= this.encode())
   }
+
+  /**
+   * What to write on a connection that holds these scripts, by SHA1. Kept no longer: while its reply is owed, what was
+   * written would be a third of what it holds.
+   */
+  take(_scripts: Set<string>): Encoded {
+    const { encoded } = this
+    this.encoded = undefined
+    return encoded ?? this.encode()
+  }
+
+  /** It has the server forget its scripts. */
+  abstract readonly flushesScripts: boolean
+
+  /** Once more: it was encoded before, so it can be. */
+  protected abstract encode(): Encoded
 
   /** Whether executing it twice is the same as once: all of it is readonly, or was declared so. */
   abstract readonly repeatable: boolean
@@ -98,6 +111,9 @@ export abstract class Unit extends Pending {
   }
 }
 
+/** Takes back what waits. A function of its own, so that only those who wait have its closure. */
+export const withdrawal = (unit: Unit): Effect.Effect<void> => Effect.sync(() => withdraw(unit))
+
 /** What a unit knows of its connection. */
 export interface Via {
   readonly session: { altered: string | undefined }
@@ -125,7 +141,7 @@ export const prepare = <A>(
     return problem
   }
   const spec = specFor(command)
-  const encoded = encode(spec, command.args)
+  const encoded = encode(spec.wire, argumentsOf(command))
   if (encoded instanceof EncodeFailure) {
     return unsendable(command, encoded)
   }
@@ -136,10 +152,9 @@ export const prepare = <A>(
       ? new StatefulCall(command, resume, encoded, tracker)
       : spec.script !== undefined
         ? new ScriptCall(command, resume, encoded)
-        : new Call(command, resume, encoded)
-  call.flushesScripts = spec.flushesScripts
-  call.endsConnection = traits.endsConnection
-  call.blocking = blocking !== undefined
+        : traits.blocking !== undefined
+          ? new BlockingCall(command, resume, encoded, blocking !== undefined)
+          : new Call(command, resume, encoded)
   call.allowed = command.deadline ?? (blocking === undefined ? replyTimeout : blocking + replyTimeout)
   return call
 }
@@ -158,19 +173,15 @@ export const prepareAll = (
   }
   let blocking = 0
   let longest = 0
-  let flushesScripts = false
   for (const command of commands) {
     // In MULTI nothing blocks; in a pipeline the timeouts of blocking commands add up.
     blocking += options.atomic || command.traits.blocking === undefined ? 0 : (blockingMillis(command) ?? 0)
     longest = Math.max(longest, command.deadline ?? replyTimeout)
-    flushesScripts ||= specFor(command).flushesScripts
   }
   const unit = options.atomic
     ? new Transaction(commands, resume, encoded, tracker)
-    : new Batch(commands, resume, encoded, tracker)
-  unit.blocking = blocking > 0
+    : new Batch(commands, resume, encoded, tracker, blocking > 0)
   unit.allowed = longest + blocking
-  unit.flushesScripts = flushesScripts
   return unit
 }
 
@@ -193,8 +204,8 @@ const encodeAll = (
     const sha = scripts.size > 0 && spec.script?.short !== undefined ? spec.script.sha(command.args) : undefined
     const encoded =
       sha !== undefined && scripts.has(sha)
-        ? encode(spec.script?.short ?? spec, [new Argument("value", sha), ...command.args.slice(1)])
-        : encode(spec, command.args)
+        ? encode((spec.script?.short ?? spec).wire, newArgs().add("value", sha).all(command.args.slice(1)))
+        : encode(spec.wire, argumentsOf(command))
     if (encoded instanceof EncodeFailure) {
       return unsendable(command, encoded)
     }
@@ -346,29 +357,36 @@ const optionIndex = (args: ReadonlyArray<Argument>, token: string): number => {
 
 /** One command and whoever waits for it. */
 export class Call<A> extends Unit {
-  readonly text: boolean
-  /**
-   * Told when the caller's wait ends before the reply: `late` may be set then, to be given that reply. Or told of the
-   * reply that is the answer, just before the caller is.
-   */
-  left: ((call: Call<unknown>, reply?: Reply) => void) | undefined
-  late: ((reply: Reply) => void) | undefined
   constructor(
     readonly command: RedisCommand<A>,
     private readonly resume: (exit: Exit.Exit<A, RedisError>) => void,
     encoded: Encoded
   ) {
     super(1, encoded)
-    this.text = command.text
+  }
+
+  get text(): boolean {
+    return this.command.text
+  }
+
+  override get endsConnection(): boolean {
+    return this.command.traits.endsConnection
+  }
+
+  get flushesScripts(): boolean {
+    return specFor(this.command).flushesScripts
   }
 
   get repeatable(): boolean {
     return isRepeatable(this.command)
   }
 
+  protected encode(): Encoded {
+    return encode(specFor(this.command).wire, argumentsOf(this.command)) as Encoded
+  }
+
   onReply(reply: Reply): void {
     if (this.settled) {
-      this.late?.(reply)
       return
     }
     if (reply instanceof ErrorReply) {
@@ -385,15 +403,58 @@ export class Call<A> extends Unit {
       }
     }
     this.settled = true
-    this.left?.(this as Call<unknown>, reply)
+    this.answer(reply)
+  }
+
+  protected answer(reply: Reply): void {
     this.resume(decode(this.command, reply))
   }
 
   fail(failure: Failure): void {
-    if (failure._tag === "Deadline" && failure.phase === "reply") {
-      this.left?.(this as Call<unknown>)
-    }
     this.resume(Exit.fail(this.errorOf(failure, this.command.name)))
+  }
+}
+
+/** A command of the blocking kind. What becomes of it when its caller goes first is somebody's business. */
+export class BlockingCall<A> extends Call<A> {
+  /**
+   * Told when the caller's wait ends before the reply: `late` may be set then, to be given that reply. Or told of the
+   * reply that is the answer, just before the caller is.
+   */
+  left: Left | undefined = undefined
+  late: ((reply: Reply) => void) | undefined = undefined
+
+  constructor(
+    command: RedisCommand<A>,
+    resume: (exit: Exit.Exit<A, RedisError>) => void,
+    encoded: Encoded,
+    private readonly blocks: boolean
+  ) {
+    super(command, resume, encoded)
+  }
+
+  override get blocking(): boolean {
+    return this.blocks
+  }
+
+  override onReply(reply: Reply): void {
+    if (this.settled) {
+      this.late?.(reply)
+    } else {
+      super.onReply(reply)
+    }
+  }
+
+  protected override answer(reply: Reply): void {
+    this.left?.(this as BlockingCall<unknown>, reply)
+    super.answer(reply)
+  }
+
+  override fail(failure: Failure): void {
+    if (failure._tag === "Deadline" && failure.phase === "reply") {
+      this.left?.(this as BlockingCall<unknown>)
+    }
+    super.fail(failure)
   }
 
   /** Nobody waits for it any more: it is taken back, or its reply is late. */
@@ -403,10 +464,13 @@ export class Call<A> extends Unit {
     }
     if (!this.settled) {
       this.settled = true
-      this.left?.(this as Call<unknown>)
+      this.left?.(this as BlockingCall<unknown>)
     }
   }
 }
+
+/** See {@link BlockingCall.left}. */
+export type Left = (call: BlockingCall<unknown>, reply?: Reply) => void
 
 /** Whether a name that was sent is the one that came back, as text or as bytes. */
 export const sameName = (sent: string | Uint8Array | undefined, name: Reply | undefined): boolean => {
@@ -434,10 +498,16 @@ class StatefulCall<A> extends Call<A> {
   ) {
     super(command, resume, encoded)
     if (command.traits.stateful === "subscription") {
-      this.confirmedBy = command.name.toLowerCase()
+      this.push = command.name.toLowerCase()
       this.remaining = command.args.length
     }
     tracker.begin(command)
+  }
+
+  private readonly push: string | undefined = undefined
+
+  override get confirmedBy(): string | undefined {
+    return this.push
   }
 
   /** Channels are confirmed in the order they were named. */
@@ -458,8 +528,15 @@ class StatefulCall<A> extends Call<A> {
 
 /** One call of a script: when it was answered, the server holds the script. */
 class ScriptCall<A> extends Call<A> {
+  private scripts: Set<string> | undefined = undefined
+
+  override take(scripts: Set<string>): Encoded {
+    this.scripts = scripts
+    return super.take(scripts)
+  }
+
   override onReply(reply: Reply): void {
-    learn(this, this.command, reply)
+    learn(this.scripts, this.command, reply)
     super.onReply(reply)
   }
 }
@@ -471,7 +548,7 @@ class ScriptCall<A> extends Call<A> {
 const mostScripts = 100
 
 /** What a reply says about the script that a command runs, if it runs one. */
-const learn = ({ scripts }: Unit, command: RedisCommand<unknown>, reply: Reply): void => {
+const learn = (scripts: Set<string> | undefined, command: RedisCommand<unknown>, reply: Reply): void => {
   const { script } = specFor(command)
   if (script === undefined || scripts === undefined) {
     return
@@ -499,13 +576,23 @@ abstract class Commands extends Unit {
     super(remaining, encoded)
   }
 
-  override encodedFor(scripts: ReadonlySet<string>): Encoded {
-    if (scripts.size === 0 || !this.commands.some((command) => specFor(command).script?.short !== undefined)) {
-      return this.encoded
-    }
-    const encoded = encodeAll(this.commands, this, scripts)
-    // They were encoded before, so they can be.
-    return encoded instanceof UsageError ? this.encoded : encoded
+  /** The scripts that its connection is known to hold, by SHA1. */
+  protected scripts: Set<string> | undefined = undefined
+
+  override take(scripts: Set<string>): Encoded {
+    this.scripts = scripts
+    const encoded = super.take(scripts)
+    return scripts.size > 0 && this.commands.some((command) => specFor(command).script?.short !== undefined)
+      ? (encodeAll(this.commands, this, scripts) as Encoded)
+      : encoded
+  }
+
+  protected encode(): Encoded {
+    return encodeAll(this.commands, this, noScripts) as Encoded
+  }
+
+  get flushesScripts(): boolean {
+    return this.commands.some((command) => specFor(command).flushesScripts)
   }
 }
 
@@ -520,7 +607,8 @@ class Batch extends Commands {
     commands: ReadonlyArray<RedisCommand<unknown>>,
     private readonly resume: (exit: Exit.Exit<BatchResult, RedisError>) => void,
     encoded: Encoded,
-    private readonly tracker: Tracker | undefined
+    private readonly tracker: Tracker | undefined,
+    private readonly blocks: boolean
   ) {
     super(commands.length, commands, encoded)
     if (tracker !== undefined) {
@@ -536,6 +624,10 @@ class Batch extends Commands {
     return this.commands[this.commands.length - this.remaining]?.text ?? true
   }
 
+  override get blocking(): boolean {
+    return this.blocks
+  }
+
   /** Only as a whole: when nothing of it was read yet. */
   get repeatable(): boolean {
     return this.exits.length === 0 && this.commands.every(isRepeatable)
@@ -546,7 +638,7 @@ class Batch extends Commands {
     if (command.traits.stateful !== undefined) {
       this.tracker?.finish(command, reply)
     }
-    learn(this, command, reply)
+    learn(this.scripts, command, reply)
     if (this.settled) {
       return
     }
@@ -591,6 +683,7 @@ class Transaction extends Commands {
   private multi: Reply = null
   private index = -1
   private readOnly = false
+  private stuck = false
 
   constructor(
     commands: ReadonlyArray<RedisCommand<unknown>>,
@@ -601,6 +694,10 @@ class Transaction extends Commands {
     super(commands.length + 2, commands, encoded)
     // EXEC's reply holds them all: as bytes when any wants bytes, since text decoders read bytes too.
     this.text = commands.every((command) => command.text)
+  }
+
+  override get spoiled(): string | undefined {
+    return this.stuck ? "EXEC failed, and its connection may still be inside MULTI" : undefined
   }
 
   /** Only when the user declared all of it so: reading alone is no reason to be in a transaction. */
@@ -637,7 +734,7 @@ class Transaction extends Commands {
   private track(exec: Reply): void {
     if (exec instanceof ErrorReply && !(this.multi instanceof ErrorReply) && !endsMulti.test(exec.code)) {
       // Where EXEC is renamed, say: everybody's commands would only be queued from now on.
-      this.spoiled = "EXEC failed, and its connection may still be inside MULTI"
+      this.stuck = true
     }
     this.tracker?.finish(execCommand, exec)
     if (Array.isArray(exec)) {
@@ -655,7 +752,7 @@ class Transaction extends Commands {
     if (command.traits.stateful !== undefined) {
       this.tracker?.finish(command, reply)
     }
-    learn(this, command, reply)
+    learn(this.scripts, command, reply)
   }
 
   private result(exec: Reply): Exit.Exit<BatchResult, RedisError> {

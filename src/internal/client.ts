@@ -11,11 +11,11 @@ import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type { RedisCommand } from "../RedisCommand.js"
 import { type RedisError, recovery, UsageError } from "../RedisError.js"
-import { blockingMillis, nothing, prepare, prepareAll, type Unit, type UnitOwner } from "./calls.js"
+import { blockingMillis, nothing, prepare, prepareAll, type Unit, type UnitOwner, withdrawal } from "./calls.js"
 import type { Failure } from "./engine.js"
 import type { Link } from "./link.js"
 import type { ResolvedOptions } from "./options.js"
-import { CommandQueue, settleFailure, withdraw } from "./queue.js"
+import { CommandQueue, settleFailure } from "./queue.js"
 import { Reconnector, type ReconnectSettings, supervise } from "./reconnect.js"
 import type { BatchResult } from "./service.js"
 
@@ -85,7 +85,7 @@ export class SharedClient implements UnitOwner {
     if (link !== undefined) {
       unit.deadline = link.engine.now() + unit.allowed
       unit.attempts = 1
-      return link.accept(unit) ? undefined : Effect.sync(() => withdraw(unit))
+      return link.accept(unit) ? undefined : withdrawal(unit)
     }
     unit.deadline = performance.now() + unit.allowed
     if (this.reconnector.closed || this.settings.offline === "fail") {
@@ -98,11 +98,11 @@ export class SharedClient implements UnitOwner {
       unit.fail(overflow)
       return undefined
     }
-    return Effect.sync(() => withdraw(unit))
+    return withdrawal(unit)
   }
 
   private wait(unit: Unit): Failure | undefined {
-    const overflow = this.waiting.add(unit, unit.encoded)
+    const overflow = this.waiting.add(unit, unit.wire)
     if (overflow === undefined && this.timer === undefined) {
       this.timer = setTimeout(this.tick, tickMillis)
     }
@@ -163,7 +163,7 @@ export class SharedClient implements UnitOwner {
         return false
       }
     }
-    if (this.refused.add(unit, unit.encoded) !== undefined) {
+    if (this.refused.add(unit, unit.wire) !== undefined) {
       return false
     }
     this.retryTimer ??= setTimeout(this.sendRefused, retryMillis)

@@ -2,7 +2,7 @@
  * Commands to bytes. Text stays text until the socket takes it: joining strings and writing them in one go is the
  * cheapest way to the kernel in JavaScript.
  */
-import type { Argument } from "./args.js"
+import type { Args } from "./args.js"
 import { isWellFormed, utf8Length } from "./text.js"
 
 /** A command as it is written: one string, or strings and byte arrays in turn. */
@@ -13,27 +13,49 @@ export class EncodeFailure {
   constructor(readonly reason: string) {}
 }
 
-/** What the encoder needs of a command's name. */
-export interface EncodableSpec {
-  readonly words: number
-  readonly wire: string
+/** How a command begins on the wire: how many bulk strings there are, and those of its name. */
+export class Name {
+  private readonly words: number
+  private readonly wire: string
+  private readonly heads: Array<string> = []
+  constructor(words: ReadonlyArray<string>) {
+    this.words = words.length
+    this.wire = words.map((word) => `$${word.length}\r\n${word}\r\n`).join("")
+  }
+
+  /** For so many arguments. Those of few are kept: joining it anew made a string and two numbers for each command. */
+  head(count: number): string {
+    return count < 8 ? (this.heads[count] ??= this.join(count)) : this.join(count)
+  }
+
+  private join(count: number): string {
+    return `*${this.words + count}\r\n${this.wire}`
+  }
 }
+
+/** No name: the arguments alone. */
+export const nameless = new Name([])
+
+const lengths: Array<string> = []
+
+/** A bulk string's header. Those of short ones are kept. */
+const header = (length: number): string => (length < 128 ? (lengths[length] ??= `$${length}\r\n`) : `$${length}\r\n`)
 
 /** Values longer than this are written as bytes of their own, so that the tick's string stays cheap to flatten. */
 const longText = 16 * 1024
 
-export const encode = (spec: EncodableSpec, args: ReadonlyArray<Argument>): Encoded | EncodeFailure => {
-  let text = `*${spec.words + args.length}\r\n${spec.wire}`
+export const encode = (name: Name, args: Args): Encoded | EncodeFailure => {
+  let text = name.head(args.length)
   let parts: Array<string | Uint8Array> | undefined
-  for (let i = 0; i < args.length; i++) {
-    const data = (args[i] as Argument).data
+  for (let argument = args.first; argument !== undefined; argument = argument.next) {
+    const { data } = argument
     if (typeof data === "string") {
       const length = utf8Length(data)
       // As many bytes as UTF-16 units means ASCII, and ASCII has no surrogates to check.
       if (length !== data.length && !isWellFormed(data)) {
         return new EncodeFailure("an argument holds a lone surrogate, which UTF-8 cannot carry")
       }
-      text += `$${length}\r\n`
+      text += header(length)
       if (length > longText) {
         parts ??= []
         parts.push(text, data)
@@ -43,7 +65,7 @@ export const encode = (spec: EncodableSpec, args: ReadonlyArray<Argument>): Enco
       }
     } else {
       parts ??= []
-      parts.push(`${text}$${data.length}\r\n`, data)
+      parts.push(text + header(data.length), data)
       text = "\r\n"
     }
   }

@@ -62,20 +62,32 @@ export abstract class Pending {
   settled = false
   /** Absolute, by the engine's clock. */
   deadline = Infinity
-  /** The push kind that confirms it instead of a reply: subscriptions. */
-  confirmedBy: string | undefined = undefined
-  /** Its reply may rightly take longer than any deadline of the connection. */
-  blocking = false
-  /** That the connection ends is its success: SHUTDOWN. */
-  endsConnection = false
-
-  /** Why the connection can no longer be trusted, once its replies say so: it ends. */
-  spoiled: string | undefined
-
   /** Where it waits unsent. */
-  queued: Queued | undefined
+  queued: Queued | undefined = undefined
 
   constructor(public remaining: number) {}
+
+  // What few are is not a field of all: there are as many of these as replies are owed, and the collector copies them.
+
+  /** The push kind that confirms it instead of a reply: subscriptions. */
+  get confirmedBy(): string | undefined {
+    return undefined
+  }
+
+  /** Its reply may rightly take longer than any deadline of the connection. */
+  get blocking(): boolean {
+    return false
+  }
+
+  /** That the connection ends is its success: SHUTDOWN. */
+  get endsConnection(): boolean {
+    return false
+  }
+
+  /** Why the connection can no longer be trusted, once its replies say so: it ends. */
+  get spoiled(): string | undefined {
+    return undefined
+  }
 
   /** Whether the next reply's bulk strings are wanted as text. */
   abstract readonly text: boolean

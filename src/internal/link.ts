@@ -12,7 +12,8 @@ import { Argument } from "./args.js"
 import {
   argumentText,
   type BatchOptions,
-  type Call,
+  BlockingCall,
+  type Left,
   newestOf,
   nothing,
   prepare,
@@ -20,10 +21,10 @@ import {
   refused,
   sliceOf,
   type Tracker,
-  type Unit
+  type Unit,
+  withdrawal
 } from "./calls.js"
 import { type CloseReason, Engine, type EngineOptions, type Transport } from "./engine.js"
-import { withdraw } from "./queue.js"
 import type { BatchResult } from "./service.js"
 import { ErrorReply, MapReply, type Push, type Reply } from "./values.js"
 
@@ -158,7 +159,7 @@ export class Link implements Tracker {
   }
 
   /** `left` is told of the call when the caller's wait ends: before its reply, by interruption or its deadline, or with it. */
-  send<A>(command: RedisCommand<A>, holder?: Holder, left?: Call<unknown>["left"]): Effect.Effect<A, RedisError> {
+  send<A>(command: RedisCommand<A>, holder?: Holder, left?: Left): Effect.Effect<A, RedisError> {
     if (command.traits.blocking === undefined || this.session.inTransaction) {
       return this.sendOnce(command, holder, left)
     }
@@ -174,7 +175,7 @@ export class Link implements Tracker {
   private sendSlices<A>(
     command: RedisCommand<A>,
     holder: Holder | undefined,
-    left: Call<unknown>["left"]
+    left: Left | undefined
   ): Effect.Effect<A, RedisError> {
     const millis = Math.min(longestSlice, Math.ceil(this.options.unresponsiveAfter / 2))
     const slice = sliceOf(command, millis)
@@ -214,11 +215,7 @@ export class Link implements Tracker {
     })
   }
 
-  private sendOnce<A>(
-    command: RedisCommand<A>,
-    holder: Holder | undefined,
-    left?: Call<unknown>["left"]
-  ): Effect.Effect<A, RedisError> {
+  private sendOnce<A>(command: RedisCommand<A>, holder: Holder | undefined, left?: Left): Effect.Effect<A, RedisError> {
     return Effect.async<A, RedisError>((resume) => {
       const call =
         holder?.refusal() ?? this.refusal(command) ?? prepare(command, resume, this.options.replyTimeout, this)
@@ -227,7 +224,7 @@ export class Link implements Tracker {
       }
       this.follow(command, holder)
       const taken = this.take(call)
-      if (left === undefined) {
+      if (left === undefined || !(call instanceof BlockingCall)) {
         return taken
       }
       call.left = left
@@ -287,14 +284,13 @@ export class Link implements Tracker {
   /** Takes a unit; answers how to take it back when it has to wait. */
   private take(unit: Unit): Effect.Effect<void> | undefined {
     unit.deadline = this.engine.now() + unit.allowed
-    return this.accept(unit) ? undefined : Effect.sync(() => withdraw(unit))
+    return this.accept(unit) ? undefined : withdrawal(unit)
   }
 
   /** Hands a unit, whose deadline is set, to the engine; answers whether it is on its way, and does not wait. */
   accept(unit: Unit): boolean {
     unit.via = this
-    unit.scripts = this.scripts
-    const encoded = unit.encodedFor(this.scripts)
+    const encoded = unit.take(this.scripts)
     if (unit.flushesScripts) {
       // A new set: what is answered still, of before the flush, is learnt by the old one.
       this.scripts = new Set()

@@ -12,11 +12,11 @@
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import { make as makeCommand, type RedisCommand, specFor, token } from "../RedisCommand.js"
+import { argumentsOf, make as makeCommand, type RedisCommand, specFor, token } from "../RedisCommand.js"
 import { ConnectionError, DeadlineError, type RedisError, UsageError } from "../RedisError.js"
-import { Argument } from "./args.js"
+import { Argument, args as newArgs } from "./args.js"
 import { sameName } from "./calls.js"
-import { type Encoded, EncodeFailure, encode } from "./encoder.js"
+import { type Encoded, EncodeFailure, encode, nameless } from "./encoder.js"
 import { type CloseReason, type Failure, Pending } from "./engine.js"
 import { closeError, toRedisError } from "./failure.js"
 import { longestTimer } from "./handshake.js"
@@ -61,11 +61,14 @@ class Slot extends Pending {
   readonly text = true
   constructor(
     private readonly command: RedisCommand<unknown>,
-    confirmedBy: string | undefined,
+    private readonly push: string | undefined,
     private readonly done: (reply: Reply, error: RedisError | undefined) => void
   ) {
     super(1)
-    this.confirmedBy = confirmedBy
+  }
+
+  override get confirmedBy(): string | undefined {
+    return this.push
   }
 
   override confirmedFor(name: Reply | undefined): boolean {
@@ -553,7 +556,7 @@ export class Hub {
 
   private send(link: Link, command: RedisCommand<unknown>, slot: Slot): void {
     // It was encoded before, when it was asked for.
-    link.engine.accept(slot, encode(specFor(command), command.args) as Encoded)
+    link.engine.accept(slot, encode(specFor(command).wire, argumentsOf(command)) as Encoded)
   }
 
   private subscribe(topic: Topic, link: Link): void {
@@ -760,7 +763,7 @@ export const problemOf = (target: Target): UsageError | undefined => {
   for (const data of [target.name, ...(target.prefixes ?? [])] as ReadonlyArray<unknown>) {
     const encoded =
       typeof data === "string" || data instanceof Uint8Array
-        ? encode({ words: 1, wire: "" }, [new Argument("channel", data)])
+        ? encode(nameless, newArgs().add("channel", data))
         : new EncodeFailure("a name must be text or bytes")
     if (encoded instanceof EncodeFailure) {
       return new UsageError({ reason: "invalidArgument", command, message: `${command}: ${encoded.reason}` })

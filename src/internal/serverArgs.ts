@@ -86,10 +86,7 @@ export const commandLine = (builder: Args, command: CommandLine): Args => {
     return builder.fail(problem.message)
   }
   builder.each(name.split(" "), (args, word) => args.token(word))
-  for (const argument of rest) {
-    builder.add(argument)
-  }
-  return builder
+  return builder.all(rest)
 }
 
 /** The exclusive words `ASYNC` and `SYNC`. */
