@@ -44,28 +44,43 @@ const prepare = async (assignment: Assignment): Promise<void> => {
   await made.once()
 }
 
-const measured = async (runner: Runner, counted: number, samples?: Float64Array): Promise<Round> => {
-  const meter = new Meter(concurrency, counted)
-  await runner.run(concurrency, meter, samples)
+const measured = async (
+  runner: Runner,
+  counted: number,
+  samples?: Float64Array,
+  atOnce: number = concurrency
+): Promise<Round> => {
+  const meter = new Meter(atOnce, counted)
+  await runner.run(atOnce, meter, samples)
   const { cpuMillis, millis } = meter.read()
   rate = counted / Math.max(cpuMillis, 0.01)
   return { operations: counted, millis, cpuMillis }
 }
 
-/** At least a few for each fiber, or the last ones, which run alone, would weigh. */
-const operationsFor = (millis: number): number => Math.max(Math.round(rate * millis), concurrency * 4)
+/**
+ * Enough for each fiber or loop: the making of a thousand fibers, and what the collector moves for them, took a third of a
+ * round in which each did a hundred operations. But no more than ten times what was asked for.
+ */
+const operationsFor = (millis: number): number => {
+  const asked = rate * millis
+  return Math.round(Math.max(asked, concurrency * 4, Math.min(concurrency * 200, asked * 10)))
+}
 
 /**
  * In processor time: on a busy machine half a second by the clock is so little of it that nothing is compiled yet, and
- * what has more code to compile looks far slower than it is.
+ * what has more code to compile looks far slower than it is. And at one at a time before as many as the row has, as load
+ * rises on a server: V8 decides by the first few collections which allocations go among the old objects, for good, and a
+ * process whose first act is a thousand fibers at once gets that wrong (docs/performance.md).
  */
 const warm = async (runner: Runner, millis: number): Promise<void> => {
-  let used = 0
-  let counted = concurrency * 2
-  do {
-    used += (await measured(runner, counted)).cpuMillis
-    counted = Math.max(counted, Math.min(counted * 4, operationsFor(millis / 4)))
-  } while (used < millis)
+  for (const atOnce of concurrency === 1 ? [1] : [1, concurrency]) {
+    let used = 0
+    let counted = atOnce * 2
+    do {
+      used += (await measured(runner, counted, undefined, atOnce)).cpuMillis
+      counted = Math.max(counted, Math.min(counted * 4, Math.max(Math.round((rate * millis) / 4), atOnce * 4)))
+    } while (used < millis)
+  }
 }
 
 const quantile = (sorted: Float64Array, at: number): number =>
