@@ -82,6 +82,25 @@ describe("the classes of error codes", () => {
     })
   )
 
+  it.scoped("what its caller no longer waits for is not sent again", () =>
+    Effect.gen(function* () {
+      const { commands, run } = yield* connectTo({
+        onCommand: Peer.greeting((command) => (command[1] === "n" ? "-LOADING for a while\r\n" : ":1\r\n"))
+      })
+      const alone = yield* Effect.fork(run(Redis.incr("n")))
+      const transaction = yield* Effect.fork(run(Redis.pipeline([Redis.incr("n")])))
+      yield* Peer.eventually("both were refused", () => commands().length === 2)
+      yield* Fiber.interrupt(alone)
+      yield* Fiber.interrupt(transaction)
+      const sent = commands().length
+      // Refused at the same time as one that is waited for: when that was sent again, the others had their chance.
+      const exit = yield* Effect.exit(run(RedisCommand.withDeadline(Redis.decr("n"), "650 millis")))
+      expect(failure(exit)).toMatchObject({ code: "LOADING" })
+      expect(new Set(commands().slice(sent))).toEqual(new Set(["DECR n"]))
+      expect(commands().length).toBeGreaterThan(sent + 2)
+    })
+  )
+
   it.scoped("a pipeline is sent again when all of it was refused, and only then", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(refusing(["LOADING", "LOADING", "LOADING"], ":1\r\n"))

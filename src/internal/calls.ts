@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import { argumentsOf, decode, make as makeCommand, type RedisCommand, slice, specFor } from "../RedisCommand.js"
 import { DecodeError, type RedisError, recovery, UsageError } from "../RedisError.js"
 import { type Argument, args as newArgs } from "./args.js"
@@ -43,12 +44,19 @@ export abstract class Unit extends Pending {
   owner: UnitOwner | undefined = undefined
   /** The connection it was given to last. */
   via: Via | undefined = undefined
+  /** The fiber that waits, where it may be sent again: such a unit has no canceler. */
+  caller: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
 
   constructor(
     remaining: number,
     private encoded: Encoded | undefined
   ) {
     super(remaining)
+  }
+
+  /** Its caller has ended: interrupted, since nothing was answered. One that still runs finalizers is not told from one that waits. */
+  override get abandoned(): boolean {
+    return this.caller !== undefined && this.caller.unsafePoll() !== null
   }
 
   /** What it is on the wire, for as long as it waits. */
@@ -80,6 +88,9 @@ export abstract class Unit extends Pending {
   private written = false
 
   onFailure(failure: Failure): void {
+    if (this.abandoned) {
+      return
+    }
     if (this.owner === undefined || !this.owner.recover(this, failure)) {
       this.fail(failure)
     } else if (failure._tag === "Closed" && failure.delivery === "unknown") {
@@ -99,6 +110,10 @@ export abstract class Unit extends Pending {
   /** Whether its owner sends it again, because the server refused all of it before executing any. */
   protected refusedEarly(code: string): boolean {
     this.refusals++
+    if (this.abandoned) {
+      this.settled = true
+      return true
+    }
     return this.owner?.retry(this, code) === true
   }
 

@@ -8,6 +8,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { RedisCommand } from "../RedisCommand.js"
 import { type RedisError, recovery, UsageError } from "../RedisError.js"
@@ -81,6 +83,7 @@ export class SharedClient implements UnitOwner {
   /** Takes a unit; answers how to take it back when it has to wait. */
   private accept(unit: Unit): Effect.Effect<void> | undefined {
     unit.owner = this
+    unit.caller = Option.getOrUndefined(Fiber.getCurrentFiber())
     const { link } = this.reconnector
     if (link !== undefined) {
       unit.deadline = link.engine.now() + unit.allowed

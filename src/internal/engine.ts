@@ -79,6 +79,11 @@ export abstract class Pending {
     return false
   }
 
+  /** Nobody waits for it any more, as far as can be told: where it waits to be written, it is not. */
+  get abandoned(): boolean {
+    return false
+  }
+
   /** That the connection ends is its success: SHUTDOWN. */
   get endsConnection(): boolean {
     return false

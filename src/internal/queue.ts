@@ -42,14 +42,17 @@ export class CommandQueue {
     return undefined
   }
 
-  /** The next command that still waits; it is taken out. */
+  /** The next command that still waits and that somebody waits for; it is taken out. */
   shift(): { readonly pending: Pending; readonly encoded: Encoded } | undefined {
     while (this.ring.length > 0) {
       const queued = this.ring.shift() as Queued
       if (!queued.dropped) {
         const { encoded, pending } = queued
         this.drop(queued)
-        return { pending, encoded }
+        if (!pending.abandoned) {
+          return { pending, encoded }
+        }
+        pending.settled = true
       }
     }
     return undefined
