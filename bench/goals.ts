@@ -38,7 +38,11 @@ export interface GoalResult {
   /** The same by processor time, which other work on the machine disturbs less. */
   readonly cpuRatio: number
   readonly met: boolean
+  /** What the same ratio would be for the floors: no client inside Effect can do better than these. */
+  readonly floors: Readonly<Record<string, number>>
 }
+
+const floors = ["floor", "floor+effect", "runtime", "runtime-shared"]
 
 const figureOf = (results: ReadonlyArray<RowResult>, row: string, contestant: string): Figure | undefined =>
   results.find(({ name }) => name === row)?.figures.find((figure) => figure.contestant === contestant)
@@ -56,7 +60,20 @@ export const check = (results: ReadonlyArray<RowResult>): ReadonlyArray<GoalResu
         // Both are relative to `us`, round by round.
         const ratio = theirs.ratio / ours.ratio
         const cpuRatio = (theirs.cpuRatio ?? Number.NaN) / (ours.cpuRatio ?? Number.NaN)
-        checked.push({ row, who, against: name, goal: `≥ ${least}`, ratio, cpuRatio, met: ratio >= least })
+        const { ratio: theirRatio } = theirs
+        const ofFloor = (floor: string) => theirRatio / (figureOf(results, row, floor)?.ratio ?? Number.NaN)
+        checked.push({
+          row,
+          who,
+          against: name,
+          goal: `≥ ${least}`,
+          ratio,
+          cpuRatio,
+          met: ratio >= least,
+          floors: Object.fromEntries(
+            floors.map((floor): [string, number] => [floor, ofFloor(floor)]).filter(([, at]) => !Number.isNaN(at))
+          )
+        })
       }
     }
   }
@@ -69,7 +86,8 @@ export const check = (results: ReadonlyArray<RowResult>): ReadonlyArray<GoalResu
       goal: "≤ 1.05",
       ratio: rival.p50Ratio,
       cpuRatio: Number.NaN,
-      met: rival.p50Ratio <= 1.05
+      met: rival.p50Ratio <= 1.05,
+      floors: {}
     })
   }
   for (const { figures, name } of results.filter(({ name }) => name.startsWith("decode-"))) {
@@ -84,7 +102,8 @@ export const check = (results: ReadonlyArray<RowResult>): ReadonlyArray<GoalResu
         goal: "≥ 1 CPU",
         ratio: fastest.ratio,
         cpuRatio: fastest.cpuRatio ?? Number.NaN,
-        met: (fastest.cpuRatio ?? 0) >= 1
+        met: (fastest.cpuRatio ?? 0) >= 1,
+        floors: {}
       })
     }
   }
@@ -95,8 +114,14 @@ export const goalTable = (results: ReadonlyArray<GoalResult>): string =>
   [
     `\ngoals: ${results.filter(({ met }) => met).length} of ${results.length} met`,
     ...results.map(
-      ({ against, cpuRatio, goal, met, ratio, row, who }) =>
+      ({ against, cpuRatio, floors, goal, met, ratio, row, who }) =>
         `${met ? "met    " : "NOT MET"}  ${row.padEnd(20)}${who.padEnd(11)}against ${against.padEnd(28)}${goal.padEnd(8)}` +
-        `${ratio.toFixed(2).padStart(7)}${Number.isNaN(cpuRatio) ? "" : `   by CPU ${cpuRatio.toFixed(2)}`}`
+        `${ratio.toFixed(2).padStart(7)}${Number.isNaN(cpuRatio) ? "" : `   by CPU ${cpuRatio.toFixed(2)}`}${
+          met
+            ? ""
+            : Object.entries(floors)
+                .map(([name, at]) => `   ${name} ${at.toFixed(2)}`)
+                .join("")
+        }`
     )
   ].join("\n")
