@@ -11,8 +11,7 @@ const waited = "DeadlineError queue unsent"
 /** It was written once, and waited to be written again. */
 const waitedAgain = "DeadlineError queue unknown"
 /** There was no connection to lease, or none in time. */
-const noLease =
-  "ConnectionError (connect|transport|peerClosed|tls|protocol) unsent|DeadlineError (connect|acquire) unsent"
+const noLease = "ConnectionError (connect|transport|peerClosed|protocol) unsent|DeadlineError (connect|acquire) unsent"
 const damaged = "ProtocolError"
 /** The server could not read the command, and says so. */
 const misread = "ReplyError ERR|TransactionError"
@@ -28,15 +27,17 @@ const connecting = ({ call, fault, lasting, phase }: Cell): ReadonlyArray<string
     case "ends":
       return [
         ...asked,
-        ...(behind ? [lost, noLease, waitedAgain, late, ...(call.kind === "write" ? [] : [answer])] : []),
-        // OpenSSL answers half a handshake with an alert.
-        ...(phase.name === "tls" ? ["ConnectionError tls unsent"] : [])
+        ...(behind ? [lost, noLease, waitedAgain, late, ...(call.kind === "write" ? [] : [answer])] : [])
       ]
     case "silent":
       return [...asked, ...(behind ? [late, waitedAgain] : [])]
     case "corrupt":
+      if (phase.name === "tls") {
+        // It is found out, and the next handshake is whole.
+        return asked
+      }
       // A peer that speaks something else is no reason to wait for it.
-      return [answer, ...asked, "ConnectionError (connect|tls|protocol) unsent", damaged, ...(behind ? [misread] : [])]
+      return [answer, ...asked, "ConnectionError (connect|protocol) unsent", damaged, ...(behind ? [misread] : [])]
   }
 }
 
