@@ -11,7 +11,7 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { constFalse, dual } from "effect/Function"
+import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import type * as Schedule from "effect/Schedule"
@@ -39,7 +39,7 @@ import {
   type RedisPubSub as RedisPubSubIdentifier,
   RedisPubSub as RedisPubSubTag
 } from "./internal/pubsubService.js"
-import { defaultReconnect, readyAfter } from "./internal/reconnect.js"
+import { reconnectSettings } from "./internal/reconnect.js"
 import { layer as layerScheduler } from "./internal/scheduler.js"
 import type { BatchResult, Redis as RedisIdentifier, Status } from "./internal/service.js"
 import { alwaysReady, type RedisService, Redis as RedisTag } from "./internal/service.js"
@@ -194,14 +194,9 @@ const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisErro
       options.maxDedicated === undefined ? 10 : yield* Options.checkCount(options.maxDedicated, "maxDedicated")
     const duration = (input: DurationWithUnit | undefined, what: string, fallback: number) =>
       input === undefined ? Either.right(fallback) : Options.checkDuration(input, what)
-    const settings: ClientSettings = {
-      schedule: options.reconnect ?? defaultReconnect,
-      readyAfter,
-      stopWhen: options.stopReconnecting ?? constFalse,
-      offline: options.offline ?? "queue",
-      maxRetries
-    }
+    const settings: ClientSettings = { ...reconnectSettings(options), maxRetries }
     const pool = yield* makeCore(resolved, {
+      ...settings,
       min: 0,
       max: maxDedicated,
       acquireTimeout: yield* duration(options.acquireTimeout, "acquireTimeout", 5_000),

@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import { constFalse } from "effect/Function"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
@@ -27,7 +28,7 @@ export const defaultReconnect: Schedule.Schedule<unknown> = Schedule.exponential
 )
 
 /** A connection that was ready for less, in milliseconds, is one that was accepted and dropped. */
-export const readyAfter = 10_000
+const readyAfter = 10_000
 
 export interface ReconnectSettings {
   /** How long to wait before each attempt to reconnect. */
@@ -36,7 +37,21 @@ export interface ReconnectSettings {
   readonly readyAfter: number
   /** Failures after which there are no more attempts, once there was a connection. */
   readonly stopWhen: (error: RedisError) => boolean
+  /** What is done while there is no connection: wait, or fail. */
+  readonly offline: "queue" | "fail"
 }
+
+/** What clients, pools and subscriptions call it, with the same defaults. */
+export const reconnectSettings = (options: {
+  readonly reconnect?: ReconnectSettings["schedule"] | undefined
+  readonly stopReconnecting?: ReconnectSettings["stopWhen"] | undefined
+  readonly offline?: ReconnectSettings["offline"] | undefined
+}): ReconnectSettings => ({
+  schedule: options.reconnect ?? defaultReconnect,
+  readyAfter,
+  stopWhen: options.stopReconnecting ?? constFalse,
+  offline: options.offline ?? "queue"
+})
 
 type Reconnect = ReconnectSettings["schedule"]
 
