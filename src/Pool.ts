@@ -185,9 +185,36 @@ export const makeCore = (
     return core
   })
 
+const cores = new WeakMap<Pool, PoolCore>()
+
+/**
+ * How a pool of ours lends for commands that have deadlines: within so many milliseconds. Pools of the user's making only
+ * know `acquireRedis`.
+ *
+ * @internal
+ */
+export const lenderOf = (
+  pool: Pool
+): {
+  readonly replyTimeout: number
+  readonly lend: (allowed: number) => Effect.Effect<RedisService, RedisError, Scope.Scope>
+} => {
+  const core = cores.get(pool)
+  return core === undefined
+    ? { replyTimeout: Infinity, lend: () => pool.acquireRedis }
+    : {
+        replyTimeout: core.options.replyTimeout,
+        lend: (allowed) =>
+          Effect.map(
+            core.acquireWithin(allowed),
+            (lease) => fromLink(lease.link, core.options, () => lease.released).redis
+          )
+      }
+}
+
 const fromCore = (core: PoolCore): Pool => {
   const lend = Effect.map(core.acquire, (lease) => fromLink(lease.link, core.options, () => lease.released))
-  return {
+  const pool: Pool = {
     [TypeId]: TypeId,
     minSize: core.settings.min,
     maxSize: core.settings.max,
@@ -201,6 +228,8 @@ const fromCore = (core: PoolCore): Pool => {
     clear: core.clear,
     select: (database) => Effect.flatMap(Options.checkDatabase(database), core.select)
   }
+  cores.set(pool, core)
+  return pool
 }
 
 /**

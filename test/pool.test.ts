@@ -1,18 +1,20 @@
 /** The pool: its sizes, and the rules by which a connection comes back or is destroyed. */
 import { describe, expect, it, layer } from "@effect/vitest"
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import { Connection, Pool, Redis, RedisCommand } from "effect-redis-client"
 import type { ConnectionError, RedisError } from "../src/RedisError.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
-import { connectTo, quickly, settle } from "./support/client.js"
+import { connectTo, on, quickly, settle } from "./support/client.js"
 import * as Peer from "./support/peer.js"
 import { realServers, serverLayer } from "./support/servers.js"
 
@@ -235,6 +237,60 @@ describe("the leases of a client go by its Schedule", () => {
       state.now = true
       const error = failure(yield* Effect.exit(run(Redis.execute("BLPOP", RedisCommand.key("list"), 0))))
       expect(error).toMatchObject({ _tag: "ConnectionError", reason: "handshake", delivery: "unsent" })
+    })
+  )
+})
+
+describe("the deadline of a command over layerFromPool begins when it is accepted", () => {
+  const client = (options: Pool.PoolOptions, script: Peer.Script = { onCommand: Peer.greeting(() => undefined) }) =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make(script)
+      const pool = yield* Pool.make({
+        host: "127.0.0.1",
+        port: peer.port,
+        maxSize: 1,
+        acquireTimeout: "1 hour",
+        ...options
+      })
+      const context = yield* Layer.build(Redis.layerFromPool).pipe(Effect.provideService(Pool.Pool, pool))
+      return { pool, run: on(Context.get(context, Redis)) }
+    })
+
+  it.scoped("while it waits for a connection: by replyTimeout, by its own, and as a pipeline", () =>
+    Effect.gen(function* () {
+      const { pool, run } = yield* client({ replyTimeout: "200 millis" })
+      yield* pool.acquire
+      const late = { _tag: "DeadlineError", phase: "acquire", delivery: "unsent" }
+      expect(failure(yield* Effect.exit(run(Redis.get("k"))))).toMatchObject({ ...late, milliseconds: 200 })
+      const own = RedisCommand.withDeadline(Redis.get("k"), "100 millis")
+      expect(failure(yield* Effect.exit(run(own)))).toMatchObject({ ...late, milliseconds: 100 })
+      const both = Redis.pipeline([own, Redis.get("k")], { mode: "either" })
+      expect(failure(yield* Effect.exit(run(both)))).toMatchObject({ ...late, milliseconds: 200 })
+    })
+  )
+
+  it.scoped("acquireTimeout stays a bound of its own", () =>
+    Effect.gen(function* () {
+      const { pool, run } = yield* client({ replyTimeout: "1 hour", acquireTimeout: "100 millis" })
+      yield* pool.acquire
+      expect(failure(yield* Effect.exit(run(Redis.get("k"))))).toMatchObject({ phase: "acquire", milliseconds: 100 })
+    })
+  )
+
+  it.scoped("and goes on when it has one: what it waited is gone", () =>
+    Effect.gen(function* () {
+      // Nobody answers.
+      const { pool, run } = yield* client({ replyTimeout: "4 seconds" })
+      const held = yield* Scope.make()
+      yield* Scope.extend(pool.acquire, held)
+      const started = performance.now()
+      const waiting = yield* Effect.fork(Effect.exit(run(Redis.get("k"))))
+      yield* Peer.eventually("it has waited for a while", () => performance.now() - started > 2_500)
+      yield* Scope.close(held, Exit.void)
+      const error = failure(yield* Fiber.join(waiting))
+      expect(error).toMatchObject({ _tag: "DeadlineError", phase: "reply", delivery: "unknown", milliseconds: 4_000 })
+      // From when it had its connection it would be six and a half.
+      expect(performance.now() - started).toBeLessThan(5_400)
     })
   )
 })

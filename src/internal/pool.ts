@@ -128,25 +128,30 @@ export class PoolCore {
   }
 
   /** Lends a link until the scope closes. */
-  readonly acquire: Effect.Effect<Lease, RedisError, Scope.Scope> = Effect.uninterruptibleMask((restore) =>
-    Effect.suspend(() => {
-      const started = now()
-      return Effect.flatMap(this.take(restore, Infinity), (member) => {
-        acquireTime.unsafeUpdate(Duration.millis(now() - started), [])
-        const lease: Lease = { link: member.link, released: false }
-        return Effect.as(
-          Effect.addFinalizer(() =>
-            Effect.sync(() => {
-              lease.released = true
-              member.link.endPushes(undefined)
-              this.release(member)
-            })
-          ),
-          lease
-        )
+  readonly acquire: Effect.Effect<Lease, RedisError, Scope.Scope> = this.acquireWithin(Infinity)
+
+  /** The same, within so many milliseconds where that is shorter than `acquireTimeout`. */
+  acquireWithin(allowed: number): Effect.Effect<Lease, RedisError, Scope.Scope> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        const started = now()
+        return Effect.flatMap(this.take(restore, allowed), (member) => {
+          acquireTime.unsafeUpdate(Duration.millis(now() - started), [])
+          const lease: Lease = { link: member.link, released: false }
+          return Effect.as(
+            Effect.addFinalizer(() =>
+              Effect.sync(() => {
+                lease.released = true
+                member.link.endPushes(undefined)
+                this.release(member)
+              })
+            ),
+            lease
+          )
+        })
       })
-    })
-  )
+    )
+  }
 
   /**
    * A link for the caller alone, who gives it back with `release`; failed after `acquireTimeout`, or `allowed` where that
