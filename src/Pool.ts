@@ -14,12 +14,14 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { type Connection, type ConnectionOptions, fromLink } from "./Connection.js"
 import type { DurationWithUnit } from "./internal/args.js"
 import * as Credentials from "./internal/credentials.js"
 import * as Options from "./internal/options.js"
 import { PoolCore, type PoolSettings } from "./internal/pool.js"
+import { makePacer, reconnectSettings } from "./internal/reconnect.js"
 import { Redis, type RedisService } from "./internal/service.js"
 import type { RedisError, UsageError } from "./RedisError.js"
 
@@ -56,8 +58,8 @@ export interface Pool {
   /** The database that connections are at. */
   readonly db: Effect.Effect<number>
   /**
-   * Lends a connection until the scope closes. Waits while all are out, in order of arrival, for at most
-   * `acquireTimeout`.
+   * Lends a connection until the scope closes. Waits while all are out, or none can be opened, in order of arrival, for
+   * at most `acquireTimeout`.
    */
   readonly acquire: Effect.Effect<Connection, RedisError, Scope.Scope>
   /** Lends a connection as the service that commands need, until the scope closes. */
@@ -85,7 +87,22 @@ export interface PoolOptions extends ConnectionOptions {
   readonly maxSize?: number | undefined
   /** Opens nothing before somebody asks. Default: false. */
   readonly lazy?: boolean | undefined
-  /** How long `acquire` waits for a connection to come back. Default: 5 seconds. */
+  /**
+   * How long to wait before each attempt to open a connection when the last one failed, or was of no duration. It starts
+   * over once a connection was ready for 10 seconds; when it is done, who waits fails with the reason, and who comes
+   * begins it anew. Behind a failure that no attempt will mend, such as a wrong password, the slowest of its next delays
+   * is waited (at most a minute): its steps are taken ahead for that, Effects inside of it included.
+   * Default: from 50 ms doubling to 2 seconds, with jitter, without end.
+   */
+  readonly reconnect?: Schedule.Schedule<unknown, RedisError> | undefined
+  /**
+   * Failures after which who waits fails at once, and nothing is opened before somebody asks. Default: none, besides those
+   * that no attempt will mend, which fail who waits as well.
+   */
+  readonly stopReconnecting?: ((error: RedisError) => boolean) | undefined
+  /** What `acquire` does when no connection can be opened: wait for the next attempt (`queue`, the default) or `fail`. */
+  readonly offline?: "queue" | "fail" | undefined
+  /** How long `acquire` waits for a connection, attempts to open one included. Default: 5 seconds. */
   readonly acquireTimeout?: DurationWithUnit | undefined
   /** A connection beyond `minSize` that nobody needed for this long is closed. Default: 1 minute. */
   readonly idleTimeout?: DurationWithUnit | undefined
@@ -113,6 +130,7 @@ const resolve = (options: PoolOptions): Either.Either<PoolSettings, UsageError> 
       return yield* Options.invalid("a lazy pool opens nothing ahead, so its minSize is 0")
     }
     return {
+      ...reconnectSettings(options),
       min,
       max,
       acquireTimeout: yield* duration(options.acquireTimeout, "acquireTimeout", 5_000),
@@ -161,15 +179,42 @@ export const makeCore = (
   Effect.gen(function* () {
     const runtime = yield* Effect.runtime<never>()
     const scope = yield* Effect.scope
-    const core = new PoolCore(resolved, settings, runtime, scope)
+    const core = new PoolCore(resolved, settings, yield* makePacer(settings.schedule), runtime, scope)
     yield* Effect.addFinalizer(() => core.close)
     yield* core.fill
     return core
   })
 
+const cores = new WeakMap<Pool, PoolCore>()
+
+/**
+ * How a pool of ours lends for commands that have deadlines: within so many milliseconds. Pools of the user's making only
+ * know `acquireRedis`.
+ *
+ * @internal
+ */
+export const lenderOf = (
+  pool: Pool
+): {
+  readonly replyTimeout: number
+  readonly lend: (allowed: number) => Effect.Effect<RedisService, RedisError, Scope.Scope>
+} => {
+  const core = cores.get(pool)
+  return core === undefined
+    ? { replyTimeout: Infinity, lend: () => pool.acquireRedis }
+    : {
+        replyTimeout: core.options.replyTimeout,
+        lend: (allowed) =>
+          Effect.map(
+            core.acquireWithin(allowed),
+            (lease) => fromLink(lease.link, core.options, () => lease.released).redis
+          )
+      }
+}
+
 const fromCore = (core: PoolCore): Pool => {
   const lend = Effect.map(core.acquire, (lease) => fromLink(lease.link, core.options, () => lease.released))
-  return {
+  const pool: Pool = {
     [TypeId]: TypeId,
     minSize: core.settings.min,
     maxSize: core.settings.max,
@@ -183,6 +228,8 @@ const fromCore = (core: PoolCore): Pool => {
     clear: core.clear,
     select: (database) => Effect.flatMap(Options.checkDatabase(database), core.select)
   }
+  cores.set(pool, core)
+  return pool
 }
 
 /**

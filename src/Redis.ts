@@ -11,7 +11,7 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { constFalse, dual } from "effect/Function"
+import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import type * as Schedule from "effect/Schedule"
@@ -23,6 +23,7 @@ import { type Ranges, range } from "./commands/range.js"
 import type { Argument, DurationWithUnit, Key, OneOrMore } from "./internal/args.js"
 import * as Batch from "./internal/batch.js"
 import { BlockingCommands, type Orphan, pushBackOrphan, warnOfOrphan } from "./internal/blocking.js"
+import { blockingMillis } from "./internal/calls.js"
 import { type ClientSettings, refuseShared, SharedClient } from "./internal/client.js"
 import { type Commands, make as makeCommands } from "./internal/commands.js"
 import * as Credentials from "./internal/credentials.js"
@@ -39,14 +40,21 @@ import {
   type RedisPubSub as RedisPubSubIdentifier,
   RedisPubSub as RedisPubSubTag
 } from "./internal/pubsubService.js"
-import { defaultReconnect, readyAfter } from "./internal/reconnect.js"
+import { reconnectSettings } from "./internal/reconnect.js"
 import { layer as layerScheduler } from "./internal/scheduler.js"
 import type { BatchResult, Redis as RedisIdentifier, Status } from "./internal/service.js"
 import { alwaysReady, type RedisService, Redis as RedisTag } from "./internal/service.js"
 import type { Reply } from "./internal/values.js"
-import { makeCore, Pool } from "./Pool.js"
-import { type ArgumentInput, decode, make as makeCommand, mapArguments, type RedisCommand } from "./RedisCommand.js"
-import { type PipelineError, type RedisError, type TransactionError, UsageError } from "./RedisError.js"
+import { lenderOf, makeCore, Pool } from "./Pool.js"
+import {
+  type ArgumentInput,
+  decode,
+  make as makeCommand,
+  mapArguments,
+  type RedisCommand,
+  reword
+} from "./RedisCommand.js"
+import { DeadlineError, type PipelineError, type RedisError, type TransactionError, UsageError } from "./RedisError.js"
 import * as RedisStream from "./RedisStream.js"
 
 export type {
@@ -154,7 +162,9 @@ export type {
 export interface RedisOptions extends ConnectionOptions {
   /**
    * How long to wait before each attempt to reconnect. It starts over once a connection was ready for 10 seconds; when
-   * it is done, so is the client. Default: from 50 ms doubling to 2 seconds, with jitter, without end.
+   * it is done, so is the client. Behind a failure that no attempt will mend, such as a wrong password, the slowest of its
+   * next delays is waited (at most a minute): its steps are taken ahead for that, Effects inside of it included.
+   * Default: from 50 ms doubling to 2 seconds, with jitter, without end.
    */
   readonly reconnect?: Schedule.Schedule<unknown, RedisError> | undefined
   /**
@@ -192,14 +202,9 @@ const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisErro
       options.maxDedicated === undefined ? 10 : yield* Options.checkCount(options.maxDedicated, "maxDedicated")
     const duration = (input: DurationWithUnit | undefined, what: string, fallback: number) =>
       input === undefined ? Either.right(fallback) : Options.checkDuration(input, what)
-    const settings: ClientSettings = {
-      schedule: options.reconnect ?? defaultReconnect,
-      readyAfter,
-      stopWhen: options.stopReconnecting ?? constFalse,
-      offline: options.offline ?? "queue",
-      maxRetries
-    }
+    const settings: ClientSettings = { ...reconnectSettings(options), maxRetries }
     const pool = yield* makeCore(resolved, {
+      ...settings,
       min: 0,
       max: maxDedicated,
       acquireTimeout: yield* duration(options.acquireTimeout, "acquireTimeout", 5_000),
@@ -275,29 +280,65 @@ const layerConfigAs = <I>(
   Layer.scoped(tag, Effect.flatMap(Config.unwrap(options), make))
 
 /** Each command on a connection of the pool: nothing is shared, so everything may block. */
-const layerFromPool: Layer.Layer<RedisIdentifier, never, Pool> = Layer.effect(
-  RedisTag,
-  Effect.map(
-    Pool,
-    (pool): RedisService => ({
-      send: (command) => {
-        const refusal =
-          command.traits.stateful !== undefined
-            ? refuseShared(command)
-            : speaksOfItsConnection(command)
-              ? waitAlone(command)
-              : undefined
-        return refusal === undefined
-          ? Effect.scoped(Effect.flatMap(pool.acquireRedis, (redis) => redis.send(command)))
-          : Effect.fail(refusal)
-      },
-      sendAll: (commands, options) =>
-        Effect.scoped(Effect.flatMap(pool.acquireRedis, (redis) => redis.sendAll(commands, options))),
-      lease: pool.acquireRedis,
-      status: alwaysReady
+const overPool = (pool: Pool): RedisService => {
+  const { lend, replyTimeout } = lenderOf(pool)
+  /** Runs what has a deadline on a connection; what waiting for that took is gone from the deadline. */
+  const within = <A>(
+    allowed: number,
+    use: (redis: RedisService, waited: number) => Effect.Effect<A, RedisError>
+  ): Effect.Effect<A, RedisError> =>
+    Effect.suspend(() => {
+      const started = performance.now()
+      return Effect.scoped(
+        Effect.flatMap(lend(allowed), (redis) => use(redis, allowed === Infinity ? 0 : performance.now() - started))
+      )
     })
-  )
-)
+  return {
+    send: (command) => {
+      const refusal =
+        command.traits.stateful !== undefined
+          ? refuseShared(command)
+          : speaksOfItsConnection(command)
+            ? waitAlone(command)
+            : undefined
+      if (refusal !== undefined) {
+        return Effect.fail(refusal)
+      }
+      // A blocking command has its own timeout, which begins when it is asked.
+      const allowed = command.deadline ?? (blockingMillis(command) === undefined ? replyTimeout : Infinity)
+      return Effect.mapError(
+        within(allowed, (redis, waited) =>
+          redis.send(allowed === Infinity ? command : reword(command, { deadline: Math.max(allowed - waited, 1) }))
+        ),
+        (error) => (allowed === Infinity ? error : saysWhole(allowed, error))
+      )
+    },
+    sendAll: (commands, options) => {
+      const deadlines = commands.map(({ deadline }) => deadline ?? replyTimeout)
+      const longest = Math.max(0, ...deadlines)
+      return commands.length === 0 || longest === Infinity
+        ? within(Infinity, (redis) => redis.sendAll(commands, options))
+        : within(longest, (redis, waited) =>
+            redis.sendAll(
+              commands.map((command, i) =>
+                reword(command, { deadline: Math.max((deadlines[i] as number) - waited, 1) })
+              ),
+              options
+            )
+          )
+    },
+    lease: pool.acquireRedis,
+    status: alwaysReady
+  }
+}
+
+/** The time that was allowed, of which a part went by while there was no connection. */
+const saysWhole = (allowed: number, error: RedisError): RedisError =>
+  error._tag === "DeadlineError" && error.phase !== "acquire"
+    ? new DeadlineError({ ...error, milliseconds: allowed })
+    : error
+
+const layerFromPool: Layer.Layer<RedisIdentifier, never, Pool> = Layer.effect(RedisTag, Effect.map(Pool, overPool))
 
 const layerFromConnection: Layer.Layer<RedisIdentifier, never, Connection> = Layer.effect(
   RedisTag,

@@ -133,7 +133,7 @@ eachServer((it, { connect, protocol }) => {
 
   it.scoped("a thousand at once: the pool's limit says so, and ordinary commands go on", () =>
     Effect.gen(function* () {
-      const { blocked, run } = yield* client({ maxDedicated: 5, acquireTimeout: "300 millis" })
+      const { blocked, run } = yield* client({ maxDedicated: 5, acquireTimeout: "3 seconds" })
       const fibers = yield* Effect.forEach(Array.from({ length: 1_000 }), () =>
         Effect.fork(run(Redis.blpop([name("nothing")], { timeout: "1 hour" })))
       )

@@ -438,12 +438,17 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("a server that goes away and comes back in the middle is waited for by the Schedule", () =>
+  it.scoped("a server that goes away and comes back in the middle is waited for by the client's Schedule", () =>
     Effect.gen(function* () {
-      const { run } = yield* start()
       const server = yield* RedisServer.RedisServer
       let bodies = 0
       let tries = 0
+      const { run } = yield* start({
+        reconnect: Schedule.tapOutput(quickly, () =>
+          // It was tried in vain a few times.
+          ++tries === 5 ? Effect.orDie(server.start) : Effect.void
+        )
+      })
       const result = yield* run(
         Redis.optimistic(
           "k",
@@ -455,12 +460,8 @@ eachServer((it, { connect }) => {
             yield* Redis.get("k")
             return Redis.transaction([Redis.set("k", "v"), Redis.get("k")])
           }),
-          {
-            schedule: Schedule.tapOutput(quickly, () =>
-              // It was tried in vain a few times.
-              ++tries === 3 ? Effect.orDie(server.start) : Effect.void
-            )
-          }
+          // The lease waits for the server by the client's Schedule: this one is asked once.
+          { schedule: Schedule.recurs(1) }
         )
       )
       expect(result).toEqual([undefined, Option.some("v")])

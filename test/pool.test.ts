@@ -1,15 +1,20 @@
 /** The pool: its sizes, and the rules by which a connection comes back or is destroyed. */
 import { describe, expect, it, layer } from "@effect/vitest"
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import { Connection, Pool, Redis, RedisCommand } from "effect-redis-client"
-import type { RedisError } from "../src/RedisError.js"
+import type { ConnectionError, RedisError } from "../src/RedisError.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
+import { connectTo, on, quickly, settle } from "./support/client.js"
 import * as Peer from "./support/peer.js"
 import { realServers, serverLayer } from "./support/servers.js"
 
@@ -55,6 +60,237 @@ describe("options", () => {
       const exit = yield* Effect.exit(Effect.scoped(Pool.make({ host: "127.0.0.1", port: peer.port, minSize: 4 })))
       expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", reason: "handshake" })
       yield* Peer.eventually("no socket is left", () => peer.open() === 0)
+    })
+  )
+})
+
+/** Refuses (or, with `greet`, drops) connections while it is away. */
+const moody = (away: { now: boolean; connections: number; refusal?: string }): Peer.Script => ({
+  onConnect: (connection) => {
+    away.connections++
+    if (away.now && away.refusal === undefined) {
+      connection.reset()
+    }
+  },
+  onCommand: (words, connection) =>
+    away.now && away.refusal !== undefined && words[0] === "HELLO"
+      ? away.refusal
+      : Peer.greeting(() => "+PONG\r\n")(words, connection)
+})
+
+/** From 10 ms to the delay that is given. */
+const slowingTo = (slowest: Duration.DurationInput) =>
+  Schedule.exponential("10 millis").pipe(Schedule.union(Schedule.spaced(slowest)))
+
+const wrongPassword = "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
+
+describe("a lease whose connection cannot be opened", () => {
+  const away = (options: Pool.PoolOptions = {}, refusal?: string) =>
+    Effect.gen(function* () {
+      const state = { now: true, connections: 0, ...(refusal === undefined ? {} : { refusal }) }
+      const peer = yield* Peer.make(moody(state))
+      const base = { host: "127.0.0.1", port: peer.port, reconnect: quickly } as const
+      const pool = yield* Pool.make({ ...base, lazy: true, maxSize: 2, acquireTimeout: "1 minute", ...options })
+      return { peer, pool, state, base }
+    })
+  const ping = (pool: Pool.Pool) => borrow(pool, (connection) => connection.execute("PING"))
+
+  it.scoped("waits for the next attempts, until one succeeds", () =>
+    Effect.gen(function* () {
+      const { pool, state } = yield* away()
+      const waiting = yield* Effect.forEach([1, 2, 3], () => Effect.fork(ping(pool)))
+      yield* Peer.eventually("it is asked some times", () => state.connections > 5)
+      state.now = false
+      expect(yield* Fiber.joinAll(waiting)).toEqual(["PONG", "PONG", "PONG"])
+      expect(yield* pool.size).toBeLessThanOrEqual(2)
+    })
+  )
+
+  it.scoped("fails at its deadline, under TestClock too, and says what the last attempt failed with", () =>
+    Effect.gen(function* () {
+      const { pool } = yield* away({ acquireTimeout: "200 millis" }, "-ERR max number of clients reached\r\n")
+      const error = failure(yield* Effect.exit(ping(pool)))
+      expect(error).toMatchObject({ _tag: "DeadlineError", phase: "acquire", delivery: "unsent", milliseconds: 200 })
+      expect(error.message).toMatch(/the last attempt to connect failed: .*max number of clients reached/)
+      // And so does one that only waited in line.
+      expect(yield* pool.waiting).toBe(0)
+    })
+  )
+
+  it.scoped("is given one that comes back meanwhile", () =>
+    Effect.gen(function* () {
+      const { pool, state } = yield* away(
+        { reconnect: Schedule.spaced("1 hour") },
+        "-ERR max number of clients reached\r\n"
+      )
+      state.now = false
+      const held = yield* Scope.make()
+      yield* Scope.extend(pool.acquire, held)
+      state.now = true
+      const waiting = yield* Effect.fork(ping(pool))
+      yield* Peer.eventually("it was refused, and waits", () => Effect.runSync(pool.waiting) === 1)
+      yield* Scope.close(held, Exit.void)
+      expect(yield* Fiber.join(waiting)).toBe("PONG")
+      expect(state.connections).toBe(2)
+    })
+  )
+
+  it.scoped("however many wait, the server is asked by one Schedule", () =>
+    Effect.gen(function* () {
+      const steps: Array<unknown> = []
+      const reconnect = Schedule.tapInput(quickly, (error) => Effect.sync(() => steps.push(error)))
+      const { pool, state } = yield* away({ reconnect, maxSize: 10 })
+      const waiting = yield* Effect.forEach(Array.from({ length: 50 }), () => Effect.fork(ping(pool)))
+      yield* Peer.eventually("it is asked some times", () => state.connections >= 40)
+      // At most as many at once as the pool may have, and then a step.
+      expect(steps.length).toBeGreaterThanOrEqual(state.connections / 10 - 1)
+      yield* Fiber.interruptAll(waiting)
+      expect([yield* pool.waiting, yield* pool.size]).toEqual([0, 0])
+    })
+  )
+
+  for (const [what, options, refusal, reason] of [
+    ["a wrong password", {}, wrongPassword, "authentication"],
+    ["what the user's predicate names", { stopReconnecting: () => true }, undefined, /connect|transport|peerClosed/],
+    ['anything, with offline: "fail"', { offline: "fail" }, undefined, /connect|transport|peerClosed/],
+    ["a Schedule that is done", { reconnect: Schedule.stop }, undefined, /connect|transport|peerClosed/]
+  ] as ReadonlyArray<readonly [string, Pool.PoolOptions, string | undefined, string | RegExp]>) {
+    it.scoped(`fails at once by ${what}, and so does who waits in line`, () =>
+      Effect.gen(function* () {
+        const { pool, state } = yield* away({ maxSize: 1, acquireTimeout: Duration.infinity, ...options }, refusal)
+        const waiting = yield* Effect.forEach([1, 2, 3], () => Effect.fork(Effect.exit(ping(pool))))
+        for (const exit of yield* Fiber.joinAll(waiting)) {
+          expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", delivery: "unsent" })
+          expect((failure(exit) as ConnectionError).reason).toMatch(reason)
+        }
+        state.now = false
+        // It is no verdict for ever.
+        const works: Effect.Effect<unknown> = Effect.catchAll(ping(pool), () => Effect.zipRight(settle, works))
+        yield* works
+      })
+    )
+  }
+
+  it.scoped("behind a wrong password the pool asks at the Schedule's slowest delay", () =>
+    Effect.gen(function* () {
+      const { pool, state } = yield* away({ reconnect: slowingTo("1500 millis") }, wrongPassword)
+      yield* Effect.exit(ping(pool))
+      const first = performance.now()
+      const error = failure(yield* Effect.exit(ping(pool)))
+      expect(error).toMatchObject({ _tag: "ConnectionError", reason: "authentication" })
+      expect(performance.now() - first).toBeGreaterThan(1_200)
+      expect(state.connections).toBe(2)
+    })
+  )
+
+  it.scoped("the minimum comes back by the Schedule, also where a server accepts and drops", () =>
+    Effect.gen(function* () {
+      const steps: Array<unknown> = []
+      const reconnect = Schedule.tapInput(Schedule.spaced("10 millis"), (error) => Effect.sync(() => steps.push(error)))
+      const { base, peer, state } = yield* away()
+      state.now = false
+      const pool = yield* Pool.make({ ...base, minSize: 2, maxSize: 2, reconnect })
+      const before = state.connections
+      // Greeted, and dropped.
+      for (let round = 0; round < 5; round++) {
+        yield* Peer.eventually("two are free", () => Effect.runSync(pool.freeSize) === 2)
+        for (const connection of peer.connections) {
+          connection.end()
+        }
+        yield* Peer.eventually("they are gone", () => Effect.runSync(pool.freeSize) < 2)
+      }
+      yield* Peer.eventually("two are free", () => Effect.runSync(pool.freeSize) === 2)
+      expect(steps.length).toBeGreaterThanOrEqual(5)
+      // And refused.
+      state.now = true
+      yield* pool.clear
+      yield* Peer.eventually("it is asked some times", () => state.connections > before + 30)
+      expect(steps.length).toBeGreaterThanOrEqual(10)
+      state.now = false
+      yield* Peer.eventually("two are free again", () => Effect.runSync(pool.freeSize) === 2)
+    })
+  )
+})
+
+describe("the leases of a client go by its Schedule", () => {
+  it.scoped("a blocking command waits for the next attempts until its deadline", () =>
+    Effect.gen(function* () {
+      const state = { now: false, connections: 0, refusal: "-ERR max number of clients reached\r\n" }
+      const { run } = yield* connectTo(moody(state))
+      state.now = true
+      const blpop = Redis.execute("BLPOP", RedisCommand.key("list"), 1)
+      const error = failure(yield* Effect.exit(run(RedisCommand.withDeadline(blpop, "200 millis"))))
+      expect(error).toMatchObject({ _tag: "DeadlineError", phase: "acquire", delivery: "unsent", milliseconds: 200 })
+      expect(error.message).toMatch(/the last attempt to connect failed: .*max number of clients reached/)
+      const waiting = yield* Effect.fork(run(blpop))
+      const asked = state.connections
+      yield* Peer.eventually("it is asked again", () => state.connections > asked + 2)
+      state.now = false
+      expect(yield* Fiber.join(waiting)).toBe("PONG")
+    })
+  )
+
+  it.scoped('with offline: "fail" it does not wait', () =>
+    Effect.gen(function* () {
+      const state = { now: false, connections: 0, refusal: "-ERR max number of clients reached\r\n" }
+      const { run } = yield* connectTo(moody(state), { offline: "fail", acquireTimeout: "1 hour" })
+      state.now = true
+      const error = failure(yield* Effect.exit(run(Redis.execute("BLPOP", RedisCommand.key("list"), 0))))
+      expect(error).toMatchObject({ _tag: "ConnectionError", reason: "handshake", delivery: "unsent" })
+    })
+  )
+})
+
+describe("the deadline of a command over layerFromPool begins when it is accepted", () => {
+  const client = (options: Pool.PoolOptions, script: Peer.Script = { onCommand: Peer.greeting(() => undefined) }) =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make(script)
+      const pool = yield* Pool.make({
+        host: "127.0.0.1",
+        port: peer.port,
+        maxSize: 1,
+        acquireTimeout: "1 hour",
+        ...options
+      })
+      const context = yield* Layer.build(Redis.layerFromPool).pipe(Effect.provideService(Pool.Pool, pool))
+      return { pool, run: on(Context.get(context, Redis)) }
+    })
+
+  it.scoped("while it waits for a connection: by replyTimeout, by its own, and as a pipeline", () =>
+    Effect.gen(function* () {
+      const { pool, run } = yield* client({ replyTimeout: "200 millis" })
+      yield* pool.acquire
+      const late = { _tag: "DeadlineError", phase: "acquire", delivery: "unsent" }
+      expect(failure(yield* Effect.exit(run(Redis.get("k"))))).toMatchObject({ ...late, milliseconds: 200 })
+      const own = RedisCommand.withDeadline(Redis.get("k"), "100 millis")
+      expect(failure(yield* Effect.exit(run(own)))).toMatchObject({ ...late, milliseconds: 100 })
+      const both = Redis.pipeline([own, Redis.get("k")], { mode: "either" })
+      expect(failure(yield* Effect.exit(run(both)))).toMatchObject({ ...late, milliseconds: 200 })
+    })
+  )
+
+  it.scoped("acquireTimeout stays a bound of its own", () =>
+    Effect.gen(function* () {
+      const { pool, run } = yield* client({ replyTimeout: "1 hour", acquireTimeout: "100 millis" })
+      yield* pool.acquire
+      expect(failure(yield* Effect.exit(run(Redis.get("k"))))).toMatchObject({ phase: "acquire", milliseconds: 100 })
+    })
+  )
+
+  it.scoped("and goes on when it has one: what it waited is gone", () =>
+    Effect.gen(function* () {
+      // Nobody answers.
+      const { pool, run } = yield* client({ replyTimeout: "4 seconds" })
+      const held = yield* Scope.make()
+      yield* Scope.extend(pool.acquire, held)
+      const started = performance.now()
+      const waiting = yield* Effect.fork(Effect.exit(run(Redis.get("k"))))
+      yield* Peer.eventually("it has waited for a while", () => performance.now() - started > 2_500)
+      yield* Scope.close(held, Exit.void)
+      const error = failure(yield* Fiber.join(waiting))
+      expect(error).toMatchObject({ _tag: "DeadlineError", phase: "reply", delivery: "unknown", milliseconds: 4_000 })
+      // From when it had its connection it would be six and a half.
+      expect(performance.now() - started).toBeLessThan(5_400)
     })
   )
 })

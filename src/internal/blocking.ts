@@ -53,7 +53,7 @@ export class BlockingCommands {
       Effect.suspend(() => {
         const { deadline } = command
         const until = performance.now() + (deadline ?? Infinity)
-        return Effect.flatMap(this.pool.take(restore, until), (member) => {
+        return Effect.flatMap(this.pool.take(restore, deadline ?? Infinity), (member) => {
           // What waiting for the connection took is gone from the command's own deadline.
           const rest =
             deadline === undefined ? command : reword(command, { deadline: Math.max(until - performance.now(), 1) })

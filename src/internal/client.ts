@@ -22,8 +22,6 @@ import { Reconnector, type ReconnectSettings, supervise } from "./reconnect.js"
 import type { BatchResult } from "./service.js"
 
 export interface ClientSettings extends ReconnectSettings {
-  /** What commands do while there is no connection: wait, or fail. */
-  readonly offline: "queue" | "fail"
   /** How often a readonly command that was written is sent again, and one that a read-only server refused. */
   readonly maxRetries: number
 }

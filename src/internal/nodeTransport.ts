@@ -98,7 +98,7 @@ export const fromDuplex = (duplex: Duplex, reader?: Reader): Transport => {
             failure !== undefined && !ended
               ? {
                   // A server that wants a client's certificate says so only when the TLS handshake is over.
-                  reason: codeOf(failure).startsWith("ERR_SSL_") ? "tls" : "transport",
+                  reason: ofOpenSsl(failure) && refusesTls(failure) ? "tls" : "transport",
                   message: `the connection failed: ${explain(failure)}`,
                   cause: failure
                 }
@@ -212,7 +212,7 @@ const connectError = (error: Error, options: ResolvedOptions): ConnectionError =
   const code = codeOf(error)
   const tls = options.tls !== undefined && !socketCodes.has(code)
   return new ConnectionError({
-    reason: tls ? "tls" : "connect",
+    reason: tls && refusesTls(error) ? "tls" : "connect",
     delivery: "unsent",
     message: `${tls ? "no TLS connection" : "no connection"} to ${showEndpoint(options.endpoint)}: ${
       code === "ERR_TLS_CERT_ALTNAME_INVALID" ? wrongName(options) : explain(error)
@@ -220,6 +220,30 @@ const connectError = (error: Error, options: ResolvedOptions): ConnectionError =
     cause: error
   })
 }
+
+/** OpenSSL's own failures. When a write meets one, Node says EPROTO. */
+const ofOpenSsl = (error: Error): boolean => /^(?:ERR_SSL_|EPROTO$)/.test(codeOf(error))
+
+/**
+ * Whether a failure says that the two will not come together by TLS: what this side makes of the certificate, of its own
+ * key and of the versions, and the server's alerts about them. Everything else of OpenSSL's is what bytes look like that
+ * were changed or cut on their way, and the next handshake may be whole.
+ */
+const refusesTls = (error: Error): boolean => {
+  if (!ofOpenSsl(error)) {
+    // Verification (CERT_HAS_EXPIRED …), names (ERR_TLS_CERT_ALTNAME_INVALID), keys (ERR_OSSL_…).
+    return true
+  }
+  const alert = /SSL alert number (\d+)/.exec(error.message)?.[1]
+  return alert === undefined ? refusals.test(error.message) : refusingAlerts.has(Number(alert))
+}
+
+/** What this side's OpenSSL says of a peer that speaks no TLS, or none that is taken here. */
+const refusals =
+  /wrong version number|packet length too long|http request|unsupported protocol|version too low|no protocols available|no ciphers available|key too small|md too weak|certificate verify failed|legacy renegotiation disabled/
+
+/** Alerts (RFC 8446, 6.2) about certificates, names, versions and ciphers, the client's or the server's. */
+const refusingAlerts = new Set([40, 41, 42, 43, 44, 45, 46, 48, 49, 60, 70, 71, 86, 112, 113, 115, 116, 120])
 
 /** Node's own text lists all names of the certificate. */
 const wrongName = (options: ResolvedOptions): string =>
@@ -280,8 +304,16 @@ const explain = (error: Error): string => {
       if (/^ERR_OSSL_/.test(codeOf(error))) {
         return `tls.ca, tls.cert, tls.key or tls.passphrase cannot be used: ${text}`
       }
-      const alert = /:(?:ssl|tls)v[\d.]+ alert ([a-z ]+):/.exec(text)?.[1]
-      return alert === undefined ? text : (alerts.get(alert) ?? `the server ended TLS: ${alert}`)
+      // Newer versions say "ssl/tls alert" for what older ones called "sslv3 alert".
+      const alert = /:(?:(?:ssl|tls)v[\d.]+|ssl\/tls) alert ([a-z ]+):/.exec(text)?.[1]
+      const known = alert === undefined ? undefined : alerts.get(alert)
+      if (known !== undefined) {
+        return known
+      }
+      if (ofOpenSsl(error) && !refusesTls(error)) {
+        return `TLS was broken on its way: ${alert ?? /routines:[^:]*:([^:]+):/.exec(text)?.[1] ?? text}`
+      }
+      return alert === undefined ? text : `the server ended TLS: ${alert}`
     }
   }
 }

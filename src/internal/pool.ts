@@ -3,11 +3,16 @@
  *
  * A link goes back to the free ones only when it is exactly as its handshake made it and owes nothing; otherwise it is
  * destroyed. Whoever waits is served in order.
+ *
+ * Links are opened when they are needed, by whoever needs them. When one cannot be opened, or ends too soon, none is
+ * before the Schedule's pause is over: one pause for all, however many wait.
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { make as makeCommand, withDeadline } from "../RedisCommand.js"
@@ -18,8 +23,9 @@ import { longestTimer, type Restore } from "./handshake.js"
 import { openLogged } from "./lifecycle.js"
 import type { Link } from "./link.js"
 import type { ResolvedOptions } from "./options.js"
+import { isPermanent, type Pacer, type ReconnectSettings } from "./reconnect.js"
 
-export interface PoolSettings {
+export interface PoolSettings extends ReconnectSettings {
   readonly min: number
   readonly max: number
   /** All in milliseconds; Infinity for never. */
@@ -48,6 +54,15 @@ export interface Lease {
 /** What a waiter is given: a link, or the right to open one. */
 type Grant = Member | "open"
 
+/** Somebody who wants a link. */
+interface Want {
+  /** In milliseconds, and the end of that by the engine's clock. */
+  readonly limit: number
+  readonly until: number
+  /** It tried to open one before, which puts it before those who came later. */
+  tried: boolean
+}
+
 /** A fiber that waits. It is out of the queue once it has its grant. */
 interface Waiter {
   grant: Grant | undefined
@@ -68,6 +83,8 @@ export class PoolCore {
   private readonly members = new Set<Member>()
   /** In order of arrival. */
   private readonly waiters = new Set<Waiter>()
+  /** Those who could not open one. They are served first. */
+  private readonly retrying = new Set<Waiter>()
   /** Links that are being opened: they count as members already. */
   private opening = 0
   /** How to end those. */
@@ -75,14 +92,23 @@ export class PoolCore {
   private closed = false
   private sweeper: ReturnType<typeof setTimeout> | undefined
   private refiller: ReturnType<typeof setTimeout> | undefined
-  /** Before the next refill, in milliseconds: it grows as long as what is opened does not last. */
-  private pause = 0
+  /** Nothing is opened before the schedule's pause is over. */
+  private pausing = false
+  /** How many pauses there were: attempts that began before the same one fail together. */
+  private pauses = 0
+  /** What the last attempt failed with, until one succeeds. */
+  private failure: RedisError | undefined
+  /** Since when all that was opened lasted. */
+  private goodSince: number | undefined
+  /** The minimum is not kept before somebody asks, because the user's predicate, or the schedule, had enough. */
+  private stopped = false
   /** Links of an earlier one were greeted with credentials that were replaced since. */
   private generation = 0
 
   constructor(
     readonly options: ResolvedOptions,
     readonly settings: PoolSettings,
+    private readonly pacer: Pacer,
     private readonly runtime: Runtime.Runtime<never>,
     private readonly scope: Scope.Scope
   ) {
@@ -98,65 +124,114 @@ export class PoolCore {
   }
 
   get waiting(): number {
-    return this.waiters.size
+    return this.waiters.size + this.retrying.size
   }
 
   /** Lends a link until the scope closes. */
-  readonly acquire: Effect.Effect<Lease, RedisError, Scope.Scope> = Effect.uninterruptibleMask((restore) =>
-    Effect.suspend(() => {
-      const started = now()
-      return Effect.flatMap(this.take(restore, Infinity), (member) => {
-        acquireTime.unsafeUpdate(Duration.millis(now() - started), [])
-        const lease: Lease = { link: member.link, released: false }
-        return Effect.as(
-          Effect.addFinalizer(() =>
-            Effect.sync(() => {
-              lease.released = true
-              member.link.endPushes(undefined)
-              this.release(member)
-            })
-          ),
-          lease
-        )
+  readonly acquire: Effect.Effect<Lease, RedisError, Scope.Scope> = this.acquireWithin(Infinity)
+
+  /** The same, within so many milliseconds where that is shorter than `acquireTimeout`. */
+  acquireWithin(allowed: number): Effect.Effect<Lease, RedisError, Scope.Scope> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        const started = now()
+        return Effect.flatMap(this.take(restore, allowed), (member) => {
+          acquireTime.unsafeUpdate(Duration.millis(now() - started), [])
+          const lease: Lease = { link: member.link, released: false }
+          return Effect.as(
+            Effect.addFinalizer(() =>
+              Effect.sync(() => {
+                lease.released = true
+                member.link.endPushes(undefined)
+                this.release(member)
+              })
+            ),
+            lease
+          )
+        })
       })
-    })
-  )
+    )
+  }
 
   /**
-   * A link for the caller alone, who gives it back with `release`; failed at `until`, by the engine's clock, or after
-   * `acquireTimeout` without one. To be run where nothing interrupts.
+   * A link for the caller alone, who gives it back with `release`; failed after `acquireTimeout`, or `allowed` where that
+   * is shorter, without one. To be run where nothing interrupts.
    */
-  take(restore: Restore, until: number): Effect.Effect<Member, RedisError> {
+  take(restore: Restore, allowed: number): Effect.Effect<Member, RedisError> {
+    return Effect.suspend(() => {
+      const limit = Math.min(this.settings.acquireTimeout, allowed)
+      return this.takeFor({ limit, until: now() + limit, tried: false }, restore)
+    })
+  }
+
+  private takeFor(want: Want, restore: Restore): Effect.Effect<Member, RedisError> {
     return Effect.suspend((): Effect.Effect<Member, RedisError> => {
       if (this.closed) {
         return Effect.fail(closeError(poolClosed, "unsent"))
       }
-      const ready = this.waiters.size === 0 ? this.free.pop() : undefined
-      if (ready !== undefined) {
-        this.report()
-        return this.check(ready, restore, until)
+      if (want.tried && want.until <= now()) {
+        return Effect.fail(this.late(want))
       }
-      if (this.waiters.size === 0 && this.size < this.settings.max) {
-        this.opening++
-        return this.openFor(restore, until)
+      if (this.retrying.size + (want.tried ? 0 : this.waiters.size) === 0) {
+        const ready = this.free.pop()
+        if (ready !== undefined) {
+          this.report()
+          return this.check(ready, want, restore)
+        }
+        if (this.mayOpen()) {
+          this.opening++
+          return this.openFor(want, restore)
+        }
       }
-      return Effect.flatMap(this.wait(restore, until), (grant) =>
-        grant === "open" ? this.openFor(restore, until) : this.check(grant, restore, until)
+      if (this.settings.offline === "fail" && this.failure !== undefined && this.members.size === 0) {
+        return Effect.fail(this.failure)
+      }
+      return Effect.flatMap(this.wait(want, restore), (grant) =>
+        grant === "open" ? this.openFor(want, restore) : this.check(grant, want, restore)
       )
     })
   }
 
-  private openFor(restore: Restore, until: number): Effect.Effect<Member, RedisError> {
-    return Effect.flatMap(this.openNew(restore, until), (member) => this.check(member, restore, until))
+  private mayOpen(): boolean {
+    return !this.pausing && this.size < this.settings.max
+  }
+
+  private openFor(want: Want, restore: Restore): Effect.Effect<Member, RedisError> {
+    return Effect.matchEffect(this.openNew(restore, want.until), {
+      onFailure: (error) => {
+        if (this.settings.offline === "fail" || this.ends(error)) {
+          return Effect.fail(error)
+        }
+        if (want.until <= now()) {
+          return Effect.fail(this.late(want, error))
+        }
+        want.tried = true
+        return this.takeFor(want, restore)
+      },
+      onSuccess: (member) => this.check(member, want, restore)
+    })
+  }
+
+  private late({ limit }: Want, error?: RedisError): DeadlineError {
+    const failure = this.failure ?? error
+    return new DeadlineError({
+      phase: "acquire",
+      delivery: "unsent",
+      milliseconds: limit,
+      hint:
+        failure === undefined
+          ? `all ${this.settings.max} connections are in use (maxSize of a pool, maxDedicated of a client)`
+          : `the last attempt to connect failed: ${failure.message}`
+    })
   }
 
   /** A link that was silent for long is asked first; a hot one costs nothing. */
-  private check(member: Member, restore: Restore, until: number): Effect.Effect<Member, RedisError> {
+  private check(member: Member, want: Want, restore: Restore): Effect.Effect<Member, RedisError> {
     const { link } = member
     if (link.engine.closed !== undefined || link.session.difference !== undefined) {
       link.destroy("its pool moved to another database meanwhile")
       this.remove(member)
-      return this.take(restore, until)
+      return this.takeFor(want, restore)
     }
     if (now() - Math.max(link.engine.lastRead, member.idleSince) < this.settings.checkAfter) {
       return Effect.succeed(member)
@@ -168,7 +243,7 @@ export class PoolCore {
           return Effect.succeed(member)
         }
         link.destroy("it did not answer PING when it was about to be lent")
-        return Exit.isInterrupted(exit) ? (exit as Exit.Exit<never>) : this.take(restore, until)
+        return Exit.isInterrupted(exit) ? (exit as Exit.Exit<never>) : this.takeFor(want, restore)
       })
     )
   }
@@ -176,7 +251,7 @@ export class PoolCore {
   /** Opens a link in the place that was reserved for it. */
   private openNew(restore: Restore, until = Infinity): Effect.Effect<Member, RedisError> {
     return Effect.suspend(() => {
-      const { generation } = this
+      const { generation, pauses } = this
       const connectTimeout = Math.min(this.options.connectTimeout, Math.max(until - now(), 1))
       let abort: ((error: RedisError) => void) | undefined
       return openLogged({ ...this.options, connectTimeout, database: this.home.database }, restore, (given) => {
@@ -195,16 +270,91 @@ export class PoolCore {
             exit.value.destroy(poolClosed.message)
           }
           if (Exit.isSuccess(exit) && exit.value.engine.closed === undefined) {
+            this.failure = undefined
+            this.stopped = false
+            this.goodSince ??= now()
             return Exit.succeed(this.add(exit.value, generation))
           }
+          const failed: Exit.Exit<never, RedisError> = Exit.isSuccess(exit)
+            ? // It ended right behind its greeting.
+              Exit.fail(closeError(exit.value.engine.closed ?? poolClosed, "unsent"))
+            : Exit.failCause(exit.cause)
+          const error = Exit.isFailure(failed) ? Cause.failureOption(failed.cause) : Option.none()
+          // One whose time was up for the one who asked says nothing of the server.
+          if (Option.isSome(error) && !(error.value._tag === "DeadlineError" && until <= now())) {
+            this.failed(error.value, pauses)
+          }
           this.serve()
-          return Exit.flatMap(exit, ({ engine }) =>
-            // It ended right behind its greeting.
-            Exit.fail(closeError(engine.closed ?? poolClosed, "unsent"))
-          )
+          return failed
         })
       )
     })
+  }
+
+  /** Something could not be opened, or did not last: the pause of the schedule begins, unless it has. */
+  private failed(error: RedisError, pauses: number): void {
+    if (this.closed) {
+      return
+    }
+    this.failure = error
+    this.stopped = this.stops(error)
+    if (this.settings.offline === "fail" || this.ends(error)) {
+      this.failWaiting(error)
+    }
+    if (this.pausing || pauses !== this.pauses) {
+      return
+    }
+    this.pausing = true
+    this.pauses++
+    const startOver = this.goodSince !== undefined && now() - this.goodSince >= this.settings.readyAfter
+    this.goodSince = undefined
+    Runtime.runFork(this.runtime)(
+      Effect.zipRight(startOver ? this.pacer.reset : Effect.void, this.pacer.pause(error)).pipe(
+        Effect.catchAllDefect((defect) =>
+          Effect.as(Effect.logError("The Schedule of a Redis pool died", defect), false)
+        ),
+        Effect.flatMap((again) => (again ? Effect.void : Effect.zipRight(this.pacer.reset, this.exhausted))),
+        Effect.zipRight(
+          Effect.sync(() => {
+            this.pausing = false
+            this.serve()
+            this.refill()
+          })
+        ),
+        // The pool may be built where nothing interrupts, and closing it must not wait for the pause.
+        Effect.interruptible
+      ),
+      { scope: this.scope }
+    )
+  }
+
+  /** The schedule is done: whoever waits hears why, and whoever comes begins it anew. */
+  private readonly exhausted: Effect.Effect<void> = Effect.sync(() => {
+    this.stopped = true
+    if (this.failure !== undefined) {
+      this.failWaiting(this.failure)
+    }
+  })
+
+  /** Whether waiting longer does not help those who wait. */
+  private ends(error: RedisError): boolean {
+    return isPermanent(error) || this.stops(error)
+  }
+
+  private stops(error: RedisError): boolean {
+    try {
+      return this.settings.stopWhen(error)
+    } catch {
+      // It is the user's. Who asks hears the failure itself.
+      return true
+    }
+  }
+
+  /** Fails those who wait for a link to be opened. Where others are lent, one of those may come back. */
+  private failWaiting(error: RedisError): void {
+    for (const waiter of [...this.retrying, ...(this.members.size === 0 ? this.waiters : [])]) {
+      waiter.resume(Effect.fail(error))
+    }
   }
 
   private add(link: Link, generation: number): Member {
@@ -226,10 +376,10 @@ export class PoolCore {
   }
 
   /** Waits in line. A grant that the fiber does not take, at whatever step it is interrupted, goes to the next. */
-  private wait(restore: Restore, until: number): Effect.Effect<Grant, RedisError> {
+  private wait(want: Want, restore: Restore): Effect.Effect<Grant, RedisError> {
     return Effect.suspend(() => {
       const waiter: Waiter = { grant: undefined, resume: () => {} }
-      return Effect.onError(restore(this.line(waiter, until)), () =>
+      return Effect.onError(restore(this.line(waiter, want)), () =>
         Effect.sync(() => {
           if (waiter.grant === "open") {
             this.opening--
@@ -242,12 +392,13 @@ export class PoolCore {
     })
   }
 
-  private line(waiter: Waiter, until: number): Effect.Effect<Grant, RedisError> {
+  private line(waiter: Waiter, want: Want): Effect.Effect<Grant, RedisError> {
     return Effect.async<Grant, RedisError>((resume) => {
-      const acquireTimeout = Math.min(this.settings.acquireTimeout, Math.max(until - now(), 1))
+      const line = want.tried ? this.retrying : this.waiters
+      const left = Math.max(want.until - now(), 1)
       const leave = (): void => {
         clearTimeout(timer)
-        this.waiters.delete(waiter)
+        line.delete(waiter)
         this.report()
       }
       waiter.resume = (result) => {
@@ -255,21 +406,8 @@ export class PoolCore {
         resume(result)
       }
       const timer =
-        acquireTimeout > longestTimer
-          ? undefined
-          : setTimeout(() => {
-              waiter.resume(
-                Effect.fail(
-                  new DeadlineError({
-                    phase: "acquire",
-                    delivery: "unsent",
-                    milliseconds: acquireTimeout,
-                    hint: `all ${this.settings.max} connections are in use (maxSize of a pool, maxDedicated of a client)`
-                  })
-                )
-              )
-            }, acquireTimeout)
-      this.waiters.add(waiter)
+        left > longestTimer ? undefined : setTimeout(() => waiter.resume(Effect.fail(this.late(want))), left)
+      line.add(waiter)
       this.report()
       return Effect.sync(leave)
     })
@@ -282,15 +420,17 @@ export class PoolCore {
 
   /** Gives whoever waits the room there is. */
   private serve(): void {
-    for (const waiter of this.waiters) {
-      const member = this.free.pop()
-      if (member !== undefined) {
-        this.grant(waiter, member)
-      } else if (this.size < this.settings.max) {
-        this.opening++
-        this.grant(waiter, "open")
-      } else {
-        break
+    for (const line of [this.retrying, this.waiters]) {
+      for (const waiter of line) {
+        const member = this.free.pop()
+        if (member !== undefined) {
+          this.grant(waiter, member)
+        } else if (this.mayOpen()) {
+          this.opening++
+          this.grant(waiter, "open")
+        } else {
+          break
+        }
       }
     }
     this.report()
@@ -332,28 +472,35 @@ export class PoolCore {
     if (at >= 0) {
       this.free.splice(at, 1)
     }
-    if (member.link.engine.closed?.reason === "closed" || now() - member.since >= lasting) {
-      this.pause = 0
+    const { engine, session } = member.link
+    const { closed } = engine
+    // What its borrower did to it, or we, is no sign of a server that accepts and drops.
+    if (
+      closed !== undefined &&
+      closed.reason !== "closed" &&
+      session.difference === undefined &&
+      now() - member.since < this.settings.readyAfter
+    ) {
+      this.failed(closeError(closed, "unsent"), this.pauses)
     }
     this.serve()
     this.refill()
   }
 
-  /**
-   * Opens what is missing to the minimum, in the background, until it is there. A server that is not there, or greets and
-   * drops, is not asked in a tight loop.
-   */
+  /** Opens what is missing to the minimum, in the background, until it is there, by the schedule. */
   private refill(): void {
-    if (this.closed || this.refiller !== undefined || this.size >= this.settings.min) {
-      return
+    if (this.refiller === undefined && this.lacks()) {
+      this.refiller = setTimeout(() => {
+        this.refiller = undefined
+        while (this.lacks()) {
+          this.openSpare()
+        }
+      }, 0)
     }
-    this.refiller = setTimeout(() => {
-      this.refiller = undefined
-      for (let missing = this.settings.min - this.size; missing > 0; missing--) {
-        this.openSpare()
-      }
-    }, this.pause)
-    this.pause = Math.min(Math.max(2 * this.pause, 50), longestPause)
+  }
+
+  private lacks(): boolean {
+    return !this.closed && !this.pausing && !this.stopped && this.size < this.settings.min
   }
 
   private openSpare(): void {
@@ -387,6 +534,8 @@ export class PoolCore {
   /** There are new credentials: the free links end at once, those that are lent when they come back. */
   renew(): void {
     this.generation++
+    // Those that were refused have a long pause behind them.
+    this.pacer.hurry()
     for (const member of [...this.free]) {
       member.link.destroy("its credentials were replaced")
     }
@@ -415,7 +564,7 @@ export class PoolCore {
     clearTimeout(this.sweeper)
     clearTimeout(this.refiller)
     const error = closeError(poolClosed, "unsent")
-    for (const waiter of [...this.waiters]) {
+    for (const waiter of [...this.retrying, ...this.waiters]) {
       waiter.resume(Effect.fail(error))
     }
     for (const abort of [...this.aborts]) {
@@ -459,7 +608,7 @@ export class PoolCore {
   /** The gauges are of all pools together: each tells what changed. */
   private report(): void {
     const { reported } = this
-    const current = { size: this.size, free: this.free.length, waiting: this.waiters.size }
+    const current = { size: this.size, free: this.free.length, waiting: this.waiting }
     size.unsafeModify(current.size - reported.size, [])
     free.unsafeModify(current.free - reported.free, [])
     waiting.unsafeModify(current.waiting - reported.waiting, [])
@@ -469,11 +618,5 @@ export class PoolCore {
 }
 
 const poolClosed: CloseReason = { reason: "closed", message: "the pool was closed" }
-
-/** A link that was there for so long, in milliseconds, was no false start. */
-const lasting = 10_000
-
-/** Between attempts to have the minimum again, in milliseconds. */
-const longestPause = 2_000
 
 const ping = withDeadline(makeCommand("PING"), "1 second")

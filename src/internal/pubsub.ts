@@ -47,7 +47,6 @@ export interface SubscriptionOptions extends InboxOptions {
 export interface HubSettings {
   readonly options: ResolvedOptions
   readonly reconnect: ReconnectSettings
-  readonly offline: "queue" | "fail"
   /** How long a connection is kept when nobody listens any more, in milliseconds. */
   readonly idleAfter: number
   readonly runtime: Runtime.Runtime<never>
@@ -300,7 +299,7 @@ export class Hub {
       subscription.fail(closeError(closedReason, "unsent"))
       return subscription
     }
-    if (this.settings.offline === "fail" && this.link === undefined && this.run?.attached === true) {
+    if (this.settings.reconnect.offline === "fail" && this.link === undefined && this.run?.attached === true) {
       subscription.fail(closeError(this.run.reconnector.lastClose, "unsent"))
       return subscription
     }

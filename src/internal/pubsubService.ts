@@ -5,7 +5,6 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { constFalse } from "effect/Function"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { make as makeCommand, token } from "../RedisCommand.js"
@@ -17,7 +16,7 @@ import { openLogged } from "./lifecycle.js"
 import * as Options from "./options.js"
 import { Hub, type HubSettings, problemOf, type SubscriptionOptions, type Target } from "./pubsub.js"
 import type { Inbox } from "./pubsubInbox.js"
-import { defaultReconnect, readyAfter } from "./reconnect.js"
+import { reconnectSettings } from "./reconnect.js"
 
 /** What subscriptions need of their server. */
 export interface RedisPubSubService {
@@ -76,12 +75,7 @@ export const make = (options: RedisPubSubOptions = {}): Effect.Effect<RedisPubSu
       : Options.checkDuration(options.idleTimeout, "idleTimeout")
     const settings: HubSettings = {
       options: resolved,
-      reconnect: {
-        schedule: options.reconnect ?? defaultReconnect,
-        readyAfter,
-        stopWhen: options.stopReconnecting ?? constFalse
-      },
-      offline: options.offline ?? "queue",
+      reconnect: reconnectSettings(options),
       idleAfter,
       runtime: yield* Effect.runtime<never>()
     }

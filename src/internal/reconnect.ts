@@ -6,7 +6,10 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import { constFalse } from "effect/Function"
 import * as Schedule from "effect/Schedule"
+import * as ScheduleDecision from "effect/ScheduleDecision"
+import * as ScheduleIntervals from "effect/ScheduleIntervals"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Subscribable from "effect/Subscribable"
@@ -25,7 +28,7 @@ export const defaultReconnect: Schedule.Schedule<unknown> = Schedule.exponential
 )
 
 /** A connection that was ready for less, in milliseconds, is one that was accepted and dropped. */
-export const readyAfter = 10_000
+const readyAfter = 10_000
 
 export interface ReconnectSettings {
   /** How long to wait before each attempt to reconnect. */
@@ -34,7 +37,82 @@ export interface ReconnectSettings {
   readonly readyAfter: number
   /** Failures after which there are no more attempts, once there was a connection. */
   readonly stopWhen: (error: RedisError) => boolean
+  /** What is done while there is no connection: wait, or fail. */
+  readonly offline: "queue" | "fail"
 }
+
+/** What clients, pools and subscriptions call it, with the same defaults. */
+export const reconnectSettings = (options: {
+  readonly reconnect?: ReconnectSettings["schedule"] | undefined
+  readonly stopReconnecting?: ReconnectSettings["stopWhen"] | undefined
+  readonly offline?: ReconnectSettings["offline"] | undefined
+}): ReconnectSettings => ({
+  schedule: options.reconnect ?? defaultReconnect,
+  readyAfter,
+  stopWhen: options.stopReconnecting ?? constFalse,
+  offline: options.offline ?? "queue"
+})
+
+type Reconnect = ReconnectSettings["schedule"]
+
+/** How many of a schedule's next delays are looked at for its slowest, and how long that is at most, in milliseconds. */
+const stepsAhead = 32
+const longestAhead = 60_000
+
+/** The slowest of a schedule's next delays, in milliseconds. Steps are taken from its state, and not kept. */
+export const slowestAhead = (schedule: Reconnect, from: unknown, error: RedisError): Effect.Effect<number> =>
+  Effect.suspend(() => {
+    let slowest = 0
+    const ahead = (steps: number, now: number, state: unknown): Effect.Effect<void> =>
+      Effect.flatMap(schedule.step(now, error, state), ([next, , decision]) => {
+        if (ScheduleDecision.isDone(decision)) {
+          return Effect.void
+        }
+        const delay = Math.max(ScheduleIntervals.start(decision.intervals) - now, 0)
+        slowest = Math.max(slowest, delay)
+        return steps === 1 || slowest >= longestAhead ? Effect.void : ahead(steps - 1, now + delay, next)
+      })
+    return Effect.flatMap(Clock.currentTimeMillis, (now) => ahead(stepsAhead, now, from)).pipe(
+      // What dies ahead says so when it is its turn.
+      Effect.catchAllDefect(() => Effect.void),
+      Effect.map(() => Math.min(slowest, longestAhead))
+    )
+  })
+
+/** The pauses between attempts, by a Schedule; behind a failure that no attempt will mend, as long as its slowest. */
+export interface Pacer {
+  /** Waits after a failed attempt, or a connection that did not last; answers whether there is to be another attempt. */
+  readonly pause: (error: RedisError) => Effect.Effect<boolean>
+  /** Ends the pause under way, because of something that makes another attempt worth it. */
+  readonly hurry: () => void
+  /** The next pause is the first one again. */
+  readonly reset: Effect.Effect<void>
+}
+
+export const makePacer = (schedule: Reconnect): Effect.Effect<Pacer> =>
+  Effect.suspend(() => {
+    let least = Duration.zero
+    let hurry = (): void => {}
+    const hurried = Effect.async<boolean>((resume) => {
+      hurry = () => resume(Effect.succeed(true))
+    })
+    const paced = Schedule.modifyDelay(schedule, (_, delay) => Duration.max(delay, least))
+    return Effect.map(Schedule.driver(paced), (driver) => ({
+      pause: (error) =>
+        (isPermanent(error)
+          ? Effect.flatMap(driver.state, (state) => slowestAhead(schedule, state, error))
+          : Effect.succeed(0)
+        ).pipe(
+          Effect.flatMap((millis) => {
+            least = Duration.millis(millis)
+            return Effect.raceFirst(Effect.isSuccess(driver.next(error)), hurried)
+          }),
+          liveClock
+        ),
+      hurry: () => hurry(),
+      reset: driver.reset
+    }))
+  })
 
 /** Whose link it is. All of it is called from plain callbacks: it must not throw. */
 export interface LinkOwner {
@@ -219,9 +297,13 @@ export class Reconnector {
     }
   }
 
+  private pacer: Pacer | undefined
+
   /** Replaces the current link by one that is greeted anew, say with new credentials. Commands do not notice. */
   readonly renew: Effect.Effect<void> = Effect.suspend(() => {
     this.generation++
+    // Those that were refused have a long pause behind them.
+    this.pacer?.hurry()
     // Whoever opens one now sees that there are newer ones.
     return this.link === undefined || this.opening > 0 ? Effect.void : this.openNewest
   })
@@ -230,8 +312,8 @@ export class Reconnector {
   readonly keepConnected: Effect.Effect<void> = Effect.suspend(() => {
     const { readyAfter, schedule, stopWhen } = this.settings
     const open = this.openLink(this.options.connectTimeout)
-    return Effect.flatMap(Schedule.driver(schedule), (driver) => {
-      const pause = (error: RedisError) => Effect.either(driver.next(error))
+    return Effect.flatMap(makePacer(schedule), (pacer) => {
+      this.pacer = pacer
       const reconnect = (attempt: number): Effect.Effect<void> =>
         Effect.flatMap(Effect.either(open), (opened) => {
           if (Either.isRight(opened)) {
@@ -247,7 +329,7 @@ export class Reconnector {
             // Waiting longer will not help those who wait; but passwords rotate, so the attempts go on.
             this.owner.failWaiting(this.lastClose)
           }
-          return Effect.flatMap(pause(error), (next) => (Either.isRight(next) ? reconnect(attempt + 1) : this.giveUp))
+          return Effect.flatMap(pacer.pause(error), (again) => (again ? reconnect(attempt + 1) : this.giveUp))
         })
       const loop: Effect.Effect<void> = Effect.suspend(() => {
         if (this.link === undefined) {
@@ -257,9 +339,9 @@ export class Reconnector {
           // A server that accepts and drops must not be asked in a tight loop.
           const next =
             performance.now() - this.since >= readyAfter
-              ? Effect.as(driver.reset, Either.right<unknown>(undefined))
-              : pause(closeError(close, "unsent"))
-          return Effect.flatMap(next, (paused) => (Either.isLeft(paused) ? this.giveUp : loop))
+              ? Effect.as(pacer.reset, true)
+              : pacer.pause(closeError(close, "unsent"))
+          return Effect.flatMap(next, (again) => (again ? loop : this.giveUp))
         })
       })
       return loop

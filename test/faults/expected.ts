@@ -10,9 +10,8 @@ const late = "DeadlineError reply unknown"
 const waited = "DeadlineError queue unsent"
 /** It was written once, and waited to be written again. */
 const waitedAgain = "DeadlineError queue unknown"
-/** There was no connection to lease, or none in time. */
-const noLease =
-  "ConnectionError (connect|transport|peerClosed|tls|protocol) unsent|DeadlineError (connect|acquire) unsent"
+/** There was no connection to lease in time. */
+const noLease = "DeadlineError acquire unsent"
 const damaged = "ProtocolError"
 /** The server could not read the command, and says so. */
 const misread = "ReplyError ERR|TransactionError"
@@ -21,22 +20,24 @@ const connecting = ({ call, fault, lasting, phase }: Cell): ReadonlyArray<string
   const shared = call.on === "shared"
   // What begins inside the greeting and goes to the server may be met by the command behind it.
   const behind = phase.name === "greeting" && (fault.direction !== "toClient" || lasting)
-  const asked = lasting || fault.away ? (shared ? [waited] : [noLease]) : shared ? [answer] : [answer, noLease]
+  const asked = lasting || fault.away ? (shared ? [waited] : [noLease]) : [answer]
   switch (fault.kind) {
     case "slow":
       return [answer]
     case "ends":
       return [
         ...asked,
-        ...(behind ? [lost, noLease, waitedAgain, late, ...(call.kind === "write" ? [] : [answer])] : []),
-        // OpenSSL answers half a handshake with an alert.
-        ...(phase.name === "tls" ? ["ConnectionError tls unsent"] : [])
+        ...(behind ? [lost, noLease, waitedAgain, late, ...(call.kind === "write" ? [] : [answer])] : [])
       ]
     case "silent":
       return [...asked, ...(behind ? [late, waitedAgain] : [])]
     case "corrupt":
+      if (phase.name === "tls") {
+        // It is found out, and the next handshake is whole.
+        return asked
+      }
       // A peer that speaks something else is no reason to wait for it.
-      return [answer, ...asked, "ConnectionError (connect|tls|protocol) unsent", damaged, ...(behind ? [misread] : [])]
+      return [answer, ...asked, "ConnectionError (connect|protocol) unsent", damaged, ...(behind ? [misread] : [])]
   }
 }
 

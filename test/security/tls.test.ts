@@ -14,10 +14,11 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { Connection, Pool, Redis, type RedisError } from "effect-redis-client"
+import * as FaultProxy from "effect-redis-client/testing/FaultProxy"
 import type { RedisOptions } from "../../src/Redis.js"
 import { type Issued, issue } from "../../src/testing/internal/certificates.js"
 import type { Certificates } from "../../src/testing/RedisServer.js"
-import { failure, on } from "../support/client.js"
+import { failure, on, quickly } from "../support/client.js"
 import { describeReal } from "../support/describeReal.js"
 import * as Peer from "../support/peer.js"
 import { makeServer } from "../support/servers.js"
@@ -393,6 +394,119 @@ describe("the environment", () => {
       }),
     120_000
   )
+})
+
+describe("a handshake that is broken on its way says nothing against the next one", () => {
+  /** Bytes of a handshake that are changed or cut away, in one connection: behind the length of its first record. */
+  const breaking = [
+    ["toServer", FaultProxy.corrupt(5)],
+    ["toServer", FaultProxy.corrupt(60)],
+    ["toServer", FaultProxy.corrupt(180)],
+    ["toServer", FaultProxy.cutAfter(100, "close")],
+    ["toServer", FaultProxy.after(400, FaultProxy.halfClose, { direction: "toServer" })],
+    ["toClient", FaultProxy.corrupt(5)],
+    ["toClient", FaultProxy.corrupt(60)],
+    ["toClient", FaultProxy.corrupt(220)],
+    ["toClient", FaultProxy.corrupt(520)],
+    ["toClient", FaultProxy.cutAfter(100, "close")],
+    ["toClient", FaultProxy.cutAfter(400, "reset")],
+    ["toClient", FaultProxy.after(200, FaultProxy.halfClose, { direction: "toClient" })]
+  ] as const
+
+  describeReal((real) => {
+    for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
+      it.scoped(`${version}: it is tried again, building and later`, () =>
+        Effect.gen(function* () {
+          const target = yield* makeServer(real, {
+            tls: { certificates: certificatesOf(server, client), clients: "ignored" },
+            config: { "tls-protocols": `"${version}"` }
+          })
+          const proxy = yield* FaultProxy.make({ target })
+          const options = { host: "localhost", port: proxy.port, tls: trusted, reconnect: quickly } as const
+          const later = yield* Redis.make({ ...options, replyTimeout: "1 minute" })
+          for (const [direction, fault] of breaking) {
+            const broken = proxy.inject(fault, { direction, on: "new", times: 1 })
+            yield* broken
+            const error = failure(yield* Effect.exit(Effect.scoped(Connection.make(options))))
+            expect([fault, error], error.message).toMatchObject([
+              fault,
+              { _tag: "ConnectionError", delivery: "unsent" }
+            ])
+            expect(["connect", "transport", "peerClosed"]).toContain((error as RedisError.ConnectionError).reason)
+            // Cuts may be told as what they are; what OpenSSL makes of changed bytes is said in words.
+            expect(error.message).not.toMatch(/error:[0-9A-F]{8}|tls\.(?:ca|cert|key)/)
+            yield* broken
+            const redis = yield* Redis.make({ ...options, connectTimeout: "1 minute" })
+            expect(yield* on(redis)(Redis.ping())).toBe("PONG")
+            yield* broken
+            yield* proxy.inject(FaultProxy.reset, { on: "live" })
+            expect(yield* on(later)(Redis.ping())).toBe("PONG")
+          }
+        })
+      )
+    }
+  })
+})
+
+describe("a server's alert", () => {
+  /** A server that answers its first connection with an alert, and the others by TLS. */
+  const alerting = (alert: number) =>
+    Effect.gen(function* () {
+      const behind = yield* tlsPeer(server)
+      let connections = 0
+      const front = yield* listening(
+        Net.createServer((socket) => {
+          if (connections++ === 0) {
+            return socket.once("data", () => socket.end(Buffer.from([0x15, 3, 3, 0, 2, 2, alert])))
+          }
+          const next = Net.connect(behind.port, "127.0.0.1")
+          next.on("error", () => socket.destroy())
+          socket.on("error", () => next.destroy())
+          return socket.pipe(next).pipe(socket)
+        })
+      )
+      return { host: "localhost", port: front.port, tls: trusted, reconnect: quickly } as const
+    })
+
+  for (const [name, alert] of [
+    ["handshake failure", 40],
+    ["bad certificate", 42],
+    ["unsupported certificate", 43],
+    ["certificate expired", 45],
+    ["certificate unknown", 46],
+    ["unknown ca", 48],
+    ["access denied", 49],
+    ["protocol version", 70],
+    ["insufficient security", 71],
+    ["unrecognized name", 112],
+    ["certificate required", 116]
+  ] as const) {
+    it.scoped(`${name} ends the building at once`, () =>
+      Effect.gen(function* () {
+        const error = yield* refusal(yield* alerting(alert))
+        expect(error).toMatchObject({ _tag: "ConnectionError", reason: "tls", delivery: "unsent" })
+      })
+    )
+  }
+
+  for (const [name, alert] of [
+    ["unexpected message", 10],
+    ["bad record mac", 20],
+    ["record overflow", 22],
+    ["illegal parameter", 47],
+    ["decode error", 50],
+    ["decrypt error", 51]
+  ] as const) {
+    it.scoped(`${name} is of bytes that were changed on their way: it is tried again`, () =>
+      Effect.gen(function* () {
+        const error = failure(yield* Effect.exit(Effect.scoped(Connection.make(yield* alerting(alert)))))
+        expect(error).toMatchObject({ _tag: "ConnectionError", reason: "connect", delivery: "unsent" })
+        expect(error.message).toContain(`TLS was broken on its way: ${name}`)
+        const redis = yield* Redis.make({ ...(yield* alerting(alert)), connectTimeout: "1 minute" })
+        expect(yield* on(redis)(Redis.ping())).toBe("PONG")
+      })
+    )
+  }
 })
 
 describe("nothing leaves in plain text where TLS was asked for", () => {

@@ -1,0 +1,150 @@
+/** The pace of reconnecting: a Schedule's own, or its slowest where an attempt will not mend anything. */
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import { Redis, RedisError } from "effect-redis-client"
+import { defaultReconnect, slowestAhead } from "../src/internal/reconnect.js"
+import { connectTo, failure, settle } from "./support/client.js"
+import * as Peer from "./support/peer.js"
+
+const wrong = new RedisError.ConnectionError({
+  reason: "authentication",
+  delivery: "unsent",
+  message: "wrong password"
+})
+
+const wrongPassword = "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
+
+/** Greets who knows the password of now; whoever does not waits for `refuse` once, so that commands can wait before. */
+const guarded = () => {
+  const state = {
+    password: "old",
+    /** When connections came. */
+    times: [] as Array<number>,
+    refuse: undefined as (() => void) | undefined
+  }
+  const script: Peer.Script = {
+    onConnect: () => state.times.push(performance.now()),
+    onCommand: (words, connection) => {
+      if (connection.received[0]?.[4] === state.password) {
+        return Peer.greeting(() => "+PONG\r\n")(words, connection)
+      }
+      // Replies come in order: what is asked behind HELLO is answered when HELLO is.
+      if (connection.index === 1 && words[2] !== "LIB-VER") {
+        return undefined
+      }
+      const answer = wrongPassword.repeat(connection.received.length)
+      if (connection.index > 1) {
+        return wrongPassword
+      }
+      state.refuse = () => connection.write(answer)
+      return undefined
+    }
+  }
+  return { state, script }
+}
+
+/** The password is another one, and the connection is lost: what a command hears that waits for the next. */
+const rotate = (
+  state: ReturnType<typeof guarded>["state"],
+  { peer, run }: Effect.Effect.Success<ReturnType<typeof connectTo>>
+) =>
+  Effect.gen(function* () {
+    state.password = "new"
+    peer.connections[0]?.reset()
+    yield* Peer.eventually("it asks to be let in", () => state.refuse !== undefined)
+    const waiting = yield* Effect.fork(run(Redis.set("k", "v")))
+    yield* settle
+    state.refuse?.()
+    return failure(yield* Fiber.await(waiting))
+  })
+
+describe("the slowest delay of a Schedule", () => {
+  for (const [what, schedule, least, most] of [
+    ["the default", defaultReconnect, 2_000, 2_400],
+    ["one of equal delays", Schedule.spaced("5 millis"), 5, 5],
+    ["one that ends", Schedule.exponential("10 millis").pipe(Schedule.intersect(Schedule.recurs(4))), 80, 80],
+    ["one that is done", Schedule.stop, 0, 0],
+    ["one that grows without end", Schedule.exponential("10 millis"), 60_000, 60_000],
+    ["one of hours", Schedule.spaced("2 hours"), 60_000, 60_000],
+    ["one that ends by time", Schedule.spaced("100 millis").pipe(Schedule.upTo("1 second")), 100, 100],
+    [
+      "one that dies at its sixth step",
+      Schedule.exponential("10 millis").pipe(
+        Schedule.tapOutput((delay) => (String(delay).includes("320") ? Effect.die("too long") : Effect.void))
+      ),
+      160,
+      160
+    ]
+  ] as ReadonlyArray<readonly [string, Schedule.Schedule<unknown>, number, number]>) {
+    it.effect(`of ${what}`, () =>
+      Effect.map(slowestAhead(schedule, schedule.initial, wrong), (millis) => {
+        expect(millis).toBeGreaterThanOrEqual(least)
+        expect(millis).toBeLessThanOrEqual(most)
+      })
+    )
+  }
+})
+
+describe("behind a failure that no attempt will mend", () => {
+  it.scoped("who waits hears at once, and attempts go on at the Schedule's slowest delay", () =>
+    Effect.gen(function* () {
+      const { script, state } = guarded()
+      const client = yield* connectTo(script, {
+        password: Redacted.make("old"),
+        // From 10 ms to a second and a half.
+        reconnect: Schedule.exponential("10 millis").pipe(Schedule.union(Schedule.spaced("1500 millis"))),
+        replyTimeout: "1 minute"
+      })
+      expect(yield* rotate(state, client)).toMatchObject({
+        _tag: "ConnectionError",
+        reason: "authentication",
+        delivery: "unsent"
+      })
+      yield* Peer.eventually("it is refused three times", () => state.times.length >= 4)
+      const gaps = state.times.slice(2).map((time, i) => time - (state.times[i + 1] as number))
+      // By the Schedule's own pace they would be 20 and 40 ms.
+      for (const gap of gaps) {
+        expect(gap).toBeGreaterThan(1_200)
+      }
+      state.password = "old"
+      yield* Peer.eventually("it is ready", () => Effect.runSync(client.redis.status.get)._tag === "Ready")
+      expect(yield* client.run(Redis.ping())).toBe("PONG")
+    })
+  )
+
+  it.scoped("looking ahead takes nothing from a Schedule that counts", () =>
+    Effect.gen(function* () {
+      const { script, state } = guarded()
+      const client = yield* connectTo(script, {
+        password: Redacted.make("old"),
+        reconnect: Schedule.spaced("5 millis").pipe(Schedule.intersect(Schedule.recurs(4)))
+      })
+      yield* rotate(state, client)
+      yield* Peer.eventually("it gave up", () => Effect.runSync(client.redis.status.get)._tag === "Closed")
+      // One step for the connection that was lost, and one for each pause between four attempts.
+      expect(state.times.length).toBe(5)
+    })
+  )
+
+  it.scoped("new credentials are tried at once, however long the pause", () =>
+    Effect.gen(function* () {
+      const { script, state } = guarded()
+      const given = yield* Queue.unbounded<{ readonly password: Redacted.Redacted<string> }>()
+      yield* Queue.offer(given, { password: Redacted.make("old") })
+      const client = yield* connectTo(script, {
+        credentials: Stream.fromQueue(given),
+        reconnect: Schedule.exponential("10 millis").pipe(Schedule.union(Schedule.spaced("1 hour"))),
+        replyTimeout: "1 minute"
+      })
+      expect(yield* rotate(state, client)).toMatchObject({ reason: "authentication" })
+      yield* Queue.offer(given, { password: Redacted.make("new") })
+      yield* Peer.eventually("it is ready", () => Effect.runSync(client.redis.status.get)._tag === "Ready")
+      expect(state.times.length).toBe(3)
+    })
+  )
+})
