@@ -315,7 +315,7 @@ const overPool = (pool: Pool): RedisService => {
     },
     sendAll: (commands, options) => {
       const deadlines = commands.map(({ deadline }) => deadline ?? replyTimeout)
-      const longest = Math.max(0, ...deadlines)
+      const longest = deadlines.reduce((longest, deadline) => Math.max(longest, deadline), 0)
       return commands.length === 0 || longest === Infinity
         ? within(Infinity, (redis) => redis.sendAll(commands, options))
         : within(longest, (redis, waited) =>
