@@ -428,6 +428,150 @@ describe("reading", () => {
     }
   })
 
+  describe("text by every way there is to read it", () => {
+    const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+    const expected = (bytes: Uint8Array): string | undefined => {
+      try {
+        return strict.decode(bytes)
+      } catch {
+        return undefined
+      }
+    }
+    /** In the middle of other bytes, since nothing beyond the bounds may matter. */
+    const check = (bytes: Uint8Array): void => {
+      const padded = Buffer.concat([Buffer.from([0xe2, 0x82]), bytes, Buffer.from([0xac, 0x80, 0xbf])])
+      const found = Text.utf8DecodeStrict(padded, 2, 2 + bytes.length)
+      // `toBe` would print them all.
+      if (found !== expected(bytes)) {
+        expect([bytes.length, Buffer.from(bytes).toString("hex"), found]).toEqual([0, "", expected(bytes)])
+      }
+    }
+    /** Each side of each border between the ways: 20, 40, 191 and 65 536 bytes. */
+    const lengths = [...Array.from({ length: 70 }, (_, i) => i), 95, 96, 97, 128, 190, 191, 192, 193, 300]
+    const letters = [
+      "é",
+      "\u00ff",
+      "\u0100",
+      "\u07ff",
+      "\u0800",
+      "\u20ac",
+      "\ufeff",
+      "\ufffd",
+      "\uffff",
+      "𝄞",
+      "\u{10ffff}"
+    ]
+    const wrong = [
+      [0x80],
+      [0xbf],
+      [0xc0, 0x80],
+      [0xc1, 0xbf],
+      [0xc2],
+      [0xc3, 0x28],
+      [0xe0, 0x9f, 0xbf],
+      [0xe2, 0x82],
+      [0xe2, 0x28, 0xa1],
+      [0xed, 0xa0, 0x80],
+      [0xed, 0xbf, 0xbf],
+      [0xf0, 0x8f, 0xbf, 0xbf],
+      [0xf0, 0x9d, 0x84],
+      [0xf0, 0x28, 0x8c, 0xbc],
+      [0xf4, 0x90, 0x80, 0x80],
+      [0xf5, 0x80, 0x80, 0x80],
+      [0xff]
+    ]
+    const fillers = ["a", "é", "\u20ac", "𝄞"]
+
+    it.each(fillers)("one letter at every place among %s", (filler) => {
+      for (const length of lengths) {
+        const around = Buffer.alloc(length, filler)
+        check(around)
+        for (const letter of letters) {
+          const put = Buffer.from(letter)
+          for (let at = 0; at + put.length <= length; at++) {
+            const bytes = Buffer.from(around)
+            put.copy(bytes, at)
+            check(bytes)
+          }
+        }
+      }
+    })
+
+    it.each(fillers)("what is not UTF-8 at every place among %s, and cut off", (filler) => {
+      for (const length of lengths) {
+        const around = Buffer.alloc(length, filler)
+        for (const put of wrong) {
+          for (let at = 0; at < length; at++) {
+            const bytes = Buffer.from(around)
+            Buffer.from(put).copy(bytes, at)
+            check(bytes)
+            check(Buffer.concat([bytes.subarray(0, at), Buffer.from(put)]))
+          }
+        }
+      }
+    })
+
+    it("every two bytes, and each border of what may follow, that may begin a letter", () => {
+      const edges = [0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff]
+      for (let first = 0x80; first < 0x100; first++) {
+        for (let second = 0; second < 0x100; second++) {
+          check(Uint8Array.of(first, second))
+        }
+        for (const second of edges) {
+          for (const third of edges) {
+            check(Uint8Array.of(first, second, third))
+            for (const fourth of edges) {
+              check(Uint8Array.of(first, second, third, fourth))
+            }
+          }
+        }
+      }
+    })
+
+    it.each([1000, 65_535, 65_536, 65_537, 200_000])("long texts of %s bytes", (length) => {
+      for (const filler of fillers) {
+        for (const put of [
+          ...letters.map((letter) => Buffer.from(letter)),
+          ...wrong.map((bytes) => Buffer.from(bytes))
+        ]) {
+          for (const at of [0, 1, length >> 3, length >> 2, length >> 1, length - 5, length - put.length]) {
+            const bytes = Buffer.alloc(length, filler)
+            put.copy(bytes, Math.min(at, bytes.length - put.length))
+            check(bytes)
+          }
+        }
+      }
+    })
+
+    it("any bytes, of any length, in any mixture", () => {
+      FastCheck.assert(
+        FastCheck.property(
+          FastCheck.array(
+            FastCheck.oneof(
+              { weight: 6, arbitrary: FastCheck.string({ maxLength: 30 }).map((text) => Buffer.from(text)) },
+              {
+                weight: 6,
+                arbitrary: FastCheck.string({ unit: "binary", maxLength: 30 }).map((text) => Buffer.from(text))
+              },
+              { weight: 1, arbitrary: FastCheck.constantFrom(...wrong).map((bytes) => Buffer.from(bytes)) }
+            ),
+            { maxLength: 12 }
+          ),
+          (parts) => {
+            check(Buffer.concat(parts))
+          }
+        ),
+        { numRuns: 3000 }
+      )
+    })
+
+    it("the one after does not see the one before", () => {
+      const texts = ["é".repeat(100), "a\u20ac".repeat(50), "ü", "\u20ac", "𝄞".repeat(30), "aé"]
+      const found = texts.map((text) => Text.utf8DecodeStrict(Buffer.from(text), 0, Buffer.byteLength(text)))
+      expect(found).toEqual(texts)
+    })
+  })
+
   it("doubles are the ones that JavaScript reads, to the last bit", () => {
     FastCheck.assert(
       FastCheck.property(
