@@ -572,6 +572,52 @@ describe("reading", () => {
     })
   })
 
+  it("an integer of one letter is a digit, alone, among others and in every two parts", () => {
+    for (let letter = 0; letter < 256; letter++) {
+      const wire = join("+OK\r\n:", bytesOf(letter), "\r\n:7\r\n:12\r\n*1\r\n:3\r\n:0\r\n")
+      const digit = letter >= 48 && letter <= 57
+      for (const parts of [[wire], byteByByte(wire), ...twoWays(wire)]) {
+        const { failure, frames } = read(parts)
+        expect(failure === undefined).toBe(digit)
+        expect(frames).toStrictEqual(digit ? ["OK", letter - 48, 7, 12, [3], 0] : ["OK"])
+      }
+    }
+  })
+
+  it.each([":1\rx", ":1\n\r", ":1x\r\n", ":\r\n", ":1\r\r\n", "$?\r\n:1\r\n", "*?\r\n$?\r\n:1\r\n"])(
+    "no integer of one digit: %j",
+    (text) => {
+      const wire = join(":5\r\n", text, ":6\r\n")
+      for (const parts of [[wire], byteByByte(wire), ...twoWays(wire)]) {
+        const { failure, frames } = read(parts)
+        expect(failure).toBeDefined()
+        expect(frames).toStrictEqual([5])
+      }
+    }
+  )
+
+  it("single digits are measured with what of them came before", () => {
+    const wire = utf8(":1\r\n:2\r\n:3\r\n")
+    for (const parts of [[wire], byteByByte(wire), ...twoWays(wire)]) {
+      expect(read(parts, "text", { maxBufferedBytes: 4 }).frames).toStrictEqual([1, 2, 3])
+      expect(read(parts, "text", { maxBufferedBytes: 3 })).toStrictEqual({
+        frames: [],
+        failure: "one reply is larger than 3 bytes",
+        idle: true
+      })
+    }
+  })
+
+  it.each(["txt", "mkd", "txx", "xxt", "tat", "tx:", "TXT", "\u20ac"])(
+    "a verbatim string's format is what was sent: %s",
+    (format) => {
+      const bytes = utf8(`${format}:text`)
+      for (const parts of twoWays(join(`=${bytes.length}\r\n`, bytes, "\r\n"))) {
+        expect(read(parts).frames).toStrictEqual([new Resp.VerbatimString(format, "text")])
+      }
+    }
+  )
+
   it("doubles are the ones that JavaScript reads, to the last bit", () => {
     FastCheck.assert(
       FastCheck.property(
