@@ -565,6 +565,65 @@ describe("reading", () => {
       )
     })
 
+    it("names that come again, that never do, that share a place, and others between them", () => {
+      const checkName = (bytes: Uint8Array): void => {
+        const padded = Buffer.concat([Buffer.from("x"), bytes, Buffer.from("y")])
+        expect(Text.nameDecodeStrict(padded, 1, 1 + bytes.length)).toBe(expected(bytes))
+      }
+      // More than there are places for, twice in a row, and often enough for the pause to begin and to end.
+      for (let i = 0; i < 6000; i++) {
+        checkName(utf8(`name:${i}`))
+        checkName(utf8(`name:${i}`))
+        checkName(utf8(`other:${i % 7}`))
+      }
+      for (let i = 0; i < 12_000; i++) {
+        checkName(utf8(`once:${i}`))
+      }
+      // A letter of two bytes is as long as its first byte, which is nothing by itself and may lead to the same place.
+      for (let first = 0xc2; first < 0xe0; first++) {
+        for (let second = 0x80; second < 0xc0; second++) {
+          for (let i = 0; i < 4; i++) {
+            checkName(utf8("again"))
+          }
+          checkName(bytesOf(first, second))
+          checkName(bytesOf(first))
+        }
+      }
+      // Names that the place of another leads to, of each length, and that differ at each place.
+      for (const length of Array.from({ length: 23 }, (_, i) => i)) {
+        const name = Buffer.alloc(length, "n")
+        for (let at = 0; at < length; at++) {
+          for (let letter = 0; letter < 256; letter++) {
+            const changed = Buffer.from(name)
+            changed[at] = letter
+            checkName(name)
+            checkName(changed)
+          }
+        }
+      }
+      FastCheck.assert(
+        FastCheck.property(
+          FastCheck.array(FastCheck.oneof(anyBytes, wellFormed.map(utf8)), { maxLength: 50 }),
+          (all) => {
+            for (const bytes of [...all, ...all]) {
+              checkName(bytes)
+            }
+          }
+        )
+      )
+    })
+
+    it("maps whose names come again, in every two parts", () => {
+      const wire = utf8(
+        "%2\r\n$4\r\nname\r\n$4\r\nname\r\n$2\r\nid\r\n:1\r\n%?\r\n$4\r\nname\r\n$3\r\nAda\r\n.\r\n*1\r\n$4\r\nname\r\n"
+      )
+      const frames = [new Resp.MapReply(["name", "name", "id", 1]), new Resp.MapReply(["name", "Ada"]), ["name"]]
+      for (const parts of [[wire], byteByByte(wire), ...twoWays(wire)]) {
+        expect(read(parts).frames).toStrictEqual(frames)
+        expect(read(parts, "bytes").frames[2]).toStrictEqual([utf8("name")])
+      }
+    })
+
     it("the one after does not see the one before", () => {
       const texts = ["é".repeat(100), "a\u20ac".repeat(50), "ü", "\u20ac", "𝄞".repeat(30), "aé"]
       const found = texts.map((text) => Text.utf8DecodeStrict(Buffer.from(text), 0, Buffer.byteLength(text)))

@@ -8,7 +8,7 @@
  * - After the first error it is terminal: it accepts no more bytes.
  * - Pushes and attributes are handed over as they complete and never become elements of what surrounds them.
  */
-import { longestString, utf8Decode, utf8DecodeStrict } from "./text.js"
+import { longestString, nameDecodeStrict, utf8Decode, utf8DecodeStrict } from "./text.js"
 import { Attribute, ErrorReply, MapReply, Push, type Reply, SetReply, Unreadable, VerbatimString } from "./values.js"
 
 /** What the parser hands over. A handler may call {@link Parser.stop} to end the parse of the current chunk. */
@@ -331,7 +331,11 @@ export class Parser {
     const last = frame.length - 1
     let filled = frame.filled
     let at = from
+    const isMap = frame.type === PERCENT
     while (at < end) {
+      if (isMap) {
+        this.isName = (filled & 1) === 0
+      }
       const value = this.plain(bytes, at, end)
       if (value === undefined) {
         break
@@ -339,12 +343,14 @@ export class Parser {
       at = this.next
       if (filled >= last) {
         frame.filled = filled
+        this.isName = false
         this.emit(value, at)
         return at
       }
       items[filled++] = value
     }
     frame.filled = filled
+    this.isName = false
     return at
   }
 
@@ -369,6 +375,8 @@ export class Parser {
     return undefined
   }
   private next = 0
+  /** Whether it is a key of a map that {@link plain} reads: likely one that was read before. */
+  private isName = false
 
   private plainBulk(bytes: Uint8Array, from: number, end: number): Reply | undefined {
     let at = from
@@ -785,7 +793,7 @@ export class Parser {
   /** Bytes that are no UTF-8, or too many for one string, stay bytes: whoever wanted text then fails to decode them. */
   private content(bytes: Uint8Array, from: number, to: number): string | Uint8Array {
     if (this.wantsText()) {
-      const text = utf8DecodeStrict(bytes, from, to)
+      const text = this.isName ? nameDecodeStrict(bytes, from, to) : utf8DecodeStrict(bytes, from, to)
       if (text !== undefined) {
         return text
       }
