@@ -233,7 +233,13 @@ export class Parser {
     while (at < end && !this.stopped) {
       // A streamed string that is open has parts and nothing else.
       if (this.stringParts === undefined) {
-        at = this.frame === undefined ? this.replies(bytes, at, end) : this.fill(this.frame, bytes, at, end)
+        const { frame } = this
+        at =
+          frame === undefined
+            ? this.replies(bytes, at, end)
+            : frame.type === PERCENT && frame.length > 0
+              ? this.fillMap(frame, bytes, at, end)
+              : this.fill(frame, bytes, at, end)
       }
       if (at === end || this.stopped) {
         break
@@ -331,11 +337,7 @@ export class Parser {
     const last = frame.length - 1
     let filled = frame.filled
     let at = from
-    const isMap = frame.type === PERCENT
     while (at < end) {
-      if (isMap) {
-        this.isName = (filled & 1) === 0
-      }
       const value = this.plain(bytes, at, end)
       if (value === undefined) {
         break
@@ -343,14 +345,40 @@ export class Parser {
       at = this.next
       if (filled >= last) {
         frame.filled = filled
-        this.isName = false
         this.emit(value, at)
         return at
       }
       items[filled++] = value
     }
     frame.filled = filled
+    return at
+  }
+
+  /**
+   * The same of a map whose length is known, which ends with a value: its keys are likely ones that were read before. By
+   * itself, since {@link fill} with one more thing to look at took 1.07 to 1.18 of the time for entries of a stream.
+   */
+  private fillMap(frame: Frame, bytes: Uint8Array, from: number, end: number): number {
+    const { items } = frame
+    const last = frame.length - 1
+    let filled = frame.filled
+    let at = from
+    while (at < end) {
+      this.isName = (filled & 1) === 0
+      const value = this.plain(bytes, at, end)
+      if (value === undefined) {
+        break
+      }
+      at = this.next
+      if (filled === last) {
+        frame.filled = filled
+        this.emit(value, at)
+        return at
+      }
+      items[filled++] = value
+    }
     this.isName = false
+    frame.filled = filled
     return at
   }
 

@@ -150,9 +150,15 @@ const asciiEnd = (b: Uint8Array, start: number, end: number): number => {
   return at
 }
 
-/** Whether one of three bytes in the first half is not ASCII: most texts of other alphabets show it so. */
-const showsOthers = (b: Uint8Array, start: number, length: number): boolean =>
-  ((b[start] as number) | (b[start + (length >> 2)] as number) | (b[start + (length >> 1)] as number)) > 127
+/**
+ * Whether two of three bytes in the first half are not ASCII, as in most texts of other alphabets. A text of Latin letters
+ * with some accents among them is for the runtime's decoder, which is fast at the ASCII in it: 1.8 times as fast at 1 KB.
+ */
+const isForeign = (b: Uint8Array, start: number, length: number): boolean =>
+  ((b[start] as number) >> 7) +
+    ((b[start + (length >> 2)] as number) >> 7) +
+    ((b[start + (length >> 1)] as number) >> 7) >
+  1
 
 /** Texts of other alphabets up to this size are decoded here; the arrays for it are made when the first one comes. */
 const longestDecoded = 64 * 1024
@@ -260,7 +266,7 @@ export const utf8DecodeStrict = (bytes: Uint8Array, start: number, end: number):
     const text = shortAscii(bytes, start, end)
     return text !== undefined ? text : others(bytes, start, end)
   }
-  if (length > longestScanned && length < shortestCounted && !showsOthers(bytes, start, length)) {
+  if (length > longestScanned && length < shortestCounted && !isForeign(bytes, start, length)) {
     const text = utf8Decode(bytes, start, end)
     return text.includes("\uFFFD") ? valid(text, bytes, start, end) : text
   }
@@ -277,27 +283,31 @@ const otherLengths = (bytes: Uint8Array, start: number, end: number): string | u
     if (ascii === end) {
       return latin1Slice?.call(bytes, start, end)
     }
-    // The runtime's decoder is quick up to the first letter that is not ASCII.
-    return end - ascii <= length >> 2 ? checked(bytes, start, end) : decode(bytes, start, end)
+    return isForeign(bytes, start, length) ? decode(bytes, start, end) : checked(bytes, start, end)
   }
-  return canDecode && !showsOthers(bytes, start, length) ? counted(bytes, start, end) : others(bytes, start, end)
+  return canDecode && !isForeign(bytes, start, length) ? counted(bytes, start, end) : others(bytes, start, end)
 }
 
 /** Text of other alphabets. */
 const others = (bytes: Uint8Array, start: number, end: number): string | undefined =>
   canDecode && end - start <= longestDecoded ? decode(bytes, start, end) : checked(bytes, start, end)
 
-/** With so few bytes that are not ASCII, the runtime's decoder has most of the text behind it before it gets slow. */
-const few = 4
+/** After a text that was not ASCII, so many are not tried as Latin-1: where one is, there are more. */
+const textsNotTried = 32
+let notTried = 0
 
 const counted = (bytes: Uint8Array, start: number, end: number): string | undefined => {
+  if (notTried > 0) {
+    notTried--
+    return checked(bytes, start, end)
+  }
   const text = latin1Slice?.call(bytes, start, end) as string
   // A letter of Latin-1 that is not ASCII would take two bytes.
-  const more = utf8Length(text) - (end - start)
-  if (more === 0) {
+  if (utf8Length(text) === end - start) {
     return text
   }
-  return more <= few ? checked(bytes, start, end) : others(bytes, start, end)
+  notTried = textsNotTried
+  return checked(bytes, start, end)
 }
 
 /** By the runtime's decoder. Only text that contains U+FFFD needs the second, strict pass. */
@@ -320,7 +330,7 @@ let pause = 0
 
 /**
  * Text that is likely to come again: the names of a map's fields. The same bytes give the same string, which the engine
- * has already made a key of: HGETALL of 100 fields takes 0.8 of the time and 0.9 of the memory. Names that are never the
+ * has already made a key of: HGETALL of 100 fields takes 0.76 of the time and 0.9 of the memory. Names that are never the
  * same cost up to 25 ns each, so that these are noticed.
  */
 export const nameDecodeStrict = (bytes: Uint8Array, start: number, end: number): string | undefined => {
