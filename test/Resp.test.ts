@@ -428,6 +428,255 @@ describe("reading", () => {
     }
   })
 
+  describe("text by every way there is to read it", () => {
+    const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+    const expected = (bytes: Uint8Array): string | undefined => {
+      try {
+        return strict.decode(bytes)
+      } catch {
+        return undefined
+      }
+    }
+    /** In the middle of other bytes, since nothing beyond the bounds may matter. */
+    const check = (bytes: Uint8Array): void => {
+      const padded = Buffer.concat([Buffer.from([0xe2, 0x82]), bytes, Buffer.from([0xac, 0x80, 0xbf])])
+      const found = Text.utf8DecodeStrict(padded, 2, 2 + bytes.length)
+      // `toBe` would print them all.
+      if (found !== expected(bytes)) {
+        expect([bytes.length, Buffer.from(bytes).toString("hex"), found]).toEqual([0, "", expected(bytes)])
+      }
+    }
+    /** Each side of each border between the ways: 20, 40, 191 and 65 536 bytes. */
+    const lengths = [...Array.from({ length: 70 }, (_, i) => i), 95, 96, 97, 128, 190, 191, 192, 193, 300]
+    const letters = [
+      "é",
+      "\u00ff",
+      "\u0100",
+      "\u07ff",
+      "\u0800",
+      "\u20ac",
+      "\ufeff",
+      "\ufffd",
+      "\uffff",
+      "𝄞",
+      "\u{10ffff}"
+    ]
+    const wrong = [
+      [0x80],
+      [0xbf],
+      [0xc0, 0x80],
+      [0xc1, 0xbf],
+      [0xc2],
+      [0xc3, 0x28],
+      [0xe0, 0x9f, 0xbf],
+      [0xe2, 0x82],
+      [0xe2, 0x28, 0xa1],
+      [0xed, 0xa0, 0x80],
+      [0xed, 0xbf, 0xbf],
+      [0xf0, 0x8f, 0xbf, 0xbf],
+      [0xf0, 0x9d, 0x84],
+      [0xf0, 0x28, 0x8c, 0xbc],
+      [0xf4, 0x90, 0x80, 0x80],
+      [0xf5, 0x80, 0x80, 0x80],
+      [0xff]
+    ]
+    const fillers = ["a", "é", "\u20ac", "𝄞"]
+
+    it.each(fillers)("one letter at every place among %s", (filler) => {
+      for (const length of lengths) {
+        const around = Buffer.alloc(length, filler)
+        check(around)
+        for (const letter of letters) {
+          const put = Buffer.from(letter)
+          for (let at = 0; at + put.length <= length; at++) {
+            const bytes = Buffer.from(around)
+            put.copy(bytes, at)
+            check(bytes)
+          }
+        }
+      }
+    })
+
+    it.each(fillers)("what is not UTF-8 at every place among %s, and cut off", (filler) => {
+      for (const length of lengths) {
+        const around = Buffer.alloc(length, filler)
+        for (const put of wrong) {
+          for (let at = 0; at < length; at++) {
+            const bytes = Buffer.from(around)
+            Buffer.from(put).copy(bytes, at)
+            check(bytes)
+            check(Buffer.concat([bytes.subarray(0, at), Buffer.from(put)]))
+          }
+        }
+      }
+    })
+
+    it("every two bytes, and each border of what may follow, that may begin a letter", () => {
+      const edges = [0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff]
+      for (let first = 0x80; first < 0x100; first++) {
+        for (let second = 0; second < 0x100; second++) {
+          check(Uint8Array.of(first, second))
+        }
+        for (const second of edges) {
+          for (const third of edges) {
+            check(Uint8Array.of(first, second, third))
+            for (const fourth of edges) {
+              check(Uint8Array.of(first, second, third, fourth))
+            }
+          }
+        }
+      }
+    })
+
+    it.each([1000, 65_535, 65_536, 65_537, 200_000])("long texts of %s bytes", (length) => {
+      for (const filler of fillers) {
+        for (const put of [
+          ...letters.map((letter) => Buffer.from(letter)),
+          ...wrong.map((bytes) => Buffer.from(bytes))
+        ]) {
+          for (const at of [0, 1, length >> 3, length >> 2, length >> 1, length - 5, length - put.length]) {
+            const bytes = Buffer.alloc(length, filler)
+            put.copy(bytes, Math.min(at, bytes.length - put.length))
+            check(bytes)
+          }
+        }
+      }
+    })
+
+    it("any bytes, of any length, in any mixture", () => {
+      FastCheck.assert(
+        FastCheck.property(
+          FastCheck.array(
+            FastCheck.oneof(
+              { weight: 6, arbitrary: FastCheck.string({ maxLength: 30 }).map((text) => Buffer.from(text)) },
+              {
+                weight: 6,
+                arbitrary: FastCheck.string({ unit: "binary", maxLength: 30 }).map((text) => Buffer.from(text))
+              },
+              { weight: 1, arbitrary: FastCheck.constantFrom(...wrong).map((bytes) => Buffer.from(bytes)) }
+            ),
+            { maxLength: 12 }
+          ),
+          (parts) => {
+            check(Buffer.concat(parts))
+          }
+        ),
+        { numRuns: 3000 }
+      )
+    })
+
+    it("names that come again, that never do, that share a place, and others between them", () => {
+      const checkName = (bytes: Uint8Array): void => {
+        const padded = Buffer.concat([Buffer.from("x"), bytes, Buffer.from("y")])
+        expect(Text.nameDecodeStrict(padded, 1, 1 + bytes.length)).toBe(expected(bytes))
+      }
+      // More than there are places for, twice in a row, and often enough for the pause to begin and to end.
+      for (let i = 0; i < 6000; i++) {
+        checkName(utf8(`name:${i}`))
+        checkName(utf8(`name:${i}`))
+        checkName(utf8(`other:${i % 7}`))
+      }
+      for (let i = 0; i < 12_000; i++) {
+        checkName(utf8(`once:${i}`))
+      }
+      // A letter of two bytes is as long as its first byte, which is nothing by itself and may lead to the same place.
+      for (let first = 0xc2; first < 0xe0; first++) {
+        for (let second = 0x80; second < 0xc0; second++) {
+          for (let i = 0; i < 4; i++) {
+            checkName(utf8("again"))
+          }
+          checkName(bytesOf(first, second))
+          checkName(bytesOf(first))
+        }
+      }
+      // Names that the place of another leads to, of each length, and that differ at each place.
+      for (const length of Array.from({ length: 23 }, (_, i) => i)) {
+        const name = Buffer.alloc(length, "n")
+        for (let at = 0; at < length; at++) {
+          for (let letter = 0; letter < 256; letter++) {
+            const changed = Buffer.from(name)
+            changed[at] = letter
+            checkName(name)
+            checkName(changed)
+          }
+        }
+      }
+      FastCheck.assert(
+        FastCheck.property(
+          FastCheck.array(FastCheck.oneof(anyBytes, wellFormed.map(utf8)), { maxLength: 50 }),
+          (all) => {
+            for (const bytes of [...all, ...all]) {
+              checkName(bytes)
+            }
+          }
+        )
+      )
+    })
+
+    it("maps whose names come again, in every two parts", () => {
+      const wire = utf8(
+        "%2\r\n$4\r\nname\r\n$4\r\nname\r\n$2\r\nid\r\n:1\r\n%?\r\n$4\r\nname\r\n$3\r\nAda\r\n.\r\n*1\r\n$4\r\nname\r\n"
+      )
+      const frames = [new Resp.MapReply(["name", "name", "id", 1]), new Resp.MapReply(["name", "Ada"]), ["name"]]
+      for (const parts of [[wire], byteByByte(wire), ...twoWays(wire)]) {
+        expect(read(parts).frames).toStrictEqual(frames)
+        expect(read(parts, "bytes").frames[2]).toStrictEqual([utf8("name")])
+      }
+    })
+
+    it("the one after does not see the one before", () => {
+      const texts = ["é".repeat(100), "a\u20ac".repeat(50), "ü", "\u20ac", "𝄞".repeat(30), "aé"]
+      const found = texts.map((text) => Text.utf8DecodeStrict(Buffer.from(text), 0, Buffer.byteLength(text)))
+      expect(found).toEqual(texts)
+    })
+  })
+
+  it("an integer of one letter is a digit, alone, among others and in every two parts", () => {
+    for (let letter = 0; letter < 256; letter++) {
+      const wire = join("+OK\r\n:", bytesOf(letter), "\r\n:7\r\n:12\r\n*1\r\n:3\r\n:0\r\n")
+      const digit = letter >= 48 && letter <= 57
+      for (const parts of [[wire], byteByByte(wire), ...twoWays(wire)]) {
+        const { failure, frames } = read(parts)
+        expect(failure === undefined).toBe(digit)
+        expect(frames).toStrictEqual(digit ? ["OK", letter - 48, 7, 12, [3], 0] : ["OK"])
+      }
+    }
+  })
+
+  it.each([":1\rx", ":1\n\r", ":1x\r\n", ":\r\n", ":1\r\r\n", "$?\r\n:1\r\n", "*?\r\n$?\r\n:1\r\n"])(
+    "no integer of one digit: %j",
+    (text) => {
+      const wire = join(":5\r\n", text, ":6\r\n")
+      for (const parts of [[wire], byteByByte(wire), ...twoWays(wire)]) {
+        const { failure, frames } = read(parts)
+        expect(failure).toBeDefined()
+        expect(frames).toStrictEqual([5])
+      }
+    }
+  )
+
+  it("single digits are measured with what of them came before", () => {
+    const wire = utf8(":1\r\n:2\r\n:3\r\n")
+    for (const parts of [[wire], byteByByte(wire), ...twoWays(wire)]) {
+      expect(read(parts, "text", { maxBufferedBytes: 4 }).frames).toStrictEqual([1, 2, 3])
+      expect(read(parts, "text", { maxBufferedBytes: 3 })).toStrictEqual({
+        frames: [],
+        failure: "one reply is larger than 3 bytes",
+        idle: true
+      })
+    }
+  })
+
+  it.each(["txt", "mkd", "txx", "xxt", "tat", "tx:", "TXT", "\u20ac"])(
+    "a verbatim string's format is what was sent: %s",
+    (format) => {
+      const bytes = utf8(`${format}:text`)
+      for (const parts of twoWays(join(`=${bytes.length}\r\n`, bytes, "\r\n"))) {
+        expect(read(parts).frames).toStrictEqual([new Resp.VerbatimString(format, "text")])
+      }
+    }
+  )
+
   it("doubles are the ones that JavaScript reads, to the last bit", () => {
     FastCheck.assert(
       FastCheck.property(

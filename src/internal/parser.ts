@@ -8,7 +8,7 @@
  * - After the first error it is terminal: it accepts no more bytes.
  * - Pushes and attributes are handed over as they complete and never become elements of what surrounds them.
  */
-import { longestString, utf8Decode, utf8DecodeStrict } from "./text.js"
+import { longestString, nameDecodeStrict, utf8Decode, utf8DecodeStrict } from "./text.js"
 import { Attribute, ErrorReply, MapReply, Push, type Reply, SetReply, Unreadable, VerbatimString } from "./values.js"
 
 /** What the parser hands over. A handler may call {@link Parser.stop} to end the parse of the current chunk. */
@@ -59,6 +59,7 @@ const DOT = 46 // .
 const QUESTION = 63 // ?
 const LETTER_F = 102
 const LETTER_T = 116
+const LETTER_X = 120
 
 /** As many as {@link Parser.plainDouble} divides by. */
 const powersOfTen = Array.from({ length: 16 }, (_, i) => 10 ** i)
@@ -230,7 +231,16 @@ export class Parser {
     this.start = 0
     let at = this.resume(bytes)
     while (at < end && !this.stopped) {
-      at = this.frame === undefined ? this.replies(bytes, at, end) : this.fill(this.frame, bytes, at, end)
+      // A streamed string that is open has parts and nothing else.
+      if (this.stringParts === undefined) {
+        const { frame } = this
+        at =
+          frame === undefined
+            ? this.replies(bytes, at, end)
+            : frame.type === PERCENT && frame.length > 0
+              ? this.fillMap(frame, bytes, at, end)
+              : this.fill(frame, bytes, at, end)
+      }
       if (at === end || this.stopped) {
         break
       }
@@ -287,20 +297,36 @@ export class Parser {
     return this.state === State.Body && !this.stopped ? this.continueBody(chunk, at) : at
   }
 
-  /** Replies that stand alone, for as long as they are plain. */
+  /** Replies that stand alone, for as long as they are plain. What {@link endValue} does is done once for all of them. */
   private replies(bytes: Uint8Array, from: number, end: number): number {
+    const { handler } = this
+    const most = this.limits.maxBufferedBytes
+    // Where the value would begin if all of it were in this chunk.
+    let begin = this.start - this.buffered
     let at = from
     while (at < end) {
-      const value = this.plain(bytes, at, end)
+      const value =
+        bytes[at] !== COLON
+          ? this.plain(bytes, at, end)
+          : at + 3 < end && bytes[at + 2] === CR
+            ? this.plainDigit(bytes, at)
+            : this.plainInteger(bytes, at + 1, end)
       if (value === undefined) {
-        return at
+        break
       }
       at = this.next
-      this.endValue(at)
-      this.handler.onReply(value)
-      if (this.stopped) {
-        return at
+      if (at - begin > most) {
+        this.tooMuchBuffered()
       }
+      begin = at
+      handler.onReply(value)
+      if (this.stopped) {
+        break
+      }
+    }
+    if (at !== from) {
+      this.buffered = 0
+      this.start = at
     }
     return at
   }
@@ -329,14 +355,39 @@ export class Parser {
   }
 
   /**
+   * The same of a map whose length is known, which ends with a value: its keys are likely ones that were read before. By
+   * itself, since {@link fill} with one more thing to look at took 1.07 to 1.18 of the time for entries of a stream.
+   */
+  private fillMap(frame: Frame, bytes: Uint8Array, from: number, end: number): number {
+    const { items } = frame
+    const last = frame.length - 1
+    let filled = frame.filled
+    let at = from
+    while (at < end) {
+      this.isName = (filled & 1) === 0
+      const value = this.plain(bytes, at, end)
+      if (value === undefined) {
+        break
+      }
+      at = this.next
+      if (filled === last) {
+        frame.filled = filled
+        this.emit(value, at)
+        return at
+      }
+      items[filled++] = value
+    }
+    this.isName = false
+    frame.filled = filled
+    return at
+  }
+
+  /**
    * What most replies are made of: `$`, `:`, `,`, `+OK`, `_` and `#`, when the whole of it is in this chunk and nothing is
    * wrong with it. Anything else is not looked at further and goes the general way, through {@link element}. {@link next}
    * is where the next element begins. Each is a method of its own, small enough to be inlined where it is hot.
    */
   private plain(bytes: Uint8Array, at: number, end: number): Reply | undefined {
-    if (this.stringParts !== undefined) {
-      return undefined
-    }
     switch (bytes[at]) {
       case DOLLAR:
         return this.plainBulk(bytes, at + 1, end)
@@ -352,6 +403,8 @@ export class Parser {
     return undefined
   }
   private next = 0
+  /** Whether it is a key of a map that {@link plain} reads: likely one that was read before. */
+  private isName = false
 
   private plainBulk(bytes: Uint8Array, from: number, end: number): Reply | undefined {
     let at = from
@@ -379,6 +432,19 @@ export class Parser {
     }
     this.next = to + 2
     return this.content(bytes, body, to)
+  }
+
+  /**
+   * `:1` and `:0`, the commonest integers that stand alone: 1.3 times as fast as {@link plainInteger}. In there it would
+   * take 0.86 of the speed of an array's.
+   */
+  private plainDigit(bytes: Uint8Array, at: number): number | undefined {
+    const digit = (bytes[at + 1] as number) - 48
+    if (digit < 0 || digit > 9 || bytes[at + 3] !== LF) {
+      return undefined
+    }
+    this.next = at + 4
+    return digit
   }
 
   private plainInteger(bytes: Uint8Array, from: number, end: number): number | undefined {
@@ -741,7 +807,7 @@ export class Parser {
         if (to - from < 4 || bytes[from + 3] !== COLON) {
           throw new ParseFailure("a verbatim string without its format")
         }
-        const format = utf8Decode(bytes, from, from + 3)
+        const format = formatOf(bytes, from)
         return this.emit(new VerbatimString(format, this.content(bytes, from + 4, to)), next)
       }
       default: {
@@ -755,7 +821,7 @@ export class Parser {
   /** Bytes that are no UTF-8, or too many for one string, stay bytes: whoever wanted text then fails to decode them. */
   private content(bytes: Uint8Array, from: number, to: number): string | Uint8Array {
     if (this.wantsText()) {
-      const text = utf8DecodeStrict(bytes, from, to)
+      const text = this.isName ? nameDecodeStrict(bytes, from, to) : utf8DecodeStrict(bytes, from, to)
       if (text !== undefined) {
         return text
       }
@@ -1052,6 +1118,12 @@ const borrow = (length: number): Uint8Array => {
 /** An error's text. The runtime's strings may be shorter than the longest line. */
 const errorText = (bytes: Uint8Array, from: number, to: number): string =>
   utf8Decode(bytes, from, Math.min(to, from + longestString))
+
+/** A verbatim string's format. Servers send two; no decoding for the commoner (a call of the decoder takes 45 ns). */
+const formatOf = (bytes: Uint8Array, from: number): string =>
+  bytes[from] === LETTER_T && bytes[from + 1] === LETTER_X && bytes[from + 2] === LETTER_T
+    ? "txt"
+    : utf8Decode(bytes, from, from + 3)
 
 /** Real servers send `10`, `1e+300`, `inf` and, from C's printf, `-nan`. */
 const readDouble = (bytes: Uint8Array, from: number, to: number): Reply => {

@@ -6,6 +6,7 @@
 interface BufferPrototype {
   readonly utf8Slice: (this: Uint8Array, start: number, end: number) => string
   readonly latin1Slice: (this: Uint8Array, start: number, end: number) => string
+  readonly ucs2Slice: (this: Uint8Array, start: number, end: number) => string
 }
 
 interface BufferLike {
@@ -31,6 +32,7 @@ export const utf8Length: (text: string) => number =
 
 const utf8Slice = buffer?.prototype.utf8Slice
 const latin1Slice = buffer?.prototype.latin1Slice
+const ucs2Slice = buffer?.prototype.ucs2Slice
 
 /** UTF-8 text of `bytes[start, end)`; malformed sequences become U+FFFD. Throws when longer than the runtime's strings. */
 export const utf8Decode: (bytes: Uint8Array, start: number, end: number) => string =
@@ -113,46 +115,260 @@ const shortAscii = (b: Uint8Array, i: number, end: number): string | undefined =
 }
 
 /**
- * From here on ASCII pays to be looked for: read as Latin-1 and counted, it takes two thirds of the time, and a third from
- * a megabyte on, where it is not copied into V8's heap.
+ * Up to here ASCII is found by looking at each byte, and read as Latin-1: 1.1 times as fast as the decoder of UTF-8.
  */
-const shortestLong = 32 * 1024
+const longestScanned = 40
 
-/** ASCII of many bytes; `undefined` when there are others among them. */
-const longAscii = (bytes: Uint8Array, start: number, end: number): string | undefined => {
-  // Most texts of other alphabets show it soon.
-  const step = (end - start) >> 6
-  for (let at = start; at < end; at += step) {
-    if ((bytes[at] as number) > 127) {
-      return undefined
+/**
+ * From here on it is read as Latin-1 and counted: 1.1 at 256 B, 1.3 at 1 KB, 1.9 at 16 KB. In between the decoder of UTF-8
+ * is level with both (0.92 to 0.97 at 64 and 100 B).
+ */
+const shortestCounted = 192
+
+/**
+ * The first eight bytes of which one is not ASCII begin here; `end` when all are. (The last ones one by one.)
+ */
+const asciiEnd = (b: Uint8Array, start: number, end: number): number => {
+  let at = start
+  for (; at + 8 <= end; at += 8) {
+    const some =
+      (b[at] as number) |
+      (b[at + 1] as number) |
+      (b[at + 2] as number) |
+      (b[at + 3] as number) |
+      (b[at + 4] as number) |
+      (b[at + 5] as number) |
+      (b[at + 6] as number) |
+      (b[at + 7] as number)
+    if (some > 127) {
+      return at
     }
   }
-  const text = latin1Slice?.call(bytes, start, end)
-  return text !== undefined && utf8Length(text) === end - start ? text : undefined
+  while (at < end && (b[at] as number) < 128) {
+    at++
+  }
+  return at
+}
+
+/**
+ * Whether two of three bytes in the first half are not ASCII, as in most texts of other alphabets. A text of Latin letters
+ * with some accents among them is for the runtime's decoder, which is fast at the ASCII in it: 1.8 times as fast at 1 KB.
+ */
+const isForeign = (b: Uint8Array, start: number, length: number): boolean =>
+  ((b[start] as number) >> 7) +
+    ((b[start + (length >> 2)] as number) >> 7) +
+    ((b[start + (length >> 1)] as number) >> 7) >
+  1
+
+/** Texts of other alphabets up to this size are decoded here; the arrays for it are made when the first one comes. */
+const longestDecoded = 64 * 1024
+let narrow: Uint8Array | undefined
+let wide: Uint16Array | undefined
+let wideBytes: Uint8Array
+
+const canDecode =
+  latin1Slice !== undefined && ucs2Slice !== undefined && new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
+
+/**
+ * UTF-8 that is not all ASCII, or `undefined` when it is not UTF-8: a loop over the bytes into an array that is used
+ * again, and one string of that. V8's decoder takes 3.6 ns for each byte that is not ASCII, this 1; and it says whether
+ * all was well, so that nothing is looked for afterwards. Letters of Latin-1 take a byte each, as in V8's own strings.
+ */
+const decode = (bytes: Uint8Array, start: number, end: number): string | undefined => {
+  narrow ??= new Uint8Array(longestDecoded)
+  const letters = narrow
+  let at = start
+  let length = 0
+  while (at < end) {
+    const byte = bytes[at] as number
+    if (byte < 0x80) {
+      letters[length++] = byte
+      at++
+    } else {
+      const second = at + 1 < end ? (bytes[at + 1] as number) : 0
+      if ((byte !== 0xc2 && byte !== 0xc3) || (second & 0xc0) !== 0x80) {
+        return decodeWide(bytes, at, end, letters, length)
+      }
+      letters[length++] = ((byte & 0x03) << 6) | (second & 0x3f)
+      at += 2
+    }
+  }
+  return latin1Slice?.call(letters, 0, length)
+}
+
+/** Goes on at a letter beyond Latin-1, or at what is no letter, after those of `letters`. */
+const decodeWide = (
+  bytes: Uint8Array,
+  from: number,
+  end: number,
+  letters: Uint8Array,
+  count: number
+): string | undefined => {
+  if (wide === undefined) {
+    wide = new Uint16Array(longestDecoded)
+    wideBytes = new Uint8Array(wide.buffer)
+  }
+  const units = wide
+  for (let i = 0; i < count; i++) {
+    units[i] = letters[i] as number
+  }
+  let at = from
+  let length = count
+  while (at < end) {
+    const byte = bytes[at] as number
+    if (byte < 0x80) {
+      units[length++] = byte
+      at++
+      continue
+    }
+    const second = at + 1 < end ? (bytes[at + 1] as number) : 0
+    if (byte < 0xc2 || byte > 0xf4 || (second & 0xc0) !== 0x80) {
+      return undefined
+    }
+    if (byte < 0xe0) {
+      units[length++] = ((byte & 0x1f) << 6) | (second & 0x3f)
+      at += 2
+      continue
+    }
+    const third = at + 2 < end ? (bytes[at + 2] as number) : 0
+    if ((third & 0xc0) !== 0x80) {
+      return undefined
+    }
+    if (byte < 0xf0) {
+      const unit = ((byte & 0x0f) << 12) | ((second & 0x3f) << 6) | (third & 0x3f)
+      // One that has a shorter form, or half of a pair.
+      if (unit < 0x800 || (unit & 0xf800) === 0xd800) {
+        return undefined
+      }
+      units[length++] = unit
+      at += 3
+      continue
+    }
+    const fourth = at + 3 < end ? (bytes[at + 3] as number) : 0
+    const point = ((byte & 0x07) << 18) | ((second & 0x3f) << 12) | ((third & 0x3f) << 6) | (fourth & 0x3f)
+    if ((fourth & 0xc0) !== 0x80 || point < 0x10000 || point > 0x10ffff) {
+      return undefined
+    }
+    units[length++] = 0xd7c0 + (point >> 10)
+    units[length++] = 0xdc00 | (point & 0x3ff)
+    at += 4
+  }
+  return ucs2Slice?.call(wideBytes, 0, length * 2)
 }
 
 /**
  * UTF-8 text of `bytes[start, end)`, or `undefined` when the bytes are not UTF-8 or make a string longer than the
- * runtime allows. Only text that contains U+FFFD needs the second, strict pass.
+ * runtime allows.
  */
 export const utf8DecodeStrict = (bytes: Uint8Array, start: number, end: number): string | undefined => {
   const length = end - start
   if (length <= longestShort) {
     const text = shortAscii(bytes, start, end)
-    if (text !== undefined) {
-      return text
+    return text !== undefined ? text : others(bytes, start, end)
+  }
+  if (length > longestScanned && length < shortestCounted && !isForeign(bytes, start, length)) {
+    const text = utf8Decode(bytes, start, end)
+    return text.includes("\uFFFD") ? valid(text, bytes, start, end) : text
+  }
+  return otherLengths(bytes, start, end)
+}
+
+const otherLengths = (bytes: Uint8Array, start: number, end: number): string | undefined => {
+  const length = end - start
+  if (length > longestString) {
+    return decodeLong(bytes, start, end)
+  }
+  if (canDecode && length <= longestScanned) {
+    const ascii = asciiEnd(bytes, start, end)
+    if (ascii === end) {
+      return latin1Slice?.call(bytes, start, end)
     }
-  } else if (length >= shortestLong) {
-    if (length > longestString) {
-      return decodeLong(bytes, start, end)
+    return isForeign(bytes, start, length) ? decode(bytes, start, end) : checked(bytes, start, end)
+  }
+  return canDecode && !isForeign(bytes, start, length) ? counted(bytes, start, end) : others(bytes, start, end)
+}
+
+/** Text of other alphabets. */
+const others = (bytes: Uint8Array, start: number, end: number): string | undefined =>
+  canDecode && end - start <= longestDecoded ? decode(bytes, start, end) : checked(bytes, start, end)
+
+/** After a text that was not ASCII, so many are not tried as Latin-1: where one is, there are more. */
+const textsNotTried = 32
+let notTried = 0
+
+const counted = (bytes: Uint8Array, start: number, end: number): string | undefined => {
+  if (notTried > 0) {
+    notTried--
+    return checked(bytes, start, end)
+  }
+  const text = latin1Slice?.call(bytes, start, end) as string
+  // A letter of Latin-1 that is not ASCII would take two bytes.
+  if (utf8Length(text) === end - start) {
+    return text
+  }
+  notTried = textsNotTried
+  return checked(bytes, start, end)
+}
+
+/** By the runtime's decoder. Only text that contains U+FFFD needs the second, strict pass. */
+const checked = (bytes: Uint8Array, start: number, end: number): string | undefined => {
+  const text = utf8Decode(bytes, start, end)
+  return text.includes("\uFFFD") ? valid(text, bytes, start, end) : text
+}
+
+const valid = (text: string, bytes: Uint8Array, start: number, end: number): string | undefined =>
+  isValid(bytes.subarray(start, end)) ? text : undefined
+
+/** Names that were read lately, each in the one place that its bytes lead to; at most some 15 KB in all. */
+const places = 256
+const names = new Array<string>(places).fill("")
+const nameBytes = new Uint8Array(places * longestShort)
+
+/** Hits less misses. When many more miss than hit, the names are not looked at for a while. */
+let score = 0
+let pause = 0
+
+/**
+ * Text that is likely to come again: the names of a map's fields. The same bytes give the same string, which the engine
+ * has already made a key of: HGETALL of 100 fields takes 0.76 of the time and 0.9 of the memory. Names that are never the
+ * same cost up to 25 ns each, so that these are noticed.
+ */
+export const nameDecodeStrict = (bytes: Uint8Array, start: number, end: number): string | undefined => {
+  const length = end - start
+  if (length > longestShort || pause > 0) {
+    pause = pause > 0 ? pause - 1 : 0
+    return utf8DecodeStrict(bytes, start, end)
+  }
+  let hash = length
+  for (let at = start; at < end; at++) {
+    hash = (Math.imul(hash, 31) + (bytes[at] as number)) | 0
+  }
+  const place = (hash ^ (hash >>> 8)) & (places - 1)
+  const from = place * longestShort
+  const known = names[place] as string
+  if (known.length === length) {
+    let same = 0
+    while (same < length && bytes[start + same] === nameBytes[from + same]) {
+      same++
     }
-    const text = longAscii(bytes, start, end)
-    if (text !== undefined) {
-      return text
+    if (same === length) {
+      score = score < 64 ? score + 1 : score
+      return known
     }
   }
-  const text = utf8Decode(bytes, start, end)
-  return text.includes("\uFFFD") && !isValid(bytes.subarray(start, end)) ? undefined : text
+  if (--score < -64) {
+    score = 0
+    pause = 4096
+  }
+  const text = utf8DecodeStrict(bytes, start, end)
+  // As many letters as bytes: with nothing invalid among them, it is ASCII.
+  if (text !== undefined && text.length === length) {
+    names[place] = text
+    for (let i = 0; i < length; i++) {
+      nameBytes[from + i] = bytes[start + i] as number
+    }
+  }
+  return text
 }
 
 const decodeLong = (bytes: Uint8Array, start: number, end: number): string | undefined => {
