@@ -94,11 +94,19 @@ export const buildAt = (ref: string): string => {
   }
 }
 
-/** The rivals are installed when the bench is first run. */
+/** The rivals are installed when the bench is first run, and when the lockfile asks for others. */
 export const install = (): void => {
-  const lock = path.join(home, "package-lock.json")
-  const installed = path.join(home, "node_modules/.package-lock.json")
-  if (fs.existsSync(installed) && fs.statSync(installed).mtimeMs >= fs.statSync(lock).mtimeMs) {
+  const versions = (file: string): string => {
+    if (!fs.existsSync(file)) {
+      return ""
+    }
+    const { packages }: { readonly packages: Record<string, { readonly version?: string; readonly dev?: boolean }> } =
+      JSON.parse(fs.readFileSync(file, "utf8"))
+    return ["redis", "ioredis", "iovalkey", "@valkey/valkey-glide", "redis-parser"]
+      .map((name) => packages[`node_modules/${name}`]?.version)
+      .join()
+  }
+  if (versions(path.join(home, "node_modules/.package-lock.json")) === versions(path.join(home, "package-lock.json"))) {
     return
   }
   process.stderr.write("installing the rivals (npm ci in bench/)\n")

@@ -6,7 +6,7 @@ import * as path from "node:path"
 import { Redis } from "effect-redis-client"
 import { encode } from "effect-redis-client/internal/encoder"
 import { defaultLimits, Parser } from "effect-redis-client/internal/parser"
-import { argumentsOf, type RedisCommand, specFor } from "effect-redis-client/RedisCommand"
+import { type RedisCommand, specFor } from "effect-redis-client/RedisCommand"
 import { load, type Place } from "./clients/rival.js"
 import type { Runner, Work } from "./work.js"
 
@@ -158,7 +158,7 @@ export const encoder = (contestant: string, place: Place, { args, command, count
         command === "GET" ? Redis.get(key) : command === "SET" ? Redis.set(key, value) : Redis.del([key, ...args])
       return encoding(count, () => {
         const made = make()
-        return encode(specFor(made).wire, argumentsOf(made))
+        return encode(specFor(made).wire, made.args)
       })
     }
     case "node-redis": {

@@ -38,7 +38,7 @@ export interface GoalResult {
   /** The same by processor time, which other work on the machine disturbs less. */
   readonly cpuRatio: number
   readonly met: boolean
-  /** What the same ratio would be for the floors: no client inside Effect can do better than these. */
+  /** What the same ratio would be for the floors. */
   readonly floors: Readonly<Record<string, number>>
 }
 

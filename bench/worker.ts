@@ -102,7 +102,7 @@ const round = async (runner: Runner, request: Request & { readonly type: "round"
     }
   }
   if (request.latency) {
-    const counted = Math.max(operationsFor(request.millis / 3), concurrency * 4)
+    const counted = operationsFor(request.millis / 3)
     const samples = new Float64Array(counted + concurrency)
     await measured(runner, counted, samples)
     samples.sort()

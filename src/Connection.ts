@@ -2,8 +2,8 @@
  * One connection to a server: one socket, greeted and ready, for as long as its scope lives. It is never replaced; when
  * it ends, everything that is owed fails with the reason, and so does everything sent later.
  *
- * Commands issued in one turn of the event loop leave in one write and are answered in order, so any number of fibers
- * may share a connection, as long as none changes its state.
+ * Commands issued in one turn of the event loop leave in one write (or in writes of 64) and are answered in order, so any
+ * number of fibers may share a connection, as long as none changes its state.
  *
  * @since 0.1.0
  */

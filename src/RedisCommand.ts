@@ -413,7 +413,7 @@ export const make: {
     append(builder, arg)
   }
   const base = specOf(words.join(" "))
-  const spec = options?.readonly === true ? new Spec(base.name, { ...base.traits, readonly: true }) : base
+  const spec = options?.readonly === true ? declared(base, "readonly") : base
   return new Command<A>(spec, builder, options?.decode ?? (text ? rawTextDecoder : rawDecoder), text, [], undefined)
 }
 
@@ -432,7 +432,7 @@ export interface MakeOptions {
 const append = (builder: Args, arg: ArgumentInput): void => {
   if (arg instanceof Argument) {
     typeof arg.data === "string" || arg.data instanceof Uint8Array
-      ? builder.add(arg.kind, arg.data)
+      ? builder.add(arg)
       : builder.fail("an argument must be text or bytes")
   } else if (typeof arg === "bigint") {
     builder.integer(arg)
@@ -481,8 +481,9 @@ export const mapArguments: {
   const { arguments_, deadline, decoder, mappings, spec, text } = self as Command<A>
   const builder = newArgs()
   builder.problem = arguments_.problem
-  for (let argument = arguments_.first; argument !== undefined; argument = argument.next) {
-    builder.add(argument.kind, f(argument))
+  for (const argument of arguments_.list) {
+    const data = f(argument)
+    builder.add(data === argument.data ? argument : new Argument(argument.kind, data))
   }
   return new Command<A>(spec, builder, decoder, text, mappings, deadline)
 })
@@ -535,16 +536,17 @@ export const withDeadline: {
  */
 export const repeatable = <A>(self: RedisCommand<A>): RedisCommand<A> => {
   const { arguments_, deadline, decoder, mappings, spec, text } = self as Command<A>
-  return new Command<A>(repeatableSpec(spec), arguments_, decoder, text, mappings, deadline)
+  return new Command<A>(declared(spec, "repeatable"), arguments_, decoder, text, mappings, deadline)
 }
 
-const repeatableSpecs = new WeakMap<Spec, Spec>()
+const declaredSpecs = { readonly: new WeakMap<Spec, Spec>(), repeatable: new WeakMap<Spec, Spec>() }
 
-const repeatableSpec = (spec: Spec): Spec => {
-  let found = spec.traits.repeatable ? spec : repeatableSpecs.get(spec)
+/** The same with what the user declares, made once. */
+const declared = (spec: Spec, trait: keyof typeof declaredSpecs): Spec => {
+  let found = spec.traits[trait] ? spec : declaredSpecs[trait].get(spec)
   if (found === undefined) {
-    found = new Spec(spec.name, { ...spec.traits, repeatable: true }, spec.alone, spec.script)
-    repeatableSpecs.set(spec, found)
+    found = new Spec(spec.name, { ...spec.traits, [trait]: true }, spec.alone, spec.script)
+    declaredSpecs[trait].set(spec, found)
   }
   return found
 }
@@ -588,9 +590,6 @@ export const define = (name: string, traits?: Partial<Traits>, alone?: Alone, sc
 const none: ReadonlyArray<never> = []
 
 /** @internal */
-export const argumentsOf = (self: RedisCommand<unknown>): Args => (self as Command<unknown>).arguments_
-
-/** @internal */
 export const specFor = (self: RedisCommand<unknown>): Spec => (self as Command<unknown>).spec
 
 /**
@@ -631,7 +630,7 @@ export const slice = (self: RedisCommand<unknown>, index: number, data: string):
   const builder = newArgs()
   builder.problem = arguments_.problem
   arguments_.list.forEach((argument, i) => {
-    builder.add(argument.kind, i === index ? data : argument.data)
+    builder.add(i === index ? new Argument(argument.kind, data) : argument)
   })
   return new Command<Reply>(spec, builder, Decode.raw, text, none, undefined)
 }

@@ -11,7 +11,7 @@ import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import * as Either from "effect/Either"
 import * as Stream from "effect/Stream"
-import { args as newArgs } from "./internal/args.js"
+import { Argument } from "./internal/args.js"
 import { EncodeFailure, encode as encodeParts, nameless } from "./internal/encoder.js"
 import { Parser, defaultLimits as parserDefaults } from "./internal/parser.js"
 import { isWellFormed, utf8Encode } from "./internal/text.js"
@@ -206,7 +206,7 @@ export const encodeCommand = (
   if (args.length === 0) {
     return refuse("a command has at least its name")
   }
-  const list = newArgs()
+  const list: Array<Argument> = []
   for (const arg of args) {
     // Types say so already; a program in JavaScript would send the text "undefined".
     if (!isArgument(arg)) {
@@ -215,7 +215,7 @@ export const encodeCommand = (
     if (typeof arg === "number" && (Number.isNaN(arg) || (Number.isInteger(arg) && !Number.isSafeInteger(arg)))) {
       return refuse("an argument is not a number that can be sent exactly")
     }
-    list.add("value", typeof arg === "string" || arg instanceof Uint8Array ? arg : numberText(arg))
+    list.push(new Argument("value", typeof arg === "string" || arg instanceof Uint8Array ? arg : numberText(arg)))
   }
   const encoded = encodeParts(nameless, list)
   return encoded instanceof EncodeFailure ? refuse(encoded.reason) : Either.right(join(encoded))

@@ -126,6 +126,26 @@ describe("the classes of error codes", () => {
     })
   )
 
+  for (const [what, effect] of [
+    ["a command", Redis.incr("n")],
+    ["a pipeline", Redis.pipeline([Redis.incr("n")])]
+  ] as const) {
+    it.scoped(`READONLY: the connection is left, though who sent ${what} no longer waits`, () =>
+      Effect.gen(function* () {
+        const { commands, peer, run } = yield* connectTo({
+          onCommand: Peer.greeting((_, connection) => (connection.index === 0 ? undefined : ":1\r\n"))
+        })
+        const fiber = yield* Effect.fork(run(effect))
+        yield* Peer.eventually("it was sent", () => commands().length === 1)
+        yield* Fiber.interrupt(fiber)
+        peer.connections[0]?.socket.write("-READONLY a replica\r\n")
+        yield* Peer.eventually("another connection was made", () => peer.connections.length === 2)
+        expect(yield* run(Redis.incr("n"))).toBe(1)
+        expect(commands()).toEqual(["INCR n", "INCR n"])
+      })
+    )
+  }
+
   it.scoped("READONLY for ever: sent again at most maxRetries times", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(

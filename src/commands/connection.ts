@@ -392,7 +392,7 @@ const clientKill = (which: string | ClientFilter): RedisCommand<never> => {
   }
   const builder = filter(args(), which)
   return CLIENT_KILL(
-    builder.length === 0 ? builder.fail("needs at least one filter") : builder,
+    builder.list.length === 0 ? builder.fail("needs at least one filter") : builder,
     Decode.integer
   ) as RedisCommand<never>
 }
@@ -462,7 +462,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ConnectionCommands<K
         .option("AUTH", options.auth, (args, { password, username }) => args.text(username).secret(password))
         .option("SETNAME", options.setname, (args, name) => args.text(name))
       return HELLO(
-        protover === undefined && builder.length > 0
+        protover === undefined && builder.list.length > 0
           ? builder.fail("auth and setname need the protocol's version before them")
           : builder,
         helloReply

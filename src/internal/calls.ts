@@ -4,9 +4,9 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import { argumentsOf, decode, make as makeCommand, type RedisCommand, slice, specFor } from "../RedisCommand.js"
+import { decode, make as makeCommand, type RedisCommand, slice, specFor } from "../RedisCommand.js"
 import { DecodeError, type RedisError, recovery, UsageError } from "../RedisError.js"
-import { type Argument, args as newArgs } from "./args.js"
+import { Argument } from "./args.js"
 import { type Encoded, EncodeFailure, encode } from "./encoder.js"
 import { type Failure, Pending } from "./engine.js"
 import { toRedisError } from "./failure.js"
@@ -49,7 +49,7 @@ export abstract class Unit extends Pending {
 
   constructor(
     remaining: number,
-    private encoded: Encoded | undefined
+    protected encoded: Encoded | undefined
   ) {
     super(remaining)
   }
@@ -112,6 +112,9 @@ export abstract class Unit extends Pending {
     this.refusals++
     if (this.abandoned) {
       this.settled = true
+      if (recovery(code) === "reconnect") {
+        this.demote()
+      }
       return true
     }
     return this.owner?.retry(this, code) === true
@@ -156,7 +159,7 @@ export const prepare = <A>(
     return problem
   }
   const spec = specFor(command)
-  const encoded = encode(spec.wire, argumentsOf(command))
+  const encoded = encode(spec.wire, command.args)
   if (encoded instanceof EncodeFailure) {
     return unsendable(command, encoded)
   }
@@ -219,8 +222,8 @@ const encodeAll = (
     const sha = scripts.size > 0 && spec.script?.short !== undefined ? spec.script.sha(command.args) : undefined
     const encoded =
       sha !== undefined && scripts.has(sha)
-        ? encode((spec.script?.short ?? spec).wire, newArgs().add("value", sha).all(command.args.slice(1)))
-        : encode(spec.wire, argumentsOf(command))
+        ? encode((spec.script?.short ?? spec).wire, [new Argument("value", sha), ...command.args.slice(1)])
+        : encode(spec.wire, command.args)
     if (encoded instanceof EncodeFailure) {
       return unsendable(command, encoded)
     }
@@ -397,7 +400,7 @@ export class Call<A> extends Unit {
   }
 
   protected encode(): Encoded {
-    return encode(specFor(this.command).wire, argumentsOf(this.command)) as Encoded
+    return encode(specFor(this.command).wire, this.command.args) as Encoded
   }
 
   onReply(reply: Reply): void {
@@ -596,10 +599,10 @@ abstract class Commands extends Unit {
 
   override take(scripts: Set<string>): Encoded {
     this.scripts = scripts
-    const encoded = super.take(scripts)
-    return scripts.size > 0 && this.commands.some((command) => specFor(command).script?.short !== undefined)
-      ? (encodeAll(this.commands, this, scripts) as Encoded)
-      : encoded
+    if (scripts.size > 0 && this.commands.some((command) => specFor(command).script?.short !== undefined)) {
+      this.encoded = encodeAll(this.commands, this, scripts) as Encoded
+    }
+    return super.take(scripts)
   }
 
   protected encode(): Encoded {

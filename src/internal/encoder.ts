@@ -2,7 +2,7 @@
  * Commands to bytes. Text stays text until the socket takes it: joining strings and writing them in one go is the
  * cheapest way to the kernel in JavaScript.
  */
-import type { Args } from "./args.js"
+import type { Argument } from "./args.js"
 import { isWellFormed, utf8Length } from "./text.js"
 
 /** A command as it is written: one string, or strings and byte arrays in turn. */
@@ -44,11 +44,11 @@ const header = (length: number): string => (length < 128 ? (lengths[length] ??= 
 /** Values longer than this are written as bytes of their own, so that the tick's string stays cheap to flatten. */
 const longText = 16 * 1024
 
-export const encode = (name: Name, args: Args): Encoded | EncodeFailure => {
+export const encode = (name: Name, args: ReadonlyArray<Argument>): Encoded | EncodeFailure => {
   let text = name.head(args.length)
   let parts: Array<string | Uint8Array> | undefined
-  for (let argument = args.first; argument !== undefined; argument = argument.next) {
-    const { data } = argument
+  for (let i = 0; i < args.length; i++) {
+    const { data } = args[i] as Argument
     if (typeof data === "string") {
       const length = utf8Length(data)
       // As many bytes as UTF-16 units means ASCII, and ASCII has no surrogates to check.

@@ -124,12 +124,9 @@ export interface EngineOptions {
 /** How often deadlines are looked at, in milliseconds: one timer per connection, running only while replies are owed. */
 const tickMillis = 20
 
-/** Text gathered for one write is handed on at this size, so that a long queue is not one huge string. */
-const flushAtLength = 1024 * 1024
-
 /**
  * What one turn issues leaves in one write, unless it is so much that the server could be at work meanwhile: so many
- * commands, or so much text, leave at once. At 100 fibers the turn of the client and that of the server overlap then
+ * commands, or so much of them, leave at once. At 100 fibers the turn of the client and that of the server overlap then
  * (a fifth less time for each GET, at the same processor time).
  */
 const writeAtCommands = 64
@@ -189,6 +186,8 @@ export class Engine {
   private parts: Array<string | Uint8Array> | undefined
   /** Replies in `inFlight` whose commands are still in `text` and `parts`. */
   private unflushed = 0
+  /** About how many bytes those are. */
+  private gathered = 0
   private flushScheduled = false
   private readonly flushNow = (): void => this.flush()
   private full = false
@@ -294,13 +293,9 @@ export class Engine {
     }
     this.inFlight.push(pending)
     this.unflushed++
+    this.gathered += encodedLength(encoded)
     if (typeof encoded === "string") {
       this.text += encoded
-      if (this.text.length > flushAtLength) {
-        this.parts ??= []
-        this.parts.push(this.text)
-        this.text = ""
-      }
     } else {
       const parts = (this.parts ??= [])
       if (this.text !== "") {
@@ -311,7 +306,7 @@ export class Engine {
         parts.push(part)
       }
     }
-    if (this.unflushed >= writeAtCommands || this.text.length >= writeAtLength) {
+    if (this.unflushed >= writeAtCommands || this.gathered >= writeAtLength) {
       this.write()
     } else {
       this.schedule()
@@ -338,17 +333,23 @@ export class Engine {
     this.text = ""
     this.parts = undefined
     this.unflushed = 0
-    if (parts === undefined) {
-      this.transport.write(text)
-    } else {
-      this.transport.cork()
-      for (const part of parts) {
-        this.transport.write(part)
-      }
-      if (text !== "") {
+    this.gathered = 0
+    try {
+      if (parts === undefined) {
         this.transport.write(text)
+      } else {
+        this.transport.cork()
+        for (const part of parts) {
+          this.transport.write(part)
+        }
+        if (text !== "") {
+          this.transport.write(text)
+        }
+        this.transport.uncork()
       }
-      this.transport.uncork()
+    } catch (cause) {
+      // Bytes whose memory was given away meanwhile, say. How much of it left is not known.
+      return this.destroy({ reason: "transport", message: "what was to be written could not be", cause })
     }
     this.full = this.transport.isFull()
   }
@@ -376,7 +377,6 @@ export class Engine {
 
   /** Moves what waits onto the wire while there is room. */
   private refill(): void {
-    let length = 0
     while (
       this.queue.length > 0 &&
       !this.full &&
@@ -387,13 +387,7 @@ export class Engine {
       if (next === undefined) {
         return
       }
-      const { encoded, pending } = next
-      this.register(pending, encoded)
-      length += encodedLength(encoded)
-      if (length > flushAtLength) {
-        length = 0
-        this.flush()
-      }
+      this.register(next.pending, next.encoded)
     }
   }
 

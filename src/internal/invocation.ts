@@ -107,7 +107,7 @@ export const invocation = (options: AnyOptions, first: Argument, problem: string
     (keys === "any" || (Number.isInteger(keys) && keys >= 0) ? undefined : '`keys` must be a count or "any"')
   return (parameters: ReadonlyArray<unknown>): Args => {
     const builder = args()
-    builder.add(first.kind, first.data)
+    builder.add(first)
     if (invalid !== undefined) {
       return builder.fail(invalid)
     }

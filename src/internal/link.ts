@@ -223,11 +223,11 @@ export class Link implements Tracker {
         return resume(Exit.fail(call))
       }
       this.follow(command, holder)
-      const taken = this.take(call)
       if (left === undefined || !(call instanceof BlockingCall)) {
-        return taken
+        return this.take(call)
       }
       call.left = left
+      this.take(call)
       return Effect.sync(() => call.leave())
     })
   }

@@ -12,9 +12,9 @@
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import { argumentsOf, make as makeCommand, type RedisCommand, specFor, token } from "../RedisCommand.js"
+import { make as makeCommand, type RedisCommand, specFor, token } from "../RedisCommand.js"
 import { ConnectionError, DeadlineError, type RedisError, UsageError } from "../RedisError.js"
-import { Argument, args as newArgs } from "./args.js"
+import { Argument } from "./args.js"
 import { sameName } from "./calls.js"
 import { type Encoded, EncodeFailure, encode, nameless } from "./encoder.js"
 import { type CloseReason, type Failure, Pending } from "./engine.js"
@@ -555,7 +555,7 @@ export class Hub {
 
   private send(link: Link, command: RedisCommand<unknown>, slot: Slot): void {
     // It was encoded before, when it was asked for.
-    link.engine.accept(slot, encode(specFor(command).wire, argumentsOf(command)) as Encoded)
+    link.engine.accept(slot, encode(specFor(command).wire, command.args) as Encoded)
   }
 
   private subscribe(topic: Topic, link: Link): void {
@@ -762,7 +762,7 @@ export const problemOf = (target: Target): UsageError | undefined => {
   for (const data of [target.name, ...(target.prefixes ?? [])] as ReadonlyArray<unknown>) {
     const encoded =
       typeof data === "string" || data instanceof Uint8Array
-        ? encode(nameless, newArgs().add("channel", data))
+        ? encode(nameless, [new Argument("channel", data)])
         : new EncodeFailure("a name must be text or bytes")
     if (encoded instanceof EncodeFailure) {
       return new UsageError({ reason: "invalidArgument", command, message: `${command}: ${encoded.reason}` })

@@ -6,12 +6,11 @@ import { type Encoded, encodedLength } from "./encoder.js"
 import type { Failure, Pending } from "./engine.js"
 import { Ring } from "./ring.js"
 
-/** A command that waits, and whether it no longer does. */
+/** A command that waits; nothing of it is held once it no longer does. */
 export interface Queued {
   readonly owner: CommandQueue
-  readonly pending: Pending
+  pending: Pending | undefined
   encoded: Encoded
-  dropped: boolean
 }
 
 export class CommandQueue {
@@ -37,7 +36,7 @@ export class CommandQueue {
     }
     this.length++
     this.bytes += bytes
-    pending.queued = { owner: this, pending, encoded, dropped: false }
+    pending.queued = { owner: this, pending, encoded }
     this.ring.push(pending.queued)
     return undefined
   }
@@ -46,8 +45,8 @@ export class CommandQueue {
   shift(): { readonly pending: Pending; readonly encoded: Encoded } | undefined {
     while (this.ring.length > 0) {
       const queued = this.ring.shift() as Queued
-      if (!queued.dropped) {
-        const { encoded, pending } = queued
+      const { encoded, pending } = queued
+      if (pending !== undefined) {
         this.drop(queued)
         if (!pending.abandoned) {
           return { pending, encoded }
@@ -64,25 +63,30 @@ export class CommandQueue {
     this.compact()
   }
 
-  /** Fails what has waited past its deadline; `hint` says what it waited for. */
+  /** Fails what has waited past its deadline, and drops what nobody waits for; `hint` says what it waited for. */
   expire(now: number, hint?: string): void {
     for (let i = 0; i < this.ring.length; i++) {
       const queued = this.ring.at(i) as Queued
-      if (!queued.dropped && queued.pending.deadline <= now) {
+      const { pending } = queued
+      if (pending?.abandoned === true) {
         this.drop(queued)
-        settleFailure(queued.pending, { _tag: "Deadline", phase: "queue", delivery: "unsent", hint })
+        pending.settled = true
+      } else if (pending !== undefined && pending.deadline <= now) {
+        this.drop(queued)
+        settleFailure(pending, { _tag: "Deadline", phase: "queue", delivery: "unsent", hint })
       }
     }
     this.compact()
   }
 
   private drop(queued: Queued): void {
-    if (!queued.dropped) {
-      queued.dropped = true
+    const { encoded, pending } = queued
+    if (pending !== undefined) {
       this.length--
-      this.bytes -= encodedLength(queued.encoded)
+      this.bytes -= encodedLength(encoded)
+      pending.queued = undefined
+      queued.pending = undefined
       queued.encoded = ""
-      queued.pending.queued = undefined
     }
   }
 
@@ -91,7 +95,7 @@ export class CommandQueue {
     if (this.ring.length > 2 * this.length + 64) {
       for (let left = this.ring.length; left > 0; left--) {
         const queued = this.ring.shift() as Queued
-        if (!queued.dropped) {
+        if (queued.pending !== undefined) {
           this.ring.push(queued)
         }
       }

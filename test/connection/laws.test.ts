@@ -1,4 +1,5 @@
 /** Design laws 1–4, 6, 7, 12 and 13 on one connection, with scripted peers and real servers. */
+import * as Net from "node:net"
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
@@ -38,21 +39,52 @@ const inFlight = <A, E>(effect: Effect.Effect<A, E>, socket: () => Peer.PeerConn
   })
 
 describe("laws 1 and 3: every command settles once, in order", () => {
-  it.scoped("what one turn issues leaves in one write, and is answered in order", () =>
+  it.scoped("what one turn issues leaves in one write, or in writes of 64 commands, and is answered in order", () =>
     Effect.gen(function* () {
+      const peer = yield* Peer.make({ onCommand: Peer.greeting(([, value]) => `$${value?.length}\r\n${value}\r\n`) })
+      const socket = Net.connect({ host: "127.0.0.1", port: peer.port })
+      // Counted on this side: a peer may read several at once.
       const writes: Array<number> = []
-      const { connection } = yield* connectTo({
-        onConnect: ({ socket }) => socket.on("data", (bytes) => writes.push(bytes.length)),
-        onCommand: Peer.greeting(([, value]) => `$${value?.length}\r\n${value}\r\n`)
-      })
-      writes.length = 0
-      const answers = yield* Effect.forEach(
-        Array.from({ length: 100 }, (_, i) => `v${i}`),
-        (value) => connection.execute("ECHO", value),
-        { concurrency: "unbounded" }
+      const write = socket.write.bind(socket) as (data: string, encoding: BufferEncoding) => boolean
+      socket.write = (data: string | Uint8Array, encoding?: unknown) => {
+        writes.push(data.length)
+        return write(data as string, encoding as BufferEncoding)
+      }
+      const connection = yield* Connection.fromDuplex(socket)
+      const writesOf = (values: ReadonlyArray<string>) =>
+        Effect.gen(function* () {
+          writes.length = 0
+          const answers = yield* Effect.forEach(values, (value) => connection.execute("ECHO", value), {
+            concurrency: "unbounded"
+          })
+          expect(answers).toEqual(values)
+          return writes.length
+        })
+      const many = (count: number) => Array.from({ length: count }, (_, i) => `v${i}`)
+      expect(yield* writesOf(many(63))).toBe(1)
+      expect(yield* writesOf(many(64))).toBe(1)
+      expect(yield* writesOf(many(65))).toBe(2)
+      expect(yield* writesOf(many(1_000))).toBe(16)
+      // Or as many bytes as are worth a write.
+      expect(yield* writesOf(many(5).map((value) => value.repeat(5_000)))).toBe(2)
+    })
+  )
+
+  it.scoped("what cannot be written ends the connection, and everybody hears of it", () =>
+    Effect.gen(function* () {
+      const { connection } = yield* connectTo(silent)
+      const bytes = new Uint8Array(8)
+      const fibers = yield* Effect.forEach(["a", "b"], (key) =>
+        Effect.fork(Effect.exit(connection.execute("GET", key)))
       )
-      expect(answers).toEqual(Array.from({ length: 100 }, (_, i) => `v${i}`))
-      expect(writes.length).toBe(1)
+      const given = yield* Effect.fork(Effect.exit(connection.execute("SET", "k", bytes)))
+      yield* Effect.yieldNow()
+      // In the turn that issues it: its memory is given to somebody else before it is written.
+      yield* Effect.sync(() => structuredClone(bytes.buffer, { transfer: [bytes.buffer] }))
+      for (const fiber of [...fibers, given]) {
+        expect(failure(yield* Fiber.join(fiber))).toMatchObject({ _tag: "ConnectionError", reason: "transport" })
+      }
+      expect(yield* connection.closed).toBe(true)
     })
   )
 

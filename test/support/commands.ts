@@ -38,7 +38,7 @@ const shown = (data: string | Uint8Array): string => bytesOf(data).toString("lat
 export const sends = (command: AnyCommand, expected: ReadonlyArray<string | Uint8Array>): void => {
   expect(command.problem?.message, "the command cannot be sent").toBeUndefined()
   expect([...command.name.split(" "), ...command.args.map(({ data }) => data)].map(shown)).toEqual(expected.map(shown))
-  const encoded = encode(RedisCommand.specFor(command).wire, RedisCommand.argumentsOf(command))
+  const encoded = encode(RedisCommand.specFor(command).wire, command.args)
   if (encoded instanceof EncodeFailure) {
     throw new Error(encoded.reason)
   }
