@@ -127,8 +127,8 @@ describe("the classes of error codes", () => {
   )
 
   for (const [what, effect] of [
-    ["a command", Redis.incr("n")],
-    ["a pipeline", Redis.pipeline([Redis.incr("n")])]
+    ["a command", Effect.asVoid(Redis.incr("n"))],
+    ["a pipeline", Effect.asVoid(Redis.pipeline([Redis.incr("n")]))]
   ] as const) {
     it.scoped(`READONLY: the connection is left, though who sent ${what} no longer waits`, () =>
       Effect.gen(function* () {

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Arr from "effect/Array"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
@@ -277,8 +278,8 @@ export interface EntryDecoders<V, K> {
   readonly key: Decode.Decoder<K>
   readonly entry: Decode.Decoder<StreamEntry<V, K>>
   readonly entries: Decode.Decoder<Array<StreamEntry<V, K>>>
-  /** The entry's parts: nil where the entry was deleted and only its id is left. */
-  readonly parts: (reply: Reply) => readonly [id: StreamId, fields: Reply, rest: ReadonlyArray<Reply>]
+  /** The entry's parts: nil where the entry was deleted and only its id is left. Behind them may be more. */
+  readonly parts: (reply: Reply) => readonly [id: StreamId, fields: Reply, all: ReadonlyArray<Reply>]
   readonly withFields: (id: StreamId, fields: Reply) => StreamEntry<V, K>
 }
 
@@ -289,8 +290,7 @@ export const entryDecoders = <V, K extends Key>(codec: Codec<V, K>): EntryDecode
 
   const withFields = (id: StreamId, reply: Reply): StreamEntry<V, K> => {
     const list = Decode.at("fields", pairs, reply)
-    const [first, ...rest] = list
-    if (first === undefined) {
+    if (!Arr.isNonEmptyReadonlyArray(list)) {
       return Decode.mismatch("at least one field", reply)
     }
     const fields: Record<string, V> = Object.create(null)
@@ -300,14 +300,15 @@ export const entryDecoders = <V, K extends Key>(codec: Codec<V, K>): EntryDecode
         fields[text] = value
       }
     }
-    return { id, fields, pairs: [first, ...rest] }
+    return { id, fields, pairs: list }
   }
 
   const parts = (reply: Reply) => {
-    const [id, fields, ...rest] = Decode.items(reply)
+    const all = Decode.items(reply)
+    const [id, fields] = all
     return id === undefined || fields === undefined
       ? Decode.mismatch("an entry", reply)
-      : ([Decode.at("id", Decode.text, id), fields, rest] as const)
+      : ([typeof id === "string" ? id : Decode.at("id", Decode.text, id), fields, all] as const)
   }
 
   const entry: Decode.Decoder<StreamEntry<V, K>> = (reply) => {

@@ -407,8 +407,8 @@ const present =
 
 const autoclaimedIds = autoclaimed(ids)
 
-const claimed = (rest: ReadonlyArray<Reply>): Option.Option<Delivery> => {
-  const [since, deliveries] = rest
+const claimed = (parts: ReadonlyArray<Reply>): Option.Option<Delivery> => {
+  const [, , since, deliveries] = parts
   return since === undefined || deliveries === undefined
     ? Option.none()
     : Option.some({
@@ -427,23 +427,21 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StreamGroupCommands<
   const autoclaimedEntries = autoclaimed(presentEntries)
 
   const groupStreams = <E>(
-    make: (entry: StreamEntry<V, K>, rest: ReadonlyArray<Reply>) => E
+    make: (entry: StreamEntry<V, K>, parts: ReadonlyArray<Reply>) => E
   ): Decode.Decoder<Array<GroupEntries<E, K>>> => {
     const found: Decode.Decoder<Omit<GroupEntries<E, K>, "key">> = (reply) => {
       const entries: Array<E> = []
       const deleted: Array<StreamId> = []
-      Decode.items(reply).forEach((item, i) => {
-        const [id, fields, rest] = Decode.at(i, parts, item)
+      const read = (item: Reply): void => {
+        const [id, fields, all] = parts(item)
         if (fields === null) {
           deleted.push(id)
         } else {
-          entries.push(
-            make(
-              Decode.at(i, (fields) => withFields(id, fields), fields),
-              rest
-            )
-          )
+          entries.push(make(withFields(id, fields), all))
         }
+      }
+      Decode.items(reply).forEach((item, i) => {
+        Decode.at(i, read, item)
       })
       return { entries, deleted }
     }
@@ -451,9 +449,9 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StreamGroupCommands<
     return (reply) => (reply === null ? [] : byStream(reply).map(([key, found]) => ({ key, ...found })))
   }
   const readStreams: Decode.Decoder<Array<GroupEntries<StreamEntry<V, K>, K>>> = groupStreams((entry) => entry)
-  const claimedStreams: Decode.Decoder<Array<GroupEntries<ClaimedEntry<V, K>, K>>> = groupStreams((entry, rest) => ({
+  const claimedStreams: Decode.Decoder<Array<GroupEntries<ClaimedEntry<V, K>, K>>> = groupStreams((entry, parts) => ({
     ...entry,
-    claimed: claimed(rest)
+    claimed: claimed(parts)
   }))
 
   const pendingEntry = Decode.tuple(Decode.text, decodeKey, idle, largeInteger)
