@@ -59,11 +59,11 @@ const measured = async (
 
 /**
  * Enough for each fiber or loop: the making of a thousand fibers, and what the collector moves for them, took a third of a
- * round in which each did a hundred operations. But no more than ten times what was asked for.
+ * round in which each did a hundred operations. But no more than five times what was asked for.
  */
 const operationsFor = (millis: number): number => {
   const asked = rate * millis
-  return Math.round(Math.max(asked, concurrency * 4, Math.min(concurrency * 200, asked * 10)))
+  return Math.round(Math.max(asked, concurrency * 4, Math.min(concurrency * 100, asked * 5)))
 }
 
 /**
@@ -74,12 +74,13 @@ const operationsFor = (millis: number): number => {
  */
 const warm = async (runner: Runner, millis: number): Promise<void> => {
   for (const atOnce of concurrency === 1 ? [1] : [1, concurrency]) {
+    const enough = atOnce === concurrency ? millis : millis / 3
     let used = 0
     let counted = atOnce * 2
     do {
       used += (await measured(runner, counted, undefined, atOnce)).cpuMillis
-      counted = Math.max(counted, Math.min(counted * 4, Math.max(Math.round((rate * millis) / 4), atOnce * 4)))
-    } while (used < millis)
+      counted = Math.max(counted, Math.min(counted * 4, Math.max(Math.round((rate * enough) / 4), atOnce * 4)))
+    } while (used < enough)
   }
 }
 
