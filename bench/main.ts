@@ -191,7 +191,6 @@ const save = (name: string, extension: string, text: string): void => {
   fs.mkdirSync(folder, { recursive: true })
   const file = path.join(folder, `${name}.${extension}`)
   fs.writeFileSync(file, text)
-  process.stderr.write(`wrote ${path.relative(root, file)}\n`)
 }
 
 const fileName = (server: Server): string => server.name.toLowerCase().replace(/[^a-z0-9]+/g, "-")
@@ -245,14 +244,23 @@ const run = async (server: Server): Promise<void> => {
   )
   const results: Array<RowResult> = []
   const costs: Array<Cost> = []
-  for (const { name, row } of all) {
+  const name = fileName(server)
+  for (const { name: what, row } of all) {
     if (row !== undefined) {
       results.push(await measure(server, row, entries))
     } else {
-      const cost = await measureCost(name, server, entries)
+      const cost = await measureCost(what, server, entries)
       costs.push(cost)
       printCost(cost)
       json({ type: "cost", server: server.name, ...cost })
+    }
+    if (whole || options.save) {
+      // After each: a whole run takes long, and what was measured is not lost when it is stopped.
+      const found = { machine: about, settings, rows: results, costs, goals: check(results) }
+      save(name, "json", `${JSON.stringify(found, null, 1)}\n`)
+      const title = "Throughput, relative to node-redis with its command timeout off (1.0)"
+      const inChart = results.filter(({ messages }) => messages === undefined)
+      save(name, "svg", bars(inChart, shownInBars, "node-redis", title, footnote(about)))
     }
   }
   const goals = check(results)
@@ -261,14 +269,6 @@ const run = async (server: Server): Promise<void> => {
     for (const goal of goals) {
       json({ type: "goal", server: server.name, ...goal })
     }
-  }
-  if (whole || options.save) {
-    const name = fileName(server)
-    const whole = { machine: about, settings, rows: results, costs, goals }
-    save(name, "json", `${JSON.stringify(whole, null, 1)}\n`)
-    const title = "Throughput, relative to node-redis with its command timeout off (1.0)"
-    const inChart = results.filter(({ messages }) => messages === undefined)
-    save(name, "svg", bars(inChart, shownInBars, "node-redis", title, footnote(about)))
   }
 }
 
