@@ -181,7 +181,7 @@ export const makeCore = (
     const scope = yield* Effect.scope
     const core = new PoolCore(resolved, settings, yield* makePacer(settings.schedule), runtime, scope)
     yield* Effect.addFinalizer(() => core.close)
-    yield* core.fill
+    yield* core.build
     return core
   })
 

@@ -27,6 +27,7 @@ import { blockingMillis } from "./internal/calls.js"
 import { type ClientSettings, refuseShared, SharedClient } from "./internal/client.js"
 import { type Commands, make as makeCommands } from "./internal/commands.js"
 import * as Credentials from "./internal/credentials.js"
+import { allowedWas } from "./internal/failure.js"
 import {
   type OptimisticOptions,
   optimistic,
@@ -54,7 +55,7 @@ import {
   type RedisCommand,
   reword
 } from "./RedisCommand.js"
-import { DeadlineError, type PipelineError, type RedisError, type TransactionError, UsageError } from "./RedisError.js"
+import { type PipelineError, type RedisError, type TransactionError, UsageError } from "./RedisError.js"
 import * as RedisStream from "./RedisStream.js"
 
 export type {
@@ -310,7 +311,7 @@ const overPool = (pool: Pool): RedisService => {
         within(allowed, (redis, waited) =>
           redis.send(allowed === Infinity ? command : reword(command, { deadline: Math.max(allowed - waited, 1) }))
         ),
-        (error) => (allowed === Infinity ? error : saysWhole(allowed, error))
+        (error) => (allowed === Infinity ? error : allowedWas(allowed, error))
       )
     },
     sendAll: (commands, options) => {
@@ -331,12 +332,6 @@ const overPool = (pool: Pool): RedisService => {
     status: alwaysReady
   }
 }
-
-/** The time that was allowed, of which a part went by while there was no connection. */
-const saysWhole = (allowed: number, error: RedisError): RedisError =>
-  error._tag === "DeadlineError" && error.phase !== "acquire"
-    ? new DeadlineError({ ...error, milliseconds: allowed })
-    : error
 
 const layerFromPool: Layer.Layer<RedisIdentifier, never, Pool> = Layer.effect(RedisTag, Effect.map(Pool, overPool))
 

@@ -522,7 +522,8 @@ export const withDeadline: {
 /**
  * Declares that executing a command twice is the same as once, so that it may be sent again when its connection ended
  * before its reply came. Readonly commands are taken for that by themselves; of writes only you can know: `SET` of one
- * value is, where nobody else writes the key; `INCR` is not. A transaction is sent again when all of it is declared so.
+ * value is, where nobody else writes the key; `INCR` is not. A pipeline is sent again when each of its commands is
+ * readonly or declared so; a transaction when each is declared so, those that only read too.
  *
  * @example
  * ```ts

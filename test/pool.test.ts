@@ -48,6 +48,18 @@ describe("options", () => {
     )
   }
 
+  it.scoped("a pool is built by the Schedule, as a client is", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make({
+        onConnect: (connection) => (connection.index < 3 ? connection.reset() : undefined),
+        onCommand: Peer.greeting()
+      })
+      const pool = yield* Pool.make({ host: "127.0.0.1", port: peer.port, minSize: 2, reconnect: quickly })
+      expect(yield* pool.size).toBe(2)
+      expect(peer.connections.length).toBeGreaterThanOrEqual(5)
+    })
+  )
+
   it.scoped("a pool that cannot open its minimum fails typed, and leaves nothing", () =>
     Effect.gen(function* () {
       let greeted = 0

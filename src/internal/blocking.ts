@@ -13,6 +13,7 @@ import type * as Scope from "effect/Scope"
 import { make as makeCommand, type RedisCommand, reword, withDeadline } from "../RedisCommand.js"
 import type { RedisError } from "../RedisError.js"
 import { argumentText, type BlockingCall } from "./calls.js"
+import { allowedWas } from "./failure.js"
 import type { Member, PoolCore } from "./pool.js"
 import { ErrorReply, type Reply } from "./values.js"
 
@@ -69,7 +70,9 @@ export class BlockingCommands {
               last = { call, reply }
             }
           }
-          return Effect.onExit(restore(member.link.send(rest, undefined, leave)), (exit) =>
+          const sent = member.link.send(rest, undefined, leave)
+          const answer = deadline === undefined ? sent : Effect.mapError(sent, (error) => allowedWas(deadline, error))
+          return Effect.onExit(restore(answer), (exit) =>
             Effect.sync(() => {
               if (left !== undefined) {
                 return this.unblock(member, left, last?.call === left ? last : undefined)

@@ -32,3 +32,7 @@ export const toRedisError = (failure: Failure, command: string, milliseconds: nu
       return new OverflowError({ limit: failure.limit, maximum: failure.maximum, command })
   }
 }
+
+/** A deadline error that says all the time that was allowed, of which a part went by while there was no connection. */
+export const allowedWas = (milliseconds: number, error: RedisError): RedisError =>
+  error._tag === "DeadlineError" && error.phase !== "acquire" ? new DeadlineError({ ...error, milliseconds }) : error

@@ -23,7 +23,7 @@ import { longestTimer, type Restore } from "./handshake.js"
 import { openLogged } from "./lifecycle.js"
 import type { Link } from "./link.js"
 import type { ResolvedOptions } from "./options.js"
-import { isPermanent, type Pacer, type ReconnectSettings } from "./reconnect.js"
+import { firstConnection, isPermanent, type Pacer, type ReconnectSettings } from "./reconnect.js"
 
 export interface PoolSettings extends ReconnectSettings {
   readonly min: number
@@ -102,6 +102,8 @@ export class PoolCore {
   private goodSince: number | undefined
   /** The minimum is not kept before somebody asks, because the user's predicate, or the schedule, had enough. */
   private stopped = false
+  /** It is being built: attempts are its builder's business. */
+  private building = true
   /** Links of an earlier one were greeted with credentials that were replaced since. */
   private generation = 0
 
@@ -297,6 +299,9 @@ export class PoolCore {
       return
     }
     this.failure = error
+    if (this.building) {
+      return
+    }
     this.stopped = this.stops(error)
     if (this.settings.offline === "fail" || this.ends(error)) {
       this.failWaiting(error)
@@ -519,17 +524,31 @@ export class PoolCore {
     )
   }
 
-  /** Opens the minimum. Fails with the first that fails. */
-  readonly fill: Effect.Effect<void, RedisError> = Effect.suspend(() => {
-    const missing = this.settings.min - this.size
-    this.opening += Math.max(missing, 0)
-    return Effect.forEach(
-      Array.from({ length: Math.max(missing, 0) }),
-      () =>
-        Effect.uninterruptibleMask((restore) => Effect.map(this.openNew(restore), (member) => this.release(member))),
-      { concurrency: "unbounded", discard: true }
+  /** Opens the minimum, as a client makes its first connection. */
+  readonly build: Effect.Effect<void, RedisError> = Effect.suspend(() =>
+    Effect.ensuring(
+      firstConnection(this.options.connectTimeout, this.settings.schedule, (left) => this.fill(now() + left)),
+      Effect.sync(() => {
+        this.building = false
+      })
     )
-  })
+  )
+
+  /** Opens what is missing to the minimum. Fails with the first that fails. */
+  private fill(until: number): Effect.Effect<void, RedisError> {
+    return Effect.suspend(() => {
+      const missing = Math.max(this.settings.min - this.size, 0)
+      this.opening += missing
+      return Effect.forEach(
+        Array.from({ length: missing }),
+        () =>
+          Effect.uninterruptibleMask((restore) =>
+            Effect.map(this.openNew(restore, until), (member) => this.release(member))
+          ),
+        { concurrency: "unbounded", discard: true }
+      )
+    })
+  }
 
   /** There are new credentials: the free links end at once, those that are lent when they come back. */
   renew(): void {

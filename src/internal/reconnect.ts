@@ -55,6 +55,33 @@ export const reconnectSettings = (options: {
 
 type Reconnect = ReconnectSettings["schedule"]
 
+/**
+ * The first connection of what is being built: attempts by the schedule, within the connect deadline (in milliseconds, of
+ * which each attempt is told what is left), ended at once by a failure that no attempt will mend.
+ */
+export const firstConnection = (
+  connectTimeout: number,
+  reconnect: Reconnect,
+  attempt: (left: number) => Effect.Effect<void, RedisError>
+): Effect.Effect<void, RedisError> =>
+  Effect.suspend(() => {
+    const until = performance.now() + connectTimeout
+    const left = () => Math.max(until - performance.now(), 0)
+    // Of the attempts' failures the last one tells, unless it only tells that time was up.
+    let last: RedisError = new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: connectTimeout })
+    // Each attempt, and each pause, ends with the whole by itself: that works where nothing can be interrupted, too.
+    const next = Effect.suspend(() => (left() > 0 ? attempt(left()) : Effect.fail(last))).pipe(
+      Effect.mapError((error) => (error._tag === "DeadlineError" ? last : error)),
+      Effect.tapError((error) =>
+        Effect.sync(() => {
+          last = error
+        })
+      )
+    )
+    const schedule = Schedule.modifyDelay(reconnect, (_, delay) => Duration.min(delay, Duration.millis(left())))
+    return Effect.retry(next, { schedule, while: (error) => left() > 0 && !isPermanent(error) }).pipe(liveClock)
+  })
+
 /** How many of a schedule's next delays are looked at for its slowest, and how long that is at most, in milliseconds. */
 const stepsAhead = 32
 const longestAhead = 60_000
@@ -170,30 +197,10 @@ export class Reconnector {
     }
   }
 
-  /**
-   * The first connection: attempts by the schedule, within the connect deadline, ended at once by a failure that no
-   * attempt will mend.
-   */
-  readonly connect: Effect.Effect<void, RedisError> = Effect.suspend(() => {
-    const { connectTimeout } = this.options
-    const until = performance.now() + connectTimeout
-    const left = () => Math.max(until - performance.now(), 0)
-    // Of the attempts' failures the last one tells, unless it only tells that time was up.
-    let last: RedisError = new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: connectTimeout })
-    // Each attempt, and each pause, ends with the whole by itself: that works where nothing can be interrupted, too.
-    const attempt = Effect.suspend(() => (left() > 0 ? this.openLink(left()) : Effect.fail(last))).pipe(
-      Effect.mapError((error) => (error._tag === "DeadlineError" ? last : error)),
-      Effect.tapError((error) =>
-        Effect.sync(() => {
-          last = error
-        })
-      )
-    )
-    const schedule = Schedule.modifyDelay(this.settings.schedule, (_, delay) =>
-      Duration.min(delay, Duration.millis(left()))
-    )
-    return Effect.retry(attempt, { schedule, while: (error) => left() > 0 && !isPermanent(error) }).pipe(liveClock)
-  })
+  /** The first connection. */
+  readonly connect: Effect.Effect<void, RedisError> = Effect.suspend(() =>
+    firstConnection(this.options.connectTimeout, this.settings.schedule, this.openLink)
+  )
 
   /** Counts up when there are new credentials. */
   private generation = 0
@@ -357,6 +364,11 @@ export class Reconnector {
   /** There are no more attempts: whoever waits, and whoever comes, hears why. */
   private readonly giveUp: Effect.Effect<void> = Effect.sync(() => {
     this.closed = true
+    const { message } = this.lastClose
+    this.lastClose = {
+      ...this.lastClose,
+      message: `there are no more attempts to connect (reconnect is done, or stopReconnecting said so): ${message}`
+    }
     this.report({ _tag: "Closed", cause: closeError(this.lastClose, "unsent") })
     this.owner.failWaiting(this.lastClose)
   })

@@ -18,7 +18,8 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { DurationWithUnit } from "../internal/args.js"
 import * as Core from "./internal/faultProxyCore.js"
-import { RedisServer } from "./RedisServer.js"
+import { RedisServer as Server } from "./internal/serverTag.js"
+import type { RedisServer } from "./RedisServer.js"
 
 /**
  * @since 0.1.0
@@ -493,5 +494,5 @@ export const layerServer = (
 ): Layer.Layer<FaultProxy, FaultProxyError, RedisServer> =>
   Layer.scoped(
     FaultProxy,
-    Effect.flatMap(RedisServer, ({ host, port }) => make({ ...options, target: { host, port } }))
+    Effect.flatMap(Server, ({ host, port }) => make({ ...options, target: { host, port } }))
   )
