@@ -231,8 +231,8 @@ describe("the leases of a client go by its Schedule", () => {
       const { run } = yield* connectTo(moody(state))
       state.now = true
       const blpop = Redis.execute("BLPOP", RedisCommand.key("list"), 1)
-      const error = failure(yield* Effect.exit(run(RedisCommand.withDeadline(blpop, "200 millis"))))
-      expect(error).toMatchObject({ _tag: "DeadlineError", phase: "acquire", delivery: "unsent", milliseconds: 200 })
+      const error = failure(yield* Effect.exit(run(RedisCommand.withDeadline(blpop, "2 seconds"))))
+      expect(error).toMatchObject({ _tag: "DeadlineError", phase: "acquire", delivery: "unsent", milliseconds: 2_000 })
       expect(error.message).toMatch(/the last attempt to connect failed: .*max number of clients reached/)
       const waiting = yield* Effect.fork(run(blpop))
       const asked = state.connections

@@ -254,7 +254,7 @@ export class PoolCore {
   private openNew(restore: Restore, until = Infinity): Effect.Effect<Member, RedisError> {
     return Effect.suspend(() => {
       const { generation, pauses } = this
-      const connectTimeout = Math.min(this.options.connectTimeout, Math.max(until - now(), 1))
+      const connectTimeout = Math.min(this.options.connectTimeout, Math.max(Math.ceil(until - now()), 1))
       let abort: ((error: RedisError) => void) | undefined
       return openLogged({ ...this.options, connectTimeout, database: this.home.database }, restore, (given) => {
         abort = given
@@ -282,8 +282,9 @@ export class PoolCore {
               Exit.fail(closeError(exit.value.engine.closed ?? poolClosed, "unsent"))
             : Exit.failCause(exit.cause)
           const error = Exit.isFailure(failed) ? Cause.failureOption(failed.cause) : Option.none()
-          // One whose time was up for the one who asked says nothing of the server.
-          if (Option.isSome(error) && !(error.value._tag === "DeadlineError" && until <= now())) {
+          // One that was given less time, because that of the one who asked was nearly up, says nothing of the server.
+          const hurried = connectTimeout < this.options.connectTimeout
+          if (Option.isSome(error) && !(error.value._tag === "DeadlineError" && hurried)) {
             this.failed(error.value, pauses)
           }
           this.serve()
