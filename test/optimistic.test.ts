@@ -445,8 +445,8 @@ eachServer((it, { connect }) => {
       let tries = 0
       const { run } = yield* start({
         reconnect: Schedule.tapOutput(quickly, () =>
-          // It was tried in vain a few times.
-          ++tries === 5 ? Effect.orDie(server.start) : Effect.void
+          // It was tried in vain a few times. Again and again: the first start may come before the kill has ended.
+          ++tries % 5 === 0 ? Effect.orDie(server.start) : Effect.void
         )
       })
       const result = yield* run(
