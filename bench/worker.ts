@@ -58,8 +58,8 @@ const measured = async (
 }
 
 /**
- * Enough for each fiber or loop: the making of a thousand fibers, and what the collector moves for them, took a third of a
- * round in which each did a hundred operations. But no more than five times what was asked for.
+ * A hundred for each fiber or loop, where that is no more than five times what was asked for: making a thousand fibers, and
+ * what the collector moves for them, is a third of a round even so, and was more (docs/performance.md).
  */
 const operationsFor = (millis: number): number => {
   const asked = rate * millis
