@@ -216,7 +216,7 @@ export const rows: ReadonlyArray<Row> = [
     work: { op: "fanout", channel: "bench:channel", listeners: 10, messages: 100, value: text(64) },
     seed: [],
     unit: "batch",
-    takers: ["us", "node-redis", "ioredis", "iovalkey"]
+    takers: ["us", ...["node-redis", "ioredis", "iovalkey"].flatMap((name) => [name, `${name}+effect`]), "floor+effect"]
   },
   {
     name: "connect",

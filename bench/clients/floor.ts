@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import { effects } from "../runners.js"
 import { commandsOf, type Runner, type Work } from "../work.js"
+import { fanoutFloor } from "./fanout.js"
 import type { Place } from "./rival.js"
 import { sharedScheduler } from "./schedulers.js"
 
@@ -172,6 +173,9 @@ const done = Exit.succeed("")
 
 /** The same socket behind one `Effect.async` per operation; what one turn sends leaves in one write. */
 export const floorInEffect = async (place: Place, work: Work): Promise<Runner | undefined> => {
+  if (work.op === "fanout") {
+    return fanoutFloor(place, work)
+  }
   if (work.op === "connect" || commandsOf(work).length === 0) {
     return undefined
   }

@@ -7,7 +7,7 @@ import * as path from "node:path"
 import * as Effect from "effect/Effect"
 import { effects, promises } from "../runners.js"
 import type { Runner, Work } from "../work.js"
-import { fanout } from "./fanout.js"
+import { fanout, fanoutInEffect } from "./fanout.js"
 
 export interface Place {
   readonly host: string
@@ -36,9 +36,11 @@ export const runner = async (
 ): Promise<Runner | undefined> => {
   if (work.op === "fanout") {
     const { listen } = rival
-    return listen === undefined || inEffect
+    return listen === undefined
       ? undefined
-      : fanout(place, work, (onMessage) => listen(work.channel, onMessage), rival.close)
+      : inEffect
+        ? fanoutInEffect(place, work, listen, rival.close)
+        : fanout(place, work, (onMessage) => listen(work.channel, onMessage), rival.close)
   }
   const operation = rival.operation(work)
   if (operation === undefined) {

@@ -13,11 +13,17 @@ export type Strategy = "suspend" | "sliding" | "dropping" | "fail"
 
 /** A message as it came: one object, however many listeners share it. */
 export class Delivery {
+  /** What it takes while it waits, about. */
+  readonly size: number
+  /** As text, once somebody has read it so: it is the same for all who do. */
+  message: unknown = undefined
   constructor(
     readonly channel: string | Uint8Array,
     readonly pattern: string | Uint8Array | undefined,
     readonly payload: Reply
-  ) {}
+  ) {
+    this.size = sizeOf(payload)
+  }
 }
 
 /** A place where messages may be missing. `dropped` grows, and gaps are merged, until it is taken. */
@@ -122,7 +128,7 @@ export class Inbox {
     if (this.end !== undefined) {
       return
     }
-    const size = sizeOf(delivery.payload)
+    const { size } = delivery
     const { capacity, maxBytes, strategy } = this.options
     if (!this.fits(size)) {
       switch (strategy) {
@@ -180,7 +186,7 @@ export class Inbox {
         this.first = merge(this.first, item)
       } else {
         this.messages--
-        this.bytes -= sizeOf(item.payload)
+        this.bytes -= item.size
         if (this.first !== undefined) {
           this.first.dropped++
         } else if (this.options.gaps !== "none") {
@@ -269,7 +275,7 @@ export class Inbox {
     }
     if (item instanceof Delivery) {
       this.messages--
-      this.bytes -= sizeOf(item.payload)
+      this.bytes -= item.size
     }
     this.room()
     return item

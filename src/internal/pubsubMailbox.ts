@@ -9,7 +9,7 @@ import * as Effectable from "effect/Effectable"
 import * as Inspectable from "effect/Inspectable"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import type { DecodeError, RedisError } from "../RedisError.js"
 import type { Delivery, Gap, Inbox } from "./pubsubInbox.js"
 
@@ -137,11 +137,7 @@ export class InboxMailbox<A>
   readonly size: Effect.Effect<Option.Option<number>> = Effect.sync(() => this.unsafeSize())
 
   /** What was taken so far goes on as one chunk: one Effect per chunk, not per message. */
-  readonly stream: Stream.Stream<A, RedisError> = Stream.repeatEffectChunkOption(
-    Effect.flatMap(Effect.mapError(this.takeAll, Option.some), ([messages, done]) =>
-      done ? Effect.fail(Option.none()) : Effect.succeed(messages)
-    )
-  )
+  readonly stream: Stream.Stream<A, RedisError> = Mailbox.toStream(this)
 
   override commit(): Effect.Effect<Batch<A>, RedisError> {
     return this.takeAll

@@ -5,7 +5,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import type { Codec, CodecIssue } from "../Codec.js"
+import { type Codec, type CodecIssue, utf8 } from "../Codec.js"
 import { DecodeError } from "../RedisError.js"
 import type { Key } from "./args.js"
 import type { Delivery } from "./pubsubInbox.js"
@@ -37,7 +37,18 @@ export interface MessageShape<V, K> {
   readonly payload: V
 }
 
-export const message =
+export const message = <V, K extends Key>(
+  codec: Codec<V, K>,
+  command: string
+): ((delivery: Delivery) => MessageShape<V, K> | Undecodable) => {
+  const read = decoded(codec, command)
+  // Text cannot be changed, so its listeners can have the same message: one is made, not one for each of them.
+  return (codec as unknown) === utf8
+    ? (delivery) => (delivery.message ??= read(delivery)) as MessageShape<V, K> | Undecodable
+    : read
+}
+
+const decoded =
   <V, K extends Key>(codec: Codec<V, K>, command: string) =>
   ({ channel, pattern, payload }: Delivery): MessageShape<V, K> | Undecodable => {
     if (typeof payload !== "string" && !(payload instanceof Uint8Array)) {
