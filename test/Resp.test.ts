@@ -1327,6 +1327,35 @@ describe("properties", () => {
     )
   }
 
+  it.prop(
+    "what is read into its place is read like any other bytes",
+    [FastCheck.array(FastCheck.nat(300_000), { minLength: 1, maxLength: 5 }), FastCheck.boolean(), FastCheck.integer()],
+    ([lengths, inArray, seed]) => {
+      const random = randomOf(seed)
+      const values = lengths.map((length) => String.fromCharCode(97 + random.below(26)).repeat(length))
+      const wire = Buffer.concat((inArray ? [values] : values).map(Resp.encode))
+      for (const mode of modes) {
+        const frames: Array<Resp.Frame> = []
+        const parser = newParser(frames, mode)
+        const memory = new Uint8Array(64 * 1024)
+        for (let at = 0; at < wire.length; ) {
+          const into = parser.room ?? memory
+          const length = Math.min(into.length, wire.length - at, 1 + random.below(into.length))
+          into.set(wire.subarray(at, at + length))
+          expect(parser.write(into.subarray(0, length))).toBeUndefined()
+          // The next read overwrites it, unless it was read into its place.
+          memory.fill(0x21)
+          at += length
+        }
+        const whole = read([wire], mode).frames
+        expect(frames.length).toBe(whole.length)
+        expect(Buffer.concat(frames.map(Resp.encode)).equals(wire)).toBe(true)
+        expect(frames.map((frame) => typeof frame)).toEqual(whole.map((frame) => typeof frame))
+      }
+    },
+    { fastCheck: { numRuns: 30 } }
+  )
+
   /** Whatever comes: nothing is thrown, and all ways to split it are read alike. */
   const survives = (wire: Uint8Array, seed: number): void => {
     for (const mode of modes) {

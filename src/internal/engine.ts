@@ -29,6 +29,8 @@ export interface Transport {
 export interface TransportListener {
   /** The bytes are the transport's: what is to be kept of them is copied. */
   readonly onData: (bytes: Uint8Array) => void
+  /** Where the next bytes would best be read, if anywhere: the rest of a long value belongs there. */
+  readonly room: () => Uint8Array | undefined
   readonly onDrain: () => void
   readonly onClose: (reason: CloseReason) => void
 }
@@ -217,6 +219,7 @@ export class Engine {
     )
     transport.listen({
       onData: (bytes) => this.onData(bytes),
+      room: () => this.parser.room,
       onDrain: () => this.onDrain(),
       onClose: (reason) => this.destroy(this.explain(reason))
     })

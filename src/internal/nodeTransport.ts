@@ -19,38 +19,44 @@ export type { Duplex }
 const fullAt = 1024 * 1024
 
 /**
- * What a socket of ours reads: always into the same memory, which the parser copies from. Left alone Node allocates
- * 64 KB for each read, and the garbage collector runs for little else.
+ * What a socket of ours reads: always into the same memory, which the parser copies from, or straight into the value that
+ * is being read, when it is long. Left alone Node allocates 64 KB for each read, and the garbage collector runs for
+ * little else.
  */
 class Reader {
-  private onData: ((bytes: Uint8Array) => void) | undefined
+  private listener: Pick<TransportListener, "onData" | "room"> | undefined
   private early: Array<Uint8Array> | undefined
-  // Spelled out: what older compilers read of it must not name a Buffer with parameters.
-  readonly onread: { readonly buffer: Uint8Array; readonly callback: (length: number, buffer: Uint8Array) => boolean } =
-    {
-      buffer: Buffer.allocUnsafeSlow(64 * 1024),
-      callback: (length: number, buffer: Uint8Array): boolean => {
-        const bytes = buffer.subarray(0, length)
-        if (this.onData !== undefined) {
-          this.onData(bytes)
-        } else {
-          // A server may speak first, to say that it has too many clients.
-          this.early ??= []
-          this.early.push(new Uint8Array(bytes))
-        }
-        return true
-      }
-    }
+  private readonly memory: Uint8Array = Buffer.allocUnsafeSlow(64 * 1024)
 
-  listen(onData: (bytes: Uint8Array) => void): void {
-    this.onData = onData
+  // Spelled out: what older compilers read of it must not name a Buffer with parameters.
+  readonly onread: {
+    readonly buffer: () => Uint8Array
+    readonly callback: (length: number, buffer: Uint8Array) => boolean
+  } = {
+    // Asked before the first read, and after each.
+    buffer: () => this.listener?.room() ?? this.memory,
+    callback: (length: number, buffer: Uint8Array): boolean => {
+      const bytes = buffer.subarray(0, length)
+      if (this.listener !== undefined) {
+        this.listener.onData(bytes)
+      } else {
+        // A server may speak first, to say that it has too many clients.
+        this.early ??= []
+        this.early.push(new Uint8Array(bytes))
+      }
+      return true
+    }
+  }
+
+  listen(listener: Pick<TransportListener, "onData" | "room">): void {
+    this.listener = listener
     const { early } = this
     if (early !== undefined) {
       this.early = undefined
       // Like any other read: not while whoever listens is still being made.
       queueMicrotask(() => {
         for (const bytes of early) {
-          onData(bytes)
+          listener.onData(bytes)
         }
       })
     }
@@ -115,7 +121,7 @@ export const fromDuplex = (duplex: Duplex, reader?: Reader): Transport => {
         close()
       })
       duplex.on("close", close)
-      reader?.listen(listener.onData)
+      reader?.listen(listener)
       if (duplex.destroyed || duplex.readableEnded) {
         close()
       }

@@ -188,6 +188,16 @@ export class Parser {
     )
   }
 
+  /**
+   * Where the next bytes belong, while much of a body is still to come. A transport that reads them into it saves a copy,
+   * and reads as much at a time as there is; {@link write} is told of them as of any others.
+   */
+  get room(): Uint8Array | undefined {
+    return this.state === State.Body && this.bodyLength - this.bodyFilled >= leastRoom && !this.stopped
+      ? this.body.subarray(this.bodyFilled, this.bodyLength)
+      : undefined
+  }
+
   /** Ends the parse; what is left of the current chunk is dropped. */
   stop(): void {
     this.stopped = true
@@ -774,7 +784,10 @@ export class Parser {
     let at = from
     if (this.bodyFilled < length) {
       at = Math.min(end, from + length - this.bodyFilled)
-      body.set(from === 0 && at === end ? bytes : bytes.subarray(from, at), this.bodyFilled)
+      // In its buffer there is nothing else: what is there was read into its place.
+      if (bytes.buffer !== body.buffer) {
+        body.set(from === 0 && at === end ? bytes : bytes.subarray(from, at), this.bodyFilled)
+      }
       this.bodyFilled += at - from
     }
     while (at < end) {
@@ -1091,6 +1104,9 @@ const copy = (bytes: Uint8Array, from: number, to: number): Uint8Array => {
 
 /** A limit that is no number refuses everything, rather than nothing. */
 const bound = (limit: number, most: number): number => (limit >= 0 ? Math.min(limit, most) : 0)
+
+/** Less than this is read into the memory that is used for every read: one read may hold the end of a body and much else. */
+const leastRoom = 64 * 1024
 
 /** There may be less memory than the limits allow, or less than one array may take. */
 const allocate = (length: number): Uint8Array => {

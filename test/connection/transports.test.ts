@@ -37,6 +37,21 @@ const works = (connection: Connection.Connection, protocol: 2 | 3) =>
     const bytes = Crypto.randomBytes(300_000)
     yield* connection.execute("SET", "bytes", bytes)
     expect(Buffer.compare(Buffer.from((yield* connection.executeBytes("GET", "bytes")) as Uint8Array), bytes)).toBe(0)
+    // Long values are read into their place: as bytes, as text in the array that is used again, and as longer text.
+    const long = Crypto.randomBytes(3_000_000)
+    const texts = [700_000, 3_000_000].map((length) => "0123456789ab\u00e9".repeat(length / 14))
+    yield* connection.execute("MSET", "bytes", long, "text", texts[0] as string, "longer", texts[1] as string, "a", "b")
+    for (let i = 0; i < 3; i++) {
+      const read = yield* connection.executeBytes("GET", "bytes")
+      expect(Buffer.compare(Buffer.from(read as Uint8Array), long)).toBe(0)
+      expect(yield* connection.execute("MGET", "a", "text", "a", "longer", "a")).toEqual([
+        "b",
+        texts[0],
+        "b",
+        texts[1],
+        "b"
+      ])
+    }
     const { exits } = yield* connection.redis.sendAll([Redis.set("a", "é"), Redis.get("a")], { atomic: true })
     expect(exits[1]).toEqual(Exit.succeed(Option.some("é")))
     const echoes = yield* Effect.forEach(
