@@ -21,17 +21,17 @@ import { type Row, rows } from "./rows.js"
 import { type ScaleResult, scalePanels, scaleRows } from "./scale.js"
 import { named, pins, type Server, start } from "./servers.js"
 
-const help = `npm run bench -- [options]
+const help = `npm run bench -- [options]      some minutes: the contestants most asked for, short rounds
+  --full                everybody, long rounds and the soak; saved: an hour
   --row NAME,NAME…      only these rows (--list shows them; "decode-" means all that begin so)
   --only NAME,NAME…     only these contestants
   --server NAME,NAME…   redis, valkey-9.1 (folders of .servers/), a program, a redis:// URL, or all
   --at REF              ourselves as we were at a commit, instead of the working tree
   --base REF            also ourselves as we were at a commit, as us@REF
   --scale               how cost grows, instead of the rows
-  --quick               fewer and shorter rounds
   --rounds N --millis N --warmup N
   --json                lines of JSON instead of tables
-  --save                writes results and chart into bench/results/; a whole run does so by itself
+  --save                writes results and chart into bench/results/; a full run does so by itself
   --profile DIR         writes a CPU profile of each measured process; read them with npx tsx bench/profile.ts DIR
   --list`
 
@@ -46,7 +46,7 @@ const { values: options } = parseArgs({
     rounds: { type: "string" },
     millis: { type: "string" },
     warmup: { type: "string" },
-    quick: { type: "boolean", default: false },
+    full: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     save: { type: "boolean", default: false },
     profile: { type: "string" },
@@ -72,9 +72,11 @@ const chosen = <A extends { readonly name: string }>(
 }
 
 const settings = {
-  rounds: Number(options.rounds ?? (options.quick ? 3 : 5)),
-  millis: Number(options.millis ?? (options.quick ? 60 : 120)),
-  warmup: Number(options.warmup ?? (options.quick ? 250 : 500)),
+  rounds: Number(options.rounds ?? (options.full ? 5 : 3)),
+  millis: Number(options.millis ?? (options.full ? 120 : 60)),
+  warmup: Number(options.warmup ?? (options.full ? 500 : 250)),
+  // With ten thousand fibers a round of a hundred for each takes seconds, and shorter ones show the making of fibers.
+  atMost: options.scale ? 100 : 5,
   latency: !options.scale,
   delay: options.scale,
   profile: options.profile === undefined ? undefined : path.resolve(options.profile)
@@ -182,7 +184,7 @@ const measureCost = async (name: string, server: Server, entries: ReadonlyArray<
         server
       )
     default:
-      return importing(first?.folder ?? "", options.quick ? 3 : 9)
+      return importing(first?.folder ?? "", options.full ? 9 : 3)
   }
 }
 
@@ -207,6 +209,22 @@ const shownInBars = [
   ["floor+effect", "a bare socket in Effect"]
 ] as const
 
+/** Who takes part when nobody is named. The others are variants of these, with their own defaults or inside Effect. */
+const mostAskedFor = [
+  "us",
+  "us-shared",
+  "node-redis",
+  "node-redis+effect",
+  "node-redis-default+effect",
+  "ioredis",
+  "ioredis+effect",
+  "iovalkey",
+  "glide+effect",
+  "floor",
+  "floor+effect",
+  "runtime"
+]
+
 const run = async (server: Server): Promise<void> => {
   const folder = options.at === undefined ? build() : buildAt(options.at)
   const entries: ReadonlyArray<Entry> = chosen(
@@ -216,20 +234,21 @@ const run = async (server: Server): Promise<void> => {
         ? []
         : [{ name: `us@${options.base}`, contestant: "us", folder: buildAt(options.base) }])
     ],
-    wanted(options.only),
+    wanted(options.only) ??
+      (options.full ? undefined : [...mostAskedFor, ...(options.base === undefined ? [] : [`us@${options.base}`])]),
     "contestant"
   )
   const about = machine(server)
   say(footnote(about))
   json({ type: "machine", ...about })
-  const whole = options.row === undefined && options.only === undefined && !options.quick
+  const saved = options.save || (options.full && options.row === undefined && options.only === undefined)
   if (options.scale) {
     const results: Array<ScaleResult> = []
     for (const row of chosen(scaleRows, wanted(options.row), "row")) {
       const { at, axis } = row
       results.push({ ...(await measure(server, row, entries)), axis, at })
     }
-    if (whole || options.save) {
+    if (saved) {
       const name = `scale-${fileName(server)}`
       save(name, "json", `${JSON.stringify({ machine: about, settings, rows: results }, null, 1)}\n`)
       save(name, "svg", panels(scalePanels(results), "How cost grows", footnote(about)))
@@ -238,8 +257,11 @@ const run = async (server: Server): Promise<void> => {
   }
   const all = chosen<{ readonly name: string; readonly row?: Row }>(
     [...rows.map((row) => ({ name: row.name, row })), ...costNames.map((name) => ({ name }))],
-    // A soak takes minutes: only when it is asked for.
-    wanted(options.row) ?? [...rows.map(({ name }) => name), ...costNames.filter((name) => name !== "soak")],
+    // A soak takes minutes.
+    wanted(options.row) ??
+      [...rows, ...costNames.map((name) => ({ name }))]
+        .map(({ name }) => name)
+        .filter((name) => options.full || name !== "soak"),
     "row"
   )
   const results: Array<RowResult> = []
@@ -254,7 +276,7 @@ const run = async (server: Server): Promise<void> => {
       printCost(cost)
       json({ type: "cost", server: server.name, ...cost })
     }
-    if (whole || options.save) {
+    if (saved) {
       // After each: a whole run takes long, and what was measured is not lost when it is stopped.
       const found = { machine: about, settings, rows: results, costs, goals: check(results) }
       save(name, "json", `${JSON.stringify(found, null, 1)}\n`)

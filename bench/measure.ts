@@ -72,6 +72,7 @@ export interface Settings {
   readonly rounds: number
   readonly millis: number
   readonly warmup: number
+  readonly atMost: number
   readonly latency: boolean
   readonly delay: boolean
   readonly profile: string | undefined
@@ -120,11 +121,11 @@ export const compete = async (
         await contender.ask({ type: "warm", millis: settings.warmup }, "warmed")
       })
     }
-    const { delay, latency, millis } = settings
+    const { atMost, delay, latency, millis } = settings
     for (let i = 0; i < settings.rounds; i++) {
       for (const { contender, entry, rounds } of able()) {
         await attempt(entry, async () => {
-          const { round } = await contender.ask({ type: "round", millis, latency, delay }, "round")
+          const { round } = await contender.ask({ type: "round", millis, atMost, latency, delay }, "round")
           rounds.push(round)
         })
       }

@@ -75,13 +75,25 @@ const cell = (text: string | undefined, width: number): string => (text ?? "").p
 const fixed = (value: number | undefined, digits: number): string | undefined =>
   value === undefined || Number.isNaN(value) ? undefined : value.toFixed(digits)
 
+const latencies = [
+  { title: "p50 ms", of: ({ p50 }: Figure) => p50 },
+  { title: "p99 ms", of: ({ p99 }: Figure) => p99 }
+]
+
+/** How late the event loop's timers were. */
+const delays = [
+  { title: "loop p99", of: ({ delayP99 }: Figure) => delayP99 },
+  { title: "loop max", of: ({ delayMax }: Figure) => delayMax }
+]
+
 export const table = ({ figures, messages, name, title }: RowResult): string => {
+  const times = figures.some(({ delayP99 }) => delayP99 !== undefined) ? delays : latencies
   const head = [
     "".padEnd(28),
     ...(messages === undefined ? [cell("ops/s", 12)] : [cell("messages/s", 14), cell("MB/s", 9)]),
     cell("±", 6),
     cell(messages === undefined ? "CPU µs" : "ns each", 11),
-    ...(messages === undefined ? [cell("p50 ms", 10), cell("p99 ms", 10)] : []),
+    ...(messages === undefined ? times.map(({ title }) => cell(title, 10)) : []),
     cell("us : it", 10),
     cell("by CPU", 9)
   ].join("")
@@ -97,7 +109,7 @@ export const table = ({ figures, messages, name, title }: RowResult): string => 
         : [cell(short(speed * messages.count), 14), cell(short((speed * messages.bytes) / 1e6), 9)]),
       cell(`${Math.round(spread * 100)}%`, 6),
       cell(short(messages === undefined ? cpuMicros : (cpuMicros * 1000) / messages.count), 11),
-      ...(messages === undefined ? [cell(fixed(figure.p50, 3), 10), cell(fixed(figure.p99, 3), 10)] : []),
+      ...(messages === undefined ? times.map(({ of }) => cell(fixed(of(figure), 3), 10)) : []),
       cell(fixed(figure.ratio, 2), 10),
       cell(fixed(figure.cpuRatio, 2), 9)
     ].join("")

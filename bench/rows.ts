@@ -108,6 +108,33 @@ const decodeRows = [
   decodeRow("integers-1000", "an array of 1000 integers", `*1000\r\n${several(1000, (i) => `:${i}\r\n`)}`),
   decodeRow("map-100", "a map of 100 fields", `%100\r\n${several(100, (i) => bulk(5 + (i % 3)) + bulk(20))}`),
   decodeRow("doubles-100", "an array of 100 doubles", `*100\r\n${several(100, (i) => `,${i}.25\r\n`)}`),
+  decodeRow(
+    "doubles-17",
+    "an array of 100 doubles of 17 digits",
+    `*100\r\n${several(100, (i) => `,${Math.sqrt(i + 2)}\r\n`)}`
+  ),
+  decodeRow(
+    "booleans-100",
+    "an array of 100 booleans",
+    `*100\r\n${several(100, (i) => `#${i % 2 === 0 ? "t" : "f"}\r\n`)}`
+  ),
+  decodeRow(
+    "big-numbers-10",
+    "an array of 10 big numbers",
+    `*10\r\n${several(10, (i) => `(349285660987654332${i}9876\r\n`)}`
+  ),
+  decodeRow("verbatim", "a verbatim string of 64 B", `=68\r\ntxt:${text(64)}\r\n`),
+  decodeRow("set-100", "a set of 100 bulk strings of 16 B", `~100\r\n${bulk(16).repeat(100)}`),
+  decodeRow(
+    "nested",
+    "arrays in arrays, three deep, of 8 bulk strings of 3 B",
+    `*2\r\n${`*2\r\n${`*2\r\n${bulk(3).repeat(2)}`.repeat(2)}`.repeat(2)}`
+  ),
+  decodeRow(
+    "text-1kb",
+    "a bulk string of 1 KB with a letter in 32 that is not ASCII",
+    `$1056\r\n${`${text(31)}ü`.repeat(32)}\r\n`
+  ),
   decodeRow("push", "a push: a message of 64 B", `>3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n${bulk(64)}`),
   decodeRow("stream-100", "100 stream entries", `*1\r\n*2\r\n$6\r\norders\r\n*100\r\n${several(100, entry)}`)
 ]

@@ -130,7 +130,14 @@ export interface Assignment {
 export type Request =
   | { readonly type: "prepare"; readonly assignment: Assignment }
   | { readonly type: "warm"; readonly millis: number }
-  | { readonly type: "round"; readonly millis: number; readonly latency: boolean; readonly delay: boolean }
+  | {
+      readonly type: "round"
+      readonly millis: number
+      /** How many times as long a round may be for the sake of those that do many at once. */
+      readonly atMost: number
+      readonly latency: boolean
+      readonly delay: boolean
+    }
   /** What so many commands cost that wait for a server which does not answer; needs `--expose-gc`. */
   | { readonly type: "memory"; readonly commands: number }
   /** What is left after so many operations; needs `--expose-gc`. */

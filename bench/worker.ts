@@ -58,12 +58,12 @@ const measured = async (
 }
 
 /**
- * A hundred for each fiber or loop, where that is no more than five times what was asked for: making a thousand fibers, and
- * what the collector moves for them, is a third of a round even so, and was more (docs/performance.md).
+ * A hundred for each fiber or loop, where that is no more than so many times what was asked for: making a thousand fibers,
+ * and what the collector moves for them, is a third of a round even so, and was more (docs/performance.md).
  */
-const operationsFor = (millis: number): number => {
+const operationsFor = (millis: number, atMost: number): number => {
   const asked = rate * millis
-  return Math.round(Math.max(asked, concurrency * 4, Math.min(concurrency * 100, asked * 5)))
+  return Math.round(Math.max(asked, concurrency * 4, Math.min(concurrency * 100, asked * atMost)))
 }
 
 /**
@@ -90,7 +90,7 @@ const quantile = (sorted: Float64Array, at: number): number =>
 const round = async (runner: Runner, request: Request & { readonly type: "round" }): Promise<Round> => {
   const delay = request.delay ? monitorEventLoopDelay({ resolution: 1 }) : undefined
   delay?.enable()
-  const plain = await measured(runner, operationsFor(request.millis))
+  const plain = await measured(runner, operationsFor(request.millis, request.atMost))
   delay?.disable()
   let result = plain
   if (delay !== undefined) {
@@ -103,7 +103,7 @@ const round = async (runner: Runner, request: Request & { readonly type: "round"
     }
   }
   if (request.latency) {
-    const counted = operationsFor(request.millis / 3)
+    const counted = operationsFor(request.millis / 3, request.atMost)
     const samples = new Float64Array(counted + concurrency)
     await measured(runner, counted, samples)
     samples.sort()

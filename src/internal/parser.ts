@@ -1143,7 +1143,9 @@ const formatOf = (bytes: Uint8Array, from: number): string =>
 
 /** Real servers send `10`, `1e+300`, `inf` and, from C's printf, `-nan`. */
 const readDouble = (bytes: Uint8Array, from: number, to: number): Reply => {
-  const text = utf8Decode(bytes, from, Math.min(to, from + maxDoubleLength))
+  const last = Math.min(to, from + maxDoubleLength)
+  // Up to 20 letters are faster by the stricter way.
+  const text = utf8DecodeStrict(bytes, from, last) ?? utf8Decode(bytes, from, last)
   if (to - from > maxDoubleLength || !doublePattern.test(text)) {
     return new Unreadable("double", text)
   }
