@@ -167,6 +167,8 @@ const encodeRows = [
   )
 ]
 
+const leases = ["us", "node-redis", "node-redis+effect", "node-redis-default", "node-redis-default+effect", "runtime"]
+
 const concurrencies = [1, 16, 100, 1000]
 
 export const rows: ReadonlyArray<Row> = [
@@ -259,7 +261,7 @@ export const rows: ReadonlyArray<Row> = [
     concurrency: 1,
     work: { op: "pool", size: 10 },
     seed: [],
-    takers: ["us", "node-redis", "node-redis+effect", "node-redis-default", "node-redis-default+effect"],
+    takers: leases,
     unit: "lease"
   },
   {
@@ -268,7 +270,7 @@ export const rows: ReadonlyArray<Row> = [
     concurrency: 100,
     work: { op: "pool", size: 10 },
     seed: [],
-    takers: ["us", "node-redis", "node-redis+effect", "node-redis-default", "node-redis-default+effect"],
+    takers: leases,
     unit: "lease"
   },
   ...decodeRows,

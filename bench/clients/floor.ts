@@ -212,14 +212,18 @@ export const floorInEffect = async (place: Place, work: Work): Promise<Runner | 
   return effects(operation, Effect.runPromise, close)
 }
 
-/** No connection at all: each operation is answered in a microtask. */
+/** A scope with a resource that is there at once. */
+const scoped = Effect.scoped(Effect.acquireRelease(Effect.succeed(""), () => Effect.void))
+
+/** No connection at all: each operation is answered in a microtask, a lease at once. */
 export const runtime = async (work: Work, shared: boolean): Promise<Runner | undefined> => {
-  if (work.op === "connect" || commandsOf(work).length === 0) {
+  if (work.op === "connect" || (commandsOf(work).length === 0 && work.op !== "pool")) {
     return undefined
   }
   const managed = ManagedRuntime.make(shared ? Layer.setScheduler(sharedScheduler()) : Layer.empty)
   await managed.runtime()
-  const operation = () => Effect.async<string>((resume) => queueMicrotask(() => resume(done)))
+  const operation =
+    work.op === "pool" ? () => scoped : () => Effect.async<string>((resume) => queueMicrotask(() => resume(done)))
   return effects(
     operation,
     (effect) => managed.runPromise(effect),

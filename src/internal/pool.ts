@@ -14,7 +14,7 @@ import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import { make as makeCommand, withDeadline } from "../RedisCommand.js"
 import { DeadlineError, type RedisError } from "../RedisError.js"
 import type { CloseReason } from "./engine.js"
@@ -135,24 +135,41 @@ export class PoolCore {
   /** The same, within so many milliseconds where that is shorter than `acquireTimeout`. */
   acquireWithin(allowed: number): Effect.Effect<Lease, RedisError, Scope.Scope> {
     return Effect.uninterruptibleMask((restore) =>
-      Effect.suspend(() => {
+      Effect.flatMap(Effect.scope, (scope) => {
         const started = now()
-        return Effect.flatMap(this.take(restore, allowed), (member) => {
-          acquireTime.unsafeUpdate(Duration.millis(now() - started), [])
-          const lease: Lease = { link: member.link, released: false }
-          return Effect.as(
-            Effect.addFinalizer(() =>
-              Effect.sync(() => {
-                lease.released = true
-                member.link.endPushes(undefined)
-                this.release(member)
-              })
-            ),
-            lease
-          )
-        })
+        const member = this.takeHot(started)
+        return member === undefined
+          ? Effect.flatMap(this.take(restore, allowed), (member) => this.lend(member, scope, started))
+          : this.lend(member, scope, started)
       })
     )
+  }
+
+  private lend(member: Member, scope: Scope.Scope, started: number): Effect.Effect<Lease> {
+    acquireTime.unsafeUpdate(Duration.millis(now() - started), [])
+    const lease: Lease = { link: member.link, released: false }
+    const giveBack = Effect.sync(() => {
+      lease.released = true
+      member.link.endPushes(undefined)
+      this.release(member)
+    })
+    // Not `Effect.addFinalizer`, which takes the fiber's refs along, for a finalizer that needs none.
+    return Effect.as(Scope.addFinalizer(scope, giveBack), lease)
+  }
+
+  /** A free link that needs neither waiting nor asking, without an Effect. */
+  private takeHot(time: number): Member | undefined {
+    const member = this.free[this.free.length - 1]
+    if (this.closed || this.waiting > 0 || member === undefined || !isSound(member) || !this.isHot(member, time)) {
+      return undefined
+    }
+    this.free.pop()
+    this.report()
+    return member
+  }
+
+  private isHot({ idleSince, link }: Member, time: number): boolean {
+    return time - Math.max(link.engine.lastRead, idleSince) < this.settings.checkAfter
   }
 
   /**
@@ -230,12 +247,12 @@ export class PoolCore {
   /** A link that was silent for long is asked first; a hot one costs nothing. */
   private check(member: Member, want: Want, restore: Restore): Effect.Effect<Member, RedisError> {
     const { link } = member
-    if (link.engine.closed !== undefined || link.session.difference !== undefined) {
+    if (!isSound(member)) {
       link.destroy("its pool moved to another database meanwhile")
       this.remove(member)
       return this.takeFor(want, restore)
     }
-    if (now() - Math.max(link.engine.lastRead, member.idleSince) < this.settings.checkAfter) {
+    if (this.isHot(member, now())) {
       return Effect.succeed(member)
     }
     return restore(link.send(ping)).pipe(
@@ -628,13 +645,22 @@ export class PoolCore {
   /** The gauges are of all pools together: each tells what changed. */
   private report(): void {
     const { reported } = this
-    const current = { size: this.size, free: this.free.length, waiting: this.waiting }
-    size.unsafeModify(current.size - reported.size, [])
-    free.unsafeModify(current.free - reported.free, [])
-    waiting.unsafeModify(current.waiting - reported.waiting, [])
-    this.reported = current
+    change(size, this.size - reported.size)
+    change(free, this.free.length - reported.free)
+    change(waiting, this.waiting - reported.waiting)
+    reported.size = this.size
+    reported.free = this.free.length
+    reported.waiting = this.waiting
   }
-  private reported = { size: 0, free: 0, waiting: 0 }
+  private readonly reported = { size: 0, free: 0, waiting: 0 }
+}
+
+const isSound = ({ link }: Member): boolean => link.engine.closed === undefined && link.session.difference === undefined
+
+const change = (gauge: Metric.Metric.Gauge<number>, by: number): void => {
+  if (by !== 0) {
+    gauge.unsafeModify(by, [])
+  }
 }
 
 const poolClosed: CloseReason = { reason: "closed", message: "the pool was closed" }
