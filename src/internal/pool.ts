@@ -600,12 +600,14 @@ export class PoolCore {
     this.closed = true
     clearTimeout(this.sweeper)
     clearTimeout(this.refiller)
-    const error = closeError(poolClosed, "unsent")
-    for (const waiter of [...this.retrying, ...this.waiters]) {
-      waiter.resume(Effect.fail(error))
-    }
-    for (const abort of [...this.aborts]) {
-      abort(error)
+    if (this.waiting > 0 || this.aborts.size > 0) {
+      const error = closeError(poolClosed, "unsent")
+      for (const waiter of [...this.retrying, ...this.waiters]) {
+        waiter.resume(Effect.fail(error))
+      }
+      for (const abort of [...this.aborts]) {
+        abort(error)
+      }
     }
     this.free.length = 0
     return this.closeAll([...this.members])

@@ -68,10 +68,12 @@ export const firstConnection = (
     const until = performance.now() + connectTimeout
     const left = () => Math.max(until - performance.now(), 0)
     // Of the attempts' failures the last one tells, unless it only tells that time was up.
-    let last: RedisError = new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: connectTimeout })
+    let last: RedisError | undefined
+    // Made when it is needed: making an error costs a twentieth of connecting.
+    const late = () => last ?? new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: connectTimeout })
     // Each attempt, and each pause, ends with the whole by itself: that works where nothing can be interrupted, too.
-    const next = Effect.suspend(() => (left() > 0 ? attempt(left()) : Effect.fail(last))).pipe(
-      Effect.mapError((error) => (error._tag === "DeadlineError" ? last : error)),
+    const next = Effect.suspend(() => (left() > 0 ? attempt(left()) : Effect.fail(late()))).pipe(
+      Effect.mapError((error) => (error._tag === "DeadlineError" ? late() : error)),
       Effect.tapError((error) =>
         Effect.sync(() => {
           last = error
