@@ -151,6 +151,33 @@ eachServer((it, live) => {
       })
     )
 
+    it.scoped("is read by each listener's own codec, and a message that does not fit one fails only that one", () =>
+      Effect.gen(function* () {
+        const { listen, run } = yield* listener(live)
+        const texts = yield* listen(RedisPubSub.mailbox("s:shared"))
+        const others = yield* listen(RedisPubSub.mailbox("s:shared"))
+        const matches = yield* listen(RedisPubSub.pmailbox("s:share*"))
+        const numbers = yield* listen(RedisPubSub.withCodec(Codec.schema(Schema.Number)).mailbox("s:shared"))
+        const bytes = yield* listen(RedisPubSub.withCodec(Codec.bytes).mailbox("s:shared"))
+        const messages = [Uint8Array.of(49, 50), Uint8Array.of(255), Uint8Array.of(51)]
+        for (const payload of messages) {
+          yield* run(Redis.withCodec(Codec.bytes).publish("s:shared", payload))
+        }
+        for (const mailbox of [texts, others, matches]) {
+          const pattern = mailbox === matches ? Option.some("s:share*") : Option.none()
+          expect(yield* mailbox.take).toEqual({ _tag: "Message", channel: "s:shared", pattern, payload: "12" })
+          expect(failure(yield* Effect.exit(mailbox.take))).toMatchObject({ _tag: "DecodeError", path: ["s:shared"] })
+          expect(yield* mailbox.take).toMatchObject({ payload: "3" })
+        }
+        expect(yield* numbers.take).toMatchObject({ payload: 12 })
+        expect(failure(yield* Effect.exit(numbers.take))).toMatchObject({ _tag: "DecodeError", path: ["s:shared"] })
+        expect(yield* numbers.take).toMatchObject({ payload: 3 })
+        for (const payload of messages) {
+          expect(yield* bytes.take).toMatchObject({ payload })
+        }
+      })
+    )
+
     it.scoped("decodes by a schema; what does not fit fails it typed, by its channel, and it can be gone on with", () =>
       Effect.gen(function* () {
         const { listen, run } = yield* listener(live)
