@@ -13,7 +13,16 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { RedisCommand } from "../RedisCommand.js"
 import { type RedisError, recovery, UsageError } from "../RedisError.js"
-import { blockingMillis, nothing, prepare, prepareAll, type Unit, type UnitOwner, withdrawal } from "./calls.js"
+import {
+  type BatchOptions,
+  blockingMillis,
+  nothing,
+  prepare,
+  prepareAll,
+  type Unit,
+  type UnitOwner,
+  withdrawal
+} from "./calls.js"
 import type { Failure } from "./engine.js"
 import type { Link } from "./link.js"
 import type { ResolvedOptions } from "./options.js"
@@ -61,7 +70,7 @@ export class SharedClient implements UnitOwner {
 
   sendAll(
     commands: ReadonlyArray<RedisCommand<unknown>>,
-    options: { readonly atomic: boolean }
+    options: BatchOptions
   ): Effect.Effect<BatchResult, RedisError> {
     if (commands.length === 0) {
       return Effect.succeed(nothing)

@@ -20,11 +20,12 @@ export interface RedisService {
   readonly send: <A>(command: RedisCommand<A>) => Effect.Effect<A, RedisError>
   /**
    * Sends commands in one write and reads all their replies: each command's own `Exit`, in order. With `atomic`, they
-   * go between MULTI and EXEC. It fails only when nothing is known of any of them.
+   * go between MULTI and EXEC. `deadline`, in milliseconds from when they are accepted, stands in for those of the
+   * commands. It fails only when nothing is known of any of them.
    */
   readonly sendAll: (
     commands: ReadonlyArray<RedisCommand<unknown>>,
-    options: { readonly atomic: boolean }
+    options: { readonly atomic: boolean; readonly deadline?: number | undefined }
   ) => Effect.Effect<BatchResult, RedisError>
   /** A service of the same kind on a connection of its own, until the scope closes. */
   readonly lease: Effect.Effect<RedisService, RedisError, Scope.Scope>
