@@ -157,6 +157,10 @@ describe("batches", () => {
       expect(text).not.toContain(secret)
     }
     expect(String(error)).toContain("Slot 1")
+    expect(new RedisError.PipelineError({ slot: 1, command: "SET", error: first, results })).toMatchObject({
+      command: "SET",
+      message: "Slot 1 (SET) of the pipeline failed: SET: ERR no"
+    })
   })
 
   it("a TransactionError too", () => {

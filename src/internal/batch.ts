@@ -77,15 +77,22 @@ const toEithers = (
   return Effect.succeed(eithers)
 }
 
+interface FirstFailure {
+  readonly slot: Slot
+  readonly command: string | undefined
+  readonly error: RedisError
+}
+
 const firstLeft = (
-  commands: Commands,
+  source: Commands,
+  commands: ReadonlyArray<RedisCommand<unknown>>,
   eithers: ReadonlyArray<Either.Either<unknown, RedisError>>,
   which: (error: RedisError) => boolean = () => true
-): { readonly slot: Slot; readonly error: RedisError } | undefined => {
+): FirstFailure | undefined => {
   for (let i = 0; i < eithers.length; i++) {
     const either = eithers[i]
     if (either !== undefined && Either.isLeft(either) && which(either.left)) {
-      return { slot: slotOf(commands, i), error: either.left }
+      return { slot: slotOf(source, i), command: commands[i]?.name, error: either.left }
     }
   }
   return undefined
@@ -125,7 +132,7 @@ export const pipeline = (
         return values !== undefined
           ? Effect.succeed(shape(commands, values))
           : Effect.flatMap(toEithers(exits), (eithers) => {
-              const failure = options?.mode === "either" ? undefined : firstLeft(commands, eithers)
+              const failure = options?.mode === "either" ? undefined : firstLeft(commands, list, eithers)
               return failure === undefined
                 ? Effect.succeed(shape(commands, eithers))
                 : Effect.fail(new PipelineError({ ...failure, results: shape(commands, eithers) }))
@@ -193,12 +200,12 @@ class TransactionValue
     }
     return Effect.flatMap(toEithers(exits), (eithers) => {
       // Of a discarded one, the command that was refused; the others only hear that all is off.
-      const failure = firstLeft(this.source, eithers, isRefusal) ?? firstLeft(this.source, eithers)
+      const failure =
+        firstLeft(this.source, this.commands, eithers, isRefusal) ?? firstLeft(this.source, this.commands, eithers)
       return Effect.fail(
         new TransactionError({
           reason: outcome === "executed" ? "failed" : outcome,
-          slot: failure?.slot,
-          error: failure?.error,
+          ...failure,
           results: shape(this.source, eithers)
         })
       )

@@ -1,0 +1,73 @@
+/** What whoever reads nothing but the message is told: what failed, why, and what to do. Over real servers. */
+import { expect } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { Redis } from "effect-redis-client"
+import type { RedisOptions } from "../src/Redis.js"
+import type { PipelineError } from "../src/RedisError.js"
+import type { RedisServerOptions } from "../src/testing/RedisServer.js"
+import { eachServer, failure, on, quickly } from "./support/client.js"
+import { makeServer } from "./support/servers.js"
+
+eachServer((it, { connect, protocol, server }) => {
+  /** A server of the test's own, and a client of it. */
+  const own = (options: RedisOptions = {}, serverOptions: RedisServerOptions = {}) =>
+    Effect.gen(function* () {
+      const process = yield* makeServer(server, serverOptions)
+      const { host, port } = process
+      const redis = yield* Redis.make({ host, port, protocol, reconnect: quickly, ...options })
+      return { process, redis, run: on(redis) }
+    })
+
+  it.scoped("of a pipeline that is cut: the slot, the command, why, and that it may have been executed", () =>
+    Effect.gen(function* () {
+      const run = on(yield* connect())
+      const id = yield* run(Redis.clientId())
+      const error = failure(
+        yield* Effect.exit(
+          run(
+            Redis.pipeline({ kill: Redis.execute("CLIENT", "KILL", "ID", id, "SKIPME", "no"), count: Redis.incr("n") })
+          )
+        )
+      ) as PipelineError
+      expect(error).toMatchObject({ _tag: "PipelineError", slot: "count", command: "INCR" })
+      expect(error.message).toMatch(/^Slot count \(INCR\) of the pipeline failed: .*\(delivery: unknown\)$/)
+      expect(error.message).toContain(error.error.message)
+    })
+  )
+
+  it.scoped("of one that was not sent", () =>
+    Effect.gen(function* () {
+      const { process, redis, run } = yield* own({ offline: "fail" })
+      yield* process.kill
+      while ((yield* redis.status.get)._tag === "Ready") {
+        yield* Effect.yieldNow()
+      }
+      const error = failure(yield* Effect.exit(run(Redis.pipeline([Redis.incr("n")])))) as PipelineError
+      expect(error.message).toMatch(/^Slot 0 \(INCR\) of the pipeline failed: .*\(delivery: unsent\)$/)
+    })
+  )
+
+  it.scoped("of one whose deadline passed it says that once", () =>
+    Effect.gen(function* () {
+      const { process, run } = yield* own()
+      yield* process.pause
+      const exit = yield* Effect.exit(run(Redis.pipeline([Redis.get("k")], { deadline: "50 millis" })))
+      yield* process.resume
+      expect((failure(exit) as PipelineError).message).toBe(
+        "Slot 0 (GET) of the pipeline failed: The reply deadline of GET passed after 50 ms (delivery: unknown)"
+      )
+    })
+  )
+
+  it.scoped("of a transaction: the slot and the command", () =>
+    Effect.gen(function* () {
+      const run = on(yield* connect())
+      yield* run(Redis.set("text", "x"))
+      const error = failure(yield* Effect.exit(run(Redis.transaction([Redis.ping(), Redis.incr("text")]))))
+      expect(error).toMatchObject({ _tag: "TransactionError", slot: 1, command: "INCR" })
+      expect(error.message).toBe(
+        "The transaction did not succeed (failed) at slot 1 (INCR): INCR: ERR value is not an integer or out of range"
+      )
+    })
+  )
+})
