@@ -360,7 +360,11 @@ export class OverflowError extends OverflowErrorBase {
       return `A subscription was too slow: ${this.maximum} ${this.limit === "messages" ? "messages" : "bytes"} wait to be taken`
     }
     const command = this.command === undefined ? "A command" : this.command
-    return `${command} was not accepted: already ${this.maximum} ${this.limit} wait to be sent`
+    const option = this.limit === "commands" ? "maxQueuedCommands" : "maxQueuedBytes"
+    return (
+      `${command} was not accepted: with it more would wait to be sent than ${option} (${this.maximum}) allows; ` +
+      "raise that option, or have less wait at once"
+    )
   }
 }
 

@@ -1,11 +1,12 @@
 /** What whoever reads nothing but the message is told: what failed, why, and what to do. Over real servers. */
 import { expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import { Redis } from "effect-redis-client"
 import type { RedisOptions } from "../src/Redis.js"
-import type { PipelineError } from "../src/RedisError.js"
+import type { OverflowError, PipelineError } from "../src/RedisError.js"
 import type { RedisServerOptions } from "../src/testing/RedisServer.js"
-import { eachServer, failure, on, quickly } from "./support/client.js"
+import { eachServer, failure, on, quickly, settle } from "./support/client.js"
 import { makeServer } from "./support/servers.js"
 
 eachServer((it, { connect, protocol, server }) => {
@@ -68,6 +69,44 @@ eachServer((it, { connect, protocol, server }) => {
       expect(error.message).toBe(
         "The transaction did not succeed (failed) at slot 1 (INCR): INCR: ERR value is not an integer or out of range"
       )
+    })
+  )
+
+  for (const [option, commands] of [
+    ["maxQueuedCommands", [Redis.get("a"), Redis.get("b")]],
+    ["maxQueuedBytes", [Redis.set("a", "x"), Redis.set("b", "x".repeat(100))]]
+  ] as const) {
+    it.scoped(`of more than ${option} allows: the option, its value, and what to do`, () =>
+      Effect.gen(function* () {
+        const { process, redis, run } = yield* own({ [option]: option === "maxQueuedBytes" ? 100 : 1 })
+        yield* process.kill
+        while ((yield* redis.status.get)._tag === "Ready") {
+          yield* Effect.yieldNow()
+        }
+        const [waits, refused] = commands
+        yield* Effect.fork(Effect.exit(run<unknown, unknown, Redis>(waits)))
+        yield* settle
+        const error = failure(yield* Effect.exit(run<unknown, unknown, Redis>(refused))) as OverflowError
+        expect(error._tag).toBe("OverflowError")
+        expect(error.message).toContain(option === "maxQueuedBytes" ? "maxQueuedBytes (100)" : "maxQueuedCommands (1)")
+        expect(error.message).toMatch(/raise that option, or have less wait at once$/)
+      })
+    )
+  }
+
+  it.scoped("of a server that wants a password: which options give it", () =>
+    Effect.gen(function* () {
+      const { host, port } = yield* makeServer(server, { password: Redacted.make("s3cret") })
+      const missing = failure(yield* Effect.exit(Effect.scoped(Redis.make({ host, port, protocol }))))
+      expect(missing).toMatchObject({ _tag: "ConnectionError", reason: "authentication" })
+      expect(missing.message).toMatch(
+        /NOAUTH.*; the server wants a password: give it as the option password or credentials, or in the URL/
+      )
+      const wrong = failure(
+        yield* Effect.exit(Effect.scoped(Redis.make({ host, port, protocol, password: Redacted.make("wr0ng") })))
+      )
+      expect(wrong.message).toMatch(/WRONGPASS/)
+      expect(wrong.message).not.toMatch(/wants a password|wr0ng/)
     })
   )
 })

@@ -185,7 +185,7 @@ const greet = (link: Link, options: ResolvedOptions, hello: boolean): Effect.Eff
           // And where a courtesy is answered that a password is missing, nothing else would be answered better.
           if (required || !(error instanceof ReplyError) || error.code === "NOAUTH") {
             const said = error instanceof ConnectionError ? lastWords(answer) : undefined
-            return Effect.fail(handshakeError(said ?? error, (commands[i] as Step).command.name))
+            return Effect.fail(handshakeError(said ?? error, (commands[i] as Step).command.name, options))
           }
         }
       }
@@ -277,10 +277,12 @@ const knowsNoHello = (error: RedisError): boolean =>
   error instanceof ReplyError &&
   (error.code === "NOPROTO" || error.code === "NOPERM" || /^ERR unknown command/i.test(Redacted.value(error.raw)))
 
-const handshakeError = (error: RedisError, command: string): RedisError => {
+const handshakeError = (error: RedisError, command: string, { password }: ResolvedOptions): RedisError => {
+  /** Of a server that wants a password and was given none. */
+  const hint = (text: string): string => (password === undefined && /\bNOAUTH\b/.test(text) ? wantsPassword : "")
   if (error instanceof ConnectionError) {
     // What was sent was ours: nothing that the caller asked for.
-    return new ConnectionError({ ...error, message: error.message, delivery: "unsent" })
+    return new ConnectionError({ ...error, message: `${error.message}${hint(error.message)}`, delivery: "unsent" })
   }
   if (!(error instanceof ReplyError)) {
     return error
@@ -293,10 +295,13 @@ const handshakeError = (error: RedisError, command: string): RedisError => {
   return new ConnectionError({
     reason: authentication ? "authentication" : "handshake",
     delivery: "unsent",
-    message: `the server refused ${command}: ${ownWords(Redacted.value(error.raw)) ?? error.code}`,
+    message: `the server refused ${command}: ${ownWords(Redacted.value(error.raw)) ?? error.code}${hint(error.code)}`,
     cause: error
   })
 }
+
+const wantsPassword =
+  "; the server wants a password: give it as the option password or credentials, or in the URL (redis://user:password@host)"
 
 /** What `setTimeout` can wait, in milliseconds. */
 export const longestTimer = 0x7fff_ffff
