@@ -2,9 +2,10 @@
 import { expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { Redis } from "effect-redis-client"
+import { Connection, Redis } from "effect-redis-client"
 import type { RedisOptions } from "../src/Redis.js"
 import type { OverflowError, PipelineError } from "../src/RedisError.js"
+import * as FaultProxy from "../src/testing/FaultProxy.js"
 import type { RedisServerOptions } from "../src/testing/RedisServer.js"
 import { eachServer, failure, on, quickly, settle } from "./support/client.js"
 import { makeServer } from "./support/servers.js"
@@ -93,6 +94,26 @@ eachServer((it, { connect, protocol, server }) => {
       })
     )
   }
+
+  it.scoped("of a greeting that is cut: TLS is only thought of where nothing at all was read", () =>
+    Effect.gen(function* () {
+      const { host, port } = yield* makeServer(server)
+      const proxy = yield* FaultProxy.make({ target: { host, port } })
+      for (const [bytes, suspects] of [
+        [0, true],
+        [1, false],
+        [3, false]
+      ] as const) {
+        yield* proxy.inject(FaultProxy.cutAfter(bytes), { direction: "toClient", on: "new" })
+        const error = failure(
+          yield* Effect.exit(Effect.scoped(Connection.make({ host: proxy.host, port: proxy.port, protocol })))
+        )
+        yield* proxy.heal
+        expect(error).toMatchObject({ _tag: "ConnectionError", delivery: "unsent" })
+        expect([bytes, /if this port speaks TLS, ask for it/.test(error.message)]).toEqual([bytes, suspects])
+      }
+    })
+  )
 
   it.scoped("of a server that wants a password: which options give it", () =>
     Effect.gen(function* () {
