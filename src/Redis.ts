@@ -510,8 +510,8 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
   readonly withCodec: <V, K extends Key>(codec: Codec<V, K>) => Commands<V, K>
 
   /**
-   * How the client is connected, now and as it changes: `Connecting`, `Ready`, `Reconnecting` with the attempt and the
-   * cause, `Closed`. A pool opens connections as they are needed, so over `layerFromPool` it is always `Ready`.
+   * How the client is connected, now and as it changes: `Connecting`, `Ready`, `Reconnecting` with the attempt, when
+   * it begins, and the cause, `Closed`. A pool opens connections as they are needed, so over `layerFromPool` it is always `Ready`.
    * For what it is now alone, as in a health endpoint: `Effect.flatMap(Redis, ({ status }) => status.get)`.
    *
    * @example

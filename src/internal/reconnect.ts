@@ -3,10 +3,12 @@
  * is its owner's business ({@link LinkOwner}).
  */
 import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { constFalse } from "effect/Function"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
@@ -108,8 +110,11 @@ export const slowestAhead = (schedule: Reconnect, from: unknown, error: RedisErr
 
 /** The pauses between attempts, by a Schedule; behind a failure that no attempt will mend, as long as its slowest. */
 export interface Pacer {
-  /** Waits after a failed attempt, or a connection that did not last; answers whether there is to be another attempt. */
-  readonly pause: (error: RedisError) => Effect.Effect<boolean>
+  /**
+   * Waits after a failed attempt, or a connection that did not last; answers whether there is to be another attempt.
+   * `onPause` is told how long it is to be, in milliseconds.
+   */
+  readonly pause: (error: RedisError, onPause?: (millis: number) => void) => Effect.Effect<boolean>
   /** Ends the pause under way, because of something that makes another attempt worth it. */
   readonly hurry: () => void
   /** The next pause is the first one again. */
@@ -119,19 +124,27 @@ export interface Pacer {
 export const makePacer = (schedule: Reconnect): Effect.Effect<Pacer> =>
   Effect.suspend(() => {
     let least = Duration.zero
+    let told: ((millis: number) => void) | undefined
     let hurry = (): void => {}
     const hurried = Effect.async<boolean>((resume) => {
       hurry = () => resume(Effect.succeed(true))
     })
-    const paced = Schedule.modifyDelay(schedule, (_, delay) => Duration.max(delay, least))
+    const paced = Schedule.modifyDelayEffect(schedule, (_, delay) =>
+      Effect.sync(() => {
+        const pause = Duration.max(delay, least)
+        told?.(Duration.toMillis(pause))
+        return pause
+      })
+    )
     return Effect.map(Schedule.driver(paced), (driver) => ({
-      pause: (error) =>
+      pause: (error, onPause) =>
         (isPermanent(error)
           ? Effect.flatMap(driver.state, (state) => slowestAhead(schedule, state, error))
           : Effect.succeed(0)
         ).pipe(
           Effect.flatMap((millis) => {
             least = Duration.millis(millis)
+            told = onPause
             return Effect.raceFirst(Effect.isSuccess(driver.next(error)), hurried)
           }),
           liveClock
@@ -195,6 +208,18 @@ export class Reconnector {
     for (const listener of [...this.listeners]) {
       listener(status)
     }
+  }
+
+  /**
+   * An attempt is next, after a pause of so many milliseconds if there is one: unless it is over, or newer credentials
+   * have brought a link meanwhile.
+   */
+  private reconnecting(attempt: number, cause: RedisError, pause?: number): void {
+    if (this.closed || this.link !== undefined) {
+      return
+    }
+    const next = pause === undefined ? undefined : Option.getOrUndefined(DateTime.make(Date.now() + pause))
+    this.report({ _tag: "Reconnecting", attempt, next, cause })
   }
 
   /** The first connection. */
@@ -274,9 +299,7 @@ export class Reconnector {
   private lost(close: CloseReason): void {
     this.link = undefined
     this.lastClose = close
-    if (!this.closed) {
-      this.report({ _tag: "Reconnecting", attempt: 1, cause: closeError(close, "unsent") })
-    }
+    this.reconnecting(1, closeError(close, "unsent"))
     this.onLoss?.(close)
   }
 
@@ -309,7 +332,10 @@ export class Reconnector {
   /** Replaces the current link by one that is greeted anew, say with new credentials. Commands do not notice. */
   readonly renew: Effect.Effect<void> = Effect.suspend(() => {
     this.generation++
-    // Those that were refused have a long pause behind them.
+    // Those that were refused have a long pause before them.
+    if (this.current._tag === "Reconnecting" && this.current.next !== undefined) {
+      this.report({ ...this.current, next: undefined })
+    }
     this.pacer?.hurry()
     // Whoever opens one now sees that there are newer ones.
     return this.link === undefined || this.opening > 0 ? Effect.void : this.openNewest
@@ -331,24 +357,26 @@ export class Reconnector {
           if (stopWhen(error)) {
             return this.giveUp
           }
-          this.report({ _tag: "Reconnecting", attempt: attempt + 1, cause: error })
           if (isPermanent(error)) {
             // Waiting longer will not help those who wait; but passwords rotate, so the attempts go on.
             this.owner.failWaiting(this.lastClose)
           }
-          return Effect.flatMap(pacer.pause(error), (again) => (again ? reconnect(attempt + 1) : this.giveUp))
+          return pause(attempt + 1, error, reconnect(attempt + 1))
         })
+      const pause = (attempt: number, error: RedisError, then: Effect.Effect<void>): Effect.Effect<void> =>
+        Effect.flatMap(
+          pacer.pause(error, (millis) => this.reconnecting(attempt, error, millis)),
+          (again) => (again ? then : this.giveUp)
+        )
       const loop: Effect.Effect<void> = Effect.suspend(() => {
         if (this.link === undefined) {
           return this.closed ? Effect.void : Effect.zipRight(reconnect(1), loop)
         }
         return Effect.flatMap(this.loss, (close) => {
           // A server that accepts and drops must not be asked in a tight loop.
-          const next =
-            performance.now() - this.since >= readyAfter
-              ? Effect.as(pacer.reset, true)
-              : pacer.pause(closeError(close, "unsent"))
-          return Effect.flatMap(next, (again) => (again ? loop : this.giveUp))
+          return performance.now() - this.since >= readyAfter
+            ? Effect.zipRight(pacer.reset, loop)
+            : pause(1, closeError(close, "unsent"), loop)
         })
       })
       return loop

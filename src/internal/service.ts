@@ -3,6 +3,7 @@
  * knowing the client.
  */
 import * as Context from "effect/Context"
+import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
@@ -38,13 +39,19 @@ export interface RedisService {
  *
  * - `Connecting`: there was no connection yet.
  * - `Ready`: commands are sent.
- * - `Reconnecting`: the connection ended, and `attempt` (from 1) is next or under way; commands wait.
+ * - `Reconnecting`: the connection ended, and `attempt` (from 1) is next or under way; as many as come before it have
+ *   failed since. `next` is when it begins, or began, after a pause; `undefined` where there is none. Commands wait.
  * - `Closed`: there will be no connection any more: the scope was closed, or there are no more attempts (`cause`).
  */
 export type Status =
   | { readonly _tag: "Connecting" }
   | { readonly _tag: "Ready" }
-  | { readonly _tag: "Reconnecting"; readonly attempt: number; readonly cause: RedisError }
+  | {
+      readonly _tag: "Reconnecting"
+      readonly attempt: number
+      readonly next: DateTime.Utc | undefined
+      readonly cause: RedisError
+    }
   | { readonly _tag: "Closed"; readonly cause: RedisError | undefined }
 
 /** What became of a batch. */
