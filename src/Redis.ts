@@ -164,7 +164,8 @@ export interface RedisOptions extends ConnectionOptions {
   /**
    * How long to wait before each attempt to reconnect. It starts over once a connection was ready for 10 seconds; when
    * it is done, so is the client. Behind a failure that no attempt will mend, such as a wrong password, the slowest of its
-   * next delays is waited (at most a minute): its steps are taken ahead for that, Effects inside of it included.
+   * next delays is waited (at most a minute), and commands that come meanwhile fail with the reason: its steps are taken
+   * ahead for that, Effects inside of it included.
    * Default: from 50 ms doubling to 2 seconds, with jitter, without end.
    */
   readonly reconnect?: Schedule.Schedule<unknown, RedisError> | undefined

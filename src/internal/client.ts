@@ -102,16 +102,20 @@ export class SharedClient implements UnitOwner {
       settleFailure(unit, { _tag: "Closed", close: this.reconnector.lastClose, delivery: "unsent" })
       return undefined
     }
-    const overflow = this.wait(unit)
-    if (overflow !== undefined) {
+    const refusal = this.wait(unit)
+    if (refusal !== undefined) {
       unit.settled = true
-      unit.fail(overflow)
+      unit.fail(refusal)
       return undefined
     }
     return withdrawal(unit)
   }
 
+  /** Has a unit wait for the next link, or answers why it is not to. */
   private wait(unit: Unit): Failure | undefined {
+    if (this.reconnector.refused) {
+      return { _tag: "Closed", close: this.reconnector.lastClose, delivery: "unsent" }
+    }
     const overflow = this.waiting.add(unit, unit.wire)
     if (overflow === undefined && this.timer === undefined) {
       this.timer = setTimeout(this.tick, tickMillis)
@@ -198,9 +202,9 @@ export class SharedClient implements UnitOwner {
       } else if (this.settings.offline === "fail") {
         settleFailure(unit, { _tag: "Closed", close: this.reconnector.lastClose, delivery: "unsent" })
       } else {
-        const overflow = this.wait(unit)
-        if (overflow !== undefined) {
-          settleFailure(unit, overflow)
+        const refusal = this.wait(unit)
+        if (refusal !== undefined) {
+          settleFailure(unit, refusal)
         }
       }
     }

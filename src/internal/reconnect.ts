@@ -169,6 +169,8 @@ export class Reconnector {
   lastClose: CloseReason = { reason: "connect", message: "there was no connection yet" }
   /** There will be no more links. */
   closed = false
+  /** The last attempt failed by what no other will mend, and the next one comes after a pause: waiting for it is no use. */
+  refused = false
   /** When the link came up. */
   private since = 0
   private current: Status = { _tag: "Connecting" }
@@ -274,6 +276,7 @@ export class Reconnector {
   private attach(link: Link): void {
     const previous = this.link
     this.link = link
+    this.refused = false
     this.since = performance.now()
     this.report({ _tag: "Ready" })
     link.onClose((close) => {
@@ -336,6 +339,7 @@ export class Reconnector {
     if (this.current._tag === "Reconnecting" && this.current.next !== undefined) {
       this.report({ ...this.current, next: undefined })
     }
+    this.refused = false
     this.pacer?.hurry()
     // Whoever opens one now sees that there are newer ones.
     return this.link === undefined || this.opening > 0 ? Effect.void : this.openNewest
@@ -347,8 +351,12 @@ export class Reconnector {
     const open = this.openLink(this.options.connectTimeout)
     return Effect.flatMap(makePacer(schedule), (pacer) => {
       this.pacer = pacer
+      const opening = Effect.suspend(() => {
+        const { generation } = this
+        return Effect.map(Effect.either(open), (opened) => ({ generation, opened }))
+      })
       const reconnect = (attempt: number): Effect.Effect<void> =>
-        Effect.flatMap(Effect.either(open), (opened) => {
+        Effect.flatMap(opening, ({ generation, opened }) => {
           if (Either.isRight(opened)) {
             return Effect.void
           }
@@ -358,7 +366,13 @@ export class Reconnector {
             return this.giveUp
           }
           if (isPermanent(error)) {
-            // Waiting longer will not help those who wait; but passwords rotate, so the attempts go on.
+            if (generation !== this.generation) {
+              // What was refused is replaced already.
+              this.reconnecting(attempt + 1, error)
+              return reconnect(attempt + 1)
+            }
+            // Waiting longer will not help those who wait, or come; but passwords rotate, so the attempts go on.
+            this.refused = true
             this.owner.failWaiting(this.lastClose)
           }
           return pause(attempt + 1, error, reconnect(attempt + 1))
@@ -366,7 +380,11 @@ export class Reconnector {
       const pause = (attempt: number, error: RedisError, then: Effect.Effect<void>): Effect.Effect<void> =>
         Effect.flatMap(
           pacer.pause(error, (millis) => this.reconnecting(attempt, error, millis)),
-          (again) => (again ? then : this.giveUp)
+          (again) => {
+            // The attempt that begins may be the one: it is waited for.
+            this.refused = false
+            return again ? then : this.giveUp
+          }
         )
       const loop: Effect.Effect<void> = Effect.suspend(() => {
         if (this.link === undefined) {
