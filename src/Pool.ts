@@ -100,7 +100,10 @@ export interface PoolOptions extends ConnectionOptions {
    * that no attempt will mend, which fail who waits as well.
    */
   readonly stopReconnecting?: ((error: RedisError) => boolean) | undefined
-  /** What `acquire` does when no connection can be opened: wait for the next attempt (`queue`, the default) or `fail`. */
+  /**
+   * What `acquire` does when no connection can be opened: wait for the next attempt (`queue`, the default) or `fail`.
+   * Before an attempt that will not mend what the last one failed by, a wrong password say, it fails in any case.
+   */
   readonly offline?: "queue" | "fail" | undefined
   /** How long `acquire` waits for a connection, attempts to open one included. Default: 5 seconds. */
   readonly acquireTimeout?: DurationWithUnit | undefined

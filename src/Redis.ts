@@ -27,7 +27,7 @@ import { blockingMillis } from "./internal/calls.js"
 import { type ClientSettings, refuseShared, SharedClient } from "./internal/client.js"
 import { type Commands, make as makeCommands } from "./internal/commands.js"
 import * as Credentials from "./internal/credentials.js"
-import { allowedWas } from "./internal/failure.js"
+import { allowedWas, allWaited } from "./internal/failure.js"
 import {
   type OptimisticOptions,
   optimistic,
@@ -164,7 +164,8 @@ export interface RedisOptions extends ConnectionOptions {
   /**
    * How long to wait before each attempt to reconnect. It starts over once a connection was ready for 10 seconds; when
    * it is done, so is the client. Behind a failure that no attempt will mend, such as a wrong password, the slowest of its
-   * next delays is waited (at most a minute): its steps are taken ahead for that, Effects inside of it included.
+   * next delays is waited (at most a minute), and commands that come meanwhile fail with the reason: its steps are taken
+   * ahead for that, Effects inside of it included.
    * Default: from 50 ms doubling to 2 seconds, with jitter, without end.
    */
   readonly reconnect?: Schedule.Schedule<unknown, RedisError> | undefined
@@ -315,17 +316,13 @@ const overPool = (pool: Pool): RedisService => {
       )
     },
     sendAll: (commands, options) => {
-      const deadlines = commands.map(({ deadline }) => deadline ?? replyTimeout)
-      const longest = deadlines.reduce((longest, deadline) => Math.max(longest, deadline), 0)
-      return commands.length === 0 || longest === Infinity
+      const longest = (longest: number, { deadline }: RedisCommand<unknown>) =>
+        Math.max(longest, deadline ?? replyTimeout)
+      const allowed = options.deadline ?? commands.reduce(longest, 0)
+      return commands.length === 0 || allowed === Infinity
         ? within(Infinity, (redis) => redis.sendAll(commands, options))
-        : within(longest, (redis, waited) =>
-            redis.sendAll(
-              commands.map((command, i) =>
-                reword(command, { deadline: Math.max((deadlines[i] as number) - waited, 1) })
-              ),
-              options
-            )
+        : within(allowed, (redis, waited) =>
+            allWaited(waited, redis.sendAll(commands, { ...options, deadline: Math.max(allowed - waited, 1) }))
           )
     },
     lease: pool.acquireRedis,
@@ -514,8 +511,8 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
   readonly withCodec: <V, K extends Key>(codec: Codec<V, K>) => Commands<V, K>
 
   /**
-   * How the client is connected, now and as it changes: `Connecting`, `Ready`, `Reconnecting` with the attempt and the
-   * cause, `Closed`. A pool opens connections as they are needed, so over `layerFromPool` it is always `Ready`.
+   * How the client is connected, now and as it changes: `Connecting`, `Ready`, `Reconnecting` with the attempt, when
+   * it begins, and the cause, `Closed`. A pool opens connections as they are needed, so over `layerFromPool` it is always `Ready`.
    * For what it is now alone, as in a health endpoint: `Effect.flatMap(Redis, ({ status }) => status.get)`.
    *
    * @example
@@ -541,25 +538,30 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    * says which slot failed and holds every slot's `Either`. With `mode: "either"` the answer is those `Either`s. An
    * empty pipeline does no I/O. Blocking and state-changing commands are refused.
    *
+   * It lasts as long as the longest of its commands may, or as its own `deadline` says: that covers waiting, retries and
+   * all replies, and stands in for those of the commands. When it passes, what was read stays read, and the other slots
+   * have a `DeadlineError`.
+   *
    * @example
    * ```ts
    * const [name, visits] = yield* Redis.pipeline([Redis.get("name"), Redis.incr("visits")])
+   * const quick = Redis.pipeline([Redis.get("name"), Redis.incr("visits")], { deadline: "200 millis" })
    * ```
    */
   readonly pipeline: {
     <const T extends Batch.Commands>(
       commands: T,
-      options?: { readonly mode?: "default" | undefined }
+      options?: { readonly mode?: "default" | undefined; readonly deadline?: DurationWithUnit | undefined }
     ): Effect.Effect<Batch.Results<T>, RedisError | PipelineError<Batch.EitherResults<T>>, RedisIdentifier>
     <const T extends Batch.Commands>(
       commands: T,
-      options: { readonly mode: "either" }
+      options: { readonly mode: "either"; readonly deadline?: DurationWithUnit | undefined }
     ): Effect.Effect<Batch.EitherResults<T>, RedisError, RedisIdentifier>
   }
 
   /**
    * Executes a tuple, an array or a record of commands between MULTI and EXEC, as one unit that nothing else enters.
-   * It is a value until it is run.
+   * It is a value until it is run. Its `deadline` counts from then, and stands in for those of the commands.
    *
    * @example
    * ```ts
@@ -567,7 +569,8 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    * ```
    */
   readonly transaction: <const T extends Batch.Commands>(
-    commands: T
+    commands: T,
+    options?: { readonly deadline?: DurationWithUnit | undefined }
   ) => Batch.Transaction<Batch.Results<T>, Batch.EitherResults<T>>
 
   /**

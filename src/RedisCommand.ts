@@ -500,7 +500,8 @@ export const keys = (self: RedisCommand<unknown>): ReadonlyArray<Key> =>
 /**
  * Gives one command a deadline of its own, counted from when it is accepted. It covers waiting, retries and the reply;
  * when it passes, the command fails with a `DeadlineError` that says what is known of it. Exact to about 20 ms. It
- * takes a command, so it goes before anything that makes an Effect of it; a pipeline lasts as long as its commands may.
+ * takes a command, so it goes before anything that makes an Effect of it. A pipeline or transaction lasts as long as its
+ * commands may, unless it has a `deadline` of its own, which then counts alone.
  *
  * @since 0.1.0
  * @category combinators

@@ -360,7 +360,11 @@ export class OverflowError extends OverflowErrorBase {
       return `A subscription was too slow: ${this.maximum} ${this.limit === "messages" ? "messages" : "bytes"} wait to be taken`
     }
     const command = this.command === undefined ? "A command" : this.command
-    return `${command} was not accepted: already ${this.maximum} ${this.limit} wait to be sent`
+    const option = this.limit === "commands" ? "maxQueuedCommands" : "maxQueuedBytes"
+    return (
+      `${command} was not accepted: with it more would wait to be sent than ${option} (${this.maximum}) allows; ` +
+      "raise that option, or have less wait at once"
+    )
   }
 }
 
@@ -409,6 +413,14 @@ const hide = (error: object, results: unknown): void => {
   Object.defineProperty(error, "results", { get: () => results, enumerable: false })
 }
 
+/** Which command of a batch failed. */
+const place = (slot: string | number | undefined, command: string | undefined): string =>
+  command === undefined ? `${slot}` : `${slot} (${command})`
+
+/** What is known of a command of a batch. A {@link DeadlineError}'s message says by itself whether it was sent. */
+const told = (error: RedisError): string =>
+  error._tag === "ConnectionError" ? `${error.message} (delivery: ${error.delivery})` : error.message
+
 /**
  * A pipeline of which at least one command failed. Every reply was read: `results` has the shape of the pipeline, with
  * an `Either` in each place, because the other commands were executed.
@@ -418,6 +430,7 @@ const hide = (error: object, results: unknown): void => {
  */
 export class PipelineError<out Results = unknown> extends Data.Error<{
   readonly slot: string | number
+  readonly command: string | undefined
   readonly error: RedisError
   readonly message: string
 }> {
@@ -431,12 +444,14 @@ export class PipelineError<out Results = unknown> extends Data.Error<{
   constructor(options: {
     /** Where the first failure is: an index, or the record's key. */
     readonly slot: string | number
+    /** The name of the command in that slot. */
+    readonly command?: string | undefined
     /** The first failure. */
     readonly error: RedisError
     readonly results: Results
   }) {
-    const { error, slot } = options
-    super({ slot, error, message: `Slot ${slot} of the pipeline failed: ${error.message}` })
+    const { command, error, slot } = options
+    super({ slot, command, error, message: `Slot ${place(slot, command)} of the pipeline failed: ${told(error)}` })
     hide(this, options.results)
   }
 }
@@ -456,6 +471,7 @@ export class PipelineError<out Results = unknown> extends Data.Error<{
 export class TransactionError<out Results = unknown> extends Data.Error<{
   readonly reason: "conflict" | "discarded" | "refused" | "failed"
   readonly slot: string | number | undefined
+  readonly command: string | undefined
   readonly error: RedisError | undefined
   readonly message: string
 }> {
@@ -470,13 +486,15 @@ export class TransactionError<out Results = unknown> extends Data.Error<{
     readonly reason: "conflict" | "discarded" | "refused" | "failed"
     /** Where the first failure is: an index, or the record's key. Absent on a conflict. */
     readonly slot?: string | number | undefined
+    /** The name of the command in that slot. Absent on a conflict. */
+    readonly command?: string | undefined
     /** The first failure. Absent on a conflict. */
     readonly error?: RedisError | undefined
     readonly results?: Results | undefined
   }) {
-    const { error, reason, slot } = options
-    const because = error === undefined ? "" : ` at slot ${slot}: ${error.message}`
-    super({ reason, slot, error, message: `The transaction did not succeed (${reason})${because}` })
+    const { command, error, reason, slot } = options
+    const because = error === undefined ? "" : ` at slot ${place(slot, command)}: ${told(error)}`
+    super({ reason, slot, command, error, message: `The transaction did not succeed (${reason})${because}` })
     hide(this, options.results)
   }
 }

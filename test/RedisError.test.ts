@@ -81,11 +81,11 @@ const errors: ReadonlyArray<readonly [RedisError.RedisError, message: string]> =
   [new RedisError.UsageError({ reason: "released", message: "It was given back" }), "It was given back"],
   [
     new RedisError.OverflowError({ limit: "commands", maximum: 10, command: "GET" }),
-    "GET was not accepted: already 10 commands wait to be sent"
+    "GET was not accepted: with it more would wait to be sent than maxQueuedCommands (10) allows; raise that option, or have less wait at once"
   ],
   [
     new RedisError.OverflowError({ limit: "bytes", maximum: 10 }),
-    "A command was not accepted: already 10 bytes wait to be sent"
+    "A command was not accepted: with it more would wait to be sent than maxQueuedBytes (10) allows; raise that option, or have less wait at once"
   ]
 ]
 
@@ -157,6 +157,10 @@ describe("batches", () => {
       expect(text).not.toContain(secret)
     }
     expect(String(error)).toContain("Slot 1")
+    expect(new RedisError.PipelineError({ slot: 1, command: "SET", error: first, results })).toMatchObject({
+      command: "SET",
+      message: "Slot 1 (SET) of the pipeline failed: SET: ERR no"
+    })
   })
 
   it("a TransactionError too", () => {

@@ -1,18 +1,29 @@
 /** Credentials that are asked for at each connect, and those that rotate; and idle connections that are asked for a sign. */
+import { inspect } from "node:util"
 import { describe, expect, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { Connection, Pool, Redis } from "effect-redis-client"
+import { Connection, Pool, Redis, RedisError } from "effect-redis-client"
 import { connectTo, eachServer, failure, on, quickly } from "./support/client.js"
 import * as Peer from "./support/peer.js"
 import { makeServer } from "./support/servers.js"
 
 const password = (text: string) => ({ password: Redacted.make(text) })
+
+/** What no error may show. */
+const token = "t0ken-of-the-vault"
 
 const auths = (peer: Peer.Peer) =>
   peer.connections.map(({ received }) => received[0]?.slice(0, 5).join(" ")).filter((line) => line !== undefined)
@@ -32,7 +43,7 @@ describe("credentials", () => {
     })
   )
 
-  it.scoped("one that fails is asked again, within the time for connecting, and its failure is the cause", () =>
+  it.scoped("one that fails is asked again, within the time for connecting", () =>
     Effect.gen(function* () {
       let asked = 0
       const credentials = Effect.suspend(() =>
@@ -79,8 +90,80 @@ describe("credentials", () => {
       const exit = yield* Effect.exit(
         Effect.scoped(Redis.make({ port: 1, credentials: Stream.empty, connectTimeout: "100 millis" }))
       )
-      expect(failure(exit)).toMatchObject({ reason: "credentials" })
+      expect(failure(exit)).toMatchObject({
+        reason: "credentials",
+        message: "the Stream of credentials ended without any"
+      })
     })
+  )
+
+  class VaultSealed extends Data.TaggedError("VaultSealed")<{ readonly message: string; readonly token: string }> {}
+  class Unlucky extends Data.TaggedError("Unlucky")<{ readonly token: string }> {}
+  const fields = Schema.Struct({ user: Schema.Number })
+  const ofRedis = new RedisError.DeadlineError({ phase: "reply", delivery: "unknown", milliseconds: 5, command: "GET" })
+
+  for (const [what, credentials, message] of [
+    ["a tagged error", Effect.fail(new VaultSealed({ message: "the vault is sealed", token })), "the vault is sealed"],
+    ["a tagged error without words", Effect.fail(new Unlucky({ token })), "Unlucky"],
+    ["an error that quotes what it met", Schema.decodeUnknown(fields)({ user: token }), "ParseError"],
+    ["a setting that is missing", Config.string("NO_SUCH_SETTING"), /NO_SUCH_SETTING/],
+    [
+      "a setting that is wrong",
+      Effect.withConfigProvider(
+        Effect.as(Config.integer("PORT"), { password: Redacted.make("") }),
+        ConfigProvider.fromMap(new Map([["PORT", token]]))
+      ),
+      "ConfigError"
+    ],
+    ["an error of no tag", Effect.fail(new TypeError(`what is ${token}?`)), "TypeError"],
+    ["text", Effect.fail(token), "for no known reason"],
+    ["a defect", Effect.die(new VaultSealed({ message: token, token })), "VaultSealed"],
+    ["an interruption", Effect.interrupt, "InterruptedException"],
+    ["an error of ours", Effect.fail(ofRedis), ofRedis.message],
+    [
+      "a Stream that fails",
+      Stream.fail(new VaultSealed({ message: "the vault is sealed", token })),
+      "the vault is sealed"
+    ]
+  ] as ReadonlyArray<readonly [string, Connection.ConnectionOptions["credentials"], string | RegExp]>) {
+    it.scoped(`a failure is told by what may be shown of it: ${what}`, () =>
+      Effect.gen(function* () {
+        const options = { port: 1, credentials, connectTimeout: "100 millis" } as const
+        for (const build of [Redis.make(options), Connection.make(options), Pool.make(options)]) {
+          const error = failure(yield* Effect.exit(Effect.scoped<unknown, RedisError.RedisError, Scope.Scope>(build)))
+          expect(error).toMatchObject({ _tag: "ConnectionError", reason: "credentials", delivery: "unsent" })
+          expect(error.message).toMatch(/^getting the credentials failed: ./)
+          expect(error.message.slice("getting the credentials failed: ".length)).toMatch(
+            typeof message === "string" ? new RegExp(`^${message.replace(/[()?]/g, "\\$&")}$`) : message
+          )
+          expect((error as RedisError.ConnectionError).cause).toBe(what === "an error of ours" ? ofRedis : undefined)
+          expect(String(error) + JSON.stringify(error) + inspect(error, { depth: 9, showHidden: true })).not.toContain(
+            token
+          )
+        }
+      })
+    )
+  }
+
+  it.effect("a Stream that fails later is told in the log, by the same rule", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make({ onCommand: Peer.greeting() })
+      const lines: Array<string> = []
+      const logger = Logger.make(({ cause, message }) => {
+        lines.push(String(message) + Cause.pretty(cause))
+      })
+      const credentials = Stream.concat(
+        Stream.make(password("only")),
+        Stream.fail(new VaultSealed({ message: "the vault is sealed", token }))
+      )
+      const redis = yield* Redis.make({ host: "127.0.0.1", port: peer.port, credentials }).pipe(
+        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+      )
+      yield* Peer.eventually("it is logged", () => lines.some((line) => line.includes("newest ones stay in use")))
+      expect(lines.join("\n")).toMatch(/stay in use: the vault is sealed/)
+      expect(lines.join("\n")).not.toContain(token)
+      yield* on(redis)(Redis.ping())
+    }).pipe(Effect.scoped)
   )
 
   it.scoped("a Connection takes what is newest", () =>
@@ -169,6 +252,27 @@ eachServer((it, { protocol, server }) => {
       yield* Fiber.join(load)
       const list = String(yield* run(Redis.execute("CLIENT", "LIST", "TYPE", "normal")))
       expect(list.trim().split("\n").length).toBeLessThanOrEqual(2)
+    })
+  )
+
+  it.scoped("a vault that opens while it connects: what it failed with before is forgotten", () =>
+    Effect.gen(function* () {
+      const { host, port } = yield* makeServer(server, { password: Redacted.make("first") })
+      const sealed = { open: false }
+      const credentials = Effect.suspend(() =>
+        sealed.open ? Effect.succeed(password("first")) : Effect.fail({ _tag: "VaultSealed", message: "sealed" })
+      )
+      const redis = yield* Redis.make({ host, port, protocol, reconnect: quickly, credentials, lazy: true })
+      const run = on(redis)
+      yield* Effect.iterate(yield* redis.status.get, {
+        while: (status) => status._tag !== "Reconnecting",
+        body: () => Effect.zipRight(Effect.yieldNow(), redis.status.get)
+      })
+      expect(yield* redis.status.get).toMatchObject({
+        cause: { reason: "credentials", message: "getting the credentials failed: sealed" }
+      })
+      sealed.open = true
+      expect(yield* run(Redis.ping())).toBe("PONG")
     })
   )
 

@@ -2,14 +2,17 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
-import { Redis, RedisError } from "effect-redis-client"
+import { type Connection, Redis, RedisError } from "effect-redis-client"
 import { defaultReconnect, slowestAhead } from "../src/internal/reconnect.js"
-import { connectTo, failure, settle } from "./support/client.js"
+import type { Status } from "../src/Redis.js"
+import { connectTo, eachServer, failure, on, quickly, settle } from "./support/client.js"
 import * as Peer from "./support/peer.js"
+import { makeServer } from "./support/servers.js"
 
 const wrong = new RedisError.ConnectionError({
   reason: "authentication",
@@ -145,6 +148,116 @@ describe("behind a failure that no attempt will mend", () => {
       yield* Queue.offer(given, { password: Redacted.make("new") })
       yield* Peer.eventually("it is ready", () => Effect.runSync(client.redis.status.get)._tag === "Ready")
       expect(state.times.length).toBe(3)
+    })
+  )
+
+  it.scoped("so are those that come while the old ones are being refused: nobody hears of that", () =>
+    Effect.gen(function* () {
+      const { script, state } = guarded()
+      const given = yield* Queue.unbounded<{ readonly password: Redacted.Redacted<string> }>()
+      yield* Queue.offer(given, { password: Redacted.make("old") })
+      const { peer, run } = yield* connectTo(script, {
+        credentials: Stream.fromQueue(given),
+        reconnect: Schedule.exponential("10 millis").pipe(Schedule.union(Schedule.spaced("1 hour"))),
+        replyTimeout: "1 minute"
+      })
+      state.password = "new"
+      peer.connections[0]?.reset()
+      yield* Peer.eventually("it asks to be let in", () => state.refuse !== undefined)
+      const waiting = yield* Effect.fork(run(Redis.ping()))
+      yield* Queue.offer(given, { password: Redacted.make("new") })
+      yield* Effect.repeatN(settle, 10)
+      state.refuse?.()
+      expect(yield* Fiber.join(waiting)).toBe("PONG")
+      expect(state.times.length).toBe(3)
+    })
+  )
+})
+
+eachServer((it, { protocol, server }) => {
+  it.scoped("who comes in the pause behind a wrong password hears so at once; new credentials end it", () =>
+    Effect.gen(function* () {
+      const process = yield* makeServer(server, { acl: ["ada on >new ~* &* +@all", "admin on >admin ~* &* +@all"] })
+      const { host, port } = process
+      const admin = yield* Redis.make({
+        host,
+        port,
+        protocol,
+        username: "admin",
+        password: Redacted.make("admin"),
+        reconnect: quickly
+      })
+      const setPassword = (password: string) =>
+        on(admin)(Redis.execute("ACL", "SETUSER", "ada", "resetpass", `>${password}`))
+      yield* setPassword("old")
+      const given = yield* Queue.unbounded<Connection.Credentials>()
+      yield* Queue.offer(given, { username: "ada", password: Redacted.make("old") })
+      const redis = yield* Redis.make({
+        host,
+        port,
+        protocol,
+        credentials: Stream.fromQueue(given),
+        reconnect: Schedule.union(Schedule.exponential("10 millis"), Schedule.spaced("1 hour")),
+        replyTimeout: "1 hour",
+        acquireTimeout: "1 hour"
+      })
+      const run = on(redis)
+      yield* run(Redis.set("k", "v"))
+      yield* setPassword("new")
+      yield* on(admin)(Redis.execute("CLIENT", "KILL", "USER", "ada"))
+      yield* Peer.eventually("it was refused", () => {
+        const status = Effect.runSync(redis.status.get)
+        return status._tag === "Reconnecting" && status.attempt === 2
+      })
+      for (const command of [Redis.get("k"), Redis.set("k", "w")]) {
+        const error = failure(yield* Effect.exit<unknown, RedisError.RedisError, never>(run(command)))
+        expect(error).toMatchObject({ _tag: "ConnectionError", reason: "authentication", delivery: "unsent" })
+        expect(error.message).toMatch(/WRONGPASS/)
+      }
+      const pipeline = failure(yield* Effect.exit(run(Redis.pipeline([Redis.get("k"), Redis.incr("n")]))))
+      expect(pipeline).toMatchObject({ _tag: "PipelineError", slot: 0, error: { reason: "authentication" } })
+      // The first asks for a connection of its own, the second comes in the pause behind that.
+      for (let i = 0; i < 2; i++) {
+        const error = failure(yield* Effect.exit(run(Redis.blpop("list", { timeout: "1 hour" }))))
+        expect(error).toMatchObject({ _tag: "ConnectionError", reason: "authentication", delivery: "unsent" })
+      }
+      yield* Queue.offer(given, { username: "ada", password: Redacted.make("new") })
+      yield* Peer.eventually("it is ready", () => Effect.runSync(redis.status.get)._tag === "Ready")
+      expect(yield* run(Redis.get("k"))).toEqual(Option.some("v"))
+      expect(yield* run(Redis.blpop("list", { timeout: "10 millis" }))).toEqual(Option.none())
+    })
+  )
+
+  it.scoped("who comes again and again is refused until the password is right, and then answered", () =>
+    Effect.gen(function* () {
+      const process = yield* makeServer(server, { acl: ["ada on >new ~* &* +@all", "admin on >admin ~* &* +@all"] })
+      const { host, port } = process
+      const as = (username: string, password: string) => ({
+        host,
+        port,
+        protocol,
+        username,
+        password: Redacted.make(password)
+      })
+      const admin = on(yield* Redis.make({ ...as("admin", "admin"), reconnect: quickly }))
+      const redis = yield* Redis.make({
+        ...as("ada", "late"),
+        lazy: true,
+        reconnect: quickly,
+        replyTimeout: "1 minute"
+      })
+      const run = on(redis)
+      const until = (what: string, is: (status: Status) => boolean) =>
+        Peer.eventually(what, () => is(Effect.runSync(redis.status.get)))
+      yield* until("it was refused some times", (status) => status._tag === "Reconnecting" && status.attempt > 3)
+      // Each that comes hears of the refusal at once, or is answered: nobody waits for long, and nobody is lost.
+      const works: Effect.Effect<string> = Effect.catchAll(run(Redis.ping()), (error) => {
+        expect(error).toMatchObject({ _tag: "ConnectionError", reason: "authentication", delivery: "unsent" })
+        return Effect.zipRight(Effect.yieldNow(), works)
+      })
+      const answered = yield* Effect.fork(works)
+      yield* admin(Redis.execute("ACL", "SETUSER", "ada", ">late"))
+      expect(yield* Fiber.join(answered)).toBe("PONG")
     })
   )
 })

@@ -4,9 +4,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
-import { Redis, RedisCommand, RedisError } from "effect-redis-client"
+import { type Connection, Redis, RedisCommand, RedisError } from "effect-redis-client"
 import type { RedisOptions, Status } from "../src/Redis.js"
 import { connectTo, eachServer, failure, on, quickly } from "./support/client.js"
 import * as Peer from "./support/peer.js"
@@ -306,6 +308,52 @@ describe("stopReconnecting", () => {
 })
 
 eachServer((it, { protocol, server }) => {
+  it.scoped("the status says which attempt is next, and when: new credentials need not wait for it", () =>
+    Effect.gen(function* () {
+      const redisServer = yield* makeServer(server, { acl: ["ada on >a >b ~* &* +@all"] })
+      const { host, port } = redisServer
+      const given = yield* Queue.unbounded<Connection.Credentials>()
+      yield* Queue.offer(given, { username: "ada", password: Redacted.make("a") })
+      const redis = yield* Redis.make({
+        host,
+        port,
+        protocol,
+        credentials: Stream.fromQueue(given),
+        // Two attempts that come soon, and then one that does not.
+        reconnect: Schedule.union(
+          Schedule.intersect(Schedule.spaced("5 millis"), Schedule.recurs(2)),
+          Schedule.spaced("1 hour")
+        )
+      })
+      const seen: Array<Extract<Status, { readonly _tag: "Reconnecting" }>> = []
+      yield* Effect.fork(
+        Stream.runForEach(redis.status.changes, (status) =>
+          Effect.sync(() => (status._tag === "Reconnecting" ? seen.push(status) : undefined))
+        )
+      )
+      const before = Date.now()
+      yield* redisServer.kill
+      yield* Peer.eventually("the pause is long", () => (seen.at(-1)?.next?.epochMillis ?? 0) > before + 60_000)
+      const after = Date.now()
+      const last = yield* redis.status.get
+      expect(last).toMatchObject({ _tag: "Reconnecting", attempt: 3, cause: { _tag: "ConnectionError" } })
+      const hour = 3_600_000
+      expect(seen.at(-1)?.next?.epochMillis).toBeGreaterThanOrEqual(before + hour)
+      expect(seen.at(-1)?.next?.epochMillis).toBeLessThanOrEqual(after + hour)
+      // The connection was lost, and each pause was told when it began.
+      expect(seen.map(({ attempt, next }) => [attempt, next === undefined])).toEqual([
+        [1, true],
+        [1, false],
+        [2, false],
+        [3, false]
+      ])
+      yield* redisServer.start
+      yield* Queue.offer(given, { username: "ada", password: Redacted.make("b") })
+      yield* Peer.eventually("it is ready", () => Effect.runSync(redis.status.get)._tag !== "Reconnecting")
+      expect(seen.slice(4).map(({ attempt, next }) => [attempt, next])).toEqual([[3, undefined]])
+    })
+  )
+
   it.scoped("a server that loads its data: commands wait for it, none is executed twice", () =>
     Effect.gen(function* () {
       const redisServer = yield* makeServer(server, {

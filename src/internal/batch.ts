@@ -7,7 +7,10 @@ import * as Effectable from "effect/Effectable"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type { RedisCommand } from "../RedisCommand.js"
-import { PipelineError, type RedisError, TransactionError } from "../RedisError.js"
+import { PipelineError, type RedisError, TransactionError, type UsageError } from "../RedisError.js"
+import type { DurationWithUnit } from "./args.js"
+import type { BatchOptions } from "./calls.js"
+import { checkDuration } from "./options.js"
 import { type BatchResult, Redis } from "./service.js"
 
 export type Commands = ReadonlyArray<RedisCommand<unknown>> | Readonly<Record<string, RedisCommand<unknown>>>
@@ -74,44 +77,70 @@ const toEithers = (
   return Effect.succeed(eithers)
 }
 
+interface FirstFailure {
+  readonly slot: Slot
+  readonly command: string | undefined
+  readonly error: RedisError
+}
+
 const firstLeft = (
-  commands: Commands,
+  source: Commands,
+  commands: ReadonlyArray<RedisCommand<unknown>>,
   eithers: ReadonlyArray<Either.Either<unknown, RedisError>>,
   which: (error: RedisError) => boolean = () => true
-): { readonly slot: Slot; readonly error: RedisError } | undefined => {
+): FirstFailure | undefined => {
   for (let i = 0; i < eithers.length; i++) {
     const either = eithers[i]
     if (either !== undefined && Either.isLeft(either) && which(either.left)) {
-      return { slot: slotOf(commands, i), error: either.left }
+      return { slot: slotOf(source, i), command: commands[i]?.name, error: either.left }
     }
   }
   return undefined
 }
 
+/** What is asked of the service; a deadline that is none fails the batch when it is run, an empty one too. */
+const asked = (atomic: boolean, deadline: DurationWithUnit | undefined): Either.Either<BatchOptions, UsageError> =>
+  deadline === undefined
+    ? atomic
+      ? asOne
+      : asMany
+    : Either.map(checkDuration(deadline, "deadline"), (deadline) => ({ atomic, deadline }))
+
+const asOne = Either.right({ atomic: true })
+const asMany = Either.right({ atomic: false })
+
 export const pipeline = (
   commands: Commands,
-  options?: { readonly mode?: "default" | "either" | undefined }
+  options?: {
+    readonly mode?: "default" | "either" | undefined
+    readonly deadline?: DurationWithUnit | undefined
+  }
 ): Effect.Effect<unknown, RedisError | PipelineError, Redis> => {
   const list = listOf(commands)
+  const batch = asked(false, options?.deadline)
+  if (Either.isLeft(batch)) {
+    return Effect.fail(batch.left)
+  }
   if (list.length === 0) {
     return Effect.succeed(shape(commands, []))
   }
   return Effect.flatMap(Redis, (redis) =>
-    Effect.flatMap(redis.sendAll(list, notAtomic), ({ exits }): Effect.Effect<unknown, RedisError | PipelineError> => {
-      const values = options?.mode === "either" ? undefined : successes(exits)
-      return values !== undefined
-        ? Effect.succeed(shape(commands, values))
-        : Effect.flatMap(toEithers(exits), (eithers) => {
-            const failure = options?.mode === "either" ? undefined : firstLeft(commands, eithers)
-            return failure === undefined
-              ? Effect.succeed(shape(commands, eithers))
-              : Effect.fail(new PipelineError({ ...failure, results: shape(commands, eithers) }))
-          })
-    })
+    Effect.flatMap(
+      redis.sendAll(list, batch.right),
+      ({ exits }): Effect.Effect<unknown, RedisError | PipelineError> => {
+        const values = options?.mode === "either" ? undefined : successes(exits)
+        return values !== undefined
+          ? Effect.succeed(shape(commands, values))
+          : Effect.flatMap(toEithers(exits), (eithers) => {
+              const failure = options?.mode === "either" ? undefined : firstLeft(commands, list, eithers)
+              return failure === undefined
+                ? Effect.succeed(shape(commands, eithers))
+                : Effect.fail(new PipelineError({ ...failure, results: shape(commands, eithers) }))
+            })
+      }
+    )
   )
 }
-
-const notAtomic = { atomic: false } as const
 
 export const TransactionTypeId: unique symbol = Symbol.for("effect-redis-client/Redis/Transaction")
 
@@ -138,17 +167,26 @@ class TransactionValue
 {
   readonly [TransactionTypeId] = { _A: (): unknown => undefined, _E: (): unknown => undefined }
   readonly commands: ReadonlyArray<RedisCommand<unknown>>
+  private readonly batch: Either.Either<BatchOptions, UsageError>
 
-  constructor(private readonly source: Commands) {
+  constructor(
+    private readonly source: Commands,
+    deadline: DurationWithUnit | undefined
+  ) {
     super()
     this.commands = listOf(source)
+    this.batch = asked(true, deadline)
   }
 
   commit(): Effect.Effect<unknown, RedisError | TransactionError, Redis> {
-    return this.commands.length === 0
+    const { batch, commands } = this
+    if (Either.isLeft(batch)) {
+      return Effect.fail(batch.left)
+    }
+    return commands.length === 0
       ? Effect.succeed(shape(this.source, []))
       : Effect.flatMap(Redis, (redis) =>
-          Effect.flatMap(redis.sendAll(this.commands, { atomic: true }), (result) => this.read(result))
+          Effect.flatMap(redis.sendAll(commands, batch.right), (result) => this.read(result))
         )
   }
 
@@ -162,12 +200,12 @@ class TransactionValue
     }
     return Effect.flatMap(toEithers(exits), (eithers) => {
       // Of a discarded one, the command that was refused; the others only hear that all is off.
-      const failure = firstLeft(this.source, eithers, isRefusal) ?? firstLeft(this.source, eithers)
+      const failure =
+        firstLeft(this.source, this.commands, eithers, isRefusal) ?? firstLeft(this.source, this.commands, eithers)
       return Effect.fail(
         new TransactionError({
           reason: outcome === "executed" ? "failed" : outcome,
-          slot: failure?.slot,
-          error: failure?.error,
+          ...failure,
           results: shape(this.source, eithers)
         })
       )
@@ -177,4 +215,7 @@ class TransactionValue
 
 const isRefusal = (error: RedisError): boolean => error._tag !== "ReplyError" || error.code !== "EXECABORT"
 
-export const transaction = (commands: Commands): Transaction<unknown, unknown> => new TransactionValue(commands)
+export const transaction = (
+  commands: Commands,
+  options?: { readonly deadline?: DurationWithUnit | undefined }
+): Transaction<unknown, unknown> => new TransactionValue(commands, options?.deadline)

@@ -31,6 +31,8 @@ export const nothing: BatchResult = { outcome: "executed", exits: [] }
 /** What a batch asks of its connection. */
 export interface BatchOptions {
   readonly atomic: boolean
+  /** In milliseconds from when it is accepted. Without it the longest of its commands' counts. */
+  readonly deadline?: number | undefined
 }
 
 /** A pending unit as its client handles it: it can be sent on another connection while it is not settled. */
@@ -199,7 +201,7 @@ export const prepareAll = (
   const unit = options.atomic
     ? new Transaction(commands, resume, encoded, tracker)
     : new Batch(commands, resume, encoded, tracker, blocking > 0)
-  unit.allowed = longest + blocking
+  unit.allowed = (options.deadline ?? longest) + blocking
   return unit
 }
 

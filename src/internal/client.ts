@@ -13,7 +13,16 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { RedisCommand } from "../RedisCommand.js"
 import { type RedisError, recovery, UsageError } from "../RedisError.js"
-import { blockingMillis, nothing, prepare, prepareAll, type Unit, type UnitOwner, withdrawal } from "./calls.js"
+import {
+  type BatchOptions,
+  blockingMillis,
+  nothing,
+  prepare,
+  prepareAll,
+  type Unit,
+  type UnitOwner,
+  withdrawal
+} from "./calls.js"
 import type { Failure } from "./engine.js"
 import type { Link } from "./link.js"
 import type { ResolvedOptions } from "./options.js"
@@ -61,7 +70,7 @@ export class SharedClient implements UnitOwner {
 
   sendAll(
     commands: ReadonlyArray<RedisCommand<unknown>>,
-    options: { readonly atomic: boolean }
+    options: BatchOptions
   ): Effect.Effect<BatchResult, RedisError> {
     if (commands.length === 0) {
       return Effect.succeed(nothing)
@@ -93,16 +102,20 @@ export class SharedClient implements UnitOwner {
       settleFailure(unit, { _tag: "Closed", close: this.reconnector.lastClose, delivery: "unsent" })
       return undefined
     }
-    const overflow = this.wait(unit)
-    if (overflow !== undefined) {
+    const refusal = this.wait(unit)
+    if (refusal !== undefined) {
       unit.settled = true
-      unit.fail(overflow)
+      unit.fail(refusal)
       return undefined
     }
     return withdrawal(unit)
   }
 
+  /** Has a unit wait for the next link, or answers why it is not to. */
   private wait(unit: Unit): Failure | undefined {
+    if (this.reconnector.refused) {
+      return { _tag: "Closed", close: this.reconnector.lastClose, delivery: "unsent" }
+    }
     const overflow = this.waiting.add(unit, unit.wire)
     if (overflow === undefined && this.timer === undefined) {
       this.timer = setTimeout(this.tick, tickMillis)
@@ -189,9 +202,9 @@ export class SharedClient implements UnitOwner {
       } else if (this.settings.offline === "fail") {
         settleFailure(unit, { _tag: "Closed", close: this.reconnector.lastClose, delivery: "unsent" })
       } else {
-        const overflow = this.wait(unit)
-        if (overflow !== undefined) {
-          settleFailure(unit, overflow)
+        const refusal = this.wait(unit)
+        if (refusal !== undefined) {
+          settleFailure(unit, refusal)
         }
       }
     }

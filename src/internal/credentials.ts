@@ -2,12 +2,15 @@
  * Credentials that are not known ahead: asked for at each connect, or followed as they rotate.
  */
 import * as Cause from "effect/Cause"
+import * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { ConnectionError } from "../RedisError.js"
+import { ConnectionError, isRedisError } from "../RedisError.js"
 import type { ResolvedOptions } from "./options.js"
 
 /**
@@ -44,7 +47,7 @@ export const current = (options: ResolvedOptions): Effect.Effect<Credentials, Co
     ? undefined
     : Effect.catchAllCause(isStream(credentials) ? firstOf(credentials) : credentials, (cause) =>
         // One that interrupts itself must not end the attempts: it runs in a fiber of its own.
-        Effect.fail(unavailable(Cause.squash(cause)))
+        Effect.fail(unavailable(cause))
       )
 }
 
@@ -52,10 +55,50 @@ const isStream = (input: CredentialsInput | undefined): input is Stream.Stream<C
   input !== undefined && Stream.StreamTypeId in input
 
 const firstOf = (stream: Stream.Stream<Credentials, unknown>): Effect.Effect<Credentials, unknown> =>
-  Effect.flatten(Stream.runHead(stream))
+  Effect.flatMap(Stream.runHead(stream), Option.match({ onNone: () => Effect.fail(none), onSome: Effect.succeed }))
 
-const unavailable = (cause: unknown): ConnectionError =>
-  new ConnectionError({ reason: "credentials", delivery: "unsent", message: "there are no credentials", cause })
+const none = new ConnectionError({
+  reason: "credentials",
+  delivery: "unsent",
+  message: "the Stream of credentials ended without any"
+})
+
+/**
+ * The failure is somebody else's: it may hold a whole request with its token, so it is no `cause`. Our own errors hold
+ * nothing of the kind.
+ */
+const unavailable = (cause: Cause.Cause<unknown>): ConnectionError => {
+  const error = Cause.squash(cause)
+  return error === none
+    ? none
+    : new ConnectionError({
+        reason: "credentials",
+        delivery: "unsent",
+        message: `getting the credentials failed: ${told(cause)}`,
+        ...(isRedisError(error) ? { cause: error } : {})
+      })
+}
+
+/**
+ * What a failure of the user's is called. A tagged error is one that its author wrote to be read, and its message is
+ * told. Anything else may quote whatever it met, the answer of a vault, say.
+ */
+const told = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.squash(cause)
+  const name = Predicate.hasProperty(error, "_tag") ? error._tag : error instanceof Error ? error.name : undefined
+  const typed = Option.isSome(Cause.failureOption(cause)) && Predicate.hasProperty(error, "_tag")
+  return typed && !quotes(error) && Predicate.hasProperty(error, "message") && isText(error.message)
+    ? error.message
+    : isText(name)
+      ? name
+      : "for no known reason"
+}
+
+const isText = (u: unknown): u is string => typeof u === "string" && u !== ""
+
+/** Errors that show what they could not read. */
+const quotes = (error: { readonly _tag: unknown }): boolean =>
+  error._tag === "ParseError" || (ConfigError.isConfigError(error) && !ConfigError.isMissingDataOnly(error))
 
 const follow = (
   options: ResolvedOptions,
@@ -85,7 +128,7 @@ const follow = (
           return Effect.void
         }
         // The last ones may be good for long; where they are not, connecting says so.
-        return Effect.logWarning("The Stream of Redis credentials failed; the newest ones stay in use", cause)
+        return Effect.logWarning(`The Stream of Redis credentials failed; the newest ones stay in use: ${told(cause)}`)
       })
     const credentials = Effect.async<Credentials, unknown>((resume) => {
       if (newest !== undefined) {
@@ -98,7 +141,7 @@ const follow = (
       Effect.zipRight(
         Effect.sync(() => {
           if (newest === undefined) {
-            settle(Exit.fail(new Error("the Stream of credentials ended without any")))
+            settle(Exit.fail(none))
           }
         })
       ),

@@ -50,21 +50,25 @@ export type Started = (abort: (error: RedisError) => void) => void
  * the link, or it is gone.
  */
 export const open = (options: ResolvedOptions, restore: Restore, started?: Started): Effect.Effect<Link, RedisError> =>
-  Effect.mapError(
-    openOver((own) => connect(options, own), options, restore, started),
-    (error) =>
-      // OpenSSL's newer servers end a connection that begins with something else without a word.
-      options.tls === undefined && options.endpoint._tag === "Tcp" && endedUnheard(error)
-        ? new ConnectionError({ ...error, message: `${error.message}; if this port speaks TLS, ask for it` })
-        : error
+  openOver(
+    (own) => connect(options, own),
+    options,
+    restore,
+    started,
+    // OpenSSL's newer servers end a connection that begins with something else without a word.
+    options.tls === undefined && options.endpoint._tag === "Tcp" ? "; if this port speaks TLS, ask for it" : ""
   )
 
-/** The same over transports that the caller makes; a second one is only asked for when the first is closed at HELLO. */
+/**
+ * The same over transports that the caller makes; a second one is only asked for when the first is closed at HELLO.
+ * `ifUnheard` is added to what is said of a peer that ends the connection at its first bytes.
+ */
 export const openOver = <R>(
   transport: (own: Own) => Effect.Effect<Transport, RedisError, R>,
   options: ResolvedOptions,
   restore: Restore,
-  started?: Started
+  started?: Started,
+  ifUnheard = ""
 ): Effect.Effect<Link, RedisError, R> =>
   Effect.suspend(() => {
     const { connectTimeout } = options
@@ -93,7 +97,7 @@ export const openOver = <R>(
           )
     started?.(abort)
     const greeted = Effect.flatMap(withCredentials(options, own), (options) =>
-      greetAny(() => transport(own), options, own)
+      greetAny(() => transport(own), options, own, ifUnheard)
     )
     return restore(greeted).pipe(
       Effect.flatMap((link) => (aborted === undefined ? Effect.succeed(link) : Effect.fail(aborted))),
@@ -138,20 +142,36 @@ const withCredentials = (options: ResolvedOptions, own: Own): Effect.Effect<Reso
 const greetAny = <R>(
   transport: () => Effect.Effect<Transport, RedisError, R>,
   options: ResolvedOptions,
-  own: Own
+  own: Own,
+  ifUnheard: string
 ): Effect.Effect<Link, RedisError, R> => {
+  /** Whether the last attempt was ended at once, and nothing at all was read of it. */
+  let unheard = false
   const attempt = (hello: boolean): Effect.Effect<Link, RedisError, R> =>
     Effect.flatMap(transport(), (transport) => {
       const link = new Link(transport, { ...options, pushText: options.encoding === "utf8" })
       own(() => link.destroy("the greeting failed"))
-      return Effect.map(greet(link, options, hello), (greeting) => {
+      const { lastRead } = link.engine
+      const greeted = Effect.tapError(greet(link, options, hello), () =>
+        Effect.sync(() => {
+          unheard = link.engine.lastRead === lastRead && performance.now() - lastRead < atOnce
+        })
+      )
+      return Effect.map(greeted, (greeting) => {
         link.id = greeting.id
         link.settle(greeting.protocol)
         return link
       })
     })
-  return options.protocol === 2 ? attempt(false) : Effect.catchIf(attempt(true), closedAtHello, () => attempt(false))
+  const greeted =
+    options.protocol === 2 ? attempt(false) : Effect.catchIf(attempt(true), closedAtHello, () => attempt(false))
+  return Effect.mapError(greeted, (error) =>
+    unheard && endedUnheard(error) ? new ConnectionError({ ...error, message: `${error.message}${ifUnheard}` }) : error
+  )
 }
+
+/** A peer that takes the first bytes for nonsense ends the connection within this, in milliseconds. */
+const atOnce = 2_000
 
 const endedUnheard = (error: RedisError): error is ConnectionError =>
   error._tag === "ConnectionError" &&
@@ -185,7 +205,7 @@ const greet = (link: Link, options: ResolvedOptions, hello: boolean): Effect.Eff
           // And where a courtesy is answered that a password is missing, nothing else would be answered better.
           if (required || !(error instanceof ReplyError) || error.code === "NOAUTH") {
             const said = error instanceof ConnectionError ? lastWords(answer) : undefined
-            return Effect.fail(handshakeError(said ?? error, (commands[i] as Step).command.name))
+            return Effect.fail(handshakeError(said ?? error, (commands[i] as Step).command.name, options))
           }
         }
       }
@@ -277,10 +297,12 @@ const knowsNoHello = (error: RedisError): boolean =>
   error instanceof ReplyError &&
   (error.code === "NOPROTO" || error.code === "NOPERM" || /^ERR unknown command/i.test(Redacted.value(error.raw)))
 
-const handshakeError = (error: RedisError, command: string): RedisError => {
+const handshakeError = (error: RedisError, command: string, { password }: ResolvedOptions): RedisError => {
+  /** Of a server that wants a password and was given none. */
+  const hint = (text: string): string => (password === undefined && /\bNOAUTH\b/.test(text) ? wantsPassword : "")
   if (error instanceof ConnectionError) {
     // What was sent was ours: nothing that the caller asked for.
-    return new ConnectionError({ ...error, message: error.message, delivery: "unsent" })
+    return new ConnectionError({ ...error, message: `${error.message}${hint(error.message)}`, delivery: "unsent" })
   }
   if (!(error instanceof ReplyError)) {
     return error
@@ -293,10 +315,13 @@ const handshakeError = (error: RedisError, command: string): RedisError => {
   return new ConnectionError({
     reason: authentication ? "authentication" : "handshake",
     delivery: "unsent",
-    message: `the server refused ${command}: ${ownWords(Redacted.value(error.raw)) ?? error.code}`,
+    message: `the server refused ${command}: ${ownWords(Redacted.value(error.raw)) ?? error.code}${hint(error.code)}`,
     cause: error
   })
 }
+
+const wantsPassword =
+  "; the server wants a password: give it as the option password or credentials, or in the URL (redis://user:password@host)"
 
 /** What `setTimeout` can wait, in milliseconds. */
 export const longestTimer = 0x7fff_ffff

@@ -64,6 +64,9 @@ export interface ConnectionOptions {
    * User and password that are not known ahead, instead of the two above. An Effect is asked at each connect, within
    * `connectTimeout`. Of a Stream the newest count: with each new ones a client's shared connection is replaced, without
    * anybody noticing, and a pool's connections as they come back. A `Connection` uses what is newest when it is made.
+   *
+   * Where it fails, the `ConnectionError` says the message of a tagged error, and of anything else its name only: that may
+   * hold a token. Whoever wants to see more of it logs it inside (`Effect.tapErrorCause`).
    */
   readonly credentials?: CredentialsInput | undefined
   /** The name that CLIENT LIST shows. No spaces or line breaks. */

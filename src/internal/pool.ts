@@ -202,13 +202,18 @@ export class PoolCore {
           return this.openFor(want, restore)
         }
       }
-      if (this.settings.offline === "fail" && this.failure !== undefined && this.members.size === 0) {
+      if (this.failure !== undefined && this.members.size === 0 && this.refuses(this.failure)) {
         return Effect.fail(this.failure)
       }
       return Effect.flatMap(this.wait(want, restore), (grant) =>
         grant === "open" ? this.openFor(want, restore) : this.check(grant, want, restore)
       )
     })
+  }
+
+  /** Whether waiting for the next attempt is no use, or not wanted. */
+  private refuses(failure: RedisError): boolean {
+    return this.settings.offline === "fail" || (this.pausing && this.ends(failure))
   }
 
   private mayOpen(): boolean {
@@ -571,7 +576,8 @@ export class PoolCore {
   /** There are new credentials: the free links end at once, those that are lent when they come back. */
   renew(): void {
     this.generation++
-    // Those that were refused have a long pause behind them.
+    // Those that were refused have a long pause before them, and speak for these no more.
+    this.failure = undefined
     this.pacer.hurry()
     for (const member of [...this.free]) {
       member.link.destroy("its credentials were replaced")

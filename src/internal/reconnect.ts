@@ -3,10 +3,12 @@
  * is its owner's business ({@link LinkOwner}).
  */
 import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { constFalse } from "effect/Function"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
@@ -110,8 +112,11 @@ export const slowestAhead = (schedule: Reconnect, from: unknown, error: RedisErr
 
 /** The pauses between attempts, by a Schedule; behind a failure that no attempt will mend, as long as its slowest. */
 export interface Pacer {
-  /** Waits after a failed attempt, or a connection that did not last; answers whether there is to be another attempt. */
-  readonly pause: (error: RedisError) => Effect.Effect<boolean>
+  /**
+   * Waits after a failed attempt, or a connection that did not last; answers whether there is to be another attempt.
+   * `onPause` is told how long it is to be, in milliseconds.
+   */
+  readonly pause: (error: RedisError, onPause?: (millis: number) => void) => Effect.Effect<boolean>
   /** Ends the pause under way, because of something that makes another attempt worth it. */
   readonly hurry: () => void
   /** The next pause is the first one again. */
@@ -121,19 +126,27 @@ export interface Pacer {
 export const makePacer = (schedule: Reconnect): Effect.Effect<Pacer> =>
   Effect.suspend(() => {
     let least = Duration.zero
+    let told: ((millis: number) => void) | undefined
     let hurry = (): void => {}
     const hurried = Effect.async<boolean>((resume) => {
       hurry = () => resume(Effect.succeed(true))
     })
-    const paced = Schedule.modifyDelay(schedule, (_, delay) => Duration.max(delay, least))
+    const paced = Schedule.modifyDelayEffect(schedule, (_, delay) =>
+      Effect.sync(() => {
+        const pause = Duration.max(delay, least)
+        told?.(Duration.toMillis(pause))
+        return pause
+      })
+    )
     return Effect.map(Schedule.driver(paced), (driver) => ({
-      pause: (error) =>
+      pause: (error, onPause) =>
         (isPermanent(error)
           ? Effect.flatMap(driver.state, (state) => slowestAhead(schedule, state, error))
           : Effect.succeed(0)
         ).pipe(
           Effect.flatMap((millis) => {
             least = Duration.millis(millis)
+            told = onPause
             return Effect.raceFirst(Effect.isSuccess(driver.next(error)), hurried)
           }),
           liveClock
@@ -158,6 +171,8 @@ export class Reconnector {
   lastClose: CloseReason = { reason: "connect", message: "there was no connection yet" }
   /** There will be no more links. */
   closed = false
+  /** The last attempt failed by what no other will mend, and the next one comes after a pause: waiting for it is no use. */
+  refused = false
   /** When the link came up. */
   private since = 0
   private current: Status = { _tag: "Connecting" }
@@ -197,6 +212,18 @@ export class Reconnector {
     for (const listener of [...this.listeners]) {
       listener(status)
     }
+  }
+
+  /**
+   * An attempt is next, after a pause of so many milliseconds if there is one: unless it is over, or newer credentials
+   * have brought a link meanwhile.
+   */
+  private reconnecting(attempt: number, cause: RedisError, pause?: number): void {
+    if (this.closed || this.link !== undefined) {
+      return
+    }
+    const next = pause === undefined ? undefined : Option.getOrUndefined(DateTime.make(Date.now() + pause))
+    this.report({ _tag: "Reconnecting", attempt, next, cause })
   }
 
   /** The first connection. */
@@ -251,6 +278,7 @@ export class Reconnector {
   private attach(link: Link): void {
     const previous = this.link
     this.link = link
+    this.refused = false
     this.since = performance.now()
     this.report({ _tag: "Ready" })
     link.onClose((close) => {
@@ -276,9 +304,7 @@ export class Reconnector {
   private lost(close: CloseReason): void {
     this.link = undefined
     this.lastClose = close
-    if (!this.closed) {
-      this.report({ _tag: "Reconnecting", attempt: 1, cause: closeError(close, "unsent") })
-    }
+    this.reconnecting(1, closeError(close, "unsent"))
     this.onLoss?.(close)
   }
 
@@ -311,7 +337,11 @@ export class Reconnector {
   /** Replaces the current link by one that is greeted anew, say with new credentials. Commands do not notice. */
   readonly renew: Effect.Effect<void> = Effect.suspend(() => {
     this.generation++
-    // Those that were refused have a long pause behind them.
+    // Those that were refused have a long pause before them.
+    if (this.current._tag === "Reconnecting" && this.current.next !== undefined) {
+      this.report({ ...this.current, next: undefined })
+    }
+    this.refused = false
     this.pacer?.hurry()
     // Whoever opens one now sees that there are newer ones.
     return this.link === undefined || this.opening > 0 ? Effect.void : this.openNewest
@@ -323,8 +353,12 @@ export class Reconnector {
     const open = this.openLink(this.options.connectTimeout)
     return Effect.flatMap(makePacer(schedule), (pacer) => {
       this.pacer = pacer
+      const opening = Effect.suspend(() => {
+        const { generation } = this
+        return Effect.map(Effect.either(open), (opened) => ({ generation, opened }))
+      })
       const reconnect = (attempt: number): Effect.Effect<void> =>
-        Effect.flatMap(Effect.either(open), (opened) => {
+        Effect.flatMap(opening, ({ generation, opened }) => {
           if (Either.isRight(opened)) {
             return Effect.void
           }
@@ -333,24 +367,36 @@ export class Reconnector {
           if (stopWhen(error)) {
             return this.giveUp
           }
-          this.report({ _tag: "Reconnecting", attempt: attempt + 1, cause: error })
           if (isPermanent(error)) {
-            // Waiting longer will not help those who wait; but passwords rotate, so the attempts go on.
+            if (generation !== this.generation) {
+              // What was refused is replaced already.
+              this.reconnecting(attempt + 1, error)
+              return reconnect(attempt + 1)
+            }
+            // Waiting longer will not help those who wait, or come; but passwords rotate, so the attempts go on.
+            this.refused = true
             this.owner.failWaiting(this.lastClose)
           }
-          return Effect.flatMap(pacer.pause(error), (again) => (again ? reconnect(attempt + 1) : this.giveUp))
+          return pause(attempt + 1, error, reconnect(attempt + 1))
         })
+      const pause = (attempt: number, error: RedisError, then: Effect.Effect<void>): Effect.Effect<void> =>
+        Effect.flatMap(
+          pacer.pause(error, (millis) => this.reconnecting(attempt, error, millis)),
+          (again) => {
+            // The attempt that begins may be the one: it is waited for.
+            this.refused = false
+            return again ? then : this.giveUp
+          }
+        )
       const loop: Effect.Effect<void> = Effect.suspend(() => {
         if (this.link === undefined) {
           return this.closed ? Effect.void : Effect.zipRight(reconnect(1), loop)
         }
         return Effect.flatMap(this.loss, (close) => {
           // A server that accepts and drops must not be asked in a tight loop.
-          const next =
-            performance.now() - this.since >= readyAfter
-              ? Effect.as(pacer.reset, true)
-              : pacer.pause(closeError(close, "unsent"))
-          return Effect.flatMap(next, (again) => (again ? loop : this.giveUp))
+          return performance.now() - this.since >= readyAfter
+            ? Effect.zipRight(pacer.reset, loop)
+            : pause(1, closeError(close, "unsent"), loop)
         })
       })
       return loop

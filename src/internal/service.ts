@@ -3,6 +3,7 @@
  * knowing the client.
  */
 import * as Context from "effect/Context"
+import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
@@ -20,11 +21,12 @@ export interface RedisService {
   readonly send: <A>(command: RedisCommand<A>) => Effect.Effect<A, RedisError>
   /**
    * Sends commands in one write and reads all their replies: each command's own `Exit`, in order. With `atomic`, they
-   * go between MULTI and EXEC. It fails only when nothing is known of any of them.
+   * go between MULTI and EXEC. `deadline`, in milliseconds from when they are accepted, stands in for those of the
+   * commands. It fails only when nothing is known of any of them.
    */
   readonly sendAll: (
     commands: ReadonlyArray<RedisCommand<unknown>>,
-    options: { readonly atomic: boolean }
+    options: { readonly atomic: boolean; readonly deadline?: number | undefined }
   ) => Effect.Effect<BatchResult, RedisError>
   /** A service of the same kind on a connection of its own, until the scope closes. */
   readonly lease: Effect.Effect<RedisService, RedisError, Scope.Scope>
@@ -37,13 +39,19 @@ export interface RedisService {
  *
  * - `Connecting`: there was no connection yet.
  * - `Ready`: commands are sent.
- * - `Reconnecting`: the connection ended, and `attempt` (from 1) is next or under way; commands wait.
+ * - `Reconnecting`: the connection ended, and `attempt` (from 1) is next or under way; as many as come before it have
+ *   failed since. `next` is when it begins, or began, after a pause; `undefined` where there is none. Commands wait.
  * - `Closed`: there will be no connection any more: the scope was closed, or there are no more attempts (`cause`).
  */
 export type Status =
   | { readonly _tag: "Connecting" }
   | { readonly _tag: "Ready" }
-  | { readonly _tag: "Reconnecting"; readonly attempt: number; readonly cause: RedisError }
+  | {
+      readonly _tag: "Reconnecting"
+      readonly attempt: number
+      readonly next: DateTime.Utc | undefined
+      readonly cause: RedisError
+    }
   | { readonly _tag: "Closed"; readonly cause: RedisError | undefined }
 
 /** What became of a batch. */

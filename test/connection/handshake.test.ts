@@ -210,6 +210,49 @@ describe("foreign peers are recognised", () => {
     })
   )
 
+  const askForTls = /if this port speaks TLS, ask for it/
+
+  for (const [what, protocol, script] of [
+    ["closes", 3, { onCommand: (_, connection) => void connection.end() }],
+    ["resets", 3, { onCommand: (_, connection) => void connection.reset() }],
+    ["closes (RESP2)", 2, { onCommand: (_, connection) => void connection.end() }]
+  ] as ReadonlyArray<readonly [string, 2 | 3, Peer.Script]>) {
+    it.scoped(`one that ${what} at the first bytes, without a word, may speak TLS`, () =>
+      Effect.gen(function* () {
+        const { exit } = yield* connect(script, { protocol })
+        expect(failure(exit).message).toMatch(askForTls)
+      })
+    )
+  }
+
+  for (const [what, answer, after] of [
+    ["a whole answer", "-ERR unknown command 'HELLO'\r\n", 0],
+    ["the beginning of one", "%7\r\n$6\r\nser", 0],
+    ["three seconds of silence", undefined, 3_200]
+  ] as const) {
+    for (const end of ["end", "reset"] as const) {
+      it.scoped(`one that ends behind ${what} is not suspected of it: ${end}`, () =>
+        Effect.gen(function* () {
+          const { exit } = yield* connect(
+            {
+              onCommand: (_, connection) => {
+                // As much later as it takes for the answer to be read.
+                setTimeout(() => connection[end](), Math.max(after, 50))
+                return connection.received.length > 1 ? undefined : answer
+              }
+            },
+            { connectTimeout: "20 seconds" }
+          )
+          expect(failure(exit)).toMatchObject({
+            _tag: "ConnectionError",
+            reason: expect.stringMatching(/peerClosed|transport/)
+          })
+          expect(failure(exit).message).not.toMatch(askForTls)
+        })
+      )
+    }
+  }
+
   it.scoped("an HTTP server says HTTP", () =>
     Effect.gen(function* () {
       const { exit } = yield* connect({

@@ -82,6 +82,15 @@ describe("durations", () => {
     RedisCommand.withDeadline(Redis.get("a"), "1 second")
     // @ts-expect-error: seconds or milliseconds?
     RedisCommand.withDeadline(Redis.get("a"), 1)
+    Redis.pipeline([Redis.get("a")], { deadline: "200 millis" })
+    Redis.pipeline([Redis.get("a")], { deadline: Duration.infinity, mode: "either" })
+    Redis.transaction([Redis.get("a")], { deadline: undefined })
+    // @ts-expect-error: seconds or milliseconds?
+    Redis.pipeline([Redis.get("a")], { deadline: 200 })
+    // @ts-expect-error: seconds or milliseconds?
+    Redis.pipeline([Redis.get("a")], { deadline: 200, mode: "either" })
+    // @ts-expect-error: seconds or milliseconds?
+    Redis.transaction([Redis.get("a")], { deadline: 200 })
     Redis.layer({ connectTimeout: "5 seconds", keepAlive: false })
     // @ts-expect-error: seconds or milliseconds?
     Redis.layer({ connectTimeout: 5_000 })
@@ -144,6 +153,8 @@ describe("pipeline", () => {
     expectTypeOf<Success<typeof tuple>>().toEqualTypeOf<
       [Either.Either<Option.Option<string>, RedisError>, Either.Either<number, RedisError>]
     >()
+    const inTime = Redis.pipeline(commands, { mode: "either", deadline: "1 second" })
+    expectTypeOf<Success<typeof inTime>>().toEqualTypeOf<Slots>()
     // @ts-expect-error: there is no such mode
     Redis.pipeline(commands, { mode: "validate" })
   })

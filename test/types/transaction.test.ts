@@ -48,6 +48,12 @@ describe("optimistic", () => {
     >()
   })
 
+  it("takes one with a deadline", () => {
+    const body = Effect.succeed(Redis.transaction({ left: Redis.decr("stock") }, { deadline: "1 second" }))
+    expectTypeOf<Effect.Effect.Success<ReturnType<typeof run>>>().toEqualTypeOf<{ left: number }>()
+    const run = () => Redis.optimistic("stock", body)
+  })
+
   it("infers a union from branches that return different transactions", () => {
     const body = Effect.map(Redis.get("stock"), (stock) =>
       stock._tag === "None" ? Redis.transaction([]) : Redis.transaction({ left: Redis.decr("stock") })
