@@ -112,7 +112,7 @@ export const check = (results: ReadonlyArray<RowResult>): ReadonlyArray<GoalResu
 
 export const goalTable = (results: ReadonlyArray<GoalResult>): string =>
   [
-    `\ngoals: ${results.filter(({ met }) => met).length} of ${results.length} met`,
+    `\ngoals: ${results.filter(({ met }) => met).length} of the ${results.length} that this run compares are met`,
     ...results.map(
       ({ against, cpuRatio, floors, goal, met, ratio, row, who }) =>
         `${met ? "met    " : "NOT MET"}  ${row.padEnd(20)}${who.padEnd(11)}against ${against.padEnd(28)}${goal.padEnd(8)}` +

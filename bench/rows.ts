@@ -73,7 +73,8 @@ const bulk = (length: number): string => `$${length}\r\n${text(length)}\r\n`
 
 const decodeRow = (name: string, title: string, reply: string): Row => {
   // A quarter of a megabyte in the socket's chunks, which end wherever they do.
-  const count = Math.max(1, Math.round((256 * 1024) / reply.length))
+  const length = Buffer.byteLength(reply)
+  const count = Math.max(1, Math.round((256 * 1024) / length))
   return {
     name: `decode-${name}`,
     title: `decode alone: ${title}`,
@@ -81,7 +82,7 @@ const decodeRow = (name: string, title: string, reply: string): Row => {
     work: { op: "decode", reply, count },
     seed: [],
     unit: "chunks",
-    messages: { count, bytes: count * reply.length },
+    messages: { count, bytes: count * length },
     takers: codecs
   }
 }

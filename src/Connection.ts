@@ -238,7 +238,8 @@ export const layerConfig = (
   Layer.scoped(Connection, Effect.flatMap(Config.unwrap(options), make))
 
 /**
- * A link as a connection. `released` says whether a lease of it is over; then nothing reaches the link any more.
+ * A link as a connection. `released` says whether a lease of it is over; then nothing reaches the link any more. Pools make
+ * one for each lease.
  *
  * @internal
  */
@@ -246,161 +247,119 @@ export const fromLink = (
   link: Link,
   options: Pick<Options.ResolvedOptions, "encoding" | "closeTimeout">,
   released: () => boolean = () => false
-): Connection => new LinkConnection(link, options, released)
-
-/**
- * Getters make what is asked for: pools make one of these for each lease, and Streams and Effects that nobody wants would
- * cost more than the lease.
- */
-class LinkConnection implements Connection {
-  readonly [TypeId]: TypeId = TypeId
-  readonly redis: RedisService
-  readonly #link: Link
-  readonly #options: Pick<Options.ResolvedOptions, "encoding" | "closeTimeout">
-  readonly #released: () => boolean
-  readonly #owner: Holder
-
-  constructor(
-    link: Link,
-    options: Pick<Options.ResolvedOptions, "encoding" | "closeTimeout">,
-    released: () => boolean
-  ) {
-    this.#link = link
-    this.#options = options
-    this.#released = released
-    const refusal = (): UsageError | undefined => (released() ? givenBack() : undefined)
-    this.#owner = new Holder(refusal)
-    const status = statusOf(link)
-    const owner = this.#owner
-    this.redis = {
-      send: (command) => link.send(command, owner),
-      sendAll: (commands, batch) => link.sendAll(commands, batch, owner),
-      // It already is a connection of one's own; but its WATCH is told from that of others who lease it meanwhile.
-      lease: Effect.sync(() => {
-        const holder = new Holder(refusal)
-        const leased: RedisService = {
-          send: (command) => link.send(command, holder),
-          sendAll: (commands, batch) => link.sendAll(commands, batch, holder),
-          lease: Effect.sync(() => leased),
-          status
-        }
-        return leased
-      }),
-      status
-    }
+): Connection => {
+  const refusal = (): UsageError | undefined =>
+    released()
+      ? new UsageError({
+          reason: "released",
+          message: "this connection was given back to its pool when its scope closed; acquire another"
+        })
+      : undefined
+  const owner = new Holder(refusal)
+  const raw =
+    (reply: "text" | "bytes") =>
+    (name: string, ...args: ReadonlyArray<ArgumentInput>) =>
+      link.send(makeCommand(name, { args, reply }), owner)
+  const byDefault = raw(options.encoding === "bytes" ? "bytes" : "text")
+  const { closeReason, db, id, protocol, status } = factsOf(link)
+  const redis: RedisService = {
+    send: (command) => link.send(command, owner),
+    sendAll: (commands, batch) => link.sendAll(commands, batch, owner),
+    // It already is a connection of one's own; but its WATCH is told from that of others who lease it meanwhile.
+    lease: Effect.sync(() => {
+      const holder = new Holder(refusal)
+      const leased: RedisService = {
+        send: (command) => link.send(command, holder),
+        sendAll: (commands, batch) => link.sendAll(commands, batch, holder),
+        lease: Effect.sync(() => leased),
+        status
+      }
+      return leased
+    }),
+    status
   }
-
-  get id(): Connection["id"] {
-    return Option.fromNullable(this.#link.id)
-  }
-
-  get encoding(): Connection["encoding"] {
-    return this.#options.encoding
-  }
-
-  get protocol(): Connection["protocol"] {
-    return Effect.sync(() => this.#link.session.protocol)
-  }
-
-  get db(): Connection["db"] {
-    return Effect.sync(() => this.#link.session.database)
-  }
-
-  get closed(): Connection["closed"] {
-    return Effect.sync(() => this.#released() || this.#link.engine.closed !== undefined)
-  }
-
-  get closeReason(): Connection["closeReason"] {
-    return Effect.sync(() =>
-      Option.map(Option.fromNullable(this.#link.engine.closed), (close) => closeError(close, "unsent"))
-    )
-  }
-
-  get execute(): Connection["execute"] {
-    return ((command: RedisCommand<unknown> | string, ...args: ReadonlyArray<ArgumentInput>) =>
-      isRedisCommand(command)
-        ? run(command, this.redis)
-        : this.#raw(command, args, this.#options.encoding === "bytes" ? "bytes" : "text")) as Connection["execute"]
-  }
-
-  get executeText(): Connection["executeText"] {
-    return (name, ...args) => this.#raw(name, args, "text")
-  }
-
-  get executeBytes(): Connection["executeBytes"] {
-    return (name, ...args) => this.#raw(name, args, "bytes")
-  }
-
-  #raw(name: string, args: ReadonlyArray<ArgumentInput>, reply: "text" | "bytes"): Effect.Effect<Reply, RedisError> {
-    return this.#link.send(makeCommand(name, { args, reply }), this.#owner)
-  }
-
-  get select(): Connection["select"] {
-    return (database) =>
+  return {
+    [TypeId]: TypeId,
+    id,
+    encoding: options.encoding,
+    protocol,
+    db,
+    closed: Effect.sync(() => released() || link.engine.closed !== undefined),
+    closeReason,
+    execute: ((command: RedisCommand<unknown> | string, ...args: ReadonlyArray<ArgumentInput>) =>
+      isRedisCommand(command) ? run(command, redis) : byDefault(command, ...args)) as Connection["execute"],
+    executeText: raw("text"),
+    executeBytes: raw("bytes"),
+    select: (database) =>
       Either.match(Options.checkDatabase(database), {
         onLeft: Effect.fail,
-        onRight: (database) => Effect.asVoid(this.redis.send(makeCommand("SELECT", { args: [database] })))
-      })
-  }
-
-  get auth(): Connection["auth"] {
-    return ({ password, username }) =>
+        onRight: (database) => Effect.asVoid(redis.send(makeCommand("SELECT", { args: [database] })))
+      }),
+    auth: ({ password, username }) =>
       Effect.suspend(() =>
         Effect.asVoid(
-          this.redis.send(
+          redis.send(
             makeCommand("AUTH", {
               args: username === undefined ? [Redacted.value(password)] : [username, Redacted.value(password)]
             })
           )
         )
-      )
-  }
-
-  get pushes(): Connection["pushes"] {
-    return Stream.asyncPush<Push, ConnectionError>(
-      (emit) =>
-        Effect.acquireRelease(
-          Effect.sync(() => {
-            const onEnd = (close: CloseReason | undefined): void => {
-              if (close === undefined || close.reason === "closed") {
-                emit.end()
-              } else {
-                emit.fail(closeError(close, "unsent"))
-              }
-            }
-            if (this.#released()) {
-              onEnd(undefined)
-              return () => {}
-            }
-            return this.#link.onPush({ onPush: (push) => emit.single(push), onEnd })
-          }),
-          (off) => Effect.sync(off)
-        ),
-      { bufferSize: 4096, strategy: "sliding" }
-    )
-  }
-
-  get close(): Connection["close"] {
-    return Effect.suspend(() => (this.#released() ? Effect.void : this.#link.close(this.#options.closeTimeout)))
+      ),
+    // Made when it is run: it costs more than a lease.
+    pushes: Stream.suspend(() => pushesOf(link, released)),
+    redis,
+    close: Effect.suspend(() => (released() ? Effect.void : link.close(options.closeTimeout)))
   }
 }
 
-const givenBack = (): UsageError =>
-  new UsageError({
-    reason: "released",
-    message: "this connection was given back to its pool when its scope closed; acquire another"
-  })
+const pushesOf = (link: Link, released: () => boolean): Connection["pushes"] =>
+  Stream.asyncPush<Push, ConnectionError>(
+    (emit) =>
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          const onEnd = (close: CloseReason | undefined): void => {
+            if (close === undefined || close.reason === "closed") {
+              emit.end()
+            } else {
+              emit.fail(closeError(close, "unsent"))
+            }
+          }
+          if (released()) {
+            onEnd(undefined)
+            return () => {}
+          }
+          return link.onPush({ onPush: (push) => emit.single(push), onEnd })
+        }),
+        (off) => Effect.sync(off)
+      ),
+    { bufferSize: 4096, strategy: "sliding" }
+  )
 
-const statuses = new WeakMap<Link, Subscribable.Subscribable<Status>>()
+/** What all leases of a link say of it alike: made once. */
+interface Facts extends Pick<Connection, "id" | "protocol" | "db" | "closeReason">, Pick<RedisService, "status"> {}
 
-/** A connection is there until it ends; there is no other. Made once for all leases of it. */
-const statusOf = (link: Link): Subscribable.Subscribable<Status> => {
-  const made = statuses.get(link) ?? makeStatus(link)
-  statuses.set(link, made)
+const facts = new WeakMap<Link, Facts>()
+
+const factsOf = (link: Link): Facts => {
+  const known = facts.get(link)
+  if (known !== undefined) {
+    return known
+  }
+  const made: Facts = {
+    id: Option.fromNullable(link.id),
+    protocol: Effect.sync(() => link.session.protocol),
+    db: Effect.sync(() => link.session.database),
+    closeReason: Effect.sync(() =>
+      Option.map(Option.fromNullable(link.engine.closed), (close) => closeError(close, "unsent"))
+    ),
+    status: statusOf(link)
+  }
+  facts.set(link, made)
   return made
 }
 
-const makeStatus = (link: Link): Subscribable.Subscribable<Status> => {
+/** A connection is there until it ends; there is no other. */
+const statusOf = (link: Link): Subscribable.Subscribable<Status> => {
   const closed = (close: CloseReason): Status => ({ _tag: "Closed", cause: closeError(close, "unsent") })
   return Subscribable.make({
     get: Effect.sync(() => (link.engine.closed === undefined ? ready : closed(link.engine.closed))),

@@ -37,7 +37,8 @@ describe("a connection that was replaced", () => {
           onCommand: (command, connection) =>
             Peer.greeting(() => (connection.index === 0 ? undefined : "$1\r\nx\r\n"))(command, connection)
         },
-        { credentials, replyTimeout: "20 seconds" }
+        // What is replaced is closed, and waits for what it owes no longer than that.
+        { credentials, replyTimeout: "20 seconds", closeTimeout: "20 seconds" }
       )
       const fiber = yield* Effect.fork(run(Redis.get("k")))
       const [old] = peer.connections

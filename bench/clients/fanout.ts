@@ -31,12 +31,10 @@ export const fanoutInEffect = (
 ): Promise<Runner> => {
   const scope = Effect.runSync(Scope.make())
   const listen = (onMessage: OnMessage) =>
-    new Promise<void>((listening) => {
+    new Promise<void>((listening, failed) => {
       const messages = Stream.asyncPush<string>(
         (emit) =>
-          Effect.promise(() => subscribe(work.channel, (message) => emit.single(message))).pipe(
-            Effect.tap(() => Effect.sync(listening))
-          ),
+          Effect.promise(() => subscribe(work.channel, (message) => emit.single(message)).then(listening, failed)),
         { bufferSize: "unbounded" }
       )
       running(scope, messages, onMessage)

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Scope from "effect/Scope"
 import { effects } from "../runners.js"
 import { commandsOf, type Runner, type Work } from "../work.js"
 import { fanoutFloor } from "./fanout.js"
@@ -212,8 +213,8 @@ export const floorInEffect = async (place: Place, work: Work): Promise<Runner | 
   return effects(operation, Effect.runPromise, close)
 }
 
-/** A scope with a resource that is there at once. */
-const scoped = Effect.scoped(Effect.acquireRelease(Effect.succeed(""), () => Effect.void))
+/** A scope with a finalizer. */
+const scoped = Effect.scoped(Effect.flatMap(Effect.scope, (scope) => Scope.addFinalizer(scope, Effect.void)))
 
 /** No connection at all: each operation is answered in a microtask, a lease at once. */
 export const runtime = async (work: Work, shared: boolean): Promise<Runner | undefined> => {

@@ -204,7 +204,7 @@ export class Engine {
   private whenIdle: (() => void) | undefined
 
   constructor(
-    private readonly transport: Transport,
+    private transport: Transport,
     private readonly options: EngineOptions
   ) {
     this.queue = new CommandQueue(options.maxQueuedCommands, options.maxQueuedBytes)
@@ -607,6 +607,8 @@ export class Engine {
       this.transport.end()
     }
     this.transport.destroy()
+    // A program may hold an ended connection for long, and a socket holds the memory that it read into.
+    this.transport = ended
     const written = this.inFlight.length - this.unflushed
     for (let i = 0; this.inFlight.length > 0; i++) {
       const pending = this.inFlight.shift() as Pending
@@ -625,6 +627,20 @@ export class Engine {
       done()
     }
   }
+}
+
+const nothing = (): void => {}
+
+const ended: Transport = {
+  write: nothing,
+  cork: nothing,
+  uncork: nothing,
+  isFull: () => false,
+  pause: nothing,
+  resume: nothing,
+  end: nothing,
+  destroy: nothing,
+  listen: nothing
 }
 
 const closedHere: CloseReason = { reason: "closed", message: "the connection was closed by this side" }

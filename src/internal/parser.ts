@@ -198,9 +198,11 @@ export class Parser {
       : undefined
   }
 
-  /** Ends the parse; what is left of the current chunk is dropped. */
+  /** Ends the parse; what is left of the current chunk is dropped, and what there is of an unfinished value let go. */
   stop(): void {
     this.stopped = true
+    // A handler that stops it is called while it reads.
+    queueMicrotask(() => this.release())
   }
 
   /**

@@ -115,6 +115,10 @@ export class PoolCore {
     private readonly scope: Scope.Scope
   ) {
     this.home = { database: options.database }
+    // They are there from the beginning, at zero: a gauge is registered when it is first changed.
+    for (const gauge of [size, free, waiting]) {
+      gauge.unsafeModify(0, [])
+    }
   }
 
   get size(): number {

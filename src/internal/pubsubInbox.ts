@@ -15,8 +15,6 @@ export type Strategy = "suspend" | "sliding" | "dropping" | "fail"
 export class Delivery {
   /** What it takes while it waits, about. */
   readonly size: number
-  /** As text, once somebody has read it so: it is the same for all who do. */
-  message: unknown = undefined
   constructor(
     readonly channel: string | Uint8Array,
     readonly pattern: string | Uint8Array | undefined,

@@ -42,11 +42,18 @@ export const message = <V, K extends Key>(
   command: string
 ): ((delivery: Delivery) => MessageShape<V, K> | Undecodable) => {
   const read = decoded(codec, command)
-  // Text cannot be changed, so its listeners can have the same message: one is made, not one for each of them.
+  // Text that came as text is what it is: no decoding, and no Eithers of it for each listener.
   return (codec as unknown) === utf8
-    ? (delivery) => (delivery.message ??= read(delivery)) as MessageShape<V, K> | Undecodable
+    ? (delivery) => (textOf(delivery) as MessageShape<V, K> | undefined) ?? read(delivery)
     : read
 }
+
+const textOf = ({ channel, pattern, payload }: Delivery): MessageShape<string, string> | undefined =>
+  typeof channel === "string" && typeof payload === "string" && !(pattern instanceof Uint8Array)
+    ? { _tag: "Message", channel, pattern: pattern === undefined ? noPattern : Option.some(pattern), payload }
+    : undefined
+
+const noPattern: Option.Option<never> = Option.none()
 
 const decoded =
   <V, K extends Key>(codec: Codec<V, K>, command: string) =>
