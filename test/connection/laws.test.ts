@@ -441,6 +441,34 @@ describe.each(realServers)("on $name", (server) => {
         120_000
       )
 
+      it.scoped("the event loop turns while thousands of fibers are answered at once", () =>
+        withServer((server) =>
+          Effect.gen(function* () {
+            const connection = yield* Connection.make(options(server, protocol))
+            yield* connection.execute("SET", "k", "x".repeat(64))
+            let answered = 0
+            let most = 0
+            let over = false
+            const turn = (): void => {
+              most = Math.max(most, answered)
+              answered = 0
+              if (!over) {
+                setImmediate(turn)
+              }
+            }
+            setImmediate(turn)
+            const count = Effect.sync(() => {
+              answered++
+            })
+            const fiber = Effect.replicateEffect(Effect.zipRight(connection.execute("GET", "k"), count), 50)
+            yield* Effect.replicateEffect(fiber, 3_000, { concurrency: "unbounded", discard: true })
+            over = true
+            // libuv reads up to 32 times 64 KB, of some 900 replies each, where there is as much.
+            expect(most).toBeLessThan(12_000)
+          })
+        )
+      )
+
       it.scoped("subscriptions on a connection of one's own settle, and messages come as pushes", () =>
         withServer((server) =>
           Effect.gen(function* () {
