@@ -21,8 +21,8 @@ import { type Row, rows } from "./rows.js"
 import { type ScaleResult, scalePanels, scaleRows } from "./scale.js"
 import { named, pins, type Server, start } from "./servers.js"
 
-const help = `npm run bench -- [options]      some minutes: the contestants most asked for, short rounds
-  --full                everybody, long rounds and the soak; saved: an hour
+const help = `npm run bench -- [options]      some minutes: what clients do, by those most asked for, in short rounds
+  --full                all rows, everybody, long rounds; saved: half an hour
   --row NAME,NAME…      only these rows (--list shows them; "decode-" means all that begin so)
   --only NAME,NAME…     only these contestants
   --server NAME,NAME…   redis, valkey-9.1 (folders of .servers/), a program, a redis:// URL, or all
@@ -74,7 +74,7 @@ const chosen = <A extends { readonly name: string }>(
 const settings = {
   rounds: Number(options.rounds ?? (options.full ? 5 : 3)),
   millis: Number(options.millis ?? (options.full ? 120 : 60)),
-  warmup: Number(options.warmup ?? (options.full ? 500 : 250)),
+  warmup: Number(options.warmup ?? 500),
   // With ten thousand fibers a round of a hundred for each takes seconds, and shorter ones show the making of fibers.
   atMost: options.scale ? 100 : 5,
   latency: !options.scale,
@@ -218,10 +218,7 @@ const mostAskedFor = [
   "node-redis-default+effect",
   "ioredis",
   "ioredis+effect",
-  "iovalkey",
-  "glide+effect",
   "floor",
-  "floor+effect",
   "runtime"
 ]
 

@@ -23,7 +23,7 @@ import { type Ranges, range } from "./commands/range.js"
 import type { Argument, DurationWithUnit, Key, OneOrMore } from "./internal/args.js"
 import * as Batch from "./internal/batch.js"
 import { BlockingCommands, type Orphan, pushBackOrphan, warnOfOrphan } from "./internal/blocking.js"
-import { blockingMillis } from "./internal/calls.js"
+import { allowedFor, blockingMillis } from "./internal/calls.js"
 import { type ClientSettings, refuseShared, SharedClient } from "./internal/client.js"
 import { type Commands, make as makeCommands } from "./internal/commands.js"
 import * as Credentials from "./internal/credentials.js"
@@ -316,9 +316,7 @@ const overPool = (pool: Pool): RedisService => {
       )
     },
     sendAll: (commands, options) => {
-      const longest = (longest: number, { deadline }: RedisCommand<unknown>) =>
-        Math.max(longest, deadline ?? replyTimeout)
-      const allowed = options.deadline ?? commands.reduce(longest, 0)
+      const allowed = options.deadline ?? allowedFor(commands, options, replyTimeout)
       return commands.length === 0 || allowed === Infinity
         ? within(Infinity, (redis) => redis.sendAll(commands, options))
         : within(allowed, (redis, waited) =>

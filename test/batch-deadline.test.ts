@@ -82,7 +82,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("on a connection of one's own: the timeouts of blocking commands are added", () =>
+  it.scoped("on a connection of one's own it ends blocking commands, too", () =>
     Effect.gen(function* () {
       const { host, port } = yield* RedisServer.RedisServer
       const { redis } = yield* Connection.make({ host, port, protocol })
@@ -90,7 +90,11 @@ eachServer((it, { connect, protocol }) => {
       const commands = [Redis.blpop("nothing", { timeout: "300 millis" }), Redis.ping()] as const
       expect(yield* run(Redis.pipeline(commands, { deadline: "30 seconds" }))).toEqual([Option.none(), "PONG"])
       const error = failure(yield* stopped(run(Redis.pipeline(commands, { deadline: "200 millis" }))))
-      expect(error).toMatchObject({ error: { ...late, milliseconds: 500 } })
+      expect(error).toMatchObject({ error: { ...late, milliseconds: 200 } })
+      const endless = [Redis.blpop("nothing", { timeout: Duration.infinity }), Redis.ping()] as const
+      expect(failure(yield* Effect.exit(run(Redis.pipeline(endless, { deadline: "200 millis" }))))).toMatchObject({
+        error: { ...late, milliseconds: 200 }
+      })
     })
   )
 

@@ -1,5 +1,7 @@
 /** Credentials that are asked for at each connect, and those that rotate; and idle connections that are asked for a sign. */
 import { inspect } from "node:util"
+import * as HttpClientError from "@effect/platform/HttpClientError"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
@@ -114,6 +116,16 @@ describe("credentials", () => {
         ConfigProvider.fromMap(new Map([["PORT", token]]))
       ),
       "ConfigError"
+    ],
+    [
+      "an error of HTTP, which has the URL in it",
+      Effect.fail(
+        new HttpClientError.RequestError({
+          request: HttpClientRequest.get(`https://vault/${token}`),
+          reason: "Transport"
+        })
+      ),
+      "RequestError"
     ],
     ["an error of no tag", Effect.fail(new TypeError(`what is ${token}?`)), "TypeError"],
     ["text", Effect.fail(token), "for no known reason"],

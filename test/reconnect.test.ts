@@ -7,7 +7,7 @@ import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
-import { type Connection, Redis, RedisError } from "effect-redis-client"
+import { type Connection, Pool, Redis, RedisError } from "effect-redis-client"
 import { defaultReconnect, slowestAhead } from "../src/internal/reconnect.js"
 import type { Status } from "../src/Redis.js"
 import { connectTo, eachServer, failure, on, quickly, settle } from "./support/client.js"
@@ -151,7 +151,16 @@ describe("behind a failure that no attempt will mend", () => {
     })
   )
 
-  it.scoped("so are those that come while the old ones are being refused: nobody hears of that", () =>
+  for (const [how, stopReconnecting] of [
+    ["", undefined],
+    [", nor does it end what stops at wrong passwords", (): boolean => true]
+  ] as const) {
+    it.scoped(`so are those that come while the old ones are being refused: nobody hears of that${how}`, () =>
+      comeWhileRefused(stopReconnecting)
+    )
+  }
+
+  const comeWhileRefused = (stopReconnecting: (() => boolean) | undefined) =>
     Effect.gen(function* () {
       const { script, state } = guarded()
       const given = yield* Queue.unbounded<{ readonly password: Redacted.Redacted<string> }>()
@@ -159,6 +168,7 @@ describe("behind a failure that no attempt will mend", () => {
       const { peer, run } = yield* connectTo(script, {
         credentials: Stream.fromQueue(given),
         reconnect: Schedule.exponential("10 millis").pipe(Schedule.union(Schedule.spaced("1 hour"))),
+        stopReconnecting,
         replyTimeout: "1 minute"
       })
       state.password = "new"
@@ -170,6 +180,33 @@ describe("behind a failure that no attempt will mend", () => {
       state.refuse?.()
       expect(yield* Fiber.join(waiting)).toBe("PONG")
       expect(state.times.length).toBe(3)
+    })
+
+  it.scoped("a pool's too: who waits for a connection gets one by the new ones", () =>
+    Effect.gen(function* () {
+      const { script, state } = guarded()
+      const given = yield* Queue.unbounded<{ readonly password: Redacted.Redacted<string> }>()
+      yield* Queue.offer(given, { password: Redacted.make("old") })
+      const peer = yield* Peer.make(script)
+      const pool = yield* Pool.make({
+        host: "127.0.0.1",
+        port: peer.port,
+        credentials: Stream.fromQueue(given),
+        reconnect: Schedule.exponential("10 millis").pipe(Schedule.union(Schedule.spaced("1 hour"))),
+        minSize: 1,
+        maxSize: 1,
+        acquireTimeout: "1 minute"
+      })
+      state.password = "new"
+      peer.connections[0]?.reset()
+      yield* Peer.eventually("it asks to be let in", () => state.refuse !== undefined)
+      const ping = Effect.scoped(Effect.flatMap(pool.acquire, (connection) => connection.execute("PING")))
+      const waiting = yield* Effect.fork(ping)
+      yield* Queue.offer(given, { password: Redacted.make("new") })
+      yield* Effect.repeatN(settle, 10)
+      state.refuse?.()
+      expect(yield* Fiber.join(waiting)).toBe("PONG")
+      expect(yield* ping).toBe("PONG")
     })
   )
 })

@@ -191,18 +191,33 @@ export const prepareAll = (
   if (encoded instanceof UsageError) {
     return encoded
   }
-  let blocking = 0
-  let longest = 0
-  for (const command of commands) {
-    // In MULTI nothing blocks; in a pipeline the timeouts of blocking commands add up.
-    blocking += options.atomic || command.traits.blocking === undefined ? 0 : (blockingMillis(command) ?? 0)
-    longest = Math.max(longest, command.deadline ?? replyTimeout)
-  }
   const unit = options.atomic
     ? new Transaction(commands, resume, encoded, tracker)
-    : new Batch(commands, resume, encoded, tracker, blocking > 0)
-  unit.allowed = (options.deadline ?? longest) + blocking
+    : new Batch(commands, resume, encoded, tracker, blockingOf(commands) > 0)
+  unit.allowed = options.deadline ?? allowedFor(commands, options, replyTimeout)
   return unit
+}
+
+/** How long the blocking commands of a pipeline may block, one after the other, in milliseconds. */
+const blockingOf = (commands: ReadonlyArray<RedisCommand<unknown>>): number => {
+  let blocking = 0
+  for (const command of commands) {
+    blocking += command.traits.blocking === undefined ? 0 : (blockingMillis(command) ?? 0)
+  }
+  return blocking
+}
+
+/** The time that a batch without a deadline of its own is allowed: as long as its longest may last. In MULTI nothing blocks. */
+export const allowedFor = (
+  commands: ReadonlyArray<RedisCommand<unknown>>,
+  { atomic }: BatchOptions,
+  replyTimeout: number
+): number => {
+  let longest = 0
+  for (const { deadline } of commands) {
+    longest = Math.max(longest, deadline ?? replyTimeout)
+  }
+  return atomic ? longest : longest + blockingOf(commands)
 }
 
 const noScripts: ReadonlySet<string> = new Set()

@@ -96,9 +96,12 @@ const told = (cause: Cause.Cause<unknown>): string => {
 
 const isText = (u: unknown): u is string => typeof u === "string" && u !== ""
 
-/** Errors that show what they could not read. */
+/** Errors that show what they could not read, or the URL that they asked, with whatever is in it. */
 const quotes = (error: { readonly _tag: unknown }): boolean =>
-  error._tag === "ParseError" || (ConfigError.isConfigError(error) && !ConfigError.isMissingDataOnly(error))
+  error._tag === "ParseError" ||
+  error._tag === "RequestError" ||
+  error._tag === "ResponseError" ||
+  (ConfigError.isConfigError(error) && !ConfigError.isMissingDataOnly(error))
 
 const follow = (
   options: ResolvedOptions,

@@ -225,8 +225,12 @@ export class PoolCore {
   }
 
   private openFor(want: Want, restore: Restore): Effect.Effect<Member, RedisError> {
+    const { generation } = this
     return Effect.matchEffect(this.openNew(restore, want.until), {
       onFailure: (error) => {
+        if (this.isReplaced(error, generation)) {
+          return this.takeFor(want, restore)
+        }
         if (this.settings.offline === "fail" || this.ends(error)) {
           return Effect.fail(error)
         }
@@ -238,6 +242,11 @@ export class PoolCore {
       },
       onSuccess: (member) => this.check(member, want, restore)
     })
+  }
+
+  /** What was refused are credentials that were replaced meanwhile: it says nothing of those there are now. */
+  private isReplaced(error: RedisError, generation: number): boolean {
+    return isPermanent(error) && generation !== this.generation
   }
 
   private late({ limit }: Want, error?: RedisError): DeadlineError {
@@ -310,7 +319,11 @@ export class PoolCore {
           const error = Exit.isFailure(failed) ? Cause.failureOption(failed.cause) : Option.none()
           // One that was given less time, because that of the one who asked was nearly up, says nothing of the server.
           const hurried = connectTimeout < this.options.connectTimeout
-          if (Option.isSome(error) && !(error.value._tag === "DeadlineError" && hurried)) {
+          if (
+            Option.isSome(error) &&
+            !(error.value._tag === "DeadlineError" && hurried) &&
+            !this.isReplaced(error.value, generation)
+          ) {
             this.failed(error.value, pauses)
           }
           this.serve()

@@ -147,8 +147,10 @@ export const makePacer = (schedule: Reconnect): Effect.Effect<Pacer> =>
           Effect.flatMap((millis) => {
             least = Duration.millis(millis)
             told = onPause
-            return Effect.raceFirst(Effect.isSuccess(driver.next(error)), hurried)
+            return Effect.isSuccess(driver.next(error))
           }),
+          // From the beginning: the steps ahead may take long, too.
+          (paused) => Effect.raceFirst(hurried, paused),
           liveClock
         ),
       hurry: () => hurry(),
@@ -364,15 +366,15 @@ export class Reconnector {
           }
           const error = opened.left
           this.lastClose = reasonOf(error)
+          if (isPermanent(error) && generation !== this.generation) {
+            // What was refused is replaced already.
+            this.reconnecting(attempt + 1, error)
+            return reconnect(attempt + 1)
+          }
           if (stopWhen(error)) {
             return this.giveUp
           }
           if (isPermanent(error)) {
-            if (generation !== this.generation) {
-              // What was refused is replaced already.
-              this.reconnecting(attempt + 1, error)
-              return reconnect(attempt + 1)
-            }
             // Waiting longer will not help those who wait, or come; but passwords rotate, so the attempts go on.
             this.refused = true
             this.owner.failWaiting(this.lastClose)
