@@ -446,7 +446,8 @@ eachServer((it, { connect }) => {
       const { run } = yield* start({
         reconnect: Schedule.tapOutput(quickly, () =>
           // It was tried in vain a few times. Again and again: the first start may come before the kill has ended.
-          ++tries % 5 === 0 ? Effect.orDie(server.start) : Effect.void
+          // Uninterruptible: the client and its pool each have this Schedule, and who is interrupted in starting ends the server.
+          ++tries % 5 === 0 ? Effect.uninterruptible(Effect.orDie(server.start)) : Effect.void
         )
       })
       const result = yield* run(
