@@ -232,7 +232,9 @@ const run = async (server: Server): Promise<void> => {
         : [{ name: `us@${options.base}`, contestant: "us", folder: buildAt(options.base) }])
     ],
     wanted(options.only) ??
-      (options.full ? undefined : [...mostAskedFor, ...(options.base === undefined ? [] : [`us@${options.base}`])]),
+      (options.full || options.scale
+        ? undefined
+        : [...mostAskedFor, ...(options.base === undefined ? [] : [`us@${options.base}`])]),
     "contestant"
   )
   const about = machine(server)
@@ -254,11 +256,8 @@ const run = async (server: Server): Promise<void> => {
   }
   const all = chosen<{ readonly name: string; readonly row?: Row }>(
     [...rows.map((row) => ({ name: row.name, row })), ...costNames.map((name) => ({ name }))],
-    // A soak takes minutes.
     wanted(options.row) ??
-      [...rows, ...costNames.map((name) => ({ name }))]
-        .map(({ name }) => name)
-        .filter((name) => options.full || name !== "soak"),
+      (options.full ? undefined : rows.map(({ name }) => name).filter((name) => !/^(?:de|en)code-/.test(name))),
     "row"
   )
   const results: Array<RowResult> = []

@@ -77,7 +77,7 @@ export const fanoutFloor = async (place: Place, work: Fanout): Promise<Runner> =
   })
 }
 
-const connect = (place: Place): Promise<Net.Socket> =>
+export const connect = (place: Place): Promise<Net.Socket> =>
   new Promise((resolve, reject) => {
     const socket = Net.connect({ host: place.host, port: place.port, noDelay: true }, () => resolve(socket))
     socket.once("error", reject)

@@ -3,7 +3,7 @@
  * behind one `Effect.async` is what any Effect client has to pay; and an Effect that is answered at once is what the
  * Effect runtime costs without any client.
  */
-import * as Net from "node:net"
+import type * as Net from "node:net"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -11,19 +11,12 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Scope from "effect/Scope"
 import { effects } from "../runners.js"
 import { commandsOf, type Runner, type Work } from "../work.js"
-import { fanoutFloor } from "./fanout.js"
+import { connect, fanoutFloor } from "./fanout.js"
 import type { Place } from "./rival.js"
 import { sharedScheduler } from "./schedulers.js"
 
 const encode = (words: ReadonlyArray<string>): string =>
   `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join("")}`
-
-const connect = (place: Place): Promise<Net.Socket> =>
-  new Promise((resolve, reject) => {
-    const socket = Net.connect({ host: place.host, port: place.port, noDelay: true })
-    socket.once("error", reject)
-    socket.once("connect", () => resolve(socket))
-  })
 
 const pong = Buffer.from("+PONG\r\n")
 

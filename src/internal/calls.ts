@@ -191,34 +191,40 @@ export const prepareAll = (
   if (encoded instanceof UsageError) {
     return encoded
   }
+  const blocking = blockingOf(commands, options)
   const unit = options.atomic
     ? new Transaction(commands, resume, encoded, tracker)
-    : new Batch(commands, resume, encoded, tracker, blockingOf(commands) > 0)
-  unit.allowed = options.deadline ?? allowedFor(commands, options, replyTimeout)
+    : new Batch(commands, resume, encoded, tracker, blocking > 0)
+  unit.allowed = options.deadline ?? longestOf(commands, replyTimeout) + blocking
   return unit
 }
 
-/** How long the blocking commands of a pipeline may block, one after the other, in milliseconds. */
-const blockingOf = (commands: ReadonlyArray<RedisCommand<unknown>>): number => {
+/** How long the blocking commands of a pipeline may block, one after the other, in milliseconds. In MULTI nothing blocks. */
+const blockingOf = (commands: ReadonlyArray<RedisCommand<unknown>>, { atomic }: BatchOptions): number => {
   let blocking = 0
+  if (atomic) {
+    return blocking
+  }
   for (const command of commands) {
     blocking += command.traits.blocking === undefined ? 0 : (blockingMillis(command) ?? 0)
   }
   return blocking
 }
 
-/** The time that a batch without a deadline of its own is allowed: as long as its longest may last. In MULTI nothing blocks. */
-export const allowedFor = (
-  commands: ReadonlyArray<RedisCommand<unknown>>,
-  { atomic }: BatchOptions,
-  replyTimeout: number
-): number => {
+const longestOf = (commands: ReadonlyArray<RedisCommand<unknown>>, replyTimeout: number): number => {
   let longest = 0
   for (const { deadline } of commands) {
     longest = Math.max(longest, deadline ?? replyTimeout)
   }
-  return atomic ? longest : longest + blockingOf(commands)
+  return longest
 }
+
+/** The time that a batch without a deadline of its own is allowed: as long as its longest command may last. */
+export const allowedFor = (
+  commands: ReadonlyArray<RedisCommand<unknown>>,
+  options: BatchOptions,
+  replyTimeout: number
+): number => longestOf(commands, replyTimeout) + blockingOf(commands, options)
 
 const noScripts: ReadonlySet<string> = new Set()
 

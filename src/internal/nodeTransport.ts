@@ -16,8 +16,8 @@ import type { Endpoint, ResolvedOptions } from "./options.js"
 export type { Duplex }
 
 /**
- * A read as long as this may be one of many (TLS gives a record at a time): libuv goes on for up to 32 while the socket has as much as is asked for, and a
- * server that is faster than this program always does. With a thousand fibers, whose next commands leave before the last
+ * A read as long as this may be one of many (TLS gives a record at a time): libuv goes on for up to 32 while the socket
+ * has as much as is asked for, and a server that is faster than this program always does. With a thousand fibers, whose next commands leave before the last
  * reply of a read is looked at, no timer was looked at for 60 ms, with four thousand for 200 ms.
  */
 const longRead = 1024
