@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { defaultLimits, Parser } from "../src/internal/parser.js"
+import { defaultLimits, Parser } from "../src/internal/resp/parser.js"
 import * as Resp from "../src/Resp.js"
 
 const only = process.argv[2]

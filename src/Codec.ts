@@ -8,7 +8,7 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import type * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
-import { utf8DecodeStrict } from "./internal/text.js"
+import { utf8DecodeStrict } from "./internal/resp/text.js"
 
 /**
  * @since 0.1.0

@@ -19,17 +19,17 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Subscribable from "effect/Subscribable"
-import type { Credentials } from "./internal/credentials.js"
-import type { CloseReason, Transport } from "./internal/engine.js"
-import { closeError } from "./internal/failure.js"
-import { open, openOver, type Restore } from "./internal/handshake.js"
-import { logClose } from "./internal/lifecycle.js"
-import { Holder, type Link } from "./internal/link.js"
-import { type Duplex, fromDuplex as duplexTransport } from "./internal/nodeTransport.js"
-import * as Options from "./internal/options.js"
-import type { RedisService, Status } from "./internal/service.js"
-import { fromSocket as socketTransport } from "./internal/socketTransport.js"
-import type { Push, Reply } from "./internal/values.js"
+import type { RedisService, Status } from "./internal/command/model.js"
+import type { Credentials } from "./internal/connection/credentials.js"
+import { open, openOver, type Restore } from "./internal/connection/handshake.js"
+import { logClose } from "./internal/connection/lifecycle.js"
+import { Holder, type Link } from "./internal/connection/link.js"
+import { type Duplex, fromDuplex as duplexTransport } from "./internal/connection/nodeTransport.js"
+import * as Options from "./internal/connection/options.js"
+import { fromSocket as socketTransport } from "./internal/connection/socketTransport.js"
+import type { CloseReason, Transport } from "./internal/engine/engine.js"
+import { closeError } from "./internal/request/failure.js"
+import type { Push, Reply } from "./internal/resp/values.js"
 import { type ArgumentInput, isRedisCommand, make as makeCommand, type RedisCommand, run } from "./RedisCommand.js"
 import { ConnectionError, type RedisError, UsageError } from "./RedisError.js"
 
@@ -98,7 +98,7 @@ export type {
    * @category models
    */
   Credentials
-} from "./internal/credentials.js"
+} from "./internal/connection/credentials.js"
 
 /**
  * @since 0.1.0
@@ -119,7 +119,7 @@ export type {
    * @category options
    */
   TlsOptions
-} from "./internal/options.js"
+} from "./internal/connection/options.js"
 
 /**
  * Connects and greets, within `connectTimeout`; the scope closes the connection.

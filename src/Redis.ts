@@ -20,32 +20,32 @@ import * as Stream from "effect/Stream"
 import { type Codec, utf8 } from "./Codec.js"
 import { Connection, type ConnectionOptions, fromLink } from "./Connection.js"
 import { type Ranges, range } from "./commands/range.js"
-import type { Argument, DurationWithUnit, Key, OneOrMore } from "./internal/args.js"
-import * as Batch from "./internal/batch.js"
-import { BlockingCommands, type Orphan, pushBackOrphan, warnOfOrphan } from "./internal/blocking.js"
-import { allowedFor, blockingMillis } from "./internal/calls.js"
-import { type ClientSettings, refuseShared, SharedClient } from "./internal/client.js"
-import { type Commands, make as makeCommands } from "./internal/commands.js"
-import * as Credentials from "./internal/credentials.js"
-import { allowedWas, allWaited } from "./internal/failure.js"
+import * as Batch from "./internal/client/batch.js"
+import { BlockingCommands, type Orphan, pushBackOrphan, warnOfOrphan } from "./internal/client/blocking.js"
+import { type Commands, make as makeCommands } from "./internal/client/commands.js"
 import {
   type OptimisticOptions,
   optimistic,
   type Replicated,
   type ReplicationOptions,
   withReplication
-} from "./internal/optimistic.js"
-import * as Options from "./internal/options.js"
+} from "./internal/client/optimistic.js"
+import { layer as layerScheduler } from "./internal/client/scheduler.js"
+import { type ClientSettings, refuseShared, SharedClient } from "./internal/client/shared.js"
+import type { Argument, DurationWithUnit, Key, OneOrMore } from "./internal/command/args.js"
+import type { BatchResult, Redis as RedisIdentifier, Status } from "./internal/command/model.js"
+import { alwaysReady, type RedisService, Redis as RedisTag } from "./internal/command/model.js"
+import * as Credentials from "./internal/connection/credentials.js"
+import * as Options from "./internal/connection/options.js"
+import { reconnectSettings } from "./internal/connection/reconnect.js"
 import {
   make as makePubSub,
   type RedisPubSub as RedisPubSubIdentifier,
   RedisPubSub as RedisPubSubTag
-} from "./internal/pubsubService.js"
-import { reconnectSettings } from "./internal/reconnect.js"
-import { layer as layerScheduler } from "./internal/scheduler.js"
-import type { BatchResult, Redis as RedisIdentifier, Status } from "./internal/service.js"
-import { alwaysReady, type RedisService, Redis as RedisTag } from "./internal/service.js"
-import type { Reply } from "./internal/values.js"
+} from "./internal/pubsub/service.js"
+import { allowedWas, allWaited } from "./internal/request/failure.js"
+import { allowedFor, blockingMillis } from "./internal/request/request.js"
+import type { Reply } from "./internal/resp/values.js"
 import { lenderOf, makeCore, Pool } from "./Pool.js"
 import {
   type ArgumentInput,
@@ -87,7 +87,7 @@ export type {
    * @category models
    */
   Transaction
-} from "./internal/batch.js"
+} from "./internal/client/batch.js"
 
 export type {
   /**
@@ -97,7 +97,7 @@ export type {
    * @category models
    */
   Orphan
-} from "./internal/blocking.js"
+} from "./internal/client/blocking.js"
 
 export type {
   /**
@@ -121,7 +121,7 @@ export type {
    * @category options
    */
   ReplicationOptions
-} from "./internal/optimistic.js"
+} from "./internal/client/optimistic.js"
 
 export type {
   /**

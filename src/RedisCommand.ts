@@ -27,14 +27,14 @@ import {
   type Key as KeyModel,
   args as newArgs,
   wholeMillis
-} from "./internal/args.js"
-import * as Decode from "./internal/decode.js"
-import { Name } from "./internal/encoder.js"
-import * as ReplyErrors from "./internal/replyError.js"
-import { Redis, type RedisService } from "./internal/service.js"
-import { utf8Decode } from "./internal/text.js"
-import { type Traits, traitsOf } from "./internal/traits.js"
-import { ErrorReply, MapReply, type Reply, SetReply, Unreadable, VerbatimString } from "./internal/values.js"
+} from "./internal/command/args.js"
+import * as Decode from "./internal/command/decode.js"
+import { type Traits, traitsOf } from "./internal/command/facts.js"
+import { Redis, type RedisService } from "./internal/command/model.js"
+import * as ReplyErrors from "./internal/command/replyError.js"
+import { Name } from "./internal/resp/encoder.js"
+import { utf8Decode } from "./internal/resp/text.js"
+import { ErrorReply, MapReply, type Reply, SetReply, Unreadable, VerbatimString } from "./internal/resp/values.js"
 import { DecodeError, type RedisError, UsageError } from "./RedisError.js"
 
 /**

@@ -20,20 +20,20 @@ import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type Codec, utf8 } from "./Codec.js"
-import { type Key, type OneOrMore, toList } from "./internal/args.js"
-import * as Options from "./internal/options.js"
-import type { Kind, Target } from "./internal/pubsub.js"
-import { type Delivery, Gap as InboxGap, type Strategy } from "./internal/pubsubInbox.js"
-import { InboxMailbox, type Undecodable } from "./internal/pubsubMailbox.js"
-import * as Read from "./internal/pubsubRead.js"
+import { type Key, type OneOrMore, toList } from "./internal/command/args.js"
+import * as Options from "./internal/connection/options.js"
+import type { Kind, Target } from "./internal/pubsub/hub.js"
+import { type Delivery, Gap as InboxGap, type Strategy } from "./internal/pubsub/inbox.js"
+import { InboxMailbox, type Undecodable } from "./internal/pubsub/mailbox.js"
+import * as Read from "./internal/pubsub/read.js"
 import {
   make,
   type RedisPubSub as RedisPubSubIdentifier,
   type RedisPubSubOptions,
   type RedisPubSubService,
   RedisPubSub as RedisPubSubTag
-} from "./internal/pubsubService.js"
-import { utf8Encode } from "./internal/text.js"
+} from "./internal/pubsub/service.js"
+import { utf8Encode } from "./internal/resp/text.js"
 import { type ConnectionError, type RedisError, UsageError } from "./RedisError.js"
 
 export type {

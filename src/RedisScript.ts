@@ -17,7 +17,10 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { utf8 } from "./Codec.js"
 import * as Scripting from "./commands/scripting.js"
-import { Argument } from "./internal/args.js"
+import { Argument } from "./internal/command/args.js"
+import { traitsOf } from "./internal/command/facts.js"
+import { isWellFormed, utf8Encode } from "./internal/resp/text.js"
+import type { Reply } from "./internal/resp/values.js"
 import {
   type AnyOptions,
   type ArgumentType,
@@ -26,11 +29,8 @@ import {
   type KeyCount,
   type Parameters,
   resultDecoder
-} from "./internal/invocation.js"
-import { sha1 } from "./internal/sha1.js"
-import { isWellFormed, utf8Encode } from "./internal/text.js"
-import { traitsOf } from "./internal/traits.js"
-import type { Reply } from "./internal/values.js"
+} from "./internal/script/invocation.js"
+import { sha1 } from "./internal/script/sha1.js"
 import { type Alone, define, type RedisCommand, repeatable, reword, Spec } from "./RedisCommand.js"
 import { DeadlineError, type RedisError } from "./RedisError.js"
 

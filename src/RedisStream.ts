@@ -22,11 +22,10 @@ import * as Stream from "effect/Stream"
 import { toIssue, utf8 } from "./Codec.js"
 import { make as makeStream, type XaddOptions } from "./commands/stream.js"
 import type { StreamId, StreamTrim } from "./commands/stream-entry.js"
-import { type AbsoluteTime, args, type DurationWithUnit } from "./internal/args.js"
-import { text } from "./internal/decode.js"
-import * as Options from "./internal/options.js"
-import { Redis, type RedisService } from "./internal/service.js"
-import { GroupConsumer, type GroupEvent, type GroupSettings, type Held } from "./internal/streamWorker.js"
+import { type AbsoluteTime, args, type DurationWithUnit } from "./internal/command/args.js"
+import { text } from "./internal/command/decode.js"
+import { Redis, type RedisService } from "./internal/command/model.js"
+import * as Options from "./internal/connection/options.js"
 import {
   type DecodeFields,
   fieldsDecoder,
@@ -34,8 +33,9 @@ import {
   streams as streamCommands,
   undecodable,
   wireMillis
-} from "./internal/streamWorkerEntry.js"
-import { isTransient, liveClock, pause } from "./internal/streamWorkerWait.js"
+} from "./internal/stream/entry.js"
+import { isTransient, liveClock, pause } from "./internal/stream/wait.js"
+import { GroupConsumer, type GroupEvent, type GroupSettings, type Held } from "./internal/stream/worker.js"
 import { define, type RedisCommand, repeatable } from "./RedisCommand.js"
 import { type RedisError, UsageError } from "./RedisError.js"
 

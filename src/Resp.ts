@@ -11,10 +11,10 @@ import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import * as Either from "effect/Either"
 import * as Stream from "effect/Stream"
-import { Argument } from "./internal/args.js"
-import { EncodeFailure, encode as encodeParts, nameless } from "./internal/encoder.js"
-import { Parser, defaultLimits as parserDefaults } from "./internal/parser.js"
-import { isWellFormed, utf8Encode } from "./internal/text.js"
+import { Argument } from "./internal/command/args.js"
+import { EncodeFailure, encode as encodeParts, nameless } from "./internal/resp/encoder.js"
+import { Parser, defaultLimits as parserDefaults } from "./internal/resp/parser.js"
+import { isWellFormed, utf8Encode } from "./internal/resp/text.js"
 import {
   Attribute,
   ErrorReply,
@@ -25,7 +25,7 @@ import {
   SetReply,
   Unreadable,
   VerbatimString
-} from "./internal/values.js"
+} from "./internal/resp/values.js"
 import { ProtocolError, UsageError } from "./RedisError.js"
 
 export {

@@ -5,7 +5,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as Codec from "../src/Codec.js"
-import { args } from "../src/internal/args.js"
+import { args } from "../src/internal/command/args.js"
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 const secret = "s3cr3t-v4lue"

@@ -11,8 +11,8 @@ import * as FastCheck from "effect/FastCheck"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import ts from "typescript"
-import { defaultLimits, Parser } from "../src/internal/parser.js"
-import * as Text from "../src/internal/text.js"
+import { defaultLimits, Parser } from "../src/internal/resp/parser.js"
+import * as Text from "../src/internal/resp/text.js"
 import * as Resp from "../src/Resp.js"
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
@@ -1767,7 +1767,7 @@ describe("encodeCommand", () => {
 describe("text in other runtimes", () => {
   /** The module as a runtime without `Buffer` loads it. */
   const load = (prepare: string): typeof Text => {
-    const source = fs.readFileSync(new URL("../src/internal/text.ts", import.meta.url), "utf8")
+    const source = fs.readFileSync(new URL("../src/internal/resp/text.ts", import.meta.url), "utf8")
     const { outputText } = ts.transpileModule(source, {
       compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 }
     })

@@ -13,7 +13,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { Connection, Pool, Redis } from "effect-redis-client"
-import * as Options from "../src/internal/options.js"
+import * as Options from "../src/internal/connection/options.js"
 import type { RedisError } from "../src/RedisError.js"
 import * as Peer from "./support/peer.js"
 

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import { Redis, RedisCommand } from "effect-redis-client"
-import { prepareAll, type Unit } from "../src/internal/calls.js"
+import { prepareAll, type Unit } from "../src/internal/request/request.js"
 import { connectTo, eachServer, on } from "./support/client.js"
 import { greeting } from "./support/peer.js"
 

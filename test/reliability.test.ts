@@ -196,10 +196,10 @@ const tabled = (text: string, name: string): ReadonlyArray<string> => {
 
 describe("tables of options", () => {
   for (const [where, file, name] of [
-    ["README.md", "src/internal/options.ts", "ConnectionOptions"],
+    ["README.md", "src/internal/connection/options.ts", "ConnectionOptions"],
     ["README.md", "src/Pool.ts", "PoolOptions"],
     ["README.md", "src/Redis.ts", "RedisOptions"],
-    ["docs/pubsub.md", "src/internal/pubsubService.ts", "RedisPubSubOptions"],
+    ["docs/pubsub.md", "src/internal/pubsub/service.ts", "RedisPubSubOptions"],
     ["docs/pubsub.md", "src/RedisPubSub.ts", "BufferOptions"],
     ["docs/pubsub.md", "src/RedisPubSub.ts", "SubscribeOptions"],
     ["docs/pubsub.md", "src/RedisPubSub.ts", "KeyspaceOptions"],

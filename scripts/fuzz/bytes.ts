@@ -8,7 +8,7 @@ import {
   SetReply,
   Unreadable,
   VerbatimString
-} from "../../src/internal/values.js"
+} from "../../src/internal/resp/values.js"
 import type { Random } from "./random.js"
 
 export const bytesOf = (text: string): Buffer => Buffer.from(text, "latin1")

@@ -1,5 +1,5 @@
 /** Random and changed bytes against the parser: no throw, no endless work, no memory, the same in every split. */
-import { defaultLimits, ParseFailure, Parser, type ParserLimits } from "../../src/internal/parser.js"
+import { defaultLimits, ParseFailure, Parser, type ParserLimits } from "../../src/internal/resp/parser.js"
 import { bytesOf, hostile, parts, sample, show, showPush } from "./bytes.js"
 import type { Random } from "./random.js"
 

@@ -7,7 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
-import { Engine, type Pending } from "../../src/internal/engine.js"
+import { Engine, type Pending } from "../../src/internal/engine/engine.js"
 import type { Random } from "./random.js"
 import { untracked } from "./watch.js"
 

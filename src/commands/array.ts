@@ -10,8 +10,16 @@
 import type * as Arr from "effect/Array"
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { type Args, type AtMostOne, args, type ExactlyOne, type Key, type OneOrMore, toList } from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
+import {
+  type Args,
+  type AtMostOne,
+  args,
+  type ExactlyOne,
+  type Key,
+  type OneOrMore,
+  toList
+} from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 import type { Unbounded } from "./range.js"
 

@@ -5,9 +5,9 @@
  * @since 0.1.0
  */
 import type * as Option from "effect/Option"
-import { type Args, type AtMostOne, args, type Key, type OneOrMore } from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
-import type { Reply } from "../internal/values.js"
+import { type Args, type AtMostOne, args, type Key, type OneOrMore } from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
+import type { Reply } from "../internal/resp/values.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**

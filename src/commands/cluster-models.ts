@@ -6,10 +6,10 @@
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
-import * as Decode from "../internal/decode.js"
-import type { SlotRange } from "../internal/serverArgs.js"
-import * as Server from "../internal/serverDecode.js"
-import type { Reply } from "../internal/values.js"
+import * as Decode from "../internal/command/decode.js"
+import type { SlotRange } from "../internal/command/serverArgs.js"
+import * as Server from "../internal/command/serverDecode.js"
+import type { Reply } from "../internal/resp/values.js"
 
 export type {
   /**

@@ -13,10 +13,10 @@ import {
   type Key,
   type OneOrMore,
   toList
-} from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
-import { asyncOrSync, port, type SlotRange, slot, slotRanges, slots } from "../internal/serverArgs.js"
-import type { Reply } from "../internal/values.js"
+} from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
+import { asyncOrSync, port, type SlotRange, slot, slotRanges, slots } from "../internal/command/serverArgs.js"
+import type { Reply } from "../internal/resp/values.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 import * as Model from "./cluster-models.js"
 import type { FlushMode } from "./server.js"

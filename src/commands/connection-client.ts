@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
-import { type Args, type DurationWithUnit, type OneOrMore, toList } from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
+import { type Args, type DurationWithUnit, type OneOrMore, toList } from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
 
 /**
  * What a client is. `primary` is Valkey's word for `master` (Valkey 8.0), `slave` the old one for `replica`.

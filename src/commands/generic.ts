@@ -25,8 +25,8 @@ import {
   type Key,
   type OneOrMore,
   wholeMillis
-} from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
+} from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**

@@ -7,9 +7,17 @@
 import type * as Option from "effect/Option"
 import type * as Types from "effect/Types"
 import type { Codec } from "../Codec.js"
-import { type Args, type AtMostOne, args, type ExactlyOne, type Key, type OneOrMore, toList } from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
-import type { Reply } from "../internal/values.js"
+import {
+  type Args,
+  type AtMostOne,
+  args,
+  type ExactlyOne,
+  type Key,
+  type OneOrMore,
+  toList
+} from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
+import type { Reply } from "../internal/resp/values.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**

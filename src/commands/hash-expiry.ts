@@ -17,8 +17,8 @@ import {
   type Key,
   type OneOrMore,
   toList
-} from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
+} from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 import { type ExistenceCondition, expiry, type GetExpiry, type SetExpiry } from "./string-options.js"
 

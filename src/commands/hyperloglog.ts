@@ -5,8 +5,8 @@
  * @since 0.1.0
  */
 import type { Codec } from "../Codec.js"
-import { args, type Key, type OneOrMore } from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
+import { args, type Key, type OneOrMore } from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**

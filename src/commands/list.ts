@@ -9,8 +9,15 @@
 import type * as Arr from "effect/Array"
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { type Args, args, type DurationWithUnit, type ExactlyOne, type Key, type OneOrMore } from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
+import {
+  type Args,
+  args,
+  type DurationWithUnit,
+  type ExactlyOne,
+  type Key,
+  type OneOrMore
+} from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**

@@ -5,7 +5,7 @@
  */
 import * as Either from "effect/Either"
 import type { Codec } from "../Codec.js"
-import type { Args, Key } from "../internal/args.js"
+import type { Args, Key } from "../internal/command/args.js"
 
 /**
  * A bound that belongs to the range. Made by {@link range}`.inclusive`.

@@ -8,9 +8,9 @@
 import * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { type Args, type AtMostOne, args, type Key, type OneOrMore, toList } from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
-import type { Reply } from "../internal/values.js"
+import { type Args, type AtMostOne, args, type Key, type OneOrMore, toList } from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
+import type { Reply } from "../internal/resp/values.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**

@@ -6,10 +6,10 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
-import { args, type DurationWithUnit, type OneOrMore, toList } from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
-import { port, type Settings, settings, texts } from "../internal/serverArgs.js"
-import * as Server from "../internal/serverDecode.js"
+import { args, type DurationWithUnit, type OneOrMore, toList } from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
+import { port, type Settings, settings, texts } from "../internal/command/serverArgs.js"
+import * as Server from "../internal/command/serverDecode.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 import { parse, type ServerInfo } from "./server-info.js"
 

@@ -6,11 +6,11 @@
  */
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { args, type ExactlyOne, type Key, type OneOrMore } from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
-import { type CommandLine, commandLine, someTexts } from "../internal/serverArgs.js"
-import * as Server from "../internal/serverDecode.js"
-import type { Reply } from "../internal/values.js"
+import { args, type ExactlyOne, type Key, type OneOrMore } from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
+import { type CommandLine, commandLine, someTexts } from "../internal/command/serverArgs.js"
+import * as Server from "../internal/command/serverDecode.js"
+import type { Reply } from "../internal/resp/values.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**

@@ -5,10 +5,10 @@
  * @since 0.1.0
  */
 import type * as Option from "effect/Option"
-import { args, type OneOrMore } from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
-import { type Settings, settings, someTexts, texts } from "../internal/serverArgs.js"
-import * as Server from "../internal/serverDecode.js"
+import { args, type OneOrMore } from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
+import { type Settings, settings, someTexts, texts } from "../internal/command/serverArgs.js"
+import * as Server from "../internal/command/serverDecode.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**

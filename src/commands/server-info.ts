@@ -6,8 +6,8 @@
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
-import * as Decode from "../internal/decode.js"
-import * as Server from "../internal/serverDecode.js"
+import * as Decode from "../internal/command/decode.js"
+import * as Server from "../internal/command/serverDecode.js"
 
 /**
  * What INFO tells. Servers add fields with every release, so that all of them are text under the server's names.

@@ -7,11 +7,11 @@
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
-import { args } from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
-import { someTexts } from "../internal/serverArgs.js"
-import * as Server from "../internal/serverDecode.js"
-import type { Reply } from "../internal/values.js"
+import { args } from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
+import { someTexts } from "../internal/command/serverArgs.js"
+import * as Server from "../internal/command/serverDecode.js"
+import type { Reply } from "../internal/resp/values.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**

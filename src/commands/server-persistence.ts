@@ -6,9 +6,9 @@
  */
 import type * as DateTime from "effect/DateTime"
 import type * as Option from "effect/Option"
-import { type AtMostOne, args } from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
-import * as Server from "../internal/serverDecode.js"
+import { type AtMostOne, args } from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
+import * as Server from "../internal/command/serverDecode.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**

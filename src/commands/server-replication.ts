@@ -4,11 +4,11 @@
  * @see https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
  * @since 0.1.0
  */
-import { args, type DurationWithUnit } from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
-import { port } from "../internal/serverArgs.js"
-import * as Server from "../internal/serverDecode.js"
-import type { Reply } from "../internal/values.js"
+import { args, type DurationWithUnit } from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
+import { port } from "../internal/command/serverArgs.js"
+import * as Server from "../internal/command/serverDecode.js"
+import type { Reply } from "../internal/resp/values.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**

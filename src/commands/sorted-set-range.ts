@@ -5,8 +5,8 @@
  * @since 0.1.0
  */
 import type { Codec } from "../Codec.js"
-import { type Args, args, type Key } from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
+import { type Args, args, type Key } from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 import { appendLex, appendLimit, appendScore, type LexBound, type Limit, type ScoreBound } from "./range.js"
 

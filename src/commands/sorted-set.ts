@@ -8,8 +8,15 @@
 import type * as Arr from "effect/Array"
 import * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { type Args, type AtMostOne, args, type DurationWithUnit, type Key, type OneOrMore } from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
+import {
+  type Args,
+  type AtMostOne,
+  args,
+  type DurationWithUnit,
+  type Key,
+  type OneOrMore
+} from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 import { make as makeAlgebra, type SortedSetAlgebraCommands } from "./sorted-set-algebra.js"
 import { make as makeRange, type ScoredMember, type SortedSetRangeCommands } from "./sorted-set-range.js"

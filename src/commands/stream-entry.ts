@@ -17,9 +17,9 @@ import {
   type ExactlyOne,
   type Key,
   toList
-} from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
-import type { Reply } from "../internal/values.js"
+} from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
+import type { Reply } from "../internal/resp/values.js"
 import type { Exclusive, Inclusive, Unbounded } from "./range.js"
 import { pairsOf } from "./string-options.js"
 

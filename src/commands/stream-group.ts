@@ -14,9 +14,9 @@ import {
   type DurationWithUnit,
   type Key,
   type OneOrMore
-} from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
-import type { Reply } from "../internal/values.js"
+} from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
+import type { Reply } from "../internal/resp/values.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 import { deletions, type StreamDeletion } from "./stream.js"
 import {

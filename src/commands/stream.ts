@@ -6,8 +6,8 @@
  */
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { type AtMostOne, args, type DurationWithUnit, type Key, type OneOrMore } from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
+import { type AtMostOne, args, type DurationWithUnit, type Key, type OneOrMore } from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 import {
   appendBound,

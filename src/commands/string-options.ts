@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type { Codec } from "../Codec.js"
-import type { AbsoluteTime, Args, AtMostOne, DurationWithUnit, Key } from "../internal/args.js"
+import type { AbsoluteTime, Args, AtMostOne, DurationWithUnit, Key } from "../internal/command/args.js"
 
 /**
  * When a value expires: after a time, or at a time.

@@ -16,8 +16,8 @@ import {
   type ExactlyOne,
   type Key,
   type OneOrMore
-} from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
+} from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 import {
   type ExistenceCondition,

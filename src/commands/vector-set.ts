@@ -6,9 +6,9 @@
  */
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { type Args, type AtMostOne, args, type Key } from "../internal/args.js"
-import * as Decode from "../internal/decode.js"
-import { MapReply, type Reply } from "../internal/values.js"
+import { type Args, type AtMostOne, args, type Key } from "../internal/command/args.js"
+import * as Decode from "../internal/command/decode.js"
+import { MapReply, type Reply } from "../internal/resp/values.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 import { appendLex, type LexBound } from "./range.js"
 

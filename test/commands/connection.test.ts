@@ -7,7 +7,7 @@ import * as Redacted from "effect/Redacted"
 import { describe, expect, it } from "vitest"
 import * as Codec from "../../src/Codec.js"
 import { make } from "../../src/commands/connection.js"
-import { Redis, type RedisService } from "../../src/internal/service.js"
+import { Redis, type RedisService } from "../../src/internal/command/model.js"
 import * as RedisCommand from "../../src/RedisCommand.js"
 import { decode, liveSuite, reads, readsEach, readsError, refuses, sends, tagged, wire } from "../support/commands.js"
 

@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
 import * as Codec from "../../src/Codec.js"
 import { make } from "../../src/commands/pubsub.js"
-import { Redis } from "../../src/internal/service.js"
+import { Redis } from "../../src/internal/command/model.js"
 import type * as RedisCommand from "../../src/RedisCommand.js"
 import { liveSuite, reads, readsEach, readsError, refuses, sends, tagged, wire } from "../support/commands.js"
 

@@ -4,7 +4,7 @@ import * as Option from "effect/Option"
 import { describe, expect, it } from "vitest"
 import * as Codec from "../../src/Codec.js"
 import { make } from "../../src/commands/scripting.js"
-import { ErrorReply, MapReply, SetReply } from "../../src/internal/values.js"
+import { ErrorReply, MapReply, SetReply } from "../../src/internal/resp/values.js"
 import { liveSuite, reads, readsEach, readsError, refuses, sends, tagged, wire } from "../support/commands.js"
 
 const scripts = make(Codec.utf8)

@@ -5,7 +5,7 @@
 import * as Net from "node:net"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { Parser } from "../../src/internal/parser.js"
+import { Parser } from "../../src/internal/resp/parser.js"
 
 export interface PeerConnection {
   /** Counted from 0, in order of arrival. */

@@ -4,7 +4,7 @@
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { MapReply, type Reply, SetReply, VerbatimString } from "../../src/internal/values.js"
+import { MapReply, type Reply, SetReply, VerbatimString } from "../../src/internal/resp/values.js"
 
 /** As much of JSON schema as the reply schemas use. */
 export interface ReplySchema {

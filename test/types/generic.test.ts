@@ -7,7 +7,7 @@ import * as Codec from "effect-redis-client/Codec"
 import type { RedisCommand } from "effect-redis-client/RedisCommand"
 import { describe, expectTypeOf, it } from "vitest"
 import { make } from "../../src/commands/generic.js"
-import type { ScanPage } from "../../src/internal/decode.js"
+import type { ScanPage } from "../../src/internal/command/decode.js"
 
 const generic = make(Codec.utf8)
 const binary = make(Codec.bytes)

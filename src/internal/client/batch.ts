@@ -1,0 +1,221 @@
+/**
+ * Pipelines and transactions: from a tuple, array or record of commands to one send, and back to the same shape.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import type { RedisCommand } from "../../RedisCommand.js"
+import { PipelineError, type RedisError, TransactionError, type UsageError } from "../../RedisError.js"
+import type { DurationWithUnit } from "../command/args.js"
+import { type BatchResult, Redis } from "../command/model.js"
+import { checkDuration } from "../connection/options.js"
+import type { BatchOptions } from "../request/request.js"
+
+export type Commands = ReadonlyArray<RedisCommand<unknown>> | Readonly<Record<string, RedisCommand<unknown>>>
+
+/** What the commands answer, in the shape they were given. */
+export type Results<T extends Commands> = {
+  -readonly [K in keyof T]: T[K] extends RedisCommand<infer A> ? A : never
+}
+
+/** The same with an `Either` in each place. */
+export type EitherResults<T extends Commands> = {
+  -readonly [K in keyof T]: T[K] extends RedisCommand<infer A> ? Either.Either<A, RedisError> : never
+}
+
+type Slot = string | number
+
+/** The commands, in order; a copy, since a program may change its array before the Effect runs. */
+const listOf = (commands: Commands): ReadonlyArray<RedisCommand<unknown>> =>
+  Array.isArray(commands) ? commands.slice() : Object.values(commands)
+
+const slotOf = (commands: Commands, index: number): Slot =>
+  Array.isArray(commands) ? index : (Object.keys(commands)[index] as string)
+
+/** Puts values into the shape of the commands. A record made from data may have a key called `__proto__`. */
+const shape = (commands: Commands, values: ReadonlyArray<unknown>): unknown => {
+  if (Array.isArray(commands)) {
+    return values
+  }
+  const record: Record<string, unknown> = {}
+  Object.keys(commands).forEach((slot, i) => {
+    Object.defineProperty(record, slot, { value: values[i], enumerable: true, configurable: true, writable: true })
+  })
+  return record
+}
+
+/** What the commands answered, when all succeeded: in one pass, since pipelines are for many of them. */
+const successes = (exits: ReadonlyArray<Exit.Exit<unknown, RedisError>>): ReadonlyArray<unknown> | undefined => {
+  const values: Array<unknown> = []
+  for (const exit of exits) {
+    if (exit._tag === "Failure") {
+      return undefined
+    }
+    values.push(exit.value)
+  }
+  return values
+}
+
+/** A defect in one slot (a throw in `map`) is a defect of the whole. */
+const toEithers = (
+  exits: ReadonlyArray<Exit.Exit<unknown, RedisError>>
+): Effect.Effect<ReadonlyArray<Either.Either<unknown, RedisError>>> => {
+  const eithers: Array<Either.Either<unknown, RedisError>> = []
+  for (const exit of exits) {
+    if (Exit.isSuccess(exit)) {
+      eithers.push(Either.right(exit.value))
+      continue
+    }
+    const failure = Cause.failureOrCause(exit.cause)
+    if (Either.isRight(failure)) {
+      return Effect.failCause(failure.right)
+    }
+    eithers.push(Either.left(failure.left))
+  }
+  return Effect.succeed(eithers)
+}
+
+interface FirstFailure {
+  readonly slot: Slot
+  readonly command: string | undefined
+  readonly error: RedisError
+}
+
+const firstLeft = (
+  source: Commands,
+  commands: ReadonlyArray<RedisCommand<unknown>>,
+  eithers: ReadonlyArray<Either.Either<unknown, RedisError>>,
+  which: (error: RedisError) => boolean = () => true
+): FirstFailure | undefined => {
+  for (let i = 0; i < eithers.length; i++) {
+    const either = eithers[i]
+    if (either !== undefined && Either.isLeft(either) && which(either.left)) {
+      return { slot: slotOf(source, i), command: commands[i]?.name, error: either.left }
+    }
+  }
+  return undefined
+}
+
+/** What is asked of the service; a deadline that is none fails the batch when it is run, an empty one too. */
+const asked = (atomic: boolean, deadline: DurationWithUnit | undefined): Either.Either<BatchOptions, UsageError> =>
+  deadline === undefined
+    ? atomic
+      ? asOne
+      : asMany
+    : Either.map(checkDuration(deadline, "deadline"), (deadline) => ({ atomic, deadline }))
+
+const asOne = Either.right({ atomic: true })
+const asMany = Either.right({ atomic: false })
+
+export const pipeline = (
+  commands: Commands,
+  options?: {
+    readonly mode?: "default" | "either" | undefined
+    readonly deadline?: DurationWithUnit | undefined
+  }
+): Effect.Effect<unknown, RedisError | PipelineError, Redis> => {
+  const list = listOf(commands)
+  const batch = asked(false, options?.deadline)
+  if (Either.isLeft(batch)) {
+    return Effect.fail(batch.left)
+  }
+  if (list.length === 0) {
+    return Effect.succeed(shape(commands, []))
+  }
+  return Effect.flatMap(Redis, (redis) =>
+    Effect.flatMap(
+      redis.sendAll(list, batch.right),
+      ({ exits }): Effect.Effect<unknown, RedisError | PipelineError> => {
+        const values = options?.mode === "either" ? undefined : successes(exits)
+        return values !== undefined
+          ? Effect.succeed(shape(commands, values))
+          : Effect.flatMap(toEithers(exits), (eithers) => {
+              const failure = options?.mode === "either" ? undefined : firstLeft(commands, list, eithers)
+              return failure === undefined
+                ? Effect.succeed(shape(commands, eithers))
+                : Effect.fail(new PipelineError({ ...failure, results: shape(commands, eithers) }))
+            })
+      }
+    )
+  )
+}
+
+export const TransactionTypeId: unique symbol = Symbol.for("effect-redis-client/Redis/Transaction")
+
+/**
+ * Commands that are executed as one, as a value: it can be yielded, or returned from the body of `Redis.optimistic`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Transaction<out A, out E> extends Effect.Effect<A, RedisError | TransactionError<E>, Redis> {
+  readonly [TransactionTypeId]: { readonly _A: () => A; readonly _E: () => E }
+  readonly commands: ReadonlyArray<RedisCommand<unknown>>
+}
+
+/** What a transaction answers; of several, any of theirs. */
+export type TransactionResult<T> = T extends Transaction<infer A, unknown> ? A : never
+
+/** What a failed transaction's `results` hold; of several, any of theirs. */
+export type TransactionFailure<T> = T extends Transaction<unknown, infer E> ? E : never
+
+class TransactionValue
+  extends Effectable.Class<unknown, RedisError | TransactionError, Redis>
+  implements Transaction<unknown, unknown>
+{
+  readonly [TransactionTypeId] = { _A: (): unknown => undefined, _E: (): unknown => undefined }
+  readonly commands: ReadonlyArray<RedisCommand<unknown>>
+  private readonly batch: Either.Either<BatchOptions, UsageError>
+
+  constructor(
+    private readonly source: Commands,
+    deadline: DurationWithUnit | undefined
+  ) {
+    super()
+    this.commands = listOf(source)
+    this.batch = asked(true, deadline)
+  }
+
+  commit(): Effect.Effect<unknown, RedisError | TransactionError, Redis> {
+    const { batch, commands } = this
+    if (Either.isLeft(batch)) {
+      return Effect.fail(batch.left)
+    }
+    return commands.length === 0
+      ? Effect.succeed(shape(this.source, []))
+      : Effect.flatMap(Redis, (redis) =>
+          Effect.flatMap(redis.sendAll(commands, batch.right), (result) => this.read(result))
+        )
+  }
+
+  private read({ exits, outcome }: BatchResult): Effect.Effect<unknown, TransactionError> {
+    if (outcome === "conflict") {
+      return Effect.fail(new TransactionError({ reason: "conflict" }))
+    }
+    const values = outcome === "executed" ? successes(exits) : undefined
+    if (values !== undefined) {
+      return Effect.succeed(shape(this.source, values))
+    }
+    return Effect.flatMap(toEithers(exits), (eithers) => {
+      // Of a discarded one, the command that was refused; the others only hear that all is off.
+      const failure =
+        firstLeft(this.source, this.commands, eithers, isRefusal) ?? firstLeft(this.source, this.commands, eithers)
+      return Effect.fail(
+        new TransactionError({
+          reason: outcome === "executed" ? "failed" : outcome,
+          ...failure,
+          results: shape(this.source, eithers)
+        })
+      )
+    })
+  }
+}
+
+const isRefusal = (error: RedisError): boolean => error._tag !== "ReplyError" || error.code !== "EXECABORT"
+
+export const transaction = (
+  commands: Commands,
+  options?: { readonly deadline?: DurationWithUnit | undefined }
+): Transaction<unknown, unknown> => new TransactionValue(commands, options?.deadline)

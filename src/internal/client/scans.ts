@@ -1,0 +1,144 @@
+/**
+ * Scans as Streams: a page at a time, nothing held between pages.
+ *
+ * A cursor only means something to the server run that gave it. Each page therefore asks, in the same write, which run
+ * answers (`run_id` of INFO server: about what a page of ten keys costs the server). On the same run the scan goes on,
+ * over any connection, and a page whose reply was lost is asked again; on another it fails. CLIENT ID would be cheaper
+ * and does not do: a restarted server counts from 1 again. Where the server refuses INFO the scan goes on without it,
+ * and a lost page is a failure.
+ */
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { ScanOptions } from "../../commands/generic.js"
+import type { HscanOptions } from "../../commands/hash.js"
+import type { SscanOptions } from "../../commands/set.js"
+import type { ZscanOptions } from "../../commands/sorted-set.js"
+import type { ScoredMember } from "../../commands/sorted-set-range.js"
+import { make as makeCommand, type RedisCommand } from "../../RedisCommand.js"
+import { ConnectionError, type RedisError } from "../../RedisError.js"
+import type { Key } from "../command/args.js"
+import { type ScanPage, text } from "../command/decode.js"
+import { Redis, type RedisService } from "../command/model.js"
+
+/**
+ * Walks over keys, fields and members that may be too many for one reply. Every element that is there from the beginning
+ * to the end is given at least once; what comes or goes meanwhile may or may not be, and an element may come twice.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ScanStreams<V, K extends Key> {
+  /**
+   * Every key of the database, by pages of SCAN. Under `withPrefix` those with the prefix; they have their full names.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.scanStream({ match: "user:*" }).pipe(Stream.runForEach((key) => Effect.log(key)))
+   * ```
+   */
+  readonly scanStream: (options?: ScanOptions) => Stream.Stream<K, RedisError, Redis>
+  /** Every field of a hash with its value, or without (`novalues`), by pages of HSCAN. */
+  readonly hscanStream: {
+    (
+      key: Key,
+      options?: HscanOptions & { readonly novalues?: false | undefined }
+    ): Stream.Stream<[K, V], RedisError, Redis>
+    (key: Key, options: HscanOptions & { readonly novalues: true }): Stream.Stream<K, RedisError, Redis>
+  }
+  /** Every member of a set, by pages of SSCAN. */
+  readonly sscanStream: (key: Key, options?: SscanOptions) => Stream.Stream<V, RedisError, Redis>
+  /** Every member of a sorted set with its score, by pages of ZSCAN. */
+  readonly zscanStream: (key: Key, options?: ZscanOptions) => Stream.Stream<ScoredMember<V>, RedisError, Redis>
+}
+
+/** Where a scan is, and on which run of the server. */
+interface Position {
+  readonly cursor: string
+  readonly run: string | undefined
+}
+
+const beginning: Position = { cursor: "0", run: undefined }
+
+const runId = makeCommand("INFO", {
+  args: ["server"],
+  decode: (reply) => /run_id:(\w+)/.exec(text(reply))?.[1]
+})
+
+/** How often a page whose reply was lost is asked again. */
+const maxRetries = 3
+
+const otherRun = () =>
+  new ConnectionError({
+    reason: "peerClosed",
+    delivery: "unknown",
+    message: "the server was restarted or replaced in the middle of a scan; its cursor means nothing to another run"
+  })
+
+export const pages = <A>(page: (cursor: string) => RedisCommand<ScanPage<A>>): Stream.Stream<A, RedisError, Redis> =>
+  Stream.unwrap(
+    Effect.map(Redis, (redis) =>
+      Stream.paginateChunkEffect(beginning, (position) =>
+        Effect.map(fetch(redis, page(position.cursor), position, maxRetries), ({ items, next }) => [
+          Chunk.unsafeFromArray(items as Array<A>),
+          next.cursor === "0" ? Option.none<Position>() : Option.some(next)
+        ])
+      )
+    )
+  )
+
+interface Fetched<A> {
+  readonly items: ReadonlyArray<A>
+  readonly next: Position
+}
+
+const fetch = <A>(
+  redis: RedisService,
+  command: RedisCommand<ScanPage<A>>,
+  position: Position,
+  retries: number
+): Effect.Effect<Fetched<A>, RedisError> =>
+  Effect.flatMap(Effect.exit(redis.sendAll([command, runId], once)), (asked): Effect.Effect<Fetched<A>, RedisError> => {
+    const exits = Exit.isSuccess(asked) ? asked.value.exits : [asked, asked]
+    const page = exits[0] as Exit.Exit<ScanPage<A>, RedisError>
+    const told = exits[1] as Exit.Exit<string | undefined, RedisError>
+    const first = position.cursor === "0"
+    if ((isLost(page) || isLost(told)) && retries > 0 && (first || position.run !== undefined)) {
+      return fetch(redis, command, position, retries - 1)
+    }
+    if (Exit.isFailure(page)) {
+      return Effect.failCause(page.cause)
+    }
+    const run = Exit.isSuccess(told) ? told.value : undefined
+    if (position.run !== undefined && run !== position.run) {
+      return Effect.failSync(otherRun)
+    }
+    return Effect.succeed({ items: page.value.items, next: { cursor: page.value.cursor, run } })
+  })
+
+const once = { atomic: false } as const
+
+const isLost = (exit: Exit.Exit<unknown, RedisError>): boolean =>
+  Exit.isFailure(exit) &&
+  Option.exists(Cause.failureOption(exit.cause), ({ _tag }) => _tag === "ConnectionError" || _tag === "ProtocolError")
+
+/** The Streams over the commands of one codec. */
+export const make = <V, K extends Key>(commands: {
+  readonly scan: (cursor: string, options?: ScanOptions) => RedisCommand<ScanPage<K>>
+  readonly hscan: {
+    (key: Key, cursor: string, options?: HscanOptions): RedisCommand<ScanPage<[K, V]>>
+    (key: Key, cursor: string, options: HscanOptions & { readonly novalues: true }): RedisCommand<ScanPage<K>>
+  }
+  readonly sscan: (key: Key, cursor: string, options?: SscanOptions) => RedisCommand<ScanPage<V>>
+  readonly zscan: (key: Key, cursor: string, options?: ZscanOptions) => RedisCommand<ScanPage<ScoredMember<V>>>
+}): ScanStreams<V, K> => ({
+  // The pattern that every key fits costs the server nothing, and has a place for the prefix of `withPrefix`.
+  scanStream: (options) => pages((cursor) => commands.scan(cursor, { ...options, match: options?.match ?? "*" })),
+  hscanStream: ((key: Key, options?: HscanOptions) =>
+    pages((cursor) => commands.hscan(key, cursor, options))) as ScanStreams<V, K>["hscanStream"],
+  sscanStream: (key, options) => pages((cursor) => commands.sscan(key, cursor, options)),
+  zscanStream: (key, options) => pages((cursor) => commands.zscan(key, cursor, options))
+})

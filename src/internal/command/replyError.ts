@@ -1,0 +1,258 @@
+/**
+ * From a server's error to a `ReplyError`, without the arguments that servers like to echo (design law 15).
+ */
+import * as Redacted from "effect/Redacted"
+import { type Denied, ReplyError } from "../../RedisError.js"
+import { utf8Decode } from "../resp/text.js"
+import type { ErrorReply } from "../resp/values.js"
+import type { Argument } from "./args.js"
+
+/** Their errors quote rules, scripts or settings in ways that cannot be told from the rest. */
+const opaque =
+  /^(?:ACL|AUTH|HELLO|CONFIG|EVAL|EVALSHA|EVAL_RO|EVALSHA_RO|FCALL|FCALL_RO|FUNCTION|SCRIPT|MIGRATE|CLIENT)(?: |$)/
+
+/** Scripts make up errors, of any code and from anything they have read. */
+const scripted = /^(?:EVAL|EVALSHA|FCALL)(?:_RO)?$/
+
+/** What servers add to the errors of a script's own commands. */
+const whereInScript = / script: \w+, on @\w+:\d+\.$/
+
+/** Codes whose text is a fixed sentence of the server's, whatever was sent. */
+const fixed = new Set([
+  "WRONGTYPE",
+  "NOAUTH",
+  "WRONGPASS",
+  "LOADING",
+  "OOM",
+  "READONLY",
+  "MASTERDOWN",
+  "CLUSTERDOWN",
+  "TRYAGAIN",
+  "MOVED",
+  "ASK",
+  "CROSSSLOT",
+  "BUSYKEY",
+  "BUSYGROUP",
+  "NOSCRIPT",
+  "NOTBUSY",
+  "UNKILLABLE",
+  "EXECABORT",
+  "NOREPLICAS",
+  "MISCONF",
+  "NOPROTO",
+  "DENIED",
+  "INPROG",
+  "UNBLOCKED",
+  "IOERR",
+  "NOMASTERLINK",
+  "NOQUORUM",
+  "NOGOODSLAVE"
+])
+
+/** Codes that are not told from what was sent, even when an argument is the same word. */
+const known = new Set([...fixed, "ERR", "NOPERM", "BUSY"])
+
+/** The commonest errors, word for word: there is nothing of the arguments in them. */
+const sentences = new Set([
+  "WRONGTYPE Operation against a key holding the wrong kind of value",
+  "NOAUTH Authentication required.",
+  "EXECABORT Transaction discarded because of previous errors.",
+  "NOSCRIPT No matching script. Please use EVAL.",
+  "NOSCRIPT No matching script.",
+  "BUSYKEY Target key name already exists.",
+  "OOM command not allowed when used memory > 'maxmemory'.",
+  "READONLY You can't write against a read only replica.",
+  "CROSSSLOT Keys in request don't hash to the same slot",
+  "ERR syntax error",
+  "ERR no such key",
+  "ERR index out of range",
+  "ERR offset is out of range",
+  "ERR value is not an integer or out of range",
+  "ERR value is not a valid float",
+  "ERR hash value is not an integer",
+  "ERR hash value is not a float",
+  "ERR increment or decrement would overflow",
+  "ERR increment would produce NaN or Infinity",
+  "ERR timeout is not a float or out of range",
+  "ERR timeout is negative",
+  "ERR min or max is not a float",
+  "ERR DB index is out of range",
+  "ERR MULTI calls can not be nested",
+  "ERR EXEC without MULTI",
+  "ERR DISCARD without MULTI",
+  "ERR WATCH inside MULTI is not allowed"
+])
+
+/** Words of the server's own: a part of an argument that is one of them says nothing. */
+const vocabulary = new Set(
+  `already argument arguments array bitmap bits block cannot channel client cluster command commands count database
+    error exist existing exists expire expired expiry failed field fields first float found from group hash have index
+    integer invalid item items keys kind last length limit list match maximum member members message minimum missing
+    must name negative node none number numeric offset only operation option options parameter parse pattern positive
+    range replica reply required score script server slot sorted source stream string subcommand syntax target than
+    that this time timeout type unable unknown unsupported used user valid value values when with without wrong zero`.split(
+    /\s+/
+  )
+)
+
+/** No server writes longer errors of its own accord, and to blank one takes longer than linear time. */
+const longestMessage = 4096
+/** Beyond this, to look for parts of the arguments would keep the connection's other callers waiting. */
+const longestArguments = 1024 * 1024
+
+export const make = (reply: ErrorReply, command: string, args: ReadonlyArray<Argument>): ReplyError => {
+  const code = codeOf(reply, args)
+  const denied = deniedBy(code, reply.message, command)
+  const text =
+    denied === undefined || sortDenied.test(reply.message)
+      ? describe(code, reply.message, command, args)
+      : `${code}${code === "NOPERM" ? "" : " in the script:"} this user has no permissions ${forWhat[denied]}`
+  return new ReplyError({
+    code,
+    command,
+    message: `${command}: ${text}`,
+    raw: Redacted.make(reply.message),
+    ...(denied === undefined ? {} : { denied })
+  })
+}
+
+/** A script may answer an argument as its error: then its first word is no code. */
+const codeOf = (reply: ErrorReply, args: ReadonlyArray<Argument>): string => {
+  const { code } = reply
+  return !known.has(code) &&
+    args.some((arg) => {
+      const start = arg.kind === "token" ? "" : textOf(arg, code.length + 1)
+      return start === code || start === `${code} `
+    })
+    ? "ERR"
+    : code
+}
+
+const describe = (code: string, message: string, command: string, args: ReadonlyArray<Argument>): string => {
+  const sentence = scripted.test(command) ? message.replace(whereInScript, "") : message
+  if (sentences.has(sentence)) {
+    return sentence
+  }
+  if (/^ERR unknown (?:sub)?command/i.test(message)) {
+    return "ERR unknown command or subcommand, for this server and version"
+  }
+  if (code === "NOPERM") {
+    return "NOPERM this user has no permissions (for what: see the redacted field `raw`)"
+  }
+  const unclear = opaque.test(command)
+  if (unclear && (!fixed.has(code) || scripted.test(command))) {
+    return `${code} (the server's text may quote arguments: see the redacted field \`raw\`)`
+  }
+  const values = args.filter(({ kind }) => kind !== "token")
+  if (message.length > longestMessage || values.reduce((sum, { data }) => sum + data.length, 0) > longestArguments) {
+    return `${code} (the server's text is too long to be cleared of arguments: see the redacted field \`raw\`)`
+  }
+  const texts = values.map((arg) => textOf(arg, Infinity)).sort((a, b) => b.length - a.length)
+  const text = blankQuotes(blankWhole(message, texts), command, args)
+  return fixed.has(code) && !unclear ? text : blankParts(text, texts)
+}
+
+/** An argument as text, as a server's error would be read. */
+const textOf = ({ data }: Argument, length: number): string =>
+  typeof data === "string" ? data.slice(0, length) : utf8Decode(data, 0, Math.min(data.length, length))
+
+/**
+ * What the user was denied. Servers word it differently (docs/replies.md), and name the user, whose name may be any word.
+ * What a script says by itself is believed only where it is a server's sentence, whole: one of its words may mean
+ * anything.
+ */
+const deniedBy = (code: string, message: string, command: string): Denied | undefined => {
+  if (code === "NOPERM") {
+    const sentence = message.replace(/\bUser \S+/i, "")
+    return scripted.test(command) && !/^NOPERM (?:this user|No permissions|User \S+ has no permissions)\b/.test(message)
+      ? undefined
+      : /\bto run\b/i.test(sentence)
+        ? "command"
+        : /\bchannels?\b/i.test(sentence)
+          ? "channel"
+          : /\bkeys?\b/i.test(sentence)
+            ? "key"
+            : /\bdatabases?\b/i.test(sentence)
+              ? "database"
+              : undefined
+  }
+  if (code !== "ERR") {
+    return undefined
+  }
+  if (scripted.test(command)) {
+    const rest = /^ERR (?:ACL failure in script:|The user executing the script can't) (.*)$/s.exec(message)?.[1]
+    return rest === undefined
+      ? undefined
+      : /^(?:User \S+ has no permissions to run|run) /.test(rest)
+        ? "command"
+        : /^(?:No permissions to access a key|access at least one of the keys)\b/.test(rest)
+          ? "key"
+          : /^(?:No permissions to access a channel|publish to the channel)\b/.test(rest)
+            ? "channel"
+            : /^No permissions to access database\b/.test(rest)
+              ? "database"
+              : undefined
+  }
+  return sortDenied.test(message) ? "key" : undefined
+}
+
+const sortDenied = /^ERR (?:BY|GET) option of SORT denied due to insufficient ACL permissions\b/
+
+const forWhat: Record<Denied, string> = {
+  command: "to run this command",
+  key: "to access one of the keys",
+  channel: "to access one of the channels",
+  database: "to access the database"
+}
+
+const blanked = "<…>"
+
+/** Blanks every argument that is not one of Redis' own words. The longest come first: one may begin like another. */
+const blankWhole = (message: string, texts: ReadonlyArray<string>): string => {
+  let text = message
+  for (const data of texts) {
+    if (data.length === 0 || data.length > message.length) {
+      continue
+    }
+    // Short arguments are only looked for as whole words, or the text would be all blanks.
+    text =
+      data.length > 3
+        ? text.replaceAll(data, blanked)
+        : text.replace(new RegExp(`(?<![\\p{L}\\p{N}])${escape(data)}(?![\\p{L}\\p{N}])`, "gu"), blanked)
+  }
+  return text
+}
+
+/** Blanks what stands in quotes, where servers escape and shorten it, unless it is the command or a token. */
+const blankQuotes = (message: string, command: string, args: ReadonlyArray<Argument>): string =>
+  message.replace(
+    /(?<![\p{L}\p{N}])(['"`])((?:\\.|[^\\])*?)\1(?![\p{L}\p{N}])/gsu,
+    (quoted, quote: string, inner: string) => {
+      const word = inner.toUpperCase()
+      return word === command ||
+        word === command.replace(" ", "|") ||
+        args.some(({ data, kind }) => kind === "token" && data === word)
+        ? quoted
+        : `${quote}${blanked}${quote}`
+    }
+  )
+
+/** Blanks the words that are part of an argument: servers shorten what they quote, and modules quote from the middle. */
+const blankParts = (message: string, texts: ReadonlyArray<string>): string => {
+  const all = texts.join("\n").toLowerCase()
+  const given = (word: string): boolean => {
+    const lower = word.toLowerCase()
+    return lower.length > 3 && !vocabulary.has(lower) && all.includes(lower)
+  }
+  return message.replace(/\S+/g, (word, at: number) => {
+    if (at === 0 && known.has(word)) {
+      return word
+    }
+    const inner = word.replace(/^[^\p{L}\p{N}]+|[^\p{L}\p{N}]+$/gu, "")
+    return given(inner)
+      ? word.replace(inner, blanked)
+      : word.replace(/[\p{L}\p{N}_]+/gu, (part) => (given(part) ? blanked : part))
+  })
+}
+
+const escape = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")

@@ -1,0 +1,96 @@
+/**
+ * Arguments that the commands on servers, clusters and sentinels have in common.
+ */
+import * as Redacted from "effect/Redacted"
+import type { RedisCommand } from "../../RedisCommand.js"
+import { type Args, type OneOrMore, toList } from "./args.js"
+
+/** Text that may be a secret. `Redacted` keeps it out of whatever the program itself prints; here it is never shown. */
+export type Secret = string | Redacted.Redacted<string>
+
+/** The value of a setting. Booleans are `yes` and `no`, as configuration files have them. */
+export type Setting = Secret | number | boolean
+
+/** Settings by name; at least one. */
+export type Settings = { readonly [name: string]: Setting }
+
+/** A range of hash slots, both ends included. */
+export interface SlotRange {
+  readonly start: number
+  readonly end: number
+}
+
+/** A command to ask a server about: as a value, or as its words. */
+export type CommandLine = RedisCommand<unknown> | readonly [name: string, ...args: ReadonlyArray<string | Uint8Array>]
+
+export const secret = (builder: Args, value: Secret): Args =>
+  builder.text(Redacted.isRedacted(value) ? Redacted.value(value) : value)
+
+export const setting = (builder: Args, value: Setting): Args =>
+  typeof value === "boolean"
+    ? builder.text(value ? "yes" : "no")
+    : typeof value === "number"
+      ? Number.isInteger(value)
+        ? builder.integer(value)
+        : builder.double(value)
+      : secret(builder, value)
+
+/** Names and values in turn; none is a problem. */
+export const settings = (builder: Args, input: Settings): Args => {
+  const entries = Object.entries(input)
+  return entries.length === 0
+    ? builder.fail("needs at least one setting")
+    : builder.each(entries, (args, [name, value]) => setting(args.text(name), value))
+}
+
+/** One or more texts; none is a problem. */
+export const texts = (builder: Args, input: OneOrMore<string>, what: string): Args => {
+  const list = toList<string>(input)
+  return list.length === 0
+    ? builder.fail(`needs at least one ${what}`)
+    : builder.each(list, (args, text) => args.text(text))
+}
+
+/** Any number of texts: none may be given, or an empty list. */
+export const someTexts = (builder: Args, input: string | ReadonlyArray<string> | undefined): Args =>
+  input === undefined ? builder : builder.each(toList<string>(input), (args, text) => args.text(text))
+
+/** One or more slots; none is a problem. */
+export const slots = (builder: Args, input: OneOrMore<number>): Args => {
+  const list = toList<number>(input)
+  return list.length === 0 ? builder.fail("needs at least one slot") : builder.each(list, slot)
+}
+
+/** One or more ranges of slots; none is a problem. */
+export const slotRanges = (builder: Args, input: OneOrMore<SlotRange>): Args => {
+  const list = toList<SlotRange>(input)
+  return list.length === 0
+    ? builder.fail("needs at least one range of slots")
+    : builder.each(list, (args, { end, start }) => slot(slot(args, start), end))
+}
+
+export const slot = (builder: Args, slot: number): Args =>
+  slot >= 0 && slot < 16384 ? builder.integer(slot) : builder.fail("a slot is a number from 0 to 16383")
+
+export const port = (builder: Args, port: number): Args =>
+  port >= 0 && port <= 65535 ? builder.integer(port) : builder.fail("a port is a number from 0 to 65535")
+
+/** The words of another command. Its keys stay keys, so that a prefix is put before them too. */
+export const commandLine = (builder: Args, command: CommandLine): Args => {
+  if (Array.isArray(command)) {
+    const words = command as ReadonlyArray<string | Uint8Array>
+    return words.length === 0 ? builder.fail("needs a command") : builder.each(words, (args, word) => args.text(word))
+  }
+  const { args: rest, name, problem } = command as RedisCommand<unknown>
+  if (problem !== undefined) {
+    return builder.fail(problem.message)
+  }
+  builder.each(name.split(" "), (args, word) => args.token(word))
+  return builder.all(rest)
+}
+
+/** The exclusive words `ASYNC` and `SYNC`. */
+export const asyncOrSync = (
+  builder: Args,
+  options: { readonly async?: true | undefined; readonly sync?: true | undefined } | undefined
+): Args => builder.flag("ASYNC", options?.async).flag("SYNC", options?.sync)

@@ -1,0 +1,161 @@
+/**
+ * Credentials that are not known ahead: asked for at each connect, or followed as they rotate.
+ */
+import * as Cause from "effect/Cause"
+import * as ConfigError from "effect/ConfigError"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import type * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { ConnectionError, isRedisError } from "../../RedisError.js"
+import type { ResolvedOptions } from "./options.js"
+
+/**
+ * Who to be for the server.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Credentials {
+  /** An ACL user; without it the password is the default user's. */
+  readonly username?: string | undefined
+  readonly password: Redacted.Redacted<string>
+}
+
+/** Given by the user: an Effect that is asked, or a Stream of which the newest counts. */
+export type CredentialsInput = Effect.Effect<Credentials, unknown> | Stream.Stream<Credentials, unknown>
+
+/** Options whose credentials can be asked for at any time, and how to hear that they were replaced. */
+export interface Source {
+  readonly options: ResolvedOptions
+  readonly onRotate: (listener: () => void) => void
+}
+
+/** Makes options ready for connecting: what a Stream says is followed as long as the scope lives. */
+export const source = (options: ResolvedOptions): Effect.Effect<Source, never, Scope.Scope> => {
+  const { credentials } = options
+  return isStream(credentials) ? follow(options, credentials) : Effect.succeed({ options, onRotate: () => {} })
+}
+
+/** What a greeting is to use; the options' own, when they have no other. */
+export const current = (options: ResolvedOptions): Effect.Effect<Credentials, ConnectionError> | undefined => {
+  const { credentials } = options
+  return credentials === undefined
+    ? undefined
+    : Effect.catchAllCause(isStream(credentials) ? firstOf(credentials) : credentials, (cause) =>
+        // One that interrupts itself must not end the attempts: it runs in a fiber of its own.
+        Effect.fail(unavailable(cause))
+      )
+}
+
+const isStream = (input: CredentialsInput | undefined): input is Stream.Stream<Credentials, unknown> =>
+  input !== undefined && Stream.StreamTypeId in input
+
+const firstOf = (stream: Stream.Stream<Credentials, unknown>): Effect.Effect<Credentials, unknown> =>
+  Effect.flatMap(Stream.runHead(stream), Option.match({ onNone: () => Effect.fail(none), onSome: Effect.succeed }))
+
+const none = new ConnectionError({
+  reason: "credentials",
+  delivery: "unsent",
+  message: "the Stream of credentials ended without any"
+})
+
+/**
+ * The failure is somebody else's: it may hold a whole request with its token, so it is no `cause`. Our own errors hold
+ * nothing of the kind.
+ */
+const unavailable = (cause: Cause.Cause<unknown>): ConnectionError => {
+  const error = Cause.squash(cause)
+  return error === none
+    ? none
+    : new ConnectionError({
+        reason: "credentials",
+        delivery: "unsent",
+        message: `getting the credentials failed: ${told(cause)}`,
+        ...(isRedisError(error) ? { cause: error } : {})
+      })
+}
+
+/**
+ * What a failure of the user's is called. A tagged error is one that its author wrote to be read, and its message is
+ * told. Anything else may quote whatever it met, the answer of a vault, say.
+ */
+const told = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.squash(cause)
+  const name = Predicate.hasProperty(error, "_tag") ? error._tag : error instanceof Error ? error.name : undefined
+  const typed = Option.isSome(Cause.failureOption(cause)) && Predicate.hasProperty(error, "_tag")
+  return typed && !quotes(error) && Predicate.hasProperty(error, "message") && isText(error.message)
+    ? error.message
+    : isText(name)
+      ? name
+      : "for no known reason"
+}
+
+const isText = (u: unknown): u is string => typeof u === "string" && u !== ""
+
+/** Errors that show what they could not read, or the URL that they asked, with whatever is in it. */
+const quotes = (error: { readonly _tag: unknown }): boolean =>
+  error._tag === "ParseError" ||
+  error._tag === "RequestError" ||
+  error._tag === "ResponseError" ||
+  (ConfigError.isConfigError(error) && !ConfigError.isMissingDataOnly(error))
+
+const follow = (
+  options: ResolvedOptions,
+  stream: Stream.Stream<Credentials, unknown>
+): Effect.Effect<Source, never, Scope.Scope> =>
+  Effect.suspend(() => {
+    let newest: Exit.Exit<Credentials, unknown> | undefined
+    const waiting = new Set<(exit: Exit.Exit<Credentials, unknown>) => void>()
+    const listeners = new Set<() => void>()
+    const settle = (exit: Exit.Exit<Credentials, unknown>): void => {
+      const rotated = newest !== undefined
+      newest = exit
+      for (const resume of waiting) {
+        resume(exit)
+      }
+      waiting.clear()
+      if (rotated) {
+        for (const listener of listeners) {
+          listener()
+        }
+      }
+    }
+    const ended = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        if (newest === undefined) {
+          settle(Exit.failCause(cause))
+          return Effect.void
+        }
+        // The last ones may be good for long; where they are not, connecting says so.
+        return Effect.logWarning(`The Stream of Redis credentials failed; the newest ones stay in use: ${told(cause)}`)
+      })
+    const credentials = Effect.async<Credentials, unknown>((resume) => {
+      if (newest !== undefined) {
+        return resume(newest)
+      }
+      waiting.add(resume)
+      return Effect.sync(() => waiting.delete(resume))
+    })
+    return Stream.runForEach(stream, (next) => Effect.sync(() => settle(Exit.succeed(next)))).pipe(
+      Effect.zipRight(
+        Effect.sync(() => {
+          if (newest === undefined) {
+            settle(Exit.fail(none))
+          }
+        })
+      ),
+      Effect.catchAllCause((cause) => (Cause.isInterruptedOnly(cause) ? Effect.void : ended(cause))),
+      Effect.interruptible,
+      Effect.forkScoped,
+      Effect.as({
+        options: { ...options, credentials },
+        onRotate: (listener: () => void) => {
+          listeners.add(listener)
+        }
+      })
+    )
+  })

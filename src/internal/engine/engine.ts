@@ -1,0 +1,675 @@
+/**
+ * One connection's engine: coalesces writes, keeps the queue of replies owed, feeds the parser, and settles every
+ * accepted command exactly once. It is plain JavaScript; what it is given to settle ({@link Pending}) and to write to
+ * ({@link Transport}) is made by its shells. It does not connect, greet, reconnect or decode.
+ */
+import type { ConnectionErrorReason } from "../../RedisError.js"
+import { type Encoded, encodedLength } from "../resp/encoder.js"
+import { Parser, type ParserLimits } from "../resp/parser.js"
+import { ErrorReply, Push, type Reply } from "../resp/values.js"
+import { CommandQueue, type Queued, settleFailure } from "./queue.js"
+import { Ring } from "./ring.js"
+
+/** What carries the bytes. It is told to destroy itself once; it reports its end once. */
+export interface Transport {
+  readonly write: (data: string | Uint8Array) => void
+  readonly cork: () => void
+  readonly uncork: () => void
+  /** Whether so much waits to be written that more should wait elsewhere; `onDrain` ends it. */
+  readonly isFull: () => boolean
+  /** Stops reading, and goes on, so that a peer feels that nobody takes what it sends. Best effort. */
+  readonly pause: () => void
+  readonly resume: () => void
+  /** Sends what is written, then a FIN. */
+  readonly end: () => void
+  readonly destroy: () => void
+  readonly listen: (listener: TransportListener) => void
+}
+
+export interface TransportListener {
+  /** The bytes are the transport's: what is to be kept of them is copied. */
+  readonly onData: (bytes: Uint8Array) => void
+  /** Where the next bytes would best be read, if anywhere: the rest of a long value belongs there. */
+  readonly room: () => Uint8Array | undefined
+  readonly onDrain: () => void
+  readonly onClose: (reason: CloseReason) => void
+}
+
+/** Why a connection ended. */
+export interface CloseReason {
+  readonly reason: ConnectionErrorReason
+  readonly message: string
+  readonly cause?: unknown
+  /** Set when the peer broke the protocol. */
+  readonly protocol?: string | undefined
+}
+
+/** Why a command did not get its reply. */
+export type Failure =
+  | { readonly _tag: "Closed"; readonly close: CloseReason; readonly delivery: "unsent" | "unknown" }
+  | {
+      readonly _tag: "Deadline"
+      readonly phase: "queue" | "reply"
+      readonly delivery: "unsent" | "unknown"
+      readonly hint?: string | undefined
+    }
+  | { readonly _tag: "Overflow"; readonly limit: "commands" | "bytes"; readonly maximum: number }
+
+/**
+ * Replies that are owed to one owner: a command's, or all those of a batch. The engine calls `onReply` for each, in
+ * order, and `onFailure` at most once, when the rest will not come or comes too late. `settled` says that the owner has
+ * its answer: replies may still come after a deadline, and must not answer again.
+ */
+export abstract class Pending {
+  settled = false
+  /** Absolute, by the engine's clock. */
+  deadline = Infinity
+  /** Where it waits unsent. */
+  queued: Queued | undefined = undefined
+
+  constructor(public remaining: number) {}
+
+  // What few are is not a field of all: there are as many of these as replies are owed, and the collector copies them.
+
+  /** The push kind that confirms it instead of a reply: subscriptions. */
+  get confirmedBy(): string | undefined {
+    return undefined
+  }
+
+  /** Its reply may rightly take longer than any deadline of the connection. */
+  get blocking(): boolean {
+    return false
+  }
+
+  /** Nobody waits for it any more, as far as can be told: where it waits to be written, it is not. */
+  get abandoned(): boolean {
+    return false
+  }
+
+  /** That the connection ends is its success: SHUTDOWN. */
+  get endsConnection(): boolean {
+    return false
+  }
+
+  /** Why the connection can no longer be trusted, once its replies say so: it ends. */
+  get spoiled(): string | undefined {
+    return undefined
+  }
+
+  /** Whether the next reply's bulk strings are wanted as text. */
+  abstract readonly text: boolean
+  abstract onReply(reply: Reply): void
+  abstract onFailure(failure: Failure): void
+
+  /** Whether a push of the kind it waits for, about this channel, is meant: servers send some on their own account. */
+  confirmedFor(_channel: Reply | undefined): boolean {
+    return true
+  }
+}
+
+export interface EngineOptions {
+  readonly limits: ParserLimits
+  readonly pushText: boolean
+  /** Replies owed at once, those nobody waits for any more included; what is beyond waits unsent. */
+  readonly maxInFlight: number
+  /** How many commands, and bytes of them, may wait unsent. */
+  readonly maxQueuedCommands: number
+  readonly maxQueuedBytes: number
+  /** Replies owed and nothing read for this long ends the connection. Milliseconds; Infinity for never. */
+  readonly unresponsiveAfter: number
+  /** With nothing owed and nothing read for this long the peer is asked with PING. Milliseconds; Infinity for never. */
+  readonly pingInterval: number
+  readonly onPush: (push: Push) => void
+  readonly onClose: (reason: CloseReason) => void
+}
+
+/** How often deadlines are looked at, in milliseconds: one timer per connection, running only while replies are owed. */
+const tickMillis = 20
+
+/**
+ * What one turn issues leaves in one write, unless it is so much that the server could be at work meanwhile: so many
+ * commands, or so much of them, leave at once. At 100 fibers the turn of the client and that of the server overlap then
+ * (a fifth less time for each GET, at the same processor time).
+ */
+const writeAtCommands = 64
+const writeAtLength = 32 * 1024
+
+/** What timers can wait, in milliseconds; longer is never. */
+const longestPingInterval = 0x7fff_ffff
+
+/** A PING of the engine's own. Any answer will do, an error too. */
+class Ping extends Pending {
+  readonly text = true
+  constructor() {
+    super(0)
+  }
+  onReply(): void {}
+  onFailure(): void {}
+}
+
+/** What a subscribed RESP2 connection sends as arrays, and RESP3 as pushes. */
+const pubsubKinds = new Set([
+  "message",
+  "pmessage",
+  "smessage",
+  "subscribe",
+  "psubscribe",
+  "ssubscribe",
+  "unsubscribe",
+  "punsubscribe",
+  "sunsubscribe"
+])
+
+const monitorLine = /^\d+\.\d+ \[/
+
+export class Engine {
+  /** Why the connection ended; `undefined` while it is up. */
+  closed: CloseReason | undefined
+  /** Whether it takes no more commands because it is being closed. */
+  closing = false
+  /** The connection gets what MONITOR sends. */
+  monitoring = false
+  /** It is kept for subscriptions alone: even with none left, an array that reads like a message is one. */
+  subscriber = false
+  /** Nobody reads, because whoever takes what comes has enough. */
+  private paused = false
+  /** RESP2, where pub/sub messages arrive as arrays: how many channels and patterns, and shard channels, there are. */
+  private subscriptions = 0
+  private shardSubscriptions = 0
+  /** When something was last read, by the engine's clock. */
+  lastRead = performance.now()
+
+  private readonly parser: Parser
+  private readonly inFlight = new Ring<Pending>()
+  /** Accepted commands that wait, encoded: for room in flight, or for the socket to drain. */
+  private readonly queue: CommandQueue
+
+  private text = ""
+  private parts: Array<string | Uint8Array> | undefined
+  /** Replies in `inFlight` whose commands are still in `text` and `parts`. */
+  private unflushed = 0
+  /** About how many bytes those are. */
+  private gathered = 0
+  private flushScheduled = false
+  private readonly flushNow = (): void => this.flush()
+  private full = false
+  /** The time of this turn; 0 when it has to be read again. */
+  private turn = 0
+  private owedSince = 0
+  private timer: ReturnType<typeof setTimeout> | undefined
+  private firstBytes: Uint8Array | undefined
+  private anyReply = false
+  /** The last error the server sent to nobody: often why it closes next. */
+  private lastWords: string | undefined
+  private whenIdle: (() => void) | undefined
+
+  constructor(
+    private transport: Transport,
+    private readonly options: EngineOptions
+  ) {
+    this.queue = new CommandQueue(options.maxQueuedCommands, options.maxQueuedBytes)
+    this.parser = new Parser(
+      {
+        onReply: (reply) => this.onReply(reply),
+        onPush: (push) => this.onPush(push),
+        onAttribute: () => {}
+      },
+      options.limits,
+      { text: true, pushText: options.pushText }
+    )
+    transport.listen({
+      onData: (bytes) => this.onData(bytes),
+      room: () => this.parser.room,
+      onDrain: () => this.onDrain(),
+      onClose: (reason) => this.destroy(this.explain(reason))
+    })
+  }
+
+  /** How many replies are owed, those nobody waits for any more included, and commands that wait unsent. */
+  get pending(): number {
+    return this.inFlight.length + this.queue.length - (this.ping.remaining > 0 ? 1 : 0)
+  }
+
+  /** The engine's own question to a peer that is silent. */
+  private readonly ping = new Ping()
+  private pinger: ReturnType<typeof setTimeout> | undefined
+
+  /** Asks whether the peer is there when it is silent, while `mayAsk` says that a PING does no harm. */
+  startPinging(mayAsk: () => boolean): void {
+    const { pingInterval } = this.options
+    const look = (): void => {
+      const silent = performance.now() - this.lastRead
+      if (silent >= pingInterval && this.inFlight.length === 0 && this.queue.length === 0 && !this.paused && mayAsk()) {
+        this.ping.remaining = 1
+        this.ping.settled = false
+        this.accept(this.ping, "*1\r\n$4\r\nPING\r\n")
+      }
+      // One timer that is late costs commands nothing, unlike one that each of them would have to move.
+      const next = silent >= pingInterval ? pingInterval : pingInterval - silent
+      this.pinger = setTimeout(look, Math.ceil(next))
+    }
+    if (this.closed === undefined && pingInterval <= longestPingInterval) {
+      this.pinger = setTimeout(look, pingInterval)
+    }
+  }
+
+  /** The engine's clock: one reading per turn. */
+  now(): number {
+    if (this.turn === 0) {
+      this.turn = performance.now()
+      this.schedule()
+    }
+    return this.turn
+  }
+
+  /**
+   * Takes a command. Answers whether it is on its way; otherwise it waits, and `withdraw` can take it back. On a
+   * closed connection it fails at once.
+   */
+  accept(pending: Pending, encoded: Encoded): boolean {
+    if (this.closed !== undefined || this.closing) {
+      settleFailure(pending, { _tag: "Closed", close: this.closed ?? closedHere, delivery: "unsent" })
+      return true
+    }
+    if (this.full || this.queue.length > 0 || this.inFlight.length >= this.options.maxInFlight) {
+      return this.enqueue(pending, encoded)
+    }
+    this.register(pending, encoded)
+    return true
+  }
+
+  private enqueue(pending: Pending, encoded: Encoded): boolean {
+    const overflow = this.queue.add(pending, encoded)
+    if (overflow !== undefined) {
+      settleFailure(pending, overflow)
+      return true
+    }
+    this.startTimer()
+    return false
+  }
+
+  private register(pending: Pending, encoded: Encoded): void {
+    if (this.inFlight.length === 0) {
+      this.parser.text = pending.text
+      this.owedSince = this.now()
+      this.startTimer()
+    }
+    this.inFlight.push(pending)
+    this.unflushed++
+    this.gathered += encodedLength(encoded)
+    if (typeof encoded === "string") {
+      this.text += encoded
+    } else {
+      const parts = (this.parts ??= [])
+      if (this.text !== "") {
+        parts.push(this.text)
+        this.text = ""
+      }
+      for (const part of encoded) {
+        parts.push(part)
+      }
+    }
+    if (this.unflushed >= writeAtCommands || this.gathered >= writeAtLength) {
+      this.write()
+    } else {
+      this.schedule()
+    }
+  }
+
+  private schedule(): void {
+    if (!this.flushScheduled) {
+      this.flushScheduled = true
+      queueMicrotask(this.flushNow)
+    }
+  }
+
+  private flush(): void {
+    this.flushScheduled = false
+    this.turn = 0
+    if (this.closed === undefined && this.unflushed > 0) {
+      this.write()
+    }
+  }
+
+  private write(): void {
+    const { parts, text } = this
+    this.text = ""
+    this.parts = undefined
+    this.unflushed = 0
+    this.gathered = 0
+    try {
+      if (parts === undefined) {
+        this.transport.write(text)
+      } else {
+        this.transport.cork()
+        for (const part of parts) {
+          this.transport.write(part)
+        }
+        if (text !== "") {
+          this.transport.write(text)
+        }
+        this.transport.uncork()
+      }
+    } catch (cause) {
+      // Bytes whose memory was given away meanwhile, say. How much of it left is not known.
+      return this.destroy({ reason: "transport", message: "what was to be written could not be", cause })
+    }
+    this.full = this.transport.isFull()
+  }
+
+  private onDrain(): void {
+    this.full = false
+    this.refill()
+  }
+
+  /** Stops reading. Silence is no sign of a dead peer then. */
+  pause(): void {
+    if (!this.paused && this.closed === undefined) {
+      this.paused = true
+      this.transport.pause()
+    }
+  }
+
+  resume(): void {
+    if (this.paused && this.closed === undefined) {
+      this.paused = false
+      this.lastRead = performance.now()
+      this.transport.resume()
+    }
+  }
+
+  /** Moves what waits onto the wire while there is room. */
+  private refill(): void {
+    while (
+      this.queue.length > 0 &&
+      !this.full &&
+      this.closed === undefined &&
+      this.inFlight.length < this.options.maxInFlight
+    ) {
+      const next = this.queue.shift()
+      if (next === undefined) {
+        return
+      }
+      this.register(next.pending, next.encoded)
+    }
+  }
+
+  private onData(bytes: Uint8Array): void {
+    this.turn = 0
+    this.lastRead = this.now()
+    if (!this.anyReply && this.firstBytes === undefined) {
+      // A copy: the transport may read the next ones into the same memory.
+      this.firstBytes = new Uint8Array(bytes.subarray(0, 8))
+    }
+    const failure = this.parser.write(bytes)
+    if (failure !== undefined && this.closed === undefined) {
+      const foreign = this.anyReply || this.firstBytes === undefined ? undefined : foreignPeer(this.firstBytes)
+      this.destroy({
+        reason: "protocol",
+        message: foreign ?? `the server broke the protocol: ${failure.reason}`,
+        protocol: foreign ?? failure.reason
+      })
+      return
+    }
+    if (this.queue.length > 0) {
+      this.refill()
+    }
+  }
+
+  private onReply(reply: Reply): void {
+    if (!this.anyReply) {
+      this.anyReply = true
+      this.firstBytes = undefined
+    }
+    if (this.monitoring && typeof reply === "string" && monitorLine.test(reply)) {
+      return this.options.onPush(new Push(["monitor", reply]))
+    }
+    const head = this.inFlight.peek()
+    if (Array.isArray(reply) && (this.subscribed || head?.confirmedBy !== undefined) && isPubSub(reply)) {
+      const push = new Push(reply)
+      this.follow(push)
+      return this.onPush(push)
+    }
+    if (head === undefined || this.inFlight.length <= this.unflushed) {
+      return this.onUnowned(reply)
+    }
+    this.settleReply(head, reply)
+  }
+
+  private get subscribed(): boolean {
+    return this.subscriber || this.subscriptions > 0 || this.shardSubscriptions > 0
+  }
+
+  /**
+   * Counts subscriptions, as the server confirms them: with the last one gone an array is a reply again, whatever its
+   * first element says.
+   */
+  private follow({ items, kind }: Push): void {
+    const count = items[2]
+    if (typeof count !== "number" || !kind.endsWith("subscribe")) {
+      return
+    }
+    if (kind === "ssubscribe" || kind === "sunsubscribe") {
+      this.shardSubscriptions = count
+    } else {
+      this.subscriptions = count
+    }
+  }
+
+  /** The server forgot what commands made of the connection (RESET). */
+  reset(): void {
+    this.monitoring = false
+    this.subscriptions = 0
+    this.shardSubscriptions = 0
+  }
+
+  private settleReply(head: Pending, reply: Reply): void {
+    head.remaining--
+    if (head.remaining === 0 || (head.confirmedBy !== undefined && reply instanceof ErrorReply)) {
+      this.inFlight.shift()
+    }
+    head.onReply(reply)
+    if (head.spoiled !== undefined) {
+      return this.destroy({ reason: "protocol", message: head.spoiled })
+    }
+    const next = this.inFlight.peek()
+    if (next !== undefined) {
+      this.parser.text = next.text
+    }
+    if (this.whenIdle !== undefined && (next === undefined || next.blocking)) {
+      this.whenIdle()
+    }
+  }
+
+  private onPush(push: Push): void {
+    const head = this.inFlight.peek()
+    if (head?.confirmedBy !== undefined && head.confirmedBy === push.kind && head.confirmedFor(push.items[1])) {
+      this.settleReply(head, push.items)
+    }
+    this.options.onPush(push)
+  }
+
+  /** A reply nobody asked for. An error is what a server says before it closes; anything else is a broken peer. */
+  private onUnowned(reply: Reply): void {
+    if (reply instanceof ErrorReply) {
+      this.lastWords = reply.message
+      this.destroy(this.explain({ reason: "peerClosed", message: "the server ended the connection" }))
+    } else {
+      const protocol = "a reply that nobody asked for"
+      this.destroy({ reason: "protocol", message: `the server broke the protocol: ${protocol}`, protocol })
+    }
+  }
+
+  private explain(reason: CloseReason): CloseReason {
+    if (this.lastWords === undefined) {
+      return reason
+    }
+    const authentication = /^(?:NOAUTH|WRONGPASS)/.test(this.lastWords)
+    return {
+      ...reason,
+      reason: authentication ? "authentication" : reason.reason,
+      message: `${reason.message}; it said: ${safeWords(this.lastWords)}`
+    }
+  }
+
+  private startTimer(): void {
+    if (this.timer === undefined) {
+      this.timer = setTimeout(this.tick, tickMillis)
+    }
+  }
+
+  /** Looks at every deadline; stops when nothing is owed, so an idle connection has no timer. */
+  private readonly tick = (): void => {
+    this.timer = undefined
+    if (this.closed !== undefined) {
+      return
+    }
+    const now = performance.now()
+    let blocked = false
+    for (let i = 0; i < this.inFlight.length; i++) {
+      const pending = this.inFlight.at(i) as Pending
+      // One that is overdue is no reason for silence any more.
+      blocked ||= pending.blocking && pending.deadline > now
+      if (pending.deadline <= now && !pending.settled) {
+        // The slot stays: its reply is read and thrown away.
+        settleFailure(pending, { _tag: "Deadline", phase: "reply", delivery: "unknown" })
+      }
+    }
+    this.queue.expire(now)
+    this.whenIdle?.()
+    if (
+      this.inFlight.length > 0 &&
+      !blocked &&
+      !this.paused &&
+      now - Math.max(this.lastRead, this.owedSince) > this.options.unresponsiveAfter
+    ) {
+      return this.destroy({
+        reason: "unresponsive",
+        message: `replies are owed and nothing was read for ${this.options.unresponsiveAfter} ms`
+      })
+    }
+    if (this.inFlight.length > 0 || this.queue.length > 0) {
+      this.startTimer()
+    }
+  }
+
+  /**
+   * Takes no more commands, waits for the replies that are owed (those of blocking commands excepted) for at most
+   * `graceMillis`, then ends the connection. `done` is called once it has ended.
+   */
+  close(graceMillis: number, done: () => void): void {
+    if (this.closed !== undefined) {
+      return done()
+    }
+    this.closing = true
+    const bound = setTimeout(() => this.destroy(closedHere), graceMillis)
+    // Whoever closes it meanwhile hears of its end too, and it may end by itself.
+    this.whenDestroyed.push(() => {
+      clearTimeout(bound)
+      done()
+    })
+    this.whenIdle = () => {
+      if (this.owesNothing()) {
+        this.destroy(closedHere)
+      }
+    }
+    this.whenIdle()
+  }
+  private readonly whenDestroyed: Array<() => void> = []
+
+  /** Whether nothing is owed that closing waits for. */
+  private owesNothing(): boolean {
+    if (this.queue.length > 0) {
+      return false
+    }
+    for (let i = 0; i < this.inFlight.length; i++) {
+      if (!(this.inFlight.at(i) as Pending).blocking) {
+        return false
+      }
+    }
+    return true
+  }
+
+  /** Ends the connection now and settles everything that is owed. */
+  destroy(reason: CloseReason): void {
+    if (this.closed !== undefined) {
+      return
+    }
+    this.closed = reason
+    this.parser.stop()
+    clearTimeout(this.timer)
+    this.timer = undefined
+    clearTimeout(this.pinger)
+    this.whenIdle = undefined
+    this.text = ""
+    this.parts = undefined
+    if (reason.reason === "closed") {
+      this.transport.end()
+    }
+    this.transport.destroy()
+    // A program may hold an ended connection for long, and a socket holds the memory that it read into.
+    this.transport = ended
+    const written = this.inFlight.length - this.unflushed
+    for (let i = 0; this.inFlight.length > 0; i++) {
+      const pending = this.inFlight.shift() as Pending
+      if (pending.endsConnection && i < written && !pending.settled && reason.reason === "peerClosed") {
+        pending.onReply("OK")
+      } else {
+        settleFailure(pending, { _tag: "Closed", close: reason, delivery: i < written ? "unknown" : "unsent" })
+      }
+    }
+    for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) {
+      settleFailure(next.pending, { _tag: "Closed", close: reason, delivery: "unsent" })
+    }
+    this.unflushed = 0
+    this.options.onClose(reason)
+    for (const done of this.whenDestroyed.splice(0)) {
+      done()
+    }
+  }
+}
+
+const nothing = (): void => {}
+
+const ended: Transport = {
+  write: nothing,
+  cork: nothing,
+  uncork: nothing,
+  isFull: () => false,
+  pause: nothing,
+  resume: nothing,
+  end: nothing,
+  destroy: nothing,
+  listen: nothing
+}
+
+const closedHere: CloseReason = { reason: "closed", message: "the connection was closed by this side" }
+
+/** What servers say on their own account, as far as it is the same for everybody: nothing that was sent is in it. */
+const sentences =
+  /^(?:ERR max number of clients(?: \+ cluster connections)? reached|ERR DB index is out of range|ERR invalid DB index|DENIED (?:(?:Redis|Valkey) is running|Running) in protected mode|NOAUTH Authentication required|NOAUTH HELLO must be called with the client already authenticated|WRONGPASS invalid username-password pair(?: or user is disabled)?|LOADING (?:Redis|Valkey) is loading the dataset in memory|MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'|BUSY (?:Redis|Valkey) is busy running a (?:script|module command)|ERR Protocol error(?:: (?:too big inline request|unbalanced quotes in request|too big mbulk count string|too big bulk count string|invalid multibulk length|invalid bulk length|unauthenticated multibulk length|unauthenticated bulk length|invalid CRLF in request))?)(?![\w-])/
+
+/** The sentence of the server's own that an error begins with, if it does. */
+export const ownWords = (message: string): string | undefined => sentences.exec(message)?.[0]
+
+/** Of an error that nobody asked for. A code that no server has may be a word that was sent. */
+const safeWords = (message: string): string => {
+  const { code } = new ErrorReply(message)
+  return ownWords(message) ?? (/^[A-Z]{2,20}$/.test(code) ? code : "ERR")
+}
+
+const isPubSub = (reply: ReadonlyArray<Reply>): boolean => {
+  const kind = reply[0]
+  return pubsubKinds.has(typeof kind === "string" ? kind : kind instanceof Uint8Array ? new Push(reply).kind : "")
+}
+
+/** Two peers that are met by a wrong port: TLS records begin with 0x14–0x17 and 0x03, HTTP answers say so. */
+const foreignPeer = (bytes: Uint8Array): string | undefined => {
+  const first = bytes[0] as number
+  if (first >= 0x14 && first <= 0x17 && (bytes.length < 2 || bytes[1] === 0x03)) {
+    return "the peer speaks TLS; use a rediss:// URL or the tls option"
+  }
+  return bytes.length >= 4 && String.fromCharCode(...bytes.subarray(0, 4)) === "HTTP"
+    ? "the peer speaks HTTP, not RESP"
+    : undefined
+}

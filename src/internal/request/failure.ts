@@ -1,0 +1,57 @@
+/**
+ * From what the engine knows of a failure to the typed error.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { ConnectionError, DeadlineError, OverflowError, ProtocolError, type RedisError } from "../../RedisError.js"
+import type { BatchResult } from "../command/model.js"
+import type { CloseReason, Failure } from "../engine/engine.js"
+
+export const closeError = (close: CloseReason, delivery: "unsent" | "unknown"): ConnectionError =>
+  new ConnectionError({
+    reason: close.reason,
+    delivery,
+    message: close.message,
+    ...(close.cause === undefined ? {} : { cause: close.cause })
+  })
+
+/** `milliseconds` is the time that was allowed, for deadlines. */
+export const toRedisError = (failure: Failure, command: string, milliseconds: number): RedisError => {
+  switch (failure._tag) {
+    case "Closed":
+      // Those whose replies were being read when the peer broke the protocol hear of that; the others were not sent.
+      return failure.close.protocol !== undefined && failure.delivery === "unknown"
+        ? new ProtocolError({ reason: failure.close.protocol })
+        : closeError(failure.close, failure.delivery)
+    case "Deadline":
+      return new DeadlineError({
+        phase: failure.phase,
+        delivery: failure.delivery,
+        milliseconds,
+        command,
+        ...(failure.hint === undefined ? {} : { hint: failure.hint })
+      })
+    case "Overflow":
+      return new OverflowError({ limit: failure.limit, maximum: failure.maximum, command })
+  }
+}
+
+/** A deadline error that says all the time that was allowed, of which a part went by while there was no connection. */
+export const allowedWas = (milliseconds: number, error: RedisError): RedisError =>
+  error._tag === "DeadlineError" && error.phase !== "acquire" ? new DeadlineError({ ...error, milliseconds }) : error
+
+/** The same for a batch, of whose time so much went by first. A deadline ends all that is owed, so the last tells of it. */
+export const allWaited = (
+  milliseconds: number,
+  result: Effect.Effect<BatchResult, RedisError>
+): Effect.Effect<BatchResult, RedisError> => {
+  const waited = (error: RedisError): RedisError =>
+    error._tag === "DeadlineError" ? allowedWas(Math.round(error.milliseconds + milliseconds), error) : error
+  return Effect.mapBoth(result, {
+    onFailure: waited,
+    onSuccess: ({ exits, outcome }) =>
+      exits.length > 0 && Exit.isFailure(exits[exits.length - 1] as Exit.Exit<unknown, RedisError>)
+        ? { outcome, exits: exits.map((exit) => Exit.mapError(exit, waited)) }
+        : { outcome, exits }
+  })
+}

@@ -1,0 +1,207 @@
+/**
+ * What scripts and functions have in common: a number of keys, arguments by their types, and a result. Public as
+ * `RedisScript` and `RedisFunction`.
+ */
+import * as Either from "effect/Either"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import { type Codec, type CodecIssue, type TypeId as CodecTypeId, toIssue } from "../../Codec.js"
+import { type Args, type Argument, args, type Key, toList } from "../command/args.js"
+import { DecodeFailure, type Decoder, raw } from "../command/decode.js"
+import { MapReply, type Reply, SetReply, VerbatimString } from "../resp/values.js"
+
+/** What an argument's schema may encode to: what has one obvious form as text. */
+export type Encodable = string | Uint8Array | number | bigint | boolean
+
+/** A schema whose encoded side is {@link Encodable}, and that needs no services. */
+export interface ArgumentSchema {
+  readonly Type: unknown
+  readonly Encoded: Encodable
+  readonly Context: never
+  readonly ast: Schema.Schema.All["ast"]
+}
+
+/** The half of a `Codec` that an argument needs. */
+export interface ArgumentCodec {
+  readonly [CodecTypeId]: CodecTypeId
+  readonly encode: (value: never) => Either.Either<string | Uint8Array, CodecIssue>
+}
+
+export type ArgumentType = ArgumentSchema | ArgumentCodec
+
+export type ArgumentValue<T> = T extends { readonly Encoded: Encodable; readonly Type: infer A }
+  ? A
+  : T extends { readonly encode: (value: infer A) => unknown }
+    ? A
+    : never
+
+export type KeyCount = number | "any"
+
+type KeyTuple<N extends number, Keys extends ReadonlyArray<Key> = []> = Keys["length"] extends N
+  ? Keys
+  : KeyTuple<N, [...Keys, key: Key]>
+
+export type KeyParameters<N extends KeyCount> = N extends number
+  ? number extends N
+    ? never
+    : `${N}` extends `-${string}` | `${string}.${string}` | `${string}e${string}`
+      ? never
+      : KeyTuple<N>
+  : [keys: Key | ReadonlyArray<Key>]
+
+/** None where none are given: what is inferred then is the constraint. A default would be in the way of inference. */
+type ArgumentValues<T extends ReadonlyArray<ArgumentType>> = number extends T["length"]
+  ? []
+  : { -readonly [K in keyof T]: ArgumentValue<T[K]> }
+
+export type Parameters<N extends KeyCount, T extends ReadonlyArray<ArgumentType>, Rest extends ArgumentType> = [
+  ArgumentType
+] extends [Rest]
+  ? [...KeyParameters<N>, ...ArgumentValues<T>]
+  : [...KeyParameters<N>, ...ArgumentValues<T>, ...rest: Array<ArgumentValue<Rest>>]
+
+export interface CallOptions<
+  N extends KeyCount,
+  T extends ReadonlyArray<ArgumentType>,
+  Rest extends ArgumentType,
+  A,
+  I
+> {
+  /** How many keys it takes: that many come first in every call. `"any"` takes one key or a list. */
+  readonly keys: N
+  /**
+   * Its arguments, behind the keys: each a schema that encodes to text, a number, bytes or a boolean (1 or 0), or a
+   * codec.
+   */
+  readonly args?: T | undefined
+  /** What all arguments behind `args` are, of which there may be any number. */
+  readonly rest?: Rest | undefined
+  /**
+   * How its reply is read.
+   *
+   * A schema is given what RESP2 would answer, under RESP3 too: Lua's integers as numbers, its strings as text, `nil`
+   * and `false` as `null`, `true` as 1, tables as arrays, and maps as arrays of keys and values in turn. A reply that
+   * does not fit is a `DecodeError`. A function is given the reply as it came; a throw in it is a defect. Without either
+   * the answer is that reply.
+   */
+  readonly result?: Schema.Schema<A, I> | ((reply: Reply) => A) | undefined
+  /** Whether strings of the reply are read as text (the default) or as bytes. */
+  readonly reply?: "text" | "bytes" | undefined
+  /**
+   * Whether it only reads, which the server enforces (EVAL_RO, EVALSHA_RO, FCALL_RO; since Redis 7.0.0). Only such a call
+   * is sent again after a lost connection, and may run on replicas. Default: false.
+   */
+  readonly readonly?: boolean | undefined
+}
+
+export type AnyOptions = CallOptions<KeyCount, ReadonlyArray<ArgumentType>, ArgumentType, unknown, unknown>
+
+/** How the arguments of one call are made; `first` is the script's source, or the function's name. */
+export const invocation = (options: AnyOptions, first: Argument, problem: string | undefined) => {
+  const { keys } = options
+  const types = (options.args ?? []).map(appender)
+  const rest = options.rest === undefined ? undefined : appender(options.rest)
+  const leading = keys === "any" ? 1 : keys
+  const invalid =
+    (typeof first.data === "string" ? problem : "its source or name must be text") ??
+    (keys === "any" || (Number.isInteger(keys) && keys >= 0) ? undefined : '`keys` must be a count or "any"')
+  return (parameters: ReadonlyArray<unknown>): Args => {
+    const builder = args()
+    builder.add(first)
+    if (invalid !== undefined) {
+      return builder.fail(invalid)
+    }
+    const expected = leading + types.length
+    if (rest === undefined ? parameters.length !== expected : parameters.length < expected) {
+      const least = rest === undefined ? "" : " or more"
+      return builder.fail(`takes ${count(keys, "key")} and ${count(types.length, "argument")}${least}`)
+    }
+    const names = keys === "any" ? toList(parameters[0] as Key | ReadonlyArray<Key>) : parameters.slice(0, keys)
+    builder.integer(names.length)
+    for (const name of names) {
+      builder.key(name as Key)
+    }
+    for (let i = leading; i < parameters.length; i++) {
+      const append = types[i - leading] ?? rest
+      append?.(builder, parameters[i], i - leading + 1)
+    }
+    return builder
+  }
+}
+
+const count = (n: KeyCount, what: string): string => (n === "any" ? `${what}s` : `${n} ${what}${n === 1 ? "" : "s"}`)
+
+type Appender = (builder: Args, value: unknown, position: number) => void
+
+const appender = (type: ArgumentType): Appender => {
+  if (!Schema.isSchema(type)) {
+    return (builder, value) => builder.value(type as Codec<unknown>, value)
+  }
+  const encode = ParseResult.encodeUnknownEither(type as Schema.Schema<unknown>)
+  return (builder, value, position) => {
+    // A schema may be the user's own code, and what it throws may quote the value.
+    const tried = Either.try(() => encode(value))
+    if (Either.isLeft(tried)) {
+      builder.fail(`argument ${position} does not encode: its schema threw`)
+    } else if (Either.isLeft(tried.right)) {
+      const { path, reason } = toIssue(tried.right.left)
+      builder.fail(`argument ${position} does not encode${path.length === 0 ? "" : ` at ${path.join(".")}`}: ${reason}`)
+    } else {
+      appendEncoded(builder, tried.right.right, position)
+    }
+  }
+}
+
+const appendEncoded = (builder: Args, encoded: unknown, position: number): void => {
+  switch (typeof encoded) {
+    case "string":
+      builder.text(encoded)
+      return
+    case "bigint":
+      builder.integer(encoded)
+      return
+    case "number":
+      Number.isInteger(encoded) ? builder.integer(encoded) : builder.double(encoded)
+      return
+    case "boolean":
+      builder.text(encoded ? "1" : "0")
+      return
+  }
+  encoded instanceof Uint8Array
+    ? builder.text(encoded)
+    : builder.fail(`argument ${position} must encode to text, bytes, a number or a boolean`)
+}
+
+/** How a result is read. */
+export const resultDecoder = ({ result }: AnyOptions): Decoder<unknown> => {
+  if (result === undefined) {
+    return raw
+  }
+  if (!Schema.isSchema(result)) {
+    return result as (reply: Reply) => unknown
+  }
+  const decode = ParseResult.decodeUnknownEither(result as Schema.Schema<unknown>)
+  return (reply) => {
+    const decoded = decode(plain(reply))
+    if (Either.isLeft(decoded)) {
+      const { path, reason } = toIssue(decoded.left)
+      throw new DecodeFailure(reason, path)
+    }
+    return decoded.right
+  }
+}
+
+/** A reply as RESP2 would have it, so that a schema fits under both protocols. */
+const plain = (reply: Reply): unknown => {
+  if (typeof reply === "boolean") {
+    return reply ? 1 : 0
+  }
+  if (reply instanceof VerbatimString) {
+    return reply.value
+  }
+  return Array.isArray(reply)
+    ? (reply as ReadonlyArray<Reply>).map(plain)
+    : reply instanceof MapReply || reply instanceof SetReply
+      ? reply.items.map(plain)
+      : reply
+}

@@ -1,0 +1,90 @@
+/**
+ * Entries as consumers of streams read them: a value that is no text spoils its own entry, never the others of a reply.
+ */
+
+import * as DateTime from "effect/DateTime"
+import * as Either from "effect/Either"
+import * as ParseResult from "effect/ParseResult"
+import type * as Schema from "effect/Schema"
+import { type Codec, type CodecIssue, TypeId, toIssue } from "../../Codec.js"
+import { make as makeStream } from "../../commands/stream.js"
+import type { StreamEntry } from "../../commands/stream-entry.js"
+import { make as makeGroup } from "../../commands/stream-group.js"
+import { DecodeError, UsageError } from "../../RedisError.js"
+import { type AbsoluteTime, type Key, wholeMillis } from "../command/args.js"
+
+/** Takes what comes: text, and bytes where they are not text. */
+const asItComes: Codec<Key, Key> = {
+  [TypeId]: TypeId,
+  wants: "text",
+  encode: Either.right,
+  decode: Either.right,
+  decodeKey: Either.right
+}
+
+export type RawEntry = StreamEntry<Key, Key>
+
+export const streams = makeStream(asItComes)
+export const groups = makeGroup(asItComes)
+
+/** From an entry's fields to what the program works with. */
+export type DecodeFields<A> = (entry: RawEntry) => Either.Either<A, CodecIssue>
+
+const textOnly: DecodeFields<Readonly<Record<string, string>>> = ({ fields, pairs }) => {
+  for (const [name, value] of pairs) {
+    if (typeof value !== "string") {
+      return Either.left({
+        path: typeof name === "string" ? [name] : [],
+        reason: "the bytes are not UTF-8 text; read them with Redis.withCodec(Codec.bytes)"
+      })
+    }
+  }
+  return Either.right(fields as Readonly<Record<string, string>>)
+}
+
+/** The decoder of a schema over a record of text; without one, the record itself. */
+export const fieldsDecoder = <A, I>(schema: Schema.Schema<A, I> | undefined): DecodeFields<A> => {
+  if (schema === undefined) {
+    return textOnly as DecodeFields<never>
+  }
+  const decode = ParseResult.decodeUnknownEither(schema)
+  return ({ fields }) => Either.mapLeft(decode(fields), toIssue)
+}
+
+/** Where in which entry a reply does not fit. Ids and names of fields are shown, values never. */
+export const undecodable = (command: string, stream: string, id: string, issue: CodecIssue): DecodeError =>
+  new DecodeError({ command, path: [stream, id, "fields", ...issue.path], reason: issue.reason })
+
+/** The id behind which entries begin, or `undefined` for the last one there is when the reading starts. */
+export const idOf = (from: string | AbsoluteTime): Either.Either<string | undefined, UsageError> => {
+  if (typeof from === "string") {
+    return from === "new"
+      ? Either.right(undefined)
+      : from === "all"
+        ? Either.right("0-0")
+        : /^\d{1,20}(?:-\d{1,20})?$/.test(from)
+          ? Either.right(from)
+          : invalid('where to begin must be "all", "new", an entry\'s id, or a time')
+  }
+  const millis = from instanceof Date ? from.getTime() : DateTime.isDateTime(from) ? DateTime.toEpochMillis(from) : NaN
+  return Number.isSafeInteger(millis)
+    ? // Behind the last id there can be before that millisecond.
+      Either.right(millis <= 0 ? "0-0" : `${millis - 1}-18446744073709551615`)
+    : invalid("where to begin must be a valid date")
+}
+
+const invalid = (message: string): Either.Either<never, UsageError> =>
+  Either.left(new UsageError({ reason: "invalidArgument", message }))
+
+/** Whole milliseconds for the wire, from 1. */
+export const wireMillis = (input: unknown, what: string): Either.Either<number, UsageError> => {
+  const millis = wholeMillis(input as never)
+  return millis !== undefined && millis > 0
+    ? Either.right(millis)
+    : Either.left(
+        new UsageError({
+          reason: "invalidOptions",
+          message: `${what} must be a duration of whole milliseconds with its unit, such as "5 seconds"`
+        })
+      )
+}
