@@ -4,9 +4,10 @@
  */
 import * as path from "node:path"
 import { Redis } from "effect-redis-client"
+import { specFor } from "effect-redis-client/internal/command/command"
 import { encode } from "effect-redis-client/internal/resp/encoder"
 import { defaultLimits, Parser } from "effect-redis-client/internal/resp/parser"
-import { type RedisCommand, specFor } from "effect-redis-client/RedisCommand"
+import type { RedisCommand } from "effect-redis-client/RedisCommand"
 import { load, type Place } from "./clients/rival.js"
 import type { Runner, Work } from "./work.js"
 

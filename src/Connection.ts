@@ -14,24 +14,27 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as Subscribable from "effect/Subscribable"
-import type { RedisService, Status } from "./internal/command/model.js"
-import type { Credentials } from "./internal/connection/credentials.js"
-import { open, openOver, type Restore } from "./internal/connection/handshake.js"
-import { logClose } from "./internal/connection/lifecycle.js"
-import { Holder, type Link } from "./internal/connection/link.js"
-import { type Duplex, fromDuplex as duplexTransport } from "./internal/connection/nodeTransport.js"
+import { run } from "./internal/command/command.js"
+import type { RedisCommand, RedisService } from "./internal/command/model.js"
+import { type ArgumentInput, make as makeCommand } from "./internal/command/raw.js"
+import { makeDial, openOver, reportEnd } from "./internal/connection/dial.js"
+import { connect } from "./internal/connection/lazyNodeTransport.js"
+import type { Link } from "./internal/connection/link.js"
+import { factsOf, holderOf, serviceOf } from "./internal/connection/linkService.js"
+import { type Duplex, fromDuplex as duplexTransport } from "./internal/connection/nodeDuplex.js"
+import type { Restore } from "./internal/connection/opening.js"
 import * as Options from "./internal/connection/options.js"
 import { fromSocket as socketTransport } from "./internal/connection/socketTransport.js"
-import type { CloseReason, Transport } from "./internal/engine/engine.js"
+import type { CloseReason, Transport } from "./internal/engine/transport.js"
 import { closeError } from "./internal/request/failure.js"
 import type { Push, Reply } from "./internal/resp/values.js"
-import { type ArgumentInput, isRedisCommand, make as makeCommand, type RedisCommand, run } from "./RedisCommand.js"
-import { ConnectionError, type RedisError, UsageError } from "./RedisError.js"
+import { currentObserver, type Observer } from "./internal/telemetry/observer.js"
+import { isRedisCommand } from "./RedisCommand.js"
+import { ConnectionError, type RedisError } from "./RedisError.js"
 
 /**
  * @since 0.1.0
@@ -78,7 +81,7 @@ export interface Connection {
   /** Changes the database (SELECT). A number that is no database is refused before anything is sent. */
   readonly select: (database: number) => Effect.Effect<void, RedisError>
   /** Becomes another user (AUTH). Without a user name it is the default user. */
-  readonly auth: (credentials: Credentials) => Effect.Effect<void, RedisError>
+  readonly auth: (credentials: Options.Credentials) => Effect.Effect<void, RedisError>
   /**
    * What the server sends on its own account: invalidations, messages. Up to 4 096 wait for a slow listener; the oldest
    * go. It ends with the lease, or when this side closes the connection.
@@ -98,7 +101,7 @@ export type {
    * @category models
    */
   Credentials
-} from "./internal/connection/credentials.js"
+} from "./internal/connection/options.js"
 
 /**
  * @since 0.1.0
@@ -143,7 +146,11 @@ export type {
  * @category constructors
  */
 export const make = (options: Options.ConnectionOptions = {}): Effect.Effect<Connection, RedisError, Scope.Scope> =>
-  Effect.flatMap(Options.resolve(options), (resolved) => acquire((restore) => open(resolved, restore), resolved))
+  Effect.gen(function* () {
+    const resolved = yield* Options.resolve(options)
+    const dial = makeDial({ options: resolved, connect, observer: yield* currentObserver })
+    return yield* acquire((restore) => dial.open({ restore }), resolved)
+  })
 
 /**
  * A connection over a Duplex that somebody else connected. The scope ends it.
@@ -184,9 +191,11 @@ const over = (
   transport: () => Effect.Effect<Transport, never, Scope.Scope>,
   options: OverOptions
 ): Effect.Effect<Connection, RedisError, Scope.Scope> =>
-  Effect.flatMap(Options.resolve(options), (resolved) => {
+  Effect.gen(function* () {
+    const resolved = yield* Options.resolve(options)
+    const observer = yield* currentObserver
     let given = false
-    // There is one transport: where HELLO is answered by a close, there is no other to try without.
+    // There is only one transport: when the peer closes it at HELLO, there is no other to try without HELLO.
     const once = Effect.suspend((): Effect.Effect<Transport, RedisError, Scope.Scope> => {
       if (given) {
         return Effect.fail(
@@ -200,10 +209,27 @@ const over = (
       given = true
       return transport()
     })
-    return acquire((restore) => openOver(() => once, resolved, restore), resolved)
+    return yield* acquire((restore) => openGiven(once, resolved, restore, observer), resolved)
   })
 
-/** Opens interruptibly, and closes for sure. */
+/** Opens a link over a transport that somebody else connected. */
+const openGiven = (
+  transport: Effect.Effect<Transport, RedisError, Scope.Scope>,
+  options: Options.ResolvedOptions,
+  restore: Restore,
+  observer: Observer | undefined
+): Effect.Effect<Link, RedisError, Scope.Scope> =>
+  Effect.tap(
+    openOver(() => Effect.succeed({ transport, ifUnheard: "" }), options, {
+      restore,
+      steps: [],
+      observer,
+      address: () => "a transport that was handed in"
+    }),
+    (link) => reportEnd(link, observer)
+  )
+
+/** Opens interruptibly. The scope closes what was opened. */
 const acquire = <R>(
   opening: (restore: Restore) => Effect.Effect<Link, RedisError, R>,
   options: Options.ResolvedOptions
@@ -211,7 +237,6 @@ const acquire = <R>(
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       const link = yield* opening(restore)
-      yield* logClose(link)
       yield* Effect.addFinalizer(() => link.close(options.closeTimeout))
       return fromLink(link, options)
     })
@@ -238,7 +263,7 @@ export const layerConfig = (
   Layer.scoped(Connection, Effect.flatMap(Config.unwrap(options), make))
 
 /**
- * A link as a connection. `released` says whether a lease of it is over; then nothing reaches the link any more. Pools make
+ * A link as a connection. `released` says whether its lease is over: then nothing that is sent reaches the link. Pools make
  * one for each lease.
  *
  * @internal
@@ -248,36 +273,14 @@ export const fromLink = (
   options: Pick<Options.ResolvedOptions, "encoding" | "closeTimeout">,
   released: () => boolean = () => false
 ): Connection => {
-  const refusal = (): UsageError | undefined =>
-    released()
-      ? new UsageError({
-          reason: "released",
-          message: "this connection was given back to its pool when its scope closed; acquire another"
-        })
-      : undefined
-  const owner = new Holder(refusal)
+  const holder = holderOf(released)
   const raw =
     (reply: "text" | "bytes") =>
     (name: string, ...args: ReadonlyArray<ArgumentInput>) =>
-      link.send(makeCommand(name, { args, reply }), owner)
+      link.send(makeCommand(name, { args, reply }), holder)
   const byDefault = raw(options.encoding === "bytes" ? "bytes" : "text")
-  const { closeReason, db, id, protocol, status } = factsOf(link)
-  const redis: RedisService = {
-    send: (command) => link.send(command, owner),
-    sendAll: (commands, batch) => link.sendAll(commands, batch, owner),
-    // It already is a connection of one's own; but its WATCH is told from that of others who lease it meanwhile.
-    lease: Effect.sync(() => {
-      const holder = new Holder(refusal)
-      const leased: RedisService = {
-        send: (command) => link.send(command, holder),
-        sendAll: (commands, batch) => link.sendAll(commands, batch, holder),
-        lease: Effect.sync(() => leased),
-        status
-      }
-      return leased
-    }),
-    status
-  }
+  const { closeReason, db, id, protocol } = factsOf(link)
+  const redis = serviceOf(link, holder)
   return {
     [TypeId]: TypeId,
     id,
@@ -321,7 +324,7 @@ const pushesOf = (link: Link, released: () => boolean): Connection["pushes"] =>
             if (close === undefined || close.reason === "closed") {
               emit.end()
             } else {
-              emit.fail(closeError(close, "unsent"))
+              emit.fail(closeError(close, "unsent", link.address))
             }
           }
           if (released()) {
@@ -334,55 +337,3 @@ const pushesOf = (link: Link, released: () => boolean): Connection["pushes"] =>
       ),
     { bufferSize: 4096, strategy: "sliding" }
   )
-
-/** What all leases of a link say of it alike: made once. */
-interface Facts extends Pick<Connection, "id" | "protocol" | "db" | "closeReason">, Pick<RedisService, "status"> {}
-
-const facts = new WeakMap<Link, Facts>()
-
-const factsOf = (link: Link): Facts => {
-  const known = facts.get(link)
-  if (known !== undefined) {
-    return known
-  }
-  const made: Facts = {
-    id: Option.fromNullable(link.id),
-    protocol: Effect.sync(() => link.session.protocol),
-    db: Effect.sync(() => link.session.database),
-    closeReason: Effect.sync(() =>
-      Option.map(Option.fromNullable(link.engine.closed), (close) => closeError(close, "unsent"))
-    ),
-    status: statusOf(link)
-  }
-  facts.set(link, made)
-  return made
-}
-
-/** A connection is there until it ends; there is no other. */
-const statusOf = (link: Link): Subscribable.Subscribable<Status> => {
-  const closed = (close: CloseReason): Status => ({ _tag: "Closed", cause: closeError(close, "unsent") })
-  return Subscribable.make({
-    get: Effect.sync(() => (link.engine.closed === undefined ? ready : closed(link.engine.closed))),
-    changes: Stream.asyncPush<Status>(
-      (emit) =>
-        Effect.acquireRelease(
-          Effect.sync(() => {
-            const end = (close: CloseReason): void => {
-              emit.single(closed(close))
-              emit.end()
-            }
-            if (link.engine.closed !== undefined) {
-              end(link.engine.closed)
-              return () => {}
-            }
-            emit.single(ready)
-            return link.onClose(end)
-          }),
-          (off) => Effect.sync(off)
-        ),
-      { bufferSize: "unbounded" }
-    )
-  })
-}
-
-const ready: Status = { _tag: "Ready" }

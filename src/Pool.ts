@@ -20,9 +20,12 @@ import { type Connection, type ConnectionOptions, fromLink } from "./Connection.
 import type { DurationWithUnit } from "./internal/command/args.js"
 import { Redis, type RedisService } from "./internal/command/model.js"
 import * as Credentials from "./internal/connection/credentials.js"
+import { makeDial } from "./internal/connection/dial.js"
+import { connect } from "./internal/connection/lazyNodeTransport.js"
 import * as Options from "./internal/connection/options.js"
-import { makePacer, reconnectSettings } from "./internal/connection/reconnect.js"
-import { PoolCore, type PoolSettings } from "./internal/pool/core.js"
+import { reconnectSettings } from "./internal/connection/pacer.js"
+import { coreOfPool, makeCore, type PoolCore, type PoolSettings } from "./internal/pool/core.js"
+import { currentObserver } from "./internal/telemetry/observer.js"
 import type { RedisError, UsageError } from "./RedisError.js"
 
 /**
@@ -165,55 +168,11 @@ export const make = (options: PoolOptions = {}): Effect.Effect<Pool, RedisError,
   Effect.gen(function* () {
     const { onRotate, options: resolved } = yield* Credentials.source(yield* Options.resolve(options))
     const settings = yield* resolve(options)
-    const core = yield* makeCore(resolved, settings)
+    const dial = makeDial({ options: resolved, connect, observer: yield* currentObserver })
+    const core = yield* makeCore(dial, settings)
     onRotate(() => core.renew())
     return fromCore(core)
   })
-
-/**
- * The bookkeeping of a pool, filled to its minimum and closed by the scope.
- *
- * @internal
- */
-export const makeCore = (
-  resolved: Options.ResolvedOptions,
-  settings: PoolSettings
-): Effect.Effect<PoolCore, RedisError, Scope.Scope> =>
-  Effect.gen(function* () {
-    const runtime = yield* Effect.runtime<never>()
-    const scope = yield* Effect.scope
-    const core = new PoolCore(resolved, settings, yield* makePacer(settings.schedule), runtime, scope)
-    yield* Effect.addFinalizer(() => core.close)
-    yield* core.build
-    return core
-  })
-
-const cores = new WeakMap<Pool, PoolCore>()
-
-/**
- * How a pool of ours lends for commands that have deadlines: within so many milliseconds. Pools of the user's making only
- * know `acquireRedis`.
- *
- * @internal
- */
-export const lenderOf = (
-  pool: Pool
-): {
-  readonly replyTimeout: number
-  readonly lend: (allowed: number) => Effect.Effect<RedisService, RedisError, Scope.Scope>
-} => {
-  const core = cores.get(pool)
-  return core === undefined
-    ? { replyTimeout: Infinity, lend: () => pool.acquireRedis }
-    : {
-        replyTimeout: core.options.replyTimeout,
-        lend: (allowed) =>
-          Effect.map(
-            core.acquireWithin(allowed),
-            (lease) => fromLink(lease.link, core.options, () => lease.released).redis
-          )
-      }
-}
 
 const fromCore = (core: PoolCore): Pool => {
   const lend = Effect.map(core.acquire, (lease) => fromLink(lease.link, core.options, () => lease.released))
@@ -231,7 +190,7 @@ const fromCore = (core: PoolCore): Pool => {
     clear: core.clear,
     select: (database) => Effect.flatMap(Options.checkDatabase(database), core.select)
   }
-  cores.set(pool, core)
+  coreOfPool.set(pool, core)
   return pool
 }
 

@@ -13,49 +13,46 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
-import * as Runtime from "effect/Runtime"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type Codec, utf8 } from "./Codec.js"
-import { Connection, type ConnectionOptions, fromLink } from "./Connection.js"
+import { Connection, type ConnectionOptions } from "./Connection.js"
 import { type Ranges, range } from "./commands/range.js"
 import * as Batch from "./internal/client/batch.js"
-import { BlockingCommands, type Orphan, pushBackOrphan, warnOfOrphan } from "./internal/client/blocking.js"
+import { type Orphan, pushBackOrphan, warnOfOrphan } from "./internal/client/blocking.js"
 import { type Commands, make as makeCommands } from "./internal/client/commands.js"
-import {
-  type OptimisticOptions,
-  optimistic,
-  type Replicated,
-  type ReplicationOptions,
-  withReplication
-} from "./internal/client/optimistic.js"
+import { makeNode } from "./internal/client/node.js"
+import { type OptimisticOptions, optimistic } from "./internal/client/optimistic.js"
+import { overPool } from "./internal/client/overPool.js"
+import { prefixed } from "./internal/client/prefix.js"
+import { type Replicated, type ReplicationOptions, withReplication } from "./internal/client/replication.js"
 import { layer as layerScheduler } from "./internal/client/scheduler.js"
-import { type ClientSettings, refuseShared, SharedClient } from "./internal/client/shared.js"
-import type { Argument, DurationWithUnit, Key, OneOrMore } from "./internal/command/args.js"
-import type { BatchResult, Redis as RedisIdentifier, Status } from "./internal/command/model.js"
-import { alwaysReady, type RedisService, Redis as RedisTag } from "./internal/command/model.js"
+import { testService } from "./internal/client/testDouble.js"
+import type { DurationWithUnit, Key, OneOrMore } from "./internal/command/args.js"
+import {
+  type BatchResult,
+  type RedisCommand,
+  type Redis as RedisIdentifier,
+  type RedisService,
+  Redis as RedisTag,
+  type Status
+} from "./internal/command/model.js"
+import { type ArgumentInput, make as makeCommand } from "./internal/command/raw.js"
 import * as Credentials from "./internal/connection/credentials.js"
+import { makeDial } from "./internal/connection/dial.js"
+import { connect } from "./internal/connection/lazyNodeTransport.js"
 import * as Options from "./internal/connection/options.js"
-import { reconnectSettings } from "./internal/connection/reconnect.js"
+import { reconnectSettings } from "./internal/connection/pacer.js"
 import {
   make as makePubSub,
   type RedisPubSub as RedisPubSubIdentifier,
   RedisPubSub as RedisPubSubTag
 } from "./internal/pubsub/service.js"
-import { allowedWas, allWaited } from "./internal/request/failure.js"
-import { allowedFor, blockingMillis } from "./internal/request/request.js"
 import type { Reply } from "./internal/resp/values.js"
-import { lenderOf, makeCore, Pool } from "./Pool.js"
-import {
-  type ArgumentInput,
-  decode,
-  make as makeCommand,
-  mapArguments,
-  type RedisCommand,
-  reword
-} from "./RedisCommand.js"
-import { type PipelineError, type RedisError, type TransactionError, UsageError } from "./RedisError.js"
+import { currentObserver } from "./internal/telemetry/observer.js"
+import { Pool } from "./Pool.js"
+import type { PipelineError, RedisError, TransactionError } from "./RedisError.js"
 import * as RedisStream from "./RedisStream.js"
 
 export type {
@@ -65,7 +62,7 @@ export type {
    * @since 0.1.0
    * @category models
    */
-  Commands as BatchCommands,
+  BatchCommands,
   /**
    * What the commands answer, with an `Either` in each place.
    *
@@ -106,7 +103,10 @@ export type {
    * @since 0.1.0
    * @category options
    */
-  OptimisticOptions,
+  OptimisticOptions
+} from "./internal/client/optimistic.js"
+
+export type {
   /**
    * How far the writes of `Redis.withReplication` got.
    *
@@ -121,7 +121,7 @@ export type {
    * @category options
    */
   ReplicationOptions
-} from "./internal/client/optimistic.js"
+} from "./internal/client/replication.js"
 
 export type {
   /**
@@ -198,69 +198,21 @@ export interface RedisOptions extends ConnectionOptions {
 const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
     const { onRotate, options: resolved } = yield* Credentials.source(yield* Options.resolve(options))
-    const maxRetries =
-      options.maxRetries === undefined ? 3 : yield* Options.checkCount(options.maxRetries, "maxRetries", 0)
-    const maxDedicated =
-      options.maxDedicated === undefined ? 10 : yield* Options.checkCount(options.maxDedicated, "maxDedicated")
     const duration = (input: DurationWithUnit | undefined, what: string, fallback: number) =>
       input === undefined ? Either.right(fallback) : Options.checkDuration(input, what)
-    const settings: ClientSettings = { ...reconnectSettings(options), maxRetries }
-    const pool = yield* makeCore(resolved, {
-      ...settings,
-      min: 0,
-      max: maxDedicated,
+    const orphans = options.onOrphan ?? "warn"
+    const node = yield* makeNode(makeDial({ options: resolved, connect, observer: yield* currentObserver }), {
+      ...reconnectSettings(options),
+      maxRetries: options.maxRetries === undefined ? 3 : yield* Options.checkCount(options.maxRetries, "maxRetries", 0),
+      maxDedicated:
+        options.maxDedicated === undefined ? 10 : yield* Options.checkCount(options.maxDedicated, "maxDedicated"),
       acquireTimeout: yield* duration(options.acquireTimeout, "acquireTimeout", 5_000),
       idleTimeout: yield* duration(options.idleTimeout, "idleTimeout", 30_000),
-      maxAge: Infinity,
-      checkAfter: 15_000
+      lazy: options.lazy === true,
+      onOrphan: orphans === "warn" ? warnOfOrphan : orphans === "pushBack" ? pushBackOrphan : orphans
     })
-    const client = new SharedClient(resolved, settings)
-    const runtime = yield* Effect.runtime<never>()
-    const scope = yield* Effect.scope
-    onRotate(() => {
-      pool.renew()
-      Runtime.runFork(runtime)(client.renew, { scope })
-    })
-    yield* client.start(options.lazy === true)
-    const lend = Effect.map(pool.acquire, (lease) => fromLink(lease.link, resolved, () => lease.released).redis)
-    const orphans = options.onOrphan ?? "warn"
-    const blocked = new BlockingCommands(
-      pool,
-      (command) => client.send(command),
-      orphans === "warn" ? warnOfOrphan : orphans === "pushBack" ? pushBackOrphan : orphans,
-      runtime,
-      scope
-    )
-    const service: RedisService = {
-      send: (command) => {
-        const { blocking, stateful } = command.traits
-        if (blocking !== undefined || stateful !== undefined) {
-          const refusal = refuseShared(command)
-          if (refusal?.reason === "blockingCommand") {
-            return speaksOfItsConnection(command) ? Effect.fail(waitAlone(command)) : blocked.send(command)
-          }
-          if (refusal !== undefined) {
-            return Effect.fail(refusal)
-          }
-        }
-        return client.send(command)
-      },
-      sendAll: (commands, batch) => client.sendAll(commands, batch),
-      lease: lend,
-      status: client.reconnector.status
-    }
-    return service
-  })
-
-const speaksOfItsConnection = ({ name }: RedisCommand<unknown>): boolean => name === "WAIT" || name === "WAITAOF"
-
-const waitAlone = (command: RedisCommand<unknown>): UsageError =>
-  new UsageError({
-    reason: "blockingCommand",
-    command: command.name,
-    message:
-      `${command.name} was not sent: it speaks of the writes of its own connection; ` +
-      "run the writes and it together on one, with Redis.withReplication or Pool.acquire"
+    onRotate(node.renew)
+    return node.service
   })
 
 /** Subscriptions have connections of their own, made when somebody listens; so they share no more than the options. */
@@ -281,53 +233,6 @@ const layerConfigAs = <I>(
 ): Layer.Layer<I, RedisError | ConfigError.ConfigError> =>
   Layer.scoped(tag, Effect.flatMap(Config.unwrap(options), make))
 
-/** Each command on a connection of the pool: nothing is shared, so everything may block. */
-const overPool = (pool: Pool): RedisService => {
-  const { lend, replyTimeout } = lenderOf(pool)
-  /** Runs what has a deadline on a connection; what waiting for that took is gone from the deadline. */
-  const within = <A>(
-    allowed: number,
-    use: (redis: RedisService, waited: number) => Effect.Effect<A, RedisError>
-  ): Effect.Effect<A, RedisError> =>
-    Effect.suspend(() => {
-      const started = performance.now()
-      return Effect.scoped(
-        Effect.flatMap(lend(allowed), (redis) => use(redis, allowed === Infinity ? 0 : performance.now() - started))
-      )
-    })
-  return {
-    send: (command) => {
-      const refusal =
-        command.traits.stateful !== undefined
-          ? refuseShared(command)
-          : speaksOfItsConnection(command)
-            ? waitAlone(command)
-            : undefined
-      if (refusal !== undefined) {
-        return Effect.fail(refusal)
-      }
-      // A blocking command has its own timeout, which begins when it is asked.
-      const allowed = command.deadline ?? (blockingMillis(command) === undefined ? replyTimeout : Infinity)
-      return Effect.mapError(
-        within(allowed, (redis, waited) =>
-          redis.send(allowed === Infinity ? command : reword(command, { deadline: Math.max(allowed - waited, 1) }))
-        ),
-        (error) => (allowed === Infinity ? error : allowedWas(allowed, error))
-      )
-    },
-    sendAll: (commands, options) => {
-      const allowed = options.deadline ?? allowedFor(commands, options, replyTimeout)
-      return commands.length === 0 || allowed === Infinity
-        ? within(Infinity, (redis) => redis.sendAll(commands, options))
-        : within(allowed, (redis, waited) =>
-            allWaited(waited, redis.sendAll(commands, { ...options, deadline: Math.max(allowed - waited, 1) }))
-          )
-    },
-    lease: pool.acquireRedis,
-    status: alwaysReady
-  }
-}
-
 const layerFromPool: Layer.Layer<RedisIdentifier, never, Pool> = Layer.effect(RedisTag, Effect.map(Pool, overPool))
 
 const layerFromConnection: Layer.Layer<RedisIdentifier, never, Connection> = Layer.effect(
@@ -338,51 +243,6 @@ const layerFromConnection: Layer.Layer<RedisIdentifier, never, Connection> = Lay
 const layerTest = (
   answer: (request: RedisCommand<unknown>) => Effect.Effect<Reply, RedisError>
 ): Layer.Layer<RedisIdentifier> => Layer.succeed(RedisTag, testService(answer))
-
-const testService = (answer: (request: RedisCommand<unknown>) => Effect.Effect<Reply, RedisError>): RedisService => {
-  const service: RedisService = {
-    send: <A>(command: RedisCommand<A>) =>
-      command.problem !== undefined
-        ? Effect.fail(command.problem)
-        : Effect.flatMap(answer(command), (reply) => decode(command, reply)),
-    sendAll: (commands): Effect.Effect<BatchResult, RedisError> =>
-      Effect.map(
-        Effect.forEach(commands, (command) => Effect.exit(service.send(command))),
-        (exits) => ({ outcome: "executed", exits })
-      ),
-    lease: Effect.sync(() => service),
-    status: alwaysReady
-  }
-  return service
-}
-
-/** Puts a prefix before what the tags call keys. */
-const prefixed = (redis: RedisService, prefix: string): RedisService => {
-  const pattern = prefix.replace(/[\\*?[\]]/g, "\\$&")
-  const rewrite = ({ data, kind }: Argument): string | Uint8Array =>
-    kind === "key" || kind === "keyPrefix" ? prepend(prefix, data) : kind === "pattern" ? prepend(pattern, data) : data
-  return {
-    send: (command) => redis.send(mapArguments(command, rewrite)),
-    sendAll: (commands, options) =>
-      redis.sendAll(
-        commands.map((command) => mapArguments(command, rewrite)),
-        options
-      ),
-    lease: Effect.map(redis.lease, (leased) => prefixed(leased, prefix)),
-    status: redis.status
-  }
-}
-
-const prepend = (prefix: string, data: string | Uint8Array): string | Uint8Array => {
-  if (typeof data === "string") {
-    return prefix + data
-  }
-  const head = new TextEncoder().encode(prefix)
-  const whole = new Uint8Array(head.length + data.length)
-  whole.set(head)
-  whole.set(data, head.length)
-  return whole
-}
 
 /**
  * What `Redis` is: the tag of the service, its layers and combinators, and every command.
@@ -547,11 +407,11 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    * ```
    */
   readonly pipeline: {
-    <const T extends Batch.Commands>(
+    <const T extends Batch.BatchCommands>(
       commands: T,
       options?: { readonly mode?: "default" | undefined; readonly deadline?: DurationWithUnit | undefined }
     ): Effect.Effect<Batch.Results<T>, RedisError | PipelineError<Batch.EitherResults<T>>, RedisIdentifier>
-    <const T extends Batch.Commands>(
+    <const T extends Batch.BatchCommands>(
       commands: T,
       options: { readonly mode: "either"; readonly deadline?: DurationWithUnit | undefined }
     ): Effect.Effect<Batch.EitherResults<T>, RedisError, RedisIdentifier>
@@ -566,7 +426,7 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    * const { sold, stock } = yield* Redis.transaction({ stock: Redis.decr("stock"), sold: Redis.incr("sold") })
    * ```
    */
-  readonly transaction: <const T extends Batch.Commands>(
+  readonly transaction: <const T extends Batch.BatchCommands>(
     commands: T,
     options?: { readonly deadline?: DurationWithUnit | undefined }
   ) => Batch.Transaction<Batch.Results<T>, Batch.EitherResults<T>>
@@ -623,7 +483,7 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    * )
    * ```
    */
-  readonly withReplication: <const T extends Batch.Commands>(
+  readonly withReplication: <const T extends Batch.BatchCommands>(
     options: ReplicationOptions,
     commands: T
   ) => Effect.Effect<Replicated<Batch.Results<T>>, RedisError | PipelineError<Batch.EitherResults<T>>, RedisIdentifier>

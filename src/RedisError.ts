@@ -187,12 +187,15 @@ const ConnectionErrorBase: ErrorClass<
     readonly reason: ConnectionErrorReason
     readonly delivery: Delivery
     readonly message: string
+    /** The server's address: `host:port`, or the path of a unix socket. */
+    readonly server?: string | undefined
     readonly cause?: unknown
   }
 > = Schema.TaggedError<ConnectionError>("effect-redis-client/ConnectionError")("ConnectionError", {
   reason: ConnectionErrorReason,
   delivery: Delivery,
   message: Schema.String,
+  server: Schema.optional(Schema.String),
   cause: Schema.optional(Schema.Defect)
 })
 
@@ -218,6 +221,8 @@ const DeadlineErrorBase: ErrorClass<
     /** The time that was allowed, in milliseconds. */
     readonly milliseconds: number
     readonly command?: string | undefined
+    /** The server's address, where one was chosen. */
+    readonly server?: string | undefined
     /** How far it came, where that helps. */
     readonly hint?: string | undefined
   }
@@ -227,6 +232,7 @@ const DeadlineErrorBase: ErrorClass<
   /** The time that was allowed, in milliseconds. */
   milliseconds: Schema.Number,
   command: Schema.optional(Schema.String),
+  server: Schema.optional(Schema.String),
   /** How far it came, where that helps. */
   hint: Schema.optional(Schema.String)
 })

@@ -13,10 +13,11 @@ import type * as Schema from "effect/Schema"
 import { utf8 } from "./Codec.js"
 import * as Scripting from "./commands/scripting.js"
 import { Argument, args } from "./internal/command/args.js"
+import { define } from "./internal/command/command.js"
 import * as Decode from "./internal/command/decode.js"
+import type { RedisCommand } from "./internal/command/model.js"
 import type { Reply } from "./internal/resp/values.js"
 import { type AnyOptions, invocation, resultDecoder } from "./internal/script/invocation.js"
-import { define, type RedisCommand } from "./RedisCommand.js"
 import type { ArgumentType, CallOptions, KeyCount, Parameters } from "./RedisScript.js"
 
 /**
@@ -156,5 +157,5 @@ export const library = (source: string): Library => {
 const { functionLoad } = Scripting.make(utf8)
 
 const FCALL = define("FCALL")
-const FCALL_RO = define("FCALL_RO", { readonly: true })
+const FCALL_RO = define("FCALL_RO")
 const FUNCTION_LOAD = define("FUNCTION LOAD")

@@ -18,7 +18,9 @@ import * as Schema from "effect/Schema"
 import { utf8 } from "./Codec.js"
 import * as Scripting from "./commands/scripting.js"
 import { Argument } from "./internal/command/args.js"
+import { type Alone, declare, define, reword, Spec } from "./internal/command/command.js"
 import { traitsOf } from "./internal/command/facts.js"
+import type { RedisCommand } from "./internal/command/model.js"
 import { isWellFormed, utf8Encode } from "./internal/resp/text.js"
 import type { Reply } from "./internal/resp/values.js"
 import {
@@ -31,7 +33,6 @@ import {
   resultDecoder
 } from "./internal/script/invocation.js"
 import { sha1 } from "./internal/script/sha1.js"
-import { type Alone, define, type RedisCommand, repeatable, reword, Spec } from "./RedisCommand.js"
 import { DeadlineError, type RedisError } from "./RedisError.js"
 
 /**
@@ -204,8 +205,8 @@ const shaOf = (source: Argument): string => {
 }
 
 /** EVALSHA as calls of scripts send it. */
-const shaSpec = (name: "EVALSHA" | "EVALSHA_RO", readonly: boolean): Spec =>
-  new Spec(name, traitsOf(name, { readonly }), undefined, { sha: ([sha]) => String(sha?.data) })
+const shaSpec = (name: "EVALSHA" | "EVALSHA_RO"): Spec =>
+  new Spec(name, traitsOf(name), undefined, { sha: ([sha]) => String(sha?.data) })
 
 /** A script run by itself: by its SHA1, and by its source when the server does not hold it, once. */
 const bySha =
@@ -218,27 +219,30 @@ const bySha =
           const [source, ...rest] = command.args
           const args = [new Argument("value", shaOf(source as Argument)), ...rest]
           const short = reword(command, { name: spec, args })
-          return Effect.catchAll(redis.send(command.traits.repeatable ? repeatable(short) : short), (error) => {
-            if (!isUnknownScript(error)) {
-              return Effect.fail(error)
+          return Effect.catchAll(
+            redis.send(command.traits.repeatable ? declare(short, "repeatable") : short),
+            (error) => {
+              if (!isUnknownScript(error)) {
+                return Effect.fail(error)
+              }
+              const { deadline } = command
+              if (deadline === undefined || deadline === Infinity) {
+                return redis.send(command)
+              }
+              // The deadline covers both.
+              const left = Math.max(0, deadline - (performance.now() - accepted))
+              return Effect.mapError(redis.send(reword(command, { deadline: left })), (error) =>
+                error._tag === "DeadlineError"
+                  ? new DeadlineError({
+                      phase: error.phase,
+                      delivery: error.delivery,
+                      milliseconds: deadline,
+                      command: command.name
+                    })
+                  : error
+              )
             }
-            const { deadline } = command
-            if (deadline === undefined || deadline === Infinity) {
-              return redis.send(command)
-            }
-            // The deadline covers both.
-            const left = Math.max(0, deadline - (performance.now() - accepted))
-            return Effect.mapError(redis.send(reword(command, { deadline: left })), (error) =>
-              error._tag === "DeadlineError"
-                ? new DeadlineError({
-                    phase: error.phase,
-                    delivery: error.delivery,
-                    milliseconds: deadline,
-                    command: command.name
-                  })
-                : error
-            )
-          })
+          )
         })
 
 /**
@@ -249,10 +253,10 @@ const isUnknownScript = (error: RedisError): boolean =>
   /^NOSCRIPT No matching script\.(?: Please use EVAL\.)?$/.test(Redacted.value(error.raw))
 
 /** A call of a script, whose first argument is the source. */
-const call = (name: "EVAL" | "EVAL_RO", readonly: boolean) => {
-  const short = shaSpec(name === "EVAL" ? "EVALSHA" : "EVALSHA_RO", readonly)
-  return define(name, { readonly }, bySha(short), { short, sha: ([source]) => shaOf(source as Argument) })
+const call = (name: "EVAL" | "EVAL_RO") => {
+  const short = shaSpec(name === "EVAL" ? "EVALSHA" : "EVALSHA_RO")
+  return define(name, { alone: bySha(short), script: { short, sha: ([source]) => shaOf(source as Argument) } })
 }
 
-const EVAL = call("EVAL", false)
-const EVAL_RO = call("EVAL_RO", true)
+const EVAL = call("EVAL")
+const EVAL_RO = call("EVAL_RO")

@@ -23,7 +23,9 @@ import { toIssue, utf8 } from "./Codec.js"
 import { make as makeStream, type XaddOptions } from "./commands/stream.js"
 import type { StreamId, StreamTrim } from "./commands/stream-entry.js"
 import { type AbsoluteTime, args, type DurationWithUnit } from "./internal/command/args.js"
+import { declare, define } from "./internal/command/command.js"
 import { text } from "./internal/command/decode.js"
+import type { RedisCommand } from "./internal/command/model.js"
 import { Redis, type RedisService } from "./internal/command/model.js"
 import * as Options from "./internal/connection/options.js"
 import {
@@ -36,7 +38,6 @@ import {
 } from "./internal/stream/entry.js"
 import { isTransient, liveClock, pause } from "./internal/stream/wait.js"
 import { GroupConsumer, type GroupEvent, type GroupSettings, type Held } from "./internal/stream/worker.js"
-import { define, type RedisCommand, repeatable } from "./RedisCommand.js"
 import { type RedisError, UsageError } from "./RedisError.js"
 
 export type {
@@ -719,5 +720,5 @@ export const add: {
     (field): field is [string, string] => field[1] !== undefined
   )
   const command = xadd(stream, id ?? "*", present as unknown as [[string, string]], rest as XaddOptions)
-  return options.idmp !== undefined || options.idmpauto !== undefined ? repeatable(command) : command
+  return options.idmp !== undefined || options.idmpauto !== undefined ? declare(command, "repeatable") : command
 }

@@ -9,9 +9,11 @@ import * as Hash from "effect/Hash"
 import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import { alwaysReady } from "../src/internal/client/alwaysReady.js"
 import { args } from "../src/internal/command/args.js"
+import { define as defineCommand } from "../src/internal/command/command.js"
 import * as Decode from "../src/internal/command/decode.js"
-import { alwaysReady, Redis, type RedisService } from "../src/internal/command/model.js"
+import { Redis, type RedisService } from "../src/internal/command/model.js"
 import * as RedisCommand from "../src/RedisCommand.js"
 import type { RedisError, UsageError } from "../src/RedisError.js"
 import * as Resp from "../src/Resp.js"
@@ -19,7 +21,7 @@ import * as Resp from "../src/Resp.js"
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 const secret = "s3cr3t"
 
-const define = RedisCommand.define("GET", { readonly: true })
+const define = defineCommand("GET")
 const get = (key: string) => define(args().key(key), Decode.text)
 
 /** A client that answers from a list, and remembers what it was sent. */

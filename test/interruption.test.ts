@@ -14,6 +14,8 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { Connection, Pool, Redis } from "effect-redis-client"
 import { SharedClient } from "../src/internal/client/shared.js"
+import { makeDial } from "../src/internal/connection/dial.js"
+import { connect } from "../src/internal/connection/lazyNodeTransport.js"
 import * as Options from "../src/internal/connection/options.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
 import { describeReal } from "./support/describeReal.js"
@@ -165,13 +167,16 @@ type Target = { readonly host: string; readonly port: number }
 /** The shared client with its link in sight. */
 const makeClient = (options: Connection.ConnectionOptions) =>
   Effect.gen(function* () {
-    const client = new SharedClient(yield* Options.resolve({ replyTimeout: "20 seconds", ...options }), {
-      schedule: Schedule.spaced("5 millis"),
-      readyAfter: 10_000,
-      stopWhen: () => false,
-      offline: "queue",
-      maxRetries: 1_000
-    })
+    const client = new SharedClient(
+      makeDial({ options: yield* Options.resolve({ replyTimeout: "20 seconds", ...options }), connect }),
+      {
+        schedule: Schedule.spaced("5 millis"),
+        readyAfter: 10_000,
+        stopWhen: () => false,
+        offline: "queue",
+        maxRetries: 1_000
+      }
+    )
     yield* client.start(false)
     const link = () => client.reconnector.link
     const waiting = () => (client as unknown as { readonly waiting: { readonly length: number } }).waiting.length

@@ -6,7 +6,8 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import { Redis, RedisCommand } from "effect-redis-client"
-import { prepareAll, type Unit } from "../src/internal/request/request.js"
+import { prepareAll } from "../src/internal/request/prepare.js"
+import type { Request } from "../src/internal/request/request.js"
 import { connectTo, eachServer, on } from "./support/client.js"
 import { greeting } from "./support/peer.js"
 
@@ -89,8 +90,9 @@ eachServer((it, { connect, protocol, server }) => {
 describe("what is a pipeline, and what is not", () => {
   it("is encoded in parts, since runtimes have a longest string", () => {
     const commands = Array.from({ length: 5_000 }, (_, i) => Redis.set(`k${i}`, "x".repeat(1_000)))
-    const unit = prepareAll(commands, { atomic: true }, () => {}, 1_000, undefined)
-    const parts = (unit as Unit).wire as ReadonlyArray<string>
+    const settings = { replyTimeout: 1_000, observer: undefined, address: "" }
+    const request = prepareAll(commands, { atomic: true }, () => {}, settings, undefined)
+    const parts = (request as Request).wire as ReadonlyArray<string>
     expect(parts.length).toBeGreaterThan(4)
     expect(Math.max(...parts.map(({ length }) => length))).toBeLessThan(1.5 * 1024 * 1024)
     expect(parts.join("")).toMatch(/^\*1\r\n\$5\r\nMULTI\r\n\*3\r\n.*\*1\r\n\$4\r\nEXEC\r\n$/s)

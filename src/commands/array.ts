@@ -19,8 +19,9 @@ import {
   type OneOrMore,
   toList
 } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import type { Unbounded } from "./range.js"
 
 /**
@@ -313,22 +314,22 @@ export interface ArrayCommands<V> {
   readonly arset: (key: Key, index: ArrayIndex, values: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
 }
 
-const ARCOUNT = define("ARCOUNT", { readonly: true })
+const ARCOUNT = define("ARCOUNT")
 const ARDEL = define("ARDEL")
 const ARDELRANGE = define("ARDELRANGE")
-const ARGET = define("ARGET", { readonly: true })
-const ARGETRANGE = define("ARGETRANGE", { readonly: true })
-const ARGREP = define("ARGREP", { readonly: true })
-const ARINFO = define("ARINFO", { readonly: true })
+const ARGET = define("ARGET")
+const ARGETRANGE = define("ARGETRANGE")
+const ARGREP = define("ARGREP")
+const ARINFO = define("ARINFO")
 const ARINSERT = define("ARINSERT")
-const ARLASTITEMS = define("ARLASTITEMS", { readonly: true })
-const ARLEN = define("ARLEN", { readonly: true })
-const ARMGET = define("ARMGET", { readonly: true })
+const ARLASTITEMS = define("ARLASTITEMS")
+const ARLEN = define("ARLEN")
+const ARMGET = define("ARMGET")
 const ARMSET = define("ARMSET")
-const ARNEXT = define("ARNEXT", { readonly: true })
-const AROP = define("AROP", { readonly: true })
+const ARNEXT = define("ARNEXT")
+const AROP = define("AROP")
 const ARRING = define("ARRING")
-const ARSCAN = define("ARSCAN", { readonly: true })
+const ARSCAN = define("ARSCAN")
 const ARSEEK = define("ARSEEK")
 const ARSET = define("ARSET")
 

@@ -6,9 +6,10 @@
  */
 import type * as Option from "effect/Option"
 import { type Args, type AtMostOne, args, type Key, type OneOrMore } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import type { Reply } from "../internal/resp/values.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**
  * @since 0.1.0
@@ -252,12 +253,12 @@ export interface BitmapCommands {
   readonly setbit: (key: Key, offset: number, bit: Bit) => RedisCommand<Bit>
 }
 
-const BITCOUNT = define("BITCOUNT", { readonly: true })
+const BITCOUNT = define("BITCOUNT")
 const BITFIELD = define("BITFIELD")
-const BITFIELD_RO = define("BITFIELD_RO", { readonly: true })
+const BITFIELD_RO = define("BITFIELD_RO")
 const BITOP = define("BITOP")
-const BITPOS = define("BITPOS", { readonly: true })
-const GETBIT = define("GETBIT", { readonly: true })
+const BITPOS = define("BITPOS")
+const GETBIT = define("GETBIT")
 const SETBIT = define("SETBIT")
 
 const bit: Decode.Decoder<Bit> = (reply) => (reply === 1 || reply === 0 ? reply : Decode.mismatch("0 or 1", reply))

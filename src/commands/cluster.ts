@@ -14,10 +14,11 @@ import {
   type OneOrMore,
   toList
 } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import { asyncOrSync, port, type SlotRange, slot, slotRanges, slots } from "../internal/command/serverArgs.js"
 import type { Reply } from "../internal/resp/values.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
 import * as Model from "./cluster-models.js"
 import type { FlushMode } from "./server.js"
 
@@ -482,10 +483,10 @@ const CLUSTER_SET_CONFIG_EPOCH = define("CLUSTER SET-CONFIG-EPOCH")
 const CLUSTER_SETSLOT = define("CLUSTER SETSLOT")
 const CLUSTER_SHARDS = define("CLUSTER SHARDS")
 const CLUSTER_SLAVES = define("CLUSTER SLAVES")
-const CLUSTER_SLOT_STATS = define("CLUSTER SLOT-STATS", { requestPolicy: "all_shards" })
+const CLUSTER_SLOT_STATS = define("CLUSTER SLOT-STATS")
 const CLUSTER_SLOTS = define("CLUSTER SLOTS")
 const CLUSTER_SYNCSLOTS = define("CLUSTER SYNCSLOTS")
-const CLUSTERSCAN = define("CLUSTERSCAN", { readonly: true, requestPolicy: "special", responsePolicy: "special" })
+const CLUSTERSCAN = define("CLUSTERSCAN")
 const READONLY = define("READONLY")
 const READWRITE = define("READWRITE")
 

@@ -18,8 +18,9 @@ import {
   type OneOrMore,
   toList
 } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import { type ClientFilter, type ClientInfo, clientInfo, clientInfos, filter } from "./connection-client.js"
 
 export type { ClientFilter, ClientInfo, ClientType } from "./connection-client.js"
@@ -351,8 +352,6 @@ const helloReply: Decode.Decoder<HelloReply> = Decode.structNamed("_", {
   availabilityZone: textOrEmpty
 })
 
-const everywhere = { requestPolicy: "all_nodes", responsePolicy: "all_succeeded" } as const
-
 const AUTH = define("AUTH")
 const CLIENT_CACHING = define("CLIENT CACHING")
 const CLIENT_CAPA = define("CLIENT CAPA")
@@ -367,15 +366,15 @@ const CLIENT_NO_EVICT = define("CLIENT NO-EVICT")
 const CLIENT_NO_TOUCH = define("CLIENT NO-TOUCH")
 const CLIENT_PAUSE = define("CLIENT PAUSE")
 const CLIENT_REPLY = define("CLIENT REPLY")
-const CLIENT_SETINFO = define("CLIENT SETINFO", everywhere)
-const CLIENT_SETNAME = define("CLIENT SETNAME", everywhere)
+const CLIENT_SETINFO = define("CLIENT SETINFO")
+const CLIENT_SETNAME = define("CLIENT SETNAME")
 const CLIENT_TRACKING = define("CLIENT TRACKING")
 const CLIENT_TRACKINGINFO = define("CLIENT TRACKINGINFO")
 const CLIENT_UNBLOCK = define("CLIENT UNBLOCK")
 const CLIENT_UNPAUSE = define("CLIENT UNPAUSE")
 const ECHO = define("ECHO")
 const HELLO = define("HELLO")
-const PING = define("PING", { requestPolicy: "all_shards", responsePolicy: "all_succeeded" })
+const PING = define("PING")
 const QUIT = define("QUIT")
 const RESET = define("RESET")
 const SELECT = define("SELECT")

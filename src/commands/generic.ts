@@ -26,8 +26,9 @@ import {
   type OneOrMore,
   wholeMillis
 } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
+import type { RedisCommand } from "../internal/command/model.js"
 
 /**
  * What a key can hold. Modules add types of their own.
@@ -496,40 +497,38 @@ const waitaofReply: Decode.Decoder<WaitaofReply> = (reply) => {
   return { local, replicas }
 }
 
-const summed = { requestPolicy: "multi_shard", responsePolicy: "agg_sum" } as const
-
 const COPY = define("COPY")
-const DEL = define("DEL", summed)
-const DUMP = define("DUMP", { readonly: true })
-const EXISTS = define("EXISTS", { readonly: true, ...summed })
+const DEL = define("DEL")
+const DUMP = define("DUMP")
+const EXISTS = define("EXISTS")
 const EXPIRE = define("EXPIRE")
 const EXPIREAT = define("EXPIREAT")
-const EXPIRETIME = define("EXPIRETIME", { readonly: true })
-const KEYS = define("KEYS", { readonly: true, requestPolicy: "all_shards" })
+const EXPIRETIME = define("EXPIRETIME")
+const KEYS = define("KEYS")
 const MIGRATE = define("MIGRATE")
 const MOVE = define("MOVE")
-const OBJECT_ENCODING = define("OBJECT ENCODING", { readonly: true })
-const OBJECT_FREQ = define("OBJECT FREQ", { readonly: true })
-const OBJECT_IDLETIME = define("OBJECT IDLETIME", { readonly: true })
-const OBJECT_REFCOUNT = define("OBJECT REFCOUNT", { readonly: true })
+const OBJECT_ENCODING = define("OBJECT ENCODING")
+const OBJECT_FREQ = define("OBJECT FREQ")
+const OBJECT_IDLETIME = define("OBJECT IDLETIME")
+const OBJECT_REFCOUNT = define("OBJECT REFCOUNT")
 const PERSIST = define("PERSIST")
 const PEXPIRE = define("PEXPIRE")
 const PEXPIREAT = define("PEXPIREAT")
-const PEXPIRETIME = define("PEXPIRETIME", { readonly: true })
-const PTTL = define("PTTL", { readonly: true })
-const RANDOMKEY = define("RANDOMKEY", { readonly: true, requestPolicy: "all_shards", responsePolicy: "special" })
+const PEXPIRETIME = define("PEXPIRETIME")
+const PTTL = define("PTTL")
+const RANDOMKEY = define("RANDOMKEY")
 const RENAME = define("RENAME")
 const RENAMENX = define("RENAMENX")
 const RESTORE = define("RESTORE")
-const SCAN = define("SCAN", { readonly: true, requestPolicy: "special", responsePolicy: "special" })
+const SCAN = define("SCAN")
 const SORT = define("SORT")
-const SORT_RO = define("SORT_RO", { readonly: true })
-const TOUCH = define("TOUCH", { readonly: true, ...summed })
-const TTL = define("TTL", { readonly: true })
-const TYPE = define("TYPE", { readonly: true })
-const UNLINK = define("UNLINK", summed)
-const WAIT = define("WAIT", { requestPolicy: "all_shards", responsePolicy: "agg_min" })
-const WAITAOF = define("WAITAOF", { requestPolicy: "all_shards", responsePolicy: "agg_min" })
+const SORT_RO = define("SORT_RO")
+const TOUCH = define("TOUCH")
+const TTL = define("TTL")
+const TYPE = define("TYPE")
+const UNLINK = define("UNLINK")
+const WAIT = define("WAIT")
+const WAITAOF = define("WAITAOF")
 
 /** @internal */
 export const make = <V, K extends Key>(codec: Codec<V, K>): GenericCommands<V, K> => {

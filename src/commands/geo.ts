@@ -16,9 +16,10 @@ import {
   type OneOrMore,
   toList
 } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import type { Reply } from "../internal/resp/values.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**
  * A place, in degrees. By name, because people say latitude first and Redis wants longitude first.
@@ -317,14 +318,14 @@ export interface GeoCommands<V> {
 }
 
 const GEOADD = define("GEOADD")
-const GEODIST = define("GEODIST", { readonly: true })
-const GEOHASH = define("GEOHASH", { readonly: true })
-const GEOPOS = define("GEOPOS", { readonly: true })
+const GEODIST = define("GEODIST")
+const GEOHASH = define("GEOHASH")
+const GEOPOS = define("GEOPOS")
 const GEORADIUS = define("GEORADIUS")
-const GEORADIUS_RO = define("GEORADIUS_RO", { readonly: true })
+const GEORADIUS_RO = define("GEORADIUS_RO")
 const GEORADIUSBYMEMBER = define("GEORADIUSBYMEMBER")
-const GEORADIUSBYMEMBER_RO = define("GEORADIUSBYMEMBER_RO", { readonly: true })
-const GEOSEARCH = define("GEOSEARCH", { readonly: true })
+const GEORADIUSBYMEMBER_RO = define("GEORADIUSBYMEMBER_RO")
+const GEOSEARCH = define("GEOSEARCH")
 const GEOSEARCHSTORE = define("GEOSEARCHSTORE")
 
 /** What is left of the options at run time. */

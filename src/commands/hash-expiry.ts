@@ -18,8 +18,9 @@ import {
   type OneOrMore,
   toList
 } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import { type ExistenceCondition, expiry, type GetExpiry, type SetExpiry } from "./string-options.js"
 
 /**
@@ -283,16 +284,16 @@ const timeMillis = Decode.array(Decode.expiryTimeMillis)
 
 const HEXPIRE = define("HEXPIRE")
 const HEXPIREAT = define("HEXPIREAT")
-const HEXPIRETIME = define("HEXPIRETIME", { readonly: true })
+const HEXPIRETIME = define("HEXPIRETIME")
 const HGETDEL = define("HGETDEL")
 const HGETEX = define("HGETEX")
 const HPERSIST = define("HPERSIST")
 const HPEXPIRE = define("HPEXPIRE")
 const HPEXPIREAT = define("HPEXPIREAT")
-const HPEXPIRETIME = define("HPEXPIRETIME", { readonly: true })
-const HPTTL = define("HPTTL", { readonly: true })
+const HPEXPIRETIME = define("HPEXPIRETIME")
+const HPTTL = define("HPTTL")
 const HSETEX = define("HSETEX")
-const HTTL = define("HTTL", { readonly: true })
+const HTTL = define("HTTL")
 
 /** @internal */
 export const make = <V, K extends Key>(codec: Codec<V, K>): HashExpiryCommands<V> => {

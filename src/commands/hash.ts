@@ -12,8 +12,9 @@ import type * as Arr from "effect/Array"
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
 import { type Args, args, type Key, type OneOrMore } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import {
   appendNames,
   appendPairs,
@@ -272,25 +273,25 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
 }
 
 const HDEL = define("HDEL")
-const HEXISTS = define("HEXISTS", { readonly: true })
-const HGET = define("HGET", { readonly: true })
-const HGETALL = define("HGETALL", { readonly: true })
-const HIMPORT_DISCARD = define("HIMPORT DISCARD", { requestPolicy: "all_shards" })
-const HIMPORT_DISCARDALL = define("HIMPORT DISCARDALL", { requestPolicy: "all_shards" })
-const HIMPORT_PREPARE = define("HIMPORT PREPARE", { requestPolicy: "all_shards" })
+const HEXISTS = define("HEXISTS")
+const HGET = define("HGET")
+const HGETALL = define("HGETALL")
+const HIMPORT_DISCARD = define("HIMPORT DISCARD")
+const HIMPORT_DISCARDALL = define("HIMPORT DISCARDALL")
+const HIMPORT_PREPARE = define("HIMPORT PREPARE")
 const HIMPORT_SET = define("HIMPORT SET")
 const HINCRBY = define("HINCRBY")
 const HINCRBYFLOAT = define("HINCRBYFLOAT")
-const HKEYS = define("HKEYS", { readonly: true })
-const HLEN = define("HLEN", { readonly: true })
-const HMGET = define("HMGET", { readonly: true })
+const HKEYS = define("HKEYS")
+const HLEN = define("HLEN")
+const HMGET = define("HMGET")
 const HMSET = define("HMSET")
-const HRANDFIELD = define("HRANDFIELD", { readonly: true })
-const HSCAN = define("HSCAN", { readonly: true })
+const HRANDFIELD = define("HRANDFIELD")
+const HSCAN = define("HSCAN")
 const HSET = define("HSET")
 const HSETNX = define("HSETNX")
-const HSTRLEN = define("HSTRLEN", { readonly: true })
-const HVALS = define("HVALS", { readonly: true })
+const HSTRLEN = define("HSTRLEN")
+const HVALS = define("HVALS")
 
 /** @internal */
 export const make = <V, K extends Key>(codec: Codec<V, K>): HashCommands<V, K> => {

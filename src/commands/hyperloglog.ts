@@ -6,8 +6,9 @@
  */
 import type { Codec } from "../Codec.js"
 import { args, type Key, type OneOrMore } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
+import type { RedisCommand } from "../internal/command/model.js"
 
 /**
  * The commands on HyperLogLogs.
@@ -45,7 +46,7 @@ export interface HyperloglogCommands<V> {
 }
 
 const PFADD = define("PFADD")
-const PFCOUNT = define("PFCOUNT", { readonly: true })
+const PFCOUNT = define("PFCOUNT")
 const PFMERGE = define("PFMERGE")
 
 /** @internal */

@@ -17,8 +17,9 @@ import {
   type Key,
   type OneOrMore
 } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
+import type { RedisCommand } from "../internal/command/model.js"
 
 /**
  * An end of a list: the left one is its head.
@@ -387,17 +388,17 @@ const BLMPOP = define("BLMPOP")
 const BLPOP = define("BLPOP")
 const BRPOP = define("BRPOP")
 const BRPOPLPUSH = define("BRPOPLPUSH")
-const LINDEX = define("LINDEX", { readonly: true })
+const LINDEX = define("LINDEX")
 const LINSERT = define("LINSERT")
-const LLEN = define("LLEN", { readonly: true })
+const LLEN = define("LLEN")
 const LMOVE = define("LMOVE")
 const LMOVEM = define("LMOVEM")
 const LMPOP = define("LMPOP")
 const LPOP = define("LPOP")
-const LPOS = define("LPOS", { readonly: true })
+const LPOS = define("LPOS")
 const LPUSH = define("LPUSH")
 const LPUSHX = define("LPUSHX")
-const LRANGE = define("LRANGE", { readonly: true })
+const LRANGE = define("LRANGE")
 const LREM = define("LREM")
 const LSET = define("LSET")
 const LTRIM = define("LTRIM")

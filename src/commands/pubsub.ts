@@ -7,8 +7,9 @@
  */
 import type { Codec } from "../Codec.js"
 import { args, type Key, type OneOrMore, toList } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
+import type { RedisCommand } from "../internal/command/model.js"
 
 /**
  * How many clients have subscribed to a channel. Patterns do not count.

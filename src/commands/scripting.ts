@@ -9,9 +9,10 @@ import * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
 import { type Args, type AtMostOne, args, type Key, type OneOrMore, toList } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import type { Reply } from "../internal/resp/values.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**
  * What a script or function works on.
@@ -286,29 +287,25 @@ export interface ScriptingCommands {
   readonly scriptShow: (sha1: string) => RedisCommand<string>
 }
 
-const onShards = { requestPolicy: "all_shards", responsePolicy: "all_succeeded" } as const
-const onNodes = { requestPolicy: "all_nodes", responsePolicy: "all_succeeded" } as const
-const kill = { requestPolicy: "all_shards", responsePolicy: "one_succeeded" } as const
-
 const EVAL = define("EVAL")
 const EVALSHA = define("EVALSHA")
-const EVALSHA_RO = define("EVALSHA_RO", { readonly: true })
-const EVAL_RO = define("EVAL_RO", { readonly: true })
+const EVALSHA_RO = define("EVALSHA_RO")
+const EVAL_RO = define("EVAL_RO")
 const FCALL = define("FCALL")
-const FCALL_RO = define("FCALL_RO", { readonly: true })
-const FUNCTION_DELETE = define("FUNCTION DELETE", onShards)
+const FCALL_RO = define("FCALL_RO")
+const FUNCTION_DELETE = define("FUNCTION DELETE")
 const FUNCTION_DUMP = define("FUNCTION DUMP")
-const FUNCTION_FLUSH = define("FUNCTION FLUSH", onShards)
-const FUNCTION_KILL = define("FUNCTION KILL", kill)
+const FUNCTION_FLUSH = define("FUNCTION FLUSH")
+const FUNCTION_KILL = define("FUNCTION KILL")
 const FUNCTION_LIST = define("FUNCTION LIST")
-const FUNCTION_LOAD = define("FUNCTION LOAD", onShards)
-const FUNCTION_RESTORE = define("FUNCTION RESTORE", onShards)
-const FUNCTION_STATS = define("FUNCTION STATS", { requestPolicy: "all_shards", responsePolicy: "special" })
+const FUNCTION_LOAD = define("FUNCTION LOAD")
+const FUNCTION_RESTORE = define("FUNCTION RESTORE")
+const FUNCTION_STATS = define("FUNCTION STATS")
 const SCRIPT_DEBUG = define("SCRIPT DEBUG")
-const SCRIPT_EXISTS = define("SCRIPT EXISTS", { requestPolicy: "all_shards", responsePolicy: "agg_logical_and" })
-const SCRIPT_FLUSH = define("SCRIPT FLUSH", onNodes)
-const SCRIPT_KILL = define("SCRIPT KILL", kill)
-const SCRIPT_LOAD = define("SCRIPT LOAD", onNodes)
+const SCRIPT_EXISTS = define("SCRIPT EXISTS")
+const SCRIPT_FLUSH = define("SCRIPT FLUSH")
+const SCRIPT_KILL = define("SCRIPT KILL")
+const SCRIPT_LOAD = define("SCRIPT LOAD")
 const SCRIPT_SHOW = define("SCRIPT SHOW")
 
 const texts = Decode.array(Decode.text)

@@ -7,10 +7,11 @@
 import type * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import { args, type DurationWithUnit, type OneOrMore, toList } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import { port, type Settings, settings, texts } from "../internal/command/serverArgs.js"
 import * as Server from "../internal/command/serverDecode.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
 import { parse, type ServerInfo } from "./server-info.js"
 
 /**

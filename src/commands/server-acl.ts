@@ -9,11 +9,12 @@ import type * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { args, type OneOrMore, toList } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import { type CommandLine, commandLine, type Secret, secret, texts } from "../internal/command/serverArgs.js"
 import * as Server from "../internal/command/serverDecode.js"
 import type { Reply } from "../internal/resp/values.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**
  * A rule as ACL SETUSER takes it: `on`, `>password`, `~keys:*`, `+@read`, `(~other:* +get)`. Rules that hold a password
@@ -186,18 +187,16 @@ export interface ServerAclCommands {
   readonly aclWhoami: () => RedisCommand<string>
 }
 
-const onNodes = { requestPolicy: "all_nodes", responsePolicy: "all_succeeded" } as const
-
 const ACL_CAT = define("ACL CAT")
-const ACL_DELUSER = define("ACL DELUSER", onNodes)
+const ACL_DELUSER = define("ACL DELUSER")
 const ACL_DRYRUN = define("ACL DRYRUN")
 const ACL_GENPASS = define("ACL GENPASS")
 const ACL_GETUSER = define("ACL GETUSER")
 const ACL_LIST = define("ACL LIST")
 const ACL_LOAD = define("ACL LOAD")
 const ACL_LOG = define("ACL LOG")
-const ACL_SAVE = define("ACL SAVE", onNodes)
-const ACL_SETUSER = define("ACL SETUSER", onNodes)
+const ACL_SAVE = define("ACL SAVE")
+const ACL_SETUSER = define("ACL SETUSER")
 const ACL_USERS = define("ACL USERS")
 const ACL_WHOAMI = define("ACL WHOAMI")
 

@@ -7,11 +7,12 @@
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
 import { args, type ExactlyOne, type Key, type OneOrMore } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import { type CommandLine, commandLine, someTexts } from "../internal/command/serverArgs.js"
 import * as Server from "../internal/command/serverDecode.js"
 import type { Reply } from "../internal/resp/values.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**
  * A command as its server knows it.

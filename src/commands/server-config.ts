@@ -6,10 +6,11 @@
  */
 import type * as Option from "effect/Option"
 import { args, type OneOrMore } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import { type Settings, settings, someTexts, texts } from "../internal/command/serverArgs.js"
 import * as Server from "../internal/command/serverDecode.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**
  * A module that the server has loaded.
@@ -107,12 +108,10 @@ export interface ServerConfigCommands {
   readonly moduleUnload: (name: string) => RedisCommand<void>
 }
 
-const onNodes = { requestPolicy: "all_nodes", responsePolicy: "all_succeeded" } as const
-
 const CONFIG_GET = define("CONFIG GET")
-const CONFIG_RESETSTAT = define("CONFIG RESETSTAT", onNodes)
-const CONFIG_REWRITE = define("CONFIG REWRITE", onNodes)
-const CONFIG_SET = define("CONFIG SET", onNodes)
+const CONFIG_RESETSTAT = define("CONFIG RESETSTAT")
+const CONFIG_REWRITE = define("CONFIG REWRITE")
+const CONFIG_SET = define("CONFIG SET")
 const MODULE_LIST = define("MODULE LIST")
 const MODULE_LOAD = define("MODULE LOAD")
 const MODULE_LOADEX = define("MODULE LOADEX")

@@ -8,11 +8,12 @@ import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
 import { args } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import { someTexts } from "../internal/command/serverArgs.js"
 import * as Server from "../internal/command/serverDecode.js"
 import type { Reply } from "../internal/resp/values.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**
  * A command that a server noted down.
@@ -208,23 +209,18 @@ export interface ServerLatencyCommands {
   readonly slowlogReset: () => RedisCommand<void>
 }
 
-const getLog = { requestPolicy: "all_nodes" } as const
-const sum = { requestPolicy: "all_nodes", responsePolicy: "agg_sum" } as const
-const onNodes = { requestPolicy: "all_nodes", responsePolicy: "all_succeeded" } as const
-const special = { requestPolicy: "all_nodes", responsePolicy: "special" } as const
-
-const COMMANDLOG_GET = define("COMMANDLOG GET", getLog)
-const COMMANDLOG_LEN = define("COMMANDLOG LEN", sum)
-const COMMANDLOG_RESET = define("COMMANDLOG RESET", onNodes)
-const LATENCY_DOCTOR = define("LATENCY DOCTOR", special)
-const LATENCY_GRAPH = define("LATENCY GRAPH", special)
-const LATENCY_HISTOGRAM = define("LATENCY HISTOGRAM", special)
-const LATENCY_HISTORY = define("LATENCY HISTORY", special)
-const LATENCY_LATEST = define("LATENCY LATEST", special)
-const LATENCY_RESET = define("LATENCY RESET", sum)
-const SLOWLOG_GET = define("SLOWLOG GET", getLog)
-const SLOWLOG_LEN = define("SLOWLOG LEN", sum)
-const SLOWLOG_RESET = define("SLOWLOG RESET", onNodes)
+const COMMANDLOG_GET = define("COMMANDLOG GET")
+const COMMANDLOG_LEN = define("COMMANDLOG LEN")
+const COMMANDLOG_RESET = define("COMMANDLOG RESET")
+const LATENCY_DOCTOR = define("LATENCY DOCTOR")
+const LATENCY_GRAPH = define("LATENCY GRAPH")
+const LATENCY_HISTOGRAM = define("LATENCY HISTOGRAM")
+const LATENCY_HISTORY = define("LATENCY HISTORY")
+const LATENCY_LATEST = define("LATENCY LATEST")
+const LATENCY_RESET = define("LATENCY RESET")
+const SLOWLOG_GET = define("SLOWLOG GET")
+const SLOWLOG_LEN = define("SLOWLOG LEN")
+const SLOWLOG_RESET = define("SLOWLOG RESET")
 
 const entry = <A, B>(measure: Decode.Decoder<A>, named: (measured: A) => B): Decode.Decoder<LoggedCommand & B> => {
   const fields = Decode.tuple(Decode.largeInteger, Server.timeSeconds, measure, Decode.array(Server.word))

@@ -9,11 +9,12 @@ import type * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
 import { args, type DurationWithUnit, type Key, type OneOrMore, toList } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import { type SlotRange, slots } from "../internal/command/serverArgs.js"
 import * as Server from "../internal/command/serverDecode.js"
 import type { Reply } from "../internal/resp/values.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**
  * Where a server's memory is, in bytes where it is not said otherwise.
@@ -186,18 +187,15 @@ export interface ServerMemoryCommands<K = string> {
   ) => RedisCommand<Option.Option<number>>
 }
 
-const node = { requestPolicy: "special" } as const
-const special = { requestPolicy: "all_shards", responsePolicy: "special" } as const
-
-const HOTKEYS_GET = define("HOTKEYS GET", { requestPolicy: "special", responsePolicy: "special" })
-const HOTKEYS_RESET = define("HOTKEYS RESET", node)
-const HOTKEYS_START = define("HOTKEYS START", node)
-const HOTKEYS_STOP = define("HOTKEYS STOP", node)
-const MEMORY_DOCTOR = define("MEMORY DOCTOR", special)
-const MEMORY_MALLOC_STATS = define("MEMORY MALLOC-STATS", special)
-const MEMORY_PURGE = define("MEMORY PURGE", { requestPolicy: "all_shards", responsePolicy: "all_succeeded" })
-const MEMORY_STATS = define("MEMORY STATS", special)
-const MEMORY_USAGE = define("MEMORY USAGE", { readonly: true })
+const HOTKEYS_GET = define("HOTKEYS GET")
+const HOTKEYS_RESET = define("HOTKEYS RESET")
+const HOTKEYS_START = define("HOTKEYS START")
+const HOTKEYS_STOP = define("HOTKEYS STOP")
+const MEMORY_DOCTOR = define("MEMORY DOCTOR")
+const MEMORY_MALLOC_STATS = define("MEMORY MALLOC-STATS")
+const MEMORY_PURGE = define("MEMORY PURGE")
+const MEMORY_STATS = define("MEMORY STATS")
+const MEMORY_USAGE = define("MEMORY USAGE")
 
 const known = Decode.structNamed(".", {
   peakAllocated: Decode.double,

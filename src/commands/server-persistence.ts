@@ -7,9 +7,10 @@
 import type * as DateTime from "effect/DateTime"
 import type * as Option from "effect/Option"
 import { type AtMostOne, args } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import * as Server from "../internal/command/serverDecode.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**
  * What BACKUP does at the moment.
@@ -165,7 +166,7 @@ const LASTSAVE = define("LASTSAVE")
 const SAVE = define("SAVE")
 const SHUTDOWN = define("SHUTDOWN")
 /** Its success is an answer: a connection that ends is none. */
-const SHUTDOWN_ABORT = define("SHUTDOWN", { endsConnection: false })
+const SHUTDOWN_ABORT = define("SHUTDOWN", { traits: { endsConnection: false } })
 
 const status = Decode.structNamed("_", {
   state: Decode.text,

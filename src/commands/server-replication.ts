@@ -5,11 +5,12 @@
  * @since 0.1.0
  */
 import { args, type DurationWithUnit } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import { port } from "../internal/command/serverArgs.js"
 import * as Server from "../internal/command/serverDecode.js"
 import type { Reply } from "../internal/resp/values.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**
  * What a server is in its replication, under the words the servers have for it.

@@ -8,11 +8,12 @@
 import type * as DateTime from "effect/DateTime"
 import type { Codec } from "../Codec.js"
 import { type AtMostOne, args, type Key } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import { asyncOrSync, someTexts } from "../internal/command/serverArgs.js"
 import * as Server from "../internal/command/serverDecode.js"
 import type { Reply } from "../internal/resp/values.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
 import * as Acl from "./server-acl.js"
 import * as Command from "./server-command.js"
 import * as Config from "./server-config.js"
@@ -147,14 +148,12 @@ export interface ServerCommands<K = string>
   readonly time: () => RedisCommand<ServerTime>
 }
 
-const onShards = { requestPolicy: "all_shards", responsePolicy: "all_succeeded" } as const
-
-const DBSIZE = define("DBSIZE", { readonly: true, requestPolicy: "all_shards", responsePolicy: "agg_sum" })
+const DBSIZE = define("DBSIZE")
 const DEBUG = define("DEBUG")
-const FLUSHALL = define("FLUSHALL", onShards)
-const FLUSHDB = define("FLUSHDB", onShards)
-const INFO = define("INFO", { requestPolicy: "all_shards", responsePolicy: "special" })
-const LOLWUT = define("LOLWUT", { readonly: true })
+const FLUSHALL = define("FLUSHALL")
+const FLUSHDB = define("FLUSHDB")
+const INFO = define("INFO")
+const LOLWUT = define("LOLWUT")
 const MONITOR = define("MONITOR")
 const SWAPDB = define("SWAPDB")
 const TIME = define("TIME")

@@ -10,8 +10,9 @@ import type * as Arr from "effect/Array"
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
 import { args, type Key, type OneOrMore } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
+import type { RedisCommand } from "../internal/command/model.js"
 
 /**
  * How far to count.
@@ -228,23 +229,23 @@ export interface SetCommands<V> {
 }
 
 const SADD = define("SADD")
-const SCARD = define("SCARD", { readonly: true })
-const SDIFF = define("SDIFF", { readonly: true })
-const SDIFFCARD = define("SDIFFCARD", { readonly: true })
+const SCARD = define("SCARD")
+const SDIFF = define("SDIFF")
+const SDIFFCARD = define("SDIFFCARD")
 const SDIFFSTORE = define("SDIFFSTORE")
-const SINTER = define("SINTER", { readonly: true })
-const SINTERCARD = define("SINTERCARD", { readonly: true })
+const SINTER = define("SINTER")
+const SINTERCARD = define("SINTERCARD")
 const SINTERSTORE = define("SINTERSTORE")
-const SISMEMBER = define("SISMEMBER", { readonly: true })
-const SMEMBERS = define("SMEMBERS", { readonly: true })
-const SMISMEMBER = define("SMISMEMBER", { readonly: true })
+const SISMEMBER = define("SISMEMBER")
+const SMEMBERS = define("SMEMBERS")
+const SMISMEMBER = define("SMISMEMBER")
 const SMOVE = define("SMOVE")
 const SPOP = define("SPOP")
-const SRANDMEMBER = define("SRANDMEMBER", { readonly: true })
+const SRANDMEMBER = define("SRANDMEMBER")
 const SREM = define("SREM")
-const SSCAN = define("SSCAN", { readonly: true })
-const SUNION = define("SUNION", { readonly: true })
-const SUNIONCARD = define("SUNIONCARD", { readonly: true })
+const SSCAN = define("SSCAN")
+const SUNION = define("SUNION")
+const SUNIONCARD = define("SUNIONCARD")
 const SUNIONSTORE = define("SUNIONSTORE")
 
 const booleans = Decode.array(Decode.boolean)

@@ -6,8 +6,9 @@
  */
 import type { Codec } from "../Codec.js"
 import { type Args, args, type Key, type OneOrMore, toList } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import type { ScoredMember } from "./sorted-set-range.js"
 
 /**
@@ -130,12 +131,12 @@ export interface SortedSetAlgebraCommands<V> {
   ) => RedisCommand<number>
 }
 
-const ZDIFF = define("ZDIFF", { readonly: true })
+const ZDIFF = define("ZDIFF")
 const ZDIFFSTORE = define("ZDIFFSTORE")
-const ZINTER = define("ZINTER", { readonly: true })
-const ZINTERCARD = define("ZINTERCARD", { readonly: true })
+const ZINTER = define("ZINTER")
+const ZINTERCARD = define("ZINTERCARD")
 const ZINTERSTORE = define("ZINTERSTORE")
-const ZUNION = define("ZUNION", { readonly: true })
+const ZUNION = define("ZUNION")
 const ZUNIONSTORE = define("ZUNIONSTORE")
 
 /** What is left of {@link CombineOptions} at run time. */

@@ -6,8 +6,9 @@
  */
 import type { Codec } from "../Codec.js"
 import { type Args, args, type Key } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import { appendLex, appendLimit, appendScore, type LexBound, type Limit, type ScoreBound } from "./range.js"
 
 /**
@@ -238,18 +239,18 @@ export interface SortedSetRangeCommands<V> {
   }
 }
 
-const ZCOUNT = define("ZCOUNT", { readonly: true })
-const ZLEXCOUNT = define("ZLEXCOUNT", { readonly: true })
-const ZRANGE = define("ZRANGE", { readonly: true })
-const ZRANGEBYLEX = define("ZRANGEBYLEX", { readonly: true })
-const ZRANGEBYSCORE = define("ZRANGEBYSCORE", { readonly: true })
+const ZCOUNT = define("ZCOUNT")
+const ZLEXCOUNT = define("ZLEXCOUNT")
+const ZRANGE = define("ZRANGE")
+const ZRANGEBYLEX = define("ZRANGEBYLEX")
+const ZRANGEBYSCORE = define("ZRANGEBYSCORE")
 const ZRANGESTORE = define("ZRANGESTORE")
 const ZREMRANGEBYLEX = define("ZREMRANGEBYLEX")
 const ZREMRANGEBYRANK = define("ZREMRANGEBYRANK")
 const ZREMRANGEBYSCORE = define("ZREMRANGEBYSCORE")
-const ZREVRANGE = define("ZREVRANGE", { readonly: true })
-const ZREVRANGEBYLEX = define("ZREVRANGEBYLEX", { readonly: true })
-const ZREVRANGEBYSCORE = define("ZREVRANGEBYSCORE", { readonly: true })
+const ZREVRANGE = define("ZREVRANGE")
+const ZREVRANGEBYLEX = define("ZREVRANGEBYLEX")
+const ZREVRANGEBYSCORE = define("ZREVRANGEBYSCORE")
 
 type AnyBound<V> = ScoreBound | LexBound<V>
 type AnyRange = ZrangeByIndex | ZrangeByScore | ZrangeByLex

@@ -16,8 +16,9 @@ import {
   type Key,
   type OneOrMore
 } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import { make as makeAlgebra, type SortedSetAlgebraCommands } from "./sorted-set-algebra.js"
 import { make as makeRange, type ScoredMember, type SortedSetRangeCommands } from "./sorted-set-range.js"
 
@@ -300,18 +301,18 @@ const BZMPOP = define("BZMPOP")
 const BZPOPMAX = define("BZPOPMAX")
 const BZPOPMIN = define("BZPOPMIN")
 const ZADD = define("ZADD")
-const ZCARD = define("ZCARD", { readonly: true })
+const ZCARD = define("ZCARD")
 const ZINCRBY = define("ZINCRBY")
 const ZMPOP = define("ZMPOP")
-const ZMSCORE = define("ZMSCORE", { readonly: true })
+const ZMSCORE = define("ZMSCORE")
 const ZPOPMAX = define("ZPOPMAX")
 const ZPOPMIN = define("ZPOPMIN")
-const ZRANDMEMBER = define("ZRANDMEMBER", { readonly: true })
-const ZRANK = define("ZRANK", { readonly: true })
+const ZRANDMEMBER = define("ZRANDMEMBER")
+const ZRANK = define("ZRANK")
 const ZREM = define("ZREM")
-const ZREVRANK = define("ZREVRANK", { readonly: true })
-const ZSCAN = define("ZSCAN", { readonly: true })
-const ZSCORE = define("ZSCORE", { readonly: true })
+const ZREVRANK = define("ZREVRANK")
+const ZSCAN = define("ZSCAN")
+const ZSCORE = define("ZSCORE")
 
 const optionalInteger = Decode.nullable(Decode.integer)
 const optionalScore = Decode.nullable(Decode.double)

@@ -15,9 +15,10 @@ import {
   type Key,
   type OneOrMore
 } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import type { Reply } from "../internal/resp/values.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
 import { deletions, type StreamDeletion } from "./stream.js"
 import {
   appendBound,
@@ -381,7 +382,7 @@ const XGROUP_DELCONSUMER = define("XGROUP DELCONSUMER")
 const XGROUP_DESTROY = define("XGROUP DESTROY")
 const XGROUP_SETID = define("XGROUP SETID")
 const XNACK = define("XNACK")
-const XPENDING = define("XPENDING", { readonly: true })
+const XPENDING = define("XPENDING")
 const XREADGROUP = define("XREADGROUP")
 
 const ids = Decode.array(Decode.text)

@@ -10,9 +10,10 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
 import { args, type Key } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import type { Reply } from "../internal/resp/values.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
 import {
   entryDecoders,
   idle,
@@ -201,9 +202,9 @@ export interface StreamInfoCommands<V, K> {
   }
 }
 
-const XINFO_CONSUMERS = define("XINFO CONSUMERS", { readonly: true })
-const XINFO_GROUPS = define("XINFO GROUPS", { readonly: true })
-const XINFO_STREAM = define("XINFO STREAM", { readonly: true })
+const XINFO_CONSUMERS = define("XINFO CONSUMERS")
+const XINFO_GROUPS = define("XINFO GROUPS")
+const XINFO_STREAM = define("XINFO STREAM")
 
 const maybeId = Decode.nullable(Decode.text)
 

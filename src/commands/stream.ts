@@ -7,8 +7,9 @@
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
 import { type AtMostOne, args, type DurationWithUnit, type Key, type OneOrMore } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import {
   appendBound,
   appendCountedIds,
@@ -226,10 +227,10 @@ const XCFGSET = define("XCFGSET")
 const XDEL = define("XDEL")
 const XDELEX = define("XDELEX")
 const XIDMPRECORD = define("XIDMPRECORD")
-const XLEN = define("XLEN", { readonly: true })
-const XRANGE = define("XRANGE", { readonly: true })
-const XREAD = define("XREAD", { readonly: true })
-const XREVRANGE = define("XREVRANGE", { readonly: true })
+const XLEN = define("XLEN")
+const XRANGE = define("XRANGE")
+const XREAD = define("XREAD")
+const XREVRANGE = define("XREVRANGE")
 const XSETID = define("XSETID")
 const XTRIM = define("XTRIM")
 

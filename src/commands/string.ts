@@ -17,8 +17,9 @@ import {
   type Key,
   type OneOrMore
 } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import {
   type ExistenceCondition,
   expiry,
@@ -375,28 +376,28 @@ const DECR = define("DECR")
 const DECRBY = define("DECRBY")
 const DELEX = define("DELEX")
 const DELIFEQ = define("DELIFEQ")
-const DIGEST = define("DIGEST", { readonly: true })
-const GET = define("GET", { readonly: true })
+const DIGEST = define("DIGEST")
+const GET = define("GET")
 const GETDEL = define("GETDEL")
 const GETEX = define("GETEX")
-const GETRANGE = define("GETRANGE", { readonly: true })
+const GETRANGE = define("GETRANGE")
 const GETSET = define("GETSET")
 const INCR = define("INCR")
 const INCRBY = define("INCRBY")
 const INCRBYFLOAT = define("INCRBYFLOAT")
 const INCREX = define("INCREX")
-const LCS = define("LCS", { readonly: true })
-const MGET = define("MGET", { readonly: true, requestPolicy: "multi_shard" })
-const MSET = define("MSET", { requestPolicy: "multi_shard", responsePolicy: "all_succeeded" })
-const MSETEX = define("MSETEX", { requestPolicy: "multi_shard", responsePolicy: "all_succeeded" })
+const LCS = define("LCS")
+const MGET = define("MGET")
+const MSET = define("MSET")
+const MSETEX = define("MSETEX")
 const MSETNX = define("MSETNX")
 const PSETEX = define("PSETEX")
 const SET = define("SET")
 const SETEX = define("SETEX")
 const SETNX = define("SETNX")
 const SETRANGE = define("SETRANGE")
-const STRLEN = define("STRLEN", { readonly: true })
-const SUBSTR = define("SUBSTR", { readonly: true })
+const STRLEN = define("STRLEN")
+const SUBSTR = define("SUBSTR")
 
 /** @internal */
 export const make = <V, K extends Key>(codec: Codec<V, K>): StringCommands<V, K> => {

@@ -8,9 +8,10 @@
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
 import { args, type Key, type OneOrMore } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import type { Reply } from "../internal/resp/values.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**
  * The raw commands of transactions: for connections of one's own.

@@ -7,9 +7,10 @@
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
 import { type Args, type AtMostOne, args, type Key } from "../internal/command/args.js"
+import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
+import type { RedisCommand } from "../internal/command/model.js"
 import { MapReply, type Reply } from "../internal/resp/values.js"
-import { define, type RedisCommand } from "../RedisCommand.js"
 import { appendLex, type LexBound } from "./range.js"
 
 /**
@@ -270,18 +271,18 @@ export interface VectorSetCommands<V> {
 }
 
 const VADD = define("VADD")
-const VCARD = define("VCARD", { readonly: true })
-const VDIM = define("VDIM", { readonly: true })
-const VEMB = define("VEMB", { readonly: true })
-const VGETATTR = define("VGETATTR", { readonly: true })
-const VINFO = define("VINFO", { readonly: true })
-const VISMEMBER = define("VISMEMBER", { readonly: true })
-const VLINKS = define("VLINKS", { readonly: true })
-const VRANDMEMBER = define("VRANDMEMBER", { readonly: true })
-const VRANGE = define("VRANGE", { readonly: true })
+const VCARD = define("VCARD")
+const VDIM = define("VDIM")
+const VEMB = define("VEMB")
+const VGETATTR = define("VGETATTR")
+const VINFO = define("VINFO")
+const VISMEMBER = define("VISMEMBER")
+const VLINKS = define("VLINKS")
+const VRANDMEMBER = define("VRANDMEMBER")
+const VRANGE = define("VRANGE")
 const VREM = define("VREM")
 const VSETATTR = define("VSETATTR")
-const VSIM = define("VSIM", { readonly: true })
+const VSIM = define("VSIM")
 
 const appendVector = (builder: Args, vector: Vector): Args => {
   if (vector.length === 0) {

@@ -194,7 +194,7 @@ describe("TLS in time", () => {
     Effect.gen(function* () {
       const { port } = yield* Peer.make({})
       const error = yield* refusal({ host: "127.0.0.1", port, connectTimeout: "1 second" })
-      expect(error.message).toMatch(/does not answer the greeting/)
+      expect(error.message).toMatch(/does not answer the handshake/)
     })
   )
 })

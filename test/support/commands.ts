@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as TestContext from "effect/TestContext"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { specFor } from "../../src/internal/command/command.js"
 import { Redis, type RedisService } from "../../src/internal/command/model.js"
 import { EncodeFailure, encode } from "../../src/internal/resp/encoder.js"
 import { Parser } from "../../src/internal/resp/parser.js"
@@ -38,7 +39,7 @@ const shown = (data: string | Uint8Array): string => bytesOf(data).toString("lat
 export const sends = (command: AnyCommand, expected: ReadonlyArray<string | Uint8Array>): void => {
   expect(command.problem?.message, "the command cannot be sent").toBeUndefined()
   expect([...command.name.split(" "), ...command.args.map(({ data }) => data)].map(shown)).toEqual(expected.map(shown))
-  const encoded = encode(RedisCommand.specFor(command).wire, command.args)
+  const encoded = encode(specFor(command).wire, command.args)
   if (encoded instanceof EncodeFailure) {
     throw new Error(encoded.reason)
   }

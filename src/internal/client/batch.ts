@@ -6,42 +6,42 @@ import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import type { RedisCommand } from "../../RedisCommand.js"
 import { PipelineError, type RedisError, TransactionError, type UsageError } from "../../RedisError.js"
 import type { DurationWithUnit } from "../command/args.js"
-import { type BatchResult, Redis } from "../command/model.js"
+import type { RedisCommand } from "../command/model.js"
+import { type BatchOptions, type BatchResult, Redis } from "../command/model.js"
 import { checkDuration } from "../connection/options.js"
-import type { BatchOptions } from "../request/request.js"
 
-export type Commands = ReadonlyArray<RedisCommand<unknown>> | Readonly<Record<string, RedisCommand<unknown>>>
+export type BatchCommands = ReadonlyArray<RedisCommand<unknown>> | Readonly<Record<string, RedisCommand<unknown>>>
 
 /** What the commands answer, in the shape they were given. */
-export type Results<T extends Commands> = {
+export type Results<T extends BatchCommands> = {
   -readonly [K in keyof T]: T[K] extends RedisCommand<infer A> ? A : never
 }
 
 /** The same with an `Either` in each place. */
-export type EitherResults<T extends Commands> = {
+export type EitherResults<T extends BatchCommands> = {
   -readonly [K in keyof T]: T[K] extends RedisCommand<infer A> ? Either.Either<A, RedisError> : never
 }
 
-type Slot = string | number
+/** Where a command stands: its index, or its key in a record. */
+type PlaceInBatch = string | number
 
 /** The commands, in order; a copy, since a program may change its array before the Effect runs. */
-const listOf = (commands: Commands): ReadonlyArray<RedisCommand<unknown>> =>
+const listOf = (commands: BatchCommands): ReadonlyArray<RedisCommand<unknown>> =>
   Array.isArray(commands) ? commands.slice() : Object.values(commands)
 
-const slotOf = (commands: Commands, index: number): Slot =>
+const placeOf = (commands: BatchCommands, index: number): PlaceInBatch =>
   Array.isArray(commands) ? index : (Object.keys(commands)[index] as string)
 
 /** Puts values into the shape of the commands. A record made from data may have a key called `__proto__`. */
-const shape = (commands: Commands, values: ReadonlyArray<unknown>): unknown => {
+const shape = (commands: BatchCommands, values: ReadonlyArray<unknown>): unknown => {
   if (Array.isArray(commands)) {
     return values
   }
   const record: Record<string, unknown> = {}
-  Object.keys(commands).forEach((slot, i) => {
-    Object.defineProperty(record, slot, { value: values[i], enumerable: true, configurable: true, writable: true })
+  Object.keys(commands).forEach((key, i) => {
+    Object.defineProperty(record, key, { value: values[i], enumerable: true, configurable: true, writable: true })
   })
   return record
 }
@@ -78,13 +78,13 @@ const toEithers = (
 }
 
 interface FirstFailure {
-  readonly slot: Slot
+  readonly slot: PlaceInBatch
   readonly command: string | undefined
   readonly error: RedisError
 }
 
 const firstLeft = (
-  source: Commands,
+  source: BatchCommands,
   commands: ReadonlyArray<RedisCommand<unknown>>,
   eithers: ReadonlyArray<Either.Either<unknown, RedisError>>,
   which: (error: RedisError) => boolean = () => true
@@ -92,7 +92,7 @@ const firstLeft = (
   for (let i = 0; i < eithers.length; i++) {
     const either = eithers[i]
     if (either !== undefined && Either.isLeft(either) && which(either.left)) {
-      return { slot: slotOf(source, i), command: commands[i]?.name, error: either.left }
+      return { slot: placeOf(source, i), command: commands[i]?.name, error: either.left }
     }
   }
   return undefined
@@ -110,7 +110,7 @@ const asOne = Either.right({ atomic: true })
 const asMany = Either.right({ atomic: false })
 
 export const pipeline = (
-  commands: Commands,
+  commands: BatchCommands,
   options?: {
     readonly mode?: "default" | "either" | undefined
     readonly deadline?: DurationWithUnit | undefined
@@ -145,7 +145,7 @@ export const pipeline = (
 export const TransactionTypeId: unique symbol = Symbol.for("effect-redis-client/Redis/Transaction")
 
 /**
- * Commands that are executed as one, as a value: it can be yielded, or returned from the body of `Redis.optimistic`.
+ * BatchCommands that are executed as one, as a value: it can be yielded, or returned from the body of `Redis.optimistic`.
  *
  * @since 0.1.0
  * @category models
@@ -170,7 +170,7 @@ class TransactionValue
   private readonly batch: Either.Either<BatchOptions, UsageError>
 
   constructor(
-    private readonly source: Commands,
+    private readonly source: BatchCommands,
     deadline: DurationWithUnit | undefined
   ) {
     super()
@@ -216,6 +216,6 @@ class TransactionValue
 const isRefusal = (error: RedisError): boolean => error._tag !== "ReplyError" || error.code !== "EXECABORT"
 
 export const transaction = (
-  commands: Commands,
+  commands: BatchCommands,
   options?: { readonly deadline?: DurationWithUnit | undefined }
 ): Transaction<unknown, unknown> => new TransactionValue(commands, options?.deadline)

@@ -1,7 +1,7 @@
 /**
- * Blocking commands of a client. Each has a connection of its own while it waits. When its caller goes first, the server
- * is told to stop waiting (CLIENT UNBLOCK), so that the connection can be lent again, and what was taken for nobody is
- * an {@link Orphan}.
+ * Blocking commands of a client. Each has a connection of its own while it waits. When its caller stops waiting first, the
+ * server is told to stop too (CLIENT UNBLOCK), so that the connection can be lent again. Elements that were removed for
+ * such a caller are an {@link Orphan}.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -10,15 +10,18 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import { make as makeCommand, type RedisCommand, reword, withDeadline } from "../../RedisCommand.js"
 import type { RedisError } from "../../RedisError.js"
+import { reword, withDeadline } from "../command/command.js"
+import type { RedisCommand } from "../command/model.js"
+import { make as makeCommand } from "../command/raw.js"
 import type { Member, PoolCore } from "../pool/core.js"
+import { argumentText } from "../request/blockingTime.js"
+import type { BlockingCall } from "../request/call.js"
 import { allowedWas } from "../request/failure.js"
-import { argumentText, type BlockingCall } from "../request/request.js"
 import { ErrorReply, type Reply } from "../resp/values.js"
 
 /**
- * What a blocking command took from a list or a sorted set for a caller that was gone. It exists nowhere else.
+ * Elements that a blocking command removed from a list or a sorted set for a caller that had stopped waiting. They exist nowhere else.
  *
  * @since 0.1.0
  * @category models
@@ -34,10 +37,10 @@ export interface Orphan {
   readonly reply: Reply
 }
 
-/** How the client sends what is not blocking. */
+/** How the client sends commands that do not block. */
 type Send = <A>(command: RedisCommand<A>) => Effect.Effect<A, RedisError>
 
-/** How long a connection is kept for its two replies, that of CLIENT UNBLOCK and that of the command. Milliseconds. */
+/** How long a connection waits for the replies to CLIENT UNBLOCK and to its blocked command, in milliseconds. */
 const graceMillis = 1_000
 
 export class BlockingCommands {
@@ -55,7 +58,7 @@ export class BlockingCommands {
         const { deadline } = command
         const until = performance.now() + (deadline ?? Infinity)
         return Effect.flatMap(this.pool.take(restore, deadline ?? Infinity), (member) => {
-          // What waiting for the connection took is gone from the command's own deadline.
+          // The wait for the connection counts against the command's own deadline.
           const rest =
             deadline === undefined ? command : reword(command, { deadline: Math.max(until - performance.now(), 1) })
           let left: BlockingCall<unknown> | undefined
@@ -79,7 +82,7 @@ export class BlockingCommands {
               }
               this.pool.release(member)
               if (last !== undefined && Exit.isInterrupted(exit)) {
-                // The answer and the interruption came together: the caller never saw it.
+                // The reply and the interruption came in the same turn: the caller never saw the reply.
                 this.hand(last.call.command, last.reply)
               }
             })
@@ -90,8 +93,8 @@ export class BlockingCommands {
   }
 
   /**
-   * The caller is gone, the command is not. The connection stays out of the pool until both the command and CLIENT
-   * UNBLOCK were answered: an UNBLOCK that comes late would hit whoever blocks there next.
+   * The caller has stopped waiting, but the command still blocks. The connection stays out of the pool until the command and
+   * CLIENT UNBLOCK are both answered, because a late UNBLOCK would end the wait of the next borrower.
    */
   private unblock(member: Member, call: BlockingCall<unknown>, answer: Answer | undefined): void {
     const { link } = member
@@ -106,10 +109,10 @@ export class BlockingCommands {
       }
     }
     const timer = setTimeout(giveUp, graceMillis)
-    // The connection may live for long: it must not keep something of every wait that was given up.
+    // The connection may live for long, so it must not keep a listener for each wait that was given up.
     const forget = link.onClose(() => {
       clearTimeout(timer)
-      // While it waits the server may be replaced by one where the id is somebody else's.
+      // A server that takes its place may have given the id to another connection.
       unblocking?.unsafeInterruptAsFork(FiberId.none)
     })
     let unblocking: Fiber.RuntimeFiber<void> | undefined
@@ -147,7 +150,7 @@ export class BlockingCommands {
     }
     this.fork(
       Effect.catchAllCause(
-        // It is the user's, and may throw.
+        // The handler is the user's, and may throw.
         Effect.suspend(() => this.onOrphan(orphan)),
         (cause) =>
           Cause.isInterruptedOnly(cause)
@@ -162,7 +165,7 @@ export class BlockingCommands {
   }
 }
 
-/** What a command was answered. */
+/** The reply to a blocking command. */
 interface Answer {
   readonly call: BlockingCall<unknown>
   readonly reply: Reply
@@ -171,9 +174,9 @@ interface Answer {
 const unblockOf = (id: number): RedisCommand<Reply> =>
   withDeadline(makeCommand("CLIENT UNBLOCK", { args: [id] }), `${graceMillis} millis`)
 
-/** What a command removed from its key, and the command that puts it back; nothing, where nothing is lost. */
+/** How many elements a command removed from its key, and the command that puts them back; `undefined` when nothing is lost. */
 const takenBy = (
-  { args, name }: RedisCommand<unknown>,
+  { args, traits }: RedisCommand<unknown>,
   reply: Reply
 ): { readonly count: number; readonly pushBack: RedisCommand<Reply> } | undefined => {
   if (!Array.isArray(reply) || reply instanceof ErrorReply) {
@@ -184,27 +187,26 @@ const takenBy = (
     count: command === "ZADD" ? values.length / 2 : values.length,
     pushBack: makeCommand(command, { args: [key, ...values].map(argument) })
   })
-  switch (name) {
-    case "BLPOP":
+  switch (traits.removes) {
+    case "left":
       return back("LPUSH", [second as Reply])
-    case "BRPOP":
+    case "right":
       return back("RPUSH", [second as Reply])
-    case "BLMPOP":
-      // They were taken from the end inwards; the last goes back first.
+    case "either":
+      // Elements are removed from the end inwards, so the last one goes back first.
       return back(
         args.some((word) => word.kind === "token" && argumentText(word) === "LEFT") ? "LPUSH" : "RPUSH",
         [...(second as ReadonlyArray<Reply>)].reverse()
       )
-    case "BZPOPMIN":
-    case "BZPOPMAX":
+    case "member":
       return back("ZADD", [third as Reply, second as Reply])
-    case "BZMPOP":
+    case "members":
       return back(
         "ZADD",
         (second as ReadonlyArray<ReadonlyArray<Reply>>).flatMap(([member, score]) => [score as Reply, member as Reply])
       )
     default:
-      // What moves has moved, what is read stays, and what a group's consumer was given is pending for it.
+      // An element that moved is at its target, a read one stays, and an entry of a group is pending for its consumer.
       return undefined
   }
 }
@@ -214,7 +216,7 @@ const argument = (reply: Reply): string | Uint8Array =>
 
 const scoreText = (score: Reply): string => (score === Infinity ? "+inf" : score === -Infinity ? "-inf" : String(score))
 
-/** What the client does with an orphan when it was told nothing else. */
+/** What the client does with an orphan by default. */
 export const warnOfOrphan = ({ command, count }: Orphan): Effect.Effect<void> =>
   Effect.logWarning(
     `${command.name} took ${count} element(s) for a caller that was gone; they are lost. ` +

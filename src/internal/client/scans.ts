@@ -18,11 +18,12 @@ import type { HscanOptions } from "../../commands/hash.js"
 import type { SscanOptions } from "../../commands/set.js"
 import type { ZscanOptions } from "../../commands/sorted-set.js"
 import type { ScoredMember } from "../../commands/sorted-set-range.js"
-import { make as makeCommand, type RedisCommand } from "../../RedisCommand.js"
 import { ConnectionError, type RedisError } from "../../RedisError.js"
 import type { Key } from "../command/args.js"
 import { type ScanPage, text } from "../command/decode.js"
+import type { RedisCommand } from "../command/model.js"
 import { Redis, type RedisService } from "../command/model.js"
+import { make as makeCommand } from "../command/raw.js"
 
 /**
  * Walks over keys, fields and members that may be too many for one reply. Every element that is there from the beginning

@@ -1,70 +1,80 @@
 /**
- * The shared client: one connection that everybody's commands share, replaced when it ends, and a pool for what cannot
- * share. It decides what happens to a command whose connection ended:
+ * The shared connection of a node: every fiber's commands go over it, and it is replaced when it ends. The shared client
+ * decides what happens to a request whose connection ended:
  *
  * - never written: it waits for the next connection, in order, within its deadline and the bounds of the queue;
- * - written and readonly: sent again, at most `maxRetries` times;
- * - written otherwise: it fails, and says that its fate is unknown.
+ * - written and readonly: it is sent again, at most `maxRetries` times;
+ * - written otherwise: it fails, and the error says that it may have been executed.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type { RedisCommand } from "../../RedisCommand.js"
-import { type RedisError, recovery, UsageError } from "../../RedisError.js"
-import type { BatchResult } from "../command/model.js"
+import { type RedisError, UsageError } from "../../RedisError.js"
+import type { BatchOptions, BatchResult, RedisCommand } from "../command/model.js"
+import type { Dial } from "../connection/dial.js"
 import type { Link } from "../connection/link.js"
-import type { ResolvedOptions } from "../connection/options.js"
-import { Reconnector, type ReconnectSettings, supervise } from "../connection/reconnect.js"
-import type { Failure } from "../engine/engine.js"
-import { CommandQueue, settleFailure } from "../engine/queue.js"
-import {
-  type BatchOptions,
-  blockingMillis,
-  nothing,
-  prepare,
-  prepareAll,
-  type Unit,
-  type UnitOwner,
-  withdrawal
-} from "../request/request.js"
+import type { ReconnectSettings } from "../connection/pacer.js"
+import { Reconnector, supervise } from "../connection/reconnect.js"
+import type { Failure } from "../engine/failure.js"
+import { settleFailure } from "../engine/pending.js"
+import { CommandQueue } from "../engine/queue.js"
+import { blockingMillis } from "../request/blockingTime.js"
+import { nothing, prepare, prepareAll } from "../request/prepare.js"
+import { isRefusal, recovery } from "../request/recovery.js"
+import { type Refusals, type Request, type RequestOwner, type RequestSettings, withdrawal } from "../request/request.js"
+import type { ErrorReply } from "../resp/values.js"
+import { notify } from "../telemetry/observer.js"
 
 export interface ClientSettings extends ReconnectSettings {
-  /** How often a readonly command that was written is sent again, and one that a read-only server refused. */
+  /** How often a readonly command that was written is sent again, and a command that a read-only server refused. */
   readonly maxRetries: number
 }
 
 /** How often the deadlines of waiting commands are looked at, in milliseconds. */
 const tickMillis = 20
 
-/** After how long a command is sent again that the server was not ready for, in milliseconds. */
+/** How long a command waits before it is sent again to a server that was not ready, in milliseconds. */
 const retryMillis = 100
 
-export class SharedClient implements UnitOwner {
+export class SharedClient implements RequestOwner, RequestSettings {
   readonly reconnector: Reconnector
   private readonly waiting: CommandQueue
   private timer: ReturnType<typeof setTimeout> | undefined
-  /** Refused by a server that was not ready. They are sent again together, in order; bounded like what waits. */
-  private readonly refused: CommandQueue
+  /** Requests that a server refused because it was not ready. They are sent again together, in order. */
+  private readonly delayed: CommandQueue
   private retryTimer: ReturnType<typeof setTimeout> | undefined
 
   constructor(
-    readonly options: ResolvedOptions,
-    readonly settings: ClientSettings
+    private readonly dial: Dial,
+    private readonly settings: ClientSettings
   ) {
+    const { options } = dial
     this.waiting = new CommandQueue(options.maxQueuedCommands, options.maxQueuedBytes)
-    this.refused = new CommandQueue(options.maxQueuedCommands, options.maxQueuedBytes)
-    this.reconnector = new Reconnector(options, settings, {
+    this.delayed = new CommandQueue(options.maxQueuedCommands, options.maxQueuedBytes)
+    this.reconnector = new Reconnector(dial, settings, {
       attach: (link) => this.attach(link),
       failWaiting: (close) => this.failWaiting({ _tag: "Closed", close, delivery: "unsent" })
     })
   }
 
+  get replyTimeout(): number {
+    return this.dial.options.replyTimeout
+  }
+
+  get observer(): RequestSettings["observer"] {
+    return this.dial.observer
+  }
+
+  get address(): string {
+    return this.dial.address
+  }
+
   send<A>(command: RedisCommand<A>): Effect.Effect<A, RedisError> {
     return Effect.async<A, RedisError>((resume) => {
-      const call = prepare(command, resume, this.options.replyTimeout, undefined)
-      return call instanceof UsageError ? resume(Exit.fail(call)) : this.accept(call)
+      const call = prepare(command, resume, this, undefined)
+      return call instanceof UsageError ? resume(Exit.fail(call)) : this.accept(call, this)
     })
   }
 
@@ -82,45 +92,66 @@ export class SharedClient implements UnitOwner {
           return resume(Exit.fail(refusal))
         }
       }
-      const unit = prepareAll(commands, options, resume, this.options.replyTimeout, undefined)
-      return unit instanceof UsageError ? resume(Exit.fail(unit)) : this.accept(unit)
+      const request = prepareAll(commands, options, resume, this, undefined)
+      return request instanceof UsageError ? resume(Exit.fail(request)) : this.accept(request, this)
     })
   }
 
-  /** Takes a unit; answers how to take it back when it has to wait. */
-  private accept(unit: Unit): Effect.Effect<void> | undefined {
-    unit.owner = this
-    unit.caller = Option.getOrUndefined(Fiber.getCurrentFiber())
+  /**
+   * Takes a request of the current fiber for an owner, which decides whether it is sent again. Returns how to take the
+   * request back when it has to wait.
+   */
+  accept(request: Request, owner: RequestOwner): Effect.Effect<void> | undefined {
+    request.owner = owner
+    request.caller = Option.getOrUndefined(Fiber.getCurrentFiber())
     const { link } = this.reconnector
     if (link !== undefined) {
-      unit.deadline = link.engine.now() + unit.allowed
-      unit.attempts = 1
-      return link.accept(unit) ? undefined : withdrawal(unit)
+      request.deadline = link.engine.now() + request.allowed
+      request.attempts = 1
+      return link.accept(request) ? undefined : withdrawal(request)
     }
-    unit.deadline = performance.now() + unit.allowed
+    request.deadline = performance.now() + request.allowed
     if (this.reconnector.closed || this.settings.offline === "fail") {
-      settleFailure(unit, { _tag: "Closed", close: this.reconnector.lastClose, delivery: "unsent" })
+      settleFailure(request, this.noConnection())
       return undefined
     }
-    const refusal = this.wait(unit)
+    const refusal = this.wait(request)
     if (refusal !== undefined) {
-      unit.settled = true
-      unit.fail(refusal)
+      request.settled = true
+      request.fail(refusal)
       return undefined
     }
-    return withdrawal(unit)
+    return withdrawal(request)
   }
 
-  /** Has a unit wait for the next link, or answers why it is not to. */
-  private wait(unit: Unit): Failure | undefined {
+  private noConnection(): Failure {
+    return { _tag: "Closed", close: this.reconnector.lastClose, delivery: "unsent" }
+  }
+
+  /** Has a request wait for the next link, or returns why it must not wait. */
+  private wait(request: Request): Failure | undefined {
     if (this.reconnector.refused) {
-      return { _tag: "Closed", close: this.reconnector.lastClose, delivery: "unsent" }
+      return this.noConnection()
     }
-    const overflow = this.waiting.add(unit, unit.wire)
+    const overflow = this.waiting.add(request, request.wire)
     if (overflow === undefined && this.timer === undefined) {
       this.timer = setTimeout(this.tick, tickMillis)
     }
     return overflow
+  }
+
+  /**
+   * Takes out every request that waits for a link, in order: for an owner that sends them to another node, because this one
+   * will not come back.
+   */
+  takeWaiting(): ReadonlyArray<Request> {
+    const requests: Array<Request> = []
+    for (const queue of [this.delayed, this.waiting]) {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        requests.push(next.pending as Request)
+      }
+    }
+    return requests
   }
 
   private readonly tick = (): void => {
@@ -131,109 +162,124 @@ export class SharedClient implements UnitOwner {
     }
   }
 
-  /** Whether a unit whose connection ended is kept, to be sent on the next one. */
-  recover(unit: Unit, failure: Failure): boolean {
+  /** Whether a request whose connection ended is kept, to be sent on the next one. */
+  recover(request: Request, failure: Failure): boolean {
     if (
       failure._tag !== "Closed" ||
       this.reconnector.closed ||
       this.settings.offline === "fail" ||
-      unit.deadline <= performance.now()
+      request.deadline <= performance.now()
     ) {
       return false
     }
-    if (failure.delivery === "unknown" && !(unit.repeatable && unit.attempts <= this.settings.maxRetries)) {
+    if (failure.delivery === "unknown" && !(request.repeatable && request.attempts <= this.settings.maxRetries)) {
       return false
     }
-    if (failure.delivery === "unsent") {
-      unit.attempts--
+    if (failure.delivery === "unknown") {
+      this.reportRetry(request, undefined)
+    } else {
+      request.attempts--
     }
-    unit.settled = false
+    request.settled = false
     const { link } = this.reconnector
     if (link !== undefined && link.engine.closed === undefined) {
-      // Its connection was replaced before it ended: nobody would come for what waits.
-      unit.attempts++
-      link.accept(unit)
+      // Its link was replaced before it ended: the next link is there already, and no other will come for it.
+      request.attempts++
+      link.accept(request)
       return true
     }
-    return this.wait(unit) === undefined
+    return this.wait(request) === undefined
   }
 
   /**
-   * Whether a unit that the server refused before executing it is kept, to be sent again: to the same server once it is
-   * ready, or, when it became read-only, to whichever server a new connection reaches.
+   * Whether a request that the server refused before executing any of it is sent again: to the same server once it is ready,
+   * or, when it became read-only, to the server that a new connection reaches. A pipeline is only sent again as a whole, and
+   * a transaction never.
    */
-  retry(unit: Unit, code: string): boolean {
-    const way = recovery(code)
-    // Time for the pause, and as much for the answer.
-    if (way === "fail" || this.reconnector.closed || unit.deadline - performance.now() <= 2 * retryMillis) {
+  refused(request: Request, errors: Refusals): boolean {
+    const refusal = refusedAsAWhole(request, errors)
+    if (refusal === undefined) {
       return false
     }
-    if (way === "reconnect") {
-      if (unit.refusals > this.settings.maxRetries) {
+    request.refusals++
+    // There must be time for the pause, and as much for the reply.
+    if (this.reconnector.closed || request.deadline - performance.now() <= 2 * retryMillis) {
+      return false
+    }
+    if (recovery(refusal.code) === "reconnect") {
+      if (request.refusals > this.settings.maxRetries) {
         return false
       }
-      this.demoted(unit)
+      this.demoted(request)
       if (this.settings.offline === "fail") {
         return false
       }
     }
-    if (this.refused.add(unit, unit.wire) !== undefined) {
+    if (this.delayed.add(request, request.wire) !== undefined) {
       return false
     }
-    this.retryTimer ??= setTimeout(this.sendRefused, retryMillis)
+    this.reportRetry(request, refusal.code)
+    this.retryTimer ??= setTimeout(this.sendDelayed, retryMillis)
     return true
   }
 
-  /** Leaves a connection to a read-only server. One that was left or replaced before is not the one that is there. */
-  demoted({ via }: Unit): void {
+  /** Leaves the link of a read-only server. Does nothing when the request's link is no longer the current one. */
+  demoted({ via }: Request): void {
     if (via === this.reconnector.link) {
       this.reconnector.leave("the server is read-only")
     }
   }
 
-  private readonly sendRefused = (): void => {
+  private reportRetry({ attempts, commands }: Request, code: string | undefined): void {
+    notify(this.observer?.retry, {
+      commands,
+      server: this.address,
+      reason: code === undefined ? "disconnected" : "refused",
+      code,
+      attempts
+    })
+  }
+
+  private readonly sendDelayed = (): void => {
     this.retryTimer = undefined
     const { link } = this.reconnector
-    for (let next = this.refused.shift(); next !== undefined; next = this.refused.shift()) {
-      const unit = next.pending as Unit
+    for (let next = this.delayed.shift(); next !== undefined; next = this.delayed.shift()) {
+      const request = next.pending as Request
       if (link !== undefined) {
-        unit.attempts = 1
-        link.accept(unit)
+        request.attempts = 1
+        link.accept(request)
       } else if (this.settings.offline === "fail") {
-        settleFailure(unit, { _tag: "Closed", close: this.reconnector.lastClose, delivery: "unsent" })
+        settleFailure(request, this.noConnection())
       } else {
-        const refusal = this.wait(unit)
+        const refusal = this.wait(request)
         if (refusal !== undefined) {
-          settleFailure(unit, refusal)
+          settleFailure(request, refusal)
         }
       }
     }
   }
 
-  /** Makes a connection the current one: what waited goes first. */
+  /** Makes a link the current one. Requests that waited go first. */
   private attach(link: Link): void {
     clearTimeout(this.timer)
     this.timer = undefined
     for (let next = this.waiting.shift(); next !== undefined; next = this.waiting.shift()) {
-      const unit = next.pending as Unit
-      unit.attempts++
-      link.accept(unit)
+      const request = next.pending as Request
+      request.attempts++
+      link.accept(request)
     }
   }
 
   private failWaiting(failure: Failure): void {
     clearTimeout(this.retryTimer)
     this.retryTimer = undefined
-    for (const queue of [this.refused, this.waiting]) {
-      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-        const unit = next.pending as Unit
-        unit.settled = true
-        unit.fail(failure)
-      }
+    for (const request of this.takeWaiting()) {
+      request.settled = true
+      request.fail(failure)
     }
   }
 
-  /** Connects, unless that is left to the first command, and stays connected as long as the scope lives. */
+  /** Connects, or leaves that to the first command, and stays connected as long as the scope lives. */
   start(lazy: boolean): Effect.Effect<void, RedisError, Scope.Scope> {
     return Effect.zipRight(
       Effect.addFinalizer(() => this.close),
@@ -241,7 +287,7 @@ export class SharedClient implements UnitOwner {
     )
   }
 
-  /** Replaces the connection by one that is greeted with the credentials of now. Where that fails, the old one stays. */
+  /** Replaces the connection by one with the present credentials. When that fails, the old connection stays. */
   readonly renew: Effect.Effect<void> = Effect.suspend(() => this.reconnector.renew)
 
   private readonly close: Effect.Effect<void> = Effect.suspend(() => {
@@ -250,7 +296,16 @@ export class SharedClient implements UnitOwner {
   })
 }
 
-/** What cannot share a connection, with the way that can. */
+/** The error that says a whole request was refused before any of it was executed; `undefined` when some of it may have been. */
+const refusedAsAWhole = (request: Request, errors: Refusals): ErrorReply | undefined => {
+  const { atomic, commands } = request
+  return !atomic &&
+    errors.every((error, i) => error !== undefined && isRefusal(commands[i] as RedisCommand<unknown>, error))
+    ? errors[errors.length - 1]
+    : undefined
+}
+
+/** Why a command cannot share a connection, with the way to run it. */
 export const refuseShared = (command: RedisCommand<unknown>): UsageError | undefined => {
   const { name, traits } = command
   if (traits.stateful !== undefined) {

@@ -1,16 +1,56 @@
 /**
- * The service behind every command. Public as `Redis.Redis` and friends; here so that commands can name it without
- * knowing the client.
+ * The two interfaces that name each other: a command, and the service that runs it. They are public as
+ * `RedisCommand.RedisCommand` and `Redis.RedisService`, and stand here so that everything above can name them. Only types
+ * and the tag are here.
  */
 import * as Context from "effect/Context"
 import type * as DateTime from "effect/DateTime"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import type * as Inspectable from "effect/Inspectable"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import * as Subscribable from "effect/Subscribable"
-import type { RedisCommand } from "../../RedisCommand.js"
-import type { RedisError } from "../../RedisError.js"
+import type * as Subscribable from "effect/Subscribable"
+import type * as Types from "effect/Types"
+import type { RedisError, UsageError } from "../../RedisError.js"
+import type { Argument } from "./args.js"
+import type { Traits } from "./facts.js"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: unique symbol = Symbol.for("effect-redis-client/RedisCommand")
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * A command that answers an `A`.
+ *
+ * Two commands are equal when they send the same bytes and read the reply the same way. Printing one shows its name and
+ * Redis' own words; keys and values are blanked.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RedisCommand<out A> extends Effect.Effect<A, RedisError, Redis>, Inspectable.Inspectable {
+  readonly [TypeId]: { readonly _A: Types.Covariant<A> }
+  /** The name in capitals, with its subcommand: `GET`, `CLIENT SETNAME`. */
+  readonly name: string
+  /** The arguments behind the name. */
+  readonly args: ReadonlyArray<Argument>
+  /** What a client must know to send it safely. */
+  readonly traits: Traits
+  /** Whether bulk strings of the reply are wanted as text; otherwise as bytes. */
+  readonly text: boolean
+  /** The deadline of this command alone, in milliseconds from when it is accepted. */
+  readonly deadline: number | undefined
+  /** Why the command cannot be sent, when an argument is wrong. It fails with it when it is run. */
+  readonly problem: UsageError | undefined
+}
 
 /**
  * The client as commands see it. It is small on purpose: what it does not do (decoding, naming, composing) is done by
@@ -26,7 +66,7 @@ export interface RedisService {
    */
   readonly sendAll: (
     commands: ReadonlyArray<RedisCommand<unknown>>,
-    options: { readonly atomic: boolean; readonly deadline?: number | undefined }
+    options: BatchOptions
   ) => Effect.Effect<BatchResult, RedisError>
   /** A service of the same kind on a connection of its own, until the scope closes. */
   readonly lease: Effect.Effect<RedisService, RedisError, Scope.Scope>
@@ -54,6 +94,14 @@ export type Status =
     }
   | { readonly _tag: "Closed"; readonly cause: RedisError | undefined }
 
+/** How commands are sent together. */
+export interface BatchOptions {
+  /** Between MULTI and EXEC, as one unit that no other command enters. */
+  readonly atomic: boolean
+  /** In milliseconds from when the batch is accepted. Without it the longest deadline of its commands counts. */
+  readonly deadline?: number | undefined
+}
+
 /** What became of a batch. */
 export interface BatchResult {
   /**
@@ -73,9 +121,3 @@ export interface Redis {
 export const Redis: Context.Tag<Redis, RedisService> = Context.GenericTag<Redis, RedisService>(
   "effect-redis-client/Redis"
 )
-
-/** The status of what has no connection that comes and goes. */
-export const alwaysReady: Subscribable.Subscribable<Status> = Subscribable.make({
-  get: Effect.succeed<Status>({ _tag: "Ready" }),
-  changes: Stream.make<[Status]>({ _tag: "Ready" })
-})

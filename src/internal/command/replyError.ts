@@ -6,13 +6,10 @@ import { type Denied, ReplyError } from "../../RedisError.js"
 import { utf8Decode } from "../resp/text.js"
 import type { ErrorReply } from "../resp/values.js"
 import type { Argument } from "./args.js"
+import { traitsOf } from "./facts.js"
 
-/** Their errors quote rules, scripts or settings in ways that cannot be told from the rest. */
-const opaque =
-  /^(?:ACL|AUTH|HELLO|CONFIG|EVAL|EVALSHA|EVAL_RO|EVALSHA_RO|FCALL|FCALL_RO|FUNCTION|SCRIPT|MIGRATE|CLIENT)(?: |$)/
-
-/** Scripts make up errors, of any code and from anything they have read. */
-const scripted = /^(?:EVAL|EVALSHA|FCALL)(?:_RO)?$/
+/** Scripts make up errors of any code, from anything they have read. */
+const runsScript = (command: string): boolean => traitsOf(command).script !== undefined
 
 /** What servers add to the errors of a script's own commands. */
 const whereInScript = / script: \w+, on @\w+:\d+\.$/
@@ -129,7 +126,7 @@ const codeOf = (reply: ErrorReply, args: ReadonlyArray<Argument>): string => {
 }
 
 const describe = (code: string, message: string, command: string, args: ReadonlyArray<Argument>): string => {
-  const sentence = scripted.test(command) ? message.replace(whereInScript, "") : message
+  const sentence = runsScript(command) ? message.replace(whereInScript, "") : message
   if (sentences.has(sentence)) {
     return sentence
   }
@@ -139,8 +136,8 @@ const describe = (code: string, message: string, command: string, args: Readonly
   if (code === "NOPERM") {
     return "NOPERM this user has no permissions (for what: see the redacted field `raw`)"
   }
-  const unclear = opaque.test(command)
-  if (unclear && (!fixed.has(code) || scripted.test(command))) {
+  const unclear = traitsOf(command).quotesArguments
+  if (unclear && (!fixed.has(code) || runsScript(command))) {
     return `${code} (the server's text may quote arguments: see the redacted field \`raw\`)`
   }
   const values = args.filter(({ kind }) => kind !== "token")
@@ -164,7 +161,7 @@ const textOf = ({ data }: Argument, length: number): string =>
 const deniedBy = (code: string, message: string, command: string): Denied | undefined => {
   if (code === "NOPERM") {
     const sentence = message.replace(/\bUser \S+/i, "")
-    return scripted.test(command) && !/^NOPERM (?:this user|No permissions|User \S+ has no permissions)\b/.test(message)
+    return runsScript(command) && !/^NOPERM (?:this user|No permissions|User \S+ has no permissions)\b/.test(message)
       ? undefined
       : /\bto run\b/i.test(sentence)
         ? "command"
@@ -179,7 +176,7 @@ const deniedBy = (code: string, message: string, command: string): Denied | unde
   if (code !== "ERR") {
     return undefined
   }
-  if (scripted.test(command)) {
+  if (runsScript(command)) {
     const rest = /^ERR (?:ACL failure in script:|The user executing the script can't) (.*)$/s.exec(message)?.[1]
     return rest === undefined
       ? undefined

@@ -2,8 +2,8 @@
  * Arguments that the commands on servers, clusters and sentinels have in common.
  */
 import * as Redacted from "effect/Redacted"
-import type { RedisCommand } from "../../RedisCommand.js"
 import { type Args, type OneOrMore, toList } from "./args.js"
+import type { RedisCommand } from "./model.js"
 
 /** Text that may be a secret. `Redacted` keeps it out of whatever the program itself prints; here it is never shown. */
 export type Secret = string | Redacted.Redacted<string>

@@ -7,26 +7,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { ConnectionError, isRedisError } from "../../RedisError.js"
-import type { ResolvedOptions } from "./options.js"
-
-/**
- * Who to be for the server.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Credentials {
-  /** An ACL user; without it the password is the default user's. */
-  readonly username?: string | undefined
-  readonly password: Redacted.Redacted<string>
-}
-
-/** Given by the user: an Effect that is asked, or a Stream of which the newest counts. */
-export type CredentialsInput = Effect.Effect<Credentials, unknown> | Stream.Stream<Credentials, unknown>
+import type { Credentials, CredentialsInput, ResolvedOptions } from "./options.js"
 
 /** Options whose credentials can be asked for at any time, and how to hear that they were replaced. */
 export interface Source {

@@ -1,107 +1,59 @@
 /**
- * An engine as Effects see it: commands in, results out, and the state that commands leave on their connection. A
- * connection, a pool's member and the shared client's current socket are each one Link.
+ * A link: one connection as Effects see it, with commands in and results out. It joins the engine, the session that follows
+ * what commands leave on the connection, and whoever holds it. A `Connection`, a member of a pool and the current connection
+ * of a client are each one link. A link is opened by a dial and is never replaced.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import { decode, make as makeCommand, type RedisCommand, reword } from "../../RedisCommand.js"
 import { type RedisError, UsageError } from "../../RedisError.js"
 import { Argument } from "../command/args.js"
-import type { BatchResult } from "../command/model.js"
-import { type CloseReason, Engine, type EngineOptions, type Transport } from "../engine/engine.js"
-import {
-  argumentText,
-  type BatchOptions,
-  BlockingCall,
-  type Left,
-  newestOf,
-  nothing,
-  prepare,
-  prepareAll,
-  refused,
-  sliceOf,
-  type Tracker,
-  type Unit,
-  withdrawal
-} from "../request/request.js"
-import { ErrorReply, MapReply, type Push, type Reply } from "../resp/values.js"
+import { decode, reword } from "../command/command.js"
+import type { BatchOptions, BatchResult, RedisCommand } from "../command/model.js"
+import { make as makeCommand } from "../command/raw.js"
+import { Engine, type EngineOptions } from "../engine/engine.js"
+import { rethrowLater } from "../engine/pending.js"
+import type { CloseReason, Transport } from "../engine/transport.js"
+import { refused } from "../request/batchRequest.js"
+import { argumentText, newestOf, sliceOf } from "../request/blockingTime.js"
+import { BlockingCall, type Left } from "../request/call.js"
+import { nothing, prepare, prepareAll } from "../request/prepare.js"
+import { type Request, type RequestSettings, type Tracker, type Via, withdrawal } from "../request/request.js"
+import type { Push, Reply } from "../resp/values.js"
+import type { ServerFacts } from "./serverFacts.js"
+import { endsWatch, Session } from "./session.js"
 
-/** What a link was told to be, and what commands have made of it since. */
-export class Session {
-  /** The database that is selected. */
-  database: number
-  /** Why the connection is no longer what the handshake made it, if only a new one can undo that. */
-  altered: string | undefined
-  watching = false
-  /** How often WATCH was ended, counted as what ends it is sent. */
-  watchEnds = 0
-  inTransaction = false
-  protocol: 2 | 3
-  constructor(
-    public home: { readonly database: number },
-    protocol: 2 | 3
-  ) {
-    this.database = home.database
-    this.protocol = protocol
-  }
-
-  /** The greeting is over: what it did is how the connection is meant to be. */
-  settle(protocol: 2 | 3): void {
-    this.protocol = protocol
-    this.database = this.home.database
-    this.altered = undefined
-  }
-
-  /** What is different from the handshake, or `undefined`. */
-  get difference(): string | undefined {
-    return this.altered !== undefined
-      ? this.altered
-      : this.inTransaction
-        ? "MULTI"
-        : this.watching
-          ? "WATCH"
-          : this.database !== this.home.database
-            ? "SELECT"
-            : undefined
-  }
-}
-
-export interface LinkOptions extends Omit<EngineOptions, "onPush" | "onClose"> {
-  /** The deadline of a command that has none of its own, in milliseconds. */
-  readonly replyTimeout: number
+export interface LinkOptions extends Omit<EngineOptions, "onPush" | "onClose">, RequestSettings {
   readonly database: number
 }
 
 export interface PushListener {
   readonly onPush: (push: Push) => void
-  /** Nothing comes any more: why the connection ended; nothing, when only a lease of it did. */
+  /** No more pushes come. `close` says why the connection ended; it is `undefined` when only a lease of it ended. */
   readonly onEnd: (close: CloseReason | undefined) => void
 }
 
-/** Whoever sends over a link: its owner, or one of those who lease it. */
+/** Who sends over a link: its owner, or the borrower of a lease. */
 export class Holder {
-  /** What had ended WATCH on the link when this holder sent its own; `undefined` while it watches nothing. */
+  /** How often WATCH had been ended on the link when this holder sent its own WATCH; `undefined` while it watches nothing. */
   watching: number | undefined
   constructor(
-    /** Why it may not send any more; asked in the same breath as a command is accepted. */
+    /** Why it may not send any more. Asked in the same step in which a command is accepted. */
     readonly refusal: () => UsageError | undefined
   ) {}
 }
 
-/** How long a wait without end is asked for at once, in milliseconds. Shorter where silence is noticed sooner. */
+/** The longest slice of a wait without end, in milliseconds. It is shorter where silence is noticed sooner. */
 const longestSlice = 20_000
 
 const exec = makeCommand("EXEC")
 
-const endsWatch = new Set(["EXEC", "DISCARD", "UNWATCH", "RESET"])
-
-export class Link implements Tracker {
+export class Link implements Tracker, Via {
   readonly engine: Engine
   readonly session: Session
-  /** The server's id of this client, once the handshake knows it. */
-  id: number | undefined
+  /** What the handshake learnt of the server; `undefined` until it is done. */
+  server: ServerFacts | undefined
   /** The SHA1s of scripts that were run over this link: the server holds them. */
   private scripts = new Set<string>()
   private readonly pushListeners = new Set<PushListener>()
@@ -116,26 +68,36 @@ export class Link implements Tracker {
       ...options,
       onPush: (push) => {
         for (const listener of this.pushListeners) {
-          listener.onPush(push)
+          guarded(() => listener.onPush(push))
         }
       },
       onClose: (reason) => {
         this.endPushes(reason)
         for (const listener of [...this.closeListeners]) {
-          listener(reason)
+          guarded(() => listener(reason))
         }
       }
     })
   }
 
-  /** The greeting is over: what it did is how the connection is meant to be, and silence is asked about from now on. */
-  settle(protocol: 2 | 3): void {
-    this.session.settle(protocol)
-    // Inside MULTI a PING would be one of the transaction's commands; where MONITOR speaks there is no silence.
+  /** The server's id of this connection, where it is known. */
+  get id(): number | undefined {
+    return this.server?.id
+  }
+
+  get address(): string {
+    return this.options.address
+  }
+
+  /** The handshake is done. Its state is the one that a lease must return to, and an idle peer is asked with PING from now on. */
+  settle(server: ServerFacts): void {
+    this.server = server
+    this.session.settle(server.protocol)
+    // Inside MULTI a PING would be one of the transaction's commands, and a connection in MONITOR mode is never idle.
     this.engine.startPinging(() => !this.session.inTransaction && !this.engine.monitoring)
   }
 
-  /** Adds a listener; answers how to remove it. */
+  /** Adds a listener. Returns how to remove it. */
   onPush(listener: PushListener): () => void {
     if (this.engine.closed !== undefined) {
       listener.onEnd(this.engine.closed)
@@ -145,10 +107,10 @@ export class Link implements Tracker {
     return () => this.pushListeners.delete(listener)
   }
 
-  /** Tells all listeners that nothing comes any more, and forgets them. */
+  /** Tells all listeners that no more pushes come, and forgets them. */
   endPushes(reason: CloseReason | undefined): void {
     for (const listener of this.pushListeners) {
-      listener.onEnd(reason)
+      guarded(() => listener.onEnd(reason))
     }
     this.pushListeners.clear()
   }
@@ -158,7 +120,7 @@ export class Link implements Tracker {
     return () => this.closeListeners.delete(listener)
   }
 
-  /** `left` is told of the call when the caller's wait ends: before its reply, by interruption or its deadline, or with it. */
+  /** Sends a command. `left` is called when the caller of a blocking command stops waiting, or with its reply. */
   send<A>(command: RedisCommand<A>, holder?: Holder, left?: Left): Effect.Effect<A, RedisError> {
     if (command.traits.blocking === undefined || this.session.inTransaction) {
       return this.sendOnce(command, holder, left)
@@ -185,7 +147,7 @@ export class Link implements Tracker {
     const again: Effect.Effect<A, RedisError> = Effect.suspend(() => {
       const started = performance.now()
       return Effect.flatMap(this.sendOnce(slice, holder, left), (reply) =>
-        // Nil before its time is the server's own answer: somebody unblocked this connection.
+        // A nil reply before the slice has passed is the answer: the server unblocked this connection.
         reply === null && performance.now() - started >= millis * 0.9 ? again : decode(command, reply)
       )
     })
@@ -206,7 +168,7 @@ export class Link implements Tracker {
       for (const [i, exit] of exits.entries()) {
         if (Exit.isFailure(exit)) {
           const error = Option.getOrUndefined(Cause.failureOption(exit.cause)) as RedisError | undefined
-          // A user who may not look, or a key that is no stream: XREAD itself knows best what to say.
+          // The user may not read the key, or it does not hold a stream: the error of XREAD itself says it best.
           return error?._tag === "ReplyError" ? Effect.succeed(undefined) : (exit as Exit.Exit<never, RedisError>)
         }
         args[newest[i]?.at ?? -1] = new Argument("value", exit.value as string)
@@ -217,8 +179,7 @@ export class Link implements Tracker {
 
   private sendOnce<A>(command: RedisCommand<A>, holder: Holder | undefined, left?: Left): Effect.Effect<A, RedisError> {
     return Effect.async<A, RedisError>((resume) => {
-      const call =
-        holder?.refusal() ?? this.refusal(command) ?? prepare(command, resume, this.options.replyTimeout, this)
+      const call = holder?.refusal() ?? this.refusal(command) ?? prepare(command, resume, this.options, this)
       if (call instanceof UsageError) {
         return resume(Exit.fail(call))
       }
@@ -232,22 +193,22 @@ export class Link implements Tracker {
     })
   }
 
-  private follow({ name, traits }: RedisCommand<unknown>, holder: Holder | undefined): void {
-    if (traits.stateful === undefined) {
+  private follow(command: RedisCommand<unknown>, holder: Holder | undefined): void {
+    const { session, stateful } = command.traits
+    if (stateful === undefined) {
       return
     }
-    const { session } = this
-    if (endsWatch.has(name)) {
-      session.watchEnds++
+    if (endsWatch(command)) {
+      this.session.watchEnds++
       if (holder !== undefined) {
         holder.watching = undefined
       }
-    } else if (name === "WATCH" && holder !== undefined) {
-      holder.watching ??= session.watchEnds
+    } else if (session === "watch" && holder !== undefined) {
+      holder.watching ??= this.session.watchEnds
     }
   }
 
-  /** Sends commands as one unit: one write, no other command in between. Answers what became of each. */
+  /** Sends commands as one request: in one write, with no other command in between. */
   sendAll(
     commands: ReadonlyArray<RedisCommand<unknown>>,
     options: BatchOptions,
@@ -261,13 +222,13 @@ export class Link implements Tracker {
       for (let i = 0; refusal === undefined && i < commands.length; i++) {
         refusal = this.refusal(commands[i] as RedisCommand<unknown>)
       }
-      const unit = refusal ?? prepareAll(commands, options, resume, this.options.replyTimeout, this)
-      if (unit instanceof UsageError) {
-        return resume(Exit.fail(unit))
+      const request = refusal ?? prepareAll(commands, options, resume, this.options, this)
+      if (request instanceof UsageError) {
+        return resume(Exit.fail(request))
       }
       if (options.atomic) {
         if (holder?.watching !== undefined && holder.watching !== this.session.watchEnds) {
-          // Somebody else on this connection ended the WATCH that this transaction relies on: no EXEC would tell.
+          // Another holder of this connection ended the WATCH that this transaction relies on, and EXEC would not report it.
           holder.watching = undefined
           return resume(Exit.succeed({ outcome: "conflict", exits: [] }))
         }
@@ -277,34 +238,34 @@ export class Link implements Tracker {
           this.follow(command, holder)
         }
       }
-      return this.take(unit)
+      return this.take(request)
     })
   }
 
-  /** Takes a unit; answers how to take it back when it has to wait. */
-  private take(unit: Unit): Effect.Effect<void> | undefined {
-    unit.deadline = this.engine.now() + unit.allowed
-    return this.accept(unit) ? undefined : withdrawal(unit)
+  /** Takes a request. Returns how to take it back when it has to wait. */
+  private take(request: Request): Effect.Effect<void> | undefined {
+    request.deadline = this.engine.now() + request.allowed
+    return this.accept(request) ? undefined : withdrawal(request)
   }
 
-  /** Hands a unit, whose deadline is set, to the engine; answers whether it is on its way, and does not wait. */
-  accept(unit: Unit): boolean {
-    unit.via = this
-    const encoded = unit.take(this.scripts)
-    if (unit.flushesScripts) {
-      // A new set: what is answered still, of before the flush, is learnt by the old one.
+  /** Hands a request, whose deadline is set, to the engine. Returns whether it is on its way; otherwise it waits. */
+  accept(request: Request): boolean {
+    request.via = this
+    const encoded = request.take(this.scripts)
+    if (request.flushesScripts) {
+      // A new set: replies to what was sent before the flush are still learnt by the old one.
       this.scripts = new Set()
     }
-    return this.engine.accept(unit, encoded)
+    return this.engine.accept(request, encoded)
   }
 
-  /** Commands that no connection of ours can carry: without their replies, or with too many, nothing could settle. */
+  /** Why no connection of this client can carry a command: it would get no replies, or an unknown number of them. */
   private refusal(command: RedisCommand<unknown>): UsageError | undefined {
-    const stateful = command.traits.stateful
+    const { session, stateful } = command.traits
     if (stateful === undefined && !this.engine.monitoring) {
       return undefined
     }
-    if (this.engine.monitoring && command.name !== "RESET" && command.name !== "QUIT") {
+    if (this.engine.monitoring && session !== "reset" && session !== "quit") {
       return refused(command.name, "the connection is in MONITOR mode; only RESET and QUIT can be sent")
     }
     if (stateful === "silence" && argumentText(command.args[0]) !== "ON") {
@@ -319,77 +280,18 @@ export class Link implements Tracker {
     return undefined
   }
 
-  /** What a stateful command's going out means, before its reply is known: the worst. */
   begin(command: RedisCommand<unknown>): void {
-    const { session } = this
-    switch (command.traits.stateful) {
-      case "transaction":
-        if (command.name === "MULTI") {
-          session.inTransaction = true
-        }
-        return
-      case "watch":
-        if (command.name === "WATCH") {
-          session.watching = true
-        }
-        return
-      case "database":
-        return
-      default:
-        session.altered ??= command.name
-    }
+    this.session.begin(command)
   }
 
-  /** What its reply says. */
   finish(command: RedisCommand<unknown>, reply: Reply): void {
-    const { session } = this
-    if (reply instanceof ErrorReply) {
-      if (command.name === "EXEC" && reply.code === "EXECABORT") {
-        session.inTransaction = false
-        session.watching = false
-      }
-      return
-    }
-    switch (command.name) {
-      case "SELECT":
-        session.database = Number(argumentText(command.args[0]))
-        if (reply === "QUEUED") {
-          // Whether EXEC comes, and does it, is not followed.
-          session.altered ??= command.name
-        }
-        return
-      // Again, beside `begin`: what ended a transaction may have been sent before, and answered since.
-      case "MULTI":
-        session.inTransaction = true
-        return
-      case "WATCH":
-        session.watching = true
-        return
-      case "EXEC":
-      case "DISCARD":
-        session.inTransaction = false
-        session.watching = false
-        return
-      case "UNWATCH":
-        // Inside MULTI it is only queued.
-        session.watching &&= reply === "QUEUED"
-        return
-      case "RESET":
-        session.database = 0
-        session.inTransaction = false
-        session.watching = false
-        session.protocol = 2
-        this.engine.reset()
-        return
-      case "HELLO":
-        session.protocol = protocolOf(reply) ?? session.protocol
-        return
-      case "MONITOR":
-        this.engine.monitoring = true
-    }
+    this.session.finish(command, reply, this.engine)
   }
 
-  /** Waits for what is owed, for a bounded time, then ends the connection. Safe in finalizers: the bound is no Effect. */
+  /**
+   * Waits for the replies that are owed, for a bounded time, then ends the connection. The bound is a timer and not an
+   * Effect, so that it also works in a finalizer.
+   */
   close(graceMillis: number): Effect.Effect<void> {
     return Effect.async<void>((resume) => {
       this.engine.close(graceMillis, () => resume(Effect.void))
@@ -401,17 +303,20 @@ export class Link implements Tracker {
   }
 }
 
-/** The id of the newest entry, behind which `$` begins; before all ids where there is none. */
+/** Calls a listener. What it throws ends nothing else. */
+const guarded = (call: () => void): void => {
+  try {
+    call()
+  } catch (error) {
+    rethrowLater(error)
+  }
+}
+
+/** The id of the newest entry, after which `$` begins; the id before all others when the stream is empty. */
 const lastId = (reply: Reply): string => {
   const entry = Array.isArray(reply) ? (reply as ReadonlyArray<Reply>)[0] : undefined
   const id = Array.isArray(entry) ? (entry as ReadonlyArray<Reply>)[0] : undefined
   return typeof id === "string" ? id : "0-0"
 }
 
-const nested = refused("MULTI", "the connection is inside one already, begun by hand")
-
-const protocolOf = (reply: Reply): 2 | 3 | undefined => {
-  const items = reply instanceof MapReply ? reply.items : Array.isArray(reply) ? (reply as ReadonlyArray<Reply>) : []
-  const proto = items[items.indexOf("proto") + 1]
-  return items.includes("proto") && (proto === 2 || proto === 3) ? proto : undefined
-}
+const nested = refused("MULTI", "the connection is inside a transaction already, which was begun with MULTI")

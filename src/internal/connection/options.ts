@@ -2,12 +2,14 @@
  * Options and URLs, checked: everything wrong is named, nothing is guessed, and no value that may be a secret is echoed.
  */
 import * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
+import type * as Stream from "effect/Stream"
 import { UsageError } from "../../RedisError.js"
 import type { DurationWithUnit } from "../command/args.js"
+import { longestTimer } from "../engine/timers.js"
 import { defaultLimits, type ParserLimits } from "../resp/parser.js"
-import type { CredentialsInput } from "./credentials.js"
 
 /**
  * TLS settings. The peer's certificate is verified against the runtime's authorities, or those of `ca`, and against the
@@ -111,9 +113,28 @@ export interface ConnectionOptions {
     | undefined
 }
 
+/**
+ * The user that a connection authenticates as.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Credentials {
+  /** An ACL user; without it the password is the default user's. */
+  readonly username?: string | undefined
+  readonly password: Redacted.Redacted<string>
+}
+
+/** Given by the user: an Effect that is asked, or a Stream of which the newest counts. */
+export type CredentialsInput = Effect.Effect<Credentials, unknown> | Stream.Stream<Credentials, unknown>
+
 export type Endpoint =
   | { readonly _tag: "Tcp"; readonly host: string; readonly port: number }
   | { readonly _tag: "Unix"; readonly path: string }
+
+/** The server's address, for messages. */
+export const showEndpoint = (endpoint: Endpoint): string =>
+  endpoint._tag === "Unix" ? endpoint.path : `${endpoint.host}:${endpoint.port}`
 
 export interface ResolvedOptions {
   readonly endpoint: Endpoint
@@ -427,7 +448,7 @@ export const resolve = (options: ConnectionOptions): Checked<ResolvedOptions> =>
       encoding,
       connectTimeout: yield* readDuration(options.connectTimeout, "connectTimeout", 5_000),
       replyTimeout: yield* readDuration(options.replyTimeout, "replyTimeout", 5_000),
-      closeTimeout: Math.min(yield* readDuration(options.closeTimeout, "closeTimeout", 2_000), 0x7fff_ffff),
+      closeTimeout: Math.min(yield* readDuration(options.closeTimeout, "closeTimeout", 2_000), longestTimer),
       unresponsiveAfter: yield* readDuration(options.unresponsiveTimeout, "unresponsiveTimeout", 30_000),
       pingInterval: yield* readDuration(options.pingInterval, "pingInterval", 30_000),
       keepAliveMillis:

@@ -1,6 +1,6 @@
 /**
  * Any `@effect/platform` Socket as a transport: best effort. The socket gives no read backpressure, its writer waits
- * while there is no live connection, and a peer's clean end looks like success; the last two are mended here.
+ * while there is no live connection, and reports the peer's clean end as success; this file handles the last two.
  */
 import type * as Socket from "@effect/platform/Socket"
 import * as Cause from "effect/Cause"
@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Mailbox from "effect/Mailbox"
 import type * as Scope from "effect/Scope"
-import type { Transport, TransportListener } from "../engine/engine.js"
+import type { Transport, TransportListener } from "../engine/transport.js"
 
 const fullAt = 1024 * 1024
 
@@ -38,12 +38,12 @@ export const fromSocket = (socket: Socket.Socket): Effect.Effect<Transport, neve
       socket.run((bytes) => Effect.sync(() => listener.onData(bytes)))
     )
 
-    // Whichever ends first ends the connection: reading at the peer's FIN, writing at a failure, or both when told to.
+    // Whichever ends first ends the connection: reading at the peer's FIN, writing at a failure, or both when destroyed.
     yield* Effect.raceFirst(reads, Effect.scoped(writes)).pipe(
       Effect.raceFirst(Deferred.await(stopped)),
       Effect.onExit((exit) =>
         Effect.sync(() =>
-          // There is none yet when the opening is interrupted right here; to wait for it would be for ever.
+          // There is no listener yet when the attempt is interrupted right here, and waiting for one would never end.
           current?.onClose(
             Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)
               ? { reason: "peerClosed", message: "the server closed the connection" }

@@ -1,111 +1,17 @@
 /**
- * One connection's engine: coalesces writes, keeps the queue of replies owed, feeds the parser, and settles every
- * accepted command exactly once. It is plain JavaScript; what it is given to settle ({@link Pending}) and to write to
- * ({@link Transport}) is made by its shells. It does not connect, greet, reconnect or decode.
+ * The engine of one connection: it joins writes, keeps the queue of replies that are owed, feeds the parser, and settles
+ * every accepted request exactly once. It is plain JavaScript: what it settles ({@link Pending}) and what it writes to
+ * ({@link Transport}) are handed in. It does not connect, shake hands, reconnect or decode.
  */
-import type { ConnectionErrorReason } from "../../RedisError.js"
 import { type Encoded, encodedLength } from "../resp/encoder.js"
 import { Parser, type ParserLimits } from "../resp/parser.js"
 import { ErrorReply, Push, type Reply } from "../resp/values.js"
-import { CommandQueue, type Queued, settleFailure } from "./queue.js"
+import { Pending, settleFailure, settleReply } from "./pending.js"
+import { CommandQueue } from "./queue.js"
 import { Ring } from "./ring.js"
-
-/** What carries the bytes. It is told to destroy itself once; it reports its end once. */
-export interface Transport {
-  readonly write: (data: string | Uint8Array) => void
-  readonly cork: () => void
-  readonly uncork: () => void
-  /** Whether so much waits to be written that more should wait elsewhere; `onDrain` ends it. */
-  readonly isFull: () => boolean
-  /** Stops reading, and goes on, so that a peer feels that nobody takes what it sends. Best effort. */
-  readonly pause: () => void
-  readonly resume: () => void
-  /** Sends what is written, then a FIN. */
-  readonly end: () => void
-  readonly destroy: () => void
-  readonly listen: (listener: TransportListener) => void
-}
-
-export interface TransportListener {
-  /** The bytes are the transport's: what is to be kept of them is copied. */
-  readonly onData: (bytes: Uint8Array) => void
-  /** Where the next bytes would best be read, if anywhere: the rest of a long value belongs there. */
-  readonly room: () => Uint8Array | undefined
-  readonly onDrain: () => void
-  readonly onClose: (reason: CloseReason) => void
-}
-
-/** Why a connection ended. */
-export interface CloseReason {
-  readonly reason: ConnectionErrorReason
-  readonly message: string
-  readonly cause?: unknown
-  /** Set when the peer broke the protocol. */
-  readonly protocol?: string | undefined
-}
-
-/** Why a command did not get its reply. */
-export type Failure =
-  | { readonly _tag: "Closed"; readonly close: CloseReason; readonly delivery: "unsent" | "unknown" }
-  | {
-      readonly _tag: "Deadline"
-      readonly phase: "queue" | "reply"
-      readonly delivery: "unsent" | "unknown"
-      readonly hint?: string | undefined
-    }
-  | { readonly _tag: "Overflow"; readonly limit: "commands" | "bytes"; readonly maximum: number }
-
-/**
- * Replies that are owed to one owner: a command's, or all those of a batch. The engine calls `onReply` for each, in
- * order, and `onFailure` at most once, when the rest will not come or comes too late. `settled` says that the owner has
- * its answer: replies may still come after a deadline, and must not answer again.
- */
-export abstract class Pending {
-  settled = false
-  /** Absolute, by the engine's clock. */
-  deadline = Infinity
-  /** Where it waits unsent. */
-  queued: Queued | undefined = undefined
-
-  constructor(public remaining: number) {}
-
-  // What few are is not a field of all: there are as many of these as replies are owed, and the collector copies them.
-
-  /** The push kind that confirms it instead of a reply: subscriptions. */
-  get confirmedBy(): string | undefined {
-    return undefined
-  }
-
-  /** Its reply may rightly take longer than any deadline of the connection. */
-  get blocking(): boolean {
-    return false
-  }
-
-  /** Nobody waits for it any more, as far as can be told: where it waits to be written, it is not. */
-  get abandoned(): boolean {
-    return false
-  }
-
-  /** That the connection ends is its success: SHUTDOWN. */
-  get endsConnection(): boolean {
-    return false
-  }
-
-  /** Why the connection can no longer be trusted, once its replies say so: it ends. */
-  get spoiled(): string | undefined {
-    return undefined
-  }
-
-  /** Whether the next reply's bulk strings are wanted as text. */
-  abstract readonly text: boolean
-  abstract onReply(reply: Reply): void
-  abstract onFailure(failure: Failure): void
-
-  /** Whether a push of the kind it waits for, about this channel, is meant: servers send some on their own account. */
-  confirmedFor(_channel: Reply | undefined): boolean {
-    return true
-  }
-}
+import { ownWords } from "./sentences.js"
+import { longestTimer } from "./timers.js"
+import { type CloseReason, ended, type Transport } from "./transport.js"
 
 export interface EngineOptions {
   readonly limits: ParserLimits
@@ -133,9 +39,6 @@ const tickMillis = 20
  */
 const writeAtCommands = 64
 const writeAtLength = 32 * 1024
-
-/** What timers can wait, in milliseconds; longer is never. */
-const longestPingInterval = 0x7fff_ffff
 
 /** A PING of the engine's own. Any answer will do, an error too. */
 class Ping extends Pending {
@@ -248,7 +151,7 @@ export class Engine {
       const next = silent >= pingInterval ? pingInterval : pingInterval - silent
       this.pinger = setTimeout(look, Math.ceil(next))
     }
-    if (this.closed === undefined && pingInterval <= longestPingInterval) {
+    if (this.closed === undefined && pingInterval <= longestTimer) {
       this.pinger = setTimeout(look, pingInterval)
     }
   }
@@ -433,7 +336,7 @@ export class Engine {
     if (head === undefined || this.inFlight.length <= this.unflushed) {
       return this.onUnowned(reply)
     }
-    this.settleReply(head, reply)
+    this.settle(head, reply)
   }
 
   private get subscribed(): boolean {
@@ -463,12 +366,12 @@ export class Engine {
     this.shardSubscriptions = 0
   }
 
-  private settleReply(head: Pending, reply: Reply): void {
+  private settle(head: Pending, reply: Reply): void {
     head.remaining--
     if (head.remaining === 0 || (head.confirmedBy !== undefined && reply instanceof ErrorReply)) {
       this.inFlight.shift()
     }
-    head.onReply(reply)
+    settleReply(head, reply)
     if (head.spoiled !== undefined) {
       return this.destroy({ reason: "protocol", message: head.spoiled })
     }
@@ -484,7 +387,7 @@ export class Engine {
   private onPush(push: Push): void {
     const head = this.inFlight.peek()
     if (head?.confirmedBy !== undefined && head.confirmedBy === push.kind && head.confirmedFor(push.items[1])) {
-      this.settleReply(head, push.items)
+      this.settle(head, push.items)
     }
     this.options.onPush(push)
   }
@@ -613,7 +516,7 @@ export class Engine {
     for (let i = 0; this.inFlight.length > 0; i++) {
       const pending = this.inFlight.shift() as Pending
       if (pending.endsConnection && i < written && !pending.settled && reason.reason === "peerClosed") {
-        pending.onReply("OK")
+        settleReply(pending, "OK")
       } else {
         settleFailure(pending, { _tag: "Closed", close: reason, delivery: i < written ? "unknown" : "unsent" })
       }
@@ -629,28 +532,7 @@ export class Engine {
   }
 }
 
-const nothing = (): void => {}
-
-const ended: Transport = {
-  write: nothing,
-  cork: nothing,
-  uncork: nothing,
-  isFull: () => false,
-  pause: nothing,
-  resume: nothing,
-  end: nothing,
-  destroy: nothing,
-  listen: nothing
-}
-
 const closedHere: CloseReason = { reason: "closed", message: "the connection was closed by this side" }
-
-/** What servers say on their own account, as far as it is the same for everybody: nothing that was sent is in it. */
-const sentences =
-  /^(?:ERR max number of clients(?: \+ cluster connections)? reached|ERR DB index is out of range|ERR invalid DB index|DENIED (?:(?:Redis|Valkey) is running|Running) in protected mode|NOAUTH Authentication required|NOAUTH HELLO must be called with the client already authenticated|WRONGPASS invalid username-password pair(?: or user is disabled)?|LOADING (?:Redis|Valkey) is loading the dataset in memory|MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'|BUSY (?:Redis|Valkey) is busy running a (?:script|module command)|ERR Protocol error(?:: (?:too big inline request|unbalanced quotes in request|too big mbulk count string|too big bulk count string|invalid multibulk length|invalid bulk length|unauthenticated multibulk length|unauthenticated bulk length|invalid CRLF in request))?)(?![\w-])/
-
-/** The sentence of the server's own that an error begins with, if it does. */
-export const ownWords = (message: string): string | undefined => sentences.exec(message)?.[0]
 
 /** Of an error that nobody asked for. A code that no server has may be a word that was sent. */
 const safeWords = (message: string): string => {

@@ -1,22 +1,29 @@
 /**
- * Commands that were accepted and wait to be written: while the socket is full, or while there is none. Bounded by
- * count and bytes; what is taken back costs nothing more.
+ * Requests that were accepted and wait to be written: while the socket is full, or while there is no connection. The queue
+ * is bounded by count and bytes. A request that is taken back costs nothing more.
  */
 import { type Encoded, encodedLength } from "../resp/encoder.js"
-import type { Failure, Pending } from "./engine.js"
+import type { Failure } from "./failure.js"
+import { type Pending, type Place, settleFailure } from "./pending.js"
 import { Ring } from "./ring.js"
 
-/** A command that waits; nothing of it is held once it no longer does. */
-export interface Queued {
-  readonly owner: CommandQueue
-  pending: Pending | undefined
-  encoded: Encoded
+/** The place of a request that waits. Once it no longer waits, its place holds nothing of it. */
+class Queued implements Place {
+  constructor(
+    private readonly queue: CommandQueue,
+    public pending: Pending | undefined,
+    public encoded: Encoded
+  ) {}
+
+  leave(): void {
+    this.queue.remove(this)
+  }
 }
 
 export class CommandQueue {
   private readonly ring = new Ring<Queued>()
   private bytes = 0
-  /** How many commands wait. */
+  /** How many requests wait. */
   length = 0
 
   constructor(
@@ -24,24 +31,25 @@ export class CommandQueue {
     private readonly maxBytes: number
   ) {}
 
-  /** Takes a command, or answers why there is no room. */
+  /** Takes a request, or returns why there is no room. */
   add(pending: Pending, encoded: Encoded): Failure | undefined {
     const bytes = encodedLength(encoded)
     if (this.length >= this.maxCommands) {
       return { _tag: "Overflow", limit: "commands", maximum: this.maxCommands }
     }
-    // One command larger than the bound must still be able to go when nothing else waits.
+    // A request that is larger than the bound must still be able to go when nothing else waits.
     if (this.length > 0 && this.bytes + bytes > this.maxBytes) {
       return { _tag: "Overflow", limit: "bytes", maximum: this.maxBytes }
     }
     this.length++
     this.bytes += bytes
-    pending.queued = { owner: this, pending, encoded }
-    this.ring.push(pending.queued)
+    const queued = new Queued(this, pending, encoded)
+    pending.queued = queued
+    this.ring.push(queued)
     return undefined
   }
 
-  /** The next command that still waits and that somebody waits for; it is taken out. */
+  /** Takes out the next request that a caller still waits for. */
   shift(): { readonly pending: Pending; readonly encoded: Encoded } | undefined {
     while (this.ring.length > 0) {
       const queued = this.ring.shift() as Queued
@@ -57,13 +65,13 @@ export class CommandQueue {
     return undefined
   }
 
-  /** Takes a command back. */
+  /** Takes a request back. */
   remove(queued: Queued): void {
     this.drop(queued)
     this.compact()
   }
 
-  /** Fails what has waited past its deadline, and drops what nobody waits for; `hint` says what it waited for. */
+  /** Fails requests that have waited past their deadline, and drops those without a caller. `hint` says what they waited for. */
   expire(now: number, hint?: string): void {
     for (let i = 0; i < this.ring.length; i++) {
       const queued = this.ring.at(i) as Queued
@@ -90,7 +98,7 @@ export class CommandQueue {
     }
   }
 
-  /** What was taken back goes when it is most of the queue, so that a queue nobody drains does not grow. */
+  /** Removes the entries that were taken back once they are most of the queue, so that a queue nobody drains does not grow. */
   private compact(): void {
     if (this.ring.length > 2 * this.length + 64) {
       for (let left = this.ring.length; left > 0; left--) {
@@ -100,19 +108,5 @@ export class CommandQueue {
         }
       }
     }
-  }
-}
-
-/** Takes back a command that waits, wherever it does. Its owner is gone. */
-export const withdraw = (pending: Pending): void => {
-  pending.settled = true
-  pending.queued?.owner.remove(pending.queued)
-}
-
-/** Tells a pending command that its reply will not come, once. */
-export const settleFailure = (pending: Pending, failure: Failure): void => {
-  if (!pending.settled) {
-    pending.settled = true
-    pending.onFailure(failure)
   }
 }

@@ -1,29 +1,32 @@
 /**
- * Leases of links. Plain bookkeeping with its rules in one place; the Effects around it are in `Pool`.
+ * Leases of links: plain bookkeeping with its rules in one place. The public Effects around it are in `Pool`.
  *
- * A link goes back to the free ones only when it is exactly as its handshake made it and owes nothing; otherwise it is
- * destroyed. Whoever waits is served in order.
+ * A link becomes free again only when its state is what the handshake made it and it owes nothing; otherwise it is
+ * destroyed. Waiting callers are served in order.
  *
- * Links are opened when they are needed, by whoever needs them. When one cannot be opened, or ends too soon, none is
- * before the Schedule's pause is over: one pause for all, however many wait.
+ * A link is opened when a caller needs it, by that caller. When an attempt fails, or a link ends too soon, no other attempt
+ * begins before the pause of the Schedule is over. There is one pause for all callers, however many wait.
  */
 import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
-import { make as makeCommand, withDeadline } from "../../RedisCommand.js"
 import { DeadlineError, type RedisError } from "../../RedisError.js"
-import { longestTimer, type Restore } from "../connection/handshake.js"
-import { openLogged } from "../connection/lifecycle.js"
+import { withDeadline } from "../command/command.js"
+import { make as makeCommand } from "../command/raw.js"
+import type { Dial } from "../connection/dial.js"
 import type { Link } from "../connection/link.js"
+import type { Restore } from "../connection/opening.js"
 import type { ResolvedOptions } from "../connection/options.js"
-import { firstConnection, isPermanent, type Pacer, type ReconnectSettings } from "../connection/reconnect.js"
-import type { CloseReason } from "../engine/engine.js"
+import { firstConnection, makePacer, type Pacer, type ReconnectSettings } from "../connection/pacer.js"
+import { longestTimer } from "../engine/timers.js"
+import type { CloseReason } from "../engine/transport.js"
 import { closeError } from "../request/failure.js"
+import { isPermanent } from "../request/recovery.js"
+import { notify } from "../telemetry/observer.js"
+import { poolMetrics } from "../telemetry/poolMetrics.js"
 
 export interface PoolSettings extends ReconnectSettings {
   readonly min: number
@@ -32,7 +35,7 @@ export interface PoolSettings extends ReconnectSettings {
   readonly acquireTimeout: number
   readonly idleTimeout: number
   readonly maxAge: number
-  /** A free link that has been silent for this long is asked with PING before it is lent. */
+  /** A free link that has been idle for this long is asked with PING before it is lent. */
   readonly checkAfter: number
 }
 
@@ -45,81 +48,78 @@ export interface Member {
   idleSince: number
 }
 
-/** A link that is lent. Once it is released, its borrower must not reach the link any more. */
+/** A link that is lent. Once the lease is released, its borrower must not reach the link any more. */
 export interface Lease {
   readonly link: Link
   released: boolean
 }
 
-/** What a waiter is given: a link, or the right to open one. */
+/** What a waiting caller is given: a link, or the right to open one. */
 type Grant = Member | "open"
 
-/** Somebody who wants a link. */
+/** A caller that wants a link. */
 interface Want {
-  /** In milliseconds, and the end of that by the engine's clock. */
+  /** How long it may wait, in milliseconds, and when that ends, by the engine's clock. */
   readonly limit: number
   readonly until: number
-  /** It tried to open one before, which puts it before those who came later. */
+  /** It tried to open a link before, so it comes before callers that came later. */
   tried: boolean
 }
 
-/** A fiber that waits. It is out of the queue once it has its grant. */
+/** A waiting fiber. It leaves the queue when it gets its grant. */
 interface Waiter {
   grant: Grant | undefined
   resume: (result: Effect.Effect<Grant, RedisError>) => void
 }
 
-const size = Metric.gauge("redis_pool_size", { description: "Connections of Redis pools" })
-const free = Metric.gauge("redis_pool_free", { description: "Connections of Redis pools that nobody holds" })
-const waiting = Metric.gauge("redis_pool_waiting", { description: "Fibers that wait for a connection of a Redis pool" })
-const acquireTime = Metric.timer("redis_pool_acquire", "How long acquiring a connection of a Redis pool took")
-
 const now = (): number => performance.now()
 
 export class PoolCore {
-  /** Where links are at home: shared with their sessions, so that `select` moves them all. */
+  /** The database of all links. Their sessions share it, so that `select` moves all of them. */
   readonly home: { database: number }
   private readonly free: Array<Member> = []
   private readonly members = new Set<Member>()
   /** In order of arrival. */
   private readonly waiters = new Set<Waiter>()
-  /** Those who could not open one. They are served first. */
+  /** Callers whose attempt to open a link failed. They are served first. */
   private readonly retrying = new Set<Waiter>()
-  /** Links that are being opened: they count as members already. */
+  /** How many links are being opened. They count as members already. */
   private opening = 0
-  /** How to end those. */
+  /** How to end those attempts. */
   private readonly aborts = new Set<(error: RedisError) => void>()
   private closed = false
   private sweeper: ReturnType<typeof setTimeout> | undefined
   private refiller: ReturnType<typeof setTimeout> | undefined
-  /** Nothing is opened before the schedule's pause is over. */
+  /** The schedule's pause is running: nothing is opened. */
   private pausing = false
-  /** How many pauses there were: attempts that began before the same one fail together. */
+  /** How many pauses there were. Attempts that began before the same pause fail together. */
   private pauses = 0
-  /** What the last attempt failed with, until one succeeds. */
+  /** The failure of the last attempt, until one succeeds. */
   private failure: RedisError | undefined
-  /** Since when all that was opened lasted. */
+  /** Since when every link that was opened has lasted. */
   private goodSince: number | undefined
-  /** The minimum is not kept before somebody asks, because the user's predicate, or the schedule, had enough. */
+  /** The user's predicate or the schedule ended the attempts: the minimum is not kept until a caller asks for a link. */
   private stopped = false
-  /** It is being built: attempts are its builder's business. */
+  /** The pool is being built: its builder paces the attempts. */
   private building = true
-  /** Links of an earlier one were greeted with credentials that were replaced since. */
+  /** Counts replaced credentials. The handshake of a link of an earlier generation used older ones. */
   private generation = 0
 
   constructor(
-    readonly options: ResolvedOptions,
+    readonly dial: Dial,
     readonly settings: PoolSettings,
     private readonly pacer: Pacer,
     private readonly runtime: Runtime.Runtime<never>,
     private readonly scope: Scope.Scope
   ) {
-    this.home = { database: options.database }
-    // They are there from the beginning, at zero: a gauge is registered when it is first changed.
-    for (const gauge of [size, free, waiting]) {
-      gauge.unsafeModify(0, [])
-    }
+    this.home = { database: dial.options.database }
   }
+
+  get options(): ResolvedOptions {
+    return this.dial.options
+  }
+
+  private readonly metrics = poolMetrics()
 
   get size(): number {
     return this.members.size + this.opening
@@ -136,7 +136,7 @@ export class PoolCore {
   /** Lends a link until the scope closes. */
   readonly acquire: Effect.Effect<Lease, RedisError, Scope.Scope> = this.acquireWithin(Infinity)
 
-  /** The same, within so many milliseconds where that is shorter than `acquireTimeout`. */
+  /** The same, within this many milliseconds where that is shorter than `acquireTimeout`. */
   acquireWithin(allowed: number): Effect.Effect<Lease, RedisError, Scope.Scope> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Effect.scope, (scope) => {
@@ -150,18 +150,21 @@ export class PoolCore {
   }
 
   private lend(member: Member, scope: Scope.Scope, started: number): Effect.Effect<Lease> {
-    acquireTime.unsafeUpdate(Duration.millis(now() - started), [])
+    const leased = { server: member.link.address, waited: now() - started }
+    this.metrics.lease(leased)
+    const ended = notify(this.dial.observer?.lease, leased)
     const lease: Lease = { link: member.link, released: false }
     const giveBack = Effect.sync(() => {
       lease.released = true
+      notify(ended, undefined)
       member.link.endPushes(undefined)
       this.release(member)
     })
-    // Not `Effect.addFinalizer`, which takes the fiber's refs along, for a finalizer that needs none.
+    // `Effect.addFinalizer` would keep the fiber's refs, which this finalizer does not need.
     return Effect.as(Scope.addFinalizer(scope, giveBack), lease)
   }
 
-  /** A free link that needs neither waiting nor asking, without an Effect. */
+  /** Takes a free link that needs neither a wait nor a PING, without an Effect. */
   private takeHot(time: number): Member | undefined {
     const member = this.free[this.free.length - 1]
     if (this.closed || this.waiting > 0 || member === undefined || !isSound(member) || !this.isHot(member, time)) {
@@ -177,8 +180,8 @@ export class PoolCore {
   }
 
   /**
-   * A link for the caller alone, who gives it back with `release`; failed after `acquireTimeout`, or `allowed` where that
-   * is shorter, without one. To be run where nothing interrupts.
+   * Takes a link for one caller, which gives it back with `release`. Fails after `acquireTimeout`, or after `allowed` where
+   * that is shorter. To be run where nothing interrupts.
    */
   take(restore: Restore, allowed: number): Effect.Effect<Member, RedisError> {
     return Effect.suspend(() => {
@@ -190,7 +193,7 @@ export class PoolCore {
   private takeFor(want: Want, restore: Restore): Effect.Effect<Member, RedisError> {
     return Effect.suspend((): Effect.Effect<Member, RedisError> => {
       if (this.closed) {
-        return Effect.fail(closeError(poolClosed, "unsent"))
+        return Effect.fail(closeError(poolClosed, "unsent", this.dial.address))
       }
       if (want.tried && want.until <= now()) {
         return Effect.fail(this.late(want))
@@ -215,7 +218,7 @@ export class PoolCore {
     })
   }
 
-  /** Whether waiting for the next attempt is no use, or not wanted. */
+  /** Whether a caller fails at once and does not wait for the next attempt. */
   private refuses(failure: RedisError): boolean {
     return this.settings.offline === "fail" || (this.pausing && this.ends(failure))
   }
@@ -244,7 +247,7 @@ export class PoolCore {
     })
   }
 
-  /** What was refused are credentials that were replaced meanwhile: it says nothing of those there are now. */
+  /** The server refused credentials that were replaced meanwhile. That says nothing against the present ones. */
   private isReplaced(error: RedisError, generation: number): boolean {
     return isPermanent(error) && generation !== this.generation
   }
@@ -262,7 +265,7 @@ export class PoolCore {
     })
   }
 
-  /** A link that was silent for long is asked first; a hot one costs nothing. */
+  /** A link that was idle for long is asked with PING first. A link that was just used costs nothing. */
   private check(member: Member, want: Want, restore: Restore): Effect.Effect<Member, RedisError> {
     const { link } = member
     if (!isSound(member)) {
@@ -291,49 +294,56 @@ export class PoolCore {
       const { generation, pauses } = this
       const connectTimeout = Math.min(this.options.connectTimeout, Math.max(Math.ceil(until - now()), 1))
       let abort: ((error: RedisError) => void) | undefined
-      return openLogged({ ...this.options, connectTimeout, database: this.home.database }, restore, (given) => {
-        abort = given
-        this.aborts.add(given)
-      }).pipe(
-        Effect.exit,
-        // In one step: nobody sees a place that is neither being opened nor a member.
-        Effect.flatMap((exit) => {
-          this.opening--
-          if (abort !== undefined) {
-            this.aborts.delete(abort)
+      return this.dial
+        .open({
+          restore,
+          connectTimeout,
+          database: this.home.database,
+          started: (given) => {
+            abort = given
+            this.aborts.add(given)
           }
-          if (Exit.isSuccess(exit) && this.closed) {
-            // The right to open it was given just before.
-            exit.value.destroy(poolClosed.message)
-          }
-          if (Exit.isSuccess(exit) && exit.value.engine.closed === undefined) {
-            this.failure = undefined
-            this.stopped = false
-            this.goodSince ??= now()
-            return Exit.succeed(this.add(exit.value, generation))
-          }
-          const failed: Exit.Exit<never, RedisError> = Exit.isSuccess(exit)
-            ? // It ended right behind its greeting.
-              Exit.fail(closeError(exit.value.engine.closed ?? poolClosed, "unsent"))
-            : Exit.failCause(exit.cause)
-          const error = Exit.isFailure(failed) ? Cause.failureOption(failed.cause) : Option.none()
-          // One that was given less time, because that of the one who asked was nearly up, says nothing of the server.
-          const hurried = connectTimeout < this.options.connectTimeout
-          if (
-            Option.isSome(error) &&
-            !(error.value._tag === "DeadlineError" && hurried) &&
-            !this.isReplaced(error.value, generation)
-          ) {
-            this.failed(error.value, pauses)
-          }
-          this.serve()
-          return failed
         })
-      )
+        .pipe(
+          Effect.exit,
+          // In one step, so that the place never counts as neither opening nor member.
+          Effect.flatMap((exit) => {
+            this.opening--
+            if (abort !== undefined) {
+              this.aborts.delete(abort)
+            }
+            if (Exit.isSuccess(exit) && this.closed) {
+              // The right to open it was given just before the pool closed.
+              exit.value.destroy(poolClosed.message)
+            }
+            if (Exit.isSuccess(exit) && exit.value.engine.closed === undefined) {
+              this.failure = undefined
+              this.stopped = false
+              this.goodSince ??= now()
+              return Exit.succeed(this.add(exit.value, generation))
+            }
+            const failed: Exit.Exit<never, RedisError> = Exit.isSuccess(exit)
+              ? // It ended right after its handshake.
+                Exit.fail(closeError(exit.value.engine.closed ?? poolClosed, "unsent", this.dial.address))
+              : Exit.failCause(exit.cause)
+            const error = Exit.isFailure(failed) ? Cause.failureOption(failed.cause) : Option.none()
+            // An attempt that was cut short by its caller's deadline is no evidence against the server.
+            const hurried = connectTimeout < this.options.connectTimeout
+            if (
+              Option.isSome(error) &&
+              !(error.value._tag === "DeadlineError" && hurried) &&
+              !this.isReplaced(error.value, generation)
+            ) {
+              this.failed(error.value, pauses)
+            }
+            this.serve()
+            return failed
+          })
+        )
     })
   }
 
-  /** Something could not be opened, or did not last: the pause of the schedule begins, unless it has. */
+  /** A link could not be opened, or did not last: the pause of the schedule begins, unless it is running. */
   private failed(error: RedisError, pauses: number): void {
     if (this.closed) {
       return
@@ -366,14 +376,14 @@ export class PoolCore {
             this.refill()
           })
         ),
-        // The pool may be built where nothing interrupts, and closing it must not wait for the pause.
+        // The pool may be built where nothing interrupts, but closing it must not wait for the pause.
         Effect.interruptible
       ),
       { scope: this.scope }
     )
   }
 
-  /** The schedule is done: whoever waits hears why, and whoever comes begins it anew. */
+  /** The schedule is done: waiting callers fail with the reason, and the next caller starts it over. */
   private readonly exhausted: Effect.Effect<void> = Effect.sync(() => {
     this.stopped = true
     if (this.failure !== undefined) {
@@ -381,7 +391,7 @@ export class PoolCore {
     }
   })
 
-  /** Whether waiting longer does not help those who wait. */
+  /** Whether waiting callers fail, because waiting longer does not help. */
   private ends(error: RedisError): boolean {
     return isPermanent(error) || this.stops(error)
   }
@@ -390,12 +400,12 @@ export class PoolCore {
     try {
       return this.settings.stopWhen(error)
     } catch {
-      // It is the user's. Who asks hears the failure itself.
+      // The user's predicate threw. The caller gets the failure itself.
       return true
     }
   }
 
-  /** Fails those who wait for a link to be opened. Where others are lent, one of those may come back. */
+  /** Fails callers that wait for an attempt. While links are lent, other callers may still get one that comes back. */
   private failWaiting(error: RedisError): void {
     for (const waiter of [...this.retrying, ...(this.members.size === 0 ? this.waiters : [])]) {
       waiter.resume(Effect.fail(error))
@@ -420,7 +430,7 @@ export class PoolCore {
     return member
   }
 
-  /** Waits in line. A grant that the fiber does not take, at whatever step it is interrupted, goes to the next. */
+  /** Waits in line. When the fiber is interrupted, at whatever step, its grant goes to the next caller. */
   private wait(want: Want, restore: Restore): Effect.Effect<Grant, RedisError> {
     return Effect.suspend(() => {
       const waiter: Waiter = { grant: undefined, resume: () => {} }
@@ -463,7 +473,7 @@ export class PoolCore {
     waiter.resume(Effect.succeed(grant))
   }
 
-  /** Gives whoever waits the room there is. */
+  /** Gives waiting callers the free links, and the room to open new ones. */
   private serve(): void {
     for (const line of [this.retrying, this.waiters]) {
       for (const waiter of line) {
@@ -481,7 +491,7 @@ export class PoolCore {
     this.report()
   }
 
-  /** Takes a link back: to the next who waits, to the free ones, or to its end. */
+  /** Takes a link back. It goes to the next waiting caller, becomes free, or is destroyed. */
   release(member: Member): void {
     const { link } = member
     const unfit = this.closed
@@ -499,7 +509,7 @@ export class PoolCore {
                 : undefined
     if (unfit !== undefined || link.engine.closed !== undefined) {
       link.destroy(unfit ?? "it had ended")
-      // Destroying tells `remove`, unless it had ended before.
+      // Destroying calls `remove`, unless the link had ended before.
       this.remove(member)
       return
     }
@@ -519,20 +529,20 @@ export class PoolCore {
     }
     const { engine, session } = member.link
     const { closed } = engine
-    // What its borrower did to it, or we, is no sign of a server that accepts and drops.
+    // A link that its borrower or this client ended says nothing against the server.
     if (
       closed !== undefined &&
       closed.reason !== "closed" &&
       session.difference === undefined &&
       now() - member.since < this.settings.readyAfter
     ) {
-      this.failed(closeError(closed, "unsent"), this.pauses)
+      this.failed(closeError(closed, "unsent", this.dial.address), this.pauses)
     }
     this.serve()
     this.refill()
   }
 
-  /** Opens what is missing to the minimum, in the background, until it is there, by the schedule. */
+  /** Opens links up to the minimum, in the background, by the schedule. */
   private refill(): void {
     if (this.refiller === undefined && this.lacks()) {
       this.refiller = setTimeout(() => {
@@ -564,7 +574,7 @@ export class PoolCore {
     )
   }
 
-  /** Opens the minimum, as a client makes its first connection. */
+  /** Opens the minimum, in the way a client opens its first connection. */
   readonly build: Effect.Effect<void, RedisError> = Effect.suspend(() =>
     Effect.ensuring(
       firstConnection(this.options.connectTimeout, this.settings.schedule, (left) => this.fill(now() + left)),
@@ -574,7 +584,7 @@ export class PoolCore {
     )
   )
 
-  /** Opens what is missing to the minimum. Fails with the first that fails. */
+  /** Opens links up to the minimum. Fails with the first failure. */
   private fill(until: number): Effect.Effect<void, RedisError> {
     return Effect.suspend(() => {
       const missing = Math.max(this.settings.min - this.size, 0)
@@ -590,10 +600,10 @@ export class PoolCore {
     })
   }
 
-  /** There are new credentials: the free links end at once, those that are lent when they come back. */
+  /** There are new credentials: free links end at once, lent links when they come back. */
   renew(): void {
     this.generation++
-    // Those that were refused have a long pause before them, and speak for these no more.
+    // The last failure was about the old credentials, and the long pause after it ends.
     this.failure = undefined
     this.pacer.hurry()
     for (const member of [...this.free]) {
@@ -604,11 +614,11 @@ export class PoolCore {
   /** Ends the free links. */
   readonly clear: Effect.Effect<void> = Effect.suspend(() => this.closeAll(this.free.splice(0)))
 
-  /** Moves the pool to another database: its free links at once, those that are lent when they come back (they end). */
+  /** Moves the pool to another database. Free links end at once, lent links when they come back. */
   readonly select = (database: number): Effect.Effect<void, RedisError> =>
     Effect.scoped(
       Effect.flatMap(this.acquire, ({ link }) =>
-        // Tried on one link first: a database that does not exist must not cost the others.
+        // Tried on one link first, so that a database that does not exist costs no other link.
         Effect.map(link.send(makeCommand("SELECT", { args: [database] })), () => {
           this.home.database = database
           for (const member of [...this.free]) {
@@ -618,13 +628,13 @@ export class PoolCore {
       )
     )
 
-  /** Ends everything: whoever waits, the free links, and those that are lent, each after what it owes, with a bound. */
+  /** Closes the pool: waiting callers fail, and each link is closed after the replies that it owes, within a bound. */
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
     this.closed = true
     clearTimeout(this.sweeper)
     clearTimeout(this.refiller)
     if (this.waiting > 0 || this.aborts.size > 0) {
-      const error = closeError(poolClosed, "unsent")
+      const error = closeError(poolClosed, "unsent", this.dial.address)
       for (const waiter of [...this.retrying, ...this.waiters]) {
         waiter.resume(Effect.fail(error))
       }
@@ -651,7 +661,7 @@ export class PoolCore {
     }
   }
 
-  /** Ends free links that nobody needed for long, down to the minimum, and those that reached their age. */
+  /** Closes free links that were idle for long, down to the minimum, and links that reached their age. */
   private readonly sweep = (): void => {
     this.sweeper = undefined
     const time = now()
@@ -667,27 +677,34 @@ export class PoolCore {
     }
   }
 
-  /** The gauges are of all pools together: each tells what changed. */
   private report(): void {
-    const { reported } = this
-    change(size, this.size - reported.size)
-    change(free, this.free.length - reported.free)
-    change(waiting, this.waiting - reported.waiting)
-    reported.size = this.size
-    reported.free = this.free.length
-    reported.waiting = this.waiting
+    const change = {
+      server: this.dial.address,
+      size: this.size,
+      free: this.free.length,
+      waiting: this.waiting
+    }
+    this.metrics.pool(change)
+    notify(this.dial.observer?.pool, change)
   }
-  private readonly reported = { size: 0, free: 0, waiting: 0 }
 }
 
 const isSound = ({ link }: Member): boolean => link.engine.closed === undefined && link.session.difference === undefined
 
-const change = (gauge: Metric.Metric.Gauge<number>, by: number): void => {
-  if (by !== 0) {
-    gauge.unsafeModify(by, [])
-  }
-}
-
 const poolClosed: CloseReason = { reason: "closed", message: "the pool was closed" }
 
 const ping = withDeadline(makeCommand("PING"), "1 second")
+
+/** Opens a pool, filled to its minimum. The scope closes it. */
+export const makeCore = (dial: Dial, settings: PoolSettings): Effect.Effect<PoolCore, RedisError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const runtime = yield* Effect.runtime<never>()
+    const scope = yield* Effect.scope
+    const core = new PoolCore(dial, settings, yield* makePacer(settings.schedule), runtime, scope)
+    yield* Effect.addFinalizer(() => core.close)
+    yield* core.build
+    return core
+  })
+
+/** The bookkeeping of pools that this library made. A program may make a `Pool` of its own. */
+export const coreOfPool = new WeakMap<object, PoolCore>()

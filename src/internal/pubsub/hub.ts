@@ -12,17 +12,22 @@
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import { make as makeCommand, type RedisCommand, specFor, token } from "../../RedisCommand.js"
 import { ConnectionError, DeadlineError, type RedisError, UsageError } from "../../RedisError.js"
 import { Argument } from "../command/args.js"
+import { specFor } from "../command/command.js"
+import type { RedisCommand } from "../command/model.js"
+import { make as makeCommand, token } from "../command/raw.js"
 import * as ReplyErrors from "../command/replyError.js"
-import { longestTimer } from "../connection/handshake.js"
+import type { Dial } from "../connection/dial.js"
 import type { Link } from "../connection/link.js"
-import type { ResolvedOptions } from "../connection/options.js"
-import { Reconnector, type ReconnectSettings } from "../connection/reconnect.js"
-import { type CloseReason, type Failure, Pending } from "../engine/engine.js"
+import type { ReconnectSettings } from "../connection/pacer.js"
+import { Reconnector } from "../connection/reconnect.js"
+import type { Failure } from "../engine/failure.js"
+import { Pending } from "../engine/pending.js"
+import { longestTimer } from "../engine/timers.js"
+import type { CloseReason } from "../engine/transport.js"
+import { sameName } from "../request/call.js"
 import { closeError, toRedisError } from "../request/failure.js"
-import { sameName } from "../request/request.js"
 import { type Encoded, EncodeFailure, encode, nameless } from "../resp/encoder.js"
 import { utf8DecodeStrict } from "../resp/text.js"
 import { ErrorReply, type Push, type Reply } from "../resp/values.js"
@@ -45,7 +50,7 @@ export interface SubscriptionOptions extends InboxOptions {
 
 /** What all connections of one service have in common. */
 export interface HubSettings {
-  readonly options: ResolvedOptions
+  readonly dial: Dial
   readonly reconnect: ReconnectSettings
   /** How long a connection is kept when nobody listens any more, in milliseconds. */
   readonly idleAfter: number
@@ -83,7 +88,7 @@ class Slot extends Pending {
   onFailure(failure: Failure): void {
     // That the connection ended is heard once, for all.
     if (failure._tag !== "Closed") {
-      this.done(null, toRedisError(failure, this.command.name, 0))
+      this.done(null, toRedisError(failure, this.command.name, 0, undefined))
     }
   }
 }
@@ -344,7 +349,7 @@ export class Hub {
 
   /** A subscription waits for its connection, and then for its confirmations, but not for ever. */
   private await(subscription: Subscription): void {
-    const { connectTimeout, replyTimeout } = this.settings.options
+    const { connectTimeout, replyTimeout } = this.settings.dial.options
     const command = commandOf(subscription.targets[0] as Target)
     if (this.link !== undefined) {
       return subscription.limit(replyTimeout, () =>
@@ -421,9 +426,9 @@ export class Hub {
     if (this.run !== undefined) {
       return
     }
-    const { options, reconnect, runtime } = this.settings
+    const { dial, reconnect, runtime } = this.settings
     const run: Run = {
-      reconnector: new Reconnector(options, reconnect, {
+      reconnector: new Reconnector(dial, reconnect, {
         attach: (link) => {
           if (this.run === run) {
             run.attached = true

@@ -7,14 +7,16 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { make as makeCommand, token } from "../../RedisCommand.js"
 import { type RedisError, UsageError } from "../../RedisError.js"
 import type { DurationWithUnit } from "../command/args.js"
 import * as Decode from "../command/decode.js"
+import { make as makeCommand, token } from "../command/raw.js"
 import * as Credentials from "../connection/credentials.js"
-import { openLogged } from "../connection/lifecycle.js"
+import { type Dial, makeDial } from "../connection/dial.js"
+import { connect } from "../connection/lazyNodeTransport.js"
 import * as Options from "../connection/options.js"
-import { reconnectSettings } from "../connection/reconnect.js"
+import { reconnectSettings } from "../connection/pacer.js"
+import { currentObserver } from "../telemetry/observer.js"
 import { Hub, type HubSettings, problemOf, type SubscriptionOptions, type Target } from "./hub.js"
 import type { Inbox } from "./inbox.js"
 
@@ -73,8 +75,9 @@ export const make = (options: RedisPubSubOptions = {}): Effect.Effect<RedisPubSu
     const idleAfter = yield* options.idleTimeout === undefined
       ? Either.right(30_000)
       : Options.checkDuration(options.idleTimeout, "idleTimeout")
+    const dial = makeDial({ options: resolved, connect, observer: yield* currentObserver })
     const settings: HubSettings = {
-      options: resolved,
+      dial,
       reconnect: reconnectSettings(options),
       idleAfter,
       runtime: yield* Effect.runtime<never>()
@@ -86,7 +89,7 @@ export const make = (options: RedisPubSubOptions = {}): Effect.Effect<RedisPubSu
         alone
           ? Effect.flatMap(makeHub({ ...settings, idleAfter: 0 }), (own) => open(own, targets, rest))
           : open(hub, targets, rest),
-      notify: (classes) => notify(resolved, classes),
+      notify: (classes) => notify(dial, classes),
       log: (effect) => hub.log(effect)
     }
   })
@@ -131,10 +134,10 @@ const open = (
 const nothingNamed = new UsageError({ reason: "invalidArgument", message: "a subscription needs at least one name" })
 
 /** A connection for two commands: what is subscribed under RESP2 could not send them. */
-const notify = (options: Options.ResolvedOptions, classes: string): Effect.Effect<void, RedisError> =>
+const notify = (dial: Dial, classes: string): Effect.Effect<void, RedisError> =>
   /^[KEg$lshzxetdmnocrA]+$/.test(classes)
     ? Effect.acquireUseRelease(
-        Effect.uninterruptibleMask((restore) => openLogged(options, restore)),
+        Effect.uninterruptibleMask((restore) => dial.open({ restore })),
         (link) =>
           Effect.flatMap(link.send(configGet), ([, now = ""]) => {
             const has = (letter: string): boolean => now.includes(letter) || (now.includes("A") && all.test(letter))
@@ -145,7 +148,7 @@ const notify = (options: Options.ResolvedOptions, classes: string): Effect.Effec
                   link.send(makeCommand("CONFIG SET", { args: [token("notify-keyspace-events"), now + missing] }))
                 )
           }),
-        (link) => link.close(options.closeTimeout)
+        (link) => link.close(dial.options.closeTimeout)
       )
     : Effect.fail(
         new UsageError({

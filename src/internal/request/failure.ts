@@ -5,30 +5,43 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { ConnectionError, DeadlineError, OverflowError, ProtocolError, type RedisError } from "../../RedisError.js"
 import type { BatchResult } from "../command/model.js"
-import type { CloseReason, Failure } from "../engine/engine.js"
+import type { Failure } from "../engine/failure.js"
+import type { CloseReason } from "../engine/transport.js"
 
-export const closeError = (close: CloseReason, delivery: "unsent" | "unknown"): ConnectionError =>
+/** `server` is the address, where it is known. */
+export const closeError = (
+  close: CloseReason,
+  delivery: "unsent" | "unknown",
+  server?: string | undefined
+): ConnectionError =>
   new ConnectionError({
     reason: close.reason,
     delivery,
     message: close.message,
+    ...(server === undefined ? {} : { server }),
     ...(close.cause === undefined ? {} : { cause: close.cause })
   })
 
 /** `milliseconds` is the time that was allowed, for deadlines. */
-export const toRedisError = (failure: Failure, command: string, milliseconds: number): RedisError => {
+export const toRedisError = (
+  failure: Failure,
+  command: string,
+  milliseconds: number,
+  server: string | undefined
+): RedisError => {
   switch (failure._tag) {
     case "Closed":
       // Those whose replies were being read when the peer broke the protocol hear of that; the others were not sent.
       return failure.close.protocol !== undefined && failure.delivery === "unknown"
         ? new ProtocolError({ reason: failure.close.protocol })
-        : closeError(failure.close, failure.delivery)
+        : closeError(failure.close, failure.delivery, server)
     case "Deadline":
       return new DeadlineError({
         phase: failure.phase,
         delivery: failure.delivery,
         milliseconds,
         command,
+        ...(server === undefined ? {} : { server }),
         ...(failure.hint === undefined ? {} : { hint: failure.hint })
       })
     case "Overflow":

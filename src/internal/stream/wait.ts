@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import type { RedisError } from "../../RedisError.js"
-import { isPermanent } from "../connection/reconnect.js"
+import { isPermanent } from "../request/recovery.js"
 
 /** Timers of engines hold 31 bits. */
 const longestTimer = 2_147_483_647

@@ -1,0 +1,295 @@
+/**
+ * The one way to open a link: from an endpoint that is asked for at each attempt, credentials, a transport that is handed
+ * in, and the handshake with the steps that the caller adds. The whole attempt is bounded by `connectTimeout`. A dial keeps
+ * nothing between two attempts; keeping a link open is the job of reconnect.ts and of the pool.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Runtime from "effect/Runtime"
+import { ConnectionError, DeadlineError, type RedisError } from "../../RedisError.js"
+import { longestTimer } from "../engine/timers.js"
+import type { Transport } from "../engine/transport.js"
+import { notify, type Observer } from "../telemetry/observer.js"
+import * as Credentials from "./credentials.js"
+import { type ExtraSteps, shakeHands } from "./handshake.js"
+import { Link } from "./link.js"
+import type { Connect, Own, Restore, Stage, Started } from "./opening.js"
+import { type Endpoint, type ResolvedOptions, showEndpoint } from "./options.js"
+
+/** Where the server is: fixed, or asked for at each attempt (a Sentinel, a cluster's map, a service registry). */
+export type EndpointSource = Endpoint | Effect.Effect<Endpoint, RedisError>
+
+export interface DialSettings {
+  readonly options: ResolvedOptions
+  readonly connect: Connect
+  /** Default: the endpoint of the options. */
+  readonly endpoint?: EndpointSource | undefined
+  /** Further steps of the handshake. */
+  readonly steps?: ExtraSteps | undefined
+  readonly observer?: Observer | undefined
+}
+
+/** What one attempt asks for. */
+export interface Attempt {
+  /** Makes a part of the attempt interruptible. The attempt itself runs where nothing interrupts. */
+  readonly restore: Restore
+  /** In milliseconds. Default: the option `connectTimeout`. */
+  readonly connectTimeout?: number | undefined
+  /** Default: the option `database`. */
+  readonly database?: number | undefined
+  readonly started?: Started | undefined
+}
+
+export interface Dial {
+  readonly options: ResolvedOptions
+  readonly observer: Observer | undefined
+  /** The address of the last attempt, for errors and logs. */
+  readonly address: string
+  /**
+   * Opens a link. Whoever opens it closes it. To be run where nothing interrupts, so that the caller is sure to get the link
+   * or there is none.
+   */
+  readonly open: (attempt: Attempt) => Effect.Effect<Link, RedisError>
+}
+
+export const makeDial = (settings: DialSettings): Dial => new DialOf(settings)
+
+class DialOf implements Dial {
+  readonly options: ResolvedOptions
+  readonly observer: Observer | undefined
+  address: string
+
+  constructor(private readonly settings: DialSettings) {
+    this.options = settings.options
+    this.observer = settings.observer
+    this.address = showEndpoint(settings.options.endpoint)
+  }
+
+  open({ connectTimeout, database, restore, started }: Attempt): Effect.Effect<Link, RedisError> {
+    const options = {
+      ...this.options,
+      ...(connectTimeout === undefined ? {} : { connectTimeout }),
+      ...(database === undefined ? {} : { database })
+    }
+    const { connect, endpoint, observer, steps } = this.settings
+    // OpenSSL's newer servers end a connection that begins with something else without a word.
+    const ifUnheard = (to: Endpoint) =>
+      options.tls === undefined && to._tag === "Tcp" ? "; if this port speaks TLS, ask for it" : ""
+    const opened = Effect.suspend(() => {
+      const began = notify(observer?.attempt, { server: this.address })
+      const link = openOver(
+        (own) =>
+          Effect.map(this.locate(endpoint, own), (to) => ({
+            transport: connect(to, options, own),
+            ifUnheard: ifUnheard(to)
+          })),
+        options,
+        { restore, started, steps: steps ?? [], observer, address: () => this.address }
+      )
+      return began === undefined
+        ? link
+        : Effect.onExit(link, (exit) => Effect.sync(() => notify(began, Exit.asVoid(exit))))
+    })
+    return Effect.tap(opened, (link) => reportEnd(link, observer))
+  }
+
+  private locate(source: EndpointSource | undefined, own: Own): Effect.Effect<Endpoint, RedisError> {
+    if (source === undefined || !Effect.isEffect(source)) {
+      return Effect.succeed(source ?? this.options.endpoint)
+    }
+    return Effect.tap(asked(source, own, "the server's address did not come"), (endpoint) =>
+      Effect.sync(() => {
+        this.address = showEndpoint(endpoint)
+      })
+    )
+  }
+}
+
+/** Logs the end of a link at debug level, and reports it to the observer. */
+export const reportEnd = (link: Link, observer: Observer | undefined): Effect.Effect<void> =>
+  Effect.map(Effect.runtime<never>(), (runtime) => {
+    const server = link.address
+    notify(observer?.connection, { server, id: link.id, change: "ready", reason: undefined })
+    link.onClose((close) => {
+      notify(observer?.connection, { server, id: link.id, change: "lost", reason: close.message })
+      Runtime.runFork(runtime)(
+        Effect.logDebug(`Redis connection ended: ${close.message}`).pipe(
+          Effect.annotateLogs({
+            server,
+            reason: close.reason,
+            ...(link.id === undefined ? {} : { connection: link.id })
+          })
+        )
+      )
+    })
+  })
+
+/** A transport that is about to be made, and what to add to the error when its peer ends it at its first bytes. */
+interface Making<R> {
+  readonly transport: Effect.Effect<Transport, RedisError, R>
+  readonly ifUnheard: string
+}
+
+interface Opening {
+  readonly restore: Restore
+  readonly started?: Started | undefined
+  readonly steps: ExtraSteps
+  readonly observer: Observer | undefined
+  readonly address: () => string
+}
+
+/**
+ * Opens a link over transports that the caller makes. A second transport is only asked for when the peer closes the first
+ * one at HELLO.
+ */
+export const openOver = <R>(
+  make: (own: Own) => Effect.Effect<Making<R>, RedisError, R>,
+  options: ResolvedOptions,
+  opening: Opening
+): Effect.Effect<Link, RedisError, R> =>
+  Effect.suspend(() => {
+    const { connectTimeout } = options
+    let end = (): void => {}
+    let aborted: RedisError | undefined
+    let hint: Stage = "no connection was made"
+    const own: Own = (next, stage = "the peer does not answer the handshake") => {
+      end = next
+      hint = stage
+      if (aborted !== undefined) {
+        next()
+      }
+    }
+    // Ends what was opened, so that the attempt fails by itself: that works where nothing can be interrupted, too.
+    const abort = (error: RedisError): void => {
+      aborted ??= error
+      end()
+    }
+    const timer =
+      connectTimeout > longestTimer
+        ? undefined
+        : setTimeout(
+            () =>
+              abort(new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: connectTimeout, hint })),
+            connectTimeout
+          )
+    opening.started?.(abort)
+    const ready = Effect.flatMap(withCredentials(options, own), (options) => negotiate(make, options, own, opening))
+    return opening.restore(ready).pipe(
+      Effect.flatMap((link) => (aborted === undefined ? Effect.succeed(link) : Effect.fail(aborted))),
+      Effect.mapError((error) => withServer(aborted ?? error, opening.address())),
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          clearTimeout(timer)
+          if (!Exit.isSuccess(exit)) {
+            end()
+          }
+        })
+      )
+    )
+  })
+
+/** Names the server in an error of an attempt to connect. */
+const withServer = (error: RedisError, server: string): RedisError =>
+  error._tag === "ConnectionError" && error.server === undefined
+    ? new ConnectionError({ ...error, message: error.message, server })
+    : error._tag === "DeadlineError" && error.server === undefined
+      ? new DeadlineError({ ...error, server })
+      : error
+
+/** Runs an Effect of the user's, which may never end, so that the end of the attempt ends it. */
+const asked = <A, E extends RedisError>(
+  effect: Effect.Effect<A, E>,
+  own: Own,
+  stage: Stage
+): Effect.Effect<A, RedisError> =>
+  Effect.flatMap(Effect.forkDaemon(Effect.interruptible(effect)), (fiber) => {
+    const stop = Fiber.interruptFork(fiber)
+    return Effect.async<A, RedisError>((resume) => {
+      own(
+        () =>
+          resume(
+            Effect.zipRight(
+              stop,
+              Effect.fail(
+                new ConnectionError({
+                  reason: stage === "the credentials did not come" ? "credentials" : "connect",
+                  delivery: "unsent",
+                  message: stage
+                })
+              )
+            )
+          ),
+        stage
+      )
+      fiber.addObserver((exit) => resume(exit))
+      return stop
+    })
+  })
+
+/** The options with the credentials of this moment. */
+const withCredentials = (options: ResolvedOptions, own: Own): Effect.Effect<ResolvedOptions, RedisError> => {
+  const given = Credentials.current(options)
+  return given === undefined
+    ? Effect.succeed(options)
+    : Effect.map(asked(given, own, "the credentials did not come"), ({ password, username }) => ({
+        ...options,
+        password,
+        username
+      }))
+}
+
+/** Connects and shakes hands: with HELLO, and without it on a new transport when the peer closes the first one at HELLO. */
+const negotiate = <R>(
+  make: (own: Own) => Effect.Effect<Making<R>, RedisError, R>,
+  options: ResolvedOptions,
+  own: Own,
+  { address, observer, steps }: Opening
+): Effect.Effect<Link, RedisError, R> => {
+  /** Whether the peer ended the last transport at once, without sending a byte. */
+  let unheard = false
+  let ifUnheard = ""
+  const attempt = (hello: boolean): Effect.Effect<Link, RedisError, R> =>
+    Effect.flatMap(make(own), (making) => {
+      ifUnheard = making.ifUnheard
+      return Effect.flatMap(making.transport, (transport) => {
+        const link = new Link(transport, {
+          ...options,
+          pushText: options.encoding === "utf8",
+          address: address(),
+          observer
+        })
+        own(() => link.destroy("the handshake failed"))
+        const { lastRead } = link.engine
+        return shakeHands(link, options, hello, steps).pipe(
+          Effect.tapError(() =>
+            Effect.sync(() => {
+              unheard = link.engine.lastRead === lastRead && performance.now() - lastRead < atOnce
+            })
+          ),
+          Effect.map((facts) => {
+            link.settle(facts)
+            return link
+          })
+        )
+      })
+    })
+  const link =
+    options.protocol === 2 ? attempt(false) : Effect.catchIf(attempt(true), closedAtHello, () => attempt(false))
+  return Effect.mapError(link, (error) =>
+    unheard && endedUnheard(error) ? new ConnectionError({ ...error, message: `${error.message}${ifUnheard}` }) : error
+  )
+}
+
+/** A peer that does not understand the first bytes ends the connection within this time, in milliseconds. */
+const atOnce = 2_000
+
+const endedUnheard = (error: RedisError): error is ConnectionError =>
+  error._tag === "ConnectionError" &&
+  (error.message === closedWithoutAWord || (error.reason === "transport" && /ECONNRESET|EPIPE/.test(error.message)))
+
+/** Some proxies and old servers answer HELLO by closing. */
+const closedAtHello = (error: RedisError): boolean =>
+  error._tag === "ConnectionError" && error.reason === "peerClosed" && error.message === closedWithoutAWord
+
+const closedWithoutAWord = "the server closed the connection"
