@@ -8,8 +8,8 @@ import { specFor } from "effect-redis-client/internal/command/command"
 import { encode } from "effect-redis-client/internal/resp/encoder"
 import { defaultLimits, Parser } from "effect-redis-client/internal/resp/parser"
 import type { RedisCommand } from "effect-redis-client/RedisCommand"
-import { load, type Place } from "./clients/rival.js"
-import type { Runner, Work } from "./work.js"
+import { load } from "./clients/rival.js"
+import type { Place, Runner, Work } from "./work.js"
 
 type Decode = Work & { readonly op: "decode" }
 type Encode = Work & { readonly op: "encode" }

@@ -7,9 +7,9 @@ import { glide } from "./clients/glide.js"
 import { ioredis } from "./clients/ioredis.js"
 import { nodeRedis } from "./clients/nodeRedis.js"
 import { ours } from "./clients/ours.js"
-import { type Place, type Rival, runner } from "./clients/rival.js"
+import { type Rival, runner } from "./clients/rival.js"
 import { decoder, encoder } from "./codec.js"
-import type { Runner, Work } from "./work.js"
+import type { Place, Runner, Work } from "./work.js"
 
 export interface Contestant {
   readonly title: string

@@ -3,6 +3,14 @@
  * processes that are measured.
  */
 
+/** Where a contestant finds its server and its client. */
+export interface Place {
+  readonly host: string
+  readonly port: number
+  /** The folder in whose `node_modules` the rivals are. */
+  readonly home: string
+}
+
 /** One operation of a row, in a form every client can be told. */
 export type Work =
   | { readonly op: "get"; readonly key: string }

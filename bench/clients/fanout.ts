@@ -9,8 +9,7 @@ import * as Mailbox from "effect/Mailbox"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { promises } from "../runners.js"
-import type { Runner, Work } from "../work.js"
-import type { Place } from "./rival.js"
+import type { Place, Runner, Work } from "../work.js"
 
 export type Fanout = Work & { readonly op: "fanout" }
 

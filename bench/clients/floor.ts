@@ -10,9 +10,8 @@ import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Scope from "effect/Scope"
 import { effects } from "../runners.js"
-import { commandsOf, type Runner, type Work } from "../work.js"
+import { commandsOf, type Place, type Runner, type Work } from "../work.js"
 import { connect, fanoutFloor } from "./fanout.js"
-import type { Place } from "./rival.js"
 import { sharedScheduler } from "./schedulers.js"
 
 const encode = (words: ReadonlyArray<string>): string =>

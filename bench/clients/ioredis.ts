@@ -1,4 +1,5 @@
-import { load, type Place, type Rival } from "./rival.js"
+import type { Place } from "../work.js"
+import { load, type Rival } from "./rival.js"
 
 interface Chain {
   get(key: string): Chain

@@ -6,9 +6,8 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Pool, Redis, RedisPubSub } from "effect-redis-client"
 import { effects } from "../runners.js"
-import type { Runner, Work } from "../work.js"
+import type { Place, Runner, Work } from "../work.js"
 import { type Fanout, fanout } from "./fanout.js"
-import type { Place } from "./rival.js"
 import { sharedScheduler } from "./schedulers.js"
 
 const operation = (

@@ -6,15 +6,8 @@ import { createRequire } from "node:module"
 import * as path from "node:path"
 import * as Effect from "effect/Effect"
 import { effects, promises } from "../runners.js"
-import type { Runner, Work } from "../work.js"
+import type { Place, Runner, Work } from "../work.js"
 import { fanout, fanoutInEffect } from "./fanout.js"
-
-export interface Place {
-  readonly host: string
-  readonly port: number
-  /** The folder in whose `node_modules` the rivals are. */
-  readonly home: string
-}
 
 /** A client of promises: how each work is done with it. */
 export interface Rival {

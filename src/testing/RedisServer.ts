@@ -15,7 +15,7 @@ import type * as CommandExecutor from "@effect/platform/CommandExecutor"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeCommandExecutor from "@effect/platform-node/NodeCommandExecutor"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -28,7 +28,6 @@ import type { RedisError } from "../RedisError.js"
 import { issue } from "./internal/certificates.js"
 import * as EmbeddedServer from "./internal/embeddedServer.js"
 import * as ServerProcess from "./internal/serverProcess.js"
-import { RedisServer as Tag } from "./internal/serverTag.js"
 
 /**
  * @since 0.1.0
@@ -138,7 +137,9 @@ export interface RedisServer {
  * @since 0.1.0
  * @category tags
  */
-export const RedisServer: Context.Tag<RedisServer, RedisServer> = Tag
+export const RedisServer: Context.Tag<RedisServer, RedisServer> = Context.GenericTag<RedisServer>(
+  "effect-redis-client/testing/RedisServer"
+)
 
 /**
  * Another server to work with. A `RedisServer` is one.
