@@ -1,6 +1,5 @@
 /**
- * Publishing, and what the server knows of its subscribers. To subscribe, use
- * `RedisPubSub`.
+ * Publishing, and what the server reports about subscribers. To subscribe, use `RedisPubSub`.
  *
  * @see https://redis.io/docs/latest/commands/?group=pubsub
  * @since 0.1.0
@@ -11,7 +10,7 @@ import * as Decode from "../internal/command/decode.js"
 import { define, type RedisCommand } from "../RedisCommand.js"
 
 /**
- * How many clients have subscribed to a channel. Patterns do not count.
+ * How many clients have subscribed to a channel by its name. Subscriptions by pattern do not count.
  *
  * @since 0.1.0
  * @category models
@@ -29,15 +28,15 @@ export interface ChannelSubscribers<out K = string> {
  */
 export interface PubsubCommands<V, K> {
   /**
-   * Subscribes to every channel whose name matches. The raw command, refused on shared connections: `RedisPubSub.psubscribe` is the way
-   * to subscribe.
+   * Subscribes to every channel whose name matches a pattern. This is the raw command, which shared connections refuse;
+   * use `RedisPubSub.psubscribe` instead.
    *
    * O(N) in the patterns. Since Redis 2.0.0.
    */
   readonly psubscribe: (patterns: OneOrMore<Key>) => RedisCommand<void>
 
   /**
-   * Sends a message to the subscribers of a channel, and answers how many clients of this server got it.
+   * Sends a message to the subscribers of a channel, and returns how many clients of this server received it.
    *
    * O(N + M) in the channel's subscribers and all patterns subscribed to. Since Redis 2.0.0.
    *
@@ -49,84 +48,86 @@ export interface PubsubCommands<V, K> {
   readonly publish: (channel: Key, message: V) => RedisCommand<number>
 
   /**
-   * The channels that somebody has subscribed to by name: all, or those that match a pattern.
+   * The channels with at least one subscriber by name: all, or those that match a pattern.
    *
    * O(N) in the channels. Since Redis 2.8.0.
    */
   readonly pubsubChannels: (options?: { readonly pattern?: Key | undefined }) => RedisCommand<Array<K>>
 
   /**
-   * How many different patterns clients have subscribed to.
+   * The number of different patterns that clients have subscribed to.
    *
    * O(1). Since Redis 2.8.0.
    */
   readonly pubsubNumpat: () => RedisCommand<number>
 
   /**
-   * How many subscribers each of these channels has.
+   * The number of subscribers of each of these channels.
    *
-   * O(N) in the channels asked for. Since Redis 2.8.0.
+   * O(N) in the given channels. Since Redis 2.8.0.
    */
   readonly pubsubNumsub: (channels: OneOrMore<Key>) => RedisCommand<Array<ChannelSubscribers<K>>>
 
   /**
-   * The shard channels that somebody has subscribed to: all, or those that match a pattern.
+   * The shard channels with at least one subscriber: all, or those that match a pattern.
    *
    * O(N) in the shard channels. Since Redis 7.0.0.
    */
   readonly pubsubShardchannels: (options?: { readonly pattern?: Key | undefined }) => RedisCommand<Array<K>>
 
   /**
-   * How many subscribers each of these shard channels has.
+   * The number of subscribers of each of these shard channels.
    *
-   * O(N) in the channels asked for. Since Redis 7.0.0.
+   * O(N) in the given channels. Since Redis 7.0.0.
    */
   readonly pubsubShardnumsub: (channels: OneOrMore<Key>) => RedisCommand<Array<ChannelSubscribers<K>>>
 
   /**
-   * Ends subscriptions to patterns. The raw command, refused on shared connections: one on a `Connection` of its own ends
-   * with its scope. Without patterns it would end them all; connections refuse that, since nobody knows how many
-   * confirmations follow.
+   * Ends subscriptions to patterns. This is the raw command, which shared connections refuse. A subscription on a
+   * `Connection` of its own ends with its scope. A connection refuses the command without patterns (which would end all
+   * subscriptions), because the number of confirmations to expect is unknown.
    *
    * O(N) in the patterns. Since Redis 2.0.0.
    */
   readonly punsubscribe: (patterns?: OneOrMore<Key>) => RedisCommand<void>
 
   /**
-   * Sends a message to the subscribers of a shard channel, within the shard that has the channel's slot; answers how many
-   * clients of this server got it.
+   * Sends a message to the subscribers of a shard channel, within the shard that owns the channel's slot. Returns how
+   * many clients of this server received it.
    *
    * O(N) in the channel's subscribers. Since Redis 7.0.0.
    */
   readonly spublish: (channel: Key, message: V) => RedisCommand<number>
 
   /**
-   * Subscribes to shard channels. The raw command, refused on shared connections: `RedisPubSub.ssubscribe` is the way to subscribe.
+   * Subscribes to shard channels. This is the raw command, which shared connections refuse; use
+   * `RedisPubSub.ssubscribe` instead.
    *
    * O(N) in the channels. Since Redis 7.0.0.
    */
   readonly ssubscribe: (channels: OneOrMore<Key>) => RedisCommand<void>
 
   /**
-   * Subscribes to channels. The raw command, refused on shared connections: `RedisPubSub.subscribe` is the way to subscribe.
+   * Subscribes to channels. This is the raw command, which shared connections refuse; use `RedisPubSub.subscribe`
+   * instead.
    *
    * O(N) in the channels. Since Redis 2.0.0.
    */
   readonly subscribe: (channels: OneOrMore<Key>) => RedisCommand<void>
 
   /**
-   * Ends subscriptions to shard channels. The raw command, refused on shared connections: one on a `Connection` of its own
-   * ends with its scope. Without channels it would end them all; connections refuse that, since nobody knows how many
-   * confirmations follow.
+   * Ends subscriptions to shard channels. This is the raw command, which shared connections refuse. A subscription on a
+   * `Connection` of its own ends with its scope. A connection refuses the command without channels (which would end all
+   * subscriptions), because the number of confirmations to expect is unknown.
    *
    * O(N) in the channels. Since Redis 7.0.0.
    */
   readonly sunsubscribe: (channels?: OneOrMore<Key>) => RedisCommand<void>
 
   /**
-   * Ends subscriptions to channels. The raw command, refused on shared connections: one on a `Connection` of its own ends
-   * with its scope. Without channels it would end them all; connections refuse that, since nobody knows how many
-   * confirmations follow.
+   * Ends subscriptions to channels. This is the raw command, which shared connections refuse. A subscription on a
+   * `Connection` of its own ends with its scope. A connection refuses the command without channels (which would end all
+   * subscriptions), because the number of confirmations to expect is unknown.
    *
    * O(N) in the channels. Since Redis 2.0.0.
    */
