@@ -271,8 +271,8 @@ const optionalInteger = Decode.nullable(Decode.largeInteger)
 const mixedDecoders = new Map<string, Decode.Decoder<Array<unknown>>>()
 
 /**
- * The decoder of answers some of which may be `None`: `x` where they may. Kept, so that equal commands have one decoder,
- * but no more of them than a program writes by hand.
+ * The decoder of a BITFIELD reply in which some results may be `None`: those with an `x` in the pattern. Decoders are
+ * cached, so that equal commands share one; the size of the cache is bounded.
  */
 const mixed = (pattern: string): Decode.Decoder<Array<unknown>> => {
   const known = mixedDecoders.get(pattern)
@@ -293,14 +293,16 @@ const offset = (builder: Args, offset: BitfieldOffset): Args => {
   if (typeof offset !== "string") {
     return builder.integer(offset)
   }
-  return /^#\d+$/.test(offset) ? builder.text(offset) : builder.fail("an offset must be an integer, or # and one")
+  return /^#\d+$/.test(offset)
+    ? builder.text(offset)
+    : builder.fail("an offset must be an integer, or # followed by an integer")
 }
 
 const encoding = (builder: Args, encoding: BitfieldEncoding): Args =>
   /^[ui]\d{1,2}$/.test(encoding) ? builder.token(encoding) : builder.fail("an encoding must be u1 to u63 or i1 to i64")
 
 const operationsOf = (builder: Args, operations: ReadonlyArray<BitfieldOperation>): Args => {
-  // The server's OVERFLOW holds for all operations behind it; ours for its own.
+  // The server's OVERFLOW applies to all later operations; ours only to its own operation.
   let current: BitfieldOverflow = "wrap"
   const overflow = (wanted: BitfieldOverflow = "wrap"): void => {
     if (wanted !== current) {

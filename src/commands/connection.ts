@@ -386,7 +386,7 @@ const RESET = define("RESET")
 const SELECT = define("SELECT")
 
 const auth = (first: string | Redacted.Redacted<string>, second?: Redacted.Redacted<string>): RedisCommand<void> => {
-  // With two arguments the first is a name; a single one is the password.
+  // With two arguments the first is the user's name; a single argument is the password.
   const builder = second === undefined ? args() : args().text(first as string)
   return AUTH(builder.secret(second ?? (first as Redacted.Redacted<string>)), Decode.ok)
 }
@@ -468,7 +468,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ConnectionCommands<K
         .option("SETNAME", options.setname, (args, name) => args.text(name))
       return HELLO(
         protover === undefined && builder.list.length > 0
-          ? builder.fail("auth and setname need the protocol's version before them")
+          ? builder.fail("auth and setname need protover, the protocol's version")
           : builder,
         helloReply
       )

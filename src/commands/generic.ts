@@ -586,10 +586,10 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): GenericCommands<V, K
       const { auth, auth2, copy, replace } = options
       const one = typeof keys === "string" || keys instanceof Uint8Array
       const builder = args().text(host).integer(port)
-      // With KEYS, the place of the only key stays empty.
+      // With KEYS, the argument for a single key must be empty.
       const placed = one ? builder.key(keys) : builder.text("")
       if (wholeMillis(timeout) === 0) {
-        builder.fail("a timeout must be longer than zero (Redis would take it for a second)")
+        builder.fail("a timeout must be longer than zero (Redis would treat zero as one second)")
       }
       placed
         .integer(destinationDb)

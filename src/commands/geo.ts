@@ -329,7 +329,7 @@ const GEORADIUSBYMEMBER_RO = define("GEORADIUSBYMEMBER_RO", { readonly: true })
 const GEOSEARCH = define("GEOSEARCH", { readonly: true })
 const GEOSEARCHSTORE = define("GEOSEARCHSTORE")
 
-/** What is left of the options at run time. */
+/** The options at run time. */
 interface Order {
   readonly asc?: boolean | undefined
   readonly desc?: boolean | undefined
@@ -376,14 +376,14 @@ const optionalCoordinates = Decode.array(Decode.nullable(coordinates))
 const optionalTexts = Decode.array(Decode.nullable(Decode.text))
 const optionalDouble = Decode.nullable(Decode.double)
 
-/** Parts come in this order, whatever the order of the options. */
+/** The server sends the fields in this order, whatever the order of the options. */
 const parts = [
   ["distance", Decode.double],
   ["hash", Decode.integer],
   ["coordinates", coordinates]
 ] as const
 
-/** One of the eight forms of what is found, by which parts it has. */
+/** The decoder for one of the eight forms of a result. `form` has a bit for each part in {@link parts}. */
 const foundDecoder = <V>(member: Decode.Decoder<V>, form: number): Decode.Decoder<Array<unknown>> => {
   if (form === 0) {
     return Decode.array(member)

@@ -336,7 +336,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): HashCommands<V, K> =
     const builder = args()
       .key(key)
       .text(cursor)
-      // Over fields, not keys: no prefix belongs before it.
+      // The pattern matches fields, not keys, so a key prefix must not be added to it.
       .option("MATCH", options.match, (args, match) => args.text(match))
       .option("COUNT", options.count, (args, count) => args.integer(count))
       .flag("NOVALUES", options.novalues)

@@ -418,7 +418,10 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ListCommands<V, K> =
   const values = Decode.array(value)
   const optional = Decode.nullable(value)
   const optionals = Decode.nullable(values)
-  /** No server here has LMOVEM; its documentation has nothing moved as an empty list here, as nil there. */
+  /**
+   * The documentation of LMOVEM gives both an empty array and nil as the reply when nothing was moved, so both are
+   * accepted.
+   */
   const valuesOrNone: Decode.Decoder<Array<V>> = (reply) => (reply === null ? [] : values(reply))
   const key = Decode.key(codec)
   const popped = Decode.nullable(Decode.tuple(key, value))

@@ -155,7 +155,7 @@ const channels = (input: OneOrMore<Key>) => {
     : args().each(list, (args, channel) => args.channel(channel))
 }
 
-/** Patterns over channels: the kind `pattern` is for patterns over keys. */
+/** Patterns over channels. The argument kind `pattern` is for patterns over keys. */
 const patterns = (input: OneOrMore<Key>) => {
   const list = toList(input)
   return list.length === 0
@@ -163,7 +163,7 @@ const patterns = (input: OneOrMore<Key>) => {
     : args().each(list, (args, pattern) => args.channel(pattern))
 }
 
-/** A confirmation says nothing that was not asked for. */
+/** A confirmation only repeats what the command asked for. */
 const confirmation: Decode.Decoder<void> = () => undefined
 
 /** @internal */

@@ -206,7 +206,7 @@ const allowed: Decode.Decoder<Option.Option<string>> = (reply) => Server.optiona
 
 const password: Decode.Decoder<Redacted.Redacted<string>> = (reply) => Redacted.make(Decode.text(reply))
 
-/** Patterns are one text; Redis 6 sent a list. */
+/** Redis 6 sends patterns as a list, later servers as one text. */
 const patterns: Decode.Decoder<string> = (reply) =>
   Array.isArray(reply) ? Server.texts(reply).join(" ") : Decode.text(reply)
 

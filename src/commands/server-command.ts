@@ -208,7 +208,7 @@ const COMMAND_GETKEYSANDFLAGS = define("COMMAND GETKEYSANDFLAGS")
 const COMMAND_INFO = define("COMMAND INFO")
 const COMMAND_LIST = define("COMMAND LIST")
 
-/** What is missing is empty: servers before 7.0 send less. */
+/** Decodes a missing list as an empty one, because servers before 7.0 send fewer fields. */
 const orEmpty =
   <A>(decoder: Decode.Decoder<Array<A>>): Decode.Decoder<Array<A>> =>
   (reply) =>
@@ -271,7 +271,7 @@ const history = Decode.array((reply) => {
   return { version, change: text }
 })
 
-// A group of arguments, and a container, holds its own kind.
+// These decoders are recursive: an argument may contain arguments, a command may contain subcommands.
 const nestedArguments: Decode.Decoder<Array<CommandArgument>> = (reply) => orEmpty(Decode.array(argument))(reply)
 const nestedDocs: Decode.Decoder<Record<string, CommandDocs>> = (reply) =>
   reply === null ? Object.create(null) : docs(reply)

@@ -232,7 +232,7 @@ const SLOWLOG_RESET = define("SLOWLOG RESET", onNodes)
 const entry = <A, B>(measure: Decode.Decoder<A>, named: (measured: A) => B): Decode.Decoder<LoggedCommand & B> => {
   const fields = Decode.tuple(Decode.largeInteger, Server.timeSeconds, measure, Decode.array(Server.word))
   const client = (reply: Reply, at: number): string => {
-    // Before 4.0 there was none.
+    // Servers before 4.0 do not send the client's address and name.
     const found = Decode.items(reply)[at]
     return found === undefined ? "" : Decode.at(at, Decode.text, found)
   }

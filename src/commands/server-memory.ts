@@ -247,7 +247,9 @@ const hot = Decode.structNamed("-", {
   collectionDurationMs: Server.millis
 })
 
-/** Nil, a map, or a map in an array: one for each node, and only one node was asked. */
+/**
+ * The reply is nil, a map, or an array with a map for each node. Only one node was asked, so the array has one element.
+ */
 const only = (reply: Reply): Reply => {
   const [first, ...rest] = Array.isArray(reply) ? (reply as ReadonlyArray<Reply>) : []
   return rest.length === 0 && typeof first === "object" ? first : reply

@@ -165,7 +165,7 @@ const role: Decode.Decoder<ServerRole> = (reply) => {
 
 const of = (host: string, of?: number) =>
   of === undefined
-    ? // Another word would be half an address.
+    ? // Without a port, any other word would be a host alone.
       host === "no one"
       ? args().token("NO").token("ONE")
       : args().fail('needs a host and a port, or "no one"')
