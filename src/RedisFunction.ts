@@ -1,8 +1,8 @@
 /**
- * Redis functions as typed values: how many keys a function takes, what its arguments are and what it answers.
+ * Redis functions as typed values, with their keys, arguments and results.
  *
- * Functions belong to a library that the server keeps, with its data: it is loaded once, by whoever deploys it, and not by
- * calls. What a program sends along with its calls is a script: see `RedisScript`.
+ * Functions belong to a library, which the server stores with its data. A library is loaded once, at deployment; calls
+ * do not load it. For code that a program sends with its calls, see `RedisScript`.
  *
  * @see https://redis.io/docs/latest/develop/programmability/functions-intro/
  * @since 0.1.0
@@ -33,7 +33,7 @@ export const TypeId: unique symbol = Symbol.for("effect-redis-client/RedisFuncti
 export type TypeId = typeof TypeId
 
 /**
- * A function: called with its keys and arguments, it gives the command that calls it on the server.
+ * A function: from its keys and arguments it makes the command that calls it on the server.
  *
  * @since 0.1.0
  * @category models
@@ -41,15 +41,15 @@ export type TypeId = typeof TypeId
 export interface RedisFunction<Parameters extends ReadonlyArray<unknown>, out A> extends Inspectable.Inspectable {
   (...parameters: Parameters): RedisCommand<A>
   readonly [TypeId]: TypeId
-  /** The name that the library registers it under. */
+  /** The name under which the library registers it. */
   readonly name: string
 }
 
 /**
- * A function as a value, by the name that its library registers it under. Since Redis 7.0.0.
+ * Makes a typed function, by the name under which its library registers it. Since Redis 7.0.0.
  *
- * An error of the function is a `ReplyError` with the code it gave, or `ERR` (as for a function that is not there); its
- * text, which may quote arguments, is in the redacted field `raw` only.
+ * An error of the function is a `ReplyError` with the function's own code, or `ERR` (also for a missing function). Its
+ * text may quote arguments, so it is only in the redacted field `raw`.
  *
  * @example
  * ```ts
@@ -83,7 +83,7 @@ export const make: {
     options: CallOptions<N, T, Rest, Reply, never> & { readonly result?: undefined }
   ): RedisFunction<Parameters<N, T, Rest>, Reply>
 } = (name: string, options: AnyOptions): never => {
-  // Its name is the program's own word, as a command's is: it is shown.
+  // The name is chosen by the program, like the name of a command, so errors and logs may show it.
   const invoke = invocation(options, new Argument("token", name), undefined)
   const decoder = resultDecoder(options)
   const command = options.readonly === true ? FCALL_RO : FCALL
@@ -107,20 +107,21 @@ export const isRedisFunction = (u: unknown): u is RedisFunction<never, unknown> 
  * @category models
  */
 export interface Library {
-  /** As its source says. */
+  /** The name in the first line of the source. */
   readonly name: string
   readonly source: string
   /**
-   * Loads it, in place of what has the same name (FUNCTION LOAD REPLACE), and answers its name. Functions are data: they
-   * survive restarts as data does, and replicas get them too.
+   * Loads the library, replaces one of the same name (FUNCTION LOAD REPLACE), and returns its name. Functions are
+   * persisted and replicated like data.
    */
   readonly load: RedisCommand<string>
 }
 
 /**
- * A library by its source, which begins with `#!lua name=…`. Since Redis 7.0.0.
+ * Makes a library from its source, which begins with `#!lua name=…`. Since Redis 7.0.0.
  *
- * To list, delete, dump and restore libraries there are the commands: `Redis.functionList` and its kin.
+ * To list, delete, dump and restore libraries, use `Redis.functionList`, `functionDelete`, `functionDump` and
+ * `functionRestore`.
  *
  * @example
  * ```ts
@@ -135,7 +136,7 @@ export interface Library {
  *   }
  * `)
  *
- * // Loaded before whatever is built upon this Layer.
+ * // Loads the library before any layer that depends on this one is built.
  * export const CountersLive = Layer.effectDiscard(counters.load)
  * ```
  *
@@ -149,7 +150,10 @@ export const library = (source: string): Library => {
     source,
     load:
       name === undefined
-        ? FUNCTION_LOAD(args().fail("a library's source begins with a line like `#!lua name=counters`"), Decode.text)
+        ? FUNCTION_LOAD(
+            args().fail("a library's source must begin with a line like `#!lua name=counters`"),
+            Decode.text
+          )
         : functionLoad(source, { replace: true })
   }
 }

@@ -1,11 +1,12 @@
 /**
- * Lua scripts as typed values: how many keys a script takes, what its arguments are and what it answers.
+ * Lua scripts as typed values, with their keys, arguments and results.
  *
- * A call is a command like any other. Run by itself it sends the script's SHA1 (EVALSHA), and the source only when the
- * server does not hold the script yet. In a pipeline or a transaction, where nothing can be sent after the fact, it sends
- * the source (EVAL), unless this connection has run the script lately. Should the server have lost it since, because
- * somebody else sent SCRIPT FLUSH, or ran hundreds of other scripts by EVAL (from Redis 7.4 on servers keep 500 of those),
- * then that slot fails with `NOSCRIPT`; it is not sent again, and the next batch has the source.
+ * A call is a command like any other. Run by itself, it sends the script's SHA1 (EVALSHA), and the source only when the
+ * server does not hold the script. In a pipeline or a transaction, where the source could not be sent afterwards, it
+ * sends the source (EVAL), unless this connection has run the script recently. If the server has lost the script since
+ * then, because another client sent SCRIPT FLUSH or ran hundreds of other scripts by EVAL (from Redis 7.4 on, servers
+ * keep 500 of those), this one command of the batch fails with `NOSCRIPT`. It is not sent again; the next batch sends
+ * the source.
  *
  * @see https://redis.io/docs/latest/develop/programmability/eval-intro/
  * @since 0.1.0
@@ -21,6 +22,7 @@ import { Argument } from "./internal/command/args.js"
 import { type Alone, declare, define, reword, Spec } from "./internal/command/command.js"
 import { traitsOf } from "./internal/command/facts.js"
 import type { RedisCommand } from "./internal/command/model.js"
+import { allowedWas } from "./internal/request/failure.js"
 import { isWellFormed, utf8Encode } from "./internal/resp/text.js"
 import type { Reply } from "./internal/resp/values.js"
 import {
@@ -33,7 +35,7 @@ import {
   resultDecoder
 } from "./internal/script/invocation.js"
 import { sha1 } from "./internal/script/sha1.js"
-import { DeadlineError, type RedisError } from "./RedisError.js"
+import type { RedisError } from "./RedisError.js"
 
 /**
  * @since 0.1.0
@@ -48,7 +50,7 @@ export const TypeId: unique symbol = Symbol.for("effect-redis-client/RedisScript
 export type TypeId = typeof TypeId
 
 /**
- * A script: called with its keys and arguments, it gives the command that runs it.
+ * A script: a function from its keys and arguments to the command that runs it.
  *
  * @since 0.1.0
  * @category models
@@ -57,14 +59,17 @@ export interface RedisScript<Parameters extends ReadonlyArray<unknown>, out A> e
   (...parameters: Parameters): RedisCommand<A>
   readonly [TypeId]: TypeId
   readonly source: string
-  /** What servers call it: for `Redis.scriptExists`. */
+  /** The id of the script on servers, as for `Redis.scriptExists`. */
   readonly sha1: string
-  /** Gives the server the script ahead of its first call (SCRIPT LOAD), and answers its SHA1. Nothing depends on it. */
+  /**
+   * Loads the script into the server's cache ahead of its first call (SCRIPT LOAD), and returns its SHA1. It is
+   * optional.
+   */
   readonly load: RedisCommand<string>
 }
 
 /**
- * What a script is.
+ * The definition of a script.
  *
  * @since 0.1.0
  * @category options
@@ -77,28 +82,28 @@ export interface Options<N extends KeyCount, T extends ReadonlyArray<ArgumentTyp
 
 export type {
   /**
-   * What an argument may be: a schema that encodes to text, bytes, a number or a boolean, or a `Codec`.
+   * The type of an argument: a schema that encodes to text, bytes, a number or a boolean, or a `Codec`.
    *
    * @since 0.1.0
    * @category models
    */
   ArgumentType,
   /**
-   * What a script or function takes, and what it answers.
+   * The keys, arguments and result of a script or function.
    *
    * @since 0.1.0
    * @category options
    */
   CallOptions,
   /**
-   * How many keys a script or function takes: a literal number, or `"any"`.
+   * The number of keys of a script or function: a literal number, or `"any"`.
    *
    * @since 0.1.0
    * @category models
    */
   KeyCount,
   /**
-   * What a script or function is called with: its keys, then its arguments.
+   * The parameters of a call: the keys, then the arguments.
    *
    * @since 0.1.0
    * @category models
@@ -107,13 +112,14 @@ export type {
 }
 
 /**
- * A script as a value.
+ * Makes a typed script.
  *
- * An error of the script is a `ReplyError` with the code it gave, or `ERR`; its text, which may quote arguments, is in
- * the redacted field `raw` only. A call that may have been executed is never repeated, unless the script is `readonly`.
+ * An error of the script is a `ReplyError` with the script's own code, or `ERR`. Its text may quote arguments, so it is
+ * only in the redacted field `raw`. A call that may have been executed is never sent again, unless the script is
+ * `readonly`.
  *
- * The server's own answer to a SHA1 that it does not hold is what makes a call send the source: a script must not answer
- * with that very error itself.
+ * A call sends the source when the server replies with its own error for an unknown SHA1. A script must therefore not
+ * return exactly this error itself.
  *
  * @example
  * ```ts
@@ -150,12 +156,12 @@ export const make: {
   ): RedisScript<Parameters<N, T, Rest>, Reply>
 } = (options: AnyOptions & { readonly source: string }): never => {
   const { readonly, reply, source } = options
-  // One Argument for all calls: it is what the SHA1 is remembered by.
+  // All calls share one `Argument`, because it is the key under which the SHA1 is cached.
   const first = new Argument("value", source)
   const problem =
     typeof source !== "string" || isWellFormed(source)
       ? undefined
-      : "the source holds a lone surrogate, which UTF-8 cannot carry"
+      : "the source contains a lone surrogate, which UTF-8 cannot encode"
   const invoke = invocation(options, first, problem)
   const decoder = resultDecoder(options)
   const command = readonly === true ? EVAL_RO : EVAL
@@ -180,7 +186,7 @@ export const make: {
 export const isRedisScript = (u: unknown): u is RedisScript<never, unknown> => Predicate.hasProperty(u, TypeId)
 
 /**
- * A boolean as scripts answer it: `true` arrives as 1, and `false`, like `nil`, as null. For `result`.
+ * A boolean returned by a script, for `result`: `true` arrives as 1; `false`, like `nil`, as null.
  *
  * @since 0.1.0
  * @category schemas
@@ -208,7 +214,7 @@ const shaOf = (source: Argument): string => {
 const shaSpec = (name: "EVALSHA" | "EVALSHA_RO"): Spec =>
   new Spec(name, traitsOf(name), undefined, { sha: ([sha]) => String(sha?.data) })
 
-/** A script run by itself: by its SHA1, and by its source when the server does not hold it, once. */
+/** Runs a script outside of batches: sends its SHA1 and, when the server does not hold the script, its source, once. */
 const bySha =
   (spec: Spec): Alone =>
   (command, redis) =>
@@ -229,24 +235,18 @@ const bySha =
               if (deadline === undefined || deadline === Infinity) {
                 return redis.send(command)
               }
-              // The deadline covers both.
+              // The deadline covers both attempts together.
               const left = Math.max(0, deadline - (performance.now() - accepted))
               return Effect.mapError(redis.send(reword(command, { deadline: left })), (error) =>
-                error._tag === "DeadlineError"
-                  ? new DeadlineError({
-                      phase: error.phase,
-                      delivery: error.delivery,
-                      milliseconds: deadline,
-                      command: command.name
-                    })
-                  : error
+                allowedWas(deadline, error)
               )
             }
           )
         })
 
 /**
- * The server's own sentence, not merely its code: a script that has run may fail with any code, and must not run twice.
+ * Compares the server's whole sentence and not only its code, because a script that has run may fail with any code, and
+ * must not run twice.
  */
 const isUnknownScript = (error: RedisError): boolean =>
   error._tag === "ReplyError" &&

@@ -1,5 +1,6 @@
 /**
- * A Redis and Valkey client for Effect. One namespace per module, and `Redis`, which is the client itself.
+ * A Redis and Valkey client for Effect. `Redis` and `RedisPubSub` are the clients themselves; every other export is the
+ * namespace of a module.
  *
  * @since 0.1.0
  */

@@ -409,7 +409,7 @@ describe("decode", () => {
     })
     expect(
       failureOf(RedisCommand.decode(define(args(), Decode.double), new Resp.Unreadable("double", secret)))
-    ).toMatchObject({ reason: "expected a number, got a double that is none" })
+    ).toMatchObject({ reason: "expected a number, got a malformed double" })
     expect(
       failureOf(RedisCommand.decode(define(args(), Decode.text), [Resp.error(`WRONGTYPE ${secret}`)])).message
     ).not.toContain(secret)

@@ -449,7 +449,7 @@ describe("functions", () => {
     expect(RedisFunction.library("#!lua engine=x name='a_1'\n").name).toBe("a_1")
     sends(library.load, ["FUNCTION", "LOAD", "REPLACE", source])
     for (const nameless of ["return 1", "#!lua\nname=counters", "-- #!lua name=x"]) {
-      refuses(RedisFunction.library(nameless).load, /begins with a line like/)
+      refuses(RedisFunction.library(nameless).load, /must begin with a line like/)
     }
   })
 

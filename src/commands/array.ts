@@ -1,8 +1,8 @@
 /**
- * Arrays: values at indexes from 0 to 2^64 - 2, with holes between them, and a cursor for what is inserted. Redis 8.8;
- * not in Valkey.
+ * Arrays: values at indexes from 0 to 2^64 - 2. An index without a value is a hole. A cursor marks where the next
+ * insert goes. Redis 8.8; not in Valkey.
  *
- * Indexes in answers are numbers where those are exact, else bigints.
+ * Indexes in replies are numbers up to 2^53 - 1 and bigints beyond.
  *
  * @see https://redis.io/docs/latest/commands/?group=array
  * @since 0.1.0
@@ -25,7 +25,7 @@ import type { RedisCommand } from "../internal/command/model.js"
 import type { Unbounded } from "./range.js"
 
 /**
- * Where a value is, counted from 0.
+ * The index of a value, counted from 0.
  *
  * @since 0.1.0
  * @category models
@@ -33,19 +33,19 @@ import type { Unbounded } from "./range.js"
 export type ArrayIndex = number | bigint
 
 /**
- * What ARGREP looks for.
+ * A condition of ARGREP on the stored value.
  *
  * @since 0.1.0
  * @category options
  */
 export type ArrayPredicate<V> = ExactlyOne<{
-  /** This value. */
+  /** Equals this value. */
   readonly exact: V
-  /** What is stored holds this text. */
+  /** Contains this text. */
   readonly match: Key
-  /** What is stored matches this glob pattern. */
+  /** Matches this glob pattern. */
   readonly glob: Key
-  /** What is stored matches this regular expression (POSIX extended, no back-references). */
+  /** Matches this regular expression (POSIX extended, no back-references). */
   readonly re: Key
 }>
 
@@ -54,19 +54,19 @@ export type ArrayPredicate<V> = ExactlyOne<{
  * @category options
  */
 export type ArgrepOptions = AtMostOne<{
-  /** All predicates must hold. */
+  /** Every predicate must hold. */
   readonly and: true
-  /** One of the predicates must hold: the default. */
+  /** At least one predicate must hold (the default). */
   readonly or: true
 }> & {
-  /** At most this many. */
+  /** The maximal number of matches. */
   readonly limit?: number | undefined
-  /** Big and small letters (of ASCII) are the same. */
+  /** Ignores the case of ASCII letters. */
   readonly nocase?: boolean | undefined
 }
 
 /**
- * What ARINFO says.
+ * The reply of ARINFO.
  *
  * @since 0.1.0
  * @category models
@@ -76,7 +76,7 @@ export interface ArrayInfo {
   readonly count: ArrayIndex
   /** One more than the highest index. */
   readonly len: ArrayIndex
-  /** Where the next value is inserted; 0 also when there is no room behind the cursor. */
+  /** The index of the next insert; also 0 when the cursor has reached the last index. */
   readonly nextInsertIndex: ArrayIndex
   readonly slices: number
   readonly directorySize: number
@@ -85,7 +85,7 @@ export interface ArrayInfo {
 }
 
 /**
- * What ARINFO says with `full`.
+ * The reply of ARINFO with `full`.
  *
  * @since 0.1.0
  * @category models
@@ -113,16 +113,16 @@ export interface ArrayCommands<V> {
   readonly arcount: (key: Key) => RedisCommand<ArrayIndex>
 
   /**
-   * Removes the values at indexes, and answers how many there were.
+   * Removes the values at indexes, and returns how many it removed.
    *
    * O(N) in the indexes. Since Redis 8.8.0; not in Valkey.
    */
   readonly ardel: (key: Key, indexes: OneOrMore<ArrayIndex>) => RedisCommand<number>
 
   /**
-   * Removes the values in ranges, both ends included, and answers how many there were.
+   * Removes the values in ranges, both ends included, and returns how many it removed.
    *
-   * O(N) in the values and slices there are, not in the length of the ranges. Since Redis 8.8.0; not in Valkey.
+   * O(N) in the existing values and slices, not in the length of the ranges. Since Redis 8.8.0; not in Valkey.
    */
   readonly ardelrange: (
     key: Key,
@@ -142,18 +142,18 @@ export interface ArrayCommands<V> {
   readonly arget: (key: Key, index: ArrayIndex) => RedisCommand<Option.Option<V>>
 
   /**
-   * The values from one index to another, which is included; `None` for holes. Backwards when the first is the higher. At
-   * most a million: {@link arscan} leaves holes out.
+   * The values from `start` to `end`, both included; `None` for holes. In reverse order when `start` is higher than
+   * `end`. At most a million values; {@link arscan} leaves holes out.
    *
    * O(N) in the length of the range. Since Redis 8.8.0; not in Valkey.
    */
   readonly argetrange: (key: Key, start: ArrayIndex, end: ArrayIndex) => RedisCommand<Array<Option.Option<V>>>
 
   /**
-   * The indexes in a range where what is stored meets predicates, with `withvalues` the values too. `Redis.range.lowest`
+   * The indexes in a range whose values meet the predicates; with `withvalues`, the values too. `Redis.range.lowest`
    * and `.highest` are the ends of the array.
    *
-   * O(N C) for N places visited and C the cost of the predicates. Since Redis 8.8.0; not in Valkey.
+   * O(N * C) for N indexes visited, where C is the cost of the predicates. Since Redis 8.8.0; not in Valkey.
    *
    * @example
    * ```ts
@@ -180,7 +180,7 @@ export interface ArrayCommands<V> {
   }
 
   /**
-   * What an array is made of. A missing one is an error.
+   * The size and memory layout of an array. A missing key is an error.
    *
    * O(1); O(N) in its slices with `full`. Since Redis 8.8.0; not in Valkey.
    */
@@ -190,14 +190,14 @@ export interface ArrayCommands<V> {
   }
 
   /**
-   * Stores values behind the one inserted last, and answers the index of the last of them.
+   * Inserts values at the cursor, and returns the index of the last one.
    *
    * O(N) in the values. Since Redis 8.8.0; not in Valkey.
    */
   readonly arinsert: (key: Key, values: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<ArrayIndex>
 
   /**
-   * What was inserted last, the oldest first, with `rev` the newest first; `None` for holes.
+   * The last `count` inserted values, oldest first, or newest first with `rev`; `None` for holes.
    *
    * O(N) in the count. Since Redis 8.8.0; not in Valkey.
    */
@@ -208,21 +208,21 @@ export interface ArrayCommands<V> {
   ) => RedisCommand<Array<Option.Option<V>>>
 
   /**
-   * One more than the highest index that holds a value; 0 without the array.
+   * One more than the highest index that holds a value; 0 when the key is missing.
    *
    * O(1). Since Redis 8.8.0; not in Valkey.
    */
   readonly arlen: (key: Key) => RedisCommand<ArrayIndex>
 
   /**
-   * The values at indexes, in order; `None` for holes.
+   * The values at indexes, in the order of the indexes; `None` for holes.
    *
    * O(N) in the indexes. Since Redis 8.8.0; not in Valkey.
    */
   readonly armget: (key: Key, indexes: OneOrMore<ArrayIndex>) => RedisCommand<Array<Option.Option<V>>>
 
   /**
-   * Stores values at indexes, and answers how many of these were holes.
+   * Stores values at indexes, and returns how many of the indexes were holes.
    *
    * O(N) in the values. Since Redis 8.8.0; not in Valkey.
    *
@@ -237,20 +237,20 @@ export interface ArrayCommands<V> {
   ) => RedisCommand<number>
 
   /**
-   * Where the next value is inserted; `None` when the cursor is at the end of all indexes.
+   * The index of the next insert; `None` when the cursor is beyond the last possible index.
    *
    * O(1). Since Redis 8.8.0; not in Valkey.
    */
   readonly arnext: (key: Key) => RedisCommand<Option.Option<ArrayIndex>>
 
   /**
-   * One number of the values in a range.
+   * Aggregates the values in a range into one number.
    *
-   * - `sum`, `min`, `max`: of those that are numbers; `None` when there are none. Floating point.
-   * - `and`, `or`, `xor`: of those that are numbers, cut to integers; `None` when there are none.
-   * - `used`: how many there are. `{ match }`: how many there are of this one.
+   * - `sum`, `min`, `max`: over the values that are numbers, in floating point; `None` when no value is a number.
+   * - `and`, `or`, `xor`: over the values that are numbers, truncated to integers; `None` when no value is a number.
+   * - `used`: the number of values. `{ match }`: the number of values equal to this one.
    *
-   * O(N) in the places visited. Since Redis 8.8.0; not in Valkey.
+   * O(N) in the indexes visited. Since Redis 8.8.0; not in Valkey.
    *
    * @example
    * ```ts
@@ -275,10 +275,10 @@ export interface ArrayCommands<V> {
   }
 
   /**
-   * Stores values behind the one inserted last, in a ring of this size: what is behind its end comes to its beginning.
-   * Answers the index of the last of them. Another size than before keeps the newest.
+   * Inserts values at the cursor, into a ring of this size: after its last index the ring continues at index 0. Returns
+   * the index of the last value. When the size changes, the newest values are kept.
    *
-   * O(M) in the values, O(N + M) when the size changes. Since Redis 8.8.0; not in Valkey.
+   * O(M) in the values; O(N + M) when the size changes. Since Redis 8.8.0; not in Valkey.
    *
    * @example
    * ```ts
@@ -288,9 +288,9 @@ export interface ArrayCommands<V> {
   readonly arring: (key: Key, size: number | bigint, values: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<ArrayIndex>
 
   /**
-   * The values in a range with their indexes, without the holes. Backwards when the first index is the higher.
+   * The values in a range with their indexes, without the holes. In reverse order when `start` is higher than `end`.
    *
-   * O(N) in the places visited, about the values there are. Since Redis 8.8.0; not in Valkey.
+   * O(N) in the indexes visited, about the number of existing values. Since Redis 8.8.0; not in Valkey.
    */
   readonly arscan: (
     key: Key,
@@ -300,14 +300,14 @@ export interface ArrayCommands<V> {
   ) => RedisCommand<Array<readonly [index: ArrayIndex, value: V]>>
 
   /**
-   * Sets where the next value is inserted, and says whether there is an array to set it in.
+   * Moves the cursor to an index. `false` when the key is missing.
    *
    * O(1). Since Redis 8.8.0; not in Valkey.
    */
   readonly arseek: (key: Key, index: ArrayIndex) => RedisCommand<boolean>
 
   /**
-   * Stores values from an index on, and answers how many holes they filled.
+   * Stores values at consecutive indexes, the first at `index`. Returns how many of the indexes were holes.
    *
    * O(N) in the values. Since Redis 8.8.0; not in Valkey.
    */

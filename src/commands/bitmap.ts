@@ -1,5 +1,5 @@
 /**
- * Bitmaps: strings as rows of bits, and of integers of any width.
+ * Bitmaps: strings read as rows of bits, or of integers of any width.
  *
  * @see https://redis.io/docs/latest/commands/?group=bitmap
  * @since 0.1.0
@@ -17,7 +17,7 @@ import type { Reply } from "../internal/resp/values.js"
  */
 export type Bit = 0 | 1
 
-/** Widths whose integers a number holds exactly. */
+/** Widths whose integers a JavaScript number holds exactly. */
 // biome-ignore format: a table
 type ExactWidth =
   | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 | 14 | 15 | 16 | 17 | 18 | 19 | 20 | 21 | 22 | 23 | 24 | 25
@@ -35,7 +35,7 @@ type WideWidth = 54 | 55 | 56 | 57 | 58 | 59 | 60 | 61 | 62 | 63
 export type BitfieldEncoding = `u${ExactWidth | WideWidth}` | `i${ExactWidth | WideWidth | 64}`
 
 /**
- * Where an integer begins: at a bit, or, with `#`, at so many times its width.
+ * Where an integer begins: at a bit, or, with `#`, at that multiple of its width.
  *
  * @since 0.1.0
  * @category models
@@ -43,8 +43,8 @@ export type BitfieldEncoding = `u${ExactWidth | WideWidth}` | `i${ExactWidth | W
 export type BitfieldOffset = number | bigint | `#${number}` | `#${bigint}`
 
 /**
- * What becomes of a sum that does not fit: it wraps around, it stops at the limit (`sat`), or it is not stored and the
- * answer is `None` (`fail`).
+ * How an overflow is handled: the value wraps around (`wrap`), it stops at the limit (`sat`), or it is not stored and
+ * the result is `None` (`fail`).
  *
  * @since 0.1.0
  * @category models
@@ -66,7 +66,7 @@ export interface BitfieldGet {
 }
 
 /**
- * Stores an integer, and answers what was there before.
+ * Stores an integer, and returns the previous one.
  *
  * @since 0.1.0
  * @category models
@@ -75,14 +75,14 @@ export interface BitfieldSet {
   readonly set: BitfieldEncoding
   readonly offset: BitfieldOffset
   readonly value: number | bigint
-  /** Default: `wrap`, whatever the operations before it say. */
+  /** Default: `wrap`, whatever earlier operations in the list use. */
   readonly overflow?: BitfieldOverflow | undefined
   readonly get?: undefined
   readonly incrby?: undefined
 }
 
 /**
- * Adds to an integer, and answers the sum.
+ * Adds to an integer, and returns the sum.
  *
  * @since 0.1.0
  * @category models
@@ -91,7 +91,7 @@ export interface BitfieldIncrby {
   readonly incrby: BitfieldEncoding
   readonly offset: BitfieldOffset
   readonly increment: number | bigint
-  /** Default: `wrap`, whatever the operations before it say. */
+  /** Default: `wrap`, whatever earlier operations in the list use. */
   readonly overflow?: BitfieldOverflow | undefined
   readonly get?: undefined
   readonly set?: undefined
@@ -115,7 +115,8 @@ type EncodingOf<Operation> = Operation extends
 type OverflowOf<Operation> = "overflow" extends keyof Operation ? Operation["overflow"] : undefined
 
 /**
- * What an operation answers: a number where it holds every integer of the width, `None` where an overflow fails.
+ * The result of an operation: a number, or `number | bigint` from a width of 54 on. With `overflow: "fail"` it is an
+ * `Option`, `None` after an overflow.
  *
  * @since 0.1.0
  * @category models
@@ -127,7 +128,7 @@ export type BitfieldAnswer<Operation> = Operation extends { readonly overflow: "
     : IntegerOf<EncodingOf<Operation>>
 
 /**
- * What each operation answers.
+ * The results of all operations, in their order.
  *
  * @since 0.1.0
  * @category models
@@ -135,14 +136,14 @@ export type BitfieldAnswer<Operation> = Operation extends { readonly overflow: "
 export type BitfieldAnswers<Operations> = { -readonly [I in keyof Operations]: BitfieldAnswer<Operations[I]> }
 
 type BitUnit = AtMostOne<{
-  /** The range counts bytes: the default. */
+  /** The range counts bytes (the default). */
   readonly byte: true
   /** The range counts bits. Redis 7.0. */
   readonly bit: true
 }>
 
 /**
- * A part of a bitmap: from one byte, or bit, to another, which belongs to it. Negative ones count from the end.
+ * A part of a bitmap: from one byte (or bit) to another, both included. Negative positions count from the end.
  *
  * @since 0.1.0
  * @category options
@@ -153,8 +154,9 @@ export type BitRange =
   | ({ readonly start: number; readonly end: number } & BitUnit)
 
 /**
- * How bitmaps are combined. `diff`: in the first and in none of the others; `diff1`: in some other and not in the first;
- * `andor`: in the first and in some other; `one`: in exactly one. These four since Redis 8.2; not in Valkey.
+ * How bitmaps are combined. `diff`: bits set in the first and in none of the others; `diff1`: set in some other and not
+ * in the first; `andor`: set in the first and in some other; `one`: set in exactly one. These four since Redis 8.2; not
+ * in Valkey.
  *
  * @since 0.1.0
  * @category models
@@ -169,9 +171,10 @@ export type BitOperation = "and" | "or" | "xor" | "diff" | "diff1" | "andor" | "
  */
 export interface BitmapCommands {
   /**
-   * How many bits are set, in all or in a range. Redis wants both ends of a range; Valkey 8.0 takes a `start` alone.
+   * The number of set bits, in the whole string or in a range. Redis needs both ends of a range; Valkey 8.0 also takes
+   * `start` alone.
    *
-   * O(N) in the bytes looked at. Since Redis 2.6.0; ranges of bits since 7.0.0.
+   * O(N) in the bytes read. Since Redis 2.6.0; ranges of bits since 7.0.0.
    *
    * @example
    * ```ts
@@ -181,8 +184,8 @@ export interface BitmapCommands {
   readonly bitcount: (key: Key, range?: BitRange) => RedisCommand<number>
 
   /**
-   * Reads, stores and adds to integers inside a string, and answers what each operation gives. Overflows are per
-   * operation: one without `overflow` wraps.
+   * Reads, stores and increments integers inside a string, and returns the result of each operation. `overflow` applies
+   * to its own operation only; an operation without it wraps.
    *
    * O(1) for each operation. Since Redis 3.2.0.
    *
@@ -210,8 +213,8 @@ export interface BitmapCommands {
   ) => RedisCommand<BitfieldAnswers<Operations>>
 
   /**
-   * Combines bitmaps bit by bit, stores the result in the destination, and answers its length in bytes. Shorter ones
-   * count as if filled with zeros. `not` inverts one bitmap.
+   * Combines bitmaps bit by bit, stores the result in the destination, and returns its length in bytes. Shorter bitmaps
+   * count as if filled up with zeros. `not` inverts one bitmap.
    *
    * O(N) in bytes. Since Redis 2.6.0.
    *
@@ -226,22 +229,22 @@ export interface BitmapCommands {
   }
 
   /**
-   * Where the first bit of this kind is, in all or in a range; -1 when there is none. Without an `end`, a search for 0
-   * in a string of ones answers the place behind it.
+   * The position of the first bit with this value, in the whole string or in a range; -1 when there is none. Without an
+   * `end`, a search for 0 in a string of only ones returns the position after the last bit.
    *
-   * O(N) in the bytes looked at. Since Redis 2.8.7; ranges of bits since 7.0.0.
+   * O(N) in the bytes read. Since Redis 2.8.7; ranges of bits since 7.0.0.
    */
   readonly bitpos: (key: Key, bit: Bit, range?: BitRange) => RedisCommand<number>
 
   /**
-   * One bit. Behind the end, and in a missing key, they are 0.
+   * One bit. Bits after the end of the string, and those of a missing key, are 0.
    *
    * O(1). Since Redis 2.2.0.
    */
   readonly getbit: (key: Key, offset: number) => RedisCommand<Bit>
 
   /**
-   * Sets or clears one bit, and answers what it was. The string grows as needed.
+   * Sets or clears one bit, and returns its previous value. The string grows as needed.
    *
    * O(1). Since Redis 2.2.0.
    *
@@ -269,8 +272,8 @@ const optionalInteger = Decode.nullable(Decode.largeInteger)
 const mixedDecoders = new Map<string, Decode.Decoder<Array<unknown>>>()
 
 /**
- * The decoder of answers some of which may be `None`: `x` where they may. Kept, so that equal commands have one decoder,
- * but no more of them than a program writes by hand.
+ * The decoder of a BITFIELD reply in which some results may be `None`: those with an `x` in the pattern. Decoders are
+ * cached, so that equal commands share one; the size of the cache is bounded.
  */
 const mixed = (pattern: string): Decode.Decoder<Array<unknown>> => {
   const known = mixedDecoders.get(pattern)
@@ -291,14 +294,16 @@ const offset = (builder: Args, offset: BitfieldOffset): Args => {
   if (typeof offset !== "string") {
     return builder.integer(offset)
   }
-  return /^#\d+$/.test(offset) ? builder.text(offset) : builder.fail("an offset must be an integer, or # and one")
+  return /^#\d+$/.test(offset)
+    ? builder.text(offset)
+    : builder.fail("an offset must be an integer, or # followed by an integer")
 }
 
 const encoding = (builder: Args, encoding: BitfieldEncoding): Args =>
   /^[ui]\d{1,2}$/.test(encoding) ? builder.token(encoding) : builder.fail("an encoding must be u1 to u63 or i1 to i64")
 
 const operationsOf = (builder: Args, operations: ReadonlyArray<BitfieldOperation>): Args => {
-  // The server's OVERFLOW holds for all operations behind it; ours for its own.
+  // The server's OVERFLOW applies to all later operations; ours only to its own operation.
   let current: BitfieldOverflow = "wrap"
   const overflow = (wanted: BitfieldOverflow = "wrap"): void => {
     if (wanted !== current) {

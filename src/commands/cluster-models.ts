@@ -1,5 +1,5 @@
 /**
- * What clusters tell of their nodes and slots, as records.
+ * What cluster commands report about nodes and slots, as records.
  *
  * @since 0.1.0
  */
@@ -13,7 +13,7 @@ import type { Reply } from "../internal/resp/values.js"
 
 export type {
   /**
-   * Slots from one to another, both included.
+   * A range of hash slots, both ends included.
    *
    * @since 0.1.0
    * @category models
@@ -22,7 +22,7 @@ export type {
 }
 
 /**
- * How a cluster is, as one of its nodes sees it.
+ * The state of a cluster as one of its nodes sees it (CLUSTER INFO).
  *
  * @since 0.1.0
  * @category models
@@ -30,54 +30,54 @@ export type {
 export interface ClusterInfo {
   /** Whether the node answers queries. */
   readonly state: "ok" | "fail"
-  /** How many of the 16384 slots some node has. */
+  /** How many of the 16384 slots are assigned to a node. */
   readonly slotsAssigned: number
-  /** How many of them a node has that is well. */
+  /** How many slots belong to nodes that work. */
   readonly slotsOk: number
-  /** How many a node has that this one cannot reach. */
+  /** How many slots belong to nodes that this node cannot reach. */
   readonly slotsPfail: number
-  /** How many a node has that has failed. */
+  /** How many slots belong to nodes that have failed. */
   readonly slotsFail: number
   readonly knownNodes: number
-  /** How many primaries have slots. */
+  /** The number of primaries that own slots. */
   readonly size: number
   readonly currentEpoch: number | bigint
   readonly myEpoch: number | bigint
-  /** Every field under the server's name, as text. */
+  /** Every field under the server's own name for it, as text. */
   readonly fields: Readonly<Record<string, string>>
 }
 
 /**
- * A node as another one knows it.
+ * A node of the cluster, as the node that replies knows it.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ClusterNode {
   readonly id: string
-  /** Its address; empty when a node does not know its own. */
+  /** Its address; empty when a node does not know its own address. */
   readonly host: string
   readonly port: number
-  /** The port on which nodes talk to each other. */
+  /** The port of the cluster bus. */
   readonly busPort: Option.Option<number>
   /** Redis 7.0. */
   readonly hostname: Option.Option<string>
-  /** What else the node tells of itself: `shard-id`, `availability-zone`, … Redis 7.2. */
+  /** Further fields that the node announces: `shard-id`, `availability-zone`, … Redis 7.2. */
   readonly metadata: Readonly<Record<string, string>>
   /** `myself`, `master`, `slave`, `fail?`, `fail`, `handshake`, `noaddr`, `nofailover`. */
   readonly flags: ReadonlyArray<string>
   /** The id of its primary, when it is a replica. */
   readonly master: Option.Option<string>
-  /** When a ping was sent that has no answer yet. */
+  /** When the ping was sent that is still unanswered. */
   readonly pingSent: Option.Option<DateTime.Utc>
-  /** When the last answer came. */
+  /** When the last pong arrived. */
   readonly pongReceived: Option.Option<DateTime.Utc>
   readonly configEpoch: number | bigint
   readonly linkState: "connected" | "disconnected"
   readonly slots: ReadonlyArray<SlotRange>
-  /** Slots that come to it, and from which node. Only the node itself tells. */
+  /** Slots that move to this node, and from which node. Reported only by the node itself. */
   readonly importing: ReadonlyArray<{ readonly slot: number; readonly node: string }>
-  /** Slots that leave it, and to which node. Only the node itself tells. */
+  /** Slots that move away from this node, and to which node. Reported only by the node itself. */
   readonly migrating: ReadonlyArray<{ readonly slot: number; readonly node: string }>
 }
 
@@ -92,7 +92,7 @@ export interface ClusterLink {
   /** The other node's id. */
   readonly node: string
   readonly createTime: DateTime.Utc
-  /** What is waited for: `r`, `w`, `rw`. */
+  /** The socket events the node waits for: `r`, `w`, `rw`. */
   readonly events: string
   /** In bytes. */
   readonly sendBufferAllocated: number
@@ -101,7 +101,7 @@ export interface ClusterLink {
 }
 
 /**
- * Nodes that hold the same slots.
+ * A shard: the nodes that hold the same slots.
  *
  * @since 0.1.0
  * @category models
@@ -119,11 +119,14 @@ export interface ClusterShard {
  */
 export interface ClusterShardNode {
   readonly id: string
-  /** None when only TLS is spoken. */
+  /** `None` when the node listens for TLS only. */
   readonly port: Option.Option<number>
   readonly tlsPort: Option.Option<number>
   readonly ip: string
-  /** Where clients shall connect, by the cluster's setting. None or empty: where they are connected already. */
+  /**
+   * The host that clients should connect to, as the cluster is configured. `None` or empty: the host of the current
+   * connection.
+   */
   readonly endpoint: Option.Option<string>
   readonly hostname: Option.Option<string>
   /** Valkey 9.1. */
@@ -135,7 +138,7 @@ export interface ClusterShardNode {
 }
 
 /**
- * A range of slots, and who has it.
+ * A range of slots, and the nodes that hold it.
  *
  * @since 0.1.0
  * @category models
@@ -150,7 +153,7 @@ export interface ClusterSlots extends SlotRange {
  * @category models
  */
 export interface ClusterSlotsNode {
-  /** Where clients shall connect. None or empty: where they are connected already; `?`: unknown. */
+  /** The host that clients should connect to. `None` or empty: the host of the current connection; `?`: unknown. */
   readonly endpoint: Option.Option<string>
   readonly port: number
   /** Redis 4.0. */
@@ -160,7 +163,7 @@ export interface ClusterSlotsNode {
 }
 
 /**
- * How much is done with a slot.
+ * Usage of one slot.
  *
  * @since 0.1.0
  * @category models
@@ -168,7 +171,7 @@ export interface ClusterSlotsNode {
 export interface SlotStats {
   readonly slot: number
   readonly keyCount: number
-  /** The following need the setting `cluster-slot-stats-enabled`. */
+  /** This field and the following ones need the setting `cluster-slot-stats-enabled`. */
   readonly cpuUsec: Option.Option<number | bigint>
   readonly networkBytesIn: Option.Option<number | bigint>
   readonly networkBytesOut: Option.Option<number | bigint>
@@ -177,14 +180,14 @@ export interface SlotStats {
 }
 
 /**
- * Slots that move, or moved, by CLUSTER MIGRATESLOTS.
+ * A slot migration by CLUSTER MIGRATESLOTS, running or finished.
  *
  * @since 0.1.0
  * @category models
  */
 export interface SlotMigration {
   readonly name: string
-  /** Whether the node that answers gives or gets the slots. */
+  /** Whether the node that replies receives (`IMPORT`) or gives away (`EXPORT`) the slots. */
   readonly operation: "IMPORT" | "EXPORT"
   readonly slots: ReadonlyArray<SlotRange>
   readonly sourceNode: Option.Option<string>
@@ -194,7 +197,7 @@ export interface SlotMigration {
   readonly lastAckTime: Option.Option<DateTime.Utc>
   /** `connecting`, `success`, `failed`, `cancelled`, … */
   readonly state: string
-  /** Why it failed, or what else there is to say. */
+  /** Why it failed, or another remark of the server. */
   readonly message: string
 }
 
@@ -212,13 +215,13 @@ export interface MigrationStatus {
   readonly operation: "import" | "migrate"
   /** `completed`, `canceled`, … */
   readonly state: string
-  /** Empty when there was none. */
+  /** Empty when there was no error. */
   readonly lastError: string
   readonly retries: number
   readonly createTime: DateTime.Utc
   readonly startTime: Option.Option<DateTime.Utc>
   readonly endTime: Option.Option<DateTime.Utc>
-  /** How long writes to the slots had to wait. */
+  /** How long writes to the slots were paused. */
   readonly writePause: Duration.Duration
 }
 
@@ -255,7 +258,10 @@ const range = (text: string): SlotRange => {
   return { start: Decode.integer(start), end: Decode.integer(end) }
 }
 
-/** `10.0.0.1:6379@16379,host.name,shard-id=…`: what follows the port may be missing; an IPv6 address has colons. */
+/**
+ * `10.0.0.1:6379@16379,host.name,shard-id=…`: everything after the port may be missing; an IPv6 address contains
+ * colons.
+ */
 const address: Decode.Decoder<Pick<ClusterNode, "host" | "port" | "busPort" | "hostname" | "metadata">> = (reply) => {
   const [socket = "", ...rest] = Decode.text(reply).split(",")
   const colon = socket.lastIndexOf(":")
@@ -270,7 +276,7 @@ const address: Decode.Decoder<Pick<ClusterNode, "host" | "port" | "busPort" | "h
   }
 }
 
-/** `[93-<-id]` comes from the node, `[77->-id]` goes to it. */
+/** `[93-<-id]`: slot 93 is imported from that node. `[77->-id]`: slot 77 migrates to that node. */
 const moving = (slots: ReadonlyArray<string>, arrow: "-<-" | "->-") =>
   slots.flatMap((text) => {
     const [slot, node] = text.startsWith("[") ? text.slice(1, -1).split(arrow) : []

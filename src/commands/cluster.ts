@@ -1,5 +1,5 @@
 /**
- * Clusters: nodes, hash slots, and where keys are.
+ * Clusters: nodes, hash slots, and the slots of keys.
  *
  * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
  * @since 0.1.0
@@ -23,19 +23,19 @@ import * as Model from "./cluster-models.js"
 import type { FlushMode } from "./server.js"
 
 /**
- * What becomes of a slot while it moves from node to node.
+ * The state of a slot during a move between nodes, for CLUSTER SETSLOT.
  *
  * @since 0.1.0
  * @category options
  */
 export type SetSlot = ExactlyOne<{
-  /** It comes from this node. */
+  /** The slot is being imported from this node. */
   readonly importing: string
-  /** It goes to this node. */
+  /** The slot is migrating to this node. */
   readonly migrating: string
-  /** It belongs to this node. */
+  /** The slot belongs to this node. */
   readonly node: string
-  /** It neither comes nor goes. */
+  /** The slot is not moving. */
   readonly stable: true
 }> & {
   /** How long to wait for the replicas. Whole milliseconds. Valkey 8.0. */
@@ -43,7 +43,7 @@ export type SetSlot = ExactlyOne<{
 }
 
 /**
- * Slots that shall move to a node.
+ * Slots to move to a node.
  *
  * @since 0.1.0
  * @category options
@@ -55,7 +55,7 @@ export interface SlotMigrationGroup {
 }
 
 /**
- * One migration, or all of them.
+ * One migration by its id, or all of them.
  *
  * @since 0.1.0
  * @category options
@@ -63,7 +63,7 @@ export interface SlotMigrationGroup {
 export type MigrationTask = ExactlyOne<{ readonly id: string; readonly all: true }>
 
 /**
- * Which slots CLUSTER SLOT-STATS tells of: some, or the first by a measure.
+ * Which slots CLUSTER SLOT-STATS reports: a range, or the first ones when sorted by a metric.
  *
  * @since 0.1.0
  * @category options
@@ -78,13 +78,13 @@ export type SlotStatsFilter =
     }
   | ({
       readonly slotsrange?: undefined
-      /** `memory-bytes` only in Redis. */
+      /** `memory-bytes`: only in Redis. */
       readonly orderby: "key-count" | "cpu-usec" | "network-bytes-in" | "network-bytes-out" | "memory-bytes"
       readonly limit?: number | undefined
     } & AtMostOne<{ readonly asc: true; readonly desc: true }>)
 
 /**
- * What nodes tell each other while slots move.
+ * Messages between nodes while slots move.
  *
  * @since 0.1.0
  * @category options
@@ -100,7 +100,7 @@ export type SyncSlots = ExactlyOne<{
 }>
 
 /**
- * Which keys CLUSTERSCAN gives.
+ * Which keys CLUSTERSCAN returns.
  *
  * @since 0.1.0
  * @category options
@@ -108,7 +108,7 @@ export type SyncSlots = ExactlyOne<{
 export interface ClusterScanOptions {
   /** Only keys that match this pattern. */
   readonly match?: Key | undefined
-  /** About how many keys to look at. */
+  /** About how many keys to scan per page. */
   readonly count?: number | undefined
   /** Only keys that hold this type: `string`, `list`, … */
   readonly type?: string | undefined
@@ -117,15 +117,15 @@ export interface ClusterScanOptions {
 }
 
 /**
- * The commands on clusters. All but {@link clusterscan} and {@link clusterKeyslot} concern the node that gets them. Nodes
- * are named by their ids of 40 hexadecimal digits.
+ * The commands on clusters. All but {@link clusterscan} and {@link clusterKeyslot} concern the node that receives them.
+ * A node id is 40 hexadecimal digits.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ClusterCommands<K = string> {
   /**
-   * Lets the next command of this connection reach a slot that is only just coming to the node. Refused on shared
+   * Lets the next command on this connection use a slot that the node is still importing. Refused on shared
    * connections.
    *
    * O(1). Since Redis 3.0.0.
@@ -133,14 +133,14 @@ export interface ClusterCommands<K = string> {
   readonly asking: () => RedisCommand<void>
 
   /**
-   * Gives slots to the node that no node has.
+   * Assigns unassigned slots to the node.
    *
    * O(N) in the slots. Since Redis 3.0.0.
    */
   readonly clusterAddslots: (slots: OneOrMore<number>) => RedisCommand<void>
 
   /**
-   * Gives ranges of slots to the node that no node has.
+   * Assigns ranges of unassigned slots to the node.
    *
    * O(N) in the slots. Since Redis 7.0.0.
    *
@@ -152,50 +152,51 @@ export interface ClusterCommands<K = string> {
   readonly clusterAddslotsrange: (ranges: OneOrMore<SlotRange>) => RedisCommand<void>
 
   /**
-   * Gives the node a greater epoch than any other has, unless it has it already; answers what the server said, `BUMPED 7`
-   * or `STILL 7`.
+   * Raises the node's config epoch above that of every other node, unless it is already the highest. Returns the
+   * server's text: `BUMPED 7` or `STILL 7`.
    *
    * O(1). Since Redis 3.0.0.
    */
   readonly clusterBumpepoch: () => RedisCommand<string>
 
   /**
-   * Stops all slots that this node has begun to move with {@link clusterMigrateslots}.
+   * Cancels all migrations that this node has started with {@link clusterMigrateslots}.
    *
    * O(N) in the migrations. Since Valkey 9.0.0; not in Redis.
    */
   readonly clusterCancelslotmigrations: () => RedisCommand<void>
 
   /**
-   * How many nodes say that a node has failed.
+   * The number of nodes that report a node as failed.
    *
    * O(N) in the reports. Since Redis 3.0.0.
    */
   readonly clusterCountFailureReports: (nodeId: string) => RedisCommand<number>
 
   /**
-   * How many keys of a slot the node has.
+   * The number of keys that the node holds in a slot.
    *
    * O(1). Since Redis 3.0.0.
    */
   readonly clusterCountkeysinslot: (slot: number) => RedisCommand<number>
 
   /**
-   * Makes the node forget who has these slots.
+   * Makes the node forget which nodes own these slots.
    *
    * O(N) in the slots. Since Redis 3.0.0.
    */
   readonly clusterDelslots: (slots: OneOrMore<number>) => RedisCommand<void>
 
   /**
-   * Makes the node forget who has these ranges of slots.
+   * Makes the node forget which nodes own these ranges of slots.
    *
    * O(N) in the slots. Since Redis 7.0.0.
    */
   readonly clusterDelslotsrange: (ranges: OneOrMore<SlotRange>) => RedisCommand<void>
 
   /**
-   * Makes this replica the primary: with its help, without it (`force`), or without asking anybody (`takeover`).
+   * Makes this replica the primary: in agreement with the old primary (the default), without it (`force`), or without
+   * the agreement of any node (`takeover`).
    *
    * O(1). Since Redis 3.0.0.
    */
@@ -211,35 +212,35 @@ export interface ClusterCommands<K = string> {
   readonly clusterFlushslot: (slot: number, options?: FlushMode) => RedisCommand<void>
 
   /**
-   * Makes the node forget who has which slots. It must have no keys.
+   * Makes the node forget the owners of all slots. The node must not hold any keys.
    *
    * O(1). Since Redis 3.0.0.
    */
   readonly clusterFlushslots: () => RedisCommand<void>
 
   /**
-   * Makes the node forget another one.
+   * Makes the node forget another node.
    *
    * O(1). Since Redis 3.0.0.
    */
   readonly clusterForget: (nodeId: string) => RedisCommand<void>
 
   /**
-   * Some keys of a slot that the node has.
+   * Up to `count` keys that the node holds in a slot.
    *
    * O(N) in the keys. Since Redis 3.0.0.
    */
   readonly clusterGetkeysinslot: (slot: number, count: number) => RedisCommand<Array<K>>
 
   /**
-   * The slots that move from or to this node, and those that did.
+   * The slot migrations from and to this node, running and finished.
    *
    * O(N) in the migrations. Since Valkey 9.0.0; not in Redis.
    */
   readonly clusterGetslotmigrations: () => RedisCommand<Array<Model.SlotMigration>>
 
   /**
-   * How the cluster is, as this node sees it.
+   * The state of the cluster as this node sees it.
    *
    * O(1). Since Redis 3.0.0.
    *
@@ -251,21 +252,21 @@ export interface ClusterCommands<K = string> {
   readonly clusterInfo: () => RedisCommand<Model.ClusterInfo>
 
   /**
-   * The slot of a key, whether or not there is such a key.
+   * The slot of a key. The key need not exist.
    *
    * O(N) in the key's length. Since Redis 3.0.0.
    */
   readonly clusterKeyslot: (key: Key) => RedisCommand<number>
 
   /**
-   * The connections of the node with the others: one each way.
+   * The connections of the node to the other nodes, one for each direction.
    *
    * O(N) in the nodes. Since Redis 7.0.0.
    */
   readonly clusterLinks: () => RedisCommand<Array<Model.ClusterLink>>
 
   /**
-   * Introduces another node to this one: they and all they know become one cluster.
+   * Introduces another node to this one. The two, with all the nodes they know, become one cluster.
    *
    * O(1). Since Redis 3.0.0; `clusterBusPort` since 4.0.0.
    */
@@ -276,7 +277,7 @@ export interface ClusterCommands<K = string> {
   ) => RedisCommand<void>
 
   /**
-   * Begins to move slots of this node, and their keys, to other nodes.
+   * Starts to move slots of this node, with their keys, to other nodes.
    *
    * O(N) in the slots. Since Valkey 9.0.0; not in Redis, see {@link clusterMigration}.
    *
@@ -288,8 +289,8 @@ export interface ClusterCommands<K = string> {
   readonly clusterMigrateslots: (groups: OneOrMore<SlotMigrationGroup>) => RedisCommand<void>
 
   /**
-   * Begins to move slots, and their keys, to this node, and answers the task's id; stops tasks, and answers how many; or
-   * tells how they are.
+   * With `import`: starts to move slots, with their keys, to this node, and returns the task's id. With `cancel`:
+   * cancels tasks, and returns how many. With `status`: reports on tasks.
    *
    * O(N) in the slots. Since Redis 8.4.0; not in Valkey, see {@link clusterMigrateslots}.
    *
@@ -332,7 +333,7 @@ export interface ClusterCommands<K = string> {
   readonly clusterMyshardid: () => RedisCommand<string>
 
   /**
-   * All nodes that the node knows.
+   * All nodes that this node knows.
    *
    * O(N) in the nodes. Since Redis 3.0.0.
    */
@@ -346,35 +347,35 @@ export interface ClusterCommands<K = string> {
   readonly clusterReplicas: (nodeId: string) => RedisCommand<Array<Model.ClusterNode>>
 
   /**
-   * Makes the node a replica of another one; or, with `"no one"`, a primary without slots and keys (Valkey 9.0).
+   * Makes the node a replica of another node; or, with `"no one"`, a primary without slots and keys (Valkey 9.0).
    *
    * O(1). Since Redis 3.0.0.
    */
   readonly clusterReplicate: (nodeId: string | "no one") => RedisCommand<void>
 
   /**
-   * Takes the node out of its cluster; with `hard` it gets a new id too. A primary must have no keys.
+   * Removes the node from its cluster; with `hard` the node also gets a new id. A primary must not hold any keys.
    *
    * O(N) in the nodes. Since Redis 3.0.0.
    */
   readonly clusterReset: (options?: AtMostOne<{ readonly hard: true; readonly soft: true }>) => RedisCommand<void>
 
   /**
-   * Writes the node's state to its file.
+   * Writes the node's cluster state to its configuration file.
    *
    * O(1). Since Redis 3.0.0.
    */
   readonly clusterSaveconfig: () => RedisCommand<void>
 
   /**
-   * Gives a new node an epoch.
+   * Sets the config epoch of a new node.
    *
    * O(1). Since Redis 3.0.0.
    */
   readonly clusterSetConfigEpoch: (epoch: number | bigint) => RedisCommand<void>
 
   /**
-   * Says what becomes of a slot.
+   * Sets the state or the owner of a slot.
    *
    * O(1). Since Redis 3.0.0.
    *
@@ -386,7 +387,7 @@ export interface ClusterCommands<K = string> {
   readonly clusterSetslot: (slot: number, options: SetSlot) => RedisCommand<void>
 
   /**
-   * Which slots each shard has, and its nodes.
+   * The slots and the nodes of each shard.
    *
    * O(N) in the nodes. Since Redis 7.0.0.
    */
@@ -402,7 +403,7 @@ export interface ClusterCommands<K = string> {
   readonly clusterSlaves: (nodeId: string) => RedisCommand<Array<Model.ClusterNode>>
 
   /**
-   * How much is done with each slot of the node.
+   * Usage of the node's slots.
    *
    * O(N) in the slots. Since Redis 8.2.0 and Valkey 8.0.0.
    *
@@ -414,7 +415,7 @@ export interface ClusterCommands<K = string> {
   readonly clusterSlotStats: (filter: SlotStatsFilter) => RedisCommand<Array<Model.SlotStats>>
 
   /**
-   * Which nodes have each range of slots.
+   * The nodes that hold each range of slots.
    *
    * O(N) in the nodes. Since Redis 3.0.0.
    *
@@ -423,14 +424,14 @@ export interface ClusterCommands<K = string> {
   readonly clusterSlots: () => RedisCommand<Array<Model.ClusterSlots>>
 
   /**
-   * What nodes tell each other while slots move. Servers refuse it from clients.
+   * Messages between nodes while slots move. Servers refuse it from clients.
    *
-   * O(1). Since Redis 8.4.0 and Valkey 9.0.0, which has other words for it.
+   * O(1). Since Redis 8.4.0 and Valkey 9.0.0, whose arguments differ.
    */
   readonly clusterSyncslots: (options: SyncSlots) => RedisCommand<Reply>
 
   /**
-   * A page of the keys of a whole cluster. The cursor says which node has the next one.
+   * A page of the keys of a whole cluster. The cursor also encodes which node holds the next page.
    *
    * O(1) for a page. Since Valkey 9.1.0; not in Redis.
    */
@@ -444,7 +445,7 @@ export interface ClusterCommands<K = string> {
   readonly readonly: () => RedisCommand<void>
 
   /**
-   * Undoes {@link readonly}. Refused on shared connections.
+   * Reverts {@link readonly}. Refused on shared connections.
    *
    * O(1). Since Redis 3.0.0.
    */

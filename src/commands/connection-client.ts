@@ -1,5 +1,5 @@
 /**
- * What servers tell of their clients, and how clients are picked.
+ * What servers report about their clients, and the filters that select clients.
  *
  * @since 0.1.0
  */
@@ -8,7 +8,7 @@ import { type Args, type DurationWithUnit, type OneOrMore, toList } from "../int
 import * as Decode from "../internal/command/decode.js"
 
 /**
- * What a client is. `primary` is Valkey's word for `master` (Valkey 8.0), `slave` the old one for `replica`.
+ * The type of a client. `primary` is Valkey's word for `master` (Valkey 8.0); `slave` is the old word for `replica`.
  *
  * @since 0.1.0
  * @category options
@@ -16,14 +16,14 @@ import * as Decode from "../internal/command/decode.js"
 export type ClientType = "normal" | "master" | "primary" | "slave" | "replica" | "pubsub"
 
 /**
- * Which clients: those that meet every part. `user` to `maxage` are for CLIENT KILL on Redis, and for CLIENT LIST from
- * Valkey 8.1 on; what follows them is Valkey 9.0.
+ * Selects the clients that meet every given field. The fields `user` to `maxage` work for CLIENT KILL on Redis, and for
+ * CLIENT LIST too from Valkey 8.1 on; the fields after them need Valkey 9.0.
  *
  * @since 0.1.0
  * @category options
  */
 export interface ClientFilter {
-  /** CLIENT KILL takes several from Valkey 9.0 on. */
+  /** CLIENT KILL takes several ids from Valkey 9.0 on. */
   readonly id?: OneOrMore<number> | undefined
   readonly type?: ClientType | undefined
   readonly user?: string | undefined
@@ -31,14 +31,14 @@ export interface ClientFilter {
   readonly addr?: string | undefined
   /** The server's address that it is connected to. */
   readonly laddr?: string | undefined
-  /** Whether to leave out the connection that asks. */
+  /** Whether to skip the connection that sends the command. */
   readonly skipme?: "yes" | "no" | undefined
   /** Connected for longer than this, in whole seconds. Redis 7.4, Valkey 8.0. */
   readonly maxage?: DurationWithUnit | undefined
   readonly name?: string | undefined
-  /** Idle for at least this, in whole seconds. */
+  /** Idle for at least this long, in whole seconds. */
   readonly idle?: DurationWithUnit | undefined
-  /** With all these flags, as in {@link ClientInfo}. */
+  /** Has all these flags, as in {@link ClientInfo}. */
   readonly flags?: string | undefined
   readonly libName?: string | undefined
   readonly libVer?: string | undefined
@@ -60,67 +60,70 @@ export interface ClientFilter {
 }
 
 /**
- * What a server knows of a client. What older servers do not tell is optional; whatever newer ones tell is in `fields`.
+ * What a server knows about a client. Fields that older servers do not send are optional; fields of newer servers are
+ * in `fields`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ClientInfo {
   readonly id: number
-  /** Where it comes from: `ip:port`, or the path of the unix socket. */
+  /** Its address: `ip:port`, or the path of the unix socket. */
   readonly addr: string
   readonly laddr: string
   readonly fd: number
-  /** Empty when it has none. */
+  /** Empty when the client has no name. */
   readonly name: string
-  /** For how long it has been connected. */
+  /** How long it has been connected. */
   readonly age: Duration.Duration
-  /** For how long it has said nothing. */
+  /** How long it has been idle. */
   readonly idle: Duration.Duration
-  /** One letter each: `N` normal, `b` blocked, `x` in a transaction, `P` subscribed, `S` replica, `M` master, … */
+  /**
+   * One letter for each flag: `N` normal, `b` blocked, `x` in a transaction, `P` subscribed, `S` replica, `M` master, …
+   */
   readonly flags: string
   readonly db: number
-  /** Subscriptions to channels, patterns and shard channels. */
+  /** Numbers of subscriptions: to channels (`sub`), patterns (`psub`) and shard channels (`ssub`). */
   readonly sub: number
   readonly psub: number
   readonly ssub?: number | undefined
-  /** Commands queued by MULTI; -1 outside of transactions. */
+  /** Number of commands queued by MULTI; -1 outside a transaction. */
   readonly multi: number
-  /** Keys under WATCH. Redis 7.4, Valkey 8.0. */
+  /** Number of keys under WATCH. Redis 7.4, Valkey 8.0. */
   readonly watch?: number | undefined
-  /** Bytes of its query buffer: in use, and free. */
+  /** Bytes of its query buffer: in use (`qbuf`) and free (`qbufFree`). */
   readonly qbuf: number
   readonly qbufFree: number
   readonly argvMem: number
   readonly multiMem?: number | undefined
-  /** Bytes of its reply buffer: its size, and the most it held of late. */
+  /** Bytes of its reply buffer: its size (`rbs`) and its recent peak (`rbp`). */
   readonly rbs?: number | undefined
   readonly rbp?: number | undefined
-  /** Replies that wait: bytes in the buffer, entries of the list, bytes of the list. */
+  /** Replies not yet sent: bytes in the buffer (`obl`), entries of the list (`oll`), bytes of the list (`omem`). */
   readonly obl: number
   readonly oll: number
   readonly omem: number
   readonly totMem: number
-  /** What its socket waits for: `r` to read, `w` to write. */
+  /** The socket events the server waits for: `r` to read, `w` to write. */
   readonly events: string
-  /** The last command, as in `client|list`. */
+  /** The last command, such as `client|list`. */
   readonly cmd: string
   readonly user: string
-  /** The client that gets its invalidations; -1: none. */
+  /** The id of the client that receives its invalidations; -1: none. */
   readonly redir: number
-  /** Its protocol. */
+  /** Its protocol: 2 or 3. */
   readonly resp?: number | undefined
   readonly libName?: string | undefined
   readonly libVer?: string | undefined
-  /** What it can do, one letter each. Valkey 8.0. */
+  /** Its announced capabilities, one letter each. Valkey 8.0. */
   readonly capa?: string | undefined
-  /** The thread that reads and writes for it. Redis 8.0. */
+  /** The I/O thread that serves it. Redis 8.0. */
   readonly ioThread?: number | undefined
-  /** Bytes read and written, commands run. Redis 8.2, Valkey 8.1. */
+  /** Bytes read from it, bytes written to it, and commands run. Redis 8.2, Valkey 8.1. */
   readonly totNetIn?: number | bigint | undefined
   readonly totNetOut?: number | bigint | undefined
   readonly totCmds?: number | bigint | undefined
-  /** Everything, as the server wrote it. */
+  /** Every field as the server wrote it. */
   readonly fields: Readonly<Record<string, string>>
 }
 
@@ -168,7 +171,7 @@ export const filter = (builder: Args, which: ClientFilter): Args =>
     .option("NOT-CAPA", which.notCapa, text)
     .option("NOT-IP", which.notIp, text)
 
-/** `name=value` in turn. A value may be empty, and a unix socket's path may hold spaces. */
+/** Reads `name=value` fields. A value may be empty, and a unix socket's path may contain spaces. */
 const fieldsOf = (line: string): Record<string, string> => {
   const fields: Record<string, string> = Object.create(null)
   for (const part of line.trim().split(/ (?=[a-z][a-z0-9-]*=)/)) {
@@ -236,7 +239,7 @@ const parse = (line: string): ClientInfo => {
 export const clientInfo: Decode.Decoder<ClientInfo> = (reply) => parse(Decode.text(reply))
 
 /**
- * CLIENT LIST: a line for each.
+ * CLIENT LIST: a line for each client.
  *
  * @internal
  */

@@ -1,7 +1,8 @@
 /**
- * The connection itself: who is logged in, what it is called, what it tracks, and the other clients of the server.
+ * The connection itself: its login, name and tracking, and the other clients of the server.
  *
- * Most of these change the connection they are sent over. A shared connection refuses them: they go over a lease.
+ * Most of these commands change the connection they are sent over. A shared connection refuses them; send them over a
+ * lease.
  *
  * @see https://redis.io/docs/latest/commands/?group=connection
  * @since 0.1.0
@@ -26,21 +27,22 @@ import { type ClientFilter, type ClientInfo, clientInfo, clientInfos, filter } f
 export type { ClientFilter, ClientInfo, ClientType } from "./connection-client.js"
 
 /**
- * What CLIENT TRACKING ON tracks. `bcast` sends invalidations for all keys (of the prefixes); without it, for keys that
- * this connection reads: all of them, or by `optin` and `optout` and {@link ConnectionCommands.clientCaching}.
+ * Which keys CLIENT TRACKING ON tracks. With `bcast`: all keys, or those with one of the prefixes. Without it: the keys
+ * that this connection reads; with `optin` or `optout`, {@link ConnectionCommands.clientCaching} decides for each
+ * command.
  *
  * @since 0.1.0
  * @category options
  */
 export type TrackingOptions = {
-  /** The id of the client that gets the invalidations: how RESP2 does it. */
+  /** The id of the client that receives the invalidations. RESP2 needs this. */
   readonly redirect?: number | undefined
-  /** No invalidations for keys that this connection changes itself. */
+  /** The server sends no invalidations for keys that this connection changes itself. */
   readonly noloop?: boolean | undefined
 } & (
   | {
       readonly bcast: true
-      /** Only for keys that begin so. */
+      /** Only keys that begin with one of these. */
       readonly prefix?: OneOrMore<Key> | undefined
       readonly optin?: undefined
       readonly optout?: undefined
@@ -52,15 +54,15 @@ export type TrackingOptions = {
 )
 
 /**
- * What a connection tracks.
+ * The state of a connection's tracking (CLIENT TRACKINGINFO).
  *
  * @since 0.1.0
  * @category models
  */
 export interface TrackingInfo<out K> {
-  /** `off`, or `on` with what else was asked for. */
+  /** `off`, or `on` followed by the chosen options. */
   readonly flags: ReadonlyArray<string>
-  /** The client that gets the invalidations; 0: this one; -1: tracking is off. */
+  /** The id of the client that receives the invalidations; 0: this connection itself; -1: tracking is off. */
   readonly redirect: number
   readonly prefixes: ReadonlyArray<K>
 }
@@ -76,16 +78,16 @@ export interface HelloOptions {
 }
 
 /**
- * What a server says of itself in answer to HELLO.
+ * The reply to HELLO: what the server is, and the state of the connection.
  *
  * @since 0.1.0
  * @category models
  */
 export interface HelloReply {
-  /** `redis` or `valkey`; others may call themselves either. */
+  /** `redis` or `valkey`; other servers may use either name. */
   readonly server: string
   readonly version: string
-  /** The protocol from here on. */
+  /** The protocol in use from now on: 2 or 3. */
   readonly proto: number
   /** The id of this connection. */
   readonly id: number
@@ -97,7 +99,7 @@ export interface HelloReply {
     readonly path: string
     readonly args: ReadonlyArray<string>
   }>
-  /** Where the server runs, if it was told. Valkey 8.1. */
+  /** The server's availability zone; empty unless the server is configured with one. Valkey 8.1. */
   readonly availabilityZone: string
 }
 
@@ -109,7 +111,8 @@ export interface HelloReply {
  */
 export interface ConnectionCommands<K extends Key> {
   /**
-   * Logs the connection in: as the default user, or as another. Usually the client does so, with what its layer is given.
+   * Logs the connection in, as the default user or as another one. The client does this by itself with the credentials
+   * given to its layer.
    *
    * O(N) in the user's passwords. Since Redis 1.0.0 (users since 6.0.0).
    */
@@ -119,14 +122,15 @@ export interface ConnectionCommands<K extends Key> {
   }
 
   /**
-   * Whether the keys of the next command are tracked, under CLIENT TRACKING with `optin` (`"yes"`) or `optout` (`"no"`).
+   * Sets whether the keys of the next command are tracked: `"yes"` under CLIENT TRACKING with `optin`, `"no"` with
+   * `optout`.
    *
    * O(1). Since Redis 6.0.0.
    */
   readonly clientCaching: (mode: "yes" | "no") => RedisCommand<void>
 
   /**
-   * Tells the server what this client can do: `"redirect"`, to be sent to the primary on failover.
+   * Announces what this client can do. `"redirect"`: the server may redirect it to the primary on failover.
    *
    * O(1). Since Valkey 8.0.0; not in Redis.
    */
@@ -140,36 +144,36 @@ export interface ConnectionCommands<K extends Key> {
   readonly clientGetname: () => RedisCommand<Option.Option<string>>
 
   /**
-   * The id of the client that gets this connection's invalidations; 0: itself; -1: tracking is off.
+   * The id of the client that receives this connection's invalidations; 0: this connection itself; -1: tracking is off.
    *
    * O(1). Since Redis 6.0.0.
    */
   readonly clientGetredir: () => RedisCommand<number>
 
   /**
-   * The id of the connection; ids only grow.
+   * The id of the connection. A later connection always has a higher id.
    *
    * O(1). Since Redis 5.0.0.
    */
   readonly clientId: () => RedisCommand<number>
 
   /**
-   * Marks the connection as one that imports: it sees expired keys while the server is in import mode.
+   * Marks the connection as an import source: it sees expired keys while the server is in import mode.
    *
    * O(1). Since Valkey 8.1.0; not in Redis.
    */
   readonly clientImportSource: (mode: "on" | "off") => RedisCommand<void>
 
   /**
-   * What the server knows of this connection.
+   * What the server knows about this connection.
    *
    * O(1). Since Redis 6.2.0.
    */
   readonly clientInfo: () => RedisCommand<ClientInfo>
 
   /**
-   * Ends connections: the one from an address (it fails when there is none), or all that meet every part of a filter,
-   * whose number it answers. This connection is left alone unless `skipme` is `"no"`.
+   * Closes connections. With an address: that connection; fails when there is none. With a filter: every connection
+   * that meets all its fields; returns how many. This connection is spared unless `skipme` is `"no"`.
    *
    * O(N) in the number of clients. Since Redis 2.4.0 (filters since 2.8.12).
    *
@@ -184,7 +188,7 @@ export interface ConnectionCommands<K extends Key> {
   }
 
   /**
-   * The clients of the server, or those that meet every part of a filter. Redis knows `type` or `id` alone.
+   * The clients of the server, or those that meet every field of a filter. Redis supports only `type` or `id`.
    *
    * O(N) in the number of clients. Since Redis 2.4.0.
    *
@@ -197,21 +201,21 @@ export interface ConnectionCommands<K extends Key> {
   readonly clientList: (filter?: ClientFilter) => RedisCommand<Array<ClientInfo>>
 
   /**
-   * Whether the connection is spared when the server ends clients to save memory.
+   * With `"on"`, the server spares the connection when it closes clients to save memory.
    *
    * O(1). Since Redis 7.0.0.
    */
   readonly clientNoEvict: (mode: "on" | "off") => RedisCommand<void>
 
   /**
-   * Whether the connection's commands leave alone when keys were last used.
+   * With `"on"`, commands of this connection do not update the last access time of keys.
    *
    * O(1). Since Redis 7.2.0.
    */
   readonly clientNoTouch: (mode: "on" | "off") => RedisCommand<void>
 
   /**
-   * Makes all clients wait for so long: with all their commands, or with those that write.
+   * Pauses the commands of all clients for this long: all commands, or only those that write.
    *
    * O(1). Since Redis 3.0.0 (modes since 6.2.0).
    */
@@ -221,14 +225,15 @@ export interface ConnectionCommands<K extends Key> {
   ) => RedisCommand<void>
 
   /**
-   * Whether the server answers. Only `"on"` is ever sent: without replies nobody could tell whose the next one is.
+   * Sets whether the server replies. This client refuses `"off"` and `"skip"`: it matches replies to commands by their
+   * order.
    *
    * O(1). Since Redis 3.2.0.
    */
   readonly clientReply: (mode: "on" | "off" | "skip") => RedisCommand<void>
 
   /**
-   * Tells the server which library this is: its name or its version.
+   * Announces the name or the version of the client library.
    *
    * O(1). Since Redis 7.2.0.
    */
@@ -237,14 +242,14 @@ export interface ConnectionCommands<K extends Key> {
   ) => RedisCommand<void>
 
   /**
-   * Names the connection; the empty name takes it away.
+   * Sets the connection's name; the empty name removes it.
    *
    * O(1). Since Redis 2.6.9.
    */
   readonly clientSetname: (name: string) => RedisCommand<void>
 
   /**
-   * Begins or ends the tracking of keys for client-side caching.
+   * Turns the tracking of keys for client-side caching on or off.
    *
    * O(1). Since Redis 6.0.0.
    */
@@ -254,15 +259,15 @@ export interface ConnectionCommands<K extends Key> {
   }
 
   /**
-   * What the connection tracks.
+   * The state of the connection's tracking.
    *
    * O(1). Since Redis 6.2.0.
    */
   readonly clientTrackinginfo: () => RedisCommand<TrackingInfo<K>>
 
   /**
-   * Wakes a client that waits in a blocking command, as if its time were up or, with `error`, with the error `UNBLOCKED`;
-   * says whether it was waiting.
+   * Ends the blocking command that a client waits in, as if its timeout had passed, or, with `error`, with the error
+   * `UNBLOCKED`. `false` when the client was not blocked.
    *
    * O(log N) in the number of clients. Since Redis 5.0.0.
    */
@@ -279,22 +284,22 @@ export interface ConnectionCommands<K extends Key> {
   readonly clientUnpause: () => RedisCommand<void>
 
   /**
-   * The message again.
+   * Returns the message.
    *
    * O(1). Since Redis 1.0.0.
    */
   readonly echo: (message: Key) => RedisCommand<K>
 
   /**
-   * Asks what the server is, and may change the protocol, log in and name the connection. The client says HELLO itself
-   * when it connects.
+   * Asks what the server is; can also change the protocol, log in and name the connection. The client sends HELLO by
+   * itself when it connects.
    *
    * O(1). Since Redis 6.0.0.
    */
   readonly hello: (protover?: 2 | 3, options?: HelloOptions) => RedisCommand<HelloReply>
 
   /**
-   * Asks for a sign of life: `PONG`, or the message again.
+   * Checks that the server replies: with `PONG`, or with the message.
    *
    * O(1). Since Redis 1.0.0.
    *
@@ -318,7 +323,7 @@ export interface ConnectionCommands<K extends Key> {
   readonly quit: () => RedisCommand<void>
 
   /**
-   * Takes back whatever the connection was told: login, name, database, protocol, transaction, subscriptions, tracking.
+   * Resets the connection's state: login, name, database, protocol, transaction, subscriptions, tracking.
    *
    * O(1). Since Redis 6.2.0.
    */
@@ -380,7 +385,7 @@ const RESET = define("RESET")
 const SELECT = define("SELECT")
 
 const auth = (first: string | Redacted.Redacted<string>, second?: Redacted.Redacted<string>): RedisCommand<void> => {
-  // With two arguments the first is a name; a single one is the password.
+  // With two arguments the first is the user's name; a single argument is the password.
   const builder = second === undefined ? args() : args().text(first as string)
   return AUTH(builder.secret(second ?? (first as Redacted.Redacted<string>)), Decode.ok)
 }
@@ -462,7 +467,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ConnectionCommands<K
         .option("SETNAME", options.setname, (args, name) => args.text(name))
       return HELLO(
         protover === undefined && builder.list.length > 0
-          ? builder.fail("auth and setname need the protocol's version before them")
+          ? builder.fail("auth and setname need protover, the protocol's version")
           : builder,
         helloReply
       )

@@ -1,7 +1,7 @@
 /**
- * Keys, whatever they hold: deleting, renaming, expiry, scanning, sorting, moving between servers.
+ * Keys of any type: deleting, renaming, expiry, scanning, sorting, moving between servers.
  *
- * A key that is not there and a key that never expires are different things, and the replies of TTL and kin say which:
+ * A missing key and a key that never expires are different results of TTL and its relatives:
  *
  * | | no such key | no expiry | expires |
  * |---|---|---|---|
@@ -31,7 +31,7 @@ import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
 
 /**
- * What a key can hold. Modules add types of their own.
+ * The type of a key's value. Modules add types of their own.
  *
  * @since 0.1.0
  * @category models
@@ -39,7 +39,8 @@ import type { RedisCommand } from "../internal/command/model.js"
 export type KeyType = "string" | "list" | "set" | "zset" | "hash" | "stream" | "vectorset" | (string & {})
 
 /**
- * When EXPIRE and kin set the new expiry. A key without expiry counts as one that expires after all others.
+ * The condition under which EXPIRE and its relatives set the expiry. For `gt` and `lt`, a key without expiry counts as
+ * infinitely late.
  *
  * @since 0.1.0
  * @category options
@@ -50,9 +51,9 @@ export type ExpireCondition =
       readonly nx: true
       /** Only if the key has an expiry. */
       readonly xx: true
-      /** Only if the new expiry is later than the one the key has. */
+      /** Only if the new expiry is later than the current one. */
       readonly gt: true
-      /** Only if the new expiry is earlier than the one the key has. */
+      /** Only if the new expiry is earlier than the current one. */
       readonly lt: true
     }>
   | { readonly xx: true; readonly gt: true; readonly nx?: undefined; readonly lt?: undefined }
@@ -65,20 +66,20 @@ export type ExpireCondition =
 export interface CopyOptions {
   /** The database of the copy. Default: the connection's own. */
   readonly db?: number | undefined
-  /** Overwrite what the destination holds. */
+  /** Overwrite an existing destination. */
   readonly replace?: boolean | undefined
 }
 
 /**
- * How MIGRATE logs in to the other server, and what it leaves behind.
+ * How MIGRATE logs in to the other server, and whether it copies or moves.
  *
  * @since 0.1.0
  * @category options
  */
 export type MigrateOptions = {
-  /** Keep the keys here. */
+  /** Keep the keys on this server. */
   readonly copy?: boolean | undefined
-  /** Overwrite the keys there. */
+  /** Overwrite existing keys on the other server. */
   readonly replace?: boolean | undefined
 } & AtMostOne<{
   /** The other server's password. */
@@ -88,13 +89,13 @@ export type MigrateOptions = {
 }>
 
 /**
- * What RESTORE sets beside the value.
+ * Options of RESTORE: the expiry and usage of the new key.
  *
  * @since 0.1.0
  * @category options
  */
 export type RestoreOptions = {
-  /** Overwrite what the key holds. */
+  /** Overwrite an existing key. */
   readonly replace?: boolean | undefined
 } & AtMostOne<{
   /** Expires after this long. Without it and `absttl` the key never expires. */
@@ -103,7 +104,7 @@ export type RestoreOptions = {
   readonly absttl: AbsoluteTime
 }> &
   AtMostOne<{
-    /** For how long the key has not been used, in whole seconds: for eviction by LRU. */
+    /** How long the key has been idle, in whole seconds: for eviction by LRU. */
     readonly idletime: DurationWithUnit
     /** How often the key was used, from 0 to 255: for eviction by LFU. */
     readonly freq: number
@@ -116,14 +117,14 @@ export type RestoreOptions = {
 export interface ScanOptions {
   /** Only keys that match this glob pattern. */
   readonly match?: Key | undefined
-  /** About how many keys to look at per page. Default: 10. */
+  /** About how many keys to scan per page. Default: 10. */
   readonly count?: number | undefined
   /** Only keys that hold this type. */
   readonly type?: KeyType | undefined
 }
 
 /**
- * What SORT sorts by, and what it answers.
+ * How SORT sorts.
  *
  * @since 0.1.0
  * @category options
@@ -140,7 +141,7 @@ export type SortOptions = {
 } & AtMostOne<{ readonly asc: true; readonly desc: true }>
 
 /**
- * What to answer in place of each element: patterns as in `by`, and `"#"` for the element itself.
+ * What SORT returns in place of each element: patterns as in `by`, or `"#"` for the element itself.
  *
  * @since 0.1.0
  * @category options
@@ -152,15 +153,15 @@ export interface SortGet {
 type AnySort = SortOptions & { readonly get?: OneOrMore<Key> | undefined }
 
 /**
- * How far the writes of a connection have come.
+ * Where the writes of a connection are persisted (WAITAOF).
  *
  * @since 0.1.0
  * @category models
  */
 export interface WaitaofReply {
-  /** 1 when this server's AOF has them, else 0. */
+  /** 1 when this server's AOF contains the writes, else 0. */
   readonly local: number
-  /** The number of replicas whose AOF has them. */
+  /** The number of replicas whose AOF contains the writes. */
   readonly replicas: number
 }
 
@@ -172,15 +173,15 @@ export interface WaitaofReply {
  */
 export interface GenericCommands<V, K extends Key> {
   /**
-   * Copies a key and says whether it did: not when the source is missing, nor when the destination exists (unless with
-   * `replace`).
+   * Copies a key. `false` when the source is missing, or when the destination exists and `replace` is not set.
    *
    * O(N) in the elements of collections, O(1) for strings. Since Redis 6.2.0.
    */
   readonly copy: (source: Key, destination: Key, options?: CopyOptions) => RedisCommand<boolean>
 
   /**
-   * Deletes keys and answers how many there were. {@link unlink} does it without making others wait for large ones.
+   * Deletes keys, and returns how many existed. For large values use {@link unlink}, which does not block other
+   * clients.
    *
    * O(N) in the number of keys, and the elements of collections. Since Redis 1.0.0.
    *
@@ -192,23 +193,23 @@ export interface GenericCommands<V, K extends Key> {
   readonly del: (keys: OneOrMore<Key>) => RedisCommand<number>
 
   /**
-   * What a key holds as bytes that {@link restore} understands, its expiry not included; `None` when there is no such
-   * key. The format depends on the server's version.
+   * A key's value as bytes for {@link restore}, without its expiry; `None` when the key is missing. The format depends
+   * on the server's version.
    *
    * O(1) to find the key, O(N*M) in the elements and their size. Since Redis 2.6.0.
    */
   readonly dump: (key: Key) => RedisCommand<Option.Option<Uint8Array>>
 
   /**
-   * How many of the keys exist; one that is named twice counts twice.
+   * How many of the keys exist; a key that is given twice counts twice.
    *
    * O(N) in the number of keys. Since Redis 1.0.0 (several keys since 3.0.3).
    */
   readonly exists: (keys: OneOrMore<Key>) => RedisCommand<number>
 
   /**
-   * Sets when a key expires, in whole seconds, and says whether it did. Zero deletes the key. For anything finer use
-   * {@link pexpire}: durations are never rounded.
+   * Sets after how many whole seconds a key expires. `false` when the key is missing or the condition is not met. Zero
+   * deletes the key. Durations are never rounded; for milliseconds use {@link pexpire}.
    *
    * O(1). Since Redis 1.0.0 (conditions since 7.0.0).
    *
@@ -221,32 +222,34 @@ export interface GenericCommands<V, K extends Key> {
   readonly expire: (key: Key, ttl: DurationWithUnit, condition?: ExpireCondition) => RedisCommand<boolean>
 
   /**
-   * Sets at which whole second a key expires, and says whether it did. A time in the past deletes the key.
+   * Sets the time at which a key expires, in whole seconds. `false` when the key is missing or the condition is not
+   * met. A time in the past deletes the key.
    *
    * O(1). Since Redis 1.2.0 (conditions since 7.0.0).
    */
   readonly expireat: (key: Key, time: AbsoluteTime, condition?: ExpireCondition) => RedisCommand<boolean>
 
   /**
-   * When a key expires, in whole seconds. `None`: no such key; `Some(None)`: it never does.
+   * The time at which a key expires, in whole seconds. `None`: the key is missing; `Some(None)`: it never expires.
    *
    * O(1). Since Redis 7.0.0.
    */
   readonly expiretime: (key: Key) => RedisCommand<Option.Option<Option.Option<DateTime.Utc>>>
 
   /**
-   * All keys that match a glob pattern. It looks at every key while everybody waits: programs scan instead.
+   * All keys that match a glob pattern. The server looks at every key and blocks all other clients meanwhile: in
+   * production use {@link scan}.
    *
    * O(N) in the number of keys of the database. Since Redis 1.0.0.
    */
   readonly keys: (pattern: Key) => RedisCommand<Array<K>>
 
   /**
-   * Moves keys to another server and says whether there were any. The key is gone here once it is there, unless with
-   * `copy`. `timeout` is how long either side may be silent; give large keys a deadline of their own with
-   * `RedisCommand.withDeadline`.
+   * Moves keys to another server. `false` when none of the keys exists. A key is deleted on this server once the other
+   * one has stored it, unless `copy` is set. `timeout` is how long either server may be silent; give large keys a
+   * deadline of their own with `RedisCommand.withDeadline`.
    *
-   * DUMP and DEL here, RESTORE there, for each key. Since Redis 2.6.0.
+   * For each key, the cost of DUMP and DEL on this server and of RESTORE on the other. Since Redis 2.6.0.
    */
   readonly migrate: (
     keys: OneOrMore<Key>,
@@ -258,99 +261,103 @@ export interface GenericCommands<V, K extends Key> {
   ) => RedisCommand<boolean>
 
   /**
-   * Moves a key to another database and says whether it did: not when it is missing here, or exists there.
+   * Moves a key to another database. `false` when the key is missing, or exists in the other database.
    *
    * O(1). Since Redis 1.0.0.
    */
   readonly move: (key: Key, db: number) => RedisCommand<boolean>
 
   /**
-   * How a key's value is stored inside the server, as in `"listpack"`; `None` when there is no such key.
+   * The server's internal encoding of a key's value, such as `"listpack"`; `None` when the key is missing.
    *
    * O(1). Since Redis 2.2.3.
    */
   readonly objectEncoding: (key: Key) => RedisCommand<Option.Option<string>>
 
   /**
-   * About how often a key is used, as a logarithm; `None` when there is no such key. Fails unless the server evicts by
-   * LFU.
+   * How often a key is used, as an approximate logarithm; `None` when the key is missing. Fails unless the server
+   * evicts by LFU.
    *
    * O(1). Since Redis 4.0.0.
    */
   readonly objectFreq: (key: Key) => RedisCommand<Option.Option<number>>
 
   /**
-   * For how long a key has not been used; `None` when there is no such key. Fails when the server evicts by LFU.
+   * How long a key has been idle; `None` when the key is missing. Fails when the server evicts by LFU.
    *
    * O(1). Since Redis 2.2.3.
    */
   readonly objectIdletime: (key: Key) => RedisCommand<Option.Option<Duration.Duration>>
 
   /**
-   * How many references the server holds to a key's value; `None` when there is no such key.
+   * How many references the server holds to a key's value; `None` when the key is missing.
    *
    * O(1). Since Redis 2.2.3.
    */
   readonly objectRefcount: (key: Key) => RedisCommand<Option.Option<number>>
 
   /**
-   * Removes a key's expiry and says whether there was one.
+   * Removes a key's expiry. `false` when the key is missing or has no expiry.
    *
    * O(1). Since Redis 2.2.0.
    */
   readonly persist: (key: Key) => RedisCommand<boolean>
 
   /**
-   * Sets when a key expires, in milliseconds, and says whether it did. Zero deletes the key.
+   * Sets after how many milliseconds a key expires. `false` when the key is missing or the condition is not met. Zero
+   * deletes the key.
    *
    * O(1). Since Redis 2.6.0 (conditions since 7.0.0).
    */
   readonly pexpire: (key: Key, ttl: DurationWithUnit, condition?: ExpireCondition) => RedisCommand<boolean>
 
   /**
-   * Sets at which millisecond a key expires, and says whether it did. A time in the past deletes the key.
+   * Sets the time at which a key expires, to the millisecond. `false` when the key is missing or the condition is not
+   * met. A time in the past deletes the key.
    *
    * O(1). Since Redis 2.6.0 (conditions since 7.0.0).
    */
   readonly pexpireat: (key: Key, time: AbsoluteTime, condition?: ExpireCondition) => RedisCommand<boolean>
 
   /**
-   * When a key expires, to the millisecond. `None`: no such key; `Some(None)`: it never does.
+   * The time at which a key expires, to the millisecond. `None`: the key is missing; `Some(None)`: it never expires.
    *
    * O(1). Since Redis 7.0.0.
    */
   readonly pexpiretime: (key: Key) => RedisCommand<Option.Option<Option.Option<DateTime.Utc>>>
 
   /**
-   * How long a key has left, to the millisecond. `None`: no such key; an infinite duration: it never expires.
+   * The remaining time to live of a key, to the millisecond. `None`: the key is missing; an infinite duration: it never
+   * expires.
    *
    * O(1). Since Redis 2.6.0.
    */
   readonly pttl: (key: Key) => RedisCommand<Option.Option<Duration.Duration>>
 
   /**
-   * Some key of the database; `None` when it is empty.
+   * A random key of the database; `None` when the database is empty.
    *
    * O(1). Since Redis 1.0.0.
    */
   readonly randomkey: () => RedisCommand<Option.Option<K>>
 
   /**
-   * Renames a key; what the new name held is lost. Fails when there is no such key.
+   * Renames a key, and overwrites an existing key of the new name. Fails when the key is missing.
    *
-   * O(1), and the cost of deleting what is lost. Since Redis 1.0.0.
+   * O(1), plus the cost of deleting the overwritten value. Since Redis 1.0.0.
    */
   readonly rename: (key: Key, newkey: Key) => RedisCommand<void>
 
   /**
-   * Renames a key if the new name is free, and says whether it did. Fails when there is no such key.
+   * Renames a key. `false` when the new name exists already. Fails when the key is missing.
    *
    * O(1). Since Redis 1.0.0.
    */
   readonly renamenx: (key: Key, newkey: Key) => RedisCommand<boolean>
 
   /**
-   * Makes a key of what {@link dump} answered. Fails with the code `BUSYKEY` when the key exists, unless with `replace`.
+   * Creates a key from the bytes of {@link dump}. Fails with the code `BUSYKEY` when the key exists and `replace` is
+   * not set.
    *
    * O(1) to create the key, O(N*M) in the elements and their size. Since Redis 2.6.0.
    *
@@ -363,17 +370,17 @@ export interface GenericCommands<V, K extends Key> {
   readonly restore: (key: Key, serialized: Uint8Array, options?: RestoreOptions) => RedisCommand<void>
 
   /**
-   * One page of keys from a cursor on; `"0"` begins. `scanStream` walks all pages.
+   * One page of keys. The first cursor is `"0"`; each page returns the next one. `scanStream` walks all pages.
    *
    * O(1) per page, O(N) for all of them. Since Redis 2.8.0 (`type` since 6.0.0).
    */
   readonly scan: (cursor: string, options?: ScanOptions) => RedisCommand<Decode.ScanPage<K>>
 
   /**
-   * Sorts the elements of a list, set or sorted set. With `get` it answers other keys' values in their place, as many
-   * per element as patterns; with `store` it writes a list and answers its length.
+   * Sorts the elements of a list, set or sorted set. With `get`, each element is replaced by the values of other keys,
+   * one for each pattern. With `store`, the result is stored as a list, and its length is returned.
    *
-   * O(N+M*log(M)) in the elements sorted and answered. Since Redis 1.0.0.
+   * O(N+M*log(M)) for N elements sorted and M returned. Since Redis 1.0.0.
    *
    * @example
    * ```ts
@@ -388,9 +395,9 @@ export interface GenericCommands<V, K extends Key> {
   }
 
   /**
-   * {@link sort} without `store`: changes nothing, so replicas can do it.
+   * {@link sort} without `store`: it only reads, so replicas can execute it.
    *
-   * O(N+M*log(M)) in the elements sorted and answered. Since Redis 7.0.0.
+   * O(N+M*log(M)) for N elements sorted and M returned. Since Redis 7.0.0.
    */
   readonly sortRo: {
     (key: Key, options: SortOptions & SortGet): RedisCommand<Array<Option.Option<V>>>
@@ -398,14 +405,15 @@ export interface GenericCommands<V, K extends Key> {
   }
 
   /**
-   * Marks keys as used just now, and answers how many exist.
+   * Updates the last access time of keys, and returns how many exist.
    *
    * O(N) in the number of keys. Since Redis 3.2.1.
    */
   readonly touch: (keys: OneOrMore<Key>) => RedisCommand<number>
 
   /**
-   * How long a key has left, in seconds. `None`: no such key; an infinite duration: it never expires.
+   * The remaining time to live of a key, in whole seconds. `None`: the key is missing; an infinite duration: it never
+   * expires.
    *
    * O(1). Since Redis 1.0.0.
    *
@@ -418,30 +426,31 @@ export interface GenericCommands<V, K extends Key> {
   readonly ttl: (key: Key) => RedisCommand<Option.Option<Duration.Duration>>
 
   /**
-   * What type a key holds; `"none"` when there is no such key.
+   * The type of a key's value; `"none"` when the key is missing.
    *
    * O(1). Since Redis 1.0.0.
    */
   readonly type: (key: Key) => RedisCommand<KeyType | "none">
 
   /**
-   * Deletes keys and answers how many there were; their memory is freed in the background.
+   * Deletes keys, and returns how many existed. Their memory is freed in the background.
    *
    * O(1) for each key. Since Redis 4.0.0.
    */
   readonly unlink: (keys: OneOrMore<Key>) => RedisCommand<number>
 
   /**
-   * Waits until so many replicas have the writes of this connection, and answers how many do by then. It speaks of its
-   * own connection only: use `Redis.withReplication`, or send it over the lease that wrote.
+   * Waits until this many replicas have the writes of this connection, or the timeout passes, and returns how many have
+   * them. It covers the writes of its own connection only: use `Redis.withReplication`, or send it over the lease that
+   * wrote.
    *
    * O(1). Since Redis 3.0.0.
    */
   readonly wait: (numreplicas: number, timeout: DurationWithUnit) => RedisCommand<number>
 
   /**
-   * Waits until the writes of this connection are in this server's append-only file (`numlocal` 1) and in those of so
-   * many replicas. Like {@link wait} it speaks of its own connection only.
+   * Waits until the writes of this connection are in this server's append-only file (`numlocal` 1) and in those of this
+   * many replicas, or the timeout passes. Like {@link wait} it covers its own connection only.
    *
    * O(1). Since Redis 7.2.0.
    */
@@ -451,7 +460,7 @@ export interface GenericCommands<V, K extends Key> {
 const condition = (builder: Args, { gt, lt, nx, xx }: ExpireCondition = {}): Args =>
   builder.flag("NX", nx).flag("XX", xx).flag("GT", gt).flag("LT", lt)
 
-/** `nosort` and `#` are Redis' words; everything else is made of keys. */
+/** `nosort` and `#` are tokens of Redis; every other pattern begins with the beginning of a key. */
 const sortPattern = (builder: Args, pattern: Key): Args =>
   pattern === "nosort" || pattern === "#" ? builder.token(pattern) : builder.keyPrefix(pattern)
 
@@ -463,14 +472,17 @@ const sorting = (builder: Args, options: AnySort): Args => {
   if (get !== undefined) {
     const patterns = typeof get === "string" || get instanceof Uint8Array ? [get] : get
     if (patterns.length === 0) {
-      builder.fail("get needs at least one pattern")
+      builder.fail("`get` needs at least one pattern")
     }
     builder.each(patterns, (args, pattern) => sortPattern(args.token("GET"), pattern))
   }
   return builder.flag("ASC", asc).flag("DESC", desc).flag("ALPHA", alpha)
 }
 
-/** The time to live of RESTORE. Its 0 means none, so a duration or a time of zero is refused. */
+/**
+ * The time to live of RESTORE. For Redis, 0 means that the key never expires, so a duration or a time of zero is
+ * refused.
+ */
 const restoreTtl = (builder: Args, ttl: DurationWithUnit | undefined, absttl: AbsoluteTime | undefined): Args => {
   if (ttl === undefined && absttl === undefined) {
     return builder.integer(0)
@@ -482,7 +494,9 @@ const restoreTtl = (builder: Args, ttl: DurationWithUnit | undefined, absttl: Ab
 }
 
 const cursor = (builder: Args, cursor: string): Args =>
-  /^\d{1,20}$/.test(cursor) ? builder.text(cursor) : builder.fail('a cursor is what the page before answered, or "0"')
+  /^\d{1,20}$/.test(cursor)
+    ? builder.text(cursor)
+    : builder.fail('a cursor must be "0" or the cursor of the previous page')
 
 const optionalText = Decode.nullable(Decode.text)
 const optionalInteger = Decode.nullable(Decode.integer)
@@ -571,10 +585,10 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): GenericCommands<V, K
       const { auth, auth2, copy, replace } = options
       const one = typeof keys === "string" || keys instanceof Uint8Array
       const builder = args().text(host).integer(port)
-      // With KEYS, the place of the only key stays empty.
+      // With KEYS, the argument for a single key must be empty.
       const placed = one ? builder.key(keys) : builder.text("")
       if (wholeMillis(timeout) === 0) {
-        builder.fail("a timeout must be longer than zero (Redis would take it for a second)")
+        builder.fail("a timeout must be longer than zero (Redis would treat zero as one second)")
       }
       placed
         .integer(destinationDb)

@@ -1,5 +1,5 @@
 /**
- * Places on the earth: members of a sorted set whose scores are geohashes.
+ * Geographic positions: members of a sorted set whose scores are geohashes.
  *
  * @see https://redis.io/docs/latest/commands/?group=geo
  * @since 0.1.0
@@ -22,7 +22,7 @@ import type { RedisCommand } from "../internal/command/model.js"
 import type { Reply } from "../internal/resp/values.js"
 
 /**
- * A place, in degrees. By name, because people say latitude first and Redis wants longitude first.
+ * A position, in degrees. The fields have names because people say latitude first while Redis takes longitude first.
  *
  * @since 0.1.0
  * @category models
@@ -34,7 +34,7 @@ export interface GeoCoordinates {
 }
 
 /**
- * A member and where it is.
+ * A member and its position.
  *
  * @since 0.1.0
  * @category models
@@ -52,7 +52,7 @@ export interface GeoMember<V> extends GeoCoordinates {
 export type GeoUnit = "m" | "km" | "ft" | "mi"
 
 /**
- * Where to search: around a member or a place, within a radius or a box; or within a polygon.
+ * Where to search: around a member or a position, within a radius or a box; or within a polygon.
  *
  * @since 0.1.0
  * @category options
@@ -61,17 +61,17 @@ export type GeoArea<V> =
   | (ExactlyOne<{
       /** Around this member. */
       readonly frommember: V
-      /** Around this place. */
+      /** Around this position. */
       readonly fromlonlat: GeoCoordinates
     }> &
       ExactlyOne<{
-        /** Not further away than this. */
+        /** At most this far away. */
         readonly byradius: { readonly radius: number; readonly unit: GeoUnit }
         /** Within a box of this size. */
         readonly bybox: { readonly width: number; readonly height: number; readonly unit: GeoUnit }
       }> & { readonly bypolygon?: undefined })
   | {
-      /** Within these corners; distances are metres from its middle. Valkey 9.0; not in Redis. */
+      /** Within the polygon with these corners; distances are in metres from its centre. Valkey 9.0; not in Redis. */
       readonly bypolygon: readonly [GeoCoordinates, GeoCoordinates, GeoCoordinates, ...ReadonlyArray<GeoCoordinates>]
       readonly frommember?: undefined
       readonly fromlonlat?: undefined
@@ -80,46 +80,46 @@ export type GeoArea<V> =
     }
 
 /**
- * In which order, and how many.
+ * The order and the number of results.
  *
  * @since 0.1.0
  * @category options
  */
 export type GeoSearchOptions = AtMostOne<{
-  /** The nearest first. */
+  /** Nearest first. */
   readonly asc: true
-  /** The farthest first. */
+  /** Farthest first. */
   readonly desc: true
 }> &
   (
     | { readonly count?: undefined; readonly any?: undefined }
     | {
-        /** At most this many: the nearest. */
+        /** At most this many members: the nearest ones. */
         readonly count: number
-        /** Whichever are found first, rather than the nearest: faster. */
+        /** Take the first members found instead of the nearest ones, which is faster. */
         readonly any?: boolean | undefined
       }
   )
 
 /**
- * What to answer beside the members.
+ * What to return in addition to the members.
  *
  * @since 0.1.0
  * @category options
  */
 export interface GeoWith<Coord, Dist, Hash> {
-  /** Where they are. */
+  /** Their positions. */
   readonly withcoord?: Coord
-  /** How far away they are, in the unit of the search. */
+  /** Their distances, in the unit of the search. */
   readonly withdist?: Dist
-  /** Their geohash as the integer that is their score. */
+  /** Their geohashes, as the integers that are their scores. */
   readonly withhash?: Hash
 }
 
 type Flag = true | undefined
 
 /**
- * What was found: the member, or a record of it and what was asked for.
+ * A found member: the member itself, or a record of it with the fields asked for in {@link GeoWith}.
  *
  * @since 0.1.0
  * @category models
@@ -134,23 +134,23 @@ export type GeoFound<V, Coord, Dist, Hash> = [Coord, Dist, Hash] extends [undefi
 
 type NotStored = { readonly store?: undefined; readonly storedist?: undefined }
 type Stored = ExactlyOne<{
-  /** Where to store the members, with their geohashes for scores. */
+  /** The key to store the members in, with their geohashes as scores. */
   readonly store: Key
-  /** Where to store the members, with their distances for scores. */
+  /** The key to store the members in, with their distances as scores. */
   readonly storedist: Key
 }> & { readonly withcoord?: undefined; readonly withdist?: undefined; readonly withhash?: undefined }
 
 /**
- * The commands on places.
+ * The commands on geographic positions.
  *
  * @since 0.1.0
  * @category models
  */
 export interface GeoCommands<V> {
   /**
-   * Adds places, or moves those that are there, and answers how many are new (with `ch`: new or moved).
+   * Adds members, or moves existing ones, and returns how many are new (with `ch`: new or moved).
    *
-   * O(log N) for each, N being how many there are. Since Redis 3.2.0; the options since 6.2.0.
+   * O(log N) for each, where N is the size of the set. Since Redis 3.2.0; the options since 6.2.0.
    *
    * @example
    * ```ts
@@ -161,18 +161,18 @@ export interface GeoCommands<V> {
     key: Key,
     members: OneOrMore<GeoMember<V>>,
     options?: AtMostOne<{
-      /** Only add members; leave those that are there where they are. */
+      /** Only add new members; do not move existing ones. */
       readonly nx: true
-      /** Only move members that are there. */
+      /** Only move existing members. */
       readonly xx: true
     }> & {
-      /** Count the members that moved too, and not the new ones only. */
+      /** Count moved members as well as new ones. */
       readonly ch?: boolean | undefined
     }
   ) => RedisCommand<number>
 
   /**
-   * How far two members are from each other, in metres unless `unit` says otherwise; `None` when one is missing.
+   * The distance between two members, in metres or in `unit`; `None` when one of them is missing.
    *
    * O(1). Since Redis 3.2.0.
    *
@@ -189,14 +189,14 @@ export interface GeoCommands<V> {
   ) => RedisCommand<Option.Option<number>>
 
   /**
-   * The standard geohash texts of members, in order; `None` for one that is missing.
+   * The standard geohash strings of members, in order; `None` for a missing member.
    *
    * O(1) for each. Since Redis 3.2.0.
    */
   readonly geohash: (key: Key, members: ReadonlyArray<V>) => RedisCommand<Array<Option.Option<string>>>
 
   /**
-   * Where members are, in order; `None` for one that is missing.
+   * The positions of members, in order; `None` for a missing member.
    *
    * O(1) for each. Since Redis 3.2.0.
    *
@@ -208,9 +208,10 @@ export interface GeoCommands<V> {
   readonly geopos: (key: Key, members: ReadonlyArray<V>) => RedisCommand<Array<Option.Option<GeoCoordinates>>>
 
   /**
-   * The members within a radius around a place; with `store` or `storedist` they are stored, and counted.
+   * The members within a radius around a position. With `store` or `storedist` they are stored, and their number is
+   * returned.
    *
-   * O(N + log M) for N members around the place and M in the set. Since Redis 3.2.0.
+   * O(N + log M) for N members around the position and M in the set. Since Redis 3.2.0.
    *
    * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} or {@link geosearchstore}
    */
@@ -232,9 +233,9 @@ export interface GeoCommands<V> {
   }
 
   /**
-   * {@link georadius} without storing, so that replicas can answer.
+   * {@link georadius} without storing: it only reads, so replicas can execute it.
    *
-   * O(N + log M) for N members around the place and M in the set. Since Redis 3.2.10.
+   * O(N + log M) for N members around the position and M in the set. Since Redis 3.2.10.
    *
    * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch}
    */
@@ -265,7 +266,7 @@ export interface GeoCommands<V> {
   }
 
   /**
-   * {@link georadiusbymember} without storing, so that replicas can answer.
+   * {@link georadiusbymember} without storing: it only reads, so replicas can execute it.
    *
    * O(N + log M) for N members around it and M in the set. Since Redis 3.2.10.
    *
@@ -284,7 +285,8 @@ export interface GeoCommands<V> {
   ) => RedisCommand<Array<GeoFound<V, Coord, Dist, Hash>>>
 
   /**
-   * The members in an area. With `withcoord`, `withdist` or `withhash` each is a record of the member and that.
+   * The members in an area. With `withcoord`, `withdist` or `withhash` each result is a record of the member and these
+   * fields.
    *
    * O(N + log M) for N members around the area and M in it. Since Redis 6.2.0.
    *
@@ -304,8 +306,8 @@ export interface GeoCommands<V> {
   ) => RedisCommand<Array<GeoFound<V, Coord, Dist, Hash>>>
 
   /**
-   * Stores the members in an area as a sorted set, in place of whatever the destination held, and answers how many that
-   * are. Their scores are geohashes, or with `storedist` their distances.
+   * Stores the members in an area as a sorted set, and returns how many. An existing destination is overwritten. The
+   * scores are geohashes, or distances with `storedist`.
    *
    * O(N + log M) for N members around the area and M in it. Since Redis 6.2.0.
    */
@@ -328,7 +330,7 @@ const GEORADIUSBYMEMBER_RO = define("GEORADIUSBYMEMBER_RO")
 const GEOSEARCH = define("GEOSEARCH")
 const GEOSEARCHSTORE = define("GEOSEARCHSTORE")
 
-/** What is left of the options at run time. */
+/** The options at run time. */
 interface Order {
   readonly asc?: boolean | undefined
   readonly desc?: boolean | undefined
@@ -375,14 +377,14 @@ const optionalCoordinates = Decode.array(Decode.nullable(coordinates))
 const optionalTexts = Decode.array(Decode.nullable(Decode.text))
 const optionalDouble = Decode.nullable(Decode.double)
 
-/** Parts come in this order, whatever the order of the options. */
+/** The server sends the fields in this order, whatever the order of the options. */
 const parts = [
   ["distance", Decode.double],
   ["hash", Decode.integer],
   ["coordinates", coordinates]
 ] as const
 
-/** One of the eight forms of what is found, by which parts it has. */
+/** The decoder for one of the eight forms of a result. `form` has a bit for each part in {@link parts}. */
 const foundDecoder = <V>(member: Decode.Decoder<V>, form: number): Decode.Decoder<Array<unknown>> => {
   if (form === 0) {
     return Decode.array(member)

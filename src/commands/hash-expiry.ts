@@ -1,5 +1,5 @@
 /**
- * Hash fields that expire, each by itself.
+ * Expiry of single hash fields.
  *
  * @see https://redis.io/docs/latest/commands/?group=hash
  * @since 0.1.0
@@ -24,7 +24,7 @@ import type { RedisCommand } from "../internal/command/model.js"
 import { type ExistenceCondition, expiry, type GetExpiry, type SetExpiry } from "./string-options.js"
 
 /**
- * Fields of a hash and their values: a record, or pairs, for names that are bytes. Never empty.
+ * Fields of a hash and their values, at least one: a record, or pairs when names are bytes.
  *
  * @since 0.1.0
  * @category options
@@ -34,7 +34,8 @@ export type HashFields<V> =
   | { readonly [field: string]: V }
 
 /**
- * Under which condition a field is given an expiry. A field without one never expires, so it is later than any other.
+ * The condition under which the expiry of a field is set. For `gt` and `lt`, a field without expiry counts as
+ * infinitely late.
  *
  * @since 0.1.0
  * @category options
@@ -44,19 +45,19 @@ export type HashExpiryCondition = AtMostOne<{
   readonly nx: true
   /** Only if the field has an expiry. */
   readonly xx: true
-  /** Only if the field expires later then. */
+  /** Only if the new expiry is later than the current one. */
   readonly gt: true
-  /** Only if the field expires sooner then. */
+  /** Only if the new expiry is earlier than the current one. */
   readonly lt: true
 }>
 
 /**
- * What became of a field that was given an expiry.
+ * The result of setting the expiry of a field.
  *
- * - `set`: it expires then.
- * - `deleted`: the time was not in the future.
+ * - `set`: the expiry is set.
+ * - `deleted`: the time was not in the future, so the field was deleted.
  * - `unchanged`: the condition was not met.
- * - `missing`: there is no such field, or no such hash.
+ * - `missing`: the field or the hash does not exist.
  *
  * @since 0.1.0
  * @category models
@@ -64,11 +65,11 @@ export type HashExpiryCondition = AtMostOne<{
 export type HashExpiryChange = "set" | "deleted" | "unchanged" | "missing"
 
 /**
- * What became of a field whose expiry was to be removed.
+ * The result of removing the expiry of a field.
  *
- * - `persisted`: it no longer expires.
- * - `unchanged`: it had no expiry.
- * - `missing`: there is no such field, or no such hash.
+ * - `persisted`: the field no longer expires.
+ * - `unchanged`: the field had no expiry.
+ * - `missing`: the field or the hash does not exist.
  *
  * @since 0.1.0
  * @category models
@@ -76,7 +77,7 @@ export type HashExpiryChange = "set" | "deleted" | "unchanged" | "missing"
 export type HashExpiryRemoval = "persisted" | "unchanged" | "missing"
 
 /**
- * Under which conditions HSETEX stores: of the hash, which only Valkey knows, and of the fields.
+ * The conditions under which HSETEX stores: `nx` and `xx` concern the hash (Valkey only), `fnx` and `fxx` the fields.
  *
  * @since 0.1.0
  * @category options
@@ -97,8 +98,7 @@ export type HsetexCondition = AtMostOne<ExistenceCondition> &
  */
 export interface HashExpiryCommands<V> {
   /**
-   * Lets fields expire after a time of whole seconds, and says for each what became of it. After no time at all it is
-   * deleted.
+   * Sets after how many whole seconds fields expire, and returns the result for each. Zero deletes the field.
    *
    * O(N) in the number of fields. Since Redis 7.4.0, Valkey 9.0.0.
    *
@@ -115,7 +115,7 @@ export interface HashExpiryCommands<V> {
   ) => RedisCommand<Array<HashExpiryChange>>
 
   /**
-   * Lets fields expire at a time of a whole second, and says for each what became of it.
+   * Sets the time at which fields expire, in whole seconds, and returns the result for each.
    *
    * O(N) in the number of fields. Since Redis 7.4.0, Valkey 9.0.0.
    */
@@ -127,8 +127,8 @@ export interface HashExpiryCommands<V> {
   ) => RedisCommand<Array<HashExpiryChange>>
 
   /**
-   * When each of the fields expires, to the second: `None` for a field that is missing, `Some(None)` for one that does
-   * not expire.
+   * The time at which each field expires, to the second: `None` for a missing field, `Some(None)` for a field that
+   * never expires.
    *
    * O(N) in the number of fields. Since Redis 7.4.0, Valkey 9.0.0.
    */
@@ -138,7 +138,7 @@ export interface HashExpiryCommands<V> {
   ) => RedisCommand<Array<Option.Option<Option.Option<DateTime.Utc>>>>
 
   /**
-   * Reads fields and deletes them, in order; `None` for those that are missing. The hash is gone with its last field.
+   * Reads and deletes fields; `None` for a missing field. A hash without fields is deleted.
    *
    * O(N) in the number of fields. Since Redis 8.0.0, Valkey 9.1.0.
    *
@@ -150,7 +150,7 @@ export interface HashExpiryCommands<V> {
   readonly hgetdel: (key: Key, fields: OneOrMore<Key>) => RedisCommand<Array<Option.Option<V>>>
 
   /**
-   * Reads fields and changes when they expire; `None` for those that are missing. Without options it only reads.
+   * Reads fields and changes their expiry; `None` for a missing field. Without options it only reads.
    *
    * O(N) in the number of fields. Since Redis 8.0.0, Valkey 9.0.0.
    *
@@ -162,14 +162,14 @@ export interface HashExpiryCommands<V> {
   readonly hgetex: (key: Key, fields: OneOrMore<Key>, options?: GetExpiry) => RedisCommand<Array<Option.Option<V>>>
 
   /**
-   * Removes the expiry of fields, and says for each what became of it.
+   * Removes the expiry of fields, and returns the result for each.
    *
    * O(N) in the number of fields. Since Redis 7.4.0, Valkey 9.0.0.
    */
   readonly hpersist: (key: Key, fields: OneOrMore<Key>) => RedisCommand<Array<HashExpiryRemoval>>
 
   /**
-   * Lets fields expire after a time of whole milliseconds; otherwise like {@link hexpire}.
+   * Like {@link hexpire}, in milliseconds.
    *
    * O(N) in the number of fields. Since Redis 7.4.0, Valkey 9.0.0.
    */
@@ -181,7 +181,7 @@ export interface HashExpiryCommands<V> {
   ) => RedisCommand<Array<HashExpiryChange>>
 
   /**
-   * Lets fields expire at a time, to the millisecond; otherwise like {@link hexpireat}.
+   * Like {@link hexpireat}, to the millisecond.
    *
    * O(N) in the number of fields. Since Redis 7.4.0, Valkey 9.0.0.
    */
@@ -193,7 +193,7 @@ export interface HashExpiryCommands<V> {
   ) => RedisCommand<Array<HashExpiryChange>>
 
   /**
-   * When each of the fields expires, to the millisecond; otherwise like {@link hexpiretime}.
+   * Like {@link hexpiretime}, to the millisecond.
    *
    * O(N) in the number of fields. Since Redis 7.4.0, Valkey 9.0.0.
    */
@@ -203,15 +203,16 @@ export interface HashExpiryCommands<V> {
   ) => RedisCommand<Array<Option.Option<Option.Option<DateTime.Utc>>>>
 
   /**
-   * How long each of the fields has left, to the millisecond; otherwise like {@link httl}.
+   * Like {@link httl}, to the millisecond.
    *
    * O(N) in the number of fields. Since Redis 7.4.0, Valkey 9.0.0.
    */
   readonly hpttl: (key: Key, fields: OneOrMore<Key>) => RedisCommand<Array<Option.Option<Duration.Duration>>>
 
   /**
-   * Stores fields with one expiry, all or none of them, and says whether it did. Without an expiry they never expire,
-   * unless `keepttl` says otherwise. `nx` and `xx` speak of the hash, and only Valkey knows them.
+   * Stores fields with one common expiry. `false` when the condition is not met; then none is stored. Without an expiry
+   * the fields never expire, unless `keepttl` keeps their current one. `nx` and `xx` concern the hash, and only Valkey
+   * supports them.
    *
    * O(N) in the number of fields. Since Redis 8.0.0, Valkey 9.0.0.
    *
@@ -224,8 +225,8 @@ export interface HashExpiryCommands<V> {
   readonly hsetex: (key: Key, fields: HashFields<V>, options?: HsetexCondition & SetExpiry) => RedisCommand<boolean>
 
   /**
-   * How long each of the fields has left, in whole seconds: `None` for a field that is missing, an infinite duration
-   * for one that does not expire.
+   * The remaining time to live of each field, in whole seconds: `None` for a missing field, an infinite duration for a
+   * field that never expires.
    *
    * O(N) in the number of fields. Since Redis 7.4.0, Valkey 9.0.0.
    */
@@ -233,7 +234,7 @@ export interface HashExpiryCommands<V> {
 }
 
 /**
- * Names of fields: the codec does not touch them, and no prefix is put before them.
+ * Appends names of fields. Neither the codec nor a key prefix applies to them.
  *
  * @internal
  */
@@ -243,7 +244,7 @@ export const appendNames = (args: Args, input: OneOrMore<Key>): Args => {
 }
 
 /**
- * Fields and values as pairs. A record's own fields only.
+ * Fields and values as pairs. Of a record, only its own properties.
  *
  * @internal
  */
@@ -251,7 +252,7 @@ export const pairsOf = <V>(fields: HashFields<V>): ReadonlyArray<readonly [Key, 
   Array.isArray(fields) ? fields : Object.entries(fields as { readonly [field: string]: V })
 
 /**
- * Fields and values in turn.
+ * Appends fields and values in turn.
  *
  * @internal
  */
@@ -273,7 +274,7 @@ const appendCondition = (args: Args, condition: HashExpiryCondition | undefined)
     : args.flag("NX", condition.nx).flag("XX", condition.xx).flag("GT", condition.gt).flag("LT", condition.lt)
 
 const outcomes = <A extends string>(byCode: { readonly [code: number]: A }): Decode.Decoder<Array<A>> =>
-  Decode.array((reply) => byCode[Decode.integer(reply)] ?? Decode.mismatch("a code of what became of the field", reply))
+  Decode.array((reply) => byCode[Decode.integer(reply)] ?? Decode.mismatch("a known result code", reply))
 
 const changes = outcomes<HashExpiryChange>({ [-2]: "missing", 0: "unchanged", 1: "set", 2: "deleted" })
 const removals = outcomes<HashExpiryRemoval>({ [-2]: "missing", [-1]: "unchanged", 1: "persisted" })

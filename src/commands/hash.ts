@@ -1,9 +1,9 @@
 /**
- * Hashes: fields and values under one key. Fields that expire are in `hash-expiry`.
+ * Hashes: fields and values under one key. The expiry of fields is in `hash-expiry`.
  *
- * Values go through the codec, names of fields never do: they are text, or bytes. What comes back as a map is a record
- * by text under every codec, so that it has one shape (docs/decisions/0003); what comes back as names or pairs has
- * names of bytes under `Codec.bytes`.
+ * The codec encodes and decodes values, never names of fields: they are text, or bytes. Whole hashes come back as
+ * records with text names under every codec, so that they have one shape (docs/decisions/0003). In lists of names and
+ * of pairs, names are bytes under `Codec.bytes`.
  *
  * @see https://redis.io/docs/latest/commands/?group=hash
  * @since 0.1.0
@@ -38,15 +38,18 @@ export type {
 }
 
 /**
- * Which part of a hash a page of HSCAN looks at.
+ * Options of HSCAN.
  *
  * @since 0.1.0
  * @category options
  */
 export interface HscanOptions {
-  /** Only fields whose name fits this glob pattern. It is applied to what was found: pages may be empty. */
+  /**
+   * Only fields whose name matches this glob pattern. The server filters a page after it has read it, so a page may be
+   * empty.
+   */
   readonly match?: Key | undefined
-  /** How much work to do for one page, 10 by default. No limit: small hashes come in one page. */
+  /** About how many fields to scan per page. Default: 10. It is not a limit: a small hash comes in one page. */
   readonly count?: number | undefined
 }
 
@@ -58,7 +61,7 @@ export interface HscanOptions {
  */
 export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
   /**
-   * Deletes fields and answers how many there were. The hash is gone with its last field.
+   * Deletes fields, and returns how many existed. A hash without fields is deleted.
    *
    * O(N) in the number of fields. Since Redis 2.0.0.
    */
@@ -72,7 +75,7 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
   readonly hexists: (key: Key, field: Key) => RedisCommand<boolean>
 
   /**
-   * Reads a field; `None` when there is none.
+   * The value of a field; `None` when the field is missing.
    *
    * O(1). Since Redis 2.0.0.
    *
@@ -84,11 +87,11 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
   readonly hget: (key: Key, field: Key) => RedisCommand<Option.Option<V>>
 
   /**
-   * Reads all fields as a record, which has no prototype: a field may have any name. It is empty when there is no such
-   * hash. The order is the server's, but names that are whole numbers come first, as JavaScript has it.
+   * All fields as a record; empty when the hash is missing. The record has no prototype, so a field may have any name.
+   * The order is the server's, except that JavaScript puts names that are whole numbers first.
    *
-   * A name that is not UTF-8 is a `DecodeError`, since it would not be told apart from others: {@link hkeys} with
-   * {@link hmget}, and {@link hscan}, read such hashes under `Codec.bytes`.
+   * A name that is not UTF-8 is a `DecodeError`, because as text it could collide with other names. To read such a
+   * hash, use {@link hkeys} with {@link hmget}, or {@link hscan}, under `Codec.bytes`.
    *
    * O(N) in the size of the hash. Since Redis 2.0.0.
    *
@@ -101,22 +104,22 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
   readonly hgetall: (key: Key) => RedisCommand<Record<string, V>>
 
   /**
-   * Removes a fieldset from its connection, and says whether there was one. Hashes made with it stay.
+   * Removes a fieldset from this connection. `false` when there is none. Hashes made with it stay.
    *
    * Needs a connection of its own. O(N) in the number of the connection's fieldsets. Since Redis 8.10.0; not in Valkey.
    */
   readonly himportDiscard: (fieldset: Key) => RedisCommand<boolean>
 
   /**
-   * Removes all fieldsets from their connection, and answers how many there were.
+   * Removes all fieldsets from this connection, and returns how many there were.
    *
    * Needs a connection of its own. O(N) in the number of the connection's fieldsets. Since Redis 8.10.0; not in Valkey.
    */
   readonly himportDiscardall: () => RedisCommand<number>
 
   /**
-   * Names a list of fields, for this connection only, so that {@link himportSet} can make many hashes of these fields
-   * by sending values alone. No field may repeat.
+   * Defines a fieldset, a named list of fields, for this connection only. {@link himportSet} then makes hashes with
+   * these fields and sends only their values. No field may repeat.
    *
    * Needs a connection of its own. O(N*log(N)) in the number of fields. Since Redis 8.10.0; not in Valkey.
    *
@@ -130,16 +133,16 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
   readonly himportPrepare: (fieldset: Key, fields: OneOrMore<Key>) => RedisCommand<void>
 
   /**
-   * Makes a hash of a fieldset's fields and these values, in the order of {@link himportPrepare}, one for each field. A
-   * hash that was there is replaced.
+   * Makes a hash from a fieldset's fields and these values, one for each field, in the order of {@link himportPrepare}.
+   * An existing hash is replaced.
    *
-   * On the connection that prepared the fieldset. O(N) in the number of fields. Since Redis 8.10.0; not in Valkey.
+   * Needs the connection that prepared the fieldset. O(N) in the number of fields. Since Redis 8.10.0; not in Valkey.
    */
   readonly himportSet: (key: Key, fieldset: Key, values: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<void>
 
   /**
-   * Adds an integer to a field and answers the sum. A missing field counts as 0. A sum beyond 2^53 - 1 is a
-   * `DecodeError`: it was stored, but a number cannot hold it.
+   * Adds an integer to a field, and returns the sum. A missing field counts as 0. A sum beyond 2^53 - 1 is stored, but
+   * fails with a `DecodeError`, because a number cannot hold it exactly.
    *
    * O(1). Since Redis 2.0.0.
    *
@@ -151,7 +154,7 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
   readonly hincrby: (key: Key, field: Key, increment: number | bigint) => RedisCommand<number>
 
   /**
-   * Adds a floating point number to a field and answers the sum. A missing field counts as 0.
+   * Adds a floating point number to a field, and returns the sum. A missing field counts as 0.
    *
    * O(1). Since Redis 2.6.0.
    */
@@ -165,14 +168,14 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
   readonly hkeys: (key: Key) => RedisCommand<Array<K>>
 
   /**
-   * Counts the fields; 0 when there is no such hash.
+   * The number of fields; 0 when the hash is missing.
    *
    * O(1). Since Redis 2.0.0.
    */
   readonly hlen: (key: Key) => RedisCommand<number>
 
   /**
-   * Reads fields in order; `None` for those that are missing.
+   * The values of fields, in order; `None` for a missing field.
    *
    * O(N) in the number of fields. Since Redis 2.0.0.
    *
@@ -196,10 +199,10 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
   }
 
   /**
-   * Fields by chance: one (`None` when there is no such hash), or with `count` as many different ones, or with a
-   * negative `count` exactly as many, which may repeat; `withvalues` gives pairs.
+   * Random fields. Without `count`: one field, `None` when the hash is missing. With a positive `count`: up to that
+   * many different fields. With a negative `count`: exactly that many, which may repeat. With `withvalues`: pairs.
    *
-   * O(N) in the number of fields answered. Since Redis 6.2.0.
+   * O(N) in the number of fields returned. Since Redis 6.2.0.
    *
    * @example
    * ```ts
@@ -214,9 +217,9 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
   }
 
   /**
-   * A page of a hash, beginning at a cursor: `"0"` at first, then the one of the page before, until it is `"0"` again.
-   * A field that is there all the time comes at least once; one may come twice. `novalues` (Redis 7.4.0, Valkey 8.0.0)
-   * answers names only.
+   * One page of a hash. The first cursor is `"0"`; each page returns the next one, and `"0"` after the last page. A
+   * field that exists during the whole scan is returned at least once; a field may be returned twice. With `novalues`
+   * (Redis 7.4.0, Valkey 8.0.0): names only.
    *
    * O(1) for each page. Since Redis 2.8.0.
    *
@@ -235,7 +238,7 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
   }
 
   /**
-   * Stores fields, one or many, and answers how many of them are new. Fields that are not named stay as they are.
+   * Stores one or more fields, and returns how many of them are new. Other fields stay unchanged.
    *
    * O(N) in the number of fields. Since Redis 2.0.0, many at once since 4.0.0.
    *
@@ -251,14 +254,14 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
   }
 
   /**
-   * Stores a field unless it exists, and says whether it did.
+   * Stores a field. `false` when the field exists already.
    *
    * O(1). Since Redis 2.0.0.
    */
   readonly hsetnx: (key: Key, field: Key, value: V) => RedisCommand<boolean>
 
   /**
-   * The length in bytes of a field's value; 0 when it is missing.
+   * The length of a field's value in bytes; 0 when the field is missing.
    *
    * O(1). Since Redis 3.2.0.
    */
@@ -334,7 +337,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): HashCommands<V, K> =
     const builder = args()
       .key(key)
       .text(cursor)
-      // Over fields, not keys: no prefix belongs before it.
+      // The pattern matches fields, not keys, so a key prefix must not be added to it.
       .option("MATCH", options.match, (args, match) => args.text(match))
       .option("COUNT", options.count, (args, count) => args.integer(count))
       .flag("NOVALUES", options.novalues)

@@ -1,5 +1,5 @@
 /**
- * HyperLogLogs: how many different elements there were, about, in at most 12 kB.
+ * HyperLogLogs: estimates of how many different elements were added, in at most 12 kB each.
  *
  * @see https://redis.io/docs/latest/commands/?group=hyperloglog
  * @since 0.1.0
@@ -18,8 +18,8 @@ import type { RedisCommand } from "../internal/command/model.js"
  */
 export interface HyperloglogCommands<V> {
   /**
-   * Counts elements in, and says whether the estimate changed. Without elements it makes an empty HyperLogLog, and says
-   * whether there was none.
+   * Adds elements. `true` when the estimate changed. Without elements it creates an empty HyperLogLog; `true` when
+   * there was none.
    *
    * O(1) for each element. Since Redis 2.8.9.
    *
@@ -31,14 +31,15 @@ export interface HyperloglogCommands<V> {
   readonly pfadd: (key: Key, elements?: ReadonlyArray<V>) => RedisCommand<boolean>
 
   /**
-   * About how many different elements were counted in, in one or in all of these together. The standard error is 0.81 %.
+   * The estimated number of different elements in one HyperLogLog, or in the union of several. The standard error is
+   * 0.81 %.
    *
    * O(1) with a small constant for one key, O(N) with a large one for N keys. Since Redis 2.8.9.
    */
   readonly pfcount: (keys: OneOrMore<Key>) => RedisCommand<number>
 
   /**
-   * Makes the destination count what it and all the sources counted.
+   * Merges the sources into the destination, which then holds the union of all, its own elements included.
    *
    * O(N) for N keys, with a large constant. Since Redis 2.8.9.
    */

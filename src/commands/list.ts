@@ -1,7 +1,7 @@
 /**
- * Lists: elements in order, pushed and popped at both ends.
+ * Lists: ordered elements, pushed and popped at both ends.
  *
- * Elements are values: they go through the codec. Commands that wait need a connection of their own.
+ * Elements are values: the codec encodes and decodes them. Blocking commands need a connection of their own.
  *
  * @see https://redis.io/docs/latest/commands/?group=list
  * @since 0.1.0
@@ -22,7 +22,7 @@ import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
 
 /**
- * An end of a list: the left one is its head.
+ * An end of a list. The left end is the head.
  *
  * @since 0.1.0
  * @category models
@@ -30,7 +30,7 @@ import type { RedisCommand } from "../internal/command/model.js"
 export type ListSide = "left" | "right"
 
 /**
- * How long a command waits.
+ * How long a blocking command waits.
  *
  * @since 0.1.0
  * @category options
@@ -41,34 +41,34 @@ export interface BlockingOptions {
 }
 
 /**
- * How many elements LMOVEM moves, and how they lie then.
+ * How many elements LMOVEM moves, and in which order they end up.
  *
  * @since 0.1.0
  * @category options
  */
 export type LmovemAmount = ExactlyOne<{
-  /** Up to as many. */
+  /** At most this many. */
   readonly count: number
-  /** As many, or none at all. */
+  /** Exactly this many, or none. */
   readonly exactly: number
 }> &
   ExactlyOne<{
-    /** One by one: a popped element is pushed before the next is popped. */
+    /** One by one: each popped element is pushed before the next one is popped. */
     readonly obo: true
     /** All at once: they keep their order. */
     readonly bulk: true
   }>
 
 /**
- * Where LPOS looks.
+ * Where LPOS searches.
  *
  * @since 0.1.0
  * @category options
  */
 export interface LposOptions {
-  /** Which match to begin with: 1 is the first, 2 the second, -1 the first from the end. Never 0. */
+  /** The match to start with: 1 is the first, 2 the second, -1 the first from the end. Must not be 0. */
   readonly rank?: number | undefined
-  /** How many elements to compare. 0, the default, compares all. */
+  /** How many elements to compare at most. 0 (the default) compares all. */
   readonly maxlen?: number | undefined
 }
 
@@ -80,7 +80,7 @@ export interface LposOptions {
  */
 export interface ListCommands<V, K extends Key> {
   /**
-   * Moves an element like {@link lmove}, waiting for one; `None` when the timeout passed.
+   * Moves an element like {@link lmove}; waits while the source is empty. `None` after the timeout.
    *
    * O(1). Since Redis 6.2.0.
    *
@@ -98,8 +98,8 @@ export interface ListCommands<V, K extends Key> {
   ) => RedisCommand<Option.Option<V>>
 
   /**
-   * Moves elements like {@link lmovem}, waiting for the first, or with `exactly` for all of them; `None` when the timeout
-   * passed.
+   * Moves elements like {@link lmovem}; waits for the first element, or with `exactly` for all of them. `None` after
+   * the timeout.
    *
    * O(N) in the elements moved. Since Redis 8.10.0; not in Valkey.
    */
@@ -112,7 +112,7 @@ export interface ListCommands<V, K extends Key> {
   ) => RedisCommand<Option.Option<Array<V>>>
 
   /**
-   * Pops elements like {@link lmpop}, waiting for the first; `None` when the timeout passed.
+   * Pops elements like {@link lmpop}; waits while all lists are empty. `None` after the timeout.
    *
    * O(N+M) in the number of keys and of elements popped. Since Redis 7.0.0.
    */
@@ -123,8 +123,8 @@ export interface ListCommands<V, K extends Key> {
   ) => RedisCommand<Option.Option<readonly [key: K, elements: Array<V>]>>
 
   /**
-   * Pops the first element of the first list that has one, waiting for it, and says from which list it is; `None` when
-   * the timeout passed.
+   * Pops the first element of the first non-empty list, and returns it with the list's key. Waits while all lists are
+   * empty; `None` after the timeout.
    *
    * O(N) in the number of keys. Since Redis 2.0.0.
    *
@@ -142,7 +142,7 @@ export interface ListCommands<V, K extends Key> {
   ) => RedisCommand<Option.Option<readonly [key: K, element: V]>>
 
   /**
-   * Pops the last element of the first list that has one; otherwise like {@link blpop}.
+   * Like {@link blpop}, but pops the last element.
    *
    * O(N) in the number of keys. Since Redis 2.0.0.
    */
@@ -152,7 +152,7 @@ export interface ListCommands<V, K extends Key> {
   ) => RedisCommand<Option.Option<readonly [key: K, element: V]>>
 
   /**
-   * Moves the last element of a list to the head of another, waiting for one.
+   * Moves the last element of a list to the head of another; waits while the source is empty. `None` after the timeout.
    *
    * O(1). Since Redis 2.2.0.
    *
@@ -161,30 +161,30 @@ export interface ListCommands<V, K extends Key> {
   readonly brpoplpush: (source: Key, destination: Key, options: BlockingOptions) => RedisCommand<Option.Option<V>>
 
   /**
-   * Reads the element at an index, which counts from the end when it is negative; `None` when there is none.
+   * The element at an index; a negative index counts from the end. `None` when the index is outside the list.
    *
    * O(N) in the distance from the nearer end. Since Redis 1.0.0.
    */
   readonly lindex: (key: Key, index: number) => RedisCommand<Option.Option<V>>
 
   /**
-   * Inserts an element next to the first one that equals the pivot, and answers the length then: -1 when there is no
-   * such element, 0 when there is no such list.
+   * Inserts an element before or after the first element that equals the pivot. Returns the new length; -1 when the
+   * pivot is missing, 0 when the list is missing.
    *
    * O(N) in the distance of the pivot from the head. Since Redis 2.2.0.
    */
   readonly linsert: (key: Key, where: "before" | "after", pivot: V, element: V) => RedisCommand<number>
 
   /**
-   * Counts the elements; 0 when there is no such list.
+   * The number of elements; 0 when the list is missing.
    *
    * O(1). Since Redis 1.0.0.
    */
   readonly llen: (key: Key) => RedisCommand<number>
 
   /**
-   * Pops an element at one end of a list, pushes it at one end of another, which may be the same, and answers it; `None`
-   * when there is none.
+   * Pops an element at one end of a list, pushes it at one end of another (or the same) list, and returns it; `None`
+   * when the source is empty.
    *
    * O(1). Since Redis 6.2.0.
    *
@@ -196,8 +196,8 @@ export interface ListCommands<V, K extends Key> {
   readonly lmove: (source: Key, destination: Key, from: ListSide, to: ListSide) => RedisCommand<Option.Option<V>>
 
   /**
-   * Moves one element or more, as {@link lmove} does, and answers them in the order they lie at the destination. With
-   * `exactly`, `None` when there were not as many.
+   * Moves one or more elements like {@link lmove}, and returns them in their order at the destination. With `exactly`:
+   * `None` when the source has fewer elements.
    *
    * O(N) in the elements moved. Since Redis 8.10.0; not in Valkey.
    *
@@ -224,8 +224,8 @@ export interface ListCommands<V, K extends Key> {
   }
 
   /**
-   * Pops elements, one unless `count` says more, at one end of the first list that has any, and says from which list they
-   * are; `None` when all are empty.
+   * Pops up to `count` elements (default: 1) at one end of the first non-empty list, and returns them with the list's
+   * key; `None` when all lists are empty.
    *
    * O(N+M) in the number of keys and of elements popped. Since Redis 7.0.0.
    *
@@ -241,7 +241,7 @@ export interface ListCommands<V, K extends Key> {
   ) => RedisCommand<Option.Option<readonly [key: K, elements: Array<V>]>>
 
   /**
-   * Pops the first element, or with `count` up to as many; `None` when there is no such list.
+   * Pops the first element, or with `count` up to that many; `None` when the list is missing.
    *
    * O(N) in the elements popped. Since Redis 1.0.0, `count` since 6.2.0.
    *
@@ -257,8 +257,8 @@ export interface ListCommands<V, K extends Key> {
   }
 
   /**
-   * The index of an element (`None` when it is not there), or with `count` of up to as many of its places; 0 is all of
-   * them.
+   * The index of an element; `None` when it is missing. With `count`: up to that many indexes of equal elements, or all
+   * of them with 0.
    *
    * O(N) in the length of the list. Since Redis 6.0.6.
    *
@@ -274,24 +274,24 @@ export interface ListCommands<V, K extends Key> {
   }
 
   /**
-   * Pushes elements at the head, one after the other, so that the last one is the first then; answers the length.
+   * Pushes elements at the head, one after the other, so the last one becomes the head. Returns the new length.
    *
    * O(N) in the number of elements. Since Redis 1.0.0, many at once since 2.4.0.
    */
   readonly lpush: (key: Key, elements: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
 
   /**
-   * Pushes like {@link lpush}, but only to a list that is there; answers the length, 0 when there is none.
+   * Pushes like {@link lpush}, but only to an existing list. Returns the new length; 0 when the list is missing.
    *
    * O(N) in the number of elements. Since Redis 2.2.0, many at once since 4.0.0.
    */
   readonly lpushx: (key: Key, elements: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
 
   /**
-   * Reads the elements from `start` to `stop`, both included; negative indexes count from the end. What lies outside the
-   * list is left out.
+   * The elements from `start` to `stop`, both included; negative indexes count from the end. Indexes outside the list
+   * are ignored.
    *
-   * O(S+N), S being the distance from the nearer end and N the elements read. Since Redis 1.0.0.
+   * O(S+N), where S is the distance from the nearer end and N the number of elements read. Since Redis 1.0.0.
    *
    * @example
    * ```ts
@@ -301,22 +301,22 @@ export interface ListCommands<V, K extends Key> {
   readonly lrange: (key: Key, start: number, stop: number) => RedisCommand<Array<V>>
 
   /**
-   * Removes elements that equal this one, and answers how many: up to `count` from the head, or from the end when it is
-   * negative; 0 removes all.
+   * Removes elements that equal this one, and returns how many: up to `count` from the head, from the end when `count`
+   * is negative, or all when it is 0.
    *
    * O(N) in the length of the list. Since Redis 1.0.0.
    */
   readonly lrem: (key: Key, count: number, element: V) => RedisCommand<number>
 
   /**
-   * Replaces the element at an index; an index outside the list is a `ReplyError`.
+   * Replaces the element at an index. An index outside the list fails with a `ReplyError`.
    *
    * O(N) in the distance from the nearer end. Since Redis 1.0.0.
    */
   readonly lset: (key: Key, index: number, element: V) => RedisCommand<void>
 
   /**
-   * Keeps the elements from `start` to `stop`, both included, and removes all others.
+   * Removes all elements except those from `start` to `stop`, both included.
    *
    * O(N) in the elements removed. Since Redis 1.0.0.
    *
@@ -328,7 +328,7 @@ export interface ListCommands<V, K extends Key> {
   readonly ltrim: (key: Key, start: number, stop: number) => RedisCommand<void>
 
   /**
-   * Pops the last element, or with `count` up to as many, the last one first; `None` when there is no such list.
+   * Pops the last element, or with `count` up to that many, the last one first; `None` when the list is missing.
    *
    * O(N) in the elements popped. Since Redis 1.0.0, `count` since 6.2.0.
    */
@@ -338,7 +338,7 @@ export interface ListCommands<V, K extends Key> {
   }
 
   /**
-   * Moves the last element of a list to the head of another, and answers it.
+   * Moves the last element of a list to the head of another, and returns it; `None` when the source is empty.
    *
    * O(1). Since Redis 1.2.0.
    *
@@ -347,7 +347,7 @@ export interface ListCommands<V, K extends Key> {
   readonly rpoplpush: (source: Key, destination: Key) => RedisCommand<Option.Option<V>>
 
   /**
-   * Pushes elements at the end, in order, and answers the length.
+   * Pushes elements at the end, in order, and returns the new length.
    *
    * O(N) in the number of elements. Since Redis 1.0.0, many at once since 2.4.0.
    *
@@ -359,21 +359,23 @@ export interface ListCommands<V, K extends Key> {
   readonly rpush: (key: Key, elements: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
 
   /**
-   * Pushes like {@link rpush}, but only to a list that is there; answers the length, 0 when there is none.
+   * Pushes like {@link rpush}, but only to an existing list. Returns the new length; 0 when the list is missing.
    *
    * O(N) in the number of elements. Since Redis 2.2.0, many at once since 4.0.0.
    */
   readonly rpushx: (key: Key, elements: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
 }
 
-/** One element: all fields of the amount absent. */
+/** No amount: one element is moved. */
 type NoLmovemAmount = { readonly [F in "count" | "exactly" | "obo" | "bulk"]?: undefined }
 
 const words = { left: "LEFT", right: "RIGHT", before: "BEFORE", after: "AFTER" } as const
 
-/** One of Redis' words for a place. Only a program without types can name another. */
+/** Appends the token for a side or a position. Only an untyped program can pass another word. */
 const appendWord = (args: Args, word: keyof typeof words): Args =>
-  Object.hasOwn(words, word) ? args.token(words[word]) : args.fail("a place is one of left, right, before and after")
+  Object.hasOwn(words, word)
+    ? args.token(words[word])
+    : args.fail("a side must be left or right, a position before or after")
 
 const appendAmount = (args: Args, { bulk, count, exactly, obo }: LmovemAmount | NoLmovemAmount): Args =>
   args
@@ -417,7 +419,10 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ListCommands<V, K> =
   const values = Decode.array(value)
   const optional = Decode.nullable(value)
   const optionals = Decode.nullable(values)
-  /** No server here has LMOVEM; its documentation has nothing moved as an empty list here, as nil there. */
+  /**
+   * The documentation of LMOVEM gives both an empty array and nil as the reply when nothing was moved, so both are
+   * accepted.
+   */
   const valuesOrNone: Decode.Decoder<Array<V>> = (reply) => (reply === null ? [] : values(reply))
   const key = Decode.key(codec)
   const popped = Decode.nullable(Decode.tuple(key, value))

@@ -1,6 +1,5 @@
 /**
- * Publishing, and what the server knows of its subscribers. To subscribe, use
- * `RedisPubSub`.
+ * Publishing, and what the server reports about subscribers. To subscribe, use `RedisPubSub`.
  *
  * @see https://redis.io/docs/latest/commands/?group=pubsub
  * @since 0.1.0
@@ -12,7 +11,7 @@ import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
 
 /**
- * How many clients have subscribed to a channel. Patterns do not count.
+ * How many clients have subscribed to a channel by its name. Subscriptions by pattern do not count.
  *
  * @since 0.1.0
  * @category models
@@ -30,15 +29,15 @@ export interface ChannelSubscribers<out K = string> {
  */
 export interface PubsubCommands<V, K> {
   /**
-   * Subscribes to every channel whose name matches. The raw command, refused on shared connections: `RedisPubSub.psubscribe` is the way
-   * to subscribe.
+   * Subscribes to every channel whose name matches a pattern. This is the raw command, which shared connections refuse;
+   * use `RedisPubSub.psubscribe` instead.
    *
    * O(N) in the patterns. Since Redis 2.0.0.
    */
   readonly psubscribe: (patterns: OneOrMore<Key>) => RedisCommand<void>
 
   /**
-   * Sends a message to the subscribers of a channel, and answers how many clients of this server got it.
+   * Sends a message to the subscribers of a channel, and returns how many clients of this server received it.
    *
    * O(N + M) in the channel's subscribers and all patterns subscribed to. Since Redis 2.0.0.
    *
@@ -50,84 +49,86 @@ export interface PubsubCommands<V, K> {
   readonly publish: (channel: Key, message: V) => RedisCommand<number>
 
   /**
-   * The channels that somebody has subscribed to by name: all, or those that match a pattern.
+   * The channels with at least one subscriber by name: all, or those that match a pattern.
    *
    * O(N) in the channels. Since Redis 2.8.0.
    */
   readonly pubsubChannels: (options?: { readonly pattern?: Key | undefined }) => RedisCommand<Array<K>>
 
   /**
-   * How many different patterns clients have subscribed to.
+   * The number of different patterns that clients have subscribed to.
    *
    * O(1). Since Redis 2.8.0.
    */
   readonly pubsubNumpat: () => RedisCommand<number>
 
   /**
-   * How many subscribers each of these channels has.
+   * The number of subscribers of each of these channels.
    *
-   * O(N) in the channels asked for. Since Redis 2.8.0.
+   * O(N) in the given channels. Since Redis 2.8.0.
    */
   readonly pubsubNumsub: (channels: OneOrMore<Key>) => RedisCommand<Array<ChannelSubscribers<K>>>
 
   /**
-   * The shard channels that somebody has subscribed to: all, or those that match a pattern.
+   * The shard channels with at least one subscriber: all, or those that match a pattern.
    *
    * O(N) in the shard channels. Since Redis 7.0.0.
    */
   readonly pubsubShardchannels: (options?: { readonly pattern?: Key | undefined }) => RedisCommand<Array<K>>
 
   /**
-   * How many subscribers each of these shard channels has.
+   * The number of subscribers of each of these shard channels.
    *
-   * O(N) in the channels asked for. Since Redis 7.0.0.
+   * O(N) in the given channels. Since Redis 7.0.0.
    */
   readonly pubsubShardnumsub: (channels: OneOrMore<Key>) => RedisCommand<Array<ChannelSubscribers<K>>>
 
   /**
-   * Ends subscriptions to patterns. The raw command, refused on shared connections: one on a `Connection` of its own ends
-   * with its scope. Without patterns it would end them all; connections refuse that, since nobody knows how many
-   * confirmations follow.
+   * Ends subscriptions to patterns. This is the raw command, which shared connections refuse. A subscription on a
+   * `Connection` of its own ends with its scope. A connection refuses the command without patterns (which would end all
+   * subscriptions), because the number of confirmations to expect is unknown.
    *
    * O(N) in the patterns. Since Redis 2.0.0.
    */
   readonly punsubscribe: (patterns?: OneOrMore<Key>) => RedisCommand<void>
 
   /**
-   * Sends a message to the subscribers of a shard channel, within the shard that has the channel's slot; answers how many
-   * clients of this server got it.
+   * Sends a message to the subscribers of a shard channel, within the shard that owns the channel's slot. Returns how
+   * many clients of this server received it.
    *
    * O(N) in the channel's subscribers. Since Redis 7.0.0.
    */
   readonly spublish: (channel: Key, message: V) => RedisCommand<number>
 
   /**
-   * Subscribes to shard channels. The raw command, refused on shared connections: `RedisPubSub.ssubscribe` is the way to subscribe.
+   * Subscribes to shard channels. This is the raw command, which shared connections refuse; use
+   * `RedisPubSub.ssubscribe` instead.
    *
    * O(N) in the channels. Since Redis 7.0.0.
    */
   readonly ssubscribe: (channels: OneOrMore<Key>) => RedisCommand<void>
 
   /**
-   * Subscribes to channels. The raw command, refused on shared connections: `RedisPubSub.subscribe` is the way to subscribe.
+   * Subscribes to channels. This is the raw command, which shared connections refuse; use `RedisPubSub.subscribe`
+   * instead.
    *
    * O(N) in the channels. Since Redis 2.0.0.
    */
   readonly subscribe: (channels: OneOrMore<Key>) => RedisCommand<void>
 
   /**
-   * Ends subscriptions to shard channels. The raw command, refused on shared connections: one on a `Connection` of its own
-   * ends with its scope. Without channels it would end them all; connections refuse that, since nobody knows how many
-   * confirmations follow.
+   * Ends subscriptions to shard channels. This is the raw command, which shared connections refuse. A subscription on a
+   * `Connection` of its own ends with its scope. A connection refuses the command without channels (which would end all
+   * subscriptions), because the number of confirmations to expect is unknown.
    *
    * O(N) in the channels. Since Redis 7.0.0.
    */
   readonly sunsubscribe: (channels?: OneOrMore<Key>) => RedisCommand<void>
 
   /**
-   * Ends subscriptions to channels. The raw command, refused on shared connections: one on a `Connection` of its own ends
-   * with its scope. Without channels it would end them all; connections refuse that, since nobody knows how many
-   * confirmations follow.
+   * Ends subscriptions to channels. This is the raw command, which shared connections refuse. A subscription on a
+   * `Connection` of its own ends with its scope. A connection refuses the command without channels (which would end all
+   * subscriptions), because the number of confirmations to expect is unknown.
    *
    * O(N) in the channels. Since Redis 2.0.0.
    */
@@ -155,7 +156,7 @@ const channels = (input: OneOrMore<Key>) => {
     : args().each(list, (args, channel) => args.channel(channel))
 }
 
-/** Patterns over channels: the kind `pattern` is for patterns over keys. */
+/** Patterns over channels. The argument kind `pattern` is for patterns over keys. */
 const patterns = (input: OneOrMore<Key>) => {
   const list = toList(input)
   return list.length === 0
@@ -163,7 +164,7 @@ const patterns = (input: OneOrMore<Key>) => {
     : args().each(list, (args, pattern) => args.channel(pattern))
 }
 
-/** A confirmation says nothing that was not asked for. */
+/** A confirmation only repeats what the command asked for. */
 const confirmation: Decode.Decoder<void> = () => undefined
 
 /** @internal */

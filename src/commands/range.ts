@@ -1,5 +1,5 @@
 /**
- * Bounds of ranges over sorted sets (and vector sets): included, excluded, or beyond everything.
+ * Bounds of ranges over sorted sets and vector sets: inclusive, exclusive, or unbounded.
  *
  * @since 0.1.0
  */
@@ -30,7 +30,7 @@ export interface Exclusive<out A> {
 }
 
 /**
- * Below, or above, everything there is. Made by {@link range}`.lowest` and `.highest`.
+ * A bound below, or above, every element. Made by {@link range}`.lowest` and `.highest`.
  *
  * @since 0.1.0
  * @category models
@@ -40,7 +40,7 @@ export interface Unbounded {
 }
 
 /**
- * Where a range of scores begins or ends. A number belongs to the range.
+ * Where a range of scores begins or ends. A plain number is inclusive.
  *
  * @since 0.1.0
  * @category models
@@ -48,8 +48,8 @@ export interface Unbounded {
 export type ScoreBound = number | Inclusive<number> | Exclusive<number> | Unbounded
 
 /**
- * Where a range of members begins or ends. A member by itself is not enough: Redis wants to know whether it belongs to
- * the range.
+ * Where a range of members begins or ends. A plain member is not accepted, because Redis must know whether it belongs
+ * to the range.
  *
  * @since 0.1.0
  * @category models
@@ -57,7 +57,7 @@ export type ScoreBound = number | Inclusive<number> | Exclusive<number> | Unboun
 export type LexBound<V> = Inclusive<V> | Exclusive<V> | Unbounded
 
 /**
- * A part of what is in a range: so many, after leaving out so many. A negative count is all the rest.
+ * A part of a range: skips `offset` elements, then takes `count`. A negative count takes all the rest.
  *
  * @since 0.1.0
  * @category models
@@ -68,28 +68,28 @@ export interface Limit {
 }
 
 /**
- * How bounds are made.
+ * Constructors of bounds.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Ranges {
-  /** Up to this, and with it. */
+  /** A bound at this value, which belongs to the range. */
   readonly inclusive: <A>(value: A) => Inclusive<A>
-  /** Up to this, without it. */
+  /** A bound at this value, which does not belong to the range. */
   readonly exclusive: <A>(value: A) => Exclusive<A>
-  /** Below everything: `-inf` for scores, `-` for members. */
+  /** Below every element: `-inf` for scores, `-` for members. */
   readonly lowest: Unbounded
-  /** Above everything: `+inf` for scores, `+` for members. */
+  /** Above every element: `+inf` for scores, `+` for members. */
   readonly highest: Unbounded
 }
 
 /**
- * How bounds are made.
+ * Constructors of bounds.
  *
  * @example
  * ```ts
- * // Scores above 5, up to 10 and with it; every member from "b" on.
+ * // Scores above 5 and up to 10, 10 included; then all members from "b" on.
  * const some = yield* Redis.zrange("board", Redis.range.exclusive(5), 10, { byscore: true })
  * const rest = yield* Redis.zrange("names", Redis.range.inclusive("b"), Redis.range.highest, { bylex: true })
  * ```
@@ -121,7 +121,7 @@ export const appendScore = (args: Args, bound: ScoreBound): Args => {
     case "Highest":
       return args.token("+inf")
     default:
-      return args.fail("a bound of a range of scores must be a number, or be made by range")
+      return args.fail("a bound of a range of scores must be a number, or be made with Redis.range")
   }
 }
 
@@ -137,7 +137,7 @@ export const appendLex = <V, K extends Key>(args: Args, codec: Codec<V, K>, boun
     case "Highest":
       return args.token("+")
     default:
-      return args.fail("a bound of a range of members must be made by range, which says whether it is included")
+      return args.fail("a bound of a range of members must be made with Redis.range, as inclusive or exclusive")
   }
 }
 
@@ -145,7 +145,7 @@ export const appendLex = <V, K extends Key>(args: Args, codec: Codec<V, K>, boun
 export const appendLimit = (args: Args, limit: Limit | undefined): Args =>
   args.option("LIMIT", limit, (args, { count, offset }) => args.integer(offset).integer(count))
 
-/** The codec with a mark before what it encodes. */
+/** The codec, with a mark put before the encoded value. */
 const marked = <V, K extends Key>(codec: Codec<V, K>, mark: "[" | "("): Codec<V, K> => ({
   ...codec,
   encode: (value) =>

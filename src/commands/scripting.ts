@@ -1,6 +1,6 @@
 /**
- * Lua scripts and functions, as Redis has them: what they answer is a raw reply. For scripts with types use
- * `RedisScript`.
+ * Lua scripts and functions as plain commands, with raw replies. For typed scripts use `RedisScript`, for typed
+ * functions `RedisFunction`.
  *
  * @see https://redis.io/docs/latest/commands/?group=scripting
  * @since 0.1.0
@@ -15,21 +15,21 @@ import type { RedisCommand } from "../internal/command/model.js"
 import type { Reply } from "../internal/resp/values.js"
 
 /**
- * What a script or function works on.
+ * The keys and arguments of a script or function.
  *
  * @since 0.1.0
  * @category options
  */
 export interface ScriptOptions {
-  /** Its `KEYS`. All keys it touches must be here, or it cannot run in a cluster. */
+  /** Its `KEYS`. To run in a cluster, it must use no other keys. */
   readonly keys?: Key | ReadonlyArray<Key> | undefined
-  /** Its `ARGV`: text and bytes as they are, numbers as text. */
+  /** Its `ARGV`: text and bytes unchanged, numbers as text. */
   readonly args?: ReadonlyArray<string | Uint8Array | number | bigint> | undefined
 }
 
 /**
- * Whether the server frees memory before it answers (`sync`) or behind its back (`async`). Without either it does what
- * its settings say.
+ * Whether the server frees the memory before it replies (`sync`) or in the background (`async`). Without either, the
+ * server's settings decide.
  *
  * @since 0.1.0
  * @category options
@@ -37,17 +37,17 @@ export interface ScriptOptions {
 export type FlushOptions = AtMostOne<{ readonly async: true; readonly sync: true }>
 
 /**
- * What FUNCTION RESTORE does about libraries that are there.
+ * What FUNCTION RESTORE does with existing libraries.
  *
  * @since 0.1.0
  * @category options
  */
 export type FunctionRestorePolicy = AtMostOne<{
-  /** Removes them all first. */
+  /** Removes all existing libraries first. */
   readonly flush: true
-  /** Fails when one has the same name. This is what Redis does by default. */
+  /** Fails when a library of the same name exists. This is the default. */
   readonly append: true
-  /** Replaces those with the same name. */
+  /** Replaces existing libraries of the same name. */
   readonly replace: true
 }>
 
@@ -87,7 +87,7 @@ export interface FunctionLibraryWithCode extends FunctionLibrary {
  */
 export interface FunctionStats {
   readonly runningScript: Option.Option<RunningFunction>
-  /** By the engine's name. */
+  /** Numbers of libraries and functions, by the name of the engine. */
   readonly engines: Readonly<Record<string, { readonly librariesCount: number; readonly functionsCount: number }>>
 }
 
@@ -97,7 +97,7 @@ export interface FunctionStats {
  */
 export interface RunningFunction {
   readonly name: string
-  /** The whole command that called it, values included; what is not UTF-8 is bytes. */
+  /** The whole command that called it, values included. A word that is not UTF-8 is given as bytes. */
   readonly command: ReadonlyArray<string | Uint8Array>
   readonly duration: Duration.Duration
 }
@@ -105,8 +105,8 @@ export interface RunningFunction {
 /**
  * The commands on scripts and functions.
  *
- * A reply of theirs is raw: integers are numbers, Lua's `nil` and `false` are `null`, tables are arrays, and under RESP3
- * there may be maps and sets. An error among several answers is a value.
+ * The replies are raw: integers are numbers, Lua's `nil` and `false` are `null`, tables are arrays, and under RESP3
+ * there may be maps and sets. An error inside an array is an element of it.
  *
  * @since 0.1.0
  * @category models
@@ -115,7 +115,7 @@ export interface ScriptingCommands {
   /**
    * Runs a Lua script.
    *
-   * As long as the script takes: the server does nothing else meanwhile. Since Redis 2.6.0.
+   * As long as the script takes: the server executes nothing else meanwhile. Since Redis 2.6.0.
    *
    * @example
    * ```ts
@@ -125,21 +125,21 @@ export interface ScriptingCommands {
   readonly eval: (script: string | Uint8Array, options?: ScriptOptions) => RedisCommand<Reply>
 
   /**
-   * Runs a script that the server holds, by its SHA1. Fails with `NOSCRIPT` when it does not hold it.
+   * Runs a script from the server's cache, by its SHA1. Fails with `NOSCRIPT` when the cache does not hold it.
    *
    * As long as the script takes. Since Redis 2.6.0.
    */
   readonly evalsha: (sha1: string, options?: ScriptOptions) => RedisCommand<Reply>
 
   /**
-   * Like {@link evalsha}, for scripts that only read: it may run on replicas, and be retried.
+   * Like {@link evalsha}, for scripts that only read: the call may run on replicas, and may be retried.
    *
    * As long as the script takes. Since Redis 7.0.0.
    */
   readonly evalshaRo: (sha1: string, options?: ScriptOptions) => RedisCommand<Reply>
 
   /**
-   * Like {@link eval}, for scripts that only read: it may run on replicas, and be retried.
+   * Like {@link eval}, for scripts that only read: the call may run on replicas, and may be retried.
    *
    * As long as the script takes. Since Redis 7.0.0.
    */
@@ -158,7 +158,7 @@ export interface ScriptingCommands {
   readonly fcall: (name: string, options?: ScriptOptions) => RedisCommand<Reply>
 
   /**
-   * Like {@link fcall}, for functions with the flag `no-writes`: it may run on replicas, and be retried.
+   * Like {@link fcall}, for functions with the flag `no-writes`: the call may run on replicas, and may be retried.
    *
    * As long as the function takes. Since Redis 7.0.0.
    */
@@ -186,8 +186,8 @@ export interface ScriptingCommands {
   readonly functionFlush: (options?: FlushOptions) => RedisCommand<void>
 
   /**
-   * Stops the function that runs, unless it has written. Fails with `NOTBUSY` when none does, and with `UNKILLABLE` when
-   * it has written.
+   * Stops the running function. Fails with `NOTBUSY` when no function is running, and with `UNKILLABLE` when the
+   * function has already written.
    *
    * O(1). Since Redis 7.0.0.
    */
@@ -210,7 +210,7 @@ export interface ScriptingCommands {
   }
 
   /**
-   * Loads a library, and answers its name. Fails when there is one of that name, unless `replace` is given.
+   * Loads a library, and returns its name. Fails when a library of that name exists and `replace` is not set.
    *
    * O(1). Since Redis 7.0.0.
    *
@@ -232,16 +232,16 @@ export interface ScriptingCommands {
   readonly functionRestore: (dump: Uint8Array, options?: FunctionRestorePolicy) => RedisCommand<void>
 
   /**
-   * The function that runs now, and how many libraries and functions each engine has. It answers while a function runs,
-   * when other commands fail with `BUSY`; while a script runs, it fails so too.
+   * The running function, and the number of libraries and functions of each engine. While a slow function makes other
+   * commands fail with `BUSY`, the server still replies to this one; during a slow script it fails with `BUSY` too.
    *
    * O(1). Since Redis 7.0.0.
    */
   readonly functionStats: () => RedisCommand<FunctionStats>
 
   /**
-   * Switches the debugger on for the scripts of this connection. Refused on shared connections. Once it is on, scripts
-   * answer in the debugger's own language, which clients do not speak: it is for `redis-cli`.
+   * Turns the debugger on for the scripts of this connection. Refused on shared connections. Scripts then reply in the
+   * debugger's own protocol, which only `redis-cli` understands.
    *
    * O(1). Since Redis 3.2.0; `engine` since Valkey 9.1.0.
    */
@@ -251,36 +251,36 @@ export interface ScriptingCommands {
   ) => RedisCommand<void>
 
   /**
-   * Whether the server holds scripts of these SHA1s.
+   * For each SHA1, whether the server's cache holds the script.
    *
    * O(N) in the scripts. Since Redis 2.6.0.
    */
   readonly scriptExists: (sha1s: OneOrMore<string>) => RedisCommand<Array<boolean>>
 
   /**
-   * Forgets all scripts.
+   * Removes all scripts from the server's cache.
    *
    * O(N) in the scripts. Since Redis 2.6.0; the options since 6.2.0.
    */
   readonly scriptFlush: (options?: FlushOptions) => RedisCommand<void>
 
   /**
-   * Stops the script that runs, unless it has written. Fails with `NOTBUSY` when none does, and with `UNKILLABLE` when it
-   * has written.
+   * Stops the running script. Fails with `NOTBUSY` when no script is running, and with `UNKILLABLE` when the script has
+   * already written.
    *
    * O(1). Since Redis 2.6.0.
    */
   readonly scriptKill: () => RedisCommand<void>
 
   /**
-   * Gives the server a script to hold, and answers its SHA1 for {@link evalsha}.
+   * Adds a script to the server's cache, and returns its SHA1 for {@link evalsha}.
    *
    * O(N) in the script's length. Since Redis 2.6.0.
    */
   readonly scriptLoad: (script: string | Uint8Array) => RedisCommand<string>
 
   /**
-   * The source of a script that the server holds. Fails with `NOSCRIPT` when it does not hold it.
+   * The source of a script in the server's cache. Fails with `NOSCRIPT` when the cache does not hold it.
    *
    * O(1). Since Valkey 8.0.0; not in Redis.
    */

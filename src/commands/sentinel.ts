@@ -1,5 +1,5 @@
 /**
- * Sentinels: which servers they watch, and how. These commands are for a sentinel's own port.
+ * Sentinels: the servers they watch, and their settings. Send these commands to a sentinel's own port.
  *
  * @see https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/
  * @since 0.1.0
@@ -15,7 +15,7 @@ import * as Server from "../internal/command/serverDecode.js"
 import { parse, type ServerInfo } from "./server-info.js"
 
 /**
- * What a sentinel knows of a server, or of another sentinel.
+ * What a sentinel knows about a server, or about another sentinel.
  *
  * @since 0.1.0
  * @category models
@@ -28,7 +28,7 @@ export interface SentinelInstance {
   readonly runid: string
   /** `master`, `slave`, `sentinel`, `s_down`, `o_down`, `disconnected`, … */
   readonly flags: ReadonlyArray<string>
-  /** Every field under the server's name, as text: `last-ok-ping-reply`, … */
+  /** Every field under the sentinel's own name for it, as text: `last-ok-ping-reply`, … */
   readonly fields: Readonly<Record<string, string>>
 }
 
@@ -39,7 +39,7 @@ export interface SentinelInstance {
  * @category models
  */
 export interface SentinelPrimary extends SentinelInstance {
-  /** How many sentinels must agree that it has failed. */
+  /** How many sentinels must agree that the primary has failed. */
   readonly quorum: number
   readonly numSlaves: number
   readonly numOtherSentinels: number
@@ -60,7 +60,7 @@ export interface SentinelReplica extends SentinelInstance {
   readonly masterPort: number
   /** `ok` or `err`. */
   readonly masterLinkStatus: string
-  /** The lowest is promoted first; never with 0. */
+  /** The replica with the lowest number is promoted first; one with 0 is never promoted. */
   readonly priority: number
   readonly replicaOffset: number | bigint
 }
@@ -77,21 +77,21 @@ export interface ServerAddress {
 }
 
 /**
- * What a sentinel thinks of a primary.
+ * A sentinel's view of a primary, and its vote.
  *
  * @since 0.1.0
  * @category models
  */
 export interface SentinelVote {
-  /** Whether it cannot reach the primary. */
+  /** Whether the sentinel considers the primary down. */
   readonly down: boolean
-  /** The sentinel it voted for to lead the failover, when it was asked to. */
+  /** The id of the sentinel it voted for as leader of the failover; `None` without a vote. */
   readonly leader: Option.Option<string>
   readonly leaderEpoch: number | bigint
 }
 
 /**
- * A script that a sentinel runs, or is about to.
+ * A script that a sentinel is running or will run.
  *
  * @since 0.1.0
  * @category models
@@ -99,17 +99,17 @@ export interface SentinelVote {
 export interface PendingScript {
   readonly argv: ReadonlyArray<string>
   readonly running: boolean
-  /** None while it does not run. */
+  /** `None` while the script is not running. */
   readonly pid: Option.Option<number>
-  /** How long it runs. */
+  /** How long it has been running. */
   readonly runTime: Option.Option<Duration.Duration>
-  /** How long until it runs. */
+  /** The time until it starts. */
   readonly runDelay: Option.Option<Duration.Duration>
   readonly retryNum: number
 }
 
 /**
- * What INFO said, by the last time a sentinel asked.
+ * The replies to the last INFO that a sentinel sent to a primary and its replicas.
  *
  * @since 0.1.0
  * @category models
@@ -119,27 +119,29 @@ export interface CachedInfo {
   readonly name: string
   /** The primary and its replicas. */
   readonly instances: ReadonlyArray<{
-    /** How long ago it was asked. */
+    /** How long ago the server was asked. */
     readonly age: Duration.Duration
-    /** None when it was never reached. */
+    /** `None` when the server was never reached. */
     readonly info: Option.Option<ServerInfo>
   }>
 }
 
-/** Where a sentinel stops itself, for tests. */
+/** The moments at which a sentinel can crash itself, for tests. */
 type Crash = "crash-after-election" | "crash-after-promotion"
 
 /**
  * The commands of sentinels.
  *
- * Valkey has two names for those that speak of primaries: `sentinelMasters` and `sentinelPrimaries` are the same.
+ * Valkey has two names for the commands about primaries: `sentinelMasters` and `sentinelPrimaries`, for example, do the
+ * same.
  *
  * @since 0.1.0
  * @category models
  */
 export interface SentinelCommands {
   /**
-   * Whether enough sentinels can be reached to fail over; answers what the sentinel said. Fails with `NOQUORUM` when not.
+   * Checks that enough sentinels are reachable for a failover, and returns the sentinel's text. Fails with `NOQUORUM`
+   * when they are not.
    *
    * O(N) in the sentinels. Since Redis 2.8.4.
    */
@@ -162,7 +164,7 @@ export interface SentinelCommands {
   }
 
   /**
-   * Reads or changes the times a sentinel works with, by their names: `INFO-PERIOD`, `PING-PERIOD`, … For tests.
+   * Reads or changes the periods and timeouts of a sentinel by their names: `INFO-PERIOD`, `PING-PERIOD`, … For tests.
    *
    * O(N) in the times. Since Redis 7.0.0.
    */
@@ -172,22 +174,23 @@ export interface SentinelCommands {
   }
 
   /**
-   * Makes a replica the primary without asking the other sentinels; with `coordinated`, the primary hands over without
-   * losing a write.
+   * Makes a replica the primary without the agreement of the other sentinels; with `coordinated`, the old primary hands
+   * over and no write is lost.
    *
    * O(1). Since Redis 2.8.4; `coordinated` since Valkey 9.0.0.
    */
   readonly sentinelFailover: (name: string, options?: { readonly coordinated?: true | undefined }) => RedisCommand<void>
 
   /**
-   * Writes the sentinel's state into its configuration file.
+   * Writes the sentinel's state to its configuration file.
    *
    * O(1). Since Redis 2.8.4.
    */
   readonly sentinelFlushconfig: () => RedisCommand<void>
 
   /**
-   * Where the primary listens; `None` when the sentinel knows none of that name. During a failover, the new one.
+   * The address of a primary; `None` when the sentinel watches no primary of that name. During a failover, the address
+   * of the new primary.
    *
    * O(1). Since Redis 2.8.4.
    *
@@ -206,15 +209,15 @@ export interface SentinelCommands {
   readonly sentinelGetPrimaryAddrByName: (name: string) => RedisCommand<Option.Option<ServerAddress>>
 
   /**
-   * What the primaries and their replicas last said to INFO.
+   * The last INFO replies of the primaries and their replicas.
    *
    * O(N) in the servers. Since Redis 3.2.0.
    */
   readonly sentinelInfoCache: (names: OneOrMore<string>) => RedisCommand<Array<CachedInfo>>
 
   /**
-   * Whether the sentinel thinks that a primary is down. With its own `runid`, the sentinel that asks also asks for a vote;
-   * `"*"` does not.
+   * Whether the sentinel considers a primary down. With a sentinel's `runid` the command also asks for a vote for that
+   * sentinel; with `"*"` it does not.
    *
    * O(1). Since Redis 2.8.4.
    */
@@ -238,7 +241,7 @@ export interface SentinelCommands {
   ) => RedisCommand<SentinelVote>
 
   /**
-   * A primary by its name. Fails when the sentinel knows none of that name.
+   * A primary by its name. Fails when the sentinel watches no primary of that name.
    *
    * O(1). Since Redis 2.8.4.
    */
@@ -252,7 +255,7 @@ export interface SentinelCommands {
   readonly sentinelMasters: () => RedisCommand<Array<SentinelPrimary>>
 
   /**
-   * Watches another primary.
+   * Starts watching a primary.
    *
    * O(1). Since Redis 2.8.4.
    *
@@ -271,7 +274,7 @@ export interface SentinelCommands {
   readonly sentinelMyid: () => RedisCommand<string>
 
   /**
-   * The scripts that run, or are about to.
+   * The scripts that are running or will run.
    *
    * O(N) in the scripts. Since Redis 2.8.4.
    */
@@ -292,7 +295,7 @@ export interface SentinelCommands {
   readonly sentinelPrimary: (name: string) => RedisCommand<SentinelPrimary>
 
   /**
-   * Watches a primary no longer.
+   * Stops watching a primary.
    *
    * O(1). Since Redis 2.8.4.
    */
@@ -306,8 +309,8 @@ export interface SentinelCommands {
   readonly sentinelReplicas: (name: string) => RedisCommand<Array<SentinelReplica>>
 
   /**
-   * Forgets the replicas and the other sentinels of the primaries whose names match, and finds them anew; answers how
-   * many primaries that were.
+   * For the primaries whose names match, forgets their replicas and other sentinels and discovers them again. Returns
+   * the number of matching primaries.
    *
    * O(N) in the primaries. Since Redis 2.8.4.
    */
@@ -321,7 +324,7 @@ export interface SentinelCommands {
   readonly sentinelSentinels: (name: string) => RedisCommand<Array<SentinelInstance>>
 
   /**
-   * Changes how a primary is watched. Passwords may be `Redacted`.
+   * Changes the settings for a watched primary. Passwords may be `Redacted`.
    *
    * O(1). Since Redis 2.8.4.
    *
@@ -333,7 +336,7 @@ export interface SentinelCommands {
   readonly sentinelSet: (name: string, options: Settings) => RedisCommand<void>
 
   /**
-   * Makes the sentinel end itself at a certain moment of a failover, for tests; with `"help"`, the moments there are.
+   * Makes the sentinel crash at a given moment of a failover, for tests; with `"help"`, returns the possible moments.
    *
    * O(1). Since Redis 3.2.0.
    */

@@ -1,5 +1,5 @@
 /**
- * Who may do what: users, their rules, and what was refused.
+ * Access control: users, their rules, and the log of refused commands and logins.
  *
  * @see https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/
  * @since 0.1.0
@@ -17,8 +17,8 @@ import * as Server from "../internal/command/serverDecode.js"
 import type { Reply } from "../internal/resp/values.js"
 
 /**
- * A rule as ACL SETUSER takes it: `on`, `>password`, `~keys:*`, `+@read`, `(~other:* +get)`. Rules that hold a password
- * may be `Redacted`.
+ * A rule of ACL SETUSER: `on`, `>password`, `~keys:*`, `+@read`, `(~other:* +get)`. A rule with a password may be
+ * `Redacted`.
  *
  * @since 0.1.0
  * @category options
@@ -26,7 +26,7 @@ import type { Reply } from "../internal/resp/values.js"
 export type AclRule = Secret
 
 /**
- * What a user may do, apart from what its selectors add.
+ * The permissions of a user, or of one of its selectors.
  *
  * @since 0.1.0
  * @category models
@@ -55,24 +55,24 @@ export interface AclUser extends AclSelector {
 }
 
 /**
- * What was refused.
+ * An entry of the ACL log: a refused command or login.
  *
  * @since 0.1.0
  * @category models
  */
 export interface AclLogEntry {
-  /** How often it was, within a minute. */
+  /** How often it was refused, within a minute. */
   readonly count: number
   /** `auth`, `command`, `key`, `channel`, `database`, … */
   readonly reason: string
-  /** Where it was asked for: `toplevel`, `multi`, `lua`, `module`. */
+  /** Where the command was executed: `toplevel`, `multi`, `lua`, `module`. */
   readonly context: string
   /** The command, key or channel that was refused. */
   readonly object: string
   readonly username: string
   /** How long ago, to the millisecond. */
   readonly age: Duration.Duration
-  /** The client that asked, in the fields of CLIENT LIST. */
+  /** The client that sent it, with the fields of CLIENT LIST. */
   readonly clientInfo: Readonly<Record<string, string>>
   /** Redis 7.2. */
   readonly entryId: Option.Option<number>
@@ -97,14 +97,15 @@ export interface ServerAclCommands {
   readonly aclCat: (category?: string) => RedisCommand<Array<string>>
 
   /**
-   * Removes users and ends their connections; answers how many there were.
+   * Removes users, closes their connections, and returns how many users existed.
    *
    * O(1) for each user. Since Redis 6.0.0.
    */
   readonly aclDeluser: (usernames: OneOrMore<string>) => RedisCommand<number>
 
   /**
-   * Whether a user may send a command, without sending it: `None` when it may, else why not.
+   * Checks whether a user may execute a command, without executing it: `None` when the user may, else the reason for
+   * the refusal.
    *
    * O(1). Since Redis 7.0.0.
    *
@@ -116,14 +117,14 @@ export interface ServerAclCommands {
   readonly aclDryrun: (username: string, command: CommandLine) => RedisCommand<Option.Option<string>>
 
   /**
-   * A random password, in hexadecimal digits; of 256 bits when not said otherwise.
+   * A random password in hexadecimal digits, of 256 bits by default.
    *
    * O(1). Since Redis 6.0.0.
    */
   readonly aclGenpass: (options?: { readonly bits?: number | undefined }) => RedisCommand<Redacted.Redacted<string>>
 
   /**
-   * A user's rules; `None` when there is no such user.
+   * A user's rules; `None` when the user does not exist.
    *
    * O(N) in the rules. Since Redis 6.0.0.
    */
@@ -137,14 +138,14 @@ export interface ServerAclCommands {
   readonly aclList: () => RedisCommand<Array<string>>
 
   /**
-   * Reads all users from the ACL file anew; none of them when one is wrong.
+   * Reloads all users from the ACL file. When a line is invalid, it fails and the current users stay.
    *
    * O(N) in the users. Since Redis 6.0.0.
    */
   readonly aclLoad: () => RedisCommand<void>
 
   /**
-   * What was refused last, the newest first; with `reset`, forgets it.
+   * The log of refused commands and logins, newest first; with `reset`, empties the log.
    *
    * O(N) in the entries. Since Redis 6.0.0.
    */
@@ -154,14 +155,14 @@ export interface ServerAclCommands {
   }
 
   /**
-   * Writes all users into the ACL file.
+   * Writes all users to the ACL file.
    *
    * O(N) in the users. Since Redis 6.0.0.
    */
   readonly aclSave: () => RedisCommand<void>
 
   /**
-   * Makes a user, or adds rules to one. A new user may do nothing.
+   * Creates a user, or adds rules to an existing one. A new user has no permissions.
    *
    * O(N) in the rules. Since Redis 6.0.0.
    *
@@ -204,7 +205,7 @@ const allowed: Decode.Decoder<Option.Option<string>> = (reply) => Server.optiona
 
 const password: Decode.Decoder<Redacted.Redacted<string>> = (reply) => Redacted.make(Decode.text(reply))
 
-/** Patterns are one text; Redis 6 sent a list. */
+/** Redis 6 sends patterns as a list, later servers as one text. */
 const patterns: Decode.Decoder<string> = (reply) =>
   Array.isArray(reply) ? Server.texts(reply).join(" ") : Decode.text(reply)
 

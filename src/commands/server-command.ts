@@ -1,5 +1,5 @@
 /**
- * What a server knows of its own commands.
+ * What a server reports about its own commands.
  *
  * @see https://redis.io/docs/latest/develop/reference/key-specs/
  * @since 0.1.0
@@ -15,36 +15,36 @@ import * as Server from "../internal/command/serverDecode.js"
 import type { Reply } from "../internal/resp/values.js"
 
 /**
- * A command as its server knows it.
+ * A command as its server describes it (COMMAND INFO).
  *
  * @since 0.1.0
  * @category models
  */
 export interface CommandInfo {
-  /** In lower case; a subcommand after a bar: `client|setname`. */
+  /** In lower case, with a bar before a subcommand: `client|setname`. */
   readonly name: string
-  /** How many words it is, the name included; negative: at least so many. */
+  /** The number of its words, name included. A negative number is a minimum: -2 means at least 2. */
   readonly arity: number
   /** `readonly`, `blocking`, `fast`, … */
   readonly flags: ReadonlyArray<string>
-  /** The place of its first key, 0 when it has none or {@link keySpecs} knows better. */
+  /** The position of its first key; 0 when it has no keys, or when only {@link keySpecs} can locate them. */
   readonly firstKey: number
-  /** The place of its last key; negative: from the end. */
+  /** The position of its last key; negative positions count from the end. */
   readonly lastKey: number
-  /** How far one key is from the next. */
+  /** The distance from one key to the next. */
   readonly step: number
   /** `@read`, `@string`, … */
   readonly aclCategories: ReadonlyArray<string>
-  /** For clients and proxies: `request_policy:all_shards`, … Redis 7.0. */
+  /** Hints for clients and proxies: `request_policy:all_shards`, … Redis 7.0. */
   readonly tips: ReadonlyArray<string>
-  /** How its keys are found. Redis 7.0. */
+  /** How to find its keys. Redis 7.0. */
   readonly keySpecs: ReadonlyArray<KeySpec>
   /** Redis 7.0. */
   readonly subcommands: ReadonlyArray<CommandInfo>
 }
 
 /**
- * How some of a command's keys are found among its words, and what is done with them.
+ * How to find some of a command's keys among its words, and what the command does with them.
  *
  * @since 0.1.0
  * @category models
@@ -53,12 +53,12 @@ export interface KeySpec {
   readonly notes: Option.Option<string>
   /** `RO`, `RW`, `OW`, `RM`; `access`, `update`, `insert`, `delete`; … */
   readonly flags: ReadonlyArray<string>
-  /** Where to begin. */
+  /** Where the keys begin. */
   readonly beginSearch:
     | { readonly type: "index"; readonly index: number }
     | { readonly type: "keyword"; readonly keyword: string; readonly startfrom: number }
     | { readonly type: "unknown" }
-  /** How to go on from there. */
+  /** How the keys continue from there. */
   readonly findKeys:
     | { readonly type: "range"; readonly lastkey: number; readonly keystep: number; readonly limit: number }
     | { readonly type: "keynum"; readonly keynumidx: number; readonly firstkey: number; readonly keystep: number }
@@ -66,14 +66,14 @@ export interface KeySpec {
 }
 
 /**
- * A command as its server documents it.
+ * The documentation of a command by its server (COMMAND DOCS).
  *
  * @since 0.1.0
  * @category models
  */
 export interface CommandDocs {
   readonly summary: Option.Option<string>
-  /** The version that had it first, of the product itself or of what it was made from. */
+  /** The first version that has it, of the product itself or of the product it was forked from. */
   readonly since: Option.Option<string>
   /** `string`, `hash`, … */
   readonly group: Option.Option<string>
@@ -86,7 +86,7 @@ export interface CommandDocs {
   readonly replacedBy: Option.Option<string>
   readonly history: ReadonlyArray<{ readonly version: string; readonly change: string }>
   readonly arguments: ReadonlyArray<CommandArgument>
-  /** By their full names: `client|setname`. */
+  /** Subcommands by their full names: `client|setname`. */
   readonly subcommands: Readonly<Record<string, CommandDocs>>
 }
 
@@ -99,16 +99,16 @@ export interface CommandArgument {
   /** `string`, `integer`, `key`, `oneof`, `block`, `pure-token`, … */
   readonly type: string
   readonly displayText: Option.Option<string>
-  /** Of a key: which of the command's key specifications finds it. */
+  /** For a key: the index of the command's key specification that finds it. */
   readonly keySpecIndex: Option.Option<number>
-  /** The word before it, or the word that it is. */
+  /** The token before the argument, or the token that is the argument. */
   readonly token: Option.Option<string>
   readonly summary: Option.Option<string>
   readonly since: Option.Option<string>
   readonly deprecatedSince: Option.Option<string>
   /** `optional`, `multiple`, `multiple_token`. */
   readonly flags: ReadonlyArray<string>
-  /** Those of a `oneof` or a `block`. */
+  /** The arguments inside a `oneof` or a `block`. */
   readonly arguments: ReadonlyArray<CommandArgument>
 }
 
@@ -132,28 +132,28 @@ export interface KeyAndFlags<out K = string> {
  */
 export interface ServerCommandCommands<K = string> {
   /**
-   * All commands the server has.
+   * All commands of the server.
    *
    * O(N) in the commands. Since Redis 2.8.13.
    */
   readonly command: () => RedisCommand<Array<CommandInfo>>
 
   /**
-   * How many commands the server has, subcommands not counted.
+   * The number of the server's commands, without subcommands.
    *
    * O(1). Since Redis 2.8.13.
    */
   readonly commandCount: () => RedisCommand<number>
 
   /**
-   * The documentation of commands by their names, or of all. Commands the server does not have are left out.
+   * The documentation of the named commands, or of all. Unknown commands are left out.
    *
    * O(N) in the commands. Since Redis 7.0.0.
    */
   readonly commandDocs: (names?: OneOrMore<string>) => RedisCommand<Record<string, CommandDocs>>
 
   /**
-   * The keys of a command, which is not sent. Fails when it has none, or is not complete.
+   * The keys of a command, without executing it. Fails when the command has no keys, or is incomplete.
    *
    * O(N) in its words. Since Redis 2.8.13.
    *
@@ -165,22 +165,23 @@ export interface ServerCommandCommands<K = string> {
   readonly commandGetkeys: (command: CommandLine) => RedisCommand<Array<K>>
 
   /**
-   * The keys of a command, which is not sent, and what it does with them.
+   * The keys of a command and what it does with them, without executing it.
    *
    * O(N) in its words. Since Redis 7.0.0.
    */
   readonly commandGetkeysandflags: (command: CommandLine) => RedisCommand<Array<KeyAndFlags<K>>>
 
   /**
-   * What the server knows of commands by their names (`"client|setname"`), in that order; `None` for those it does not
-   * have. Without names, all commands.
+   * Descriptions of the named commands (`"client|setname"`), in order; `None` for an unknown command. Without names,
+   * all commands.
    *
    * O(N) in the commands. Since Redis 2.8.13.
    */
   readonly commandInfo: (names?: OneOrMore<string>) => RedisCommand<Array<Option.Option<CommandInfo>>>
 
   /**
-   * The names of all commands and subcommands (`client|setname`), or of those of a module, a category, or a pattern.
+   * The names of all commands and subcommands (`client|setname`), or only those of a module, of an ACL category, or
+   * that match a pattern.
    *
    * O(N) in the commands. Since Redis 7.0.0.
    *
@@ -208,7 +209,7 @@ const COMMAND_GETKEYSANDFLAGS = define("COMMAND GETKEYSANDFLAGS")
 const COMMAND_INFO = define("COMMAND INFO")
 const COMMAND_LIST = define("COMMAND LIST")
 
-/** What is missing is empty: servers before 7.0 send less. */
+/** Decodes a missing list as an empty one, because servers before 7.0 send fewer fields. */
 const orEmpty =
   <A>(decoder: Decode.Decoder<Array<A>>): Decode.Decoder<Array<A>> =>
   (reply) =>
@@ -271,7 +272,7 @@ const history = Decode.array((reply) => {
   return { version, change: text }
 })
 
-// A group of arguments, and a container, holds its own kind.
+// These decoders are recursive: an argument may contain arguments, a command may contain subcommands.
 const nestedArguments: Decode.Decoder<Array<CommandArgument>> = (reply) => orEmpty(Decode.array(argument))(reply)
 const nestedDocs: Decode.Decoder<Record<string, CommandDocs>> = (reply) =>
   reply === null ? Object.create(null) : docs(reply)

@@ -21,9 +21,9 @@ import * as Server from "../internal/command/serverDecode.js"
 export interface ModuleInfo {
   readonly name: string
   readonly ver: number
-  /** Where it was loaded from; empty when it is built in. Redis 7.0. */
+  /** The file it was loaded from; empty for a built-in module. Redis 7.0. */
   readonly path: Option.Option<string>
-  /** What it was loaded with. */
+  /** The arguments it was loaded with. */
   readonly args: ReadonlyArray<string>
 }
 
@@ -35,7 +35,7 @@ export interface ModuleInfo {
  */
 export interface ServerConfigCommands {
   /**
-   * Settings by name or pattern, as the server writes them. Passwords are among them.
+   * Settings by name or pattern, as the server's text. They include passwords.
    *
    * O(N) in the settings. Since Redis 2.0.0; more than one name since 7.0.0.
    *
@@ -47,22 +47,22 @@ export interface ServerConfigCommands {
   readonly configGet: (parameters: OneOrMore<string>) => RedisCommand<Record<string, string>>
 
   /**
-   * Begins the statistics of INFO anew.
+   * Resets the statistics of INFO.
    *
    * O(1). Since Redis 2.0.0.
    */
   readonly configResetstat: () => RedisCommand<void>
 
   /**
-   * Writes the settings that differ from the configuration file into it.
+   * Writes changed settings to the configuration file.
    *
    * O(N) in the file. Since Redis 2.8.0.
    */
   readonly configRewrite: () => RedisCommand<void>
 
   /**
-   * Changes settings while the server runs; all, or none when one is wrong. Booleans are `yes` and `no`; passwords may
-   * be `Redacted`.
+   * Changes settings of the running server: all of them, or none when one is invalid. Booleans become `yes` and `no`;
+   * passwords may be `Redacted`.
    *
    * O(N) in the settings. Since Redis 2.0.0; more than one since 7.0.0.
    *
@@ -81,14 +81,14 @@ export interface ServerConfigCommands {
   readonly moduleList: () => RedisCommand<Array<ModuleInfo>>
 
   /**
-   * Loads a module from a file of the server's.
+   * Loads a module from a file on the server.
    *
    * O(1). Since Redis 4.0.0.
    */
   readonly moduleLoad: (path: string, args?: string | ReadonlyArray<string>) => RedisCommand<void>
 
   /**
-   * Loads a module from a file of the server's, with settings.
+   * Loads a module from a file on the server, with settings.
    *
    * O(1). Since Redis 7.0.0.
    */

@@ -1,5 +1,5 @@
 /**
- * What a server tells of itself: INFO as a record.
+ * INFO as a record.
  *
  * @see https://redis.io/docs/latest/commands/info/
  * @since 0.1.0
@@ -10,7 +10,7 @@ import * as Decode from "../internal/command/decode.js"
 import * as Server from "../internal/command/serverDecode.js"
 
 /**
- * What INFO tells. Servers add fields with every release, so that all of them are text under the server's names.
+ * The reply of INFO. Servers add fields with every release, so all fields are text under the server's own names.
  *
  * The records have no prototype.
  *
@@ -22,15 +22,17 @@ export interface ServerInfo {
   readonly sections: Readonly<Record<string, Readonly<Record<string, string>>>>
   /** The fields of all sections: `info.fields.used_memory`. */
   readonly fields: Readonly<Record<string, string>>
-  /** `None` without the section `server`. */
+  /** `None` when the reply lacks the section `server`. */
   readonly product: Option.Option<"redis" | "valkey">
-  /** The product's own version; Valkey has a Redis version too, in `fields.redis_version`. */
+  /**
+   * The product's own version. Valkey also reports the Redis version it is compatible with, in `fields.redis_version`.
+   */
   readonly version: Option.Option<string>
-  /** The databases that have keys, from the section `keyspace`. */
+  /** The databases with keys, from the section `keyspace`. */
   readonly databases: ReadonlyArray<InfoDatabase>
   /** The modules, from the section `modules`. */
   readonly modules: ReadonlyArray<Readonly<Record<string, string>>>
-  /** The reply itself. */
+  /** The whole reply as text. */
   readonly text: string
 }
 
@@ -40,16 +42,16 @@ export interface ServerInfo {
  */
 export interface InfoDatabase {
   readonly database: number
-  /** How many keys it has. */
+  /** The number of keys. */
   readonly keys: number
-  /** How many of them expire. */
+  /** How many of the keys have an expiry. */
   readonly expires: number
-  /** How long those that expire have left, about. */
+  /** The approximate average time to live of the keys with an expiry. */
   readonly avgTtl: Duration.Duration
 }
 
 /**
- * A section of INFO, or one of the words for many: `default`, `all` (without modules), `everything`.
+ * A section of INFO, or a word for several sections: `default`, `all` (without modules), `everything`.
  *
  * @since 0.1.0
  * @category options
@@ -97,7 +99,7 @@ export const parse = (text: string): ServerInfo => {
   const fields: Record<string, string> = Object.create(null)
   const databases: Array<InfoDatabase> = []
   const modules: Array<Record<string, string>> = []
-  // Old servers begin without a section when only one was asked for.
+  // When one section is asked for, old servers send its fields without a section header.
   let section: Record<string, string> = Object.create(null)
   for (const line of text.split(/\r?\n/)) {
     if (line.startsWith("#")) {

@@ -1,5 +1,5 @@
 /**
- * What was slow: the slow log, the log of large commands, and latency spikes.
+ * The slow log, the log of large commands, and latency spikes.
  *
  * @see https://redis.io/docs/latest/operate/oss_and_stack/management/optimization/latency-monitor/
  * @since 0.1.0
@@ -16,36 +16,39 @@ import * as Server from "../internal/command/serverDecode.js"
 import type { Reply } from "../internal/resp/values.js"
 
 /**
- * A command that a server noted down.
+ * An entry of a server's command log.
  *
  * @since 0.1.0
  * @category models
  */
 export interface LoggedCommand {
   readonly id: number | bigint
-  /** When it was carried out. */
+  /** When the command was executed. */
   readonly time: DateTime.Utc
-  /** Its words, values included; long ones are cut by the server. What is not UTF-8 is bytes. */
+  /**
+   * The words of the command, values included. The server truncates long ones. A word that is not UTF-8 is given as
+   * bytes.
+   */
   readonly command: ReadonlyArray<string | Uint8Array>
-  /** `host:port` of who sent it. */
+  /** The client's address: `host:port`. */
   readonly clientAddress: string
-  /** What its connection is called; empty when it has no name. */
+  /** The client's name; empty when it has none. */
   readonly clientName: string
 }
 
 /**
- * A command that took long.
+ * A slow command.
  *
  * @since 0.1.0
  * @category models
  */
 export interface SlowCommand extends LoggedCommand {
-  /** How long it was carried out; waiting and writing the reply do not count. */
+  /** The execution time. Time spent waiting, and writing the reply, does not count. */
   readonly duration: Duration.Duration
 }
 
 /**
- * A command that was large, or whose reply was.
+ * A command with a large request or a large reply.
  *
  * @since 0.1.0
  * @category models
@@ -64,14 +67,14 @@ export interface LargeCommand extends LoggedCommand {
 export type CommandLogType = "slow" | "large-request" | "large-reply"
 
 /**
- * How long the calls of a command took.
+ * A histogram of a command's execution times.
  *
  * @since 0.1.0
  * @category models
  */
 export interface LatencyHistogram {
   readonly calls: number
-  /** How many calls took at most so long. The counts add up: each has those before it. */
+  /** How many calls took at most this long. The counts are cumulative. */
   readonly histogram: ReadonlyArray<{ readonly atMost: Duration.Duration; readonly calls: number }>
 }
 
@@ -93,23 +96,23 @@ export interface LatencySpike {
 export interface LatestLatency extends LatencySpike {
   /** `command`, `fork`, `aof-fsync-always`, … */
   readonly event: string
-  /** The longest there ever was. */
+  /** The longest spike so far. */
   readonly max: Duration.Duration
-  /** All of them together. Valkey 8.1. */
+  /** The sum of all spikes. Valkey 8.1. */
   readonly sum: Option.Option<Duration.Duration>
-  /** How many there were. Valkey 8.1. */
+  /** The number of spikes. Valkey 8.1. */
   readonly count: Option.Option<number>
 }
 
 /**
- * The commands on what was slow.
+ * The commands on slow commands and latency.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ServerLatencyCommands {
   /**
-   * The last commands that were slow, or large, the newest first; all of them with -1.
+   * The last `count` slow or large commands, newest first; all of them with -1.
    *
    * O(N) in the entries. Since Valkey 8.1.0; not in Redis.
    */
@@ -119,7 +122,7 @@ export interface ServerLatencyCommands {
   }
 
   /**
-   * How many entries a log has.
+   * The number of entries in a log.
    *
    * O(1). Since Valkey 8.1.0; not in Redis.
    */
@@ -133,22 +136,22 @@ export interface ServerLatencyCommands {
   readonly commandlogReset: (type: CommandLogType) => RedisCommand<void>
 
   /**
-   * Advice about latency, for people.
+   * The server's advice about latency, as text for humans.
    *
    * O(1). Since Redis 2.8.13.
    */
   readonly latencyDoctor: () => RedisCommand<string>
 
   /**
-   * The spikes of an event as a drawing of characters. Fails when there were none.
+   * The spikes of an event as an ASCII graph. Fails when there are none.
    *
    * O(1). Since Redis 2.8.13.
    */
   readonly latencyGraph: (event: string) => RedisCommand<string>
 
   /**
-   * How long the calls of commands took, by name: of all that were called, or of some. Subcommands have their full
-   * names, `client|setname`.
+   * Histograms of execution times by command name: of all commands that were called, or of the given ones. Subcommands
+   * have their full names, `client|setname`.
    *
    * O(N) in the commands. Since Redis 7.0.0.
    *
@@ -162,7 +165,7 @@ export interface ServerLatencyCommands {
   ) => RedisCommand<Record<string, LatencyHistogram>>
 
   /**
-   * The spikes of an event, at most one for each second; none when there is no such event.
+   * The spikes of an event, at most one for each second; empty for an unknown event.
    *
    * O(1). Since Redis 2.8.13.
    */
@@ -176,14 +179,14 @@ export interface ServerLatencyCommands {
   readonly latencyLatest: () => RedisCommand<Array<LatestLatency>>
 
   /**
-   * Forgets the spikes of some events, or of all; answers how many events had any.
+   * Deletes the spikes of the given events, or of all, and returns how many events had any.
    *
    * O(1). Since Redis 2.8.13.
    */
   readonly latencyReset: (events?: string | ReadonlyArray<string>) => RedisCommand<number>
 
   /**
-   * The last slow commands, the newest first: 10 when not said otherwise, all of them with -1.
+   * The last slow commands, newest first: 10 by default, all of them with -1.
    *
    * O(N) in the entries. Since Redis 2.2.12. Valkey 8.1 calls it `COMMANDLOG GET … slow`.
    *
@@ -195,7 +198,7 @@ export interface ServerLatencyCommands {
   readonly slowlogGet: (options?: { readonly count?: number | undefined }) => RedisCommand<Array<SlowCommand>>
 
   /**
-   * How many entries the slow log has.
+   * The number of entries in the slow log.
    *
    * O(1). Since Redis 2.2.12.
    */
@@ -225,7 +228,7 @@ const SLOWLOG_RESET = define("SLOWLOG RESET")
 const entry = <A, B>(measure: Decode.Decoder<A>, named: (measured: A) => B): Decode.Decoder<LoggedCommand & B> => {
   const fields = Decode.tuple(Decode.largeInteger, Server.timeSeconds, measure, Decode.array(Server.word))
   const client = (reply: Reply, at: number): string => {
-    // Before 4.0 there was none.
+    // Servers before 4.0 do not send the client's address and name.
     const found = Decode.items(reply)[at]
     return found === undefined ? "" : Decode.at(at, Decode.text, found)
   }

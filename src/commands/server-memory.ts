@@ -1,5 +1,5 @@
 /**
- * What takes memory, and which keys are hot.
+ * Memory usage and hot keys.
  *
  * @see https://redis.io/docs/latest/operate/oss_and_stack/management/optimization/memory-optimization/
  * @since 0.1.0
@@ -17,13 +17,13 @@ import * as Server from "../internal/command/serverDecode.js"
 import type { Reply } from "../internal/resp/values.js"
 
 /**
- * Where a server's memory is, in bytes where it is not said otherwise.
+ * How a server uses its memory. Sizes are in bytes.
  *
  * @since 0.1.0
  * @category models
  */
 export interface MemoryStats {
-  /** The most there ever was. */
+  /** The highest value of `totalAllocated` so far. */
   readonly peakAllocated: number
   readonly totalAllocated: number
   readonly startupAllocated: number
@@ -33,46 +33,46 @@ export interface MemoryStats {
   /** Buffers for all other clients. */
   readonly clientsNormal: number
   readonly aofBuffer: number
-  /** Everything that is not data. */
+  /** Memory used for anything but data. */
   readonly overheadTotal: number
-  /** How many keys there are. */
+  /** The number of keys. */
   readonly keysCount: number
   readonly keysBytesPerKey: number
   readonly datasetBytes: number
-  /** How much of the memory is data, in percent. */
+  /** The share of the memory that is data, in percent. */
   readonly datasetPercentage: number
-  /** How much of the peak is taken now, in percent. */
+  /** The memory in use now, in percent of the peak. */
   readonly peakPercentage: number
-  /** What the system gave, by what was asked of it. */
+  /** The ratio of memory obtained from the system to memory requested. */
   readonly fragmentation: number
   readonly fragmentationBytes: number
-  /** The overhead of each database that has keys, by its number, under the names the server has for it. */
+  /** The overhead of each database with keys, by its number, under the server's own field names. */
   readonly databases: Readonly<Record<number, Readonly<Record<string, number>>>>
-  /** Every number of the reply, those above too, under the server's names: `allocator-rss.ratio`, … */
+  /** Every number of the reply, including those above, under the server's own names: `allocator-rss.ratio`, … */
   readonly all: Readonly<Record<string, number>>
 }
 
 /**
- * A key, and how much time or traffic its commands took.
+ * A key, and the time or the traffic that its commands took.
  *
  * @since 0.1.0
  * @category models
  */
 export interface HotKey<out K = string> {
   readonly key: K
-  /** Microseconds, or bytes. */
+  /** Microseconds in `byCpuTime`, bytes in `byNetBytes`. */
   readonly amount: number
 }
 
 /**
- * What HOTKEYS found out.
+ * The result of HOTKEYS.
  *
  * @since 0.1.0
  * @category models
  */
 export interface HotKeys<out K = string> {
   readonly trackingActive: boolean
-  /** One key in so many was looked at. */
+  /** One key in this many was sampled. */
   readonly sampleRatio: number
   readonly selectedSlots: ReadonlyArray<SlotRange>
   readonly collectionStart: DateTime.Utc
@@ -81,24 +81,24 @@ export interface HotKeys<out K = string> {
   readonly byCpuTime: Option.Option<ReadonlyArray<HotKey<K>>>
   /** The hottest by bytes read and written, when `net` was asked for. */
   readonly byNetBytes: Option.Option<ReadonlyArray<HotKey<K>>>
-  /** Every number of the reply under the server's names: `total-net-bytes`, `all-commands-all-slots-us`, … */
+  /** Every number of the reply under the server's own names: `total-net-bytes`, `all-commands-all-slots-us`, … */
   readonly all: Readonly<Record<string, number>>
 }
 
 /**
- * How HOTKEYS looks for hot keys.
+ * Options of HOTKEYS START.
  *
  * @since 0.1.0
  * @category options
  */
 export interface HotKeysOptions {
-  /** How many keys to find: 10 when not given. */
+  /** How many keys to find. Default: 10. */
   readonly count?: number | undefined
-  /** When to stop: not before {@link ServerMemoryCommands.hotkeysStop} when not given. Whole seconds. */
+  /** How long to look for hot keys, in whole seconds. Default: until {@link ServerMemoryCommands.hotkeysStop}. */
   readonly duration?: DurationWithUnit | undefined
-  /** Look at one key in so many: at each when not given. */
+  /** Sample one key in this many. Default: every key. */
   readonly sample?: number | undefined
-  /** Look only at these slots of a cluster. */
+  /** Sample only these slots of a cluster. */
   readonly slots?: OneOrMore<number> | undefined
 }
 
@@ -110,21 +110,23 @@ export interface HotKeysOptions {
  */
 export interface ServerMemoryCommands<K = string> {
   /**
-   * What {@link hotkeysStart} found so far; `None` when it was not called. The keys stay when it has stopped.
+   * What {@link hotkeysStart} has found so far; `None` when it was not called. The result stays available after it has
+   * stopped.
    *
-   * O(K) in the keys that are found. Since Redis 8.6.0; not in Valkey.
+   * O(K) in the keys found. Since Redis 8.6.0; not in Valkey.
    */
   readonly hotkeysGet: () => RedisCommand<Option.Option<HotKeys<K>>>
 
   /**
-   * Forgets what was found. Fails while keys are still being looked for.
+   * Deletes the result. Fails while the search for hot keys is still running.
    *
    * O(1). Since Redis 8.6.0; not in Valkey.
    */
   readonly hotkeysReset: () => RedisCommand<void>
 
   /**
-   * Begins to look for the keys that take most processor time, or traffic, or both. Fails when that goes on already.
+   * Starts to look for the keys that take most processor time (`cpu`), most traffic (`net`), or both. Fails when a
+   * search is already running.
    *
    * O(1). Since Redis 8.6.0; not in Valkey.
    *
@@ -136,43 +138,43 @@ export interface ServerMemoryCommands<K = string> {
   readonly hotkeysStart: (metrics: OneOrMore<"cpu" | "net">, options?: HotKeysOptions) => RedisCommand<void>
 
   /**
-   * Stops looking for hot keys, and keeps what was found. Answers whether there was something to stop.
+   * Stops looking for hot keys, and keeps the result. `false` when no search was running.
    *
    * O(1). Since Redis 8.6.0; not in Valkey.
    */
   readonly hotkeysStop: () => RedisCommand<boolean>
 
   /**
-   * Advice about memory, for people.
+   * The server's advice about memory, as text for humans.
    *
    * O(1). Since Redis 4.0.0.
    */
   readonly memoryDoctor: () => RedisCommand<string>
 
   /**
-   * What the allocator says of itself, for people.
+   * The allocator's statistics, as text for humans.
    *
-   * O(N) in what is allocated. Since Redis 4.0.0.
+   * O(N) in the allocated memory. Since Redis 4.0.0.
    */
   readonly memoryMallocStats: () => RedisCommand<string>
 
   /**
    * Asks the allocator to give memory back to the system.
    *
-   * O(N) in what is allocated. Since Redis 4.0.0.
+   * O(N) in the allocated memory. Since Redis 4.0.0.
    */
   readonly memoryPurge: () => RedisCommand<void>
 
   /**
-   * Where the memory is.
+   * How the server uses its memory.
    *
    * O(1). Since Redis 4.0.0.
    */
   readonly memoryStats: () => RedisCommand<MemoryStats>
 
   /**
-   * How many bytes a key and its value take; `None` when there is no such key. Of the elements of a list, hash, set or
-   * sorted set, `samples` are looked at (5 when not given, all of them with 0).
+   * How many bytes a key and its value take; `None` when the key is missing. The size of a collection is estimated from
+   * `samples` of its elements (default: 5; 0: all of them).
    *
    * O(N) in the samples. Since Redis 4.0.0.
    *
@@ -243,7 +245,9 @@ const hot = Decode.structNamed("-", {
   collectionDurationMs: Server.millis
 })
 
-/** Nil, a map, or a map in an array: one for each node, and only one node was asked. */
+/**
+ * The reply is nil, a map, or an array with a map for each node. Only one node was asked, so the array has one element.
+ */
 const only = (reply: Reply): Reply => {
   const [first, ...rest] = Array.isArray(reply) ? (reply as ReadonlyArray<Reply>) : []
   return rest.length === 0 && typeof first === "object" ? first : reply

@@ -1,5 +1,5 @@
 /**
- * Writing the data to disk, and ending the server.
+ * Writing the data to disk, and shutting the server down.
  *
  * @see https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/
  * @since 0.1.0
@@ -13,7 +13,7 @@ import type { RedisCommand } from "../internal/command/model.js"
 import * as Server from "../internal/command/serverDecode.js"
 
 /**
- * What BACKUP does at the moment.
+ * The current state of BACKUP.
  *
  * @since 0.1.0
  * @category models
@@ -21,39 +21,39 @@ import * as Server from "../internal/command/serverDecode.js"
 export interface BackupStatus {
   /** `idle`, `pending`, `snapshotting`, `incrementing`, `sealed`, `failed`. */
   readonly state: string
-  /** Why it failed; empty when it did not. */
+  /** Why the backup failed; empty when it did not fail. */
   readonly error: string
-  /** `None` when there was none yet. */
+  /** `None` before the first backup. */
   readonly startTime: Option.Option<DateTime.Utc>
-  /** `None` while it is not sealed. */
+  /** `None` while the backup is not sealed. */
   readonly endTime: Option.Option<DateTime.Utc>
 }
 
 /**
- * How a server ends: with or without a last snapshot, at once, whatever goes wrong. Or, with `abort`, that it shall not.
+ * How a server shuts down; or, with `abort`, cancels a shutdown in progress.
  *
  * @since 0.1.0
  * @category options
  */
 export type ShutdownOptions =
   | (AtMostOne<{
-      /** Not even when snapshots are configured. */
+      /** Writes no last snapshot, even when snapshots are configured. */
       readonly nosave: true
-      /** Even when no snapshots are configured. */
+      /** Writes a last snapshot, even when no snapshots are configured. */
       readonly save: true
     }> & {
-      /** Do not wait for replicas. Redis 7.0. */
+      /** Does not wait for replicas. Redis 7.0. */
       readonly now?: true | undefined
-      /** Ignore errors, such as those of the disk. Redis 7.0. */
+      /** Ignores errors, such as disk errors. Redis 7.0. */
       readonly force?: true | undefined
-      /** Refuse where it would lose data: a primary of a cluster that serves slots. Valkey 9.0. */
+      /** Refuses when the shutdown would lose data: on a primary of a cluster that serves slots. Valkey 9.0. */
       readonly safe?: true | undefined
-      /** Hand over to the best replica first. Valkey 9.0. */
+      /** Fails over to the best replica first. Valkey 9.0. */
       readonly failover?: true | undefined
       readonly abort?: undefined
     })
   | {
-      /** Stop a shutdown that waits for replicas. Redis 7.0. */
+      /** Cancels a shutdown that is waiting for replicas. Redis 7.0. */
       readonly abort: true
       readonly nosave?: undefined
       readonly save?: undefined
@@ -71,7 +71,7 @@ export type ShutdownOptions =
  */
 export interface ServerPersistenceCommands {
   /**
-   * Gives up a backup that is not sealed.
+   * Aborts a backup that is not sealed.
    *
    * O(1). Since Redis 8.10.0; not in Valkey.
    */
@@ -85,64 +85,65 @@ export interface ServerPersistenceCommands {
   readonly backupCleanup: () => RedisCommand<void>
 
   /**
-   * The paths of the files of the backup that will not change any more.
+   * The paths of those files of the backup that will not change any more.
    *
    * O(1). Since Redis 8.10.0; not in Valkey.
    */
   readonly backupList: () => RedisCommand<Array<string>>
 
   /**
-   * Ends a backup: its files are complete.
+   * Seals a backup: its files are then complete.
    *
    * O(1). Since Redis 8.10.0; not in Valkey.
    */
   readonly backupSeal: () => RedisCommand<void>
 
   /**
-   * Begins a backup: a snapshot, and all writes from then on.
+   * Starts a backup: a snapshot, and all later writes.
    *
    * O(1). Since Redis 8.10.0; not in Valkey.
    */
   readonly backupStart: () => RedisCommand<void>
 
   /**
-   * How far the backup is.
+   * The state of the backup.
    *
    * O(1). Since Redis 8.10.0; not in Valkey.
    */
   readonly backupStatus: () => RedisCommand<BackupStatus>
 
   /**
-   * Writes the append-only file anew, behind the server's back; answers what it said: started, or scheduled.
+   * Rewrites the append-only file in the background. Returns the server's text: started, or scheduled.
    *
    * O(1). Since Redis 1.0.0.
    */
   readonly bgrewriteaof: () => RedisCommand<string>
 
   /**
-   * Writes a snapshot behind the server's back; answers what it said: started, scheduled, or cancelled. With `schedule`
-   * it waits its turn when an append-only file is being written; with `cancel` it is stopped.
+   * Writes a snapshot in the background. Returns the server's text: started, scheduled, or cancelled. With `schedule`,
+   * the snapshot waits for a running rewrite of the append-only file; with `cancel`, a snapshot in progress is
+   * cancelled.
    *
    * O(1). Since Redis 1.0.0; `schedule` since 3.2.2; `cancel` since Valkey 8.1.0.
    */
   readonly bgsave: (options?: AtMostOne<{ readonly schedule: true; readonly cancel: true }>) => RedisCommand<string>
 
   /**
-   * When the last snapshot was written; when there is none, when the server started.
+   * The time of the last snapshot, or of the server's start when there is none.
    *
    * O(1). Since Redis 1.0.0.
    */
   readonly lastsave: () => RedisCommand<DateTime.Utc>
 
   /**
-   * Writes a snapshot while everybody waits. Meant for emergencies: use {@link bgsave}.
+   * Writes a snapshot and blocks all other clients meanwhile. Prefer {@link bgsave}.
    *
    * O(N) in the keys. Since Redis 1.0.0.
    */
   readonly save: () => RedisCommand<void>
 
   /**
-   * Ends the server. It succeeds when the connection closes; it fails when the server does not end.
+   * Shuts the server down. Succeeds when the connection closes; fails when the server refuses.
    *
    * O(N) in the keys when it saves. Since Redis 1.0.0.
    *

@@ -1,5 +1,5 @@
 /**
- * Who replicates whom.
+ * Replication: the roles of servers, and failover.
  *
  * @see https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
  * @since 0.1.0
@@ -13,7 +13,7 @@ import * as Server from "../internal/command/serverDecode.js"
 import type { Reply } from "../internal/resp/values.js"
 
 /**
- * What a server is in its replication, under the words the servers have for it.
+ * The role of a server in replication, in the servers' own words.
  *
  * @since 0.1.0
  * @category models
@@ -25,18 +25,18 @@ export type ServerRole =
       readonly replicas: ReadonlyArray<{
         readonly host: string
         readonly port: number
-        /** Up to where it has told to have read. */
+        /** The offset that the replica last acknowledged. */
         readonly offset: number | bigint
       }>
     }
   | {
       readonly role: "slave"
-      /** Of its primary. */
+      /** The host of its primary. */
       readonly host: string
       readonly port: number
       /** `connect`, `connecting`, `sync`, `connected`, `handshake`, … */
       readonly state: string
-      /** How far it has read; -1 before it has begun. */
+      /** How far it has read from its primary; -1 before the first synchronisation. */
       readonly offset: number | bigint
     }
   | {
@@ -46,27 +46,30 @@ export type ServerRole =
     }
 
 /**
- * How a primary hands over to a replica.
+ * How a primary hands its role over to a replica.
  *
  * @since 0.1.0
  * @category options
  */
 export type FailoverOptions =
   | {
-      /** To which replica; to the one that has read most when not given. */
+      /** The replica. Default: the first one that has caught up. */
       readonly to?: { readonly host: string; readonly port: number; readonly force?: undefined } | undefined
-      /** How long to wait for the replica to have read everything; for ever when not given. Whole milliseconds. */
+      /** How long to wait for the replica to catch up, in whole milliseconds. Default: for ever. */
       readonly timeout?: DurationWithUnit | undefined
       readonly abort?: undefined
     }
   | {
-      /** With `force`, it becomes the primary after the timeout, whatever it has read: writes may be lost. */
+      /**
+       * With `force`, the replica becomes the primary after the timeout even when it has not caught up: writes may be
+       * lost.
+       */
       readonly to: { readonly host: string; readonly port: number; readonly force: true }
       readonly timeout: DurationWithUnit
       readonly abort?: undefined
     }
   | {
-      /** Stops a failover. */
+      /** Cancels a failover in progress. */
       readonly abort: true
       readonly to?: undefined
       readonly timeout?: undefined
@@ -80,7 +83,8 @@ export type FailoverOptions =
  */
 export interface ServerReplicationCommands {
   /**
-   * Makes a replica the primary, without losing a write. It answers when the failover has begun.
+   * Makes a replica the primary without losing a write (unless `force` is set). The server replies when the failover
+   * has started.
    *
    * O(1). Since Redis 6.2.0.
    *
@@ -92,7 +96,7 @@ export interface ServerReplicationCommands {
   readonly failover: (options?: FailoverOptions) => RedisCommand<void>
 
   /**
-   * Makes the server a replica of another one, which replaces all its data; or, with `"no one"`, a primary.
+   * Makes the server a replica of another one, whose data replaces all of its own; or, with `"no one"`, a primary.
    *
    * O(1). Since Redis 5.0.0.
    */
@@ -102,7 +106,7 @@ export interface ServerReplicationCommands {
   }
 
   /**
-   * What the server is: a primary, a replica, or a sentinel.
+   * The role of the server: a primary, a replica, or a sentinel.
    *
    * O(1). Since Redis 2.8.12.
    *
@@ -162,7 +166,7 @@ const role: Decode.Decoder<ServerRole> = (reply) => {
 
 const of = (host: string, of?: number) =>
   of === undefined
-    ? // Another word would be half an address.
+    ? // Without a port, any other word would be a host alone.
       host === "no one"
       ? args().token("NO").token("ONE")
       : args().fail('needs a host and a port, or "no one"')

@@ -1,6 +1,6 @@
 /**
- * The server itself: what it is, what it holds, and how it is run. The other commands of the group are in the files
- * `server-*.ts`; {@link ServerCommands} has them all.
+ * The server itself. Other commands of the group are in the files `server-*.ts`; {@link ServerCommands} includes them
+ * all.
  *
  * @see https://redis.io/docs/latest/commands/?group=server
  * @since 0.1.0
@@ -37,8 +37,8 @@ export interface ServerTime {
 }
 
 /**
- * Whether all keys go at once, while everybody waits (`sync`), or their memory is freed later (`async`). Without either
- * the server does what its settings say.
+ * Whether the memory is freed before the server replies, while all other clients wait (`sync`), or in the background
+ * (`async`). Without either, the server's settings decide.
  *
  * @since 0.1.0
  * @category options
@@ -64,14 +64,15 @@ export interface ServerCommands<K = string>
     Persistence.ServerPersistenceCommands,
     Replication.ServerReplicationCommands {
   /**
-   * How many keys the database of this connection has.
+   * The number of keys in the database of this connection.
    *
    * O(1). Since Redis 1.0.0.
    */
   readonly dbsize: () => RedisCommand<number>
 
   /**
-   * What the server's makers use to test it. Servers refuse it unless `enable-debug-command` is set; it can end them.
+   * Debugging of the server by its developers. Refused unless the setting `enable-debug-command` is on. Some
+   * subcommands crash the server.
    *
    * Since Redis 1.0.0.
    *
@@ -99,7 +100,7 @@ export interface ServerCommands<K = string>
   readonly flushdb: (options?: FlushMode) => RedisCommand<void>
 
   /**
-   * What the server tells of itself: the usual sections, or those that are asked for.
+   * Information about the server: the default sections, or the given ones.
    *
    * O(1). Since Redis 1.0.0; more than one section since 7.0.0.
    *
@@ -112,7 +113,7 @@ export interface ServerCommands<K = string>
   readonly info: (sections?: Info.InfoSection | ReadonlyArray<Info.InfoSection>) => RedisCommand<Info.ServerInfo>
 
   /**
-   * A drawing of characters, with the server's version below it. What the parameters are depends on `version`.
+   * ASCII art, with the server's version below it. The meaning of the parameters depends on `version`.
    *
    * O(1). Since Redis 5.0.0.
    */
@@ -122,14 +123,14 @@ export interface ServerCommands<K = string>
   }) => RedisCommand<string>
 
   /**
-   * Sends this connection every command that the server gets from then on, until RESET. Refused on shared connections.
+   * Makes the server send this connection every command it receives, until RESET. Refused on shared connections.
    *
    * Since Redis 1.0.0.
    */
   readonly monitor: () => RedisCommand<void>
 
   /**
-   * Exchanges two databases: everybody in one is in the other.
+   * Swaps two databases: clients that use one of them see the data of the other.
    *
    * O(N) in the clients that watch keys or block. Since Redis 4.0.0.
    */

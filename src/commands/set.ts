@@ -1,7 +1,7 @@
 /**
- * Sets: members without order, each once.
+ * Sets: unordered members, each at most once.
  *
- * Members are values: they go through the codec. Two are the same when they are the same bytes.
+ * Members are values: the codec encodes and decodes them. Two members are equal when their encoded bytes are.
  *
  * @see https://redis.io/docs/latest/commands/?group=set
  * @since 0.1.0
@@ -15,26 +15,28 @@ import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
 
 /**
- * How far to count.
+ * Options of the commands that count members.
  *
  * @since 0.1.0
  * @category options
  */
 export interface SetCardinalityOptions {
-  /** Stop counting here. 0, the default, counts to the end. */
+  /** Stop counting at this number. 0 (the default) counts all. */
   readonly limit?: number | undefined
 }
 
 /**
- * Which part of a set a page of SSCAN looks at.
+ * Options of SSCAN.
  *
  * @since 0.1.0
  * @category options
  */
 export interface SscanOptions {
-  /** Only members that fit this glob pattern. It is applied to what was found: pages may be empty. */
+  /**
+   * Only members that match this glob pattern. The server filters a page after it has read it, so a page may be empty.
+   */
   readonly match?: Key | undefined
-  /** How much work to do for one page, 10 by default. No limit: small sets come in one page. */
+  /** About how many members to scan per page. Default: 10. It is not a limit: a small set comes in one page. */
   readonly count?: number | undefined
 }
 
@@ -46,7 +48,7 @@ export interface SscanOptions {
  */
 export interface SetCommands<V> {
   /**
-   * Adds members and answers how many of them are new.
+   * Adds members, and returns how many of them are new.
    *
    * O(N) in the number of members. Since Redis 1.0.0, many at once since 2.4.0.
    *
@@ -58,37 +60,37 @@ export interface SetCommands<V> {
   readonly sadd: (key: Key, members: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
 
   /**
-   * Counts the members; 0 when there is no such set.
+   * The number of members; 0 when the set is missing.
    *
    * O(1). Since Redis 1.0.0.
    */
   readonly scard: (key: Key) => RedisCommand<number>
 
   /**
-   * The members of the first set that none of the others has.
+   * The members of the first set that are in none of the others.
    *
    * O(N) in the members of all sets. Since Redis 1.0.0.
    */
   readonly sdiff: (keys: OneOrMore<Key>) => RedisCommand<Array<V>>
 
   /**
-   * Counts the members of the first set that none of the others has.
+   * The number of members of the first set that are in none of the others.
    *
    * O(N) in the members of all sets. Since Redis 8.10.0; not in Valkey.
    */
   readonly sdiffcard: (keys: OneOrMore<Key>, options?: SetCardinalityOptions) => RedisCommand<number>
 
   /**
-   * Stores what {@link sdiff} would answer, in place of what the destination held, and answers how many members it has.
+   * Stores the result of {@link sdiff}, and returns its number of members. An existing destination is overwritten.
    *
    * O(N) in the members of all sets. Since Redis 1.0.0.
    */
   readonly sdiffstore: (destination: Key, keys: OneOrMore<Key>) => RedisCommand<number>
 
   /**
-   * The members that all sets have.
+   * The members that are in all sets.
    *
-   * O(N*M) at worst, N being the members of the smallest set and M the number of sets. Since Redis 1.0.0.
+   * O(N*M) worst case, where N is the size of the smallest set and M the number of sets. Since Redis 1.0.0.
    *
    * @example
    * ```ts
@@ -98,9 +100,9 @@ export interface SetCommands<V> {
   readonly sinter: (keys: OneOrMore<Key>) => RedisCommand<Array<V>>
 
   /**
-   * Counts the members that all sets have.
+   * The number of members that are in all sets.
    *
-   * O(N*M) at worst, N being the members of the smallest set and M the number of sets. Since Redis 7.0.0.
+   * O(N*M) worst case, where N is the size of the smallest set and M the number of sets. Since Redis 7.0.0.
    *
    * @example
    * ```ts
@@ -110,22 +112,21 @@ export interface SetCommands<V> {
   readonly sintercard: (keys: OneOrMore<Key>, options?: SetCardinalityOptions) => RedisCommand<number>
 
   /**
-   * Stores what {@link sinter} would answer, in place of what the destination held, and answers how many members it
-   * has.
+   * Stores the result of {@link sinter}, and returns its number of members. An existing destination is overwritten.
    *
-   * O(N*M) at worst, N being the members of the smallest set and M the number of sets. Since Redis 1.0.0.
+   * O(N*M) worst case, where N is the size of the smallest set and M the number of sets. Since Redis 1.0.0.
    */
   readonly sinterstore: (destination: Key, keys: OneOrMore<Key>) => RedisCommand<number>
 
   /**
-   * Whether the set has a member.
+   * Whether a value is a member of the set.
    *
    * O(1). Since Redis 1.0.0.
    */
   readonly sismember: (key: Key, member: V) => RedisCommand<boolean>
 
   /**
-   * All members; none when there is no such set.
+   * All members; empty when the set is missing.
    *
    * O(N) in the members. Since Redis 1.0.0.
    *
@@ -137,7 +138,7 @@ export interface SetCommands<V> {
   readonly smembers: (key: Key) => RedisCommand<Array<V>>
 
   /**
-   * Whether the set has each of the members, in order.
+   * Whether each of the values is a member of the set, in order.
    *
    * O(N) in the number of members. Since Redis 6.2.0.
    *
@@ -149,14 +150,14 @@ export interface SetCommands<V> {
   readonly smismember: (key: Key, members: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<Array<boolean>>
 
   /**
-   * Moves a member from one set to another, and says whether it was there to be moved.
+   * Moves a member from one set to another. `false` when the source does not contain it.
    *
    * O(1). Since Redis 1.0.0.
    */
   readonly smove: (source: Key, destination: Key, member: V) => RedisCommand<boolean>
 
   /**
-   * Takes a member by chance out of the set (`None` when there is none), or with `count` up to as many.
+   * Removes and returns a random member; `None` when the set is missing. With `count`: up to that many.
    *
    * O(1), or O(N) in the count. Since Redis 1.0.0, `count` since 3.2.0.
    *
@@ -172,8 +173,8 @@ export interface SetCommands<V> {
   }
 
   /**
-   * Members by chance, which stay: one (`None` when there is none), or with `count` up to as many different ones, or with
-   * a negative `count` exactly as many, which may repeat.
+   * Random members, without removing them. Without `count`: one member, `None` when the set is missing. With a positive
+   * `count`: up to that many different members. With a negative `count`: exactly that many, which may repeat.
    *
    * O(1), or O(N) in the count. Since Redis 1.0.0, `count` since 2.6.0.
    */
@@ -183,15 +184,15 @@ export interface SetCommands<V> {
   }
 
   /**
-   * Removes members and answers how many there were. The set is gone with its last member.
+   * Removes members, and returns how many existed. A set without members is deleted.
    *
    * O(N) in the number of members. Since Redis 1.0.0, many at once since 2.4.0.
    */
   readonly srem: (key: Key, members: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
 
   /**
-   * A page of a set, beginning at a cursor: `"0"` at first, then the one of the page before, until it is `"0"` again. A
-   * member that is there all the time comes at least once; one may come twice.
+   * One page of a set. The first cursor is `"0"`; each page returns the next one, and `"0"` after the last page. A
+   * member that exists during the whole scan is returned at least once; a member may be returned twice.
    *
    * O(1) for each page. Since Redis 2.8.0.
    *
@@ -203,14 +204,15 @@ export interface SetCommands<V> {
   readonly sscan: (key: Key, cursor: string, options?: SscanOptions) => RedisCommand<Decode.ScanPage<V>>
 
   /**
-   * The members that any of the sets has.
+   * The members that are in any of the sets.
    *
    * O(N) in the members of all sets. Since Redis 1.0.0.
    */
   readonly sunion: (keys: OneOrMore<Key>) => RedisCommand<Array<V>>
 
   /**
-   * Counts the members that any of the sets has; `approx` estimates them in little memory, within about 1 %.
+   * The number of members that are in any of the sets. With `approx` it is estimated in little memory, within about 1
+   * %.
    *
    * O(N) in the members of all sets. Since Redis 8.10.0; not in Valkey.
    */
@@ -220,8 +222,7 @@ export interface SetCommands<V> {
   ) => RedisCommand<number>
 
   /**
-   * Stores what {@link sunion} would answer, in place of what the destination held, and answers how many members it
-   * has.
+   * Stores the result of {@link sunion}, and returns its number of members. An existing destination is overwritten.
    *
    * O(N) in the members of all sets. Since Redis 1.0.0.
    */
@@ -258,7 +259,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): SetCommands<V> => {
   const optional = Decode.nullable(value)
   const page = Decode.scanPage(values)
 
-  /** One by chance, or with a count a list. */
+  /** One random member, or a list of them when `count` is given. */
   const byChance =
     (command: typeof SPOP) =>
     (key: Key, options?: { readonly count: number }): RedisCommand<never> => {
@@ -299,7 +300,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): SetCommands<V> => {
         args()
           .key(key)
           .text(cursor)
-          // Over members, not keys: no prefix belongs before it.
+          // The pattern matches members, not keys, so a key prefix must not be added to it.
           .option("MATCH", match, (args, match) => args.text(match))
           .option("COUNT", count, (args, count) => args.integer(count)),
         page,

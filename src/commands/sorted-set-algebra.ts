@@ -20,15 +20,18 @@ import type { ScoredMember } from "./sorted-set-range.js"
 export type Weights<Keys> = Keys extends ReadonlyArray<unknown> ? { readonly [I in keyof Keys]: number } : number
 
 /**
- * How the scores of a member that is in several sets become one.
+ * How the scores of a member in several sets are combined into one.
  *
  * @since 0.1.0
  * @category options
  */
 export interface CombineOptions<Keys> {
-  /** What the scores of each set are multiplied by: one number for each key. Default: 1. */
+  /** Factors for the scores: one number for each key. Default: 1. */
   readonly weights?: Weights<Keys> | undefined
-  /** `count` (how many sets it is in, weighted) since Redis 8.8.0, not in Valkey. Default: `sum`. */
+  /**
+   * How to combine the weighted scores. `count`: the number of sets that contain the member, weighted (Redis 8.8.0; not
+   * in Valkey). Default: `sum`.
+   */
   readonly aggregate?: "sum" | "min" | "max" | "count" | undefined
 }
 
@@ -50,7 +53,7 @@ export interface Combine<V> {
 }
 
 /**
- * The commands that make one sorted set of many. Plain sets may be among them: their members score 1.
+ * The commands that combine sorted sets. Plain sets are accepted too: their members have the score 1.
  *
  * @since 0.1.0
  * @category models
@@ -59,7 +62,7 @@ export interface SortedSetAlgebraCommands<V> {
   /**
    * The members of the first set that are in none of the others.
    *
-   * O(L + (N-K) log N), worst case, for L members in all sets, N in the first and K in the answer. Since Redis 6.2.0.
+   * O(L + (N-K) log N), worst case, for L members in all sets, N in the first and K in the result. Since Redis 6.2.0.
    */
   readonly zdiff: {
     (keys: OneOrMore<Key>, options?: { readonly withscores?: undefined }): RedisCommand<Array<V>>
@@ -67,37 +70,36 @@ export interface SortedSetAlgebraCommands<V> {
   }
 
   /**
-   * Stores what {@link zdiff} answers, in place of whatever the destination held, and answers how many members that are.
+   * Stores the result of {@link zdiff}, and returns its number of members. An existing destination is overwritten.
    *
-   * O(L + (N-K) log N), worst case, for L members in all sets, N in the first and K in the answer. Since Redis 6.2.0.
+   * O(L + (N-K) log N), worst case, for L members in all sets, N in the first and K in the result. Since Redis 6.2.0.
    */
   readonly zdiffstore: (destination: Key, keys: OneOrMore<Key>) => RedisCommand<number>
 
   /**
-   * The members that are in every set, their scores added up unless the options say otherwise.
+   * The members that are in every set. Their scores are added up unless `aggregate` is set.
    *
-   * O(N K) + O(M log M), worst case, for N members in the smallest of K sets and M in the answer. Since Redis 6.2.0.
+   * O(N K) + O(M log M), worst case, for N members in the smallest of K sets and M in the result. Since Redis 6.2.0.
    */
   readonly zinter: Combine<V>
 
   /**
-   * How many members are in every set; with `limit`, counting stops there.
+   * The number of members that are in every set; counting stops at `limit`.
    *
    * O(N K), worst case, for N members in the smallest of K sets. Since Redis 7.0.0.
    */
   readonly zintercard: (
     keys: OneOrMore<Key>,
     options?: {
-      /** 0 is no limit. */
+      /** 0 (the default) means no limit. */
       readonly limit?: number | undefined
     }
   ) => RedisCommand<number>
 
   /**
-   * Stores what {@link zinter} answers, in place of whatever the destination held, and answers how many members that
-   * are.
+   * Stores the result of {@link zinter}, and returns its number of members. An existing destination is overwritten.
    *
-   * O(N K) + O(M log M), worst case, for N members in the smallest of K sets and M in the answer. Since Redis 2.0.0.
+   * O(N K) + O(M log M), worst case, for N members in the smallest of K sets and M in the result. Since Redis 2.0.0.
    */
   readonly zinterstore: <const Keys extends OneOrMore<Key>>(
     destination: Key,
@@ -106,9 +108,9 @@ export interface SortedSetAlgebraCommands<V> {
   ) => RedisCommand<number>
 
   /**
-   * The members that are in any of the sets, their scores added up unless the options say otherwise.
+   * The members that are in any of the sets. Their scores are added up unless `aggregate` is set.
    *
-   * O(N) + O(M log M) for N members in all sets and M in the answer. Since Redis 6.2.0.
+   * O(N) + O(M log M) for N members in all sets and M in the result. Since Redis 6.2.0.
    *
    * @example
    * ```ts
@@ -119,10 +121,9 @@ export interface SortedSetAlgebraCommands<V> {
   readonly zunion: Combine<V>
 
   /**
-   * Stores what {@link zunion} answers, in place of whatever the destination held, and answers how many members that
-   * are.
+   * Stores the result of {@link zunion}, and returns its number of members. An existing destination is overwritten.
    *
-   * O(N) + O(M log M) for N members in all sets and M in the answer. Since Redis 2.0.0.
+   * O(N) + O(M log M) for N members in all sets and M in the result. Since Redis 2.0.0.
    */
   readonly zunionstore: <const Keys extends OneOrMore<Key>>(
     destination: Key,
@@ -139,7 +140,7 @@ const ZINTERSTORE = define("ZINTERSTORE")
 const ZUNION = define("ZUNION")
 const ZUNIONSTORE = define("ZUNIONSTORE")
 
-/** What is left of {@link CombineOptions} at run time. */
+/** {@link CombineOptions} at run time. */
 interface Combined {
   readonly weights?: number | ReadonlyArray<number> | undefined
   readonly aggregate?: "sum" | "min" | "max" | "count" | undefined

@@ -1,5 +1,5 @@
 /**
- * Ranges of sorted sets: by place, by score, by member; read, counted, copied, removed.
+ * Ranges of sorted sets by rank, by score and by member: reading, counting, copying and removing them.
  *
  * @see https://redis.io/docs/latest/commands/?group=sorted-set
  * @since 0.1.0
@@ -12,7 +12,7 @@ import type { RedisCommand } from "../internal/command/model.js"
 import { appendLex, appendLimit, appendScore, type LexBound, type Limit, type ScoreBound } from "./range.js"
 
 /**
- * A member of a sorted set with its score: what ZADD takes and what `withscores` answers.
+ * A member of a sorted set with its score, as ZADD takes it and `withscores` returns it.
  *
  * @since 0.1.0
  * @category models
@@ -20,7 +20,7 @@ import { appendLex, appendLimit, appendScore, type LexBound, type Limit, type Sc
 export type ScoredMember<V> = readonly [member: V, score: number]
 
 /**
- * How a range by place is read.
+ * Options of a range by rank.
  *
  * @since 0.1.0
  * @category options
@@ -28,13 +28,13 @@ export type ScoredMember<V> = readonly [member: V, score: number]
 export interface ZrangeByIndex {
   readonly byscore?: undefined
   readonly bylex?: undefined
-  /** Places are counted from the highest score, and come in that order. */
+  /** Ranks count from the highest score, and members come in that order. */
   readonly rev?: boolean | undefined
   readonly limit?: undefined
 }
 
 /**
- * How a range by score is read.
+ * Options of a range by score.
  *
  * @since 0.1.0
  * @category options
@@ -42,13 +42,13 @@ export interface ZrangeByIndex {
 export interface ZrangeByScore {
   readonly byscore: true
   readonly bylex?: undefined
-  /** From the highest score down: the range begins with its upper bound. */
+  /** From the highest score down. `start` is then the upper bound. */
   readonly rev?: boolean | undefined
   readonly limit?: Limit | undefined
 }
 
 /**
- * How a range by member is read: only where all members have the same score.
+ * Options of a range by member. All members must have the same score.
  *
  * @since 0.1.0
  * @category options
@@ -56,7 +56,7 @@ export interface ZrangeByScore {
 export interface ZrangeByLex {
   readonly byscore?: undefined
   readonly bylex: true
-  /** From the last member down: the range begins with its upper bound. */
+  /** From the last member down. `start` is then the upper bound. */
   readonly rev?: boolean | undefined
   readonly limit?: Limit | undefined
 }
@@ -72,7 +72,7 @@ type WithoutScores = { readonly withscores?: undefined }
  */
 export interface SortedSetRangeCommands<V> {
   /**
-   * How many members have a score in a range.
+   * The number of members whose score is in a range.
    *
    * O(log N) for N members. Since Redis 2.0.0.
    *
@@ -84,17 +84,18 @@ export interface SortedSetRangeCommands<V> {
   readonly zcount: (key: Key, min: ScoreBound, max: ScoreBound) => RedisCommand<number>
 
   /**
-   * How many members are in a range of members; all must have the same score.
+   * The number of members in a range of members. All members must have the same score.
    *
    * O(log N) for N members. Since Redis 2.8.9.
    */
   readonly zlexcount: (key: Key, min: LexBound<V>, max: LexBound<V>) => RedisCommand<number>
 
   /**
-   * The members in a range: of places, counted from 0 (negative: from the end, which belongs to the range); of scores
-   * with `byscore`; of members with `bylex`. With `rev` from the top, the upper bound first.
+   * The members in a range: of ranks from 0, both ends included (negative ranks count from the end); of scores with
+   * `byscore`; of members with `bylex`. With `rev`, from the highest down; for scores and members `start` is then the
+   * upper bound.
    *
-   * O(log N + M) for N members and M of them answered. Since Redis 1.2.0; all but places and `withscores` since 6.2.0.
+   * O(log N + M) for N members and M of them returned. Since Redis 1.2.0; all options but `withscores` since 6.2.0.
    *
    * @example
    * ```ts
@@ -119,7 +120,7 @@ export interface SortedSetRangeCommands<V> {
   /**
    * The members in a range of members.
    *
-   * O(log N + M) for N members and M of them answered. Since Redis 2.8.9.
+   * O(log N + M) for N members and M of them returned. Since Redis 2.8.9.
    *
    * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `bylex`
    */
@@ -133,7 +134,7 @@ export interface SortedSetRangeCommands<V> {
   /**
    * The members whose score is in a range.
    *
-   * O(log N + M) for N members and M of them answered. Since Redis 1.0.5.
+   * O(log N + M) for N members and M of them returned. Since Redis 1.0.5.
    *
    * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore`
    */
@@ -153,8 +154,8 @@ export interface SortedSetRangeCommands<V> {
   }
 
   /**
-   * Copies a range, as {@link zrange} reads it, into a sorted set that replaces whatever the destination held. Answers
-   * how many members that are.
+   * Stores the result of {@link zrange} as a sorted set, and returns its number of members. An existing destination is
+   * overwritten.
    *
    * O(log N + M) for N members and M of them copied. Since Redis 6.2.0.
    */
@@ -165,14 +166,14 @@ export interface SortedSetRangeCommands<V> {
   }
 
   /**
-   * Removes a range of members, and answers how many there were; all must have the same score.
+   * Removes a range of members, and returns how many it removed. All members must have the same score.
    *
    * O(log N + M) for N members and M of them removed. Since Redis 2.8.9.
    */
   readonly zremrangebylex: (key: Key, min: LexBound<V>, max: LexBound<V>) => RedisCommand<number>
 
   /**
-   * Removes the members at a range of places, counted from 0 at the lowest score, and answers how many there were.
+   * Removes the members in a range of ranks, counted from 0 at the lowest score, and returns how many it removed.
    *
    * O(log N + M) for N members and M of them removed. Since Redis 2.0.0.
    *
@@ -184,16 +185,16 @@ export interface SortedSetRangeCommands<V> {
   readonly zremrangebyrank: (key: Key, start: number, stop: number) => RedisCommand<number>
 
   /**
-   * Removes the members whose score is in a range, and answers how many there were.
+   * Removes the members whose score is in a range, and returns how many it removed.
    *
    * O(log N + M) for N members and M of them removed. Since Redis 1.2.0.
    */
   readonly zremrangebyscore: (key: Key, min: ScoreBound, max: ScoreBound) => RedisCommand<number>
 
   /**
-   * The members at a range of places, counted from the highest score.
+   * The members in a range of ranks, counted from 0 at the highest score.
    *
-   * O(log N + M) for N members and M of them answered. Since Redis 1.2.0.
+   * O(log N + M) for N members and M of them returned. Since Redis 1.2.0.
    *
    * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `rev`
    */
@@ -203,9 +204,9 @@ export interface SortedSetRangeCommands<V> {
   }
 
   /**
-   * The members in a range of members, from the last down: the upper bound comes first.
+   * The members in a range of members, from the last down; the upper bound is given first.
    *
-   * O(log N + M) for N members and M of them answered. Since Redis 2.8.9.
+   * O(log N + M) for N members and M of them returned. Since Redis 2.8.9.
    *
    * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `bylex` and `rev`
    */
@@ -217,9 +218,9 @@ export interface SortedSetRangeCommands<V> {
   ) => RedisCommand<Array<V>>
 
   /**
-   * The members whose score is in a range, from the highest down: the upper bound comes first.
+   * The members whose score is in a range, from the highest down; the upper bound is given first.
    *
-   * O(log N + M) for N members and M of them answered. Since Redis 2.2.0.
+   * O(log N + M) for N members and M of them returned. Since Redis 2.2.0.
    *
    * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore` and `rev`
    */

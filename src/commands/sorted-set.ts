@@ -1,6 +1,6 @@
 /**
- * Sorted sets: members, each with a score, in the order of their scores. Ranges are in `sorted-set-range`, unions and
- * the like in `sorted-set-algebra`.
+ * Sorted sets: members with scores, ordered by score. Ranges are in `sorted-set-range`; unions, intersections and
+ * differences in `sorted-set-algebra`.
  *
  * @see https://redis.io/docs/latest/commands/?group=sorted-set
  * @since 0.1.0
@@ -23,15 +23,15 @@ import { make as makeAlgebra, type SortedSetAlgebraCommands } from "./sorted-set
 import { make as makeRange, type ScoredMember, type SortedSetRangeCommands } from "./sorted-set-range.js"
 
 /**
- * Which members ZADD touches: new ones only, or old ones only, and those perhaps in one direction only. A new member is
- * added under `gt` and `lt` all the same.
+ * Which members ZADD may add or change. `gt` and `lt` restrict changes of existing members only: new members are still
+ * added.
  *
  * @since 0.1.0
  * @category options
  */
 export type ZaddCondition =
   | {
-      /** Only add members; leave those that are there alone. */
+      /** Only add new members; do not change existing ones. */
       readonly nx: true
       readonly xx?: undefined
       readonly gt?: undefined
@@ -39,7 +39,7 @@ export type ZaddCondition =
     }
   | ({
       readonly nx?: undefined
-      /** Only change members that are there. */
+      /** Only change existing members. */
       readonly xx?: boolean | undefined
     } & AtMostOne<{
       /** Only raise scores. */
@@ -53,7 +53,7 @@ export type ZaddCondition =
  * @category options
  */
 export type ZaddOptions = ZaddCondition & {
-  /** Count the members whose score changed too, and not the new ones only. */
+  /** Count members with a changed score as well as new ones. */
   readonly ch?: boolean | undefined
 }
 
@@ -64,12 +64,12 @@ export type ZaddOptions = ZaddCondition & {
 export interface ZscanOptions {
   /** Only members that match this glob pattern. */
   readonly match?: Key | undefined
-  /** About how many members a page looks at. */
+  /** About how many members to scan per page. */
   readonly count?: number | undefined
 }
 
 /**
- * From which end members are taken: the lowest scores, or the highest.
+ * The end of a sorted set: the lowest scores, or the highest.
  *
  * @since 0.1.0
  * @category options
@@ -84,9 +84,9 @@ export type SortedSetEnd = "min" | "max"
  */
 export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeCommands<V>, SortedSetAlgebraCommands<V> {
   /**
-   * Like {@link zmpop}, and waits for a member when all the sets are empty. `None` when the time is over.
+   * Like {@link zmpop}; waits while all sets are empty. `None` after the timeout.
    *
-   * O(K) + O(M log N) for K keys, M members taken and N in the set. Since Redis 7.0.0.
+   * O(K) + O(M log N) for K keys, M members removed and N in the set. Since Redis 7.0.0.
    */
   readonly bzmpop: (
     keys: OneOrMore<Key>,
@@ -95,8 +95,8 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
   ) => RedisCommand<Option.Option<readonly [key: K, members: Array<ScoredMember<V>>]>>
 
   /**
-   * Takes the member with the highest score from the first set that is not empty, and waits for one when all are.
-   * `None` when the time is over.
+   * Removes and returns the member with the highest score of the first non-empty set. Waits while all sets are empty;
+   * `None` after the timeout.
    *
    * O(log N) for N members. Since Redis 5.0.0.
    */
@@ -106,8 +106,8 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
   ) => RedisCommand<Option.Option<readonly [key: K, member: V, score: number]>>
 
   /**
-   * Takes the member with the lowest score from the first set that is not empty, and waits for one when all are.
-   * `None` when the time is over.
+   * Removes and returns the member with the lowest score of the first non-empty set. Waits while all sets are empty;
+   * `None` after the timeout.
    *
    * O(log N) for N members. Since Redis 5.0.0.
    *
@@ -123,10 +123,10 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
   ) => RedisCommand<Option.Option<readonly [key: K, member: V, score: number]>>
 
   /**
-   * Adds members with their scores, or gives new scores to those that are there, and answers how many are new. With
-   * `incr` the score of one member is added to, and the sum is answered; `None` when a condition kept it from being.
+   * Adds members with their scores, or changes the scores of existing ones, and returns how many are new. With `incr`,
+   * adds to the score of one member, and returns the sum; `None` when a condition is not met.
    *
-   * O(log N) for each member, N being how many there are. Since Redis 1.2.0; `gt` and `lt` since 6.2.0.
+   * O(log N) for each member, where N is the size of the set. Since Redis 1.2.0; `gt` and `lt` since 6.2.0.
    *
    * @example
    * ```ts
@@ -149,14 +149,14 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
   }
 
   /**
-   * How many members there are.
+   * The number of members; 0 when the sorted set is missing.
    *
    * O(1). Since Redis 1.2.0.
    */
   readonly zcard: (key: Key) => RedisCommand<number>
 
   /**
-   * Adds to the score of a member, which is added when it is missing, and answers the sum.
+   * Adds to the score of a member, and returns the sum. A missing member is added.
    *
    * O(log N) for N members. Since Redis 1.2.0.
    *
@@ -168,9 +168,10 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
   readonly zincrby: (key: Key, increment: number, member: V) => RedisCommand<number>
 
   /**
-   * Takes members from one end of the first set that is not empty. `None` when all are.
+   * Removes and returns members from one end of the first non-empty set, with the set's key; `None` when all sets are
+   * empty.
    *
-   * O(K) + O(M log N) for K keys, M members taken and N in the set. Since Redis 7.0.0.
+   * O(K) + O(M log N) for K keys, M members removed and N in the set. Since Redis 7.0.0.
    *
    * @example
    * ```ts
@@ -185,16 +186,16 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
   ) => RedisCommand<Option.Option<readonly [key: K, members: Array<ScoredMember<V>>]>>
 
   /**
-   * The scores of members, in order; `None` for one that is missing.
+   * The scores of members, in order; `None` for a missing member.
    *
-   * O(N) in the members asked for. Since Redis 6.2.0.
+   * O(N) in the number of members given. Since Redis 6.2.0.
    */
   readonly zmscore: (key: Key, members: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<Array<Option.Option<number>>>
 
   /**
-   * Takes the member with the highest score, or as many as `count` says, the highest first.
+   * Removes and returns the member with the highest score, or up to `count` members, the highest score first.
    *
-   * O(M log N) for M members taken and N in the set. Since Redis 5.0.0.
+   * O(M log N) for M members removed and N in the set. Since Redis 5.0.0.
    */
   readonly zpopmax: {
     (key: Key, options?: { readonly count?: undefined }): RedisCommand<Option.Option<ScoredMember<V>>>
@@ -202,9 +203,9 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
   }
 
   /**
-   * Takes the member with the lowest score, or as many as `count` says, the lowest first.
+   * Removes and returns the member with the lowest score, or up to `count` members, the lowest score first.
    *
-   * O(M log N) for M members taken and N in the set. Since Redis 5.0.0.
+   * O(M log N) for M members removed and N in the set. Since Redis 5.0.0.
    *
    * @example
    * ```ts
@@ -217,10 +218,10 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
   }
 
   /**
-   * Some member, drawn at random. With `count` that many different ones, or fewer when there are no more; a negative
-   * count draws that many, perhaps the same again.
+   * Random members, without removing them. Without `count`: one member, `None` when the sorted set is missing. With a
+   * positive `count`: up to that many different members. With a negative `count`: exactly that many, which may repeat.
    *
-   * O(N) in the members drawn. Since Redis 6.2.0.
+   * O(N) in the members returned. Since Redis 6.2.0.
    */
   readonly zrandmember: {
     (key: Key): RedisCommand<Option.Option<V>>
@@ -229,7 +230,7 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
   }
 
   /**
-   * The place of a member, counted from 0 at the lowest score; `None` when it is missing.
+   * The rank of a member, counted from 0 at the lowest score; `None` when the member is missing.
    *
    * O(log N) for N members. Since Redis 2.0.0; `withscore` since Redis 7.2.0.
    *
@@ -249,14 +250,14 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
   }
 
   /**
-   * Removes members and answers how many there were.
+   * Removes members, and returns how many existed.
    *
    * O(M log N) for M members to remove and N in the set. Since Redis 1.2.0.
    */
   readonly zrem: (key: Key, members: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
 
   /**
-   * The place of a member, counted from 0 at the highest score; `None` when it is missing.
+   * The rank of a member, counted from 0 at the highest score; `None` when the member is missing.
    *
    * O(log N) for N members. Since Redis 2.0.0; `withscore` since Redis 7.2.0.
    */
@@ -270,10 +271,10 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
   }
 
   /**
-   * One page of a walk over the members and their scores. Begin with cursor `"0"`, go on with the one in the answer; the
-   * walk is over when that is `"0"` again. A page may be empty, and members may come twice.
+   * One page of the members and their scores. The first cursor is `"0"`; each page returns the next one, and `"0"`
+   * after the last page. A page may be empty, and a member may be returned twice.
    *
-   * O(1) for a page, O(N) for a whole walk. Since Redis 2.8.0; `noscores` since Valkey 8.0.0, not in Redis.
+   * O(1) for a page, O(N) for all pages. Since Redis 2.8.0; `noscores` since Valkey 8.0.0, not in Redis.
    */
   readonly zscan: {
     (
@@ -285,7 +286,7 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
   }
 
   /**
-   * The score of a member; `None` when it is missing.
+   * The score of a member; `None` when the member is missing.
    *
    * O(1). Since Redis 1.2.0.
    *
@@ -333,7 +334,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): SortedSetCommands<V,
   const poppedMany = Decode.nullable(Decode.tuple(key, scored))
   const scoredPage = Decode.scanPage(scored)
   const page = Decode.scanPage(values)
-  /** ZPOPMIN without a count: one pair, or nothing at all. */
+  /** ZPOPMIN without a count: one pair, or an empty array. */
   const first: Decode.Decoder<Option.Option<ScoredMember<V>>> = (reply) => Option.fromNullable(scored(reply)[0])
 
   const zadd = (
@@ -401,7 +402,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): SortedSetCommands<V,
     const builder = args()
       .key(key)
       .text(cursor)
-      // Over members, not keys: no prefix belongs before it.
+      // The pattern matches members, not keys, so a key prefix must not be added to it.
       .option("MATCH", options.match, (args, match) => args.text(match))
       .option("COUNT", options.count, (args, count) => args.integer(count))
       .flag("NOSCORES", options.noscores)

@@ -1,5 +1,5 @@
 /**
- * What the stream commands have in common: entries, ids, ranges and trimming.
+ * Shared parts of the stream commands: entries, ids, ranges and trimming.
  *
  * @since 0.1.0
  */
@@ -24,10 +24,11 @@ import type { Exclusive, Inclusive, Unbounded } from "./range.js"
 import { pairsOf } from "./string-options.js"
 
 /**
- * An entry's id as Redis writes it, `<milliseconds>-<sequence>`. Both parts are integers of 64 bits, so ids are text.
+ * The id of an entry, `<milliseconds>-<sequence>`. Both parts are integers of 64 bits, so ids are text.
  *
- * Commands take special ids where Redis does: `*` (make one), `$` (the last there is), `>` (what nobody in the group
- * got yet), `-` and `+` (the smallest and the greatest), and an id without its sequence.
+ * Where Redis accepts them, commands also take special ids: `*` (the server generates one), `$` (the last id of the
+ * stream), `>` (entries not yet delivered to the group), `-` and `+` (the smallest and the greatest), and an id without
+ * its sequence.
  *
  * @since 0.1.0
  * @category models
@@ -37,7 +38,7 @@ export type StreamId = string
 /**
  * An entry of a stream.
  *
- * Redis keeps fields in order and lets names repeat. `fields` is what programs want to read; `pairs` is all there is.
+ * Redis keeps fields in order, and names may repeat. `fields` is convenient to read; `pairs` is complete.
  *
  * @since 0.1.0
  * @category models
@@ -45,16 +46,16 @@ export type StreamId = string
 export interface StreamEntry<out V, out K = string> {
   readonly id: StreamId
   /**
-   * The values by name, in a record without a prototype. Of a name that repeats, the last value. Under a codec of bytes,
+   * The values by name, in a record without a prototype. When a name repeats, its last value. Under `Codec.bytes`,
    * names that are not UTF-8 are only in `pairs`.
    */
   readonly fields: Readonly<Record<string, V>>
-  /** Names and values as they were added: in order, and with every repetition. XADD takes them again as they are. */
+  /** Names and values as they were added: in order, repetitions included. XADD accepts them unchanged. */
   readonly pairs: readonly [first: readonly [name: K, value: V], ...rest: ReadonlyArray<readonly [name: K, value: V]>]
 }
 
 /**
- * What a stream has for its reader.
+ * The entries that a read returns for one stream.
  *
  * @since 0.1.0
  * @category models
@@ -65,8 +66,8 @@ export interface StreamEntries<out V, out K = string> {
 }
 
 /**
- * The fields of a new entry: a record, or pairs, which keep any order, repeat names and have names of bytes. Never empty.
- * A record lists names that are whole numbers first, as JavaScript does.
+ * The fields of a new entry, at least one: a record, or pairs. Pairs keep their order, may repeat names, and may have
+ * names of bytes. In a record, JavaScript puts names that are whole numbers first.
  *
  * @since 0.1.0
  * @category options
@@ -76,7 +77,7 @@ export type StreamFields<V> =
   | { readonly [name: string]: V }
 
 /**
- * Streams and the id after which each is read: a record, or pairs, for keys of bytes. Never empty.
+ * Streams, at least one, with the id after which each is read: a record, or pairs when keys are bytes.
  *
  * @since 0.1.0
  * @category options
@@ -86,8 +87,8 @@ export type StreamPositions =
   | { readonly [key: string]: StreamId }
 
 /**
- * Where a range of entries begins or ends. An id belongs to the range (`-` and `+` are the ends of the stream), and so
- * does the whole millisecond of a time; `Redis.range.exclusive` makes a bound of an id that does not.
+ * Where a range of entries begins or ends. An id is inclusive (`-` and `+` are the ends of the stream); a time includes
+ * its whole millisecond. `Redis.range.exclusive` makes an exclusive bound from an id.
  *
  * @since 0.1.0
  * @category options
@@ -95,22 +96,22 @@ export type StreamPositions =
 export type StreamBound = StreamId | AbsoluteTime | Inclusive<StreamId> | Exclusive<StreamId> | Unbounded
 
 /**
- * What becomes of the references that consumer groups hold to entries that go. Redis 8.2.
+ * How removing entries affects the references that consumer groups hold to them. Redis 8.2.
  *
  * @since 0.1.0
  * @category options
  */
 export type StreamReferences = AtMostOne<{
-  /** Groups keep their references. This is what Redis does by default. */
+  /** Groups keep their references (the default). */
   readonly keepref: true
-  /** The references go too. */
+  /** The references are removed too. */
   readonly delref: true
-  /** Only entries go that every group has acknowledged. */
+  /** Only entries that every group has acknowledged are removed. */
   readonly acked: true
 }>
 
 /**
- * How a stream is cut: to a length, or to ids from a certain one on.
+ * How a stream is trimmed: to a length, or to the ids from a given one on.
  *
  * @since 0.1.0
  * @category options
@@ -123,22 +124,22 @@ export type StreamTrim = ExactlyOne<{
 }> &
   (
     | {
-        /** Exactly, `=`. This is what Redis does by default. */
+        /** Trim exactly, `=` (the default). */
         readonly equal?: true | undefined
         readonly approximately?: undefined
         readonly limit?: undefined
       }
     | {
         readonly equal?: undefined
-        /** About, `~`: some more may stay, which is much cheaper. */
+        /** Trim approximately, `~`: some more entries may stay, which is much cheaper. */
         readonly approximately: true
-        /** Evict at most this many at once; 0 is without a limit. */
+        /** Remove at most this many entries at once; 0 means no limit. */
         readonly limit?: number | undefined
       }
   )
 
 /**
- * No trimming: every field of it absent.
+ * No trimming.
  *
  * @since 0.1.0
  * @category options
@@ -146,7 +147,7 @@ export type StreamTrim = ExactlyOne<{
 export type NoStreamTrim = { readonly [Name in "maxlen" | "minid" | "equal" | "approximately" | "limit"]?: undefined }
 
 /**
- * How much XREAD and XREADGROUP answer, and how long they wait for it.
+ * How much XREAD and XREADGROUP read, and how long they wait.
  *
  * @since 0.1.0
  * @category options
@@ -156,9 +157,9 @@ export interface XreadOptions {
   readonly count?: number | undefined
   /** At most this many entries of all streams together. Redis 8.10. */
   readonly maxcount?: number | undefined
-  /** No further entries once the reply has this many bytes. Redis 8.10. */
+  /** Add no further entries once the reply has this many bytes. Redis 8.10. */
   readonly maxsize?: number | undefined
-  /** Wait this long for an entry when there is none; `Duration.infinity` waits for ever. */
+  /** When there is no entry, wait this long for one; `Duration.infinity` waits for ever. */
   readonly block?: DurationWithUnit | undefined
 }
 
@@ -241,7 +242,7 @@ export const appendLimits = (args: Args, { block, count, maxcount, maxsize }: Xr
     .option("MAXSIZE", maxsize, (args, maxsize) => args.integer(maxsize))
     .option("BLOCK", block, (args, block) => args.timeoutMillis(block))
 
-/** Numbers that servers write as text; under a codec of bytes that text is bytes. */
+/** Some servers send numbers as text, which arrives as bytes under `Codec.bytes`. */
 const plain = (reply: Reply): Reply => (reply instanceof Uint8Array ? Decode.text(reply) : reply)
 
 /** @internal */
@@ -250,7 +251,7 @@ export const integer: Decode.Decoder<number> = (reply) => Decode.integer(plain(r
 /** @internal */
 export const largeInteger: Decode.Decoder<number | bigint> = (reply) => Decode.largeInteger(plain(reply))
 
-/** What a record need not have, because servers differ. -1 is how they say "never". @internal */
+/** Fields that some servers do not send. -1 means "never". @internal */
 const unlessNever =
   <A>(decoder: Decode.Decoder<A>): Decode.Decoder<Option.Option<A>> =>
   (reply) =>
@@ -259,7 +260,7 @@ const unlessNever =
 /** @internal */
 export const optionalInteger = unlessNever(integer)
 
-/** An idle time. Entries that XNACK released have none: -1, and any wait is over. @internal */
+/** An idle time. For an entry that XNACK has released, the server sends -1: it counts as infinitely idle. @internal */
 export const idle: Decode.Decoder<Duration.Duration> = (reply) =>
   reply === -1 ? Duration.infinity : Duration.millis(integer(reply))
 
@@ -278,7 +279,10 @@ export interface EntryDecoders<V, K> {
   readonly key: Decode.Decoder<K>
   readonly entry: Decode.Decoder<StreamEntry<V, K>>
   readonly entries: Decode.Decoder<Array<StreamEntry<V, K>>>
-  /** The entry's parts: nil where the entry was deleted and only its id is left. Behind them may be more. */
+  /**
+   * The entry's id and fields, then all items of its reply. `fields` is nil when the entry was deleted and only its id
+   * is left.
+   */
   readonly parts: (reply: Reply) => readonly [id: StreamId, fields: Reply, all: ReadonlyArray<Reply>]
   readonly withFields: (id: StreamId, fields: Reply) => StreamEntry<V, K>
 }

@@ -1,5 +1,5 @@
 /**
- * Consumer groups of streams: each entry goes to one consumer, and stays pending until it is acknowledged.
+ * Consumer groups of streams: each entry is delivered to one consumer, and stays pending until it is acknowledged.
  *
  * @see https://redis.io/docs/latest/commands/?group=stream
  * @since 0.1.0
@@ -47,25 +47,25 @@ import {
  * @category models
  */
 export interface ClaimedEntry<out V, out K = string> extends StreamEntry<V, K> {
-  /** What was known of the entry before, when it was pending; `None` when this is its first delivery. */
+  /** The earlier delivery, when the entry was pending before; `None` when this is its first delivery. */
   readonly claimed: Option.Option<Delivery>
 }
 
 /**
- * How an entry was delivered.
+ * The deliveries of an entry.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Delivery {
-  /** How long ago it was delivered last; infinite when XNACK has released it. */
+  /** How long ago it was last delivered; infinite when XNACK has released it. */
   readonly idle: Duration.Duration
-  /** How often it was delivered. XNACK's `fatal` makes it 2^63 - 1, which is why it may be a bigint. */
+  /** How often it was delivered. It may be a bigint, because XNACK's `fatal` sets it to 2^63 - 1. */
   readonly deliveries: number | bigint
 }
 
 /**
- * What a stream has for a consumer.
+ * The entries that a read returns to a consumer for one stream.
  *
  * @since 0.1.0
  * @category models
@@ -73,12 +73,12 @@ export interface Delivery {
 export interface GroupEntries<out E, out K = string> {
   readonly key: K
   readonly entries: ReadonlyArray<E>
-  /** Entries that are still pending for the consumer, but were deleted from the stream: acknowledge them. */
+  /** Entries that are pending for the consumer but were deleted from the stream: acknowledge them. */
   readonly deleted: ReadonlyArray<StreamId>
 }
 
 /**
- * What a group has pending, in sum.
+ * A summary of a group's pending entries.
  *
  * @since 0.1.0
  * @category models
@@ -89,30 +89,30 @@ export interface PendingSummary<out K = string> {
   readonly smallest: Option.Option<StreamId>
   /** The greatest pending id. */
   readonly greatest: Option.Option<StreamId>
-  /** The consumers that have something pending. */
+  /** The consumers with pending entries. */
   readonly consumers: ReadonlyArray<{ readonly name: K; readonly pending: number }>
 }
 
 /**
- * An entry that was delivered and not acknowledged.
+ * An entry that was delivered but not acknowledged.
  *
  * @since 0.1.0
  * @category models
  */
 export interface PendingEntry<out K = string> extends Delivery {
   readonly id: StreamId
-  /** Whose it is; empty when XNACK has released it. */
+  /** The consumer it is pending for; empty when XNACK has released it. */
   readonly consumer: K
 }
 
 /**
- * What XAUTOCLAIM found, up to where, and which pending entries it dropped because the stream has them no more.
+ * The result of XAUTOCLAIM. `deleted` lists pending entries that it dropped because they are no longer in the stream.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Autoclaimed<out E> {
-  /** Where to go on; `0-0` when all was seen. */
+  /** The start for the next call; `0-0` when all pending entries were seen. */
   readonly next: StreamId
   readonly claimed: ReadonlyArray<E>
   readonly deleted: ReadonlyArray<StreamId>
@@ -129,9 +129,9 @@ export interface PendingRange {
   readonly end: StreamBound
   /** At most this many. */
   readonly count: number
-  /** Only those that were delivered at least this long ago. Redis 6.2. */
+  /** Only entries that were delivered at least this long ago. Redis 6.2. */
   readonly idle?: DurationWithUnit | undefined
-  /** Only those of this consumer. */
+  /** Only entries of this consumer. */
   readonly consumer?: Key | undefined
 }
 
@@ -140,7 +140,7 @@ export interface PendingRange {
  * @category options
  */
 export interface XreadgroupOptions extends XreadOptions {
-  /** Entries count as acknowledged once they are read. */
+  /** Entries count as acknowledged as soon as they are read. */
   readonly noack?: true | undefined
 }
 
@@ -149,23 +149,23 @@ export interface XreadgroupOptions extends XreadOptions {
  * @category options
  */
 export interface XclaimOptions {
-  /** The idle time the entries shall have, instead of none. */
+  /** The idle time to set for the entries. Default: zero. */
   readonly idle?: DurationWithUnit | undefined
-  /** The same as a moment: when they count as delivered. */
+  /** The idle time as an absolute time: when the entries count as delivered. */
   readonly time?: AbsoluteTime | undefined
-  /** How often they count as delivered. */
+  /** The number of deliveries to set. */
   readonly retrycount?: number | bigint | undefined
-  /** Also entries that are not pending at all, as long as the stream has them. */
+  /** Also claim entries that are not pending, as long as they are in the stream. */
   readonly force?: true | undefined
-  /** The id the group has come to, if that is later than what it knows. */
+  /** Raises the group's last delivered id to this one, if it is lower. */
   readonly lastid?: StreamId | undefined
 }
 
 /**
- * What XNACK does to the count of deliveries.
+ * What XNACK does with the number of deliveries.
  *
- * - `silent`: one less, as if this delivery had not been.
- * - `fail`: it stays.
+ * - `silent`: it is decremented, as if this delivery had not happened.
+ * - `fail`: it stays unchanged.
  * - `fatal`: it becomes 2^63 - 1.
  *
  * @since 0.1.0
@@ -181,7 +181,7 @@ export type NackMode = "silent" | "fail" | "fatal"
  */
 export interface StreamGroupCommands<V, K> {
   /**
-   * Acknowledges entries, and answers how many of them were pending.
+   * Acknowledges entries, and returns how many of them were pending.
    *
    * O(1) for each id. Since Redis 5.0.0.
    *
@@ -193,7 +193,7 @@ export interface StreamGroupCommands<V, K> {
   readonly xack: (key: Key, group: Key, ids: OneOrMore<StreamId>) => RedisCommand<number>
 
   /**
-   * Acknowledges entries and removes them from the stream; says for each id what became of it.
+   * Acknowledges entries, removes them from the stream, and returns the result for each id.
    *
    * O(1) for each id. Since Redis 8.2.0; not in Valkey.
    */
@@ -205,8 +205,9 @@ export interface StreamGroupCommands<V, K> {
   ) => RedisCommand<Array<StreamDeletion>>
 
   /**
-   * Takes over pending entries of any consumer that were delivered at least `minIdle` ago, from the id `start` on. Pass
-   * `next` of the answer as the next start. With `justid` only ids come back, and deliveries are not counted.
+   * Claims pending entries of any consumer that were delivered at least `minIdle` ago, from the id `start` on. Pass
+   * `next` of the result as the next start. With `justid`, it returns only ids and does not increment the number of
+   * deliveries.
    *
    * O(1) if `count` is small. Since Redis 6.2.0; `deleted` since 7.0.0.
    *
@@ -235,8 +236,8 @@ export interface StreamGroupCommands<V, K> {
   }
 
   /**
-   * Takes over certain pending entries, if they were delivered at least `minIdle` ago. Answers those it got; with
-   * `justid` only their ids, and deliveries are not counted.
+   * Claims the given pending entries if they were delivered at least `minIdle` ago, and returns the claimed ones. With
+   * `justid`, it returns only ids and does not increment the number of deliveries.
    *
    * O(log N) in the entries pending for the group. Since Redis 5.0.0.
    */
@@ -260,8 +261,8 @@ export interface StreamGroupCommands<V, K> {
   }
 
   /**
-   * Makes a group that gets the entries behind `id`: `$` for new ones only, `0` for all. Fails with `BUSYGROUP` when
-   * there is such a group. With `mkstream` an empty stream is made when there is none.
+   * Creates a group that receives the entries after `id`: `$` for new entries only, `0` for all. Fails with `BUSYGROUP`
+   * when the group exists. With `mkstream`, a missing stream is created.
    *
    * O(1). Since Redis 5.0.0; `entriesread` since 7.0.0.
    *
@@ -280,28 +281,29 @@ export interface StreamGroupCommands<V, K> {
   ) => RedisCommand<void>
 
   /**
-   * Makes a consumer, and says whether it is new. Reading makes one too.
+   * Creates a consumer. `false` when it exists already. Reading also creates the consumer.
    *
    * O(1). Since Redis 6.2.0.
    */
   readonly xgroupCreateconsumer: (key: Key, group: Key, consumer: Key) => RedisCommand<boolean>
 
   /**
-   * Removes a consumer, and answers how many entries it had pending: nobody gets those any more.
+   * Removes a consumer, and returns how many entries were pending for it. These are no longer pending, and no consumer
+   * can claim them.
    *
    * O(1). Since Redis 5.0.0.
    */
   readonly xgroupDelconsumer: (key: Key, group: Key, consumer: Key) => RedisCommand<number>
 
   /**
-   * Removes a group with all it has pending, and says whether there was one.
+   * Removes a group with its pending entries. `false` when the group is missing.
    *
-   * O(N) in the entries pending. Since Redis 5.0.0.
+   * O(N) in the pending entries. Since Redis 5.0.0.
    */
   readonly xgroupDestroy: (key: Key, group: Key) => RedisCommand<boolean>
 
   /**
-   * Sets the id up to which a group has been served.
+   * Sets the last delivered id of a group.
    *
    * O(1). Since Redis 5.0.0; `entriesread` since 7.0.0.
    */
@@ -313,7 +315,7 @@ export interface StreamGroupCommands<V, K> {
   ) => RedisCommand<void>
 
   /**
-   * Gives pending entries back to the group, so that any consumer may claim them at once, and answers how many.
+   * Releases pending entries, so that any consumer may claim them at once, and returns how many.
    *
    * O(1) for each id. Since Redis 8.8.0; not in Valkey.
    */
@@ -326,9 +328,9 @@ export interface StreamGroupCommands<V, K> {
   ) => RedisCommand<number>
 
   /**
-   * What a group has delivered and not seen acknowledged: in sum, or entry by entry when a range is given.
+   * The pending entries of a group: a summary, or each entry when a range is given.
    *
-   * O(N) in the entries listed; the sum is O(N) in the consumers. Since Redis 5.0.0.
+   * O(N) in the entries listed; the summary is O(N) in the consumers. Since Redis 5.0.0.
    *
    * @example
    * ```ts
@@ -342,12 +344,12 @@ export interface StreamGroupCommands<V, K> {
   }
 
   /**
-   * Reads as a consumer of a group: behind `>` what nobody in the group got yet, behind any other id what is pending for
-   * this consumer. Streams without anything are left out, and the list is empty when there is nothing at all; those of
-   * which the consumer asked for its pending entries are always there.
+   * Reads entries as a consumer of a group. With the id `>`: entries not yet delivered to the group. With any other id:
+   * entries pending for this consumer, after that id. A stream without new entries is left out, so the result may be
+   * empty; a stream read for its pending entries is always in the result.
    *
-   * With `claim` it first takes over what has been pending for that long (Redis 8.4). With `block` the command waits,
-   * on a connection of its own.
+   * With `claim`, it first claims entries that have been pending for that long (Redis 8.4). With `block`, it waits for
+   * entries, on a connection of its own.
    *
    * O(N) in the entries read. Since Redis 5.0.0.
    *
@@ -388,7 +390,7 @@ const XREADGROUP = define("XREADGROUP")
 const ids = Decode.array(Decode.text)
 const maybeId = Decode.nullable(Decode.text)
 
-/** What XAUTOCLAIM and XREADGROUP share. Redis 6.2 answers nothing about what was deleted. */
+/** Decodes the reply of XAUTOCLAIM. Redis 6.2 does not send the list of deleted entries. */
 const autoclaimed =
   <E>(claimed: Decode.Decoder<Array<E>>): Decode.Decoder<Autoclaimed<E>> =>
   (reply) => {
@@ -400,7 +402,7 @@ const autoclaimed =
     }
   }
 
-/** Redis 6.2 answers nil for an entry that is no more. */
+/** Redis 6.2 sends nil for an entry that was deleted from the stream. */
 const present =
   <E>(decoder: Decode.Decoder<Array<E>>): Decode.Decoder<Array<E>> =>
   (reply) =>

@@ -1,6 +1,5 @@
 /**
- * What servers tell of a stream: XINFO as records, the same over RESP2 and RESP3. Fields that not every server has are
- * `Option`s.
+ * XINFO as records, the same over RESP2 and RESP3. Fields that not every server sends are `Option`s.
  *
  * @see https://redis.io/docs/latest/commands/?group=stream
  * @since 0.1.0
@@ -28,29 +27,29 @@ import {
 } from "./stream-entry.js"
 
 /**
- * What XINFO STREAM tells in both of its forms.
+ * The common fields of XINFO STREAM with and without `full`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface StreamInfoBase {
-  /** How many entries there are. */
+  /** The number of entries. */
   readonly length: number
   readonly radixTreeKeys: number
   readonly radixTreeNodes: number
   readonly lastGeneratedId: StreamId
   /** Redis 7.0. */
   readonly maxDeletedEntryId: Option.Option<StreamId>
-  /** How many entries were ever added. Redis 7.0. */
+  /** The number of entries ever added. Redis 7.0. */
   readonly entriesAdded: Option.Option<number | bigint>
   /** Redis 7.0. */
   readonly recordedFirstEntryId: Option.Option<StreamId>
-  /** What XADD's `idmp` remembers. Redis 8.6. */
+  /** The state of XADD's `idmp`. Redis 8.6. */
   readonly idempotence: Option.Option<StreamIdempotence>
 }
 
 /**
- * The memory that keeps entries from being added twice.
+ * The remembered ids by which XADD detects duplicate entries.
  *
  * @since 0.1.0
  * @category models
@@ -60,13 +59,13 @@ export interface StreamIdempotence {
   readonly duration: Duration.Duration
   /** How many ids are remembered for each producer. */
   readonly maxsize: number
-  /** How many producers are known. */
+  /** The number of known producers. */
   readonly producers: number
-  /** How many ids are remembered. */
+  /** The number of ids remembered now. */
   readonly ids: number
-  /** How many ids were ever added. */
+  /** The number of ids ever added. */
   readonly added: number
-  /** How many entries were not added, because they were there. */
+  /** The number of entries not added because they were duplicates. */
   readonly duplicates: number
 }
 
@@ -75,7 +74,7 @@ export interface StreamIdempotence {
  * @category models
  */
 export interface StreamInfo<out V, out K = string> extends StreamInfoBase {
-  /** How many consumer groups there are. */
+  /** The number of consumer groups. */
   readonly groups: number
   readonly firstEntry: Option.Option<StreamEntry<V, K>>
   readonly lastEntry: Option.Option<StreamEntry<V, K>>
@@ -97,11 +96,13 @@ export interface FullStreamInfo<out V, out K = string> extends StreamInfoBase {
 export interface FullGroupInfo<out K = string> {
   readonly name: K
   readonly lastDeliveredId: StreamId
-  /** `None` when the server cannot tell, and before Redis 7.0. */
+  /** `None` when the server does not know, and before Redis 7.0. */
   readonly entriesRead: Option.Option<number>
-  /** How many entries wait for the group; `None` when the server cannot tell, and before Redis 7.0. */
+  /**
+   * The number of entries not yet delivered to the group; `None` when the server does not know, and before Redis 7.0.
+   */
   readonly lag: Option.Option<number>
-  /** How many entries are pending. */
+  /** The number of pending entries. */
   readonly pelCount: number
   readonly pending: ReadonlyArray<{
     readonly id: StreamId
@@ -118,9 +119,9 @@ export interface FullGroupInfo<out K = string> {
  */
 export interface FullConsumerInfo<out K = string> {
   readonly name: K
-  /** When it last tried; before Redis 7.2, when it last got something. */
+  /** When it last tried to read or claim; before Redis 7.2, when it last succeeded. */
   readonly seenTime: DateTime.Utc
-  /** When it last got something. `None` when never, and before Redis 7.2. */
+  /** When it last received an entry. `None` when it never did, and before Redis 7.2. */
   readonly activeTime: Option.Option<DateTime.Utc>
   readonly pelCount: number
   readonly pending: ReadonlyArray<{
@@ -136,14 +137,16 @@ export interface FullConsumerInfo<out K = string> {
  */
 export interface GroupInfo<out K = string> {
   readonly name: K
-  /** How many consumers there are. */
+  /** The number of consumers. */
   readonly consumers: number
-  /** How many entries are pending. */
+  /** The number of pending entries. */
   readonly pending: number
   readonly lastDeliveredId: StreamId
-  /** `None` when the server cannot tell, and before Redis 7.0. */
+  /** `None` when the server does not know, and before Redis 7.0. */
   readonly entriesRead: Option.Option<number>
-  /** How many entries wait for the group; `None` when the server cannot tell, and before Redis 7.0. */
+  /**
+   * The number of entries not yet delivered to the group; `None` when the server does not know, and before Redis 7.0.
+   */
   readonly lag: Option.Option<number>
 }
 
@@ -153,11 +156,11 @@ export interface GroupInfo<out K = string> {
  */
 export interface ConsumerInfo<out K = string> {
   readonly name: K
-  /** How many entries are pending. */
+  /** The number of pending entries. */
   readonly pending: number
-  /** Since it last tried; before Redis 7.2, since it last got something. */
+  /** The time since it last tried to read or claim; before Redis 7.2, since it last succeeded. */
   readonly idle: Duration.Duration
-  /** Since it last got something. `None` when never, and before Redis 7.2. */
+  /** The time since it last received an entry. `None` when it never did, and before Redis 7.2. */
   readonly inactive: Option.Option<Duration.Duration>
 }
 
@@ -183,10 +186,10 @@ export interface StreamInfoCommands<V, K> {
   readonly xinfoGroups: (key: Key) => RedisCommand<Array<GroupInfo<K>>>
 
   /**
-   * A stream; with `full` also its entries and groups with all that is pending, at most `count` of each (10 when it is
-   * not given, all when it is 0).
+   * Information about a stream. With `full`, also its entries, its groups and their pending entries, at most `count` of
+   * each (default: 10; 0: all).
    *
-   * O(1); with `full` O(N) in what is listed. Since Redis 5.0.0; `full` since 6.0.0.
+   * O(1); with `full` O(N) in the listed items. Since Redis 5.0.0; `full` since 6.0.0.
    *
    * @example
    * ```ts
@@ -227,7 +230,7 @@ const remembered = Decode.structNamed("-", {
   iidsDuplicates: optionalInteger
 })
 
-/** The fields of these names appear together or not at all. */
+/** A server sends all of these fields or none of them. */
 const idempotence = (reply: Reply): Option.Option<StreamIdempotence> => {
   const found = remembered(reply)
   return Option.all({

@@ -1,5 +1,5 @@
 /**
- * Streams: logs of entries, read from any place and by many. Consumer groups are in `stream-group`.
+ * Streams: append-only logs of entries. Consumer groups are in `stream-group`.
  *
  * @see https://redis.io/docs/latest/commands/?group=stream
  * @since 0.1.0
@@ -34,13 +34,13 @@ import {
 } from "./stream-entry.js"
 
 /**
- * How XADD keeps an entry from being added twice. Redis 8.6.
+ * How XADD avoids adding an entry twice. Redis 8.6.
  *
  * @since 0.1.0
  * @category options
  */
 export type XaddIdempotence = AtMostOne<{
-  /** The producer. Redis tells entries apart by what is in them. */
+  /** The producer. Redis recognises a duplicate entry by its content. */
   readonly idmpauto: Key
   /** The producer, and its own id for this entry. */
   readonly idmp: { readonly producer: Key; readonly id: Key }
@@ -53,11 +53,11 @@ export type XaddIdempotence = AtMostOne<{
 export type XaddOptions = StreamReferences & XaddIdempotence & (StreamTrim | NoStreamTrim)
 
 /**
- * What XDELEX and XACKDEL say of each id.
+ * The result of XDELEX and XACKDEL for each id.
  *
- * - `deleted`: the entry is gone.
- * - `missing`: there was no such entry.
- * - `referenced`: the entry is still there, because not every group has acknowledged it.
+ * - `deleted`: the entry was removed.
+ * - `missing`: the entry did not exist.
+ * - `referenced`: the entry was not removed, because not every group has acknowledged it.
  *
  * @since 0.1.0
  * @category models
@@ -72,10 +72,10 @@ export type StreamDeletion = "deleted" | "missing" | "referenced"
  */
 export interface StreamCommands<V, K> {
   /**
-   * Adds an entry under an id, `*` for one that Redis makes, and answers the id. The stream is made when there is none;
-   * with `nomkstream` it is not, and the answer is `None`. The stream can be cut in the same step.
+   * Adds an entry under an id (`*`: the server generates it), and returns the id. A missing stream is created; with
+   * `nomkstream` it is not, and the result is `None`. The stream can be trimmed in the same step.
    *
-   * O(1), and O(N) in the entries that are cut. Since Redis 5.0.0; `nomkstream`, `minid` and `limit` since 6.2.0.
+   * O(1), plus O(N) in the entries trimmed. Since Redis 5.0.0; `nomkstream`, `minid` and `limit` since 6.2.0.
    *
    * @example
    * ```ts
@@ -99,7 +99,7 @@ export interface StreamCommands<V, K> {
   }
 
   /**
-   * Sets how long, and how many, ids of XADD's `idmp` are remembered. What was remembered is forgotten.
+   * Sets how long, and how many, ids of XADD's `idmp` are remembered. All ids remembered so far are forgotten.
    *
    * O(1). Since Redis 8.6.0; not in Valkey.
    */
@@ -111,14 +111,14 @@ export interface StreamCommands<V, K> {
   ) => RedisCommand<void>
 
   /**
-   * Removes entries by their ids, and answers how many there were.
+   * Removes entries by their ids, and returns how many existed.
    *
    * O(1) for each entry. Since Redis 5.0.0.
    */
   readonly xdel: (key: Key, ids: OneOrMore<StreamId>) => RedisCommand<number>
 
   /**
-   * Removes entries by their ids, and says for each what became of it. The options say what becomes of the references
+   * Removes entries by their ids, and returns the result for each. The options determine what happens to the references
    * that consumer groups hold.
    *
    * O(1) for each entry. Since Redis 8.2.0; not in Valkey.
@@ -130,22 +130,22 @@ export interface StreamCommands<V, K> {
   ) => RedisCommand<Array<StreamDeletion>>
 
   /**
-   * Ties a producer's id to an entry that is there. Redis writes it to its own append-only file; programs have no use
-   * for it.
+   * Records a producer's id for an existing entry. Redis writes this command to its own append-only file; it is not
+   * meant for programs.
    *
    * O(1). Since Redis 8.6.2; not in Valkey.
    */
   readonly xidmprecord: (key: Key, producer: Key, id: Key, entry: StreamId) => RedisCommand<void>
 
   /**
-   * Counts the entries; 0 when there is no stream.
+   * The number of entries; 0 when the stream is missing.
    *
    * O(1). Since Redis 5.0.0.
    */
   readonly xlen: (key: Key) => RedisCommand<number>
 
   /**
-   * Reads the entries between two ids or times, both included.
+   * The entries between two ids or times, both included.
    *
    * O(N) in the entries read. Since Redis 5.0.0; exclusive bounds since 6.2.0.
    *
@@ -164,10 +164,10 @@ export interface StreamCommands<V, K> {
   ) => RedisCommand<Array<StreamEntry<V, K>>>
 
   /**
-   * Reads the entries that streams have behind the given ids. Streams without any are left out; the list is empty when
-   * there is nothing at all, also when a `block` passed in vain.
+   * Reads the entries of streams after the given ids. Streams without such entries are left out; the result is empty
+   * when there are none, and when the `block` timeout passes.
    *
-   * With `block` the command waits, on a connection of its own.
+   * With `block`, it waits for entries, on a connection of its own.
    *
    * O(N) in the entries read. Since Redis 5.0.0.
    *
@@ -181,7 +181,7 @@ export interface StreamCommands<V, K> {
   readonly xread: (streams: StreamPositions, options?: XreadOptions) => RedisCommand<Array<StreamEntries<V, K>>>
 
   /**
-   * Reads the entries between two ids or times like {@link xrange}, the newest first.
+   * Like {@link xrange}, newest entries first.
    *
    * O(N) in the entries read. Since Redis 5.0.0.
    *
@@ -198,7 +198,7 @@ export interface StreamCommands<V, K> {
   ) => RedisCommand<Array<StreamEntry<V, K>>>
 
   /**
-   * Sets what the stream believes its last id to be, and its counters. Made for replication.
+   * Sets the stream's last id and its counters. It is meant for replication.
    *
    * O(1). Since Redis 5.0.0; the options since 7.0.0.
    */
@@ -209,9 +209,9 @@ export interface StreamCommands<V, K> {
   ) => RedisCommand<void>
 
   /**
-   * Cuts the stream and answers how many entries went.
+   * Trims the stream, and returns how many entries were removed.
    *
-   * O(N) in the entries that go. Since Redis 5.0.0; `minid` and `limit` since 6.2.0.
+   * O(N) in the entries removed. Since Redis 5.0.0; `minid` and `limit` since 6.2.0.
    *
    * @example
    * ```ts

@@ -1,5 +1,5 @@
 /**
- * What the string commands take beside keys and values, and the shapes they answer.
+ * Options and results of the string commands.
  *
  * @since 0.1.0
  */
@@ -7,7 +7,7 @@ import type { Codec } from "../Codec.js"
 import type { AbsoluteTime, Args, AtMostOne, DurationWithUnit, Key } from "../internal/command/args.js"
 
 /**
- * When a value expires: after a time, or at a time.
+ * When a value expires: after a duration, or at a time.
  *
  * @since 0.1.0
  * @category options
@@ -24,20 +24,20 @@ export interface ExpiryFields {
 }
 
 /**
- * When a stored value expires. With none of these it never does, whatever the key's expiry was.
+ * When a stored value expires. Without any of these it never expires, even when the key had an expiry before.
  *
  * @since 0.1.0
  * @category options
  */
 export type SetExpiry = AtMostOne<
   ExpiryFields & {
-    /** Keep the expiry the key has. */
+    /** Keep the key's current expiry. */
     readonly keepttl: true
   }
 >
 
 /**
- * What becomes of the expiry of a value that is read. With none of these it stays.
+ * How a read changes the expiry of the key. Without any of these it stays unchanged.
  *
  * @since 0.1.0
  * @category options
@@ -50,7 +50,7 @@ export type GetExpiry = AtMostOne<
 >
 
 /**
- * What a key must hold for a command to act.
+ * A condition on the current value of the key.
  *
  * @since 0.1.0
  * @category options
@@ -60,14 +60,14 @@ export interface ValueCondition<V> {
   readonly ifeq: V
   /** Only if the key does not hold this value. Redis 8.4. */
   readonly ifne: V
-  /** Only if the digest of what the key holds is this one, as DIGEST gives it. Redis 8.4. */
+  /** Only if the digest of the key's value, as DIGEST returns it, is this one. Redis 8.4. */
   readonly ifdeq: string
-  /** Only if the digest of what the key holds is not this one. Redis 8.4. */
+  /** Only if the digest of the key's value is not this one. Redis 8.4. */
   readonly ifdne: string
 }
 
 /**
- * Whether keys must exist for a command to act.
+ * A condition on the existence of the key.
  *
  * @since 0.1.0
  * @category options
@@ -80,7 +80,7 @@ export interface ExistenceCondition {
 }
 
 /**
- * Under which condition SET stores.
+ * The condition under which SET stores.
  *
  * @since 0.1.0
  * @category options
@@ -88,7 +88,7 @@ export interface ExistenceCondition {
 export type SetCondition<V> = ExistenceCondition & ValueCondition<V>
 
 /**
- * No condition: every field of it absent.
+ * No condition.
  *
  * @since 0.1.0
  * @category options
@@ -96,7 +96,7 @@ export type SetCondition<V> = ExistenceCondition & ValueCondition<V>
 export type Unconditional<V> = { readonly [K in keyof SetCondition<V>]?: undefined }
 
 /**
- * Keys and their values: pairs, or a record for keys that are text. Never empty.
+ * Keys and their values, at least one: a record, or pairs when keys are bytes.
  *
  * @since 0.1.0
  * @category options
@@ -106,13 +106,13 @@ export type KeyValues<V> =
   | { readonly [key: string]: V }
 
 /**
- * By how much INCREX increments, and within which bounds.
+ * Options of INCREX: what happens at a bound, and the expiry.
  *
  * @since 0.1.0
  * @category options
  */
 export type IncrexOptions = {
-  /** Stop at the bound instead of leaving the counter alone. */
+  /** When the sum passes a bound, set the counter to the bound instead of leaving it unchanged. */
   readonly saturate?: boolean | undefined
 } & (
   | (AtMostOne<ExpiryFields> & { readonly persist?: undefined; readonly enx?: boolean | undefined })
@@ -147,20 +147,20 @@ export interface IncrexFloats {
 }
 
 /**
- * What INCREX did.
+ * The result of INCREX.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Increment {
-  /** What the key holds now. */
+  /** The value of the counter now. */
   readonly value: number
-  /** What was added: 0 when a bound was in the way, less than asked for with `saturate`. */
+  /** The amount added: 0 when the sum would have passed a bound; with `saturate`, the part up to the bound. */
   readonly applied: number
 }
 
 /**
- * Where two values have something in common: first and last offset in each.
+ * A common part of two values: its first and last offset in each.
  *
  * @since 0.1.0
  * @category models
@@ -177,7 +177,7 @@ export interface LcsMatch {
  * @category models
  */
 export interface LcsMatches<Match extends LcsMatch = LcsMatch> {
-  /** From the end of the values to their beginning. */
+  /** The common parts, from the end of the values to their beginning. */
   readonly matches: ReadonlyArray<Match>
   /** The length of the whole subsequence. */
   readonly len: number
@@ -224,7 +224,7 @@ export const valueConditions = <V, K extends Key>(
     .option("IFDNE", ifdne, (args, digest) => args.text(digest))
 
 /**
- * The pairs of either form.
+ * Keys and values as pairs.
  *
  * @internal
  */

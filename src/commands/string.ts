@@ -1,7 +1,7 @@
 /**
  * Strings: values, counters, and parts of values.
  *
- * A part of a value (GETRANGE, SETRANGE, APPEND, LCS) is no value: it is text, or bytes, whatever the codec.
+ * GETRANGE, SETRANGE, APPEND and LCS work on parts of values. The codec does not apply to a part: it is text, or bytes.
  *
  * @see https://redis.io/docs/latest/commands/?group=string
  * @since 0.1.0
@@ -65,14 +65,14 @@ export type {
  */
 export interface StringCommands<V, K extends Key> {
   /**
-   * Adds text or bytes at the end of what a key holds, and answers the new length in bytes. A missing key is empty.
+   * Appends text or bytes to the value of a key, and returns the new length in bytes. A missing key counts as empty.
    *
    * O(1) amortised. Since Redis 2.0.0.
    */
   readonly append: (key: Key, tail: string | Uint8Array) => RedisCommand<number>
 
   /**
-   * Takes one from a counter and answers what is left. A missing key counts as 0.
+   * Subtracts one from a counter, and returns the result. A missing key counts as 0.
    *
    * O(1). Since Redis 1.0.0.
    *
@@ -84,36 +84,37 @@ export interface StringCommands<V, K extends Key> {
   readonly decr: (key: Key) => RedisCommand<number>
 
   /**
-   * Takes an integer from a counter and answers what is left.
+   * Subtracts an integer from a counter, and returns the result. A missing key counts as 0.
    *
    * O(1). Since Redis 1.0.0.
    */
   readonly decrby: (key: Key, decrement: number | bigint) => RedisCommand<number>
 
   /**
-   * Deletes a key if it meets a condition, and says whether it did. Without a condition it is DEL of one key.
+   * Deletes a key if it meets a condition, and returns whether it did. Without a condition it is like DEL of one key.
    *
    * O(1); O(N) in the value's length for digests. Since Redis 8.4.0; not in Valkey, which has {@link delifeq}.
    */
   readonly delex: (key: Key, condition?: AtMostOne<ValueCondition<V>>) => RedisCommand<boolean>
 
   /**
-   * Deletes a key if it holds this value, and says whether it did: how a lock is released by its owner only.
+   * Deletes a key if it holds this value, and returns whether it did. With it, only the owner of a lock can release the
+   * lock.
    *
    * O(1). Since Valkey 9.0.0; not in Redis, which has {@link delex}.
    */
   readonly delifeq: (key: Key, value: V) => RedisCommand<boolean>
 
   /**
-   * The XXH3 digest of what a key holds, in hexadecimal; `None` when there is no such key. For SET and DELEX with
-   * `ifdeq` and `ifdne`.
+   * The XXH3 digest of a key's value, in hexadecimal digits; `None` when the key is missing. Use it for `ifdeq` and
+   * `ifdne` of SET and DELEX.
    *
    * O(N) in the value's length. Since Redis 8.4.0; not in Valkey.
    */
   readonly digest: (key: Key) => RedisCommand<Option.Option<string>>
 
   /**
-   * Reads the value of a key; `None` when there is none.
+   * The value of a key; `None` when the key is missing.
    *
    * O(1). Since Redis 1.0.0.
    *
@@ -125,14 +126,14 @@ export interface StringCommands<V, K extends Key> {
   readonly get: (key: Key) => RedisCommand<Option.Option<V>>
 
   /**
-   * Reads the value of a key and deletes the key.
+   * Returns the value of a key, and deletes the key; `None` when the key is missing.
    *
    * O(1). Since Redis 6.2.0.
    */
   readonly getdel: (key: Key) => RedisCommand<Option.Option<V>>
 
   /**
-   * Reads the value of a key and changes when it expires.
+   * Returns the value of a key, and changes its expiry; `None` when the key is missing.
    *
    * O(1). Since Redis 6.2.0.
    *
@@ -144,15 +145,16 @@ export interface StringCommands<V, K extends Key> {
   readonly getex: (key: Key, options?: GetExpiry) => RedisCommand<Option.Option<V>>
 
   /**
-   * Reads bytes `start` to `end` of what a key holds, both included; negative offsets count from the end. A missing key
-   * is empty. Text that is cut inside a character is a `DecodeError`: read it with `Codec.bytes`.
+   * The bytes `start` to `end` of a key's value, both included; negative offsets count from the end. A missing key
+   * counts as empty. When the range cuts through a character, text fails with a `DecodeError`: read it with
+   * `Codec.bytes`.
    *
    * O(N) in the length read. Since Redis 2.4.0.
    */
   readonly getrange: (key: Key, start: number, end: number) => RedisCommand<K>
 
   /**
-   * Stores a value and answers the one before.
+   * Stores a value, and returns the previous one.
    *
    * O(1). Since Redis 1.0.0.
    *
@@ -161,7 +163,7 @@ export interface StringCommands<V, K extends Key> {
   readonly getset: (key: Key, value: V) => RedisCommand<Option.Option<V>>
 
   /**
-   * Adds one to a counter and answers the sum. A missing key counts as 0.
+   * Adds one to a counter, and returns the sum. A missing key counts as 0.
    *
    * O(1). Since Redis 1.0.0.
    *
@@ -173,23 +175,23 @@ export interface StringCommands<V, K extends Key> {
   readonly incr: (key: Key) => RedisCommand<number>
 
   /**
-   * Adds an integer to a counter and answers the sum. A sum beyond 2^53 - 1 is a `DecodeError`: it was stored, but a
-   * number cannot hold it.
+   * Adds an integer to a counter, and returns the sum. A missing key counts as 0. A sum beyond 2^53 - 1 is stored, but
+   * fails with a `DecodeError`, because a number cannot hold it exactly.
    *
    * O(1). Since Redis 1.0.0.
    */
   readonly incrby: (key: Key, increment: number | bigint) => RedisCommand<number>
 
   /**
-   * Adds a floating point number to a counter and answers the sum.
+   * Adds a floating point number to a counter, and returns the sum. A missing key counts as 0.
    *
    * O(1). Since Redis 2.6.0.
    */
   readonly incrbyfloat: (key: Key, increment: number) => RedisCommand<number>
 
   /**
-   * Adds to a counter within bounds, and sets when it expires, in one step: a rate limiter in one command. `enx` sets
-   * the expiry only if the key has none.
+   * Adds to a counter within bounds, and sets its expiry, in one step: a rate limiter in one command. `enx` sets the
+   * expiry only if the key has none.
    *
    * O(1). Since Redis 8.8.0.
    *
@@ -202,7 +204,8 @@ export interface StringCommands<V, K extends Key> {
   readonly increx: (key: Key, options?: IncrexOptions & (IncrexIntegers | IncrexFloats)) => RedisCommand<Increment>
 
   /**
-   * The longest common subsequence of two values: itself, its length with `len`, or where it is with `idx`.
+   * The longest common subsequence of two values: the subsequence itself, its length with `len`, or its positions with
+   * `idx`.
    *
    * O(N*M) in the lengths of the values. Since Redis 7.0.0.
    */
@@ -215,7 +218,7 @@ export interface StringCommands<V, K extends Key> {
       options: {
         readonly idx: true
         readonly len?: undefined
-        /** Leave out shorter matches. */
+        /** Leave out matches shorter than this. */
         readonly minmatchlen?: number | undefined
         readonly withmatchlen?: false | undefined
       }
@@ -233,7 +236,7 @@ export interface StringCommands<V, K extends Key> {
   }
 
   /**
-   * Reads many keys at once, in order; what is missing or no string is `None`.
+   * The values of many keys, in order; `None` for a key that is missing or does not hold a string.
    *
    * O(N) in the number of keys. Since Redis 1.0.0.
    *
@@ -245,7 +248,7 @@ export interface StringCommands<V, K extends Key> {
   readonly mget: (keys: OneOrMore<Key>) => RedisCommand<Array<Option.Option<V>>>
 
   /**
-   * Stores many values at once; nobody sees some of them without the others.
+   * Stores many values atomically.
    *
    * O(N) in the number of keys. Since Redis 1.0.1.
    *
@@ -258,14 +261,14 @@ export interface StringCommands<V, K extends Key> {
   readonly mset: (entries: KeyValues<V>) => RedisCommand<void>
 
   /**
-   * Stores many values at once with one expiry, all or none of them, and says whether it did.
+   * Stores many values atomically, with one common expiry. `false` when the condition is not met; then none is stored.
    *
    * O(N) in the number of keys. Since Redis 8.4.0, Valkey 9.1.0.
    */
   readonly msetex: (entries: KeyValues<V>, options?: SetExpiry & AtMostOne<ExistenceCondition>) => RedisCommand<boolean>
 
   /**
-   * Stores many values at once if none of the keys exists, and says whether it did.
+   * Stores many values atomically if none of the keys exists. `false` when one of them exists; then none is stored.
    *
    * O(N) in the number of keys. Since Redis 1.0.1.
    */
@@ -281,8 +284,8 @@ export interface StringCommands<V, K extends Key> {
   readonly psetex: (key: Key, expiry: DurationWithUnit, value: V) => RedisCommand<void>
 
   /**
-   * Stores a value, whatever the key held before. With a condition it says whether it did; with `get` it answers what
-   * the key held before.
+   * Stores a value, and replaces a value of any type. With a condition, it returns whether it stored the value; with
+   * `get`, it returns the previous value, `None` when the key was missing.
    *
    * O(1). Since Redis 1.0.0.
    *
@@ -316,7 +319,7 @@ export interface StringCommands<V, K extends Key> {
   readonly setex: (key: Key, expiry: DurationWithUnit, value: V) => RedisCommand<void>
 
   /**
-   * Stores a value if the key does not exist, and says whether it did.
+   * Stores a value if the key does not exist, and returns whether it did.
    *
    * O(1). Since Redis 1.0.0.
    *
@@ -325,7 +328,7 @@ export interface StringCommands<V, K extends Key> {
   readonly setnx: (key: Key, value: V) => RedisCommand<boolean>
 
   /**
-   * Overwrites what a key holds from a byte offset on, and answers the length then. What lies between the old end and the
+   * Overwrites a key's value from a byte offset on, and returns the new length. A gap between the old end and the
    * offset is filled with zero bytes.
    *
    * O(1) amortised for short parts. Since Redis 2.2.0.
@@ -333,7 +336,7 @@ export interface StringCommands<V, K extends Key> {
   readonly setrange: (key: Key, offset: number, part: string | Uint8Array) => RedisCommand<number>
 
   /**
-   * The length in bytes of what a key holds; 0 when it is missing.
+   * The length of a key's value in bytes; 0 when the key is missing.
    *
    * O(1). Since Redis 2.2.0.
    */

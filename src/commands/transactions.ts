@@ -1,6 +1,6 @@
 /**
- * The commands that transactions are made of, as Redis has them. They belong to a connection, so a shared one refuses
- * them: use `Redis.transaction` and `Redis.optimistic`.
+ * The raw transaction commands. They change the state of their connection, so shared connections refuse them: use
+ * `Redis.transaction` and `Redis.optimistic`.
  *
  * @see https://redis.io/docs/latest/commands/?group=transactions
  * @since 0.1.0
@@ -14,30 +14,30 @@ import type { RedisCommand } from "../internal/command/model.js"
 import type { Reply } from "../internal/resp/values.js"
 
 /**
- * The raw commands of transactions: for connections of one's own.
+ * The raw transaction commands, for leased connections.
  *
  * @since 0.1.0
  * @category models
  */
 export interface TransactionCommands {
   /**
-   * Ends a transaction without running what was queued, and watches no key any more. Refused on shared connections: use
-   * `Redis.transaction`, which sends it when it must.
+   * Ends a transaction without running the queued commands, and stops watching all keys. Refused on shared connections:
+   * use `Redis.transaction`, which sends it when needed.
    *
    * O(N) in the commands queued. Since Redis 2.0.0.
    */
   readonly discard: () => RedisCommand<void>
 
   /**
-   * Runs what was queued, and answers the replies as they came; `None` when a watched key had changed. Refused on shared
+   * Runs the queued commands, and returns their raw replies; `None` when a watched key has changed. Refused on shared
    * connections: use `Redis.transaction`, whose results are typed.
    *
-   * The sum of what the commands take. Since Redis 1.2.0.
+   * The sum of the costs of the commands. Since Redis 1.2.0.
    */
   readonly exec: () => RedisCommand<Option.Option<ReadonlyArray<Reply>>>
 
   /**
-   * Begins a transaction: what follows on this connection is queued. Refused on shared connections: use
+   * Begins a transaction: the server queues the next commands on this connection. Refused on shared connections: use
    * `Redis.transaction`.
    *
    * O(1). Since Redis 1.2.0.
@@ -45,15 +45,15 @@ export interface TransactionCommands {
   readonly multi: () => RedisCommand<void>
 
   /**
-   * Watches no key any more. Refused on shared connections: `Redis.optimistic` sends it when it must.
+   * Stops watching all keys. Refused on shared connections: use `Redis.optimistic`, which sends it when needed.
    *
    * O(1). Since Redis 2.2.0.
    */
   readonly unwatch: () => RedisCommand<void>
 
   /**
-   * Watches keys: when one changes before EXEC, the transaction does not run. Refused on shared connections: use
-   * `Redis.optimistic`.
+   * Watches keys: when one of them changes before EXEC, the transaction does not run. Refused on shared connections:
+   * use `Redis.optimistic`.
    *
    * O(1) for each key. Since Redis 2.2.0.
    */

@@ -1,5 +1,5 @@
 /**
- * Vector sets: elements with vectors, found by how similar they are. Not in Valkey.
+ * Vector sets: elements with vectors, searched by similarity. Not in Valkey.
  *
  * @see https://redis.io/docs/latest/commands/?group=vector_set
  * @since 0.1.0
@@ -14,7 +14,7 @@ import { MapReply, type Reply } from "../internal/resp/values.js"
 import { appendLex, type LexBound } from "./range.js"
 
 /**
- * A vector. A `Float32Array` is sent as four bytes a number (FP32), a list of numbers as text (VALUES).
+ * A vector. A `Float32Array` is sent as FP32, four bytes for each number; a list of numbers is sent as text (VALUES).
  *
  * @since 0.1.0
  * @category models
@@ -26,27 +26,29 @@ export type Vector = Float32Array | ReadonlyArray<number>
  * @category options
  */
 export type VaddOptions = AtMostOne<{
-  /** Keep the numbers as they are. */
+  /** Store the numbers without quantization. */
   readonly noquant: true
-  /** Keep one bit of each number: the smallest and fastest, and the least exact. */
+  /** Store one bit of each number: smallest and fastest, but least exact. */
   readonly bin: true
-  /** Keep eight bits of each number: the default. */
+  /** Store eight bits of each number (the default). */
   readonly q8: true
 }> & {
   /** Project the vector to this many dimensions. */
   readonly reduce?: number | undefined
-  /** Look for neighbours in the background, and insert later: quicker for the caller. */
+  /**
+   * The server searches for neighbours in the background and inserts the element afterwards. The reply comes sooner.
+   */
   readonly cas?: boolean | undefined
-  /** How hard to look for neighbours. Default: 200. */
+  /** The effort of the search for neighbours. Default: 200. */
   readonly ef?: number | undefined
   /** Attributes, as JSON text. */
   readonly setattr?: string | undefined
-  /** How many links an element has. Default: 16. */
+  /** The number of links of an element in the graph. Default: 16. */
   readonly m?: number | undefined
 }
 
 /**
- * What to compare with: a vector, or an element of the set.
+ * The vector to compare with: itself, or as an element of the set.
  *
  * @since 0.1.0
  * @category options
@@ -60,15 +62,15 @@ type Flag = true | undefined
  * @category options
  */
 export interface VsimOptions<Scores, Attributes> {
-  /** Answer how similar each element is, from 0 to 1. */
+  /** Also return the similarity of each element, from 0 to 1. */
   readonly withscores?: Scores
-  /** Answer the attributes of each element. Redis 8.2. */
+  /** Also return the attributes of each element. Redis 8.2. */
   readonly withattribs?: Attributes
   /** At most this many. Default: 10. */
   readonly count?: number | undefined
   /** Only elements at most this far away, from 0 to 1. */
   readonly epsilon?: number | undefined
-  /** How hard to look: more finds more of what is nearest, and takes longer. */
+  /** The effort of the search: a higher value finds more of the nearest elements, and takes longer. */
   readonly ef?: number | undefined
   /** Only elements whose attributes fulfil this expression, such as `.year > 1980`. */
   readonly filter?: string | undefined
@@ -81,7 +83,7 @@ export interface VsimOptions<Scores, Attributes> {
 }
 
 /**
- * An element that was found, with what was asked for.
+ * An element found by VSIM, with its score and attributes when they are asked for.
  *
  * @since 0.1.0
  * @category models
@@ -95,23 +97,23 @@ export type SimilarElement<V, Scores, Attributes> = Scores extends true
     : V
 
 /**
- * A vector as the server keeps it.
+ * A vector as the server stores it.
  *
  * @since 0.1.0
  * @category models
  */
 export interface RawVector {
-  /** How the numbers are kept: `f32`, `int8` or `bin`. */
+  /** The format of the numbers: `f32`, `int8` or `bin`. */
   readonly quantization: string
   readonly data: Uint8Array
-  /** How long the vector was, before it was normalised. */
+  /** The length (norm) of the vector before it was normalised. */
   readonly norm: number
-  /** What the largest `int8` stands for; `None` for the others. */
+  /** The number that the largest `int8` represents; `None` for other formats. */
   readonly range: Option.Option<number>
 }
 
 /**
- * What VINFO says.
+ * The reply of VINFO.
  *
  * @since 0.1.0
  * @category models
@@ -120,7 +122,7 @@ export interface VectorSetInfo {
   /** `f32`, `int8` or `bin`. */
   readonly quantType: string
   readonly vectorDim: number
-  /** How many dimensions vectors had before they were projected; 0 when they are not. */
+  /** The number of dimensions before projection; 0 without projection. */
   readonly projectionInputDim: number
   readonly size: number
   readonly maxLevel: number
@@ -138,8 +140,8 @@ export interface VectorSetInfo {
  */
 export interface VectorSetCommands<V> {
   /**
-   * Adds an element with its vector, or gives it another vector; says whether it is new. All vectors of a set have the
-   * dimensions and the quantization of the first.
+   * Adds an element with its vector, or changes the vector of an existing element. `true` when the element is new. All
+   * vectors of a set must have the dimensions and the quantization of the first one.
    *
    * O(log N) for N elements. Since Redis 8.0.0; not in Valkey.
    *
@@ -151,21 +153,22 @@ export interface VectorSetCommands<V> {
   readonly vadd: (key: Key, vector: Vector, element: V, options?: VaddOptions) => RedisCommand<boolean>
 
   /**
-   * How many elements there are.
+   * The number of elements.
    *
    * O(1). Since Redis 8.0.0; not in Valkey.
    */
   readonly vcard: (key: Key) => RedisCommand<number>
 
   /**
-   * How many dimensions the vectors have. Without the set it fails: the server calls that an error.
+   * The number of dimensions of the vectors. A missing key is an error.
    *
    * O(1). Since Redis 8.0.0; not in Valkey.
    */
   readonly vdim: (key: Key) => RedisCommand<number>
 
   /**
-   * The vector of an element, about as it was given; with `raw` as the server keeps it. `None` when it is missing.
+   * The vector of an element, approximately as it was added; with `raw`, as the server stores it. `None` when the
+   * element is missing.
    *
    * O(1). Since Redis 8.0.0; not in Valkey.
    */
@@ -175,14 +178,14 @@ export interface VectorSetCommands<V> {
   }
 
   /**
-   * The attributes of an element, as JSON text; `None` when it has none or is missing.
+   * The attributes of an element, as JSON text; `None` when the element has none or is missing.
    *
    * O(1). Since Redis 8.0.0; not in Valkey.
    */
   readonly vgetattr: (key: Key, element: V) => RedisCommand<Option.Option<string>>
 
   /**
-   * What a vector set is made of; `None` when there is none.
+   * Information about a vector set; `None` when the key is missing.
    *
    * O(1). Since Redis 8.0.0; not in Valkey.
    */
@@ -196,7 +199,7 @@ export interface VectorSetCommands<V> {
   readonly vismember: (key: Key, element: V) => RedisCommand<boolean>
 
   /**
-   * The neighbours of an element in the graph, level by level from the top; `None` when it is missing.
+   * The neighbours of an element in the graph, for each level from the top; `None` when the element is missing.
    *
    * O(1). Since Redis 8.0.0; not in Valkey.
    */
@@ -210,10 +213,10 @@ export interface VectorSetCommands<V> {
   }
 
   /**
-   * Some element, drawn at random. With `count` that many different ones, or fewer when there are no more; a negative
-   * count draws that many, perhaps the same again.
+   * Random elements. Without `count`: one element, `None` when the key is missing. With a positive `count`: up to that
+   * many different elements. With a negative `count`: exactly that many, which may repeat.
    *
-   * O(N) in the elements drawn. Since Redis 8.0.0; not in Valkey.
+   * O(N) in the elements returned. Since Redis 8.0.0; not in Valkey.
    */
   readonly vrandmember: {
     (key: Key): RedisCommand<Option.Option<V>>
@@ -221,9 +224,9 @@ export interface VectorSetCommands<V> {
   }
 
   /**
-   * The elements in a range, in the order of their bytes. A negative count, like none, is all of them.
+   * The elements in a range, in the order of their bytes. Without `count`, or with a negative one: all of them.
    *
-   * O(log K + M) for K elements at the beginning and M answered. Since Redis 8.4.0; not in Valkey.
+   * O(log K + M) for K elements at the start of the range and M returned. Since Redis 8.4.0; not in Valkey.
    *
    * @example
    * ```ts
@@ -238,22 +241,22 @@ export interface VectorSetCommands<V> {
   ) => RedisCommand<Array<V>>
 
   /**
-   * Removes an element, and says whether it was there.
+   * Removes an element. `false` when the element is missing.
    *
    * O(log N) for N elements. Since Redis 8.0.0; not in Valkey.
    */
   readonly vrem: (key: Key, element: V) => RedisCommand<boolean>
 
   /**
-   * Gives an element attributes, as JSON text, or takes them with an empty one; says whether the element is there.
+   * Sets the attributes of an element, as JSON text; an empty text removes them. `false` when the element is missing.
    *
    * O(1). Since Redis 8.0.0; not in Valkey.
    */
   readonly vsetattr: (key: Key, element: V, attributes: string) => RedisCommand<boolean>
 
   /**
-   * The elements most similar to a vector or an element, the most similar first. An element that is not there is an
-   * error; a set that is not there is empty.
+   * The elements most similar to a vector or to an element, most similar first. A missing element is an error; for a
+   * missing set the result is empty.
    *
    * O(log N) for N elements. Since Redis 8.0.0; not in Valkey.
    *
@@ -327,7 +330,7 @@ const optionalInfo: Decode.Decoder<Option.Option<VectorSetInfo>> = Decode.nullab
 
 const scoreAndAttributes = Decode.tuple(Decode.double, optionalText)
 
-/** Elements with both: a map to pairs under RESP3, three by three under RESP2. */
+/** Elements with scores and attributes: RESP3 sends a map from element to pair, RESP2 a flat array of triples. */
 const triples = <V>(element: Decode.Decoder<V>): Decode.Decoder<Array<readonly [V, number, Option.Option<string>]>> => {
   const nested = Decode.pairs(element, scoreAndAttributes)
   return (reply) => {

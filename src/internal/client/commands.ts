@@ -1,6 +1,6 @@
 /**
- * Every command group over one codec. `Redis` is declared as the intersection of their interfaces, so that doc comments
- * and deprecations reach the user.
+ * All command groups over one codec. The type of `Redis` extends their interfaces, so that editors show doc comments
+ * and deprecations.
  */
 import type { Codec } from "../../Codec.js"
 import * as ArrayGroup from "../../commands/array.js"
@@ -28,7 +28,7 @@ import type { Key } from "../command/args.js"
 import * as Scans from "./scans.js"
 
 /**
- * Every command over values of type `V`. `K` is how keys and field names come back: text, or bytes under
+ * Every command over values of type `V`. `K` is the type of returned keys and field names: text, or bytes under
  * `Codec.bytes`.
  *
  * @since 0.1.0
@@ -59,7 +59,7 @@ export interface Commands<V, K extends Key = string>
     Scans.ScanStreams<V, K> {}
 
 export const make = <V, K extends Key>(codec: Codec<V, K>): Commands<V, K> => {
-  // The Streams are made of the commands that ask for a page.
+  // The Streams are made from the commands that read one page.
   const scannable = {
     ...GenericGroup.make(codec),
     ...HashGroup.make(codec),

@@ -1,11 +1,11 @@
 /**
- * Scans as Streams: a page at a time, nothing held between pages.
+ * Scans as Streams, one page at a time. No connection is held between pages.
  *
- * A cursor only means something to the server run that gave it. Each page therefore asks, in the same write, which run
- * answers (`run_id` of INFO server: about what a page of ten keys costs the server). On the same run the scan goes on,
- * over any connection, and a page whose reply was lost is asked again; on another it fails. CLIENT ID would be cheaper
- * and does not do: a restarted server counts from 1 again. Where the server refuses INFO the scan goes on without it,
- * and a lost page is a failure.
+ * A cursor is valid only for the server process that returned it. Therefore each page is sent together with INFO
+ * server, whose `run_id` identifies the process (it costs the server about as much as a page of ten keys). While the
+ * `run_id` stays the same, the scan continues over any connection, and a page whose reply was lost is requested again.
+ * When it changes, the scan fails. CLIENT ID would be cheaper but does not suffice: a restarted server counts from 1
+ * again. When the server refuses INFO, the scan continues without it, and then fails when the reply of a page is lost.
  */
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
@@ -26,15 +26,16 @@ import { Redis, type RedisService } from "../command/model.js"
 import { make as makeCommand } from "../command/raw.js"
 
 /**
- * Walks over keys, fields and members that may be too many for one reply. Every element that is there from the beginning
- * to the end is given at least once; what comes or goes meanwhile may or may not be, and an element may come twice.
+ * Streams of keys, fields and members that may be too many for one reply. Every element that exists during the whole
+ * scan is emitted at least once. An element that is added or removed meanwhile may or may not be emitted, and any
+ * element may be emitted twice.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ScanStreams<V, K extends Key> {
   /**
-   * Every key of the database, by pages of SCAN. Under `withPrefix` those with the prefix; they have their full names.
+   * Every key of the database, by pages of SCAN. Under `withPrefix`, only keys with the prefix, with their full names.
    *
    * @example
    * ```ts
@@ -42,7 +43,7 @@ export interface ScanStreams<V, K extends Key> {
    * ```
    */
   readonly scanStream: (options?: ScanOptions) => Stream.Stream<K, RedisError, Redis>
-  /** Every field of a hash with its value, or without (`novalues`), by pages of HSCAN. */
+  /** Every field of a hash with its value (without it under `novalues`), by pages of HSCAN. */
   readonly hscanStream: {
     (
       key: Key,
@@ -56,7 +57,7 @@ export interface ScanStreams<V, K extends Key> {
   readonly zscanStream: (key: Key, options?: ZscanOptions) => Stream.Stream<ScoredMember<V>, RedisError, Redis>
 }
 
-/** Where a scan is, and on which run of the server. */
+/** The position of a scan: its cursor, and the `run_id` of the server process that returned it. */
 interface Position {
   readonly cursor: string
   readonly run: string | undefined
@@ -69,7 +70,7 @@ const runId = makeCommand("INFO", {
   decode: (reply) => /run_id:(\w+)/.exec(text(reply))?.[1]
 })
 
-/** How often a page whose reply was lost is asked again. */
+/** How often a page is requested again when its reply was lost. */
 const maxRetries = 3
 
 const otherRun = () =>
@@ -126,7 +127,7 @@ const isLost = (exit: Exit.Exit<unknown, RedisError>): boolean =>
   Exit.isFailure(exit) &&
   Option.exists(Cause.failureOption(exit.cause), ({ _tag }) => _tag === "ConnectionError" || _tag === "ProtocolError")
 
-/** The Streams over the commands of one codec. */
+/** Makes the Streams from the commands of one codec. */
 export const make = <V, K extends Key>(commands: {
   readonly scan: (cursor: string, options?: ScanOptions) => RedisCommand<ScanPage<K>>
   readonly hscan: {
@@ -136,7 +137,7 @@ export const make = <V, K extends Key>(commands: {
   readonly sscan: (key: Key, cursor: string, options?: SscanOptions) => RedisCommand<ScanPage<V>>
   readonly zscan: (key: Key, cursor: string, options?: ZscanOptions) => RedisCommand<ScanPage<ScoredMember<V>>>
 }): ScanStreams<V, K> => ({
-  // The pattern that every key fits costs the server nothing, and has a place for the prefix of `withPrefix`.
+  // The pattern `*` costs the server nothing, and gives `withPrefix` a pattern to put its prefix before.
   scanStream: (options) => pages((cursor) => commands.scan(cursor, { ...options, match: options?.match ?? "*" })),
   hscanStream: ((key: Key, options?: HscanOptions) =>
     pages((cursor) => commands.hscan(key, cursor, options))) as ScanStreams<V, K>["hscanStream"],

@@ -1,11 +1,15 @@
 /**
- * One runner for all fibers. Effect's default scheduler has one for each fiber, so a turn that resumes a thousand of them
- * makes a thousand promises; here what one turn of the event loop resumes runs as one batch.
+ * A scheduler with one runner for all fibers. Effect's default scheduler has a runner for each fiber, so a turn of the
+ * event loop that resumes a thousand fibers creates a thousand promises. Here all fibers resumed in one turn run as one
+ * batch.
  */
 import * as Layer from "effect/Layer"
 import * as Scheduler from "effect/Scheduler"
 
-/** After so many batches on end the event loop gets its turn, as in Effect's own scheduler: I/O must not starve. */
+/**
+ * After this many consecutive batches the scheduler yields to the event loop, as Effect's own scheduler does, so that
+ * I/O does not starve.
+ */
 const batchesOnEnd = 2048
 
 const make = (): Scheduler.Scheduler => {

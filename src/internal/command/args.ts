@@ -1,9 +1,9 @@
 /**
- * Building a command's arguments. Each argument is tagged with what it is, because the tag decides who may touch it
- * (a prefix: keys) and who may show it (an error, a log, a span: tokens only).
+ * Builds the arguments of commands. Each argument has a kind: a key prefix changes keys only, and errors, logs and
+ * spans show tokens only.
  *
- * Nothing here throws. The first thing that cannot be sent is kept in {@link Args.problem} and fails the command, typed,
- * when it is run.
+ * Nothing here throws. The first argument that cannot be sent sets {@link Args.problem}, and the command fails with a
+ * typed error when it is run.
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -12,12 +12,12 @@ import * as Redacted from "effect/Redacted"
 import type { Codec } from "../../Codec.js"
 
 /**
- * What an argument is. `pattern` is a glob over keys, `keyPrefix` literal text that keys begin with (SORT's BY, the
- * prefixes of CLIENT TRACKING). `value` also covers everything unknown.
+ * The kind of an argument. `pattern`: a glob over keys. `keyPrefix`: literal text that keys begin with (SORT's BY, the
+ * prefixes of CLIENT TRACKING). `value`: a value, or anything of unknown kind.
  */
 export type ArgumentKind = "token" | "key" | "keyPrefix" | "pattern" | "channel" | "value"
 
-/** An argument as it is sent, and what it is. */
+/** An argument as it is sent, with its kind. */
 export class Argument {
   constructor(
     readonly kind: ArgumentKind,
@@ -28,12 +28,10 @@ export class Argument {
 /** A key, or any other name that Redis stores as bytes. */
 export type Key = string | Uint8Array
 
-/** One, or a list that is not empty: Redis refuses empty lists of keys and members, so they do not type-check. */
+/** One element, or a non-empty list. Redis refuses empty lists of keys and members, so the type excludes them. */
 export type OneOrMore<A> = A | readonly [A, ...ReadonlyArray<A>]
 
-/**
- * At most one of the fields of `T`: how tokens that exclude each other are typed.
- */
+/** At most one of the fields of `T`, for options that exclude each other. */
 export type AtMostOne<T> = { readonly [K in keyof T]?: undefined } | ExactlyOne<T>
 
 /** Exactly one of the fields of `T`. */
@@ -42,37 +40,38 @@ export type ExactlyOne<T> = {
 }[keyof T]
 
 /**
- * A duration with its unit. A bare number is milliseconds to Effect and seconds to Redis users, so it is not accepted.
+ * A duration with its unit, such as `"5 seconds"`. A bare number is not accepted, because it means milliseconds in
+ * Effect and seconds to Redis users.
  */
 export type DurationWithUnit = Exclude<Duration.DurationInput, number | bigint | readonly [number, number]>
 
-/** A moment in time. Redis' clocks are Unix clocks of seconds or milliseconds. */
+/** A point in time. Redis uses Unix time in seconds or milliseconds. */
 export type AbsoluteTime = Date | DateTime.DateTime
 
 const noArguments: ReadonlyArray<Argument> = []
 
 /**
- * Arrays to copy. A literal would do, but V8 makes literals among the old objects once enough of them have outlived a
- * collection, and an old array keeps what it refers to until the next full one (docs/performance.md; a tenth of a GET's
- * time). Copies are always young.
+ * Arrays to copy instead of writing array literals. When enough literals of one place have survived a collection, V8
+ * allocates further ones in the old generation, where an array keeps its elements alive until the next full collection
+ * (docs/performance.md; a tenth of a GET's time). Copies are always allocated in the young generation.
  */
 const models = [1, 2, 3, 4].map((length) => Array.from({ length }, () => new Argument("value", "")))
 
-/** Arguments under construction. Each method appends and answers the builder. */
+/** A builder of arguments. Each method appends to it and returns it. */
 export class Args {
   list: ReadonlyArray<Argument> = noArguments
   problem: string | undefined
 
   /**
-   * Appends an argument. The first few make arrays that are as long as they are: one that grows by pushes takes room for
-   * seventeen, which for most commands is most of what they weigh (with the socket's one buffer: a third of a pipeline's
-   * time, a seventh of a GET's).
+   * Appends an argument. Short lists are allocated with their exact length, because a list that grows by `push`
+   * reserves room for 17 elements: most of the memory of most commands (together with the socket's single buffer this
+   * saved a third of a pipeline's time, and a seventh of a GET's).
    */
   add(argument: Argument): this {
     const { list } = this
     const model = models[list.length]
     if (model === undefined) {
-      // Made below, by this builder.
+      // Longer lists were allocated below, by this builder, so they are mutable.
       ;(list as Array<Argument>).push(argument)
       return this
     }
@@ -85,7 +84,7 @@ export class Args {
     return this
   }
 
-  /** Appends arguments as they are. */
+  /** Appends arguments unchanged. */
   all(list: ReadonlyArray<Argument>): this {
     for (const argument of list) {
       this.add(argument)
@@ -93,13 +92,13 @@ export class Args {
     return this
   }
 
-  /** Marks the arguments as impossible to send; the first reason is kept. */
+  /** Marks the arguments as impossible to send. The first reason is kept. */
   fail(problem: string): this {
     this.problem ??= problem
     return this
   }
 
-  /** One of Redis' own words. Shown in errors and logs. */
+  /** A token: a word of Redis' own. Errors and logs show it. */
   token(token: string): this {
     return this.add(new Argument("token", token))
   }
@@ -113,7 +112,7 @@ export class Args {
     return this.push("key", key, "a key")
   }
 
-  /** One or more keys; none is a problem. */
+  /** One or more keys; an empty list is a problem. */
   keys(input: Key | ReadonlyArray<Key>): this {
     const keys = toList(input)
     if (keys.length === 0) {
@@ -130,7 +129,7 @@ export class Args {
     return this.integer(toList(input).length).keys(input)
   }
 
-  /** Text that keys begin with, taken literally: a prefix goes before it as before a key. */
+  /** Literal text that keys begin with. A key prefix is put before it, as before a key. */
   keyPrefix(text: Key): this {
     return this.push("keyPrefix", text, "a key's beginning")
   }
@@ -144,12 +143,12 @@ export class Args {
     return this.push("channel", channel, "a channel")
   }
 
-  /** Text or bytes that are neither a key nor one of Redis' words. */
+  /** Text or bytes that are neither a key nor a token. */
   text(text: string | Uint8Array): this {
     return this.push("value", text, "an argument")
   }
 
-  /** A password, or another secret. */
+  /** A password or another secret. */
   secret(secret: Redacted.Redacted<string>): this {
     return Redacted.isRedacted(secret)
       ? this.text(Redacted.value(secret))
@@ -162,7 +161,8 @@ export class Args {
     try {
       encoded = codec.encode(value)
     } catch {
-      // The codec may be the user's, and constructors do not throw. What it threw may quote the value.
+      // The codec may be user code, and constructors of commands do not throw. The thrown error is dropped, because it
+      // may quote the value.
       return this.fail("a value does not encode: the codec threw")
     }
     if (Either.isLeft(encoded)) {
@@ -172,7 +172,7 @@ export class Args {
     return this.push("value", encoded.right, "a value")
   }
 
-  /** One or more values; none is a problem. */
+  /** One or more values; an empty list is a problem. */
   values<V, K extends Key>(codec: Codec<V, K>, values: ReadonlyArray<V>): this {
     if (values.length === 0) {
       return this.fail("needs at least one value")
@@ -183,7 +183,7 @@ export class Args {
     return this
   }
 
-  /** An integer of 64 bits. A number beyond 2^53 - 1 is refused, since it may have lost digits: use a bigint. */
+  /** An integer of 64 bits. A number beyond 2^53 - 1 is refused, because it may have lost digits: use a bigint. */
   integer(value: number | bigint): this {
     if (typeof value === "bigint") {
       if (BigInt.asIntN(64, value) !== value && BigInt.asUintN(64, value) !== value) {
@@ -196,7 +196,7 @@ export class Args {
     return this
   }
 
-  /** A floating point number, infinities included. */
+  /** A floating point number; infinities are allowed. */
   double(value: number): this {
     if (typeof value !== "number" || Number.isNaN(value)) {
       return this.fail("an argument must be a number, and not NaN")
@@ -205,7 +205,7 @@ export class Args {
     return this
   }
 
-  /** `token` and what `append` adds, when the option is given. */
+  /** When the option is given: `token`, then the arguments that `append` adds. */
   option<A>(token: string, value: A | undefined, append: (args: this, value: A) => void): this {
     if (value !== undefined) {
       this.token(token)
@@ -214,7 +214,7 @@ export class Args {
     return this
   }
 
-  /** What `append` adds, when the option is given. */
+  /** When the option is given: the arguments that `append` adds. */
   when<A>(value: A | undefined, append: (args: this, value: A) => void): this {
     if (value !== undefined) {
       append(this, value)
@@ -222,7 +222,7 @@ export class Args {
     return this
   }
 
-  /** What `append` adds for each element. */
+  /** The arguments that `append` adds for each element. */
   each<A>(values: Iterable<A>, append: (args: this, value: A) => void): this {
     for (const value of values) {
       append(this, value)
@@ -231,8 +231,8 @@ export class Args {
   }
 
   /**
-   * A duration as `seconds` when it is whole seconds, else as `milliseconds` when it is whole milliseconds. Never
-   * rounded: `EXPIRE key 0` would delete.
+   * A duration, with the token `seconds` when it is whole seconds, else with the token `milliseconds`. It must be whole
+   * milliseconds: rounding could give `EXPIRE key 0`, which deletes the key.
    */
   duration(seconds: string, milliseconds: string, input: DurationWithUnit): this {
     const millis = wholeMillis(input)
@@ -259,8 +259,8 @@ export class Args {
   }
 
   /**
-   * The timeout of a blocking command, in seconds with a fraction. `Duration.infinity` is Redis' 0; zero itself is
-   * refused, because Redis would wait for ever.
+   * The timeout of a blocking command, in seconds with a fraction. `Duration.infinity` is sent as 0. A duration of zero
+   * is refused, because Redis would wait for ever.
    */
   timeout(input: DurationWithUnit): this {
     if (isInfinite(input)) {
@@ -275,7 +275,7 @@ export class Args {
     return this.double(millis / 1000)
   }
 
-  /** Like {@link timeout}, in milliseconds, as XREAD's BLOCK and WAIT take it. */
+  /** Like {@link timeout}, in milliseconds, for XREAD's BLOCK and WAIT. */
   timeoutMillis(input: DurationWithUnit): this {
     if (isInfinite(input)) {
       return this.integer(0)
@@ -286,7 +286,7 @@ export class Args {
       : this.integer(millis)
   }
 
-  /** A moment as `seconds` when it is a whole second, else as `milliseconds`. */
+  /** A time, with the token `seconds` when it is a whole second, else with the token `milliseconds`. */
   time(seconds: string, milliseconds: string, time: AbsoluteTime): this {
     const millis = epochMillis(time)
     if (!Number.isSafeInteger(millis)) {
@@ -295,13 +295,13 @@ export class Args {
     return millis % 1000 === 0 ? this.token(seconds).integer(millis / 1000) : this.token(milliseconds).integer(millis)
   }
 
-  /** A moment in Unix milliseconds, without a token. */
+  /** A time in Unix milliseconds, without a token. */
   timeMillis(time: AbsoluteTime): this {
     const millis = epochMillis(time)
     return Number.isSafeInteger(millis) ? this.integer(millis) : this.fail("a time must be a valid date")
   }
 
-  /** A moment in whole Unix seconds, without a token. */
+  /** A time in whole Unix seconds, without a token. */
   timeSeconds(time: AbsoluteTime): this {
     const millis = epochMillis(time)
     return Number.isSafeInteger(millis) && millis % 1000 === 0
@@ -310,7 +310,7 @@ export class Args {
   }
 
   private push(kind: ArgumentKind, data: string | Uint8Array, what: string): this {
-    // Types say so already; a program in JavaScript, or behind a cast, hears it here rather than from the socket.
+    // The types exclude this already. An untyped program gets a problem here instead of an error from the socket.
     if (typeof data !== "string" && !(data instanceof Uint8Array)) {
       return this.fail(`${what} must be text or bytes`)
     }
@@ -319,16 +319,16 @@ export class Args {
   }
 }
 
-/** Begins an argument list. */
+/** Starts an empty list of arguments. */
 export const args = (): Args => new Args()
 
-/** Turns "one or more" into a list. Bytes are one argument, not many numbers. */
+/** Turns one or more elements into a list. A `Uint8Array` is one element. */
 export const toList = <A>(input: A | ReadonlyArray<A>): ReadonlyArray<A> =>
   Array.isArray(input) ? (input as ReadonlyArray<A>) : [input as A]
 
-/** Whole milliseconds, or `undefined` for what is infinite, negative or finer. */
+/** A duration in whole milliseconds; `undefined` when it is invalid, infinite, or not whole milliseconds. */
 export const wholeMillis = (input: DurationWithUnit): number | undefined => {
-  // The type says so already; without types a bare number would silently be milliseconds.
+  // The type excludes these already. In an untyped program a bare number would silently mean milliseconds.
   if (typeof input === "number" || typeof input === "bigint" || Array.isArray(input)) {
     return undefined
   }
@@ -340,7 +340,7 @@ export const wholeMillis = (input: DurationWithUnit): number | undefined => {
   return Number.isSafeInteger(millis) ? millis : undefined
 }
 
-/** Whether a duration has no end. */
+/** Whether a duration is infinite. */
 export const isInfinite = (input: DurationWithUnit): boolean =>
   Either.match(
     Either.try(() => Duration.decode(input)),

@@ -1,5 +1,6 @@
 /**
- * From a server's error to a `ReplyError`, without the arguments that servers like to echo (design law 15).
+ * Turns a server's error into a `ReplyError`, and removes the arguments that the server's text may quote (design law
+ * 15).
  */
 import * as Redacted from "effect/Redacted"
 import { type Denied, ReplyError } from "../../RedisError.js"
@@ -11,10 +12,10 @@ import { traitsOf } from "./facts.js"
 /** Scripts make up errors of any code, from anything they have read. */
 const runsScript = (command: string): boolean => traitsOf(command).script !== undefined
 
-/** What servers add to the errors of a script's own commands. */
+/** The suffix that servers add to errors of commands inside a script. */
 const whereInScript = / script: \w+, on @\w+:\d+\.$/
 
-/** Codes whose text is a fixed sentence of the server's, whatever was sent. */
+/** Codes whose text is a fixed sentence of the server, independent of the arguments. */
 const fixed = new Set([
   "WRONGTYPE",
   "NOAUTH",
@@ -46,10 +47,10 @@ const fixed = new Set([
   "NOGOODSLAVE"
 ])
 
-/** Codes that are not told from what was sent, even when an argument is the same word. */
+/** Codes that are taken as codes even when an argument is the same word. */
 const known = new Set([...fixed, "ERR", "NOPERM", "BUSY"])
 
-/** The commonest errors, word for word: there is nothing of the arguments in them. */
+/** The commonest errors, word for word. They contain nothing of the arguments. */
 const sentences = new Set([
   "WRONGTYPE Operation against a key holding the wrong kind of value",
   "NOAUTH Authentication required.",
@@ -80,7 +81,7 @@ const sentences = new Set([
   "ERR WATCH inside MULTI is not allowed"
 ])
 
-/** Words of the server's own: a part of an argument that is one of them says nothing. */
+/** Common words of server messages. They are not blanked, although an argument may contain the same word. */
 const vocabulary = new Set(
   `already argument arguments array bitmap bits block cannot channel client cluster command commands count database
     error exist existing exists expire expired expiry failed field fields first float found from group hash have index
@@ -92,9 +93,12 @@ const vocabulary = new Set(
   )
 )
 
-/** No server writes longer errors of its own accord, and to blank one takes longer than linear time. */
+/** A longer text is not shown: a server's own errors are shorter, and blanking takes more than linear time. */
 const longestMessage = 4096
-/** Beyond this, to look for parts of the arguments would keep the connection's other callers waiting. */
+/**
+ * With more argument data than this, the text is not shown, because searching all of it would delay the connection's
+ * other callers.
+ */
 const longestArguments = 1024 * 1024
 
 export const make = (reply: ErrorReply, command: string, args: ReadonlyArray<Argument>): ReplyError => {
@@ -113,7 +117,10 @@ export const make = (reply: ErrorReply, command: string, args: ReadonlyArray<Arg
   })
 }
 
-/** A script may answer an argument as its error: then its first word is no code. */
+/**
+ * The code of an error. A script may return an argument as its error; then the first word is data, not a code, and the
+ * result is `ERR`.
+ */
 const codeOf = (reply: ErrorReply, args: ReadonlyArray<Argument>): string => {
   const { code } = reply
   return !known.has(code) &&
@@ -134,7 +141,7 @@ const describe = (code: string, message: string, command: string, args: Readonly
     return "ERR unknown command or subcommand, for this server and version"
   }
   if (code === "NOPERM") {
-    return "NOPERM this user has no permissions (for what: see the redacted field `raw`)"
+    return "NOPERM this user has no permissions (for details see the redacted field `raw`)"
   }
   const unclear = traitsOf(command).quotesArguments
   if (unclear && (!fixed.has(code) || runsScript(command))) {
@@ -149,14 +156,14 @@ const describe = (code: string, message: string, command: string, args: Readonly
   return fixed.has(code) && !unclear ? text : blankParts(text, texts)
 }
 
-/** An argument as text, as a server's error would be read. */
+/** The first `length` bytes of an argument as text, decoded like a server's error. */
 const textOf = ({ data }: Argument, length: number): string =>
   typeof data === "string" ? data.slice(0, length) : utf8Decode(data, 0, Math.min(data.length, length))
 
 /**
- * What the user was denied. Servers word it differently (docs/replies.md), and name the user, whose name may be any word.
- * What a script says by itself is believed only where it is a server's sentence, whole: one of its words may mean
- * anything.
+ * What the user was denied. Servers use different words for it (docs/replies.md), and name the user, whose name may be
+ * any word. The error of a script counts only when it is a whole sentence of a server, because a script may use any
+ * words.
  */
 const deniedBy = (code: string, message: string, command: string): Denied | undefined => {
   if (code === "NOPERM") {
@@ -204,14 +211,17 @@ const forWhat: Record<Denied, string> = {
 
 const blanked = "<…>"
 
-/** Blanks every argument that is not one of Redis' own words. The longest come first: one may begin like another. */
+/**
+ * Blanks every whole argument that is not a token. The longest come first, because one argument may be the beginning of
+ * another.
+ */
 const blankWhole = (message: string, texts: ReadonlyArray<string>): string => {
   let text = message
   for (const data of texts) {
     if (data.length === 0 || data.length > message.length) {
       continue
     }
-    // Short arguments are only looked for as whole words, or the text would be all blanks.
+    // Short arguments are blanked only as whole words; otherwise most of the text would be blanked.
     text =
       data.length > 3
         ? text.replaceAll(data, blanked)
@@ -220,7 +230,7 @@ const blankWhole = (message: string, texts: ReadonlyArray<string>): string => {
   return text
 }
 
-/** Blanks what stands in quotes, where servers escape and shorten it, unless it is the command or a token. */
+/** Blanks quoted text, which servers may have escaped and shortened, unless it is the command or a token. */
 const blankQuotes = (message: string, command: string, args: ReadonlyArray<Argument>): string =>
   message.replace(
     /(?<![\p{L}\p{N}])(['"`])((?:\\.|[^\\])*?)\1(?![\p{L}\p{N}])/gsu,
@@ -234,7 +244,10 @@ const blankQuotes = (message: string, command: string, args: ReadonlyArray<Argum
     }
   )
 
-/** Blanks the words that are part of an argument: servers shorten what they quote, and modules quote from the middle. */
+/**
+ * Blanks words that are part of an argument, because servers shorten what they quote, and modules quote from the
+ * middle.
+ */
 const blankParts = (message: string, texts: ReadonlyArray<string>): string => {
   const all = texts.join("\n").toLowerCase()
   const given = (word: string): boolean => {

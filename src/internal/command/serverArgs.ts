@@ -1,14 +1,14 @@
-/**
- * Arguments that the commands on servers, clusters and sentinels have in common.
- */
+/** Shared arguments of the commands on servers, clusters and sentinels. */
 import * as Redacted from "effect/Redacted"
 import { type Args, type OneOrMore, toList } from "./args.js"
 import type { RedisCommand } from "./model.js"
 
-/** Text that may be a secret. `Redacted` keeps it out of whatever the program itself prints; here it is never shown. */
+/**
+ * Text that may be a secret. `Redacted` keeps it out of what the program itself prints. This library never shows it.
+ */
 export type Secret = string | Redacted.Redacted<string>
 
-/** The value of a setting. Booleans are `yes` and `no`, as configuration files have them. */
+/** The value of a setting. Booleans are sent as `yes` and `no`, as in configuration files. */
 export type Setting = Secret | number | boolean
 
 /** Settings by name; at least one. */
@@ -20,7 +20,7 @@ export interface SlotRange {
   readonly end: number
 }
 
-/** A command to ask a server about: as a value, or as its words. */
+/** A command as an argument of another command: as a value, or as its words. */
 export type CommandLine = RedisCommand<unknown> | readonly [name: string, ...args: ReadonlyArray<string | Uint8Array>]
 
 export const secret = (builder: Args, value: Secret): Args =>
@@ -35,7 +35,7 @@ export const setting = (builder: Args, value: Setting): Args =>
         : builder.double(value)
       : secret(builder, value)
 
-/** Names and values in turn; none is a problem. */
+/** Names and values in turn; an empty record is a problem. */
 export const settings = (builder: Args, input: Settings): Args => {
   const entries = Object.entries(input)
   return entries.length === 0
@@ -43,7 +43,7 @@ export const settings = (builder: Args, input: Settings): Args => {
     : builder.each(entries, (args, [name, value]) => setting(args.text(name), value))
 }
 
-/** One or more texts; none is a problem. */
+/** One or more texts; an empty list is a problem. */
 export const texts = (builder: Args, input: OneOrMore<string>, what: string): Args => {
   const list = toList<string>(input)
   return list.length === 0
@@ -51,17 +51,17 @@ export const texts = (builder: Args, input: OneOrMore<string>, what: string): Ar
     : builder.each(list, (args, text) => args.text(text))
 }
 
-/** Any number of texts: none may be given, or an empty list. */
+/** Any number of texts; `undefined` and an empty list add nothing. */
 export const someTexts = (builder: Args, input: string | ReadonlyArray<string> | undefined): Args =>
   input === undefined ? builder : builder.each(toList<string>(input), (args, text) => args.text(text))
 
-/** One or more slots; none is a problem. */
+/** One or more hash slots; an empty list is a problem. */
 export const slots = (builder: Args, input: OneOrMore<number>): Args => {
   const list = toList<number>(input)
   return list.length === 0 ? builder.fail("needs at least one slot") : builder.each(list, slot)
 }
 
-/** One or more ranges of slots; none is a problem. */
+/** One or more ranges of hash slots; an empty list is a problem. */
 export const slotRanges = (builder: Args, input: OneOrMore<SlotRange>): Args => {
   const list = toList<SlotRange>(input)
   return list.length === 0
@@ -75,7 +75,7 @@ export const slot = (builder: Args, slot: number): Args =>
 export const port = (builder: Args, port: number): Args =>
   port >= 0 && port <= 65535 ? builder.integer(port) : builder.fail("a port is a number from 0 to 65535")
 
-/** The words of another command. Its keys stay keys, so that a prefix is put before them too. */
+/** The words of another command. The keys of a command value stay keys, so that a key prefix applies to them. */
 export const commandLine = (builder: Args, command: CommandLine): Args => {
   if (Array.isArray(command)) {
     const words = command as ReadonlyArray<string | Uint8Array>
@@ -89,7 +89,7 @@ export const commandLine = (builder: Args, command: CommandLine): Args => {
   return builder.all(rest)
 }
 
-/** The exclusive words `ASYNC` and `SYNC`. */
+/** The token `ASYNC` or `SYNC`. */
 export const asyncOrSync = (
   builder: Args,
   options: { readonly async?: true | undefined; readonly sync?: true | undefined } | undefined

@@ -1,6 +1,4 @@
-/**
- * Decoders that the commands on servers, clusters and sentinels have in common.
- */
+/** Shared decoders of the commands on servers, clusters and sentinels. */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
@@ -12,10 +10,10 @@ export const optionalText = Decode.nullable(Decode.text)
 export const optionalInteger = Decode.nullable(Decode.integer)
 export const textRecord = Decode.record(Decode.text)
 
-/** Flags and the like: none when the server is too old to send them. */
+/** A list of texts; empty when an older server does not send it. */
 export const textsOrNone: Decode.Decoder<Array<string>> = (reply) => (reply === null ? [] : texts(reply))
 
-/** A word of a command that somebody sent: bytes when it is not UTF-8. */
+/** A word of a logged command: text, or bytes when it is not UTF-8. */
 export const word: Decode.Decoder<string | Uint8Array> = (reply) =>
   reply instanceof Uint8Array ? reply : Decode.text(reply)
 
@@ -32,7 +30,7 @@ export const timeSeconds = moment(1000)
 /** A Unix time in milliseconds. */
 export const timeMillis = moment(1)
 
-/** Zero stands for "never". */
+/** Zero means "never" and is `None`. */
 const unlessZero =
   <A>(decoder: Decode.Decoder<A>): Decode.Decoder<Option.Option<A>> =>
   (reply) =>
@@ -49,7 +47,7 @@ export const micros: Decode.Decoder<Duration.Duration> = (reply) => Duration.mic
 export const fractionalSeconds: Decode.Decoder<Duration.Duration> = (reply) =>
   Duration.millis(Math.round(Decode.double(reply) * 1000))
 
-/** `a=1 b=2` as a record without a prototype. */
+/** Reads `a=1 b=2` into a record without a prototype. */
 export const assignments = (text: string, separator: string): Record<string, string> => {
   const result: Record<string, string> = Object.create(null)
   for (const part of text.split(separator)) {
@@ -61,10 +59,10 @@ export const assignments = (text: string, separator: string): Record<string, str
   return result
 }
 
-/** A field of a record whose other fields are read by {@link Decode.struct}. */
+/** A field of a record of texts; `undefined` when it is missing. */
 export const field = (fields: Readonly<Record<string, string>>, name: string): string | undefined => fields[name]
 
-/** Like `Decode.integer`, of a text field that may be missing. */
+/** An integer field of a record of texts; `None` when it is missing. */
 export const fieldInteger = (fields: Readonly<Record<string, string>>, name: string): Option.Option<number> => {
   const value: Reply | undefined = fields[name]
   return value === undefined ? Option.none() : Option.some(Decode.at(name, Decode.integer, value))

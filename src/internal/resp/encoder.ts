@@ -1,19 +1,26 @@
 /**
- * Commands to bytes. Text stays text until the socket takes it: joining strings and writing them in one go is the
- * cheapest way to the kernel in JavaScript.
+ * Encodes commands as RESP. Text stays a string until the socket writes it, because joining strings and writing them at
+ * once is the fastest way to send in JavaScript.
  */
-import type { Argument } from "../command/args.js"
 import { isWellFormed, utf8Length } from "./text.js"
 
-/** A command as it is written: one string, or strings and byte arrays in turn. */
+/** An encoded command: one string, or strings and byte arrays to write one after the other. */
 export type Encoded = string | ReadonlyArray<string | Uint8Array>
+
+/** An argument: the text or the bytes to send. */
+interface Data {
+  readonly data: string | Uint8Array
+}
 
 /** Why a command cannot be sent. */
 export class EncodeFailure {
   constructor(readonly reason: string) {}
 }
 
-/** How a command begins on the wire: how many bulk strings there are, and those of its name. */
+/**
+ * The name of a command, which encodes the beginning of the command: the number of bulk strings, then the words of the
+ * name.
+ */
 export class Name {
   private readonly words: number
   private readonly wire: string
@@ -23,7 +30,10 @@ export class Name {
     this.wire = words.map((word) => `$${word.length}\r\n${word}\r\n`).join("")
   }
 
-  /** For so many arguments. Those of few are kept: joining it anew made a string and two numbers for each command. */
+  /**
+   * The beginning of a command with `count` arguments. Short ones are cached, because joining them again would allocate
+   * a string and two numbers for each command.
+   */
   head(count: number): string {
     return count < 8 ? (this.heads[count] ??= this.join(count)) : this.join(count)
   }
@@ -33,27 +43,27 @@ export class Name {
   }
 }
 
-/** No name: the arguments alone. */
+/** An empty name: encodes the arguments alone. */
 export const nameless = new Name([])
 
 const lengths: Array<string> = []
 
-/** A bulk string's header. Those of short ones are kept. */
+/** The header of a bulk string. Headers of short strings are cached. */
 const header = (length: number): string => (length < 128 ? (lengths[length] ??= `$${length}\r\n`) : `$${length}\r\n`)
 
-/** Values longer than this are written as bytes of their own, so that the tick's string stays cheap to flatten. */
+/** A longer text becomes a part of its own, so that the string joined for one tick stays cheap to flatten. */
 const longText = 16 * 1024
 
-export const encode = (name: Name, args: ReadonlyArray<Argument>): Encoded | EncodeFailure => {
+export const encode = (name: Name, args: ReadonlyArray<Data>): Encoded | EncodeFailure => {
   let text = name.head(args.length)
   let parts: Array<string | Uint8Array> | undefined
   for (let i = 0; i < args.length; i++) {
-    const { data } = args[i] as Argument
+    const { data } = args[i] as Data
     if (typeof data === "string") {
       const length = utf8Length(data)
-      // As many bytes as UTF-16 units means ASCII, and ASCII has no surrogates to check.
+      // Equal numbers of bytes and UTF-16 units mean ASCII, which has no surrogates to check.
       if (length !== data.length && !isWellFormed(data)) {
-        return new EncodeFailure("an argument holds a lone surrogate, which UTF-8 cannot carry")
+        return new EncodeFailure("an argument contains a lone surrogate, which UTF-8 cannot encode")
       }
       text += header(length)
       if (length > longText) {
@@ -76,7 +86,7 @@ export const encode = (name: Name, args: ReadonlyArray<Argument>): Encoded | Enc
   return parts
 }
 
-/** About how many bytes an encoded command takes in memory and on the wire. */
+/** The approximate size of an encoded command in bytes, in memory and on the wire. */
 export const encodedLength = (encoded: Encoded): number => {
   if (typeof encoded === "string") {
     return encoded.length

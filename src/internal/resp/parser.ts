@@ -1,17 +1,19 @@
 /**
- * The incremental RESP2/RESP3 parser: bytes in, values out, nothing else. It knows no socket, no command and no Effect.
+ * The incremental RESP2/RESP3 parser: it turns bytes into values, and depends neither on sockets, nor on commands, nor
+ * on Effect.
  *
- * - It is iterative: open aggregates are a list of `Frame`s, never on JavaScript's stack.
- * - No byte of a value's body is looked at twice, however the bytes are split. Only the header of an element
+ * - It is iterative: open aggregates are a linked list of `Frame`s, not calls on JavaScript's stack.
+ * - Each byte of a value's body is read once, however the bytes are split into chunks. Only the header of an element
  *   (`$123\r\n`, at most 64 bytes) is read again when a chunk ends inside it.
- * - Limits are checked when a length is announced, before anything is allocated for it.
- * - After the first error it is terminal: it accepts no more bytes.
- * - Pushes and attributes are handed over as they complete and never become elements of what surrounds them.
+ * - Limits are checked as soon as a length is read, before memory is allocated for it.
+ * - The first error is final: after it the parser accepts no more bytes.
+ * - Pushes and attributes go to the handler as soon as they are complete, and never become elements of the aggregate
+ *   around them.
  */
 import { longestString, nameDecodeStrict, utf8Decode, utf8DecodeStrict } from "./text.js"
 import { Attribute, ErrorReply, MapReply, Push, type Reply, SetReply, Unreadable, VerbatimString } from "./values.js"
 
-/** What the parser hands over. A handler may call {@link Parser.stop} to end the parse of the current chunk. */
+/** Receives the parsed values. A handler may call {@link Parser.stop} to end the parse of the current chunk. */
 export interface ParserHandler {
   readonly onReply: (reply: Reply) => void
   readonly onPush: (push: Push) => void
@@ -32,7 +34,7 @@ export const defaultLimits: ParserLimits = {
   maxBufferedBytes: 1024 * 1024 * 1024
 }
 
-/** Why the bytes are not RESP. The text never contains bytes of a payload. */
+/** Why the bytes are not valid RESP. The text never contains bytes of a payload. */
 export class ParseFailure {
   constructor(readonly reason: string) {}
 }
@@ -61,29 +63,38 @@ const LETTER_F = 102
 const LETTER_T = 116
 const LETTER_X = 120
 
-/** As many as {@link Parser.plainDouble} divides by. */
+/** The divisors that {@link Parser.plainDouble} needs. */
 const powersOfTen = Array.from({ length: 16 }, (_, i) => 10 ** i)
 
-/** No element header is longer: the longest is an integer of 20 characters, its type byte and CRLF. */
+/**
+ * An upper bound for the header of an element: the longest is an integer of 20 characters with its type byte and CRLF.
+ */
 const maxHeader = 64
 
 const doublePattern = /^[+-]?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|inf|nan)$/
 const bigNumberPattern = /^[+-]?\d+$/
-/** `BigInt(text)` is worse than linear; no real server sends more digits than this. */
+/** `BigInt(text)` takes more than linear time, and real servers send fewer digits than this. */
 const maxBigNumberDigits = 20_000
-/** C's longest `long double`, printed in full, is about 5000 characters. */
+/** The longest `long double` of C has about 5000 characters when printed in full. */
 const maxDoubleLength = 8 * 1024
-/** V8 ends the process, with nothing to catch, when `push` makes an array longer than about 112 million elements. */
+/**
+ * When `push` makes an array longer than about 112 million elements, V8 ends the process, and nothing can catch that.
+ */
 const mostElements = 100_000_000
 
 const empty = new Uint8Array(0)
 
-/** Room for so many elements is made at once; more of them only as they come. */
+/** Arrays up to this length are allocated at once; longer ones grow as their elements arrive. */
 const mostPrepared = 1024
 
-/** An open aggregate, and the one it is in. `length` is -1 for a streamed one, which ends with `.`. */
+/**
+ * An open aggregate; `outer` is the aggregate around it. `length` is -1 for a streamed aggregate, which ends with `.`.
+ */
 class Frame {
-  /** Of its final size where that is small: an array that grows has room for 17 after the first `push`. */
+  /**
+   * A small array is allocated with its final size, because a growing array reserves room for 17 elements at the first
+   * `push`.
+   */
   readonly items: Array<Reply>
   filled = 0
   constructor(
@@ -95,7 +106,7 @@ class Frame {
   }
 }
 
-/** What comes next in the bytes: an element, the rest of a text line, or the rest of a bulk body. */
+/** What the next bytes are: an element, the rest of a line, or the rest of a bulk body. */
 const enum State {
   Element,
   Line,
@@ -103,8 +114,8 @@ const enum State {
 }
 
 /**
- * Bytes that come in pieces. The array doubles as it grows: an array per piece would cost a hundred times its bytes when
- * the pieces are of one byte each.
+ * Collects bytes that arrive in pieces, in one array that doubles as it grows. With an array for each piece, pieces of
+ * one byte would take a hundred times their size.
  */
 class Pieces {
   bytes: Uint8Array = empty
@@ -127,20 +138,20 @@ class Pieces {
 }
 
 export class Parser {
-  /** How the bulk strings of replies are handed over: as text, or as bytes. Read per bulk string. */
+  /** Whether bulk strings of replies become text or bytes. It is read for each bulk string. */
   text: boolean
-  /** How bulk strings inside pushes are handed over. */
+  /** Whether bulk strings inside pushes become text or bytes. */
   pushText: boolean
   failure: ParseFailure | undefined
 
   private stopped = false
   private openPushes = 0
   private state: State = State.Element
-  /** The innermost aggregate that is open, and how many are. */
+  /** The innermost open aggregate, and the number of open aggregates (`depth`). */
   private frame: Frame | undefined
   private depth = 0
 
-  /** The bytes of an element header that the last chunk ended inside. */
+  /** When the last chunk ended inside the header of an element: the bytes of that header. */
   private rest: Uint8Array | undefined
 
   private lineType = 0
@@ -151,13 +162,16 @@ export class Parser {
   private body: Uint8Array = empty
   private bodyLength = 0
   private bodyFilled = 0
-  /** Whether it is one of those that are used again, which nobody may keep. */
+  /** Whether `body` is the reusable array, which must not become part of a reply. */
   private bodyLent = false
 
-  /** What has come of a streamed string (`$?`), while one is open. */
+  /** The bytes received so far of an open streamed string (`$?`). */
   private stringParts: Pieces | undefined
 
-  /** Bytes of the value being read that came in earlier chunks, and where in this chunk it continues. */
+  /**
+   * The number of bytes of the current value in earlier chunks, and the position where the value continues in this
+   * chunk (`start`).
+   */
   private buffered = 0
   private start = 0
 
@@ -178,7 +192,7 @@ export class Parser {
     this.pushText = options?.pushText ?? true
   }
 
-  /** Whether nothing has been read of the next value. */
+  /** Whether the parser is between two values. */
   get idle(): boolean {
     return (
       this.state === State.Element &&
@@ -189,8 +203,8 @@ export class Parser {
   }
 
   /**
-   * Where the next bytes belong, while much of a body is still to come. A transport that reads them into it saves a copy,
-   * and reads as much at a time as there is; {@link write} is told of them as of any others.
+   * While much of a body is missing: the memory for its next bytes. A transport that reads into it saves a copy and can
+   * read more at a time. It must then pass the bytes to {@link write} like any others.
    */
   get room(): Uint8Array | undefined {
     return this.state === State.Body && this.bodyLength - this.bodyFilled >= leastRoom && !this.stopped
@@ -198,16 +212,17 @@ export class Parser {
       : undefined
   }
 
-  /** Ends the parse; what is left of the current chunk is dropped, and what there is of an unfinished value let go. */
+  /** Ends the parse. The rest of the current chunk is dropped, and the buffers of an unfinished value are released. */
   stop(): void {
     this.stopped = true
-    // A handler that stops it is called while it reads.
+    // A handler may call this while the parser is reading, so the buffers are released later.
     queueMicrotask(() => this.release())
   }
 
   /**
-   * Reads a chunk. Answers the failure when the bytes are not RESP, now or before. What a handler throws is rethrown and
-   * ends the parse: the rest of the chunk is lost, so that what came next would be answers to nobody.
+   * Reads a chunk. Returns a failure when this chunk, or an earlier one, is not valid RESP. An error thrown by a
+   * handler is rethrown and ends the parse, because the rest of the chunk is lost and later replies could not be
+   * matched to their commands.
    */
   write(chunk: Uint8Array): ParseFailure | undefined {
     if (this.failure !== undefined || this.stopped) {
@@ -226,7 +241,7 @@ export class Parser {
     return this.failure
   }
 
-  /** Lets go of what was buffered of an unfinished value. */
+  /** Releases the buffers of an unfinished value. */
   private release(): void {
     this.state = State.Element
     this.frame = undefined
@@ -243,7 +258,7 @@ export class Parser {
     this.start = 0
     let at = this.resume(bytes)
     while (at < end && !this.stopped) {
-      // A streamed string that is open has parts and nothing else.
+      // An open streamed string may only be followed by its parts.
       if (this.stringParts === undefined) {
         const { frame } = this
         at =
@@ -259,10 +274,10 @@ export class Parser {
       const next = this.element(bytes, at, end)
       if (next === -1) {
         if (end - at > maxHeader) {
-          throw new ParseFailure("an element's header is longer than any can be")
+          throw new ParseFailure("an element's header is too long")
         }
         this.rest = copy(bytes, at, end)
-        // The header is read again with the next chunk, and counted then.
+        // The header is read again with the next chunk, and is counted then.
         this.addBuffered(at)
         return
       }
@@ -271,7 +286,7 @@ export class Parser {
     this.addBuffered(end)
   }
 
-  /** Goes on with what the last chunk ended inside. Answers where the next element begins. */
+  /** Continues the element that the last chunk ended inside. Returns the position of the next element. */
   private resume(bytes: Uint8Array): number {
     switch (this.state) {
       case State.Line:
@@ -284,8 +299,9 @@ export class Parser {
   }
 
   /**
-   * The header that the last chunk ended inside is read from an array of its own, with as much of this chunk as a header
-   * can need. (Both chunks in one, 64 KB of copying for a header, took 5 to 10 % of reading small replies.)
+   * Reads a header that is split between two chunks from a small array of its own, with as much of this chunk as a
+   * header can need. (To join both chunks would copy 64 KB for one header, and took 5 to 10 % of the time for small
+   * replies.)
    */
   private continueHeader(rest: Uint8Array, chunk: Uint8Array): number {
     const taken = Math.min(chunk.length, maxHeader)
@@ -296,24 +312,24 @@ export class Parser {
     const next = this.element(joined, 0, joined.length)
     if (next === -1) {
       if (joined.length > maxHeader) {
-        throw new ParseFailure("an element's header is longer than any can be")
+        throw new ParseFailure("an element's header is too long")
       }
       this.rest = joined
-      // Counted when it is read.
+      // The bytes are counted when the header is read.
       this.start = chunk.length
       return chunk.length
     }
-    // What is in `rest` comes before the chunk's first byte.
+    // The bytes in `rest` come before the chunk's first byte.
     this.start -= rest.length
     const at = next - rest.length
     return this.state === State.Body && !this.stopped ? this.continueBody(chunk, at) : at
   }
 
-  /** Replies that stand alone, for as long as they are plain. What {@link endValue} does is done once for all of them. */
+  /** Reads top-level replies as long as they are plain. The work of {@link endValue} is done once for all of them. */
   private replies(bytes: Uint8Array, from: number, end: number): number {
     const { handler } = this
     const most = this.limits.maxBufferedBytes
-    // Where the value would begin if all of it were in this chunk.
+    // The position where the value would begin if all of it were in this chunk.
     let begin = this.start - this.buffered
     let at = from
     while (at < end) {
@@ -343,7 +359,7 @@ export class Parser {
     return at
   }
 
-  /** Elements of the open aggregate, to its end or for as long as they are plain. */
+  /** Reads elements of the open aggregate, to its end or as long as they are plain. */
   private fill(frame: Frame, bytes: Uint8Array, from: number, end: number): number {
     const { items } = frame
     const last = frame.length - 1
@@ -367,8 +383,8 @@ export class Parser {
   }
 
   /**
-   * The same of a map whose length is known, which ends with a value: its keys are likely ones that were read before. By
-   * itself, since {@link fill} with one more thing to look at took 1.07 to 1.18 of the time for entries of a stream.
+   * Like {@link fill}, for a map of known length: its keys are likely names that were read before. It is a method of
+   * its own, because one more check in {@link fill} made stream entries take 1.07 to 1.18 times as long.
    */
   private fillMap(frame: Frame, bytes: Uint8Array, from: number, end: number): number {
     const { items } = frame
@@ -395,9 +411,10 @@ export class Parser {
   }
 
   /**
-   * What most replies are made of: `$`, `:`, `,`, `+OK`, `_` and `#`, when the whole of it is in this chunk and nothing is
-   * wrong with it. Anything else is not looked at further and goes the general way, through {@link element}. {@link next}
-   * is where the next element begins. Each is a method of its own, small enough to be inlined where it is hot.
+   * The fast path for the commonest elements: `$`, `:`, `,`, `+OK`, `_` and `#`, when the element is valid and this
+   * chunk contains all of it. For anything else it returns `undefined`, and {@link element} reads the element. {@link
+   * next} is the position of the next element. Each type has a method of its own, small enough for V8 to inline where
+   * it is hot.
    */
   private plain(bytes: Uint8Array, at: number, end: number): Reply | undefined {
     switch (bytes[at]) {
@@ -415,7 +432,7 @@ export class Parser {
     return undefined
   }
   private next = 0
-  /** Whether it is a key of a map that {@link plain} reads: likely one that was read before. */
+  /** Whether {@link plain} is reading a key of a map, which is likely a name that was read before. */
   private isName = false
 
   private plainBulk(bytes: Uint8Array, from: number, end: number): Reply | undefined {
@@ -447,8 +464,8 @@ export class Parser {
   }
 
   /**
-   * `:1` and `:0`, the commonest integers that stand alone: 1.3 times as fast as {@link plainInteger}. In there it would
-   * take 0.86 of the speed of an array's.
+   * Integers of one digit, the commonest integer replies (`:1` and `:0`): 1.3 times as fast as {@link plainInteger}.
+   * The same check inside {@link plainInteger} would slow down integers in arrays to 0.86 of their speed.
    */
   private plainDigit(bytes: Uint8Array, at: number): number | undefined {
     const digit = (bytes[at + 1] as number) - 48
@@ -472,7 +489,7 @@ export class Parser {
       value = value * 10 + digit
       at++
     }
-    // 15 digits are exact.
+    // A number holds 15 digits exactly.
     if (at === first || at - first > 15 || at + 1 >= end || bytes[at] !== CR || bytes[at + 1] !== LF) {
       return undefined
     }
@@ -525,8 +542,8 @@ export class Parser {
   }
 
   /**
-   * A double whose digits make an integer of at most 2^53 and whose power of ten is at most 10^22: both are exact, so that
-   * the one multiplication or division rounds as it must.
+   * A double whose digits form an integer of at most 2^53, and whose power of ten is at most 10^22. Both are exact as
+   * numbers, so the one division rounds correctly.
    */
   private plainDouble(bytes: Uint8Array, from: number, end: number): number | undefined {
     let at = from
@@ -556,7 +573,7 @@ export class Parser {
       decimals = at - point - 1
       digits += decimals
     }
-    // With 15 digits it cannot be more than 2^53.
+    // An integer of 15 digits is less than 2^53.
     if (
       digits > 15 ||
       at + 1 >= end ||
@@ -571,7 +588,7 @@ export class Parser {
     return negative ? -positive : positive
   }
 
-  /** Counts what the chunk holds, up to `to`, of the value being read. */
+  /** Counts the bytes of the current value in this chunk, up to `to`. */
   private addBuffered(to: number): void {
     this.buffered += to - this.start
     if (this.buffered > this.limits.maxBufferedBytes) {
@@ -579,7 +596,7 @@ export class Parser {
     }
   }
 
-  /** A value that stands alone ends at `next`. The limit holds for it however it was split. */
+  /** Ends a top-level value at `next`. The limit applies to the whole value, however it was split into chunks. */
   private endValue(next: number): void {
     if (this.buffered + (next - this.start) > this.limits.maxBufferedBytes) {
       this.tooMuchBuffered()
@@ -592,7 +609,10 @@ export class Parser {
     throw new ParseFailure(`one reply is larger than ${this.limits.maxBufferedBytes} bytes`)
   }
 
-  /** Reads one element at `at`; answers where the next one begins, `end` when its rest is still to come, or -1 when the chunk ends inside its header. */
+  /**
+   * Reads one element at `at`. Returns the position of the next element, `end` when the rest of the element is still
+   * missing, or -1 when the chunk ends inside its header.
+   */
   private element(bytes: Uint8Array, at: number, end: number): number {
     const type = bytes[at] as number
     if (this.stringParts !== undefined && type !== SEMICOLON) {
@@ -637,7 +657,7 @@ export class Parser {
     }
   }
 
-  /** `:` an integer of 64 bits, with an optional sign. */
+  /** `:`: an integer of 64 bits with an optional sign. */
   private integer(bytes: Uint8Array, from: number, end: number): number {
     let at = from
     let negative = false
@@ -680,8 +700,8 @@ export class Parser {
   }
 
   /**
-   * Reads a length and its CRLF: the number, -1 for the null `-1`, -2 when the chunk ends first, -3 for a streamed `?`.
-   * {@link lengthEnd} is where the body begins.
+   * Reads a length and its CRLF. Returns the length, -1 for the null `-1`, -2 when the chunk ends first, or -3 for a
+   * streamed `?`. {@link lengthEnd} is the position where the body begins.
    */
   private length(bytes: Uint8Array, from: number, end: number, nullable: boolean): number {
     let at = from
@@ -726,7 +746,7 @@ export class Parser {
   }
   private lengthEnd = 0
 
-  /** `$` a bulk string, `!` a bulk error, `=` a verbatim string. */
+  /** `$`: a bulk string; `!`: a bulk error; `=`: a verbatim string. */
   private bulk(type: number, bytes: Uint8Array, at: number, end: number): number {
     const length = this.length(bytes, at + 1, end, type === DOLLAR)
     if (length < 0) {
@@ -764,7 +784,7 @@ export class Parser {
     if (this.buffered + (from - this.start) + length > this.limits.maxBufferedBytes) {
       this.tooMuchBuffered()
     }
-    // The body goes into one array: each byte is copied once, and no chunk is kept.
+    // The body is collected in one array: each byte is copied once, and the chunks can be freed.
     this.bodyLent = length <= mostLent && this.wantsText()
     this.body = this.bodyLent ? borrow(length) : allocate(length)
     this.bodyLength = length
@@ -778,7 +798,7 @@ export class Parser {
     throw new ParseFailure(`a bulk string of ${length} bytes, more than the limit of ${this.limits.maxBulkLength}`)
   }
 
-  /** Fills the body, then sees to its CRLF, which may come in chunks of their own. */
+  /** Fills the body, then checks its CRLF, whose bytes may arrive in later chunks. */
   private continueBody(bytes: Uint8Array, from: number): number {
     const body = this.body
     const length = this.bodyLength
@@ -786,7 +806,7 @@ export class Parser {
     let at = from
     if (this.bodyFilled < length) {
       at = Math.min(end, from + length - this.bodyFilled)
-      // In its buffer there is nothing else: what is there was read into its place.
+      // A chunk in the body's own buffer was read into {@link room}, so its bytes are already in place.
       if (bytes.buffer !== body.buffer) {
         body.set(from === 0 && at === end ? bytes : bytes.subarray(from, at), this.bodyFilled)
       }
@@ -833,7 +853,10 @@ export class Parser {
     }
   }
 
-  /** Bytes that are no UTF-8, or too many for one string, stay bytes: whoever wanted text then fails to decode them. */
+  /**
+   * The content of a bulk string, as text or bytes. Bytes that are not UTF-8, or too many for one string, stay bytes: a
+   * decoder that wants text then fails.
+   */
   private content(bytes: Uint8Array, from: number, to: number): string | Uint8Array {
     if (this.wantsText()) {
       const text = this.isName ? nameDecodeStrict(bytes, from, to) : utf8DecodeStrict(bytes, from, to)
@@ -841,16 +864,17 @@ export class Parser {
         return text
       }
     }
-    // In a chunk a body is never all there is, since CRLF follows: this is an array of our own, or the one that is lent.
+    // A range that covers a whole array is never a chunk, because CRLF follows a body in it. It is our own array, or
+    // the reusable one.
     return from === 0 && to === bytes.length && !this.bodyLent ? bytes : copy(bytes, from, to)
   }
 
-  /** Whether the bulk string that is read now is to be text. */
+  /** Whether the current bulk string becomes text. */
   private wantsText(): boolean {
     return this.openPushes === 0 ? this.text : this.pushText
   }
 
-  /** `;` a part of a streamed string; `;0` ends it. */
+  /** `;`: a part of a streamed string; `;0` ends the string. */
   private streamedPart(bytes: Uint8Array, at: number, end: number): number {
     const parts = this.stringParts
     if (parts === undefined) {
@@ -874,7 +898,7 @@ export class Parser {
     return this.lengthEnd
   }
 
-  /** `+ - , (`: text up to CRLF, in which a bare CR or LF is an error. */
+  /** `+ - , (`: text up to CRLF. A bare CR or LF inside it is an error. */
   private line(type: number, bytes: Uint8Array, from: number, end: number): number {
     let at = from
     while (at < end) {
@@ -949,7 +973,7 @@ export class Parser {
     if (to - from > this.limits.maxBulkLength) {
       this.lineTooLong()
     }
-    // No decoding for the commonest reply of all.
+    // The commonest reply of all needs no decoding.
     if (type === PLUS && to - from === 2 && bytes[from] === 79 && bytes[from + 1] === 75) {
       return this.emit("OK", next)
     }
@@ -965,7 +989,7 @@ export class Parser {
     }
   }
 
-  /** `_` and `#t`: nothing but CRLF may follow. */
+  /** `_` and `#t`: only CRLF may follow. */
   private token(bytes: Uint8Array, at: number, end: number, value: boolean | null): number {
     if ((at < end && bytes[at] !== CR) || (at + 1 < end && bytes[at + 1] !== LF)) {
       throw new ParseFailure("a null or boolean that is not followed by CRLF")
@@ -1037,8 +1061,8 @@ export class Parser {
   }
 
   /**
-   * A value is complete: it goes to its owner, or into the aggregate that is open. That may complete the aggregate, and
-   * the one around it: a loop, because a depth that a user allows may be deeper than JavaScript's stack.
+   * Hands over a complete value: to the handler, or into the open aggregate. That may complete the aggregate, and the
+   * one around it. It is a loop, because the allowed depth may exceed JavaScript's stack.
    */
   private emit(value: Reply, next: number): void {
     let item = value
@@ -1064,7 +1088,7 @@ export class Parser {
     this.handler.onReply(item)
   }
 
-  /** An aggregate is complete without a last element. */
+  /** Completes an aggregate that ends without a last element: an empty or a streamed one. */
   private complete(frame: Frame, next: number): void {
     const whole = this.close(frame, next)
     if (whole !== undefined) {
@@ -1072,7 +1096,9 @@ export class Parser {
     }
   }
 
-  /** The value of an aggregate, or nothing when it is a push or an attribute, which are handed over here. */
+  /**
+   * Returns the value of a complete aggregate. A push or an attribute is handed over here, and `undefined` is returned.
+   */
   private close(frame: Frame, next: number): Reply | undefined {
     switch (frame.type) {
       case ASTERISK:
@@ -1097,56 +1123,68 @@ export class Parser {
   }
 }
 
-/** A copy of its own, so that a reply which is kept does not keep the socket's chunk. (`Buffer.slice` would share it.) */
+/**
+ * Copies bytes, so that a reply that is kept does not keep the socket's whole chunk in memory. (`Buffer.slice` would
+ * share it.)
+ */
 const copy = (bytes: Uint8Array, from: number, to: number): Uint8Array => {
   const own = new Uint8Array(to - from)
   own.set(bytes.subarray(from, to))
   return own
 }
 
-/** A limit that is no number refuses everything, rather than nothing. */
+/** A limit that is not a number becomes 0: it refuses everything rather than nothing. */
 const bound = (limit: number, most: number): number => (limit >= 0 ? Math.min(limit, most) : 0)
 
-/** Less than this is read into the memory that is used for every read: one read may hold the end of a body and much else. */
+/**
+ * When less than this is missing of a body, the transport reads into its usual buffer, because one read may contain the
+ * end of the body and many more replies.
+ */
 const leastRoom = 64 * 1024
 
-/** There may be less memory than the limits allow, or less than one array may take. */
+/**
+ * Allocates an array. It may fail although the limits allow the length: memory may be short, or the length more than
+ * one array can have.
+ */
 const allocate = (length: number): Uint8Array => {
   try {
     return new Uint8Array(length)
   } catch {
-    throw new ParseFailure(`there is no memory for a value of ${length} bytes`)
+    throw new ParseFailure(`not enough memory for a value of ${length} bytes`)
   }
 }
 
 /**
- * Bodies that become text are gathered, up to this size, in an array that is used again: to allocate one for each takes as
- * long as to read 16 KB of text, and 100 µs for a megabyte.
+ * Bodies that become text are collected in a reusable array, up to this size. To allocate an array for each would take
+ * as long as reading 16 KB of text, and 100 µs for a megabyte.
  */
 const mostLent = 1024 * 1024
 let spare: Uint8Array | undefined
 
-/** The spare array, or a new one. Who does not bring it back, because the connection broke, leaves the next to make its own. */
+/** Takes the spare array, or allocates one. If it is not returned (connection lost), the next caller allocates one. */
 const borrow = (length: number): Uint8Array => {
   const own = spare
   spare = undefined
   return own !== undefined && own.length >= length ? own : allocate(Math.max(length, 64 * 1024))
 }
 
-/** An error's text. The runtime's strings may be shorter than the longest line. */
+/** The text of an error, cut at the runtime's longest string, which a line may exceed. */
 const errorText = (bytes: Uint8Array, from: number, to: number): string =>
   utf8Decode(bytes, from, Math.min(to, from + longestString))
 
-/** A verbatim string's format. Servers send two; no decoding for the commoner (a call of the decoder takes 45 ns). */
+/**
+ * The format of a verbatim string. Servers send two formats; the commoner one, `txt`, is recognised without calling the
+ * decoder (45 ns).
+ */
 const formatOf = (bytes: Uint8Array, from: number): string =>
   bytes[from] === LETTER_T && bytes[from + 1] === LETTER_X && bytes[from + 2] === LETTER_T
     ? "txt"
     : utf8Decode(bytes, from, from + 3)
 
-/** Real servers send `10`, `1e+300`, `inf` and, from C's printf, `-nan`. */
+/** Reads a double. Real servers send `10`, `1e+300`, `inf` and, from C's printf, `-nan`. */
 const readDouble = (bytes: Uint8Array, from: number, to: number): Reply => {
   const last = Math.min(to, from + maxDoubleLength)
-  // Up to 20 letters are faster by the stricter way.
+  // The strict decoder is faster for up to 20 characters.
   const text = utf8DecodeStrict(bytes, from, last) ?? utf8Decode(bytes, from, last)
   if (to - from > maxDoubleLength || !doublePattern.test(text)) {
     return new Unreadable("double", text)

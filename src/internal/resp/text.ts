@@ -1,6 +1,6 @@
 /**
- * Text in and out of bytes. Node's (and Bun's and Deno's) `Buffer` is several times faster than `TextDecoder` on the
- * short strings of a Redis reply, so it is used where the runtime has it; nothing here imports `node:`.
+ * Encodes and decodes UTF-8. The `Buffer` of Node, Bun and Deno is several times faster than `TextDecoder` on the short
+ * strings of Redis replies, so it is used where the runtime has it. Nothing here imports `node:`.
  */
 
 interface BufferPrototype {
@@ -16,7 +16,7 @@ interface BufferLike {
 
 const buffer = (globalThis as { readonly Buffer?: BufferLike }).Buffer
 
-/** The longest string of V8 is a little shorter than Redis' largest value. */
+/** The maximal length of a string in V8. It is a little less than the largest value of Redis. */
 export const longestString = 0x1fff_ffe8
 
 const encoder = new TextEncoder()
@@ -26,7 +26,7 @@ const strict = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true })
 /** The UTF-8 bytes of `text`. */
 export const utf8Encode = (text: string): Uint8Array => encoder.encode(text)
 
-/** How many bytes `text` has as UTF-8. */
+/** The length of `text` in UTF-8 bytes. */
 export const utf8Length: (text: string) => number =
   buffer === undefined ? (text) => encoder.encode(text).length : buffer.byteLength
 
@@ -34,7 +34,10 @@ const utf8Slice = buffer?.prototype.utf8Slice
 const latin1Slice = buffer?.prototype.latin1Slice
 const ucs2Slice = buffer?.prototype.ucs2Slice
 
-/** UTF-8 text of `bytes[start, end)`; malformed sequences become U+FFFD. Throws when longer than the runtime's strings. */
+/**
+ * Decodes `bytes[start, end)` as UTF-8; malformed sequences become U+FFFD. Throws when the text exceeds the runtime's
+ * longest string.
+ */
 export const utf8Decode: (bytes: Uint8Array, start: number, end: number) => string =
   utf8Slice === undefined
     ? (bytes, start, end) => lenient.decode(bytes.subarray(start, end))
@@ -49,15 +52,15 @@ const isValid = (bytes: Uint8Array): boolean => {
   }
 }
 
-/** `String.fromCharCode`, for reads that are within bounds. */
+/** `String.fromCharCode`, typed for array elements that are known to be within bounds. */
 const fromCharCodes = String.fromCharCode as (...codes: ReadonlyArray<number | undefined>) => string
 
-/** Longer texts gain little from {@link shortAscii}. */
+/** The longest text for {@link shortAscii}; longer texts gain little from it. */
 const longestShort = 20
 
 /**
- * ASCII of few bytes, put together without leaving JavaScript; `undefined` when there are others among them. A call of the
- * runtime's decoder takes 70 to 100 ns, this 15 to 70.
+ * Decodes short ASCII text in JavaScript; `undefined` when a byte is not ASCII. A call of the runtime's decoder takes
+ * 70 to 100 ns, this function 15 to 70.
  */
 const shortAscii = (b: Uint8Array, i: number, end: number): string | undefined => {
   let all = 0
@@ -115,18 +118,21 @@ const shortAscii = (b: Uint8Array, i: number, end: number): string | undefined =
 }
 
 /**
- * Up to here ASCII is found by looking at each byte, and read as Latin-1: 1.1 times as fast as the decoder of UTF-8.
+ * Up to this length, each byte is checked for ASCII, and ASCII text is decoded as Latin-1: 1.1 times as fast as the
+ * UTF-8 decoder.
  */
 const longestScanned = 40
 
 /**
- * From here on it is read as Latin-1 and counted: 1.1 at 256 B, 1.3 at 1 KB, 1.9 at 16 KB. In between the decoder of UTF-8
- * is level with both (0.92 to 0.97 at 64 and 100 B).
+ * From this length on, text is decoded as Latin-1, and its UTF-8 length shows whether it was ASCII (see {@link
+ * counted}): 1.1 times as fast as the UTF-8 decoder at 256 B, 1.3 at 1 KB, 1.9 at 16 KB. Between the two lengths
+ * neither is faster than the UTF-8 decoder (0.92 to 0.97 at 64 and 100 B).
  */
 const shortestCounted = 192
 
 /**
- * The first eight bytes of which one is not ASCII begin here; `end` when all are. (The last ones one by one.)
+ * Returns the start of the first group of eight bytes with a byte that is not ASCII, or `end` when all bytes are ASCII.
+ * (The last few bytes are checked one by one.)
  */
 const asciiEnd = (b: Uint8Array, start: number, end: number): number => {
   let at = start
@@ -151,8 +157,9 @@ const asciiEnd = (b: Uint8Array, start: number, end: number): number => {
 }
 
 /**
- * Whether two of three bytes in the first half are not ASCII, as in most texts of other alphabets. A text of Latin letters
- * with some accents among them is for the runtime's decoder, which is fast at the ASCII in it: 1.8 times as fast at 1 KB.
+ * Whether at least two of three sampled bytes in the first half are not ASCII, as in most texts in non-Latin alphabets.
+ * The runtime's decoder is better for Latin text with some accents, because it is fast at ASCII: 1.8 times as fast at 1
+ * KB.
  */
 const isForeign = (b: Uint8Array, start: number, length: number): boolean =>
   ((b[start] as number) >> 7) +
@@ -160,7 +167,10 @@ const isForeign = (b: Uint8Array, start: number, length: number): boolean =>
     ((b[start + (length >> 1)] as number) >> 7) >
   1
 
-/** Texts of other alphabets up to this size are decoded here; the arrays for it are made when the first one comes. */
+/**
+ * Texts in non-Latin alphabets up to this size are decoded here. The arrays for it are allocated at the first such
+ * text.
+ */
 const longestDecoded = 64 * 1024
 let narrow: Uint8Array | undefined
 let wide: Uint16Array | undefined
@@ -170,9 +180,10 @@ const canDecode =
   latin1Slice !== undefined && ucs2Slice !== undefined && new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
 /**
- * UTF-8 that is not all ASCII, or `undefined` when it is not UTF-8: a loop over the bytes into an array that is used
- * again, and one string of that. V8's decoder takes 3.6 ns for each byte that is not ASCII, this 1; and it says whether
- * all was well, so that nothing is looked for afterwards. Letters of Latin-1 take a byte each, as in V8's own strings.
+ * Decodes UTF-8 that is not all ASCII; `undefined` when it is not valid UTF-8. It decodes the bytes into a reusable
+ * array, and makes one string of that. V8's decoder takes 3.6 ns for each byte that is not ASCII, this loop 1 ns. It
+ * also detects invalid bytes, so that no second pass is needed. Characters of Latin-1 take one byte each, as in V8's
+ * own strings.
  */
 const decode = (bytes: Uint8Array, start: number, end: number): string | undefined => {
   narrow ??= new Uint8Array(longestDecoded)
@@ -196,7 +207,10 @@ const decode = (bytes: Uint8Array, start: number, end: number): string | undefin
   return latin1Slice?.call(letters, 0, length)
 }
 
-/** Goes on at a letter beyond Latin-1, or at what is no letter, after those of `letters`. */
+/**
+ * Continues {@link decode} from the first character that is invalid or beyond Latin-1. `letters` holds the characters
+ * before it.
+ */
 const decodeWide = (
   bytes: Uint8Array,
   from: number,
@@ -236,7 +250,7 @@ const decodeWide = (
     }
     if (byte < 0xf0) {
       const unit = ((byte & 0x0f) << 12) | ((second & 0x3f) << 6) | (third & 0x3f)
-      // One that has a shorter form, or half of a pair.
+      // Overlong encodings and surrogates are invalid.
       if (unit < 0x800 || (unit & 0xf800) === 0xd800) {
         return undefined
       }
@@ -257,8 +271,8 @@ const decodeWide = (
 }
 
 /**
- * UTF-8 text of `bytes[start, end)`, or `undefined` when the bytes are not UTF-8 or make a string longer than the
- * runtime allows.
+ * Decodes `bytes[start, end)` as UTF-8; `undefined` when the bytes are not valid UTF-8, or the text exceeds the
+ * runtime's longest string.
  */
 export const utf8DecodeStrict = (bytes: Uint8Array, start: number, end: number): string | undefined => {
   const length = end - start
@@ -288,11 +302,14 @@ const otherLengths = (bytes: Uint8Array, start: number, end: number): string | u
   return canDecode && !isForeign(bytes, start, length) ? counted(bytes, start, end) : others(bytes, start, end)
 }
 
-/** Text of other alphabets. */
+/** Decodes text that is not ASCII. */
 const others = (bytes: Uint8Array, start: number, end: number): string | undefined =>
   canDecode && end - start <= longestDecoded ? decode(bytes, start, end) : checked(bytes, start, end)
 
-/** After a text that was not ASCII, so many are not tried as Latin-1: where one is, there are more. */
+/**
+ * After a text that was not ASCII, this many texts are not tried as Latin-1, because more such texts are likely to
+ * follow.
+ */
 const textsNotTried = 32
 let notTried = 0
 
@@ -302,7 +319,7 @@ const counted = (bytes: Uint8Array, start: number, end: number): string | undefi
     return checked(bytes, start, end)
   }
   const text = latin1Slice?.call(bytes, start, end) as string
-  // A letter of Latin-1 that is not ASCII would take two bytes.
+  // A Latin-1 character that is not ASCII takes two bytes in UTF-8, so an equal length means that all bytes are ASCII.
   if (utf8Length(text) === end - start) {
     return text
   }
@@ -310,7 +327,7 @@ const counted = (bytes: Uint8Array, start: number, end: number): string | undefi
   return checked(bytes, start, end)
 }
 
-/** By the runtime's decoder. Only text that contains U+FFFD needs the second, strict pass. */
+/** Decodes with the runtime's decoder. Only text that contains U+FFFD needs a second, strict pass. */
 const checked = (bytes: Uint8Array, start: number, end: number): string | undefined => {
   const text = utf8Decode(bytes, start, end)
   return text.includes("\uFFFD") ? valid(text, bytes, start, end) : text
@@ -319,19 +336,19 @@ const checked = (bytes: Uint8Array, start: number, end: number): string | undefi
 const valid = (text: string, bytes: Uint8Array, start: number, end: number): string | undefined =>
   isValid(bytes.subarray(start, end)) ? text : undefined
 
-/** Names that were read lately, each in the one place that its bytes lead to; at most some 15 KB in all. */
+/** A hash table of names that were read recently, with one place for each hash value; about 15 KB at most. */
 const places = 256
 const names = new Array<string>(places).fill("")
 const nameBytes = new Uint8Array(places * longestShort)
 
-/** Hits less misses. When many more miss than hit, the names are not looked at for a while. */
+/** Hits minus misses. After many more misses than hits, the table is not used for the next `pause` names. */
 let score = 0
 let pause = 0
 
 /**
- * Text that is likely to come again: the names of a map's fields. The same bytes give the same string, which the engine
- * has already made a key of: HGETALL of 100 fields takes 0.76 of the time and 0.9 of the memory. Names that are never the
- * same cost up to 25 ns each, so that these are noticed.
+ * Decodes text that is likely to repeat: the names of a map's fields. Equal bytes give the same string object, which V8
+ * has already internalised as a property key: HGETALL of 100 fields takes 0.76 of the time and 0.9 of the memory. Names
+ * that never repeat cost up to 25 ns each, so the table is paused when they prevail.
  */
 export const nameDecodeStrict = (bytes: Uint8Array, start: number, end: number): string | undefined => {
   const length = end - start
@@ -361,7 +378,7 @@ export const nameDecodeStrict = (bytes: Uint8Array, start: number, end: number):
     pause = 4096
   }
   const text = utf8DecodeStrict(bytes, start, end)
-  // As many letters as bytes: with nothing invalid among them, it is ASCII.
+  // Valid UTF-8 with as many characters as bytes is ASCII.
   if (text !== undefined && text.length === length) {
     names[place] = text
     for (let i = 0; i < length; i++) {
@@ -379,7 +396,10 @@ const decodeLong = (bytes: Uint8Array, start: number, end: number): string | und
   }
 }
 
-/** Whether every UTF-16 surrogate of `text` is paired; a lone one would be sent as U+FFFD, and different keys collide. */
+/**
+ * Whether every UTF-16 surrogate of `text` is paired. A lone surrogate would be sent as U+FFFD, so that different keys
+ * could collide.
+ */
 export const isWellFormed: (text: string) => boolean =
   typeof (String.prototype as { readonly isWellFormed?: () => boolean }).isWellFormed === "function"
     ? (text) => (text as unknown as { readonly isWellFormed: () => boolean }).isWellFormed()

@@ -1,9 +1,10 @@
 /**
- * The RESP values that JavaScript has no type of its own for. Re-exported, with their constructors and guards, by `Resp`.
+ * The RESP values for which JavaScript has no type of its own. `Resp` re-exports them with their constructors and
+ * guards.
  */
 
 /**
- * A reply: what a server answers to one command.
+ * A reply: what a server sends in response to one command.
  *
  * | RESP | here |
  * |---|---|
@@ -33,10 +34,10 @@ export type Reply =
   | VerbatimString
   | Unreadable
 
-/** What comes over a connection: replies, and what servers send beside them. */
+/** What a server sends over a connection: replies, pushes and attributes. */
 export type Frame = Reply | Push | Attribute
 
-/** A RESP3 map, as the list of its keys and values in turn: keys may repeat and need not be text. */
+/** A RESP3 map, as a list of its keys and values in turn. Keys may repeat and need not be text. */
 export class MapReply {
   constructor(readonly items: ReadonlyArray<Reply>) {}
 
@@ -62,7 +63,7 @@ export class SetReply {
 export class ErrorReply {
   constructor(readonly message: string) {}
 
-  /** The first word when it is in capitals, as in `WRONGTYPE Operation against …`; otherwise `ERR`. */
+  /** The error code: the first word when it is in capitals, as in `WRONGTYPE Operation against …`; otherwise `ERR`. */
   get code(): string {
     return /^([A-Z][A-Z0-9_-]*)(?: |$)/.exec(this.message)?.[1] ?? "ERR"
   }
@@ -76,7 +77,7 @@ export class VerbatimString {
   ) {}
 }
 
-/** A RESP3 push: sent by the server on its own account, never the answer to a command. */
+/** A RESP3 push: a message that the server sends by itself, never the reply to a command. */
 export class Push {
   constructor(readonly items: ReadonlyArray<Reply>) {}
 
@@ -87,12 +88,12 @@ export class Push {
   }
 }
 
-/** RESP3 attributes: what a server says about the value that follows. */
+/** RESP3 attributes: additional data about the value that follows. */
 export class Attribute {
   constructor(readonly items: ReadonlyArray<Reply>) {}
 }
 
-/** A well-framed value whose text is not what its type says. Whoever decodes it fails; the connection goes on. */
+/** A well-framed value whose text does not fit its type. Decoding it fails; the connection stays usable. */
 export class Unreadable {
   constructor(
     readonly type: "double" | "big number",

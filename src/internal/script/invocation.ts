@@ -1,7 +1,4 @@
-/**
- * What scripts and functions have in common: a number of keys, arguments by their types, and a result. Public as
- * `RedisScript` and `RedisFunction`.
- */
+/** The shared part of `RedisScript` and `RedisFunction`: the keys, the typed arguments and the result of a call. */
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
@@ -10,10 +7,10 @@ import { type Args, type Argument, args, type Key, toList } from "../command/arg
 import { DecodeFailure, type Decoder, raw } from "../command/decode.js"
 import { MapReply, type Reply, SetReply, VerbatimString } from "../resp/values.js"
 
-/** What an argument's schema may encode to: what has one obvious form as text. */
+/** The types that an argument's schema may encode to. Each has one obvious form as text. */
 export type Encodable = string | Uint8Array | number | bigint | boolean
 
-/** A schema whose encoded side is {@link Encodable}, and that needs no services. */
+/** A schema that encodes to {@link Encodable} and needs no services. */
 export interface ArgumentSchema {
   readonly Type: unknown
   readonly Encoded: Encodable
@@ -21,7 +18,7 @@ export interface ArgumentSchema {
   readonly ast: Schema.Schema.All["ast"]
 }
 
-/** The half of a `Codec` that an argument needs. */
+/** The encoding half of a `Codec`. */
 export interface ArgumentCodec {
   readonly [CodecTypeId]: CodecTypeId
   readonly encode: (value: never) => Either.Either<string | Uint8Array, CodecIssue>
@@ -49,7 +46,10 @@ export type KeyParameters<N extends KeyCount> = N extends number
       : KeyTuple<N>
   : [keys: Key | ReadonlyArray<Key>]
 
-/** None where none are given: what is inferred then is the constraint. A default would be in the way of inference. */
+/**
+ * The values for the declared arguments. Without declared arguments TypeScript infers the constraint `ReadonlyArray`,
+ * which means no arguments here; a default type parameter would impede inference.
+ */
 type ArgumentValues<T extends ReadonlyArray<ArgumentType>> = number extends T["length"]
   ? []
   : { -readonly [K in keyof T]: ArgumentValue<T[K]> }
@@ -67,36 +67,38 @@ export interface CallOptions<
   A,
   I
 > {
-  /** How many keys it takes: that many come first in every call. `"any"` takes one key or a list. */
+  /**
+   * The number of keys. They are the first parameters of every call. With `"any"`, the first parameter is one key or a
+   * list of keys.
+   */
   readonly keys: N
   /**
-   * Its arguments, behind the keys: each a schema that encodes to text, a number, bytes or a boolean (1 or 0), or a
-   * codec.
+   * The arguments, which follow the keys: each a schema that encodes to text, a number, bytes or a boolean (sent as 1
+   * or 0), or a codec.
    */
   readonly args?: T | undefined
-  /** What all arguments behind `args` are, of which there may be any number. */
+  /** The type of any number of further arguments after `args`. */
   readonly rest?: Rest | undefined
   /**
-   * How its reply is read.
+   * How the reply is decoded. Without it, the result is the raw reply.
    *
-   * A schema is given what RESP2 would answer, under RESP3 too: Lua's integers as numbers, its strings as text, `nil`
+   * A schema decodes the reply in its RESP2 form, under RESP3 too: Lua's integers as numbers, strings as text, `nil`
    * and `false` as `null`, `true` as 1, tables as arrays, and maps as arrays of keys and values in turn. A reply that
-   * does not fit is a `DecodeError`. A function is given the reply as it came; a throw in it is a defect. Without either
-   * the answer is that reply.
+   * does not fit fails with a `DecodeError`. A function receives the raw reply; when it throws, that is a defect.
    */
   readonly result?: Schema.Schema<A, I> | ((reply: Reply) => A) | undefined
-  /** Whether strings of the reply are read as text (the default) or as bytes. */
+  /** Whether strings in the reply are text (the default) or bytes. */
   readonly reply?: "text" | "bytes" | undefined
   /**
-   * Whether it only reads, which the server enforces (EVAL_RO, EVALSHA_RO, FCALL_RO; since Redis 7.0.0). Only such a call
-   * is sent again after a lost connection, and may run on replicas. Default: false.
+   * Whether it only reads, which the server enforces (EVAL_RO, EVALSHA_RO, FCALL_RO; since Redis 7.0.0). Only a call
+   * that only reads is sent again after a lost connection, and may run on replicas. Default: false.
    */
   readonly readonly?: boolean | undefined
 }
 
 export type AnyOptions = CallOptions<KeyCount, ReadonlyArray<ArgumentType>, ArgumentType, unknown, unknown>
 
-/** How the arguments of one call are made; `first` is the script's source, or the function's name. */
+/** Makes the function that builds the arguments of a call. `first` is the script's source, or the function's name. */
 export const invocation = (options: AnyOptions, first: Argument, problem: string | undefined) => {
   const { keys } = options
   const types = (options.args ?? []).map(appender)
@@ -139,7 +141,7 @@ const appender = (type: ArgumentType): Appender => {
   }
   const encode = ParseResult.encodeUnknownEither(type as Schema.Schema<unknown>)
   return (builder, value, position) => {
-    // A schema may be the user's own code, and what it throws may quote the value.
+    // A schema may run user code. The error it throws is dropped, because it may quote the value.
     const tried = Either.try(() => encode(value))
     if (Either.isLeft(tried)) {
       builder.fail(`argument ${position} does not encode: its schema threw`)
@@ -172,7 +174,7 @@ const appendEncoded = (builder: Args, encoded: unknown, position: number): void 
     : builder.fail(`argument ${position} must encode to text, bytes, a number or a boolean`)
 }
 
-/** How a result is read. */
+/** The decoder of a call's result. */
 export const resultDecoder = ({ result }: AnyOptions): Decoder<unknown> => {
   if (result === undefined) {
     return raw
@@ -191,7 +193,7 @@ export const resultDecoder = ({ result }: AnyOptions): Decoder<unknown> => {
   }
 }
 
-/** A reply as RESP2 would have it, so that a schema fits under both protocols. */
+/** Converts a reply to its RESP2 form, so that a schema fits under both protocols. */
 const plain = (reply: Reply): unknown => {
   if (typeof reply === "boolean") {
     return reply ? 1 : 0

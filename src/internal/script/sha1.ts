@@ -1,6 +1,6 @@
 /**
- * SHA-1, which is how servers name scripts. No secret depends on it. WebCrypto has it too, but only asynchronously; see
- * docs/decisions.
+ * SHA-1, by which servers identify scripts. It protects no secrets here. WebCrypto offers SHA-1 only asynchronously;
+ * see docs/decisions.
  */
 
 /** The SHA-1 of `bytes`, as forty hexadecimal digits. */
@@ -10,7 +10,7 @@ export const sha1 = (bytes: Uint8Array): string => {
   padded.set(bytes)
   padded[bytes.length] = 0x80
   const view = new DataView(padded.buffer)
-  // The length in bits, as 64 bits.
+  // The length in bits, as an integer of 64 bits.
   view.setUint32(padded.length - 8, Math.floor(bytes.length / 0x2000_0000))
   view.setUint32(padded.length - 4, bytes.length << 3)
 
