@@ -1,10 +1,10 @@
 /**
  * Subscriptions: messages of channels, patterns and shard channels, keyspace notifications, invalidations and MONITOR, as
- * Streams that a Scope owns.
+ * Streams that a Scope owns. This module does not publish: `Redis.publish` does.
  *
- * Subscriptions have a connection of their own, which all share, and which is there as long as somebody listens. After a
- * disconnect everything is subscribed again; what may have been missed is a {@link Gap}: an element of the Stream under
- * `RedisPubSub.withGaps`, a failure with `failOnGap`, a warning in the log otherwise.
+ * All subscriptions share one connection, which carries no other commands and is open while there are subscriptions. After
+ * a disconnect everything is subscribed again. A place where messages may be missing is a {@link Gap}: an element of the
+ * Stream under `RedisPubSub.withGaps`, a failure with `failOnGap`, and otherwise a warning in the log.
  *
  * @since 0.1.0
  */
@@ -15,16 +15,15 @@ import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
-import type * as Mailbox from "effect/Mailbox"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type Codec, utf8 } from "./Codec.js"
 import { type Key, type OneOrMore, toList } from "./internal/command/args.js"
+import { escapePattern, prepend } from "./internal/command/prefix.js"
 import * as Options from "./internal/connection/options.js"
-import type { Kind, Target } from "./internal/pubsub/hub.js"
-import { type Delivery, Gap as InboxGap, type Strategy } from "./internal/pubsub/inbox.js"
-import { InboxMailbox, type Undecodable } from "./internal/pubsub/mailbox.js"
+import { Gap as InboxGap, type Strategy } from "./internal/pubsub/inbox.js"
+import * as InboxMailbox from "./internal/pubsub/mailbox.js"
 import * as Read from "./internal/pubsub/read.js"
 import {
   make,
@@ -33,19 +32,19 @@ import {
   type RedisPubSubService,
   RedisPubSub as RedisPubSubTag
 } from "./internal/pubsub/service.js"
-import { utf8Encode } from "./internal/resp/text.js"
+import type { Kind, Target } from "./internal/pubsub/target.js"
 import { type ConnectionError, type RedisError, UsageError } from "./RedisError.js"
 
 export type {
   /**
-   * Options of subscriptions' connections: those of the client, of which they are a part.
+   * Options of the connections for subscriptions. They are a part of the client's options.
    *
    * @since 0.1.0
    * @category options
    */
   RedisPubSubOptions,
   /**
-   * What subscriptions need of their server.
+   * What subscriptions need from their server.
    *
    * @since 0.1.0
    * @category models
@@ -54,7 +53,7 @@ export type {
 }
 
 /**
- * A message. `pattern` is the one that matched, for subscriptions by pattern.
+ * A message. For subscriptions to patterns, `pattern` is the pattern that matched.
  *
  * @since 0.1.0
  * @category models
@@ -64,11 +63,12 @@ export interface Message<out V, out K = string> extends Read.MessageShape<V, K> 
 /**
  * A place in a Stream where messages may be missing.
  *
- * - `disconnected`: the connection ended, and everything was subscribed again; `cause` says why it ended.
- * - `moved`: the server ended the subscription (a slot moved), and it was made again.
- * - `overflow`: the listener was too slow, and `dropped` messages were given up.
+ * - `disconnected`: the connection ended or was replaced, and everything was subscribed again; `cause` says why.
+ * - `moved`: the server ended the subscription, because a hash slot moved, and the client subscribed again.
+ * - `overflow`: the listener was too slow, and `dropped` messages were dropped.
  *
- * What is published after a gap was taken is received; so that is when to read again what may have changed meanwhile.
+ * Messages that are published after a program took the gap are received. So a program that takes a gap can read again
+ * what may have changed meanwhile, and then misses nothing.
  *
  * @since 0.1.0
  * @category models
@@ -76,16 +76,16 @@ export interface Message<out V, out K = string> extends Read.MessageShape<V, K> 
 export interface Gap {
   readonly _tag: "Gap"
   readonly reason: "disconnected" | "moved" | "overflow"
-  /** When the first message may have been missed, by this side's clock. */
+  /** When the first message may have been missed, by the client's clock. */
   readonly since: DateTime.Utc
-  /** How many messages were given up on this side. */
+  /** How many messages the client dropped. */
   readonly dropped: number
-  /** Why the connection ended. */
+  /** Why the connection ended, for `disconnected`. */
   readonly cause: ConnectionError | undefined
 }
 
 /**
- * What happened to a key.
+ * An event of a key: a command changed it, or it expired or was evicted.
  *
  * @see https://redis.io/docs/latest/develop/pubsub/keyspace-notifications/
  * @since 0.1.0
@@ -94,8 +94,8 @@ export interface Gap {
 export interface KeyEvent<out K = string> extends Read.KeyEventShape<K> {}
 
 /**
- * Keys that are no longer what they were: these `Keys`, or `All` of them, because the server was emptied (`flush`) or
- * because invalidations may have been missed (`gap`).
+ * Keys whose values have changed: these `Keys`, or `All` keys, because the server was emptied (`flush`) or because
+ * invalidations may have been missed (`gap`).
  *
  * @see https://redis.io/docs/latest/develop/reference/client-side-caching/
  * @since 0.1.0
@@ -104,7 +104,7 @@ export interface KeyEvent<out K = string> extends Read.KeyEventShape<K> {}
 export type Invalidation<K = string> = Read.InvalidationShape<K>
 
 /**
- * A command that a client has sent, as MONITOR shows it. Arguments are text, or bytes where they are not UTF-8.
+ * A command that a client has sent, as MONITOR shows it. Arguments that are not UTF-8 are bytes, all others text.
  *
  * @see https://redis.io/docs/latest/commands/monitor/
  * @since 0.1.0
@@ -113,7 +113,7 @@ export type Invalidation<K = string> = Read.InvalidationShape<K>
 export interface MonitorLine extends Read.MonitorLineShape {}
 
 /**
- * How messages wait for a slow listener, and what becomes of those that cannot.
+ * How many messages wait for a slow listener, and what happens to further ones.
  *
  * @since 0.1.0
  * @category options
@@ -121,21 +121,23 @@ export interface MonitorLine extends Read.MonitorLineShape {}
 export interface BufferOptions {
   /** How many messages may wait. Default: 4 096. */
   readonly bufferSize?: number | undefined
-  /** How many bytes of messages may wait; a single message may be longer. Default: 16 MB. */
+  /** How many bytes of messages may wait. A single message may be longer. Default: 16 MB. */
   readonly bufferBytes?: number | undefined
   /**
-   * What happens to what comes when no more may wait. The first three never hold up other listeners.
+   * What happens when a message arrives and the buffer is full. No strategy delays other listeners.
    *
-   * - `sliding` (the default): the oldest that waits is given up.
-   * - `dropping`: what comes is given up.
-   * - `fail`: the subscription fails with an `OverflowError`, after what waits was taken.
-   * - `suspend`: nothing is given up; the subscription has a connection of its own, which is not read meanwhile. What
-   *   the server then holds is bounded by its own `client-output-buffer-limit`, beyond which it ends the connection.
+   * - `sliding` (the default): the oldest message that waits is dropped.
+   * - `dropping`: the new message is dropped.
+   * - `fail`: the subscription fails with an `OverflowError`, after the messages that wait were taken.
+   * - `suspend`: no message is dropped. The subscription has a connection of its own, which the client stops reading. The
+   *   server then holds the messages, up to its `client-output-buffer-limit`; beyond that it ends the connection.
    */
   readonly strategy?: Strategy | undefined
 }
 
 /**
+ * Options of a subscription.
+ *
  * @since 0.1.0
  * @category options
  */
@@ -143,45 +145,50 @@ export interface SubscribeOptions extends BufferOptions {
   /** Whether to fail with a `ConnectionError` when messages may have been missed. Default: false. */
   readonly failOnGap?: boolean | undefined
   /**
-   * What becomes of a message that does not decode: the Stream fails with a `DecodeError` that names its channel (`fail`,
-   * the default), or it is passed over with a warning in the log (`skip`).
+   * What happens when a message does not decode: the Stream fails with a `DecodeError` that names the channel (`fail`, the
+   * default), or the message is skipped with a warning in the log (`skip`).
    */
   readonly onUndecodable?: "fail" | "skip" | undefined
 }
 
 /**
+ * Options of a subscription to keyspace notifications.
+ *
  * @since 0.1.0
  * @category options
  */
 export interface KeyspaceOptions extends SubscribeOptions {
-  /** The database whose keys are meant, or all. Default: the client's. */
+  /** The number of the database that has the keys, or `all`. Default: the client's database. */
   readonly database?: number | "all" | undefined
   /**
-   * Letters that the server's `notify-keyspace-events` must have, such as `KEA`: what is missing is added first (CONFIG
-   * SET), for the server as a whole. Default: none; without them the server publishes nothing.
+   * Letters that the server's `notify-keyspace-events` must have, such as `KEA`. Missing letters are added first (CONFIG
+   * SET), for the whole server. Default: none are added. A server without such letters publishes no notifications.
    */
   readonly notify?: string | undefined
 }
 
 /**
+ * Options of a subscription to invalidations.
+ *
  * @since 0.1.0
  * @category options
  */
 export interface InvalidationOptions extends BufferOptions {
-  /** What the keys begin with. They must not overlap. Default: all keys. */
+  /** Prefixes of the keys. They must not overlap. Default: all keys. */
   readonly prefixes?: OneOrMore<Key> | undefined
 }
 
 type Subscribed<A> = Effect.Effect<Stream.Stream<A, RedisError>, RedisError, RedisPubSubIdentifier | Scope.Scope>
 type Lazily<A> = Stream.Stream<A, RedisError, RedisPubSubIdentifier>
-type Taken<A> = Effect.Effect<Mailbox.ReadonlyMailbox<A, RedisError>, RedisError, RedisPubSubIdentifier | Scope.Scope>
+type Taken<A> = Effect.Effect<InboxMailbox.Messages<A>, RedisError, RedisPubSubIdentifier | Scope.Scope>
 
 /**
- * The ways to listen, over payloads of type `V`. `Extra` is what may stand among the messages: a {@link Gap}, or nothing.
+ * The ways to subscribe, for payloads of type `V`. `Extra` is what may stand among the messages: a {@link Gap}, or nothing.
  *
- * Each comes in three forms. `subscribe` and its kin return once the server has confirmed: what is published after that
- * is received. The scope owns the subscription; the Stream is a view of it, to be run once. `stream` and its kin subscribe
- * when the Stream is run. `mailbox` and its kin are `subscribe` for those who take messages one by one, or all at once.
+ * There are three forms. `subscribe` and its kin return once the server has confirmed the subscription: messages that are
+ * published after that are received. The scope owns the subscription; the Stream is a view of it, to be run once. `stream`
+ * and its kin subscribe when the Stream is run. `mailbox` and its kin are like `subscribe`, for programs that take messages
+ * one by one or in batches.
  *
  * @since 0.1.0
  * @category models
@@ -203,22 +210,22 @@ export interface Subscriptions<V, K extends Key, Extra> {
   /** Subscribes to shard channels, until the scope closes. */
   readonly ssubscribe: (channels: OneOrMore<Key>, options?: SubscribeOptions) => Subscribed<Message<V, K> | Extra>
 
-  /** The messages of channels; subscribed to as long as the Stream runs. */
+  /** The messages of channels. The subscription lasts as long as the Stream runs. */
   readonly stream: (channels: OneOrMore<Key>, options?: SubscribeOptions) => Lazily<Message<V, K> | Extra>
-  /** The messages of every channel whose name matches a pattern; subscribed to as long as the Stream runs. */
+  /** The messages of every channel whose name matches a pattern. The subscription lasts as long as the Stream runs. */
   readonly pstream: (patterns: OneOrMore<Key>, options?: SubscribeOptions) => Lazily<Message<V, K> | Extra>
-  /** The messages of shard channels; subscribed to as long as the Stream runs. */
+  /** The messages of shard channels. The subscription lasts as long as the Stream runs. */
   readonly sstream: (channels: OneOrMore<Key>, options?: SubscribeOptions) => Lazily<Message<V, K> | Extra>
 
-  /** Subscribes to channels, until the scope closes; messages are taken from a Mailbox. */
+  /** Subscribes to channels, until the scope closes. The program takes messages from a Mailbox. */
   readonly mailbox: (channels: OneOrMore<Key>, options?: SubscribeOptions) => Taken<Message<V, K> | Extra>
-  /** Subscribes to patterns, until the scope closes; messages are taken from a Mailbox. */
+  /** Subscribes to patterns, until the scope closes. The program takes messages from a Mailbox. */
   readonly pmailbox: (patterns: OneOrMore<Key>, options?: SubscribeOptions) => Taken<Message<V, K> | Extra>
-  /** Subscribes to shard channels, until the scope closes; messages are taken from a Mailbox. */
+  /** Subscribes to shard channels, until the scope closes. The program takes messages from a Mailbox. */
   readonly smailbox: (channels: OneOrMore<Key>, options?: SubscribeOptions) => Taken<Message<V, K> | Extra>
 
   /**
-   * What happens to these keys (keyspace notifications). The server must be configured to notify: see `notify`.
+   * The events of these keys (keyspace notifications). The server must be configured to notify: see `notify`.
    *
    * @example
    * ```ts
@@ -226,28 +233,28 @@ export interface Subscriptions<V, K extends Key, Extra> {
    * ```
    */
   readonly keyspace: (keys: OneOrMore<Key>, options?: KeyspaceOptions) => Lazily<KeyEvent<K> | Extra>
-  /** What happens to every key whose name matches a pattern. */
+  /** The events of every key whose name matches a pattern. */
   readonly pkeyspace: (patterns: OneOrMore<Key>, options?: KeyspaceOptions) => Lazily<KeyEvent<K> | Extra>
-  /** The keys to which one of these events (`set`, `expired`, …; `*` for any) happens. */
+  /** The keys that have one of these events (`set`, `expired`, …; `*` for any). */
   readonly keyevents: (events: OneOrMore<string>, options?: KeyspaceOptions) => Lazily<KeyEvent<K> | Extra>
-  /** {@link Subscriptions.keyspace} that returns once it is confirmed. */
+  /** Like {@link Subscriptions.keyspace}, but returns once the server has confirmed. */
   readonly subscribeKeyspace: (keys: OneOrMore<Key>, options?: KeyspaceOptions) => Subscribed<KeyEvent<K> | Extra>
-  /** {@link Subscriptions.pkeyspace} that returns once it is confirmed. */
+  /** Like {@link Subscriptions.pkeyspace}, but returns once the server has confirmed. */
   readonly psubscribeKeyspace: (patterns: OneOrMore<Key>, options?: KeyspaceOptions) => Subscribed<KeyEvent<K> | Extra>
-  /** {@link Subscriptions.keyevents} that returns once it is confirmed. */
+  /** Like {@link Subscriptions.keyevents}, but returns once the server has confirmed. */
   readonly subscribeKeyevents: (events: OneOrMore<string>, options?: KeyspaceOptions) => Subscribed<KeyEvent<K> | Extra>
 
   /**
-   * Every command that the server gets (MONITOR), on a connection of its own. It costs the server much of its throughput,
-   * and shows what everybody stores.
+   * Every command that the server receives (MONITOR), on a connection of its own. It costs the server much of its
+   * throughput, and shows the arguments of all clients.
    */
   readonly monitor: (options?: SubscribeOptions) => Lazily<MonitorLine | Extra>
-  /** {@link Subscriptions.monitor} that returns once the server shows them. */
+  /** Like {@link Subscriptions.monitor}, but returns once the server has confirmed. */
   readonly subscribeMonitor: (options?: SubscribeOptions) => Subscribed<MonitorLine | Extra>
 }
 
 /**
- * The ways to listen over one codec.
+ * The ways to subscribe with one codec.
  *
  * @since 0.1.0
  * @category models
@@ -257,8 +264,8 @@ export interface RedisPubSubOver<V, K extends Key> extends Subscriptions<V, K, n
   readonly withGaps: Subscriptions<V, K, Gap>
 
   /**
-   * Keys that change (CLIENT TRACKING in broadcasting mode), on a connection of its own. When the connection ends, and
-   * again when it is replaced, it says `All`.
+   * Keys that change (CLIENT TRACKING in broadcasting mode), on a connection of its own. There is an `All` when the
+   * connection ends, and another when the next one tracks.
    *
    * @example
    * ```ts
@@ -268,12 +275,15 @@ export interface RedisPubSubOver<V, K extends Key> extends Subscriptions<V, K, n
    * ```
    */
   readonly invalidations: (options?: InvalidationOptions) => Lazily<Invalidation<K>>
-  /** {@link RedisPubSubOver.invalidations} that returns once the server tracks: what is read after that is told. */
+  /**
+   * Like {@link RedisPubSubOver.invalidations}, but returns once the server tracks: later changes of keys that the program
+   * reads after that are reported.
+   */
   readonly subscribeInvalidations: (options?: InvalidationOptions) => Subscribed<Invalidation<K>>
 }
 
 /**
- * What `RedisPubSub` is: the tag of the service, its layers, and every way to listen.
+ * What `RedisPubSub` is: the tag of the service, its layers, and every way to subscribe.
  *
  * @since 0.1.0
  * @category models
@@ -281,18 +291,18 @@ export interface RedisPubSubOver<V, K extends Key> extends Subscriptions<V, K, n
 export interface RedisPubSubModule
   extends Context.Tag<RedisPubSubIdentifier, RedisPubSubService>,
     RedisPubSubOver<string, string> {
-  /** Checks the options; connections are opened when somebody listens, and closed by the scope at the latest. */
+  /** Checks the options. Connections are opened for subscriptions, and closed when the scope closes at the latest. */
   readonly make: (options?: RedisPubSubOptions) => Effect.Effect<RedisPubSubService, RedisError, Scope.Scope>
 
-  /** Subscriptions alone. `Redis.layer` provides them too. */
+  /** Subscriptions without a client. `Redis.layer` provides both. */
   readonly layer: (options?: RedisPubSubOptions) => Layer.Layer<RedisPubSubIdentifier, RedisError>
 
-  /** The same with the options read from the configuration. */
+  /** Like `layer`, with the options read from the configuration. */
   readonly layerConfig: (
     options: Config.Config.Wrap<RedisPubSubOptions>
   ) => Layer.Layer<RedisPubSubIdentifier, RedisError | ConfigError.ConfigError>
 
-  /** A tag for a further server: `class Events extends RedisPubSub.Tag("Events")<Events>() {}`. */
+  /** A tag for another server: `class Events extends RedisPubSub.Tag("Events")<Events>() {}`. */
   readonly Tag: <const Id extends string>(id: Id) => <Self>() => Context.TagClass<Self, Id, RedisPubSubService>
 
   /** Subscriptions under a tag of your own. */
@@ -301,14 +311,14 @@ export interface RedisPubSubModule
     options?: RedisPubSubOptions
   ) => Layer.Layer<I, RedisError>
 
-  /** The same with the options read from the configuration. */
+  /** Like `layerAs`, with the options read from the configuration. */
   readonly layerConfigAs: <I>(
     tag: Context.Tag<I, RedisPubSubService>,
     options: Config.Config.Wrap<RedisPubSubOptions>
   ) => Layer.Layer<I, RedisError | ConfigError.ConfigError>
 
   /**
-   * Listens to the server of another tag.
+   * Subscribes to the server of another tag.
    *
    * @example
    * ```ts
@@ -326,7 +336,7 @@ export interface RedisPubSubModule
   }
 
   /**
-   * Every way to listen over another codec.
+   * Every way to subscribe, with another codec.
    *
    * @example
    * ```ts
@@ -351,11 +361,7 @@ interface Request {
   readonly alone: boolean
 }
 
-const open = <A>(
-  request: Request,
-  read: (item: Delivery) => A | undefined | Undecodable,
-  onGap: (gap: InboxGap) => A | undefined
-): Effect.Effect<InboxMailbox<A>, RedisError, RedisPubSubIdentifier | Scope.Scope> =>
+const openMailbox = <A>(request: Request, read: Read.Read<A>, onGap: (gap: InboxGap) => A | undefined): Taken<A> =>
   Effect.flatMap(RedisPubSubTag, (service) => {
     const { alone, gaps, options, targets } = request
     const { bufferBytes = defaultBytes, bufferSize = defaultSize, failOnGap = false, strategy = "sliding" } = options
@@ -366,7 +372,7 @@ const open = <A>(
     return Effect.flatMap(Options.checkCount(bufferSize, "bufferSize"), (capacity) =>
       Effect.flatMap(Options.checkCount(bufferBytes, "bufferBytes"), (maxBytes) =>
         Effect.map(
-          service.open(targets, {
+          service.subscribe(targets, {
             capacity,
             maxBytes,
             strategy,
@@ -374,56 +380,29 @@ const open = <A>(
             failOnGap,
             alone: alone || strategy === "suspend"
           }),
-          (inbox) => new InboxMailbox<A>(inbox, (item) => (item instanceof InboxGap ? onGap(item) : reader(item)))
+          (inbox) => InboxMailbox.make<A>(inbox, (item) => (item instanceof InboxGap ? onGap(item) : reader(item)))
         )
       )
     )
   })
 
-const streamOf = <A, E, R>(
-  mailbox: Effect.Effect<InboxMailbox<A>, E, R>
-): Effect.Effect<Stream.Stream<A, RedisError>, E, R> => Effect.map(mailbox, (mailbox) => mailbox.stream)
+const streamOf = <A>(mailbox: Taken<A>): Subscribed<A> => Effect.map(mailbox, InboxMailbox.toStream)
 
 const lazily = <A>(subscribed: Subscribed<A>): Lazily<A> => Stream.unwrapScoped(subscribed)
 
 const targetsOf = (kind: Kind, names: OneOrMore<Key>): ReadonlyArray<Target> =>
   toList(names).map((name) => ({ kind, name }))
 
-const escapeText = (text: string): string => text.replace(/[\\*?[\]]/g, "\\$&")
-
-/** A name as a pattern that only it matches. */
-const escape = (name: Key): Key => {
-  if (typeof name === "string") {
-    return escapeText(name)
-  }
-  const special = utf8Encode("\\*?[]")
-  return Uint8Array.from([...name].flatMap((byte) => (special.includes(byte) ? [92, byte] : [byte])))
-}
-
-const prepend = (prefix: string, name: Key): Key => {
-  if (typeof name === "string") {
-    return prefix + name
-  }
-  const head = utf8Encode(prefix)
-  const whole = new Uint8Array(head.length + name.length)
-  whole.set(head)
-  whole.set(name, head.length)
-  return whole
-}
-
-const listening = <V, K extends Key, Extra>(
+const subscriptions = <V, K extends Key, Extra>(
   codec: Codec<V, K>,
   gaps: "none" | "once",
   onGap: (gap: InboxGap) => Extra | undefined
 ): Subscriptions<V, K, Extra> => {
   const messages =
     (kind: "subscribe" | "psubscribe" | "ssubscribe") =>
-    (
-      names: OneOrMore<Key>,
-      options: SubscribeOptions = {}
-    ): Effect.Effect<InboxMailbox<Message<V, K> | Extra>, RedisError, RedisPubSubIdentifier | Scope.Scope> =>
+    (names: OneOrMore<Key>, options: SubscribeOptions = {}): Taken<Message<V, K> | Extra> =>
       Effect.suspend(() =>
-        open<Message<V, K> | Extra>(
+        openMailbox<Message<V, K> | Extra>(
           { targets: targetsOf(kind, names), options, gaps, alone: false },
           Read.message(codec, kind.toUpperCase()),
           onGap
@@ -433,7 +412,7 @@ const listening = <V, K extends Key, Extra>(
   const pmailbox = messages("psubscribe")
   const smailbox = messages("ssubscribe")
 
-  /** Of one database they are channels; of all, and by patterns, they are patterns. */
+  /** Notifications of one database are channels. Notifications of all databases, or by patterns, are patterns. */
   const notifications =
     (what: "keyspace" | "keyevent", pattern: boolean) =>
     (names: OneOrMore<Key>, options: KeyspaceOptions = {}): Subscribed<KeyEvent<K> | Extra> =>
@@ -448,12 +427,14 @@ const listening = <V, K extends Key, Extra>(
         const targets = toList(names).map((name): Target => {
           const any = what === "keyevent" && name === "*"
           return pattern || any || database === "all"
-            ? { kind: "psubscribe", name: prepend(prefix, pattern || any ? name : escape(name)) }
+            ? { kind: "psubscribe", name: prepend(prefix, pattern || any ? name : escapePattern(name)) }
             : { kind: "subscribe", name: prepend(prefix, name) }
         })
         return Effect.zipRight(
           notify === undefined ? Effect.void : service.notify(notify),
-          streamOf(open<KeyEvent<K> | Extra>({ targets, options, gaps, alone: false }, Read.keyEvent(codec), onGap))
+          streamOf(
+            openMailbox<KeyEvent<K> | Extra>({ targets, options, gaps, alone: false }, Read.keyEvent(codec), onGap)
+          )
         )
       })
   const subscribeKeyspace = notifications("keyspace", false)
@@ -462,7 +443,7 @@ const listening = <V, K extends Key, Extra>(
 
   const subscribeMonitor = (options: SubscribeOptions = {}): Subscribed<MonitorLine | Extra> =>
     streamOf(
-      open<MonitorLine | Extra>(
+      openMailbox<MonitorLine | Extra>(
         { targets: [{ kind: "monitor", name: "" }], options, gaps, alone: true },
         Read.monitorLine,
         onGap
@@ -494,7 +475,7 @@ const withCodec = <V, K extends Key>(codec: Codec<V, K>): RedisPubSubOver<V, K> 
   const subscribeInvalidations = (options: InvalidationOptions = {}): Subscribed<Invalidation<K>> =>
     Effect.suspend(() =>
       streamOf(
-        open<Invalidation<K>>(
+        openMailbox<Invalidation<K>>(
           {
             targets: [
               {
@@ -513,8 +494,8 @@ const withCodec = <V, K extends Key>(codec: Codec<V, K>): RedisPubSubOver<V, K> 
       )
     )
   return {
-    ...listening<V, K, never>(codec, "none", () => undefined),
-    withGaps: listening<V, K, Gap>(codec, "once", (gap) => gap),
+    ...subscriptions<V, K, never>(codec, "none", () => undefined),
+    withGaps: subscriptions<V, K, Gap>(codec, "once", (gap) => gap),
     subscribeInvalidations,
     invalidations: (options) => lazily(subscribeInvalidations(options))
   }

@@ -5,12 +5,10 @@ import * as Effect from "effect/Effect"
 import { Argument } from "../command/args.js"
 import { reword } from "../command/command.js"
 import type { RedisCommand, RedisService } from "../command/model.js"
+import { prefixArguments } from "../command/prefix.js"
 
-/** Puts a prefix before every argument that is tagged as a key, and before patterns over keys, escaped. */
 export const prefixed = (redis: RedisService, prefix: string): RedisService => {
-  const pattern = prefix.replace(/[\\*?[\]]/g, "\\$&")
-  const rewrite = ({ data, kind }: Argument): string | Uint8Array =>
-    kind === "key" || kind === "keyPrefix" ? prepend(prefix, data) : kind === "pattern" ? prepend(pattern, data) : data
+  const rewrite = prefixArguments(prefix)
   const rewritten = <A>(command: RedisCommand<A>): RedisCommand<A> =>
     reword(command, {
       args: command.args.map((argument) => {
@@ -20,23 +18,8 @@ export const prefixed = (redis: RedisService, prefix: string): RedisService => {
     })
   return {
     send: (command) => redis.send(rewritten(command)),
-    sendAll: (commands, options) =>
-      redis.sendAll(
-        commands.map((command) => rewritten(command)),
-        options
-      ),
+    sendAll: (commands, options) => redis.sendAll(commands.map(rewritten), options),
     lease: Effect.map(redis.lease, (leased) => prefixed(leased, prefix)),
     status: redis.status
   }
-}
-
-const prepend = (prefix: string, data: string | Uint8Array): string | Uint8Array => {
-  if (typeof data === "string") {
-    return prefix + data
-  }
-  const head = new TextEncoder().encode(prefix)
-  const whole = new Uint8Array(head.length + data.length)
-  whole.set(head)
-  whole.set(data, head.length)
-  return whole
 }

@@ -1,295 +1,64 @@
 /**
- * Subscriptions over one connection that is replaced when it ends. Who listens to what is plain JavaScript: a message
- * costs a look-up and a push to each listener's inbox.
+ * Subscriptions over one connection. The hub opens it for the first subscription, replaces it when it ends or when the
+ * credentials rotate, subscribes to everything again, and closes it some time after the last subscription. It is plain
+ * JavaScript: a message costs a look-up and a push to the inbox of each listener.
  *
- * A topic is what the server knows: one kind and name, subscribed to once however many listen. A subscription is what a
- * program asked for: some topics, and an inbox for what comes.
+ * Each SUBSCRIBE names one topic and is settled by its own confirmation or error. Several commands about one topic may be
+ * in flight: the server executes them in order, and only the reply to the newest one counts.
  *
- * Every SUBSCRIBE names one topic and owns one slot, settled by its confirmation or by one error. Commands for one topic
- * may follow each other while the first are not answered yet: the server handles them in order, and only the answer to
- * the last one counts.
+ * The hub does not decode messages, does not buffer them (inboxes do), and decides nothing about the pace of
+ * reconnecting (the reconnector does).
  */
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import { ConnectionError, DeadlineError, type RedisError, UsageError } from "../../RedisError.js"
-import { Argument } from "../command/args.js"
-import { specFor } from "../command/command.js"
-import type { RedisCommand } from "../command/model.js"
-import { make as makeCommand, token } from "../command/raw.js"
-import * as ReplyErrors from "../command/replyError.js"
+import { type ConnectionError, DeadlineError, type RedisError, UsageError } from "../../RedisError.js"
 import type { Dial } from "../connection/dial.js"
 import type { Link } from "../connection/link.js"
 import type { ReconnectSettings } from "../connection/pacer.js"
 import { Reconnector } from "../connection/reconnect.js"
-import type { Failure } from "../engine/failure.js"
-import { Pending } from "../engine/pending.js"
 import { longestTimer } from "../engine/timers.js"
 import type { CloseReason } from "../engine/transport.js"
-import { sameName } from "../request/call.js"
-import { closeError, toRedisError } from "../request/failure.js"
-import { type Encoded, EncodeFailure, encode, nameless } from "../resp/encoder.js"
-import { utf8DecodeStrict } from "../resp/text.js"
-import { ErrorReply, type Push, type Reply } from "../resp/values.js"
-import { Delivery, Inbox, type InboxOptions, type InboxOwner } from "./inbox.js"
-
-/** What is subscribed to. The last two take a connection of their own. */
-export type Kind = "subscribe" | "psubscribe" | "ssubscribe" | "tracking" | "monitor"
-
-export interface Target {
-  readonly kind: Kind
-  /** The channel or pattern. */
-  readonly name: string | Uint8Array
-  /** What `tracking` is about: what keys begin with; none for all keys. */
-  readonly prefixes?: ReadonlyArray<string | Uint8Array> | undefined
-}
-
-export interface SubscriptionOptions extends InboxOptions {
-  readonly failOnGap: boolean
-}
+import { closeError } from "../request/failure.js"
+import type { Push } from "../resp/values.js"
+import { notify } from "../telemetry/observer.js"
+import { HubRequest } from "./hubRequest.js"
+import type { Subscription, SubscriptionOwner } from "./subscription.js"
+import { commandOf, isChannel, subscribeCommands, type Target, unsubscribeCommand } from "./target.js"
+import { type Topic, Topics } from "./topic.js"
 
 /** What all connections of one service have in common. */
 export interface HubSettings {
   readonly dial: Dial
   readonly reconnect: ReconnectSettings
-  /** How long a connection is kept when nobody listens any more, in milliseconds. */
+  /** How long an idle connection, one without subscriptions, is kept, in milliseconds. */
   readonly idleAfter: number
   readonly runtime: Runtime.Runtime<never>
 }
 
-/** Where RESP2 connections get invalidations: the name is the servers'. */
-const invalidations = "__redis__:invalidate"
-
-/** One command of the hub's and its slot. */
-class Slot extends Pending {
-  readonly text = true
-  constructor(
-    private readonly command: RedisCommand<unknown>,
-    private readonly push: string | undefined,
-    private readonly done: (reply: Reply, error: RedisError | undefined) => void
-  ) {
-    super(1)
-  }
-
-  override get confirmedBy(): string | undefined {
-    return this.push
-  }
-
-  override confirmedFor(name: Reply | undefined): boolean {
-    return sameName(this.command.args[0]?.data, name)
-  }
-
-  onReply(reply: Reply): void {
-    this.settled = true
-    const { args, name } = this.command
-    this.done(reply, reply instanceof ErrorReply ? ReplyErrors.make(reply, name, args) : undefined)
-  }
-
-  onFailure(failure: Failure): void {
-    // That the connection ended is heard once, for all.
-    if (failure._tag !== "Closed") {
-      this.done(null, toRedisError(failure, this.command.name, 0, undefined))
-    }
-  }
-}
-
-/** Names as the keys of a map: text stands for itself, and what is no text is told from it. */
-const keyOf = (name: string | Uint8Array): string => {
-  if (typeof name === "string") {
-    return name
-  }
-  const text = utf8DecodeStrict(name, 0, name.length)
-  if (text !== undefined) {
-    return text
-  }
-  let key = "\0"
-  for (const byte of name) {
-    key += String.fromCharCode(byte)
-  }
-  // A lone surrogate: no text that can be sent has one.
-  return `${key}\uDC00`
-}
-
-class Topic {
-  state: "off" | "subscribing" | "on" | "unsubscribing" = "off"
-  /** The command whose answer counts. */
-  slot: Slot | undefined
-  /** Who gets what comes. */
-  readonly listeners = new Set<Subscription>()
-  /** Who waits for the confirmation. */
-  readonly waiting = new Set<Subscription>()
-  constructor(
-    readonly target: Target,
-    readonly key: string
-  ) {}
-
-  get wanted(): boolean {
-    return this.listeners.size > 0 || this.waiting.size > 0
-  }
-}
-
-/** A program's subscription. */
-export class Subscription implements InboxOwner {
-  readonly inbox: Inbox
-  readonly topics = new Set<Topic>()
-  /** Topics that the server has not confirmed on this connection. */
-  unconfirmed = 0
-  /** Told once: that everything is confirmed, or why it is not. */
-  private whenStarted: ((error: RedisError | undefined) => void) | undefined
-  private outcome: { readonly error: RedisError | undefined } | undefined
-  private timer: ReturnType<typeof setTimeout> | undefined
-  private gap: { readonly since: number; readonly reason: string } | undefined
-
-  constructor(
-    private readonly hub: Hub,
-    readonly targets: ReadonlyArray<Target>,
-    readonly options: SubscriptionOptions
-  ) {
-    this.inbox = new Inbox(options, this)
-  }
-
-  get started(): boolean {
-    return this.outcome !== undefined
-  }
-
-  /** Waits until everything is confirmed. */
-  readonly confirmed: Effect.Effect<void, RedisError> = Effect.async<void, RedisError>((resume) => {
-    const told = (error: RedisError | undefined): void => resume(error === undefined ? Effect.void : Effect.fail(error))
-    if (this.outcome !== undefined) {
-      return told(this.outcome.error)
-    }
-    this.whenStarted = told
-  })
-
-  /** Fails after a while, unless it was confirmed. */
-  limit(millis: number, expired: () => void): void {
-    clearTimeout(this.timer)
-    if (millis <= longestTimer) {
-      this.timer = setTimeout(expired, millis)
-    }
-  }
-
-  private start(error: RedisError | undefined): void {
-    clearTimeout(this.timer)
-    this.outcome = { error }
-    this.whenStarted?.(error)
-  }
-
-  /** All topics are confirmed. */
-  onConfirmed(): void {
-    if (!this.started) {
-      return this.start(undefined)
-    }
-    const { gap } = this
-    this.gap = undefined
-    this.inbox.lift()
-    if (gap !== undefined && this.options.gaps === "none") {
-      this.log("Messages of a Redis subscription may have been missed", {
-        reason: gap.reason,
-        millis: Math.round(performance.now() - gap.since)
-      })
-    }
-  }
-
-  /** From here on something may be missing. */
-  onGap(reason: "disconnected" | "moved", cause: ConnectionError | undefined): void {
-    if (!this.started) {
-      // What came before it is of no use: it would have the gap behind it.
-      return this.inbox.clear()
-    }
-    if (this.options.failOnGap) {
-      return this.fail(
-        new ConnectionError({
-          reason: cause?.reason ?? "peerClosed",
-          delivery: "unknown",
-          message: `messages may have been missed: ${cause?.message ?? "the server ended the subscription"}`,
-          ...(cause === undefined ? {} : { cause })
-        })
-      )
-    }
-    this.gap ??= { since: performance.now(), reason }
-    this.inbox.hold(reason, cause)
-  }
-
-  /** It ends with an error, once what came was taken; or it could not begin. */
-  fail(error: RedisError): void {
-    this.hub.leave(this)
-    if (this.started) {
-      this.inbox.finish(error)
-    } else {
-      this.start(error)
-    }
-  }
-
-  /** Nothing comes any more, as it should be. */
-  finish(): void {
-    clearTimeout(this.timer)
-    this.inbox.finish(undefined)
-  }
-
-  onBurst(): void {
-    this.log("A slow Redis subscription drops messages", { strategy: this.options.strategy })
-  }
-
-  onBurstEnd(dropped: number): void {
-    this.hub.log(
-      Effect.logDebug("A slow Redis subscription has caught up").pipe(
-        Effect.annotateLogs({ dropped, ...this.describe() })
-      )
-    )
-  }
-
-  private log(message: string, details: Record<string, unknown>): void {
-    this.hub.log(Effect.logWarning(message).pipe(Effect.annotateLogs({ ...details, ...this.describe() })))
-  }
-
-  /** What it is about. Names of channels are arguments, and may be anything: logs have their count. */
-  private describe(): Record<string, unknown> {
-    return { [this.targets[0]?.kind ?? "subscribe"]: this.targets.length }
-  }
-
-  onFull(): void {
-    this.hub.pause(true)
-  }
-
-  onRoom(): void {
-    this.hub.pause(false)
-  }
-
-  onOverflow(error: RedisError): void {
-    this.fail(error)
-  }
-}
-
-/** One life of a hub's connection: from the first listener until nobody listens, or there are no more attempts. */
+/** The time in which the hub keeps itself connected: from the first subscription until it is idle or gives up. */
 interface Run {
   readonly reconnector: Reconnector
+  /** The reconnector's reason before its first attempt has failed. */
+  readonly beforeAttempts: CloseReason
   stopped: boolean
   stop: () => void
-  /** It has had a connection. */
+  /** There was a connection. */
   attached: boolean
 }
 
-export class Hub {
-  private readonly topics = new Map<Kind, Map<string, Topic>>([
-    ["subscribe", new Map()],
-    ["psubscribe", new Map()],
-    ["ssubscribe", new Map()],
-    ["tracking", new Map()],
-    ["monitor", new Map()]
-  ])
-  private readonly channels = this.topics.get("subscribe") as Map<string, Topic>
-  private readonly patterns = this.topics.get("psubscribe") as Map<string, Topic>
-  private readonly shards = this.topics.get("ssubscribe") as Map<string, Topic>
-  private readonly subscriptions = new Set<Subscription>()
+export class Hub implements SubscriptionOwner {
+  private readonly topics = new Topics()
+  /** The topics of each subscription. */
+  private readonly subscriptions = new Map<Subscription, Set<Topic>>()
   private run: Run | undefined
   private link: Link | undefined
   private idle: ReturnType<typeof setTimeout> | undefined
   private closed = false
 
-  /** Connections live in `scope`; it closes them. */
+  /** Connections live in `scope`, which closes them. */
   constructor(
-    readonly settings: HubSettings,
+    private readonly settings: HubSettings,
     private readonly scope: Scope.Scope
   ) {}
 
@@ -297,58 +66,56 @@ export class Hub {
     Runtime.runFork(this.settings.runtime)(effect)
   }
 
-  /** Subscribes; answers the subscription, which is not confirmed yet. */
-  join(targets: ReadonlyArray<Target>, options: SubscriptionOptions): Subscription {
-    const subscription = new Subscription(this, targets, options)
+  /** Subscribes to targets for a subscription. The server has not confirmed them yet. */
+  add(subscription: Subscription, targets: ReadonlyArray<Target>): void {
     if (this.closed) {
-      subscription.fail(closeError(closedReason, "unsent"))
-      return subscription
+      return subscription.fail(closeError(closedHere, "unsent", this.settings.dial.address))
     }
     if (this.settings.reconnect.offline === "fail" && this.link === undefined && this.run?.attached === true) {
-      subscription.fail(closeError(this.run.reconnector.lastClose, "unsent"))
-      return subscription
+      return subscription.fail(closeError(this.run.reconnector.lastClose, "unsent", this.settings.dial.address))
     }
     clearTimeout(this.idle)
-    this.subscriptions.add(subscription)
+    const topics = this.subscriptions.get(subscription) ?? new Set<Topic>()
+    this.subscriptions.set(subscription, topics)
+    let waits = false
     for (const target of targets) {
-      this.add(subscription, target)
+      if (!this.subscriptions.has(subscription)) {
+        // One of its topics failed at once, and so has the subscription.
+        return
+      }
+      const topic = this.topics.get(target)
+      if (!topics.has(topic)) {
+        topics.add(topic)
+        waits = this.listen(subscription, topic) || waits
+      }
     }
-    if (subscription.unconfirmed === 0) {
-      subscription.onConfirmed()
-      return subscription
+    if (!waits || !this.subscriptions.has(subscription)) {
+      return
     }
-    this.await(subscription)
+    if (!subscription.started) {
+      this.limit(subscription)
+    }
     if (this.link === undefined) {
       this.start()
     }
-    return subscription
   }
 
-  private add(subscription: Subscription, target: Target): void {
-    const key = keyOf(target.name)
-    const topics = this.topics.get(target.kind) as Map<string, Topic>
-    let topic = topics.get(key)
-    if (topic === undefined) {
-      topic = new Topic(target, key)
-      topics.set(key, topic)
-    }
-    if (subscription.topics.has(topic)) {
-      return
-    }
-    subscription.topics.add(topic)
+  /** Returns whether the subscription waits for a confirmation. */
+  private listen(subscription: Subscription, topic: Topic): boolean {
     if (topic.state === "on") {
       topic.listeners.add(subscription)
-      return
+      return false
     }
     topic.waiting.add(subscription)
-    subscription.unconfirmed++
+    subscription.expectConfirmation()
     if (topic.state !== "subscribing" && this.link !== undefined) {
       this.subscribe(topic, this.link)
     }
+    return true
   }
 
-  /** A subscription waits for its connection, and then for its confirmations, but not for ever. */
-  private await(subscription: Subscription): void {
+  /** A subscription waits for a connection, then for its confirmations: each has its own bound. */
+  private limit(subscription: Subscription): void {
     const { connectTimeout, replyTimeout } = this.settings.dial.options
     const command = commandOf(subscription.targets[0] as Target)
     if (this.link !== undefined) {
@@ -359,35 +126,35 @@ export class Hub {
       )
     }
     subscription.limit(connectTimeout, () => {
-      const last = this.run?.reconnector.lastClose
+      const { run } = this
       subscription.fail(
-        last === undefined || last.message === nothingYet
+        run === undefined || run.reconnector.lastClose === run.beforeAttempts
           ? new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: connectTimeout, command })
-          : closeError(last, "unsent")
+          : closeError(run.reconnector.lastClose, "unsent", this.settings.dial.address)
       )
     })
   }
 
-  /** Takes a subscription out; what nobody else listens to is unsubscribed from. */
-  leave(subscription: Subscription): void {
-    if (!this.subscriptions.delete(subscription)) {
+  remove(subscription: Subscription): void {
+    const topics = this.subscriptions.get(subscription)
+    if (topics === undefined) {
       return
     }
-    for (const topic of subscription.topics) {
+    this.subscriptions.delete(subscription)
+    for (const topic of topics) {
       topic.listeners.delete(subscription)
       topic.waiting.delete(subscription)
       if (!topic.wanted) {
         this.unsubscribe(topic)
       }
     }
-    subscription.topics.clear()
     if (this.subscriptions.size === 0) {
-      this.rest()
+      this.onIdle()
     }
   }
 
-  /** Nobody listens. A connection is kept for a while; one that is only being made is not. */
-  private rest(): void {
+  /** An idle connection is kept for a while. An attempt to connect is given up at once. */
+  private onIdle(): void {
     clearTimeout(this.idle)
     const { idleAfter } = this.settings
     if (this.link === undefined || idleAfter === 0) {
@@ -401,46 +168,45 @@ export class Hub {
     const { run } = this
     this.run = undefined
     this.link = undefined
-    this.forget()
+    this.suspendTopics()
     if (run !== undefined) {
       run.stopped = true
       run.stop()
     }
   }
 
-  /** Without a connection the server knows of nothing; what nobody wants is forgotten. */
-  private forget(): void {
-    for (const topics of this.topics.values()) {
-      for (const topic of topics.values()) {
-        topic.state = "off"
-        topic.slot = undefined
-        if (!topic.wanted) {
-          topics.delete(topic.key)
-        }
+  /** Without a connection the server knows none of the topics. */
+  private suspendTopics(): void {
+    for (const topic of this.topics.all()) {
+      topic.suspend()
+      if (!topic.wanted) {
+        this.topics.delete(topic)
       }
     }
   }
 
-  /** Opens a connection, and keeps one open until nobody listens. */
+  /** Opens a connection, and replaces it whenever it ends, until the hub is idle. */
   private start(): void {
     if (this.run !== undefined) {
       return
     }
     const { dial, reconnect, runtime } = this.settings
-    const run: Run = {
-      reconnector: new Reconnector(dial, reconnect, {
-        attach: (link) => {
-          if (this.run === run) {
-            run.attached = true
-            this.attach(link)
-          }
-        },
-        failWaiting: (close) => {
-          if (this.run === run) {
-            this.failWaiting(closeError(close, "unsent"))
-          }
+    const reconnector = new Reconnector(dial, reconnect, {
+      attach: (link) => {
+        if (this.run === run) {
+          run.attached = true
+          this.attach(link)
         }
-      }),
+      },
+      failWaiting: (close) => {
+        if (this.run === run) {
+          this.failUnstarted(closeError(close, "unsent", this.settings.dial.address))
+        }
+      }
+    })
+    const run: Run = {
+      reconnector,
+      beforeAttempts: reconnector.lastClose,
       stopped: false,
       stop: () => {},
       attached: false
@@ -452,55 +218,70 @@ export class Hub {
         run.stop()
       }
     })
-    const kept = Effect.flatMap(run.reconnector.keepConnected, () =>
+    const connected = Effect.flatMap(reconnector.keepConnected, () =>
       Effect.sync(() => {
         if (this.run === run) {
-          // There are no more attempts. Whoever subscribes later may find the server again.
+          // There are no more attempts. A later subscription begins a new run.
           this.run = undefined
           this.link = undefined
-          this.failAll(closeError(run.reconnector.lastClose, "unsent"))
-          this.forget()
+          this.failAll(closeError(reconnector.lastClose, "unsent", this.settings.dial.address))
+          this.suspendTopics()
         }
       })
     )
-    const life = Effect.raceFirst(kept, stopped).pipe(
+    const life = Effect.raceFirst(connected, stopped).pipe(
       Effect.interruptible,
       Effect.ensuring(
         Effect.suspend(() => {
           if (this.run === run) {
             // The scope closes.
-            this.shut()
+            this.close()
           }
-          return run.reconnector.close
+          return reconnector.close
         })
       )
     )
     Runtime.runFork(runtime)(life, { scope: this.scope })
   }
 
-  /** The scope closes: everything ends, as it should be. */
-  shut(): void {
+  /**
+   * Replaces the connection by one with the newest credentials, and ends a pause between attempts. Messages may be missed
+   * meanwhile, so each subscription gets a gap. If the server refuses the new credentials, the old connection stays.
+   */
+  renew(): void {
+    const { run } = this
+    if (run === undefined) {
+      return
+    }
+    if (this.subscriptions.size === 0) {
+      return this.stop()
+    }
+    Runtime.runFork(this.settings.runtime)(run.reconnector.renew, { scope: this.scope })
+  }
+
+  /** Ends all subscriptions without an error, those that have not started excepted. */
+  close(): void {
     this.closed = true
     clearTimeout(this.idle)
-    for (const subscription of [...this.subscriptions]) {
+    for (const subscription of [...this.subscriptions.keys()]) {
       if (subscription.started) {
         this.subscriptions.delete(subscription)
         subscription.finish()
       } else {
-        subscription.fail(closeError(closedReason, "unsent"))
+        subscription.fail(closeError(closedHere, "unsent", this.settings.dial.address))
       }
     }
     this.stop()
   }
 
   private failAll(error: RedisError): void {
-    for (const subscription of [...this.subscriptions]) {
+    for (const subscription of [...this.subscriptions.keys()]) {
       subscription.fail(error)
     }
   }
 
-  private failWaiting(error: RedisError): void {
-    for (const subscription of [...this.subscriptions]) {
+  private failUnstarted(error: RedisError): void {
+    for (const subscription of [...this.subscriptions.keys()]) {
       if (!subscription.started) {
         subscription.fail(error)
       }
@@ -508,6 +289,14 @@ export class Hub {
   }
 
   private attach(link: Link): void {
+    if (this.link !== undefined) {
+      // A new connection replaces one that is still open. Its messages are ignored from here on, or some would come twice.
+      this.detach(closeError(replaced, "unknown", this.settings.dial.address))
+      if (this.run === undefined) {
+        // All subscriptions failed because of the gap.
+        return
+      }
+    }
     this.link = link
     link.engine.subscriber = true
     link.onPush({
@@ -520,17 +309,17 @@ export class Hub {
     })
     link.onClose((close) => {
       if (this.link === link) {
-        this.lost(close)
+        this.detach(closeError(close, "unknown", this.settings.dial.address))
       }
     })
-    for (const topics of this.topics.values()) {
-      for (const topic of topics.values()) {
+    for (const topic of this.topics.all()) {
+      if (topic.wanted) {
         this.subscribe(topic, link)
       }
     }
-    for (const subscription of this.subscriptions) {
+    for (const subscription of this.subscriptions.keys()) {
       if (!subscription.started) {
-        this.await(subscription)
+        this.limit(subscription)
       }
       if (subscription.inbox.isFull) {
         link.engine.pause()
@@ -538,19 +327,14 @@ export class Hub {
     }
   }
 
-  private lost(close: CloseReason): void {
+  /** The connection is gone: from here on messages may be missed, until everything is subscribed again. */
+  private detach(cause: ConnectionError): void {
     this.link = undefined
-    const cause = closeError(close, "unknown")
-    this.forget()
-    for (const subscription of [...this.subscriptions]) {
-      for (const topic of subscription.topics) {
-        topic.listeners.delete(subscription)
-        topic.waiting.add(subscription)
-      }
-      subscription.unconfirmed = subscription.topics.size
+    this.suspendTopics()
+    for (const subscription of [...this.subscriptions.keys()]) {
       subscription.onGap("disconnected", cause)
       if (!subscription.started) {
-        this.await(subscription)
+        this.limit(subscription)
       }
     }
     if (this.subscriptions.size === 0) {
@@ -558,73 +342,47 @@ export class Hub {
     }
   }
 
-  private send(link: Link, command: RedisCommand<unknown>, slot: Slot): void {
-    // It was encoded before, when it was asked for.
-    link.engine.accept(slot, encode(specFor(command).wire, command.args) as Encoded)
-  }
-
   private subscribe(topic: Topic, link: Link): void {
-    const { kind } = topic.target
-    topic.state = "subscribing"
-    const alone = kind === "tracking" || kind === "monitor"
-    const first = alone ? start(topic.target, link) : makeCommand(commandOf(topic.target), { args: [name(topic)] })
-    if (first === undefined) {
-      return this.failTopic(topic, noId)
+    const commands = subscribeCommands(topic.target, link)
+    if (commands instanceof UsageError) {
+      return this.failTopic(topic, commands)
     }
-    const settled = (slot: () => Slot) => (_: Reply, error: RedisError | undefined) => {
-      if (topic.slot === slot()) {
-        topic.slot = undefined
-        this.settle(topic, link, error)
-      }
-    }
-    const slot: Slot = new Slot(
-      first,
-      alone ? undefined : kind,
-      settled(() => slot)
-    )
-    topic.slot = slot
-    if (kind === "tracking" && link.session.protocol === 2) {
-      const second = makeCommand("SUBSCRIBE", { args: [new Argument("channel", invalidations)] })
-      const both: Slot = new Slot(
-        second,
-        "subscribe",
-        settled(() => both)
-      )
-      this.send(
-        link,
-        first,
-        new Slot(first, undefined, (_, error) => {
-          if (error !== undefined && topic.slot === both) {
-            topic.slot = undefined
+    let owed = commands.length
+    const requests = commands.map(
+      (command) =>
+        new HubRequest(command, (error) => {
+          owed--
+          if (topic.request === newest && (owed === 0 || error !== undefined)) {
+            topic.request = undefined
             this.settle(topic, link, error)
           }
         })
-      )
-      topic.slot = both
-      return this.send(link, second, both)
+    )
+    const newest = requests[requests.length - 1]
+    topic.state = "subscribing"
+    topic.request = newest
+    for (const request of requests) {
+      request.send(link)
     }
-    this.send(link, first, slot)
   }
 
+  /** Nobody wants a topic any more. */
   private unsubscribe(topic: Topic): void {
     const { link } = this
-    const { kind } = topic.target
-    if (link === undefined || kind === "tracking" || kind === "monitor") {
-      this.topics.get(kind)?.delete(topic.key)
-      return
+    if (link === undefined || topic.state === "off" || !isChannel(topic.target)) {
+      return this.topics.delete(topic)
     }
-    const confirmedBy = `${kind.slice(0, -"subscribe".length)}unsubscribe`
-    const command = makeCommand(confirmedBy.toUpperCase(), { args: [name(topic)] })
-    const slot: Slot = new Slot(command, confirmedBy, () => {
-      if (topic.slot === slot) {
-        this.topics.get(kind)?.delete(topic.key)
+    const request = new HubRequest(unsubscribeCommand(topic.target), () => {
+      if (topic.request === request) {
+        this.topics.delete(topic)
       }
     })
     topic.state = "unsubscribing"
-    topic.slot = slot
-    this.send(link, command, slot)
+    topic.request = request
+    request.send(link)
   }
 
+  /** The server has confirmed or refused a topic. */
   private settle(topic: Topic, link: Link, error: RedisError | undefined): void {
     if (error !== undefined) {
       return this.failTopic(topic, error)
@@ -633,31 +391,30 @@ export class Hub {
       link.engine.monitoring = true
     }
     topic.state = "on"
-    const waiting = [...topic.waiting]
+    const confirmed = [...topic.waiting]
     topic.waiting.clear()
-    for (const subscription of waiting) {
+    for (const subscription of confirmed) {
       topic.listeners.add(subscription)
     }
-    for (const subscription of waiting) {
-      if (--subscription.unconfirmed === 0) {
-        subscription.onConfirmed()
-      }
+    for (const subscription of confirmed) {
+      subscription.confirm()
     }
   }
 
-  /** The server refuses one topic: whoever asked for it hears of it, and nobody else. */
+  /** The server refuses one topic: the subscriptions to it fail, and no others. */
   private failTopic(topic: Topic, error: RedisError): void {
     topic.state = "off"
-    this.topics.get(topic.target.kind)?.delete(topic.key)
-    for (const subscription of [...topic.listeners, ...topic.waiting]) {
-      subscription.topics.delete(topic)
-      subscription.fail(error)
-    }
+    this.topics.delete(topic)
+    const subscriptions = [...topic.listeners, ...topic.waiting]
     topic.listeners.clear()
     topic.waiting.clear()
+    for (const subscription of subscriptions) {
+      this.subscriptions.get(subscription)?.delete(topic)
+      subscription.fail(error)
+    }
   }
 
-  pause(paused: boolean): void {
+  pause(_: Subscription, paused: boolean): void {
     if (paused) {
       this.link?.engine.pause()
     } else {
@@ -665,47 +422,26 @@ export class Hub {
     }
   }
 
-  private onPush({ items, kind }: Push, link: Link): void {
-    switch (kind) {
-      case "message":
-        return link.session.protocol === 2 && items[1] === invalidations && !this.channels.has(invalidations)
-          ? this.deliverAlone("tracking", items[2] as Reply)
-          : deliver(this.channels, items[1], undefined, items[2])
-      case "smessage":
-        return deliver(this.shards, items[1], undefined, items[2])
-      case "pmessage":
-        return deliver(this.patterns, items[1], items[2], items[3])
-      case "invalidate":
-        return this.deliverAlone("tracking", items[1] as Reply)
-      case "monitor":
-        return this.deliverAlone("monitor", items[1] as Reply)
-      case "sunsubscribe":
-        return this.onMoved(items[1], link)
-    }
-  }
-
-  private deliverAlone(kind: "tracking" | "monitor", payload: Reply): void {
-    for (const topic of (this.topics.get(kind) as Map<string, Topic>).values()) {
-      for (const subscription of topic.listeners) {
-        subscription.inbox.offer(new Delivery("", undefined, payload))
+  private onPush(push: Push, link: Link): void {
+    if (push.kind === "sunsubscribe") {
+      const topic = this.topics.shard(push.items[1])
+      // The confirmation of an UNSUBSCRIBE comes while the topic is unsubscribing. Otherwise the server ended it.
+      if (topic?.state === "on") {
+        this.onMoved(topic, link)
+      }
+    } else {
+      const listeners = this.topics.deliver(push, link.session.protocol)
+      const { observer } = this.settings.dial
+      if (observer !== undefined && listeners > 0) {
+        notify(observer.message, { server: link.address, kind: push.kind, listeners })
       }
     }
   }
 
-  /** Ours are confirmed while their topic is unsubscribing; one that is on was ended by the server. */
-  private onMoved(channel: Reply | undefined, link: Link): void {
-    const topic =
-      typeof channel === "string" || channel instanceof Uint8Array ? this.shards.get(keyOf(channel)) : undefined
-    if (topic === undefined || topic.state !== "on") {
-      return
-    }
-    topic.state = "off"
+  /** The server ended the subscription to a shard channel, because its hash slot moved. */
+  private onMoved(topic: Topic, link: Link): void {
     const listeners = [...topic.listeners]
-    topic.listeners.clear()
-    for (const subscription of listeners) {
-      topic.waiting.add(subscription)
-      subscription.unconfirmed++
-    }
+    topic.suspend()
     for (const subscription of listeners) {
       subscription.onGap("moved", undefined)
     }
@@ -715,72 +451,8 @@ export class Hub {
   }
 }
 
-const deliver = (
-  topics: Map<string, Topic>,
-  name: Reply | undefined,
-  channel: Reply | undefined,
-  payload: Reply | undefined
-): void => {
-  if (typeof name !== "string" && !(name instanceof Uint8Array)) {
-    return
-  }
-  const topic = topics.get(typeof name === "string" ? name : keyOf(name))
-  if (topic === undefined || topic.listeners.size === 0 || payload === undefined) {
-    return
-  }
-  const delivery =
-    channel === undefined
-      ? new Delivery(name, undefined, payload)
-      : new Delivery(channel as string | Uint8Array, name, payload)
-  for (const subscription of topic.listeners) {
-    subscription.inbox.offer(delivery)
-  }
+const closedHere: CloseReason = { reason: "closed", message: "the client was closed" }
+const replaced: CloseReason = {
+  reason: "closed",
+  message: "the connection was replaced by one with the newest credentials"
 }
-
-const name = (topic: Topic): Argument => new Argument("channel", topic.target.name)
-
-const commandOf = ({ kind }: Target): string =>
-  kind === "tracking" ? "CLIENT TRACKING" : kind === "monitor" ? "MONITOR" : kind.toUpperCase()
-
-/** What begins a topic that has its connection to itself. */
-const start = ({ kind, prefixes = [] }: Target, link: Link): RedisCommand<unknown> | undefined => {
-  if (kind === "monitor") {
-    return makeCommand("MONITOR")
-  }
-  if (link.session.protocol === 2 && link.id === undefined) {
-    return undefined
-  }
-  return makeCommand("CLIENT TRACKING", {
-    args: [
-      token("ON"),
-      // Under RESP2 they are messages, which a connection can have sent to itself.
-      ...(link.session.protocol === 2 ? [token("REDIRECT"), String(link.id)] : []),
-      token("BCAST"),
-      ...prefixes.flatMap((prefix) => [token("PREFIX"), new Argument("keyPrefix", prefix)])
-    ]
-  })
-}
-
-/** Why a target cannot be asked for. */
-export const problemOf = (target: Target): UsageError | undefined => {
-  const command = commandOf(target)
-  for (const data of [target.name, ...(target.prefixes ?? [])] as ReadonlyArray<unknown>) {
-    const encoded =
-      typeof data === "string" || data instanceof Uint8Array
-        ? encode(nameless, [new Argument("channel", data)])
-        : new EncodeFailure("a name must be text or bytes")
-    if (encoded instanceof EncodeFailure) {
-      return new UsageError({ reason: "invalidArgument", command, message: `${command}: ${encoded.reason}` })
-    }
-  }
-  return undefined
-}
-
-const noId = new UsageError({
-  reason: "refusedCommand",
-  command: "CLIENT TRACKING",
-  message: "CLIENT TRACKING was not sent: under RESP2 it needs the connection's id, and the server told none"
-})
-
-const closedReason: CloseReason = { reason: "closed", message: "the client was closed" }
-const nothingYet = "there was no connection yet"

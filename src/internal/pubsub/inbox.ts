@@ -1,19 +1,19 @@
 /**
- * Where one subscription's messages wait: bounded by count and bytes, with what happens beyond said by a strategy. It is
- * filled by a plain call on the socket's stack and emptied by whoever takes, in batches; a message costs no fiber, no
- * Deferred and no decoding before it is taken.
+ * The buffer of one subscription: messages, and the gaps between them, that wait to be taken. It is bounded by count and
+ * bytes; a strategy decides what happens beyond the bound. The hub fills it by a plain call while the socket is read, and
+ * takers empty it in batches. It does not decode messages and it starts no fiber.
  */
 import * as DateTime from "effect/DateTime"
 import { type ConnectionError, OverflowError, type RedisError } from "../../RedisError.js"
 import { Ring } from "../engine/ring.js"
 import type { Reply } from "../resp/values.js"
 
-/** What becomes of messages when as many wait as may. */
+/** What happens to messages when the inbox is full. */
 export type Strategy = "suspend" | "sliding" | "dropping" | "fail"
 
-/** A message as it came: one object, however many listeners share it. */
+/** A message as it arrived. All listeners of a topic share one object. */
 export class Delivery {
-  /** What it takes while it waits, about. */
+  /** About how many bytes of memory it holds. */
   readonly size: number
   constructor(
     readonly channel: string | Uint8Array,
@@ -24,7 +24,7 @@ export class Delivery {
   }
 }
 
-/** A place where messages may be missing. `dropped` grows, and gaps are merged, until it is taken. */
+/** A place where messages may be missing. Until it is taken, `dropped` may grow and other gaps may be merged into it. */
 export class Gap {
   readonly _tag = "Gap"
   readonly since: DateTime.Utc
@@ -39,34 +39,36 @@ export class Gap {
 }
 
 export interface InboxOptions {
-  /** How many messages may wait, and how many bytes of them. */
+  /** How many messages may wait, and how many bytes. */
   readonly capacity: number
   readonly maxBytes: number
   readonly strategy: Strategy
   /**
-   * Whether gaps stand among the messages: `once`, and only when it is over, so that who then looks again sees everything;
-   * or `twice`, at its begin and its end.
+   * Whether gaps are items among the messages. With `once` a gap can be taken when it is over: a program that then reads
+   * its state again misses nothing. With `twice` there is an item when the gap begins and one when it is over.
    */
   readonly gaps: "none" | "once" | "twice"
 }
 
-/** What an inbox tells its owner. */
+/** What an inbox reports to its owner. */
 export interface InboxOwner {
-  /** Messages begin to be dropped, for the first time since the inbox was empty. */
+  /** A message was dropped, the first one since the inbox was empty. */
   readonly onBurst: () => void
-  /** A burst is over: everything was taken. */
+  /** The inbox is empty again, after it has dropped so many messages. */
   readonly onBurstEnd: (dropped: number) => void
-  /** Enough waits, or there is room again. */
+  /** With the strategy `suspend`: the inbox is full, or at most half full again. */
   readonly onFull: () => void
   readonly onRoom: () => void
-  /** The strategy was to fail. */
+  /** With the strategy `fail`: a message did not fit. */
   readonly onOverflow: (error: OverflowError) => void
+  /** A taker or a watcher threw. */
+  readonly onDefect: (defect: unknown) => void
 }
 
-/** How the end is told, once everything was taken. */
+/** The end of the messages: an error, or none. Takers get it after the last message. */
 export type End = { readonly error: RedisError | undefined }
 
-/** What a message takes beside its payload, about. */
+/** About how many bytes of memory a message holds beside its payload. */
 const overhead = 64
 
 const sizeOf = (payload: Reply): number =>
@@ -77,18 +79,20 @@ const sizeOf = (payload: Reply): number =>
       : overhead
 
 export class Inbox {
-  /** How many messages were dropped, ever. */
+  /** How many messages were dropped since the beginning. */
   dropped = 0
   end: End | undefined
 
   private readonly items = new Ring<Delivery | Gap>()
-  /** Messages, and bytes of them, that wait; gaps do not count. */
+  /** How many messages wait, and how many bytes. Gaps do not count. */
   private messages = 0
   private bytes = 0
-  /** A gap that stands before everything else. */
+  /** A gap before all items. */
   private first: Gap | undefined
-  /** How many items may be taken before the place where it is not yet known how long the gap is. */
+  /** With `once`, while there is a gap that is not over: how many items before it may be taken. */
   private takeable: number | undefined
+  /** With `twice`, while there is a gap that is not over: the item for its end. */
+  private again: Gap | undefined
   private burst = 0
   private full = false
   private readonly takers = new Map<() => void, number>()
@@ -104,12 +108,15 @@ export class Inbox {
     return this.messages
   }
 
-  /** Enough waits, and nobody was told of room since. */
+  /** Whether `onFull` was reported, and `onRoom` not yet. */
   get isFull(): boolean {
     return this.full
   }
 
-  /** Whether a taker would get as much now: so many items, what there is in a full or ended inbox, or the end. */
+  /**
+   * Whether a taker who wants `least` items would get an answer now: that many items, or all there are because the inbox
+   * is full, or the end.
+   */
   ready(least: number): boolean {
     const there = this.takeable === 0 ? 0 : (this.takeable ?? this.items.length) + (this.first === undefined ? 0 : 1)
     return (
@@ -117,7 +124,7 @@ export class Inbox {
     )
   }
 
-  /** The end was told, or will be to the next who asks. */
+  /** Whether the next taker gets the end. */
   get exhausted(): boolean {
     return this.end !== undefined && this.items.length === 0 && this.first === undefined
   }
@@ -156,7 +163,7 @@ export class Inbox {
     }
   }
 
-  /** One message larger than the bound has to find room when nothing else waits. */
+  /** A message larger than `maxBytes` fits while no other waits: otherwise it would never fit. */
   private fits(size: number): boolean {
     const { capacity, maxBytes } = this.options
     return this.messages < capacity && (this.messages === 0 || this.bytes + size <= maxBytes)
@@ -202,7 +209,10 @@ export class Inbox {
     }
   }
 
-  /** Something may be missing from here on; nothing behind is given before {@link lift} says that it is over. */
+  /**
+   * A gap begins: messages may be missing from here on, until {@link lift} ends it. With `once` takers do not get the gap,
+   * or a message after it, before that.
+   */
   hold(reason: "disconnected" | "moved", cause: ConnectionError | undefined): void {
     const { gaps } = this.options
     if (gaps === "none" || this.end !== undefined) {
@@ -215,7 +225,7 @@ export class Inbox {
     }
     const last = this.items.at(this.items.length - 1)
     if (last instanceof Gap && last.reason !== "overflow") {
-      // Nothing came since.
+      // No message arrived since that gap: both are one.
       last.cause ??= cause
       this.takeable ??= this.items.length - 1
       return
@@ -224,6 +234,7 @@ export class Inbox {
     this.items.push(new Gap(reason, cause))
   }
 
+  /** The gap is over. */
   lift(): void {
     this.takeable = undefined
     if (this.again !== undefined) {
@@ -239,10 +250,8 @@ export class Inbox {
       this.items.push(gap)
     }
   }
-  /** The gap that is told again when it is over. */
-  private again: Gap | undefined
 
-  /** Forgets what waits, as if it had never come. */
+  /** Removes everything that waits. It does not count as dropped. */
   clear(): void {
     while (this.items.length > 0) {
       this.items.shift()
@@ -254,7 +263,7 @@ export class Inbox {
     this.room()
   }
 
-  /** The next item, or `undefined` when none may be taken now. */
+  /** Takes the next item. `undefined`: there is none now. */
   take(): Delivery | Gap | undefined {
     if (this.takeable === 0) {
       return undefined
@@ -291,7 +300,7 @@ export class Inbox {
     }
   }
 
-  /** Nothing comes any more; what waits can still be taken. */
+  /** No message will come any more. Items that wait can still be taken. */
   finish(error: RedisError | undefined): void {
     if (this.end === undefined) {
       this.end = { error }
@@ -301,23 +310,24 @@ export class Inbox {
     }
   }
 
-  /** Told by who took the last: those who wait for the end hear of it. */
+  /** Calls the watchers, if the last item was taken and the end is reached. Takers call it. */
   settle(): void {
     if (this.exhausted) {
-      for (const watcher of [...this.watchers]) {
-        watcher()
-      }
+      const watchers = [...this.watchers]
       this.watchers.clear()
+      for (const watcher of watchers) {
+        this.call(watcher)
+      }
     }
   }
 
-  /** Calls once there is as much to take; answers how not to be called. */
+  /** Calls `taker` once, when {@link ready} holds; returns how to cancel that. */
   onReady(least: number, taker: () => void): () => void {
     this.takers.set(taker, least)
     return () => this.takers.delete(taker)
   }
 
-  /** Calls once the end was reached; answers how not to be called. */
+  /** Calls `watcher` once, when the end is reached; returns how to cancel that. */
   onEnd(watcher: () => void): () => void {
     this.watchers.add(watcher)
     return () => this.watchers.delete(watcher)
@@ -327,13 +337,22 @@ export class Inbox {
     for (const [taker, least] of this.takers) {
       if (this.ready(least)) {
         this.takers.delete(taker)
-        taker()
+        this.call(taker)
       }
+    }
+  }
+
+  /** Takers and watchers are called while the socket is read: one that throws must not take messages from others. */
+  private call(waiter: () => void): void {
+    try {
+      waiter()
+    } catch (defect) {
+      this.owner.onDefect(defect)
     }
   }
 }
 
-/** Two gaps with nothing between them that anybody could still take. */
+/** Makes one gap of two, when no message between them is left. */
 const merge = (before: Gap | undefined, after: Gap): Gap => {
   if (before === undefined) {
     return after

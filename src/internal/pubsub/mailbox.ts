@@ -1,6 +1,7 @@
 /**
- * An inbox as programs take from it: a Mailbox, and a Stream over it. Messages are decoded here, in the fiber of who takes
- * them.
+ * An inbox as a program takes from it: Effect's Mailbox, and a Stream over it. Messages are decoded here, in the fiber of
+ * the taker. All types of Effect that give messages to programs, and that other versions of Effect lack, stand in this
+ * file alone. It does not buffer messages (the inbox does) and does not know what they mean (the reader does).
  */
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
@@ -10,52 +11,54 @@ import * as Inspectable from "effect/Inspectable"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
-import type { DecodeError, RedisError } from "../../RedisError.js"
+import type { RedisError } from "../../RedisError.js"
 import type { Delivery, Gap, Inbox } from "./inbox.js"
+import { Undecodable } from "./read.js"
 
-/** What an item is to the program: a value, nothing (it is passed over), or why it does not decode. */
-export type Read<A> = (item: Delivery | Gap) => A | undefined | Undecodable
+/** The messages of one subscription, as programs take them. */
+export type Messages<A> = Mailbox.ReadonlyMailbox<A, RedisError>
 
-/** Not an `Error` of its own: it only carries one. */
-export class Undecodable {
-  constructor(readonly error: DecodeError) {}
-}
+/** What an item is for the program: a value, nothing (the item is skipped), or a failure to decode. */
+export type ReadItem<A> = (item: Delivery | Gap) => A | undefined | Undecodable
+
+/** The mailbox over an inbox. */
+export const make = <A>(inbox: Inbox, read: ReadItem<A>): Messages<A> => new InboxMailbox(inbox, read)
+
+/** A view of the messages: all that wait become one chunk, so that an Effect is run for each chunk, not each message. */
+export const toStream = <A>(messages: Messages<A>): Stream.Stream<A, RedisError> => Mailbox.toStream(messages)
 
 type Batch<A> = readonly [messages: Chunk.Chunk<A>, done: boolean]
 
 const finished = [Chunk.empty<never>(), true] as const
 
-export class InboxMailbox<A>
-  extends Effectable.Class<Batch<A>, RedisError>
-  implements Mailbox.ReadonlyMailbox<A, RedisError>
-{
+class InboxMailbox<A> extends Effectable.Class<Batch<A>, RedisError> implements Mailbox.ReadonlyMailbox<A, RedisError> {
   readonly [Mailbox.ReadonlyTypeId]: typeof Mailbox.ReadonlyTypeId = Mailbox.ReadonlyTypeId
-  /** What could not be read stood behind messages that could: it fails the next taker. */
-  private failure: RedisError | undefined
+  /** An item was unreadable after readable ones: those were taken first, and the next taker fails. */
+  private failure: Effect.Effect<never, RedisError> | undefined
 
   constructor(
     private readonly inbox: Inbox,
-    private readonly read: Read<A>
+    private readonly read: ReadItem<A>
   ) {
     super()
   }
 
-  /** Up to `most` messages, or why there are none; `undefined` when nothing can be taken now. */
+  /** Up to `most` messages, or the failure. An empty array is the end; `undefined`: there is no message now. */
   private batch(most: number): Array<A> | Effect.Effect<never, RedisError> | undefined {
     const { failure, inbox } = this
     if (failure !== undefined) {
       this.failure = undefined
-      return Effect.fail(failure)
+      return failure
     }
     const messages: Array<A> = []
     let item: Delivery | Gap | undefined
     while (messages.length < most && (item = inbox.take()) !== undefined) {
-      const value = this.read(item)
-      if (value instanceof Undecodable) {
+      const value = this.tryRead(item)
+      if (value instanceof Unreadable) {
         if (messages.length === 0) {
-          return Effect.fail(value.error)
+          return value.failure
         }
-        this.failure = value.error
+        this.failure = value.failure
         break
       }
       if (value !== undefined) {
@@ -71,6 +74,16 @@ export class InboxMailbox<A>
       return error === undefined ? messages : Effect.fail(error)
     }
     return undefined
+  }
+
+  /** A codec that throws is a defect of its taker, which must not lose the messages that were read before. */
+  private tryRead(item: Delivery | Gap): A | undefined | Unreadable {
+    try {
+      const value = this.read(item)
+      return value instanceof Undecodable ? new Unreadable(Effect.fail(value.error)) : value
+    } catch (defect) {
+      return new Unreadable(Effect.die(defect))
+    }
   }
 
   private ready(least: number): Effect.Effect<void> {
@@ -119,14 +132,14 @@ export class InboxMailbox<A>
 
   readonly await: Effect.Effect<void, RedisError> = Effect.async<void, RedisError>((resume) => {
     const { inbox } = this
-    const told = (): void => {
+    const ended = (): void => {
       const error = inbox.end?.error
       resume(error === undefined ? Effect.void : Effect.fail(error))
     }
     if (inbox.exhausted) {
-      return told()
+      return ended()
     }
-    const off = inbox.onEnd(told)
+    const off = inbox.onEnd(ended)
     return Effect.sync(off)
   })
 
@@ -135,9 +148,6 @@ export class InboxMailbox<A>
   }
 
   readonly size: Effect.Effect<Option.Option<number>> = Effect.sync(() => this.unsafeSize())
-
-  /** What was taken so far goes on as one chunk: one Effect per chunk, not per message. */
-  readonly stream: Stream.Stream<A, RedisError> = Mailbox.toStream(this)
 
   override commit(): Effect.Effect<Batch<A>, RedisError> {
     return this.takeAll
@@ -154,4 +164,8 @@ export class InboxMailbox<A>
   [Inspectable.NodeInspectSymbol](): unknown {
     return this.toJSON()
   }
+}
+
+class Unreadable {
+  constructor(readonly failure: Effect.Effect<never, RedisError>) {}
 }

@@ -1,5 +1,6 @@
 /**
- * What items of an inbox are to programs: messages by a codec, keyspace events, invalidations, lines of MONITOR.
+ * What deliveries are for programs: messages by a codec, keyspace events, invalidations, lines of MONITOR. The readers are
+ * plain functions. They take nothing from the inbox: the mailbox does, and calls them in the taker's fiber.
  */
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -11,9 +12,16 @@ import type { Key } from "../command/args.js"
 import { utf8Decode, utf8DecodeStrict, utf8Encode } from "../resp/text.js"
 import type { Reply } from "../resp/values.js"
 import type { Delivery } from "./inbox.js"
-import { Undecodable } from "./mailbox.js"
 
-/** The failure of one message. It names the channel, never what was in it. */
+/** A delivery that does not decode. The mailbox makes it the taker's failure. */
+export class Undecodable {
+  constructor(readonly error: DecodeError) {}
+}
+
+/** What a delivery is for the program: a value, nothing (the delivery is skipped), or a failure to decode. */
+export type Read<A> = (delivery: Delivery) => A | undefined | Undecodable
+
+/** The error names the channel and never holds the message. */
 const undecodable = (
   command: string,
   channel: string | Uint8Array,
@@ -42,7 +50,7 @@ export const message = <V, K extends Key>(
   command: string
 ): ((delivery: Delivery) => MessageShape<V, K> | Undecodable) => {
   const read = decoded(codec, command)
-  // Text that came as text is what it is: no decoding, and no Eithers of it for each listener.
+  // Text under the text codec needs no decoding, and so no Either for each listener.
   return (codec as unknown) === utf8
     ? (delivery) => (textOf(delivery) as MessageShape<V, K> | undefined) ?? read(delivery)
     : read
@@ -79,7 +87,7 @@ const decoded =
       : { _tag: "Message", channel: name.right, pattern: by, payload: value.right }
   }
 
-/** What happened to a key. */
+/** An event of a key. */
 export interface KeyEventShape<K> {
   readonly _tag: "KeyEvent"
   readonly database: number
@@ -87,7 +95,7 @@ export interface KeyEventShape<K> {
   readonly event: string
 }
 
-/** `__keyspace@0__:key`, whose message is the event, and `__keyevent@0__:event`, whose message is the key. */
+/** The channel `__keyspace@0__:key` has the event as its message, the channel `__keyevent@0__:event` the key. */
 export const keyEvent =
   <K extends Key>(codec: Pick<Codec<never, K>, "decodeKey">) =>
   ({ channel, payload }: Delivery): KeyEventShape<K> | Undecodable => {
@@ -119,7 +127,7 @@ const headOf = (
     : { keyspace: match[1] === "space", database: Number(match[2]), length: match[0].length }
 }
 
-/** Keys that are no longer what they were. */
+/** Keys whose values have changed. */
 export type InvalidationShape<K> =
   | { readonly _tag: "Keys"; readonly keys: ReadonlyArray<K> }
   | { readonly _tag: "All"; readonly reason: "flush" | "gap" }
@@ -134,7 +142,7 @@ export const invalidation =
     for (const item of payload as ReadonlyArray<Reply>) {
       if (typeof item === "string" || item instanceof Uint8Array) {
         const key = codec.decodeKey(item)
-        // What is no text cannot be a key to whoever reads keys as text.
+        // A program that reads keys as text cannot have cached a key that is not text.
         if (Either.isRight(key)) {
           keys.push(key.right)
         }
@@ -143,7 +151,7 @@ export const invalidation =
     return keys.length === 0 ? undefined : { _tag: "Keys", keys }
   }
 
-/** A command that some client has sent. */
+/** A command that a client has sent. */
 export interface MonitorLineShape {
   readonly _tag: "MonitorLine"
   readonly time: DateTime.Utc
@@ -153,7 +161,7 @@ export interface MonitorLineShape {
   readonly args: ReadonlyArray<string | Uint8Array>
 }
 
-/** `1339518083.107412 [0 127.0.0.1:60866] "keys" "*"` */
+/** Reads a line such as `1339518083.107412 [0 127.0.0.1:60866] "keys" "*"`. */
 export const monitorLine = ({ payload }: Delivery): MonitorLineShape | Undecodable => {
   const text = typeof payload === "string" ? payload : ""
   const head = /^(\d+)\.(\d+) \[(\d+) (.*?)\] (?=")/.exec(text)
@@ -174,7 +182,7 @@ export const monitorLine = ({ payload }: Delivery): MonitorLineShape | Undecodab
 
 const escapes: Readonly<Record<string, number>> = { n: 10, r: 13, t: 9, a: 7, b: 8, '"': 34, "\\": 92 }
 
-/** Words in quotes, with the escapes that servers write; text where they are UTF-8. */
+/** Splits quoted words and resolves the servers' escapes. Words that are not UTF-8 are bytes. */
 const quoted = (text: string, from: number): ReadonlyArray<string | Uint8Array> | undefined => {
   const words: Array<string | Uint8Array> = []
   let at = from
@@ -193,7 +201,7 @@ const quoted = (text: string, from: number): ReadonlyArray<string | Uint8Array> 
   return words
 }
 
-/** Where the quote is that ends a word. */
+/** The index of the quote that ends a word. */
 const endOf = (text: string, from: number): number => {
   for (let at = from; at < text.length; at++) {
     if (text[at] === "\\") {
@@ -226,13 +234,13 @@ const unescape = (inner: string): string | Uint8Array => {
   return utf8DecodeStrict(whole, 0, whole.length) ?? whole
 }
 
-/** A reader that passes over what does not decode, and says so. */
+/** Skips deliveries that do not decode, each with a warning in the log. */
 export const skipping =
-  <I, A>(read: (item: I) => A | undefined | Undecodable, log: (effect: Effect.Effect<void>) => void) =>
-  (item: I): A | undefined => {
-    const value = read(item)
+  <A>(read: Read<A>, log: (effect: Effect.Effect<void>) => void) =>
+  (delivery: Delivery): A | undefined => {
+    const value = read(delivery)
     if (value instanceof Undecodable) {
-      log(Effect.logWarning(`A message that does not decode was passed over: ${value.error.reason}`))
+      log(Effect.logWarning(`A message that does not decode was skipped: ${value.error.reason}`))
       return undefined
     }
     return value

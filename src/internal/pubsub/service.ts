@@ -1,6 +1,7 @@
 /**
- * The service behind every subscription. Public as `RedisPubSub`; here so that the client can provide it without knowing
- * what is made of it.
+ * The service behind all subscriptions: it checks what a program asks for and gives it to a hub. Its public face is
+ * `RedisPubSub`; it stands here so that the client's layer can provide it without importing that. It does not decode
+ * messages and makes no Streams.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -17,24 +18,26 @@ import { connect } from "../connection/lazyNodeTransport.js"
 import * as Options from "../connection/options.js"
 import { reconnectSettings } from "../connection/pacer.js"
 import { currentObserver } from "../telemetry/observer.js"
-import { Hub, type HubSettings, problemOf, type SubscriptionOptions, type Target } from "./hub.js"
+import { Hub, type HubSettings } from "./hub.js"
 import type { Inbox } from "./inbox.js"
+import { Subscription, type SubscriptionOptions } from "./subscription.js"
+import { problemOf, type Target } from "./target.js"
 
-/** What subscriptions need of their server. */
+/** What subscriptions need from their server. */
 export interface RedisPubSubService {
   /** The database that the client was told to use. */
   readonly database: number
   /**
-   * Subscribes, and answers what comes, once the server has confirmed everything. The scope owns it. With `alone` it has
-   * a connection to itself.
+   * Subscribes, and returns the inbox once the server has confirmed everything. The scope owns the subscription. With
+   * `alone` it has a connection of its own.
    */
-  readonly open: (
+  readonly subscribe: (
     targets: ReadonlyArray<Target>,
     options: SubscriptionOptions & { readonly alone: boolean }
   ) => Effect.Effect<Inbox, RedisError, Scope.Scope>
-  /** Adds to the server's `notify-keyspace-events`. */
+  /** Adds classes of events to the server's `notify-keyspace-events`. */
   readonly notify: (classes: string) => Effect.Effect<void, RedisError>
-  /** Logs from where no fiber is. */
+  /** Runs an effect, a log line, outside of any fiber. */
   readonly log: (effect: Effect.Effect<void>) => void
 }
 
@@ -49,28 +52,29 @@ export const RedisPubSub: Context.Tag<RedisPubSub, RedisPubSubService> = Context
 >("effect-redis-client/RedisPubSub")
 
 /**
- * Options of subscriptions' connections: those of the client, of which they are a part.
+ * Options of the connections for subscriptions. They are a part of the client's options.
  *
  * @since 0.1.0
  * @category options
  */
 export interface RedisPubSubOptions extends Options.ConnectionOptions {
   /**
-   * How long to wait before each attempt to reconnect. It starts over once a connection was ready for 10 seconds; when
-   * it is done, the subscriptions fail. Default: from 50 ms doubling to 2 seconds, with jitter, without end.
+   * How long to wait before each attempt to reconnect. The Schedule starts over when a connection that ends was ready for
+   * 10 seconds or more. When the Schedule is done, the subscriptions fail. Default: from 50 ms doubling to 2 seconds, with
+   * jitter, without end.
    */
   readonly reconnect?: Schedule.Schedule<unknown, RedisError> | undefined
-  /** Failures after which there are no more attempts, once there was a connection. Default: none. */
+  /** The failures after which reconnecting stops. Default: none. */
   readonly stopReconnecting?: ((error: RedisError) => boolean) | undefined
-  /** What a new subscription does while the connection is being replaced: wait (`queue`, the default) or `fail`. */
+  /** What a new subscription does while there is no connection: wait for it (`queue`, the default) or `fail`. */
   readonly offline?: "queue" | "fail" | undefined
-  /** How long the connection is kept when nobody listens any more. Default: 30 seconds. */
+  /** How long the connection is kept after the last subscription has ended. Default: 30 seconds. */
   readonly idleTimeout?: DurationWithUnit | undefined
 }
 
 export const make = (options: RedisPubSubOptions = {}): Effect.Effect<RedisPubSubService, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
-    const { options: given } = yield* Credentials.source(yield* Options.resolve(options))
+    const { onRotate, options: given } = yield* Credentials.source(yield* Options.resolve(options))
     const resolved = { ...given, encoding: "utf8" } as const
     const idleAfter = yield* options.idleTimeout === undefined
       ? Either.right(30_000)
@@ -82,27 +86,41 @@ export const make = (options: RedisPubSubOptions = {}): Effect.Effect<RedisPubSu
       idleAfter,
       runtime: yield* Effect.runtime<never>()
     }
-    const hub = yield* makeHub(settings)
+    const hubs = new Set<Hub>()
+    onRotate(() => {
+      for (const hub of hubs) {
+        hub.renew()
+      }
+    })
+    const shared = yield* makeHub(settings, hubs)
+    const own = makeHub({ ...settings, idleAfter: 0 }, hubs)
     return {
       database: resolved.database,
-      open: (targets, { alone, ...rest }) =>
-        alone
-          ? Effect.flatMap(makeHub({ ...settings, idleAfter: 0 }), (own) => open(own, targets, rest))
-          : open(hub, targets, rest),
+      subscribe: (targets, { alone, ...rest }) =>
+        alone ? Effect.flatMap(own, (hub) => subscribeOver(hub, targets, rest)) : subscribeOver(shared, targets, rest),
       notify: (classes) => notify(dial, classes),
-      log: (effect) => hub.log(effect)
+      log: (effect) => shared.log(effect)
     }
   })
 
-const makeHub = (settings: HubSettings): Effect.Effect<Hub, never, Scope.Scope> =>
+/** The hub is a member of `hubs` until the scope closes it. */
+const makeHub = (settings: HubSettings, hubs: Set<Hub>): Effect.Effect<Hub, never, Scope.Scope> =>
   Effect.flatMap(Effect.scope, (scope) =>
     Effect.acquireRelease(
-      Effect.sync(() => new Hub(settings, scope)),
-      (hub) => Effect.sync(() => hub.shut())
+      Effect.sync(() => {
+        const hub = new Hub(settings, scope)
+        hubs.add(hub)
+        return hub
+      }),
+      (hub) =>
+        Effect.sync(() => {
+          hubs.delete(hub)
+          hub.close()
+        })
     )
   )
 
-const open = (
+const subscribeOver = (
   hub: Hub,
   targets: ReadonlyArray<Target>,
   options: SubscriptionOptions
@@ -110,7 +128,7 @@ const open = (
   Effect.uninterruptibleMask((restore) =>
     Effect.suspend(() => {
       if (targets.length === 0) {
-        return Effect.fail(nothingNamed)
+        return Effect.fail(withoutNames)
       }
       for (const target of targets) {
         const problem = problemOf(target)
@@ -118,29 +136,32 @@ const open = (
           return Effect.fail(problem)
         }
       }
-      const subscription = hub.join(targets, options)
-      const leave = Effect.sync(() => {
-        hub.leave(subscription)
+      const subscription = new Subscription(hub, targets, options)
+      hub.add(subscription, targets)
+      subscription.begin()
+      const end = Effect.sync(() => {
+        hub.remove(subscription)
         subscription.finish()
       })
-      return Effect.addFinalizer(() => leave).pipe(
+      return Effect.addFinalizer(() => end).pipe(
         Effect.zipRight(restore(subscription.confirmed)),
-        Effect.onError(() => leave),
+        Effect.onError(() => end),
         Effect.as(subscription.inbox)
       )
     })
   )
 
-const nothingNamed = new UsageError({ reason: "invalidArgument", message: "a subscription needs at least one name" })
+const withoutNames = new UsageError({ reason: "invalidArgument", message: "a subscription needs at least one name" })
 
-/** A connection for two commands: what is subscribed under RESP2 could not send them. */
+/** Uses a connection of its own: under RESP2 a connection with subscriptions cannot send CONFIG. */
 const notify = (dial: Dial, classes: string): Effect.Effect<void, RedisError> =>
   /^[KEg$lshzxetdmnocrA]+$/.test(classes)
     ? Effect.acquireUseRelease(
         Effect.uninterruptibleMask((restore) => dial.open({ restore })),
         (link) =>
           Effect.flatMap(link.send(configGet), ([, now = ""]) => {
-            const has = (letter: string): boolean => now.includes(letter) || (now.includes("A") && all.test(letter))
+            const has = (letter: string): boolean =>
+              now.includes(letter) || (now.includes("A") && includedInA.test(letter))
             const missing = [...new Set(classes)].filter((letter) => !has(letter)).join("")
             return missing === ""
               ? Effect.void
@@ -157,8 +178,8 @@ const notify = (dial: Dial, classes: string): Effect.Effect<void, RedisError> =>
         })
       )
 
-/** What the letter A stands for. */
-const all = /[g$lshzxetd]/
+/** The classes for which the letter A stands. */
+const includedInA = /[g$lshzxetd]/
 
 const configGet = makeCommand("CONFIG GET", {
   args: [token("notify-keyspace-events")],

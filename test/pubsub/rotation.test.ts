@@ -1,0 +1,149 @@
+/** Credentials that rotate while programs are subscribed: the connection of the subscriptions is replaced. */
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import { RedisPubSub } from "effect-redis-client"
+import type { RedisPubSubOptions } from "../../src/RedisPubSub.js"
+import { failure, quickly, settle } from "../support/client.js"
+import * as Peer from "../support/peer.js"
+import { listenOn } from "../support/pubsub.js"
+
+const push = (kind: string, channel: string, last: string | number): string =>
+  `>3\r\n+${kind}\r\n$${channel.length}\r\n${channel}\r\n${typeof last === "number" ? `:${last}` : `+${last}`}\r\n`
+
+/** A peer that accepts the current password only, and subscriptions that follow a queue of passwords. */
+const setUp = (options: RedisPubSubOptions = {}) =>
+  Effect.gen(function* () {
+    const state = { password: "old" }
+    const answer = Peer.greeting(([name, channel]) =>
+      /SUBSCRIBE$/.test(name as string) ? push((name as string).toLowerCase(), channel as string, 1) : "+OK\r\n"
+    )
+    const accepted = new Set<number>()
+    const peer = yield* Peer.make({
+      onCommand: (words, connection) => {
+        if (words[0] === "HELLO" && words[4] === state.password) {
+          accepted.add(connection.index)
+        }
+        return accepted.has(connection.index)
+          ? answer(words, connection)
+          : "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
+      }
+    })
+    const given = yield* Queue.unbounded<{ readonly password: Redacted.Redacted<string> }>()
+    const rotate = (password: string) => Queue.offer(given, { password: Redacted.make(password) })
+    yield* rotate("old")
+    const service = yield* RedisPubSub.make({
+      host: "127.0.0.1",
+      port: peer.port,
+      protocol: 3,
+      credentials: Stream.fromQueue(given),
+      reconnect: quickly,
+      ...options
+    })
+    const connection = (index: number) => peer.connections[index] as Peer.PeerConnection
+    const subscribed = (index: number, channel: string) =>
+      peer.connections[index]?.received.some(([name, of]) => name === "SUBSCRIBE" && of === channel) === true
+    return { state, peer, rotate, connection, subscribed, listen: listenOn(service) }
+  })
+
+describe("when credentials rotate", () => {
+  it.scoped("the connection is replaced by one with the new credentials, and each subscription gets a gap", () =>
+    Effect.gen(function* () {
+      const { connection, listen, peer, rotate, state, subscribed } = yield* setUp()
+      const messages = yield* listen(RedisPubSub.withGaps.mailbox("a"))
+      const plain = yield* listen(RedisPubSub.mailbox("b"))
+      connection(0).write(push("message", "a", "before"))
+      expect(yield* messages.take).toMatchObject({ payload: "before" })
+      state.password = "new"
+      yield* rotate("new")
+      expect(yield* messages.take).toMatchObject({
+        _tag: "Gap",
+        reason: "disconnected",
+        cause: { _tag: "ConnectionError", reason: "closed", message: expect.stringMatching(/credentials/) }
+      })
+      yield* Peer.eventually("both are subscribed again", () => subscribed(1, "a") && subscribed(1, "b"))
+      expect(connection(1).received[0]?.slice(0, 5)).toEqual(["HELLO", "3", "AUTH", "default", "new"])
+      connection(1).write(push("message", "a", "after") + push("message", "b", "after"))
+      expect(yield* messages.take).toMatchObject({ payload: "after" })
+      expect(yield* plain.take).toMatchObject({ payload: "after" })
+      yield* Peer.eventually("the old connection is closed", () => peer.open() === 1)
+    })
+  )
+
+  it.scoped("a subscription with a connection of its own gets a new one, too", () =>
+    Effect.gen(function* () {
+      const { connection, listen, peer, rotate, state, subscribed } = yield* setUp()
+      const own = yield* listen(RedisPubSub.withGaps.mailbox("a", { strategy: "suspend" }))
+      state.password = "new"
+      yield* rotate("new")
+      expect(yield* own.take).toMatchObject({ _tag: "Gap", reason: "disconnected" })
+      yield* Peer.eventually("it is subscribed again", () => subscribed(1, "a"))
+      connection(1).write(push("message", "a", "after"))
+      expect(yield* own.take).toMatchObject({ payload: "after" })
+      yield* Peer.eventually("the old connection is closed", () => peer.open() === 1)
+    })
+  )
+
+  it.scoped("a subscription with failOnGap fails, and its error names the reason", () =>
+    Effect.gen(function* () {
+      const { listen, rotate, state } = yield* setUp()
+      const messages = yield* listen(RedisPubSub.mailbox("a", { failOnGap: true }))
+      state.password = "new"
+      yield* rotate("new")
+      expect(failure(yield* Effect.exit(messages.takeAll))).toMatchObject({
+        _tag: "ConnectionError",
+        message: expect.stringMatching(/messages may have been missed: .*credentials/)
+      })
+    })
+  )
+
+  it.scoped("the old connection stays in use, without a gap, when the server refuses the new credentials", () =>
+    Effect.gen(function* () {
+      const { connection, listen, peer, rotate } = yield* setUp()
+      const messages = yield* listen(RedisPubSub.withGaps.mailbox("a"))
+      yield* rotate("wrong")
+      yield* Peer.eventually("a connection was tried", () => peer.connections.length === 2 && peer.open() === 1)
+      yield* settle
+      connection(0).write(push("message", "a", "still here"))
+      expect(yield* messages.take).toMatchObject({ payload: "still here" })
+      expect(messages.unsafeSize()).toEqual(Option.some(0))
+    })
+  )
+
+  it.scoped("new credentials end the long pause after a permanent failure", () =>
+    Effect.gen(function* () {
+      const { connection, listen, peer, rotate, state, subscribed } = yield* setUp({
+        reconnect: Schedule.exponential("10 millis").pipe(Schedule.union(Schedule.spaced("1 hour")))
+      })
+      const messages = yield* listen(RedisPubSub.withGaps.mailbox("a"))
+      state.password = "new"
+      connection(0).reset()
+      yield* Peer.eventually(
+        "the old credentials are refused",
+        () => peer.connections.length === 2 && peer.open() === 0
+      )
+      yield* settle
+      yield* rotate("new")
+      expect(yield* messages.take).toMatchObject({ _tag: "Gap", reason: "disconnected" })
+      yield* Peer.eventually("it is subscribed again", () => subscribed(2, "a"))
+    })
+  )
+
+  it.scoped("a connection to which nobody is subscribed is closed; the next subscriber uses the new credentials", () =>
+    Effect.gen(function* () {
+      const { connection, listen, peer, rotate, state } = yield* setUp()
+      yield* Effect.scoped(listen(RedisPubSub.subscribe("a")))
+      expect(peer.open()).toBe(1)
+      state.password = "new"
+      yield* rotate("new")
+      yield* Peer.eventually("the connection is closed", () => peer.open() === 0)
+      yield* listen(RedisPubSub.subscribe("a"))
+      expect(peer.connections.length).toBe(2)
+      expect(connection(1).received[0]?.slice(0, 5)).toEqual(["HELLO", "3", "AUTH", "default", "new"])
+    })
+  )
+})
