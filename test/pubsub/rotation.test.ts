@@ -90,7 +90,7 @@ describe("when credentials rotate", () => {
 
   it.scoped("a subscription with failOnGap fails, and its error names the reason", () =>
     Effect.gen(function* () {
-      const { listen, rotate, state } = yield* setUp()
+      const { listen, peer, rotate, state } = yield* setUp()
       const messages = yield* listen(RedisPubSub.mailbox("a", { failOnGap: true }))
       state.password = "new"
       yield* rotate("new")
@@ -98,6 +98,7 @@ describe("when credentials rotate", () => {
         _tag: "ConnectionError",
         message: expect.stringMatching(/messages may have been missed: .*credentials/)
       })
+      yield* Peer.eventually("both connections are closed", () => peer.connections.length === 2 && peer.open() === 0)
     })
   )
 
