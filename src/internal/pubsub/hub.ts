@@ -245,8 +245,9 @@ export class Hub implements SubscriptionOwner {
   }
 
   /**
-   * Replaces the connection by one with the newest credentials, and ends a pause between attempts. Messages may be missed
-   * meanwhile, so each subscription gets a gap. If the server refuses the new credentials, the old connection stays.
+   * There are new credentials. An idle connection is closed, and the long pause after a permanent failure ends. A connection
+   * with subscriptions stays: servers do not end it when a password changes, and to replace it would risk messages. Its
+   * successor uses the new credentials.
    */
   renew(): void {
     const { run } = this
@@ -256,7 +257,9 @@ export class Hub implements SubscriptionOwner {
     if (this.subscriptions.size === 0) {
       return this.stop()
     }
-    Runtime.runFork(this.settings.runtime)(run.reconnector.renew, { scope: this.scope })
+    if (this.link === undefined) {
+      Runtime.runFork(this.settings.runtime)(run.reconnector.renew, { scope: this.scope })
+    }
   }
 
   /** Ends all subscriptions without an error, those that have not started excepted. */
