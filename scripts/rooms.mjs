@@ -1,6 +1,6 @@
 /*
- * `npm run rooms`: draws the rooms of `src` into docs/rooms.md, as dependency-cruiser finds them. `--check` only says
- * whether the page is out of date.
+ * `npm run rooms`: draws the rooms of `src` into docs/rooms.md, as dependency-cruiser finds them. `--check` writes nothing
+ * and fails when the page is out of date.
  *
  * An arrow that follows from others is left out: when A imports B and B imports C, the arrow from A to C adds nothing
  * to the order. An import that .dependency-cruiser.mjs forbids is always drawn, with dots.
@@ -31,7 +31,7 @@ const down = (room) => [...(imports.get(room) ?? [])].filter((other) => other.fl
 const reaches = (from, to) => down(from).some((next) => next === to || reaches(next, to))
 const follows = (from, to) => down(from).some((next) => next !== to && reaches(next, to))
 
-const id = (room) => `r${rooms.indexOf(room)}`
+const id = ({ name }) => name.replace(/\W/g, "_")
 const box = (room) => `${id(room)}${room.name.startsWith("internal/") ? `["${room.name}"]` : `(["${room.name}"])`}`
 const drawn = rooms.filter((room) => imports.has(room)).toReversed()
 const arrows = drawn.flatMap((from) =>
@@ -43,8 +43,8 @@ const arrows = drawn.flatMap((from) =>
 
 const text = `# Rooms
 
-Drawn by \`npm run rooms\`; \`npm run check:rooms\` keeps the order. An arrow means "imports". A room may import every room
-that its arrows lead to, directly or through others. Round boxes are public modules, square ones are private.
+Drawn by \`npm run rooms\`; \`npm run check:rooms\` keeps the order. An arrow means "imports". An arrow
+that follows from others is left out. Round boxes are public, square ones are private.
 
 \`\`\`mermaid
 flowchart TD
