@@ -3,7 +3,6 @@ import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { describe, expect, it } from "vitest"
-import { blocksOf, problemsIn, writeBlocks } from "../support/blocks.js"
 
 const root = path.resolve(import.meta.dirname, "..", "..")
 const script = path.join(root, "scripts", "licences.mjs")
@@ -28,14 +27,6 @@ describe("docs/security.md", () => {
       expect([name, fs.existsSync(file)]).toEqual([name, true])
     }
     expect(fs.existsSync(path.join(root, "SECURITY.md"))).toBe(true)
-  })
-
-  it("has blocks that compile", { timeout: 300_000 }, async () => {
-    const blocks = blocksOf(text)
-    expect(blocks.length).toBeGreaterThan(1)
-    const folder = path.join(root, ".tmp", "security")
-    writeBlocks(folder, blocks)
-    expect(await problemsIn(folder)).toEqual([])
   })
 
   it("the library itself has no dependencies", () => {

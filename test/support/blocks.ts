@@ -1,8 +1,10 @@
 /**
- * The TypeScript blocks of a Markdown text, as programs. A block stands alone: it imports what it uses.
+ * The TypeScript blocks of Markdown pages, as programs. A block stands alone: it imports what it uses.
  *
  *     ```ts             is type-checked and run; what it `// prints:` at its end is compared (see scripts/programs.ts)
  *     ```ts no-run      is type-checked only
+ *     ```ts no-run tables   the same; and so are, with its names, the right sides of the tables that follow it: the code
+ *                           in the second column where that is called `here`. `name: value` is an option of a client
  */
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
@@ -15,7 +17,11 @@ export interface Block {
   readonly line: number
   readonly code: string
   readonly runs: boolean
+  /** Whether the tables of the page use its names. */
+  readonly tables: boolean
 }
+
+const knownMarks = ["no-run", "tables"]
 
 export const blocksOf = (markdown: string): ReadonlyArray<Block> => {
   const blocks: Array<Block> = []
@@ -28,10 +34,15 @@ export const blocksOf = (markdown: string): ReadonlyArray<Block> => {
       code = []
     } else if (open !== undefined && info?.trim() === "") {
       const [language = "", ...marks] = open.words
-      const strange = marks.filter((mark) => mark !== "no-run")
+      const strange = marks.filter((mark) => !knownMarks.includes(mark))
       if (/^(ts|typescript)$/.test(language)) {
         if (strange.length > 0) throw new Error(`line ${open.line - 1}: unknown mark ${strange.join(" ")}`)
-        blocks.push({ line: open.line, code: `${code.join("\n")}\n`, runs: !marks.includes("no-run") })
+        blocks.push({
+          line: open.line,
+          code: `${code.join("\n")}\n`,
+          runs: !marks.includes("no-run"),
+          tables: marks.includes("tables")
+        })
       }
       open = undefined
     } else if (open !== undefined) {
@@ -42,21 +53,65 @@ export const blocksOf = (markdown: string): ReadonlyArray<Block> => {
   return blocks
 }
 
-/** Writes each block to a file in which its lines have the numbers they have in the Markdown file. */
-export const writeBlocks = (folder: string, blocks: ReadonlyArray<Block>): ReadonlyArray<string> => {
+/** The code in the second column of tables where that is called `here`, by line. */
+const rightSidesOf = (markdown: string): ReadonlyMap<number, ReadonlyArray<string>> => {
+  const found = new Map<number, ReadonlyArray<string>>()
+  let here = false
+  markdown.split(/\r?\n/).forEach((text, index) => {
+    const [, , second] = text.startsWith("|") ? text.split("|").map((cell) => cell.trim()) : []
+    here = second !== undefined && (here || second === "here")
+    const code = here ? [...(second ?? "").matchAll(/`([^`]+)`/g)].map(([, span = ""]) => span) : []
+    if (code.length > 0) found.set(index + 1, code)
+  })
+  return found
+}
+
+/** A program whose lines have the numbers that they have in the page. */
+const sourceOf = (markdown: string, { code, line, tables }: Block): string => {
+  const lines = [...Array.from({ length: line - 1 }, () => ""), ...code.trimEnd().split("\n")]
+  // `export {}` makes a module of a block that imports nothing.
+  lines.push("export {}")
+  for (const [at, spans] of tables ? rightSidesOf(markdown) : []) {
+    while (lines.length < at) lines.push("")
+    const expressions = spans.map((span) =>
+      /^\w+: /.test(span) ? `({ ${span} }) satisfies import("effect-redis-client/Redis").RedisOptions` : `(${span})`
+    )
+    lines[at - 1] = `void [${expressions.join(", ")}]`
+  }
+  return `${lines.join("\n")}\n`
+}
+
+/** A block of a page, and the program it was written to. */
+export interface Program extends Block {
+  /** The page, as it was named: `docs/pool.md`. */
+  readonly page: string
+  readonly file: string
+}
+
+/** `docs/pool.md` and line 12 as the name of a file, and back. */
+const nameOf = (page: string, line: number): string => `${page.replaceAll("/", "~")}~${line}.ts`
+const pageOf = (name: string): string => name.replace(/~\d+\.ts$/, "").replaceAll("~", "/")
+
+/** Writes each block of each page (its name, its text) to a file in which lines keep the numbers that they have in the page. */
+export const writeBlocks = (
+  folder: string,
+  pages: ReadonlyArray<readonly [page: string, text: string]>
+): ReadonlyArray<Program> => {
   fs.rmSync(folder, { recursive: true, force: true })
   fs.mkdirSync(folder, { recursive: true })
-  return blocks.map(({ code, line }) => {
-    const file = path.join(folder, `line-${line}.ts`)
-    // `export {}` makes a module of a block that imports nothing.
-    fs.writeFileSync(file, `${"\n".repeat(line - 1)}${code}export {}\n`)
-    return file
-  })
+  return pages.flatMap(([page, text]) =>
+    blocksOf(text).map((block) => {
+      const file = path.join(folder, nameOf(page, block.line))
+      fs.writeFileSync(file, sourceOf(text, block))
+      return { ...block, page, file }
+    })
+  )
 }
 
 /**
- * What the type checker says about the files of such a folder, as `line:column message`. All are one program, since they
- * share most of it, and the compiler is the native one: the others take seconds, in which a test worker does not answer.
+ * What the type checker reports for the files of such a folder, as `page:line:column message`. All files are one program,
+ * since they share most of it. The compiler is the native one: the other takes seconds, in which a test worker does not
+ * answer.
  */
 export const problemsIn = async (folder: string): Promise<ReadonlyArray<string>> => {
   if (fs.readdirSync(folder).length === 0) return []
@@ -64,7 +119,7 @@ export const problemsIn = async (folder: string): Promise<ReadonlyArray<string>>
     path.join(folder, "tsconfig.json"),
     JSON.stringify({
       extends: path.relative(folder, path.join(root, "tsconfig.json")),
-      // A reader is shown values that the block itself does nothing with.
+      // A block may show a value that it does not use itself.
       compilerOptions: { incremental: false, noUnusedLocals: false, noUnusedParameters: false },
       include: ["*.ts"]
     })
@@ -77,7 +132,10 @@ export const problemsIn = async (folder: string): Promise<ReadonlyArray<string>>
     if (/error TS\d+/.test(error.stdout)) return error
     throw error
   })
-  // What is wrong in the sources is not the blocks' fault.
-  const problems = /^line-\d+\.ts\((\d+),(\d+)\): error TS\d+: (.*(?:\n .*)*)/gm
-  return Array.from(stdout.matchAll(problems), ([, line, column, message]) => `${line}:${column} ${message}`)
+  // Errors in the sources are not the blocks' fault.
+  const problems = /^([^\s(]+~\d+\.ts)\((\d+),(\d+)\): error TS\d+: (.*(?:\n .*)*)/gm
+  return Array.from(
+    stdout.matchAll(problems),
+    ([, name = "", line, column, message]) => `${pageOf(name)}:${line}:${column} ${message}`
+  )
 }
