@@ -3,13 +3,16 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { Connection, Pool, Redis, RedisCommand } from "effect-redis-client"
 import type { DurationWithUnit } from "effect-redis-client/RedisCommand"
+import type { RedisError } from "../src/RedisError.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
 import { connectTo, eachServer, failure, on } from "./support/client.js"
 import * as Peer from "./support/peer.js"
+import { faraway, promptly } from "./support/timing.js"
 
 /** Runs an effect while the server stands still; it goes on before the answer is looked at. */
 const stopped = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -161,6 +164,20 @@ describe("a deadline that is none", () => {
       const { run } = yield* connectTo({ onCommand: answerLate }, { replyTimeout: "50 millis" })
       const slots = yield* run(Redis.pipeline([Redis.execute("A")], { deadline: Duration.infinity, mode: "either" }))
       expect(slots).toEqual([Either.right("OK")])
+    })
+  )
+})
+
+describe("the deadlines of its commands", () => {
+  it.scoped("a pipeline has the longest deadline of its commands, even where replyTimeout is longer", () =>
+    Effect.gen(function* () {
+      const { redis } = yield* connectTo(Peer.silent, { replyTimeout: faraway })
+      const slow = RedisCommand.withDeadline(Redis.get("a"), "50 millis")
+      const { exits } = yield* promptly(redis.sendAll([slow, slow], { atomic: false }))
+      expect(failure(exits[0] as Exit.Exit<unknown, RedisError>)).toMatchObject({
+        _tag: "DeadlineError",
+        milliseconds: 50
+      })
     })
   )
 })

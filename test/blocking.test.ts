@@ -5,12 +5,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import { Codec, Redis, RedisCommand } from "effect-redis-client"
-import type { RedisOptions } from "../src/Redis.js"
+import type { Orphan, RedisOptions } from "../src/Redis.js"
 import { connectTo, eachServer, failure, on } from "./support/client.js"
 import * as Peer from "./support/peer.js"
+import { warnings } from "./support/pubsub.js"
 
 /** Waits, in real time, until an effect answers what holds. */
 const until = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>, holds: (a: A) => boolean) =>
@@ -309,6 +311,56 @@ describe("a caller that is gone", () => {
       expect(server.peer.connections.length).toBe(2)
       state.answer("*2\r\n$1\r\nk\r\n$1\r\na\r\n")
       expect(yield* Fiber.join(next)).toEqual(Option.some(["k", "a"]))
+    })
+  )
+
+  plain.scoped("a reply that arrives in the same turn as the interruption is an orphan", () =>
+    Effect.gen(function* () {
+      const orphans: Array<Orphan> = []
+      const { run } = yield* connectTo(
+        {
+          onCommand: Peer.greeting((command) => (command[0] === "BLPOP" ? "*2\r\n$1\r\nk\r\n$1\r\nv\r\n" : "+OK\r\n"))
+        },
+        { onOrphan: (orphan) => Effect.sync(() => void orphans.push(orphan)) }
+      )
+      let interrupt = (): void => {}
+      const command = RedisCommand.make("BLPOP", {
+        args: [RedisCommand.key("k"), 10],
+        decode: (reply) => {
+          interrupt()
+          return reply
+        }
+      })
+      const fiber = yield* Effect.fork(run(command))
+      interrupt = () => fiber.unsafeInterruptAsFork(FiberId.none)
+      expect(Exit.isInterrupted(yield* Fiber.await(fiber))).toBe(true)
+      yield* Peer.eventually("the orphan is reported", () => orphans.length === 1)
+      expect(orphans[0]).toMatchObject({ count: 1, reply: ["k", "v"] })
+    })
+  )
+
+  plain.scoped("an onOrphan that throws is logged, with what the command took", () =>
+    Effect.gen(function* () {
+      const { lines, layer } = warnings()
+      const test = Effect.gen(function* () {
+        const { peer, run } = yield* connectTo(
+          { onCommand: Peer.greeting((command) => (command[0] === "BLPOP" ? undefined : ":1\r\n")) },
+          {
+            maxDedicated: 1,
+            onOrphan: () => {
+              throw new Error("broken")
+            }
+          }
+        )
+        const fiber = yield* Effect.fork(run(Redis.blpop(["k"], { timeout: "10 seconds" })))
+        const blocked = () =>
+          peer.connections.find((connection) => connection.received.some(([name]) => name === "BLPOP"))
+        yield* Peer.eventually("it blocks", () => blocked() !== undefined)
+        yield* Fiber.interrupt(fiber)
+        blocked()?.write("*2\r\n$1\r\nk\r\n$1\r\nv\r\n")
+        yield* Peer.eventually("it is logged", () => lines.some((line) => line.includes("BLPOP took 1")))
+      })
+      yield* Effect.provide(test, layer)
     })
   )
 })

@@ -1,6 +1,5 @@
 /** The client: what its shared connection refuses, what survives a lost connection, its layers, and batches. */
 import { describe, expect, it, layer } from "@effect/vitest"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -12,25 +11,15 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { Codec, Connection, Pool, Redis, RedisCommand } from "effect-redis-client"
-import type { RedisOptions, RedisService } from "../src/Redis.js"
+import type { RedisOptions } from "../src/Redis.js"
 import type { PipelineError, RedisError, TransactionError } from "../src/RedisError.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
+import { connectTo, failure, on, quickly, settle } from "./support/client.js"
 import * as Peer from "./support/peer.js"
 import { makeServer, realServers, serverLayer } from "./support/servers.js"
+import { faraway } from "./support/timing.js"
 
 type Failure = RedisError | PipelineError | TransactionError
-
-const failure = <A, E extends Failure>(exit: Exit.Exit<A, E>): E =>
-  Option.getOrThrow(Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none())
-
-/** Runs an effect with one client as its `Redis`. */
-const on =
-  (redis: RedisService) =>
-  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, Redis>> =>
-    Effect.provideService(effect, Redis, redis)
-
-/** Attempts that come quickly and do not end: tests wait for conditions, not for pauses. */
-const quickly = Schedule.spaced("5 millis")
 
 /** A peer that can be away: while it is, whoever connects is reset. */
 const switchable = (onCommand: NonNullable<Peer.Script["onCommand"]>) =>
@@ -62,22 +51,10 @@ const switchable = (onCommand: NonNullable<Peer.Script["onCommand"]>) =>
       comeBack: Effect.sync(() => {
         state.away = false
       }),
-      /** What was received after the greetings, over all connections. */
-      commands: () =>
-        peer.connections.flatMap(({ received }) =>
-          received.filter(([name]) => name !== "HELLO" && name !== "CLIENT").map((words) => words.join(" "))
-        )
+      /** The commands received after the handshakes, over all connections. */
+      commands: () => peer.connections.flatMap(Peer.sent)
     })
   )
-
-const connectTo = (script: Peer.Script, options: RedisOptions = {}) =>
-  Effect.gen(function* () {
-    const peer = yield* Peer.make(script)
-    const redis = yield* Redis.make({ host: "127.0.0.1", port: peer.port, reconnect: quickly, ...options })
-    return { peer, redis, run: on(redis) }
-  })
-
-const pong: Peer.Script = { onCommand: Peer.greeting(() => "+PONG\r\n") }
 
 /** Tries again, in real time, for as long as there is no connection. */
 const again = <A>(effect: Effect.Effect<A, RedisError>): Effect.Effect<A, RedisError> =>
@@ -90,9 +67,6 @@ const again = <A>(effect: Effect.Effect<A, RedisError>): Effect.Effect<A, RedisE
       again(effect)
     )
   )
-
-/** Lets the fibers that were forked run until they wait. */
-const settle = Effect.repeatN(Effect.yieldNow(), 20)
 
 describe("law 7: the shared connection refuses what would change it", () => {
   const stateful: ReadonlyArray<readonly [name: string, args: ReadonlyArray<string>, way: RegExp]> = [
@@ -130,7 +104,7 @@ describe("law 7: the shared connection refuses what would change it", () => {
 
   it.scoped("each with the way to do it, however it is written, and nothing of it is sent", () =>
     Effect.gen(function* () {
-      const { peer, run } = yield* connectTo(pong)
+      const { peer, run } = yield* connectTo(Peer.pong)
       for (const [name, args, way] of stateful) {
         const words = name.split(" ")
         const [first = "", ...rest] = words
@@ -163,13 +137,25 @@ describe("law 7: the shared connection refuses what would change it", () => {
 
   it.scoped("WAIT and WAITAOF are refused: they speak of their own connection", () =>
     Effect.gen(function* () {
-      const { peer, run } = yield* connectTo(pong)
+      const { peer, run } = yield* connectTo(Peer.pong)
       for (const command of [Redis.execute("WAIT", 1, 100), Redis.execute("waitaof", 1, 0, 100)]) {
         const error = failure(yield* Effect.exit(run(command)))
         expect(error).toMatchObject({ _tag: "UsageError", reason: "blockingCommand" })
         expect(error.message).toMatch(/Pool\.acquire/)
       }
       expect(peer.connections.length).toBe(1)
+    })
+  )
+
+  it.scoped("WAIT is refused over a pool too", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make({ onCommand: Peer.greeting(() => ":1\r\n") })
+      const pool = yield* Pool.make({ host: "127.0.0.1", port: peer.port, lazy: true })
+      const exit = yield* Effect.exit(
+        Redis.execute("WAIT", 1, 100).pipe(Effect.provide(Redis.layerFromPool), Effect.provideService(Pool.Pool, pool))
+      )
+      expect(failure(exit as Exit.Exit<unknown, RedisError>)).toMatchObject({ reason: "blockingCommand" })
+      expect(peer.connections.flatMap(Peer.sent)).toEqual([])
     })
   )
 
@@ -522,6 +508,27 @@ describe("law 10: reconnecting", () => {
     })
   )
 
+  it.scoped("a TLS handshake that the peer cuts is retried", () =>
+    Effect.gen(function* () {
+      for (const cut of [(c: Peer.PeerConnection) => c.reset(), (c: Peer.PeerConnection) => c.end()]) {
+        const peer = yield* Peer.make({ onConnect: cut })
+        const building = yield* Effect.fork(
+          Effect.scoped(
+            Redis.make({
+              host: "127.0.0.1",
+              port: peer.port,
+              tls: true,
+              connectTimeout: faraway,
+              reconnect: Schedule.spaced("10 millis")
+            })
+          )
+        )
+        yield* Peer.eventually("it is tried again and again", () => peer.connections.length > 2)
+        yield* Fiber.interrupt(building)
+      }
+    })
+  )
+
   it.scoped("a peer that says nothing fails the building by the deadline, which the error names", () =>
     Effect.gen(function* () {
       const peer = yield* Peer.make({})
@@ -547,13 +554,79 @@ describe("law 10: reconnecting", () => {
   )
 })
 
-describe("closing", () => {
-  const silent: Peer.Script = { onCommand: Peer.greeting(() => undefined) }
+describe("law 12: deadlines", () => {
+  it.scoped("pass in time, and never early", () =>
+    Effect.gen(function* () {
+      const { run } = yield* connectTo(Peer.silent, { replyTimeout: "1 minute" })
+      for (let millis = 40; millis < 60; millis++) {
+        const [error, took] = yield* Effect.suspend(() => {
+          const started = performance.now()
+          return Effect.map(
+            Effect.flip(run(Redis.get("k").pipe(RedisCommand.withDeadline(`${millis} millis`)))),
+            (error) => [error, performance.now() - started] as const
+          )
+        })
+        expect(error).toMatchObject({
+          _tag: "DeadlineError",
+          phase: "reply",
+          delivery: "unknown",
+          milliseconds: millis
+        })
+        expect(took).toBeGreaterThanOrEqual(millis)
+      }
+    })
+  )
 
+  it.scoped("a thousand different deadlines share one timer", () =>
+    Effect.gen(function* () {
+      const { commands, run } = yield* connectTo(Peer.silent, { replyTimeout: "1 minute" })
+      yield* settle
+      const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length
+      const before = timers()
+      const fiber = yield* Effect.fork(
+        run(
+          Effect.forEach(
+            Array.from({ length: 1_000 }, (_, i) => 3_000 + (i % 50)),
+            (millis) =>
+              Redis.get("k").pipe(
+                RedisCommand.withDeadline(`${millis} millis`),
+                Effect.flip,
+                Effect.map((error) => ({ error, millis }))
+              ),
+            { concurrency: "unbounded" }
+          )
+        )
+      )
+      yield* Peer.eventually("all were sent", () => commands().length === 1_000)
+      expect(timers() - before).toBeLessThanOrEqual(1)
+      for (const { error, millis } of yield* Fiber.join(fiber)) {
+        expect(error).toMatchObject({
+          _tag: "DeadlineError",
+          phase: "reply",
+          delivery: "unknown",
+          milliseconds: millis
+        })
+      }
+    })
+  )
+
+  it.scoped("the deadline of a blocking command is its own timeout plus replyTimeout", () =>
+    Effect.gen(function* () {
+      const { commands, run } = yield* connectTo(Peer.silent, { replyTimeout: "300 millis" })
+      const started = performance.now()
+      const error = yield* Effect.flip(run(Redis.blpop("k", { timeout: "200 millis" })))
+      expect(error).toMatchObject({ _tag: "DeadlineError", phase: "reply", delivery: "unknown", milliseconds: 500 })
+      expect(performance.now() - started).toBeGreaterThanOrEqual(500)
+      expect(commands()).toContain("BLPOP k 0.2")
+    })
+  )
+})
+
+describe("closing", () => {
   it.scoped("waits for what is owed, and takes nothing more", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const { peer, run } = yield* Scope.extend(connectTo(silent), scope).pipe(
+      const { peer, run } = yield* Scope.extend(connectTo(Peer.silent), scope).pipe(
         Effect.provideService(Scope.Scope, yield* Effect.scope)
       )
       const owed = yield* Effect.fork(run(Redis.get("a")))
@@ -573,7 +646,7 @@ describe("closing", () => {
 
   it.scoped("does not wait longer than closeTimeout, and every command settles", () =>
     Effect.gen(function* () {
-      const peer = yield* Peer.make(silent)
+      const peer = yield* Peer.make(Peer.silent)
       const scope = yield* Scope.make()
       const redis = yield* Scope.extend(
         Redis.make({ host: "127.0.0.1", port: peer.port, closeTimeout: "50 millis" }),
@@ -637,7 +710,7 @@ describe("layerTest", () => {
 describe("empty batches", () => {
   it.scoped("do no I/O", () =>
     Effect.gen(function* () {
-      const { peer, run } = yield* connectTo(pong)
+      const { peer, run } = yield* connectTo(Peer.pong)
       const before = peer.connections[0]?.received.length
       expect(yield* run(Redis.pipeline([]))).toEqual([])
       expect(yield* run(Redis.pipeline({}))).toEqual({})

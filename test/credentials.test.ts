@@ -30,6 +30,17 @@ const token = "t0ken-of-the-vault"
 const auths = (peer: Peer.Peer) =>
   peer.connections.map(({ received }) => received[0]?.slice(0, 5).join(" ")).filter((line) => line !== undefined)
 
+const named = (connection: Peer.PeerConnection, name: string) => connection.received.some(([word]) => word === name)
+
+const auth = (connection: Peer.PeerConnection | undefined) => connection?.received[0]?.[4]
+
+/** Credentials that a test rotates. */
+const rotating = Effect.gen(function* () {
+  const queue = yield* Queue.unbounded<string>()
+  yield* Queue.offer(queue, "one")
+  return { credentials: Stream.map(Stream.fromQueue(queue), password), rotate: (to: string) => Queue.offer(queue, to) }
+})
+
 describe("credentials", () => {
   it.scoped("an Effect is asked at each connect", () =>
     Effect.gen(function* () {
@@ -96,6 +107,17 @@ describe("credentials", () => {
         reason: "credentials",
         message: "the Stream of credentials ended without any"
       })
+    })
+  )
+
+  it.scoped("an Effect that interrupts itself is asked again at the next attempt", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const credentials = Effect.suspend(() => (++asked === 2 ? Effect.interrupt : Effect.succeed(password("x"))))
+      const { peer, run } = yield* connectTo({ onCommand: Peer.greeting() }, { credentials })
+      peer.connections[0]?.end()
+      yield* Peer.eventually("they are asked again", () => asked >= 3)
+      yield* run(Redis.ping())
     })
   )
 
@@ -188,6 +210,90 @@ describe("credentials", () => {
       })
       yield* connection.execute("PING")
       expect(auths(peer)).toEqual(["HELLO 3 AUTH default only"])
+    })
+  )
+})
+
+describe("a connection that newer credentials replace", () => {
+  it.scoped("retries its unanswered readonly commands over its successor when it ends", () =>
+    Effect.gen(function* () {
+      const { credentials, rotate } = yield* rotating
+      const { peer, run } = yield* connectTo(
+        {
+          onCommand: (command, connection) =>
+            Peer.greeting(() => (connection.index === 0 ? undefined : "$1\r\nx\r\n"))(command, connection)
+        },
+        // A replaced connection waits for the replies it owes, but no longer than closeTimeout.
+        { credentials, replyTimeout: "20 seconds", closeTimeout: "20 seconds" }
+      )
+      const fiber = yield* Effect.fork(run(Redis.get("k")))
+      const [old] = peer.connections
+      yield* Peer.eventually("GET is there", () => old !== undefined && named(old, "GET"))
+      yield* rotate("two")
+      yield* Peer.eventually("it is replaced", () => peer.connections[1]?.received.length === 3)
+      yield* run(Redis.get("other"))
+      old?.end()
+      const before = performance.now()
+      expect(yield* Fiber.join(fiber)).toEqual(Option.some("x"))
+      // Well before the deadline, which would also settle it.
+      expect(performance.now() - before).toBeLessThan(10_000)
+    })
+  )
+
+  it.scoped(
+    "ends with the client",
+    () =>
+      Effect.gen(function* () {
+        const { credentials, rotate } = yield* rotating
+        const peer = yield* Peer.make({
+          onCommand: (command, connection) =>
+            Peer.greeting(() => (connection.index === 0 ? undefined : "$1\r\nx\r\n"))(command, connection)
+        })
+        const program = Effect.gen(function* () {
+          const redis = yield* Redis.make({
+            host: "127.0.0.1",
+            port: peer.port,
+            credentials,
+            replyTimeout: "1 minute",
+            closeTimeout: "50 millis"
+          })
+          const fiber = yield* Effect.forkDaemon(Effect.exit(on(redis)(Redis.get("k"))))
+          yield* Peer.eventually("GET is there", () => peer.connections.some((connection) => named(connection, "GET")))
+          yield* rotate("two")
+          yield* Peer.eventually("it is replaced", () => peer.connections[1]?.received.length === 3)
+          return fiber
+        })
+        const fiber = yield* Effect.scoped(program)
+        expect(failure(yield* Fiber.join(fiber))).toMatchObject({
+          _tag: "ConnectionError",
+          reason: "closed"
+        })
+        yield* Peer.eventually("no socket is left", () => peer.open() === 0)
+      }),
+    20_000
+  )
+
+  it.scoped("credentials that change during the handshake of its successor are used at once after it", () =>
+    Effect.gen(function* () {
+      const { credentials, rotate } = yield* rotating
+      const { peer, run } = yield* connectTo(
+        {
+          onCommand: (command, connection) =>
+            connection.index === 1 && command[0] === "HELLO" ? undefined : Peer.greeting()(command, connection)
+        },
+        { credentials }
+      )
+      // The handshake of the second connection waits; meanwhile there are newer credentials.
+      peer.connections[0]?.end()
+      yield* Peer.eventually(
+        "it reconnects",
+        () => peer.connections[1]?.received.length === 1 || auth(peer.connections[1]) === "one"
+      )
+      yield* rotate("two")
+      yield* Effect.yieldNow()
+      peer.connections[1]?.write(`${Peer.hello3}+OK\r\n+OK\r\n`)
+      yield* run(Redis.ping())
+      yield* Peer.eventually("the newest are used", () => auth(peer.connections[2]) === "two")
     })
   )
 })

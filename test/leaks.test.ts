@@ -1,6 +1,8 @@
 /** Design law 13: after every scope no socket, timer or fiber of ours is left. */
 import { createHook } from "node:async_hooks"
 import * as Net from "node:net"
+import * as v8 from "node:v8"
+import * as vm from "node:vm"
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { describe, expect, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -15,8 +17,9 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Supervisor from "effect/Supervisor"
 import { Connection, Pool, Redis, RedisCommand } from "effect-redis-client"
-import type { RedisOptions, RedisService } from "../src/Redis.js"
+import type { RedisOptions } from "../src/Redis.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
+import { failure, on } from "./support/client.js"
 import * as Peer from "./support/peer.js"
 import { embeddedServer, makeServer, realServers, serverLayer, serverOptions, servers } from "./support/servers.js"
 
@@ -87,12 +90,8 @@ const long = {
 
 const longPool = { ...long, acquireTimeout: "1 minute", idleTimeout: "10 minutes", maxAge: "1 hour" } as const
 
-const pong: Peer.Script = { onCommand: Peer.greeting(() => "+PONG\r\n") }
-
-const on =
-  (redis: RedisService) =>
-  <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-    Effect.provideService(effect, Redis, redis)
+v8.setFlagsFromString("--expose-gc")
+const gc = vm.runInNewContext("gc") as () => void
 
 /** Starts it, waits until the condition holds, and interrupts it. */
 const interruptedWhen = <A, E, R>(what: string, condition: () => boolean, effect: Effect.Effect<A, E, R>) =>
@@ -119,11 +118,11 @@ describe("through peers", () => {
       })
     )
 
-  test("a connection", pong, ({ port }) =>
+  test("a connection", Peer.pong, ({ port }) =>
     Effect.flatMap(Connection.make({ ...long, port }), (connection) => connection.execute("PING"))
   )
 
-  test("a connection that was closed before its scope, twice at once", pong, ({ port }) =>
+  test("a connection that was closed before its scope, twice at once", Peer.pong, ({ port }) =>
     Effect.gen(function* () {
       const connection = yield* Connection.make({ ...long, port })
       yield* Effect.all([connection.close, connection.close], { concurrency: "unbounded" })
@@ -207,16 +206,16 @@ describe("through peers", () => {
   )
 
   // Longer than a name can be, so that no name server is asked: where there is none, the answer takes its time.
-  test("a name that does not exist", pong, () => Connection.make({ ...long, host: "x".repeat(64) }), "failure")
+  test("a name that does not exist", Peer.pong, () => Connection.make({ ...long, host: "x".repeat(64) }), "failure")
 
   test(
     "nobody listens",
-    pong,
+    Peer.pong,
     () => Effect.flatMap(Effect.scoped(Peer.make({})), ({ port }) => Connection.make({ ...long, port })),
     "failure"
   )
 
-  test("pushes that somebody listens to", pong, (peer) =>
+  test("pushes that somebody listens to", Peer.pong, (peer) =>
     Effect.gen(function* () {
       const connection = yield* Connection.make({ ...long, port: peer.port })
       const all = yield* Effect.forkScoped(Stream.runDrain(connection.pushes))
@@ -232,7 +231,7 @@ describe("through peers", () => {
     })
   )
 
-  test("a client whose commands were answered, interrupted, late and waiting", pong, (peer) =>
+  test("a client whose commands were answered, interrupted, late and waiting", Peer.pong, (peer) =>
     Effect.gen(function* () {
       const run = on(yield* Redis.make({ ...long, port: peer.port, maxInFlight: 1 }))
       yield* Effect.all(
@@ -244,9 +243,7 @@ describe("through peers", () => {
     })
   )
 
-  const silent: Peer.Script = { onCommand: Peer.greeting(() => undefined) }
-
-  test("a client that is closed with work in flight and waiting", silent, (peer) =>
+  test("a client that is closed with work in flight and waiting", Peer.silent, (peer) =>
     Effect.gen(function* () {
       const run = on(yield* Redis.make({ ...longPool, port: peer.port, maxInFlight: 2, closeTimeout: "50 millis" }))
       for (let i = 0; i < 5; i++) {
@@ -266,7 +263,7 @@ describe("through peers", () => {
         connection.reset()
       }
     },
-    ...pong
+    ...Peer.pong
   })
 
   test("a client that is closed while it reconnects", away(1), (peer) =>
@@ -319,7 +316,7 @@ describe("through peers", () => {
     )
   )
 
-  test("a pool", pong, ({ port }) =>
+  test("a pool", Peer.pong, ({ port }) =>
     Effect.gen(function* () {
       const pool = yield* Pool.make({ ...longPool, port, minSize: 2, maxSize: 4 })
       yield* Effect.all(
@@ -332,7 +329,7 @@ describe("through peers", () => {
     })
   )
 
-  test("a pool with waiters that were interrupted, too late, or still there", pong, ({ port }) =>
+  test("a pool with waiters that were interrupted, too late, or still there", Peer.pong, ({ port }) =>
     Effect.gen(function* () {
       const pool = yield* Pool.make({ ...longPool, port, minSize: 0, maxSize: 1 })
       const short = yield* Pool.make({ ...longPool, port, minSize: 0, maxSize: 1, acquireTimeout: "30 millis" })
@@ -354,7 +351,7 @@ describe("through peers", () => {
     )
   )
 
-  test("a pool that replaces what went", pong, (peer) =>
+  test("a pool that replaces what went", Peer.pong, (peer) =>
     Effect.gen(function* () {
       const pool = yield* Pool.make({ ...longPool, port: peer.port, minSize: 2, maxSize: 2 })
       peer.connections[0]?.reset()
@@ -365,14 +362,14 @@ describe("through peers", () => {
     })
   )
 
-  test("a connection over a Duplex", pong, ({ port }) =>
+  test("a connection over a Duplex", Peer.pong, ({ port }) =>
     Effect.gen(function* () {
       const connection = yield* Connection.fromDuplex(Net.connect({ host: "127.0.0.1", port }), long)
       expect(yield* connection.execute("PING")).toBe("PONG")
     })
   )
 
-  test("a connection over a Socket", pong, ({ port }) =>
+  test("a connection over a Socket", Peer.pong, ({ port }) =>
     Effect.gen(function* () {
       const socket = yield* NodeSocket.makeNet({ host: "127.0.0.1", port })
       const connection = yield* Connection.fromSocket(socket, long)
@@ -392,11 +389,44 @@ describe("through peers", () => {
     )
   )
 
-  test("a runtime that was disposed of", pong, ({ port }) =>
+  test("a runtime that was disposed of", Peer.pong, ({ port }) =>
     Effect.promise(async () => {
       const runtime = ManagedRuntime.make(Redis.layer({ ...longPool, port }))
       expect(await runtime.runPromise(Redis.ping())).toBe("PONG")
       await runtime.dispose()
+    })
+  )
+})
+
+describe("a closed connection that is still referenced", () => {
+  it.scoped("keeps no memory of a value that its connection did not finish", () =>
+    Effect.gen(function* () {
+      const length = 50_000_000
+      const peer = yield* Peer.make({
+        onCommand: Peer.greeting((_, connection) => {
+          connection.write(`$${length}\r\n`)
+          connection.write(new Uint8Array(length / 2))
+          connection.end()
+          return undefined
+        })
+      })
+      const held: Array<Connection.Connection> = []
+      const memory = (): number => {
+        gc()
+        return process.memoryUsage().arrayBuffers
+      }
+      const before = memory()
+      for (let i = 0; i < 4; i++) {
+        const connection = yield* Connection.make({ host: "127.0.0.1", port: peer.port })
+        held.push(connection)
+        expect(failure(yield* Effect.exit(connection.executeBytes("GET", "k")))).toMatchObject({
+          _tag: "ConnectionError",
+          delivery: "unknown"
+        })
+      }
+      // The buffer of the last one may still be referenced from a stack.
+      yield* Peer.eventually("the values are gone", () => memory() - before < 1.5 * length)
+      expect(held.length).toBe(4)
     })
   )
 })

@@ -10,12 +10,14 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
-import { Redis, RedisCommand } from "effect-redis-client"
+import { Connection, Redis, RedisCommand } from "effect-redis-client"
 import type { RedisService } from "../src/Redis.js"
 import { ConnectionError, PipelineError, TransactionError, UsageError } from "../src/RedisError.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
 import { connectTo, eachServer, failure, on, quickly, settle } from "./support/client.js"
+import { describeReal } from "./support/describeReal.js"
 import * as Peer from "./support/peer.js"
+import { serverLayer } from "./support/servers.js"
 
 class SoldOut extends Data.TaggedError("SoldOut")<{ readonly left: number }> {}
 
@@ -562,6 +564,37 @@ describe("what no server does on demand", () => {
     })
   )
 
+  it.scoped("the Schedule is stepped by conflicts and lost connections only", () =>
+    Effect.gen(function* () {
+      const { run } = yield* connectTo({ onCommand: Peer.greeting(() => "+OK\r\n") })
+      const seen: Array<unknown> = []
+      const exit = yield* Effect.exit(
+        run(
+          Redis.optimistic("k", Effect.fail("no" as const), {
+            schedule: Schedule.recurs(1).pipe(Schedule.tapInput((error) => Effect.sync(() => seen.push(error))))
+          })
+        )
+      )
+      expect(failure(exit)).toBe("no")
+      expect(seen).toEqual([])
+    })
+  )
+
+  it.scoped("an error of the body that only looks like a ConnectionError is the body's failure", () =>
+    Effect.gen(function* () {
+      const { run } = yield* connectTo({ onCommand: Peer.greeting(() => "+OK\r\n") })
+      let times = 0
+      const foreign = { _tag: "ConnectionError" } as const
+      const body = Effect.suspend(() => {
+        times++
+        return Effect.fail(foreign)
+      })
+      const exit = yield* Effect.exit(run(Redis.optimistic("k", body, { schedule: Schedule.recurs(3) })))
+      expect(failure(exit)).toBe(foreign)
+      expect(times).toBe(1)
+    })
+  )
+
   it.scoped("an empty transaction succeeds even if the connection ends at UNWATCH", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo({
@@ -619,5 +652,30 @@ describe("what no server does on demand", () => {
       expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", reason: "authentication" })
       expect(peer.connections.length).toBe(2)
     })
+  )
+})
+
+describeReal((server) => {
+  it.scoped("concurrent updates over a shared connection lose nothing", () =>
+    Effect.gen(function* () {
+      const { host, port } = yield* RedisServer.RedisServer
+      const connection = yield* Connection.make({ host, port })
+      const add = Redis.optimistic(
+        "n",
+        Effect.gen(function* () {
+          const n = Number(Option.getOrElse(yield* Redis.get("n"), () => "0"))
+          return Redis.transaction([Redis.set("n", String(n + 1))])
+        }),
+        { schedule: Schedule.forever }
+      )
+      const [n] = yield* Effect.gen(function* () {
+        yield* Effect.all(
+          Array.from({ length: 20 }, () => add),
+          { concurrency: "unbounded", discard: true }
+        )
+        return [yield* Redis.get("n")]
+      }).pipe(Effect.provide(Redis.layerFromConnection), Effect.provideService(Connection.Connection, connection))
+      expect(n).toEqual(Option.some("20"))
+    }).pipe(Effect.provide(serverLayer(server)))
   )
 })

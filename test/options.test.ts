@@ -368,6 +368,13 @@ describe("secrets", () => {
     expect(renderings(options)).not.toContain(mark)
   })
 
+  it("that were not percent-encoded in a URL are in no message about it", () => {
+    for (const url of ["redis://u:1?hunter2@host:6379", "redis://u:1?a@hunter2=@host"]) {
+      const result = Options.parseUrl(url)
+      expect(String(result)).not.toContain("hunter2")
+    }
+  })
+
   it.scoped("are in no failure to connect, and in no log", () =>
     Effect.gen(function* () {
       const nobody = yield* Effect.scoped(Peer.make({}))

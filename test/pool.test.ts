@@ -1,6 +1,6 @@
 /** The pool: its sizes, and the rules by which a connection comes back or is destroyed. */
 import { describe, expect, it, layer } from "@effect/vitest"
-import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -8,20 +8,22 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { Connection, Pool, Redis, RedisCommand } from "effect-redis-client"
 import type { ConnectionError, RedisError } from "../src/RedisError.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
-import { connectTo, on, quickly, settle } from "./support/client.js"
+import { connectTo, failure, on, quickly, settle } from "./support/client.js"
 import * as Peer from "./support/peer.js"
 import { realServers, serverLayer } from "./support/servers.js"
-
-const failure = <A>(exit: Exit.Exit<A, RedisError>): RedisError =>
-  Option.getOrThrow(Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none())
+import { pause, promptly, yieldingAt } from "./support/timing.js"
 
 const idOf = (connection: Connection.Connection) => Option.getOrThrow(connection.id)
+
+const gaugeOf = { description: "Connections of Redis pools" }
 
 /** Borrows a connection for the time of one function. */
 const borrow = <A, E>(
@@ -306,6 +308,267 @@ describe("the deadline of a command over layerFromPool begins when it is accepte
       expect(error).toMatchObject({ _tag: "DeadlineError", phase: "reply", delivery: "unknown", milliseconds: 4_000 })
       // From when it had its connection it would be six and a half.
       expect(performance.now() - started).toBeLessThan(5_400)
+    })
+  )
+})
+
+describe("a connection is lent again only in the state that its handshake left", () => {
+  const server = (): Peer.Script => ({
+    onCommand: Peer.greeting(([name]) => (name === "EXEC" ? "*0\r\n" : name === "UNWATCH" ? "+OK\r\n" : "+OK\r\n"))
+  })
+
+  for (const [what, commands] of [
+    ["MULTI, EXEC, MULTI", [["MULTI"], ["EXEC"], ["MULTI"]]],
+    ["WATCH, UNWATCH, WATCH", [["WATCH", "k"], ["UNWATCH"], ["WATCH", "k"]]]
+  ] as ReadonlyArray<readonly [string, ReadonlyArray<readonly [string, ...Array<string>]>]>) {
+    it.scoped(`${what} in one pipeline: the connection is destroyed`, () =>
+      Effect.gen(function* () {
+        const peer = yield* Peer.make(server())
+        const pool = yield* Pool.make({ host: "127.0.0.1", port: peer.port, lazy: true })
+        yield* borrow(pool, ({ redis }) =>
+          redis.sendAll(
+            commands.map(([name, ...args]) => RedisCommand.make(name, { args })),
+            { atomic: false }
+          )
+        )
+        yield* borrow(pool, (connection) => connection.execute("PING"))
+        expect(peer.connections.length).toBe(2)
+      })
+    )
+  }
+
+  it.scoped("a SELECT that was queued and discarded does not count as executed", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make({
+        onCommand: Peer.greeting(([name, database]) =>
+          name === "SELECT" && database === "0" ? "+QUEUED\r\n" : "+OK\r\n"
+        )
+      })
+      const pool = yield* Pool.make({ host: "127.0.0.1", port: peer.port, lazy: true })
+      yield* borrow(pool, (connection) =>
+        Effect.gen(function* () {
+          yield* connection.select(2)
+          yield* connection.execute("MULTI")
+          yield* connection.select(0)
+          yield* connection.execute("DISCARD")
+        })
+      )
+      yield* borrow(pool, (connection) => connection.execute("PING"))
+      expect(peer.connections.length).toBe(2)
+    })
+  )
+
+  it.scoped("a connection whose handshake was under way during pool.select is lent at the new database", () =>
+    Effect.gen(function* () {
+      const held = yield* Deferred.make<Peer.PeerConnection>()
+      const peer = yield* Peer.make({
+        onCommand: (command, connection) => {
+          if (connection.index === 1 && connection.received.length <= 3) {
+            // The whole handshake waits.
+            if (connection.received.length === 3) {
+              Deferred.unsafeDone(held, Exit.succeed(connection))
+            }
+            return undefined
+          }
+          return Peer.greeting(() => "+OK\r\n")(command, connection)
+        }
+      })
+      const pool = yield* Pool.make({ host: "127.0.0.1", port: peer.port, minSize: 1, maxSize: 3 })
+      const scope = yield* Effect.scope
+      yield* Scope.extend(pool.acquire, scope)
+      const late = yield* Effect.fork(Scope.extend(pool.acquire, scope))
+      const connection = yield* Deferred.await(held)
+      yield* pool.select(5)
+      connection.write(`${Peer.hello3}+OK\r\n+OK\r\n`)
+      expect(yield* (yield* Fiber.join(late)).db).toBe(5)
+    })
+  )
+
+  it.scoped("a listener to a lease's pushes receives nothing once the lease ended", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make({
+        onCommand: Peer.greeting(([name]) => (name === "NOTIFY" ? ">2\r\n+secret\r\n+b\r\n+OK\r\n" : "+OK\r\n"))
+      })
+      const pool = yield* Pool.make({ host: "127.0.0.1", port: peer.port, minSize: 1, maxSize: 1 })
+      const heard = yield* borrow(pool, (connection) =>
+        Effect.gen(function* () {
+          const fiber = yield* Effect.forkDaemon(Stream.runCollect(connection.pushes))
+          yield* Effect.yieldNow()
+          yield* pause(5)
+          return fiber
+        })
+      )
+      yield* borrow(pool, (connection) => connection.execute("NOTIFY"))
+      expect(peer.connections.length).toBe(1)
+      expect(Chunk.toReadonlyArray(yield* promptly(Fiber.join(heard)))).toEqual([])
+    })
+  )
+
+  it.scoped("a command that was not yet sent when its lease ends is never sent, at whatever step its fiber is", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make(Peer.pong)
+      const pool = yield* Pool.make({ host: "127.0.0.1", port: peer.port, minSize: 1, maxSize: 1 })
+      for (let at = 1; at < 30; at++) {
+        const fiber = yield* borrow(pool, (connection) =>
+          Effect.gen(function* () {
+            const fiber = yield* Effect.forkDaemon(Effect.exit(connection.execute("STRAY")).pipe(yieldingAt(at)))
+            yield* Effect.yieldNow()
+            return fiber
+          })
+        )
+        const before = peer.connections.length
+        yield* borrow(pool, (connection) => connection.execute("PING"))
+        const kept = peer.connections.length === before
+        const exit = yield* Fiber.join(fiber)
+        // Either it was sent before the release, and the connection ended with the lease; or it was never sent.
+        expect([at, kept ? failure(exit) : undefined]).toMatchObject([at, kept ? { reason: "released" } : undefined])
+      }
+    })
+  )
+
+  it.scoped("a lease can be spread into an object that replaces one of its members", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make(Peer.pong)
+      const pool = yield* Pool.make({ host: "127.0.0.1", port: peer.port, minSize: 1, maxSize: 1 })
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const connection = yield* pool.acquire
+          const names: Array<string> = []
+          const traced: Connection.Connection = {
+            ...connection,
+            executeText: (name, ...args) => {
+              names.push(name)
+              return connection.executeText(name, ...args)
+            }
+          }
+          expect(yield* traced.executeText("PING")).toBe("PONG")
+          expect(yield* traced.execute("PING")).toBe("PONG")
+          expect(yield* traced.protocol).toBe(3)
+          expect(traced.id).toEqual(connection.id)
+          expect(traced.pushes).toBe(connection.pushes)
+          expect(names).toEqual(["PING"])
+        })
+      )
+    })
+  )
+})
+
+describe("a pool loses no connection", () => {
+  it.scoped("a connection granted to a fiber that is interrupted, at whatever step, goes to the next waiter", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make(Peer.pong)
+      for (const minSize of [1, 0]) {
+        const pool = yield* Pool.make({
+          host: "127.0.0.1",
+          port: peer.port,
+          minSize,
+          maxSize: 1,
+          acquireTimeout: "10 seconds"
+        })
+        for (let at = 1; at < 80; at++) {
+          const fiber = yield* borrow(pool, (connection) =>
+            Effect.gen(function* () {
+              const fiber = yield* Effect.forkDaemon(borrow(pool, () => Effect.void).pipe(yieldingAt(at)))
+              yield* Effect.repeatN(Effect.yieldNow(), 3)
+              if (minSize === 0) {
+                // The connection is then destroyed on release, and the waiter may open another instead.
+                yield* connection.execute("RESET")
+              }
+              return fiber
+            })
+          )
+          yield* Effect.yieldNow()
+          yield* Fiber.interrupt(fiber)
+          const exit = yield* Effect.exit(borrow(pool, () => Effect.void))
+          expect([minSize, at, Exit.isSuccess(exit)]).toEqual([minSize, at, true])
+        }
+      }
+    })
+  )
+
+  it.scoped("a server that completes handshakes and then closes is not connected to in a tight loop", () =>
+    Effect.gen(function* () {
+      let dropping = false
+      const peer = yield* Peer.make({
+        onCommand: (command, connection) => {
+          const answer = Peer.greeting()(command, connection)
+          if (dropping && command[2] === "LIB-VER") {
+            connection.write("+OK\r\n")
+            connection.end()
+            return undefined
+          }
+          return answer
+        }
+      })
+      yield* Pool.make({ host: "127.0.0.1", port: peer.port, minSize: 2, maxSize: 2 })
+      dropping = true
+      for (const connection of peer.connections) {
+        connection.end()
+      }
+      yield* pause(500)
+      expect(peer.connections.length).toBeLessThan(30)
+    })
+  )
+
+  it.scoped("the minimum is open again after an outage", () =>
+    Effect.gen(function* () {
+      let away = false
+      const peer = yield* Peer.make({
+        onConnect: (connection) => {
+          if (away) {
+            connection.reset()
+          }
+        },
+        onCommand: Peer.greeting()
+      })
+      const pool = yield* Pool.make({ host: "127.0.0.1", port: peer.port, minSize: 2, maxSize: 2 })
+      away = true
+      for (const connection of peer.connections) {
+        connection.reset()
+      }
+      yield* Peer.eventually("it tries again", () => peer.connections.length > 2)
+      yield* Peer.eventually("it fails", () => Effect.runSync(pool.size) === 0)
+      away = false
+      yield* Peer.eventually("the minimum is there", () => Effect.runSync(pool.freeSize) === 2)
+    })
+  )
+
+  it.scoped("closing a pool ends a connection whose handshake is under way", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make({})
+      const scope = yield* Scope.make()
+      const pool = yield* Scope.extend(Pool.make({ host: "127.0.0.1", port: peer.port, lazy: true }), scope)
+      const fiber = yield* Effect.fork(Effect.exit(borrow(pool, () => Effect.void)))
+      yield* Peer.eventually("HELLO arrived", () => (peer.connections[0]?.received.length ?? 0) > 0)
+      yield* Scope.close(scope, Exit.void)
+      yield* Peer.eventually("no socket is left", () => peer.open() === 0)
+      expect(failure(yield* Fiber.join(fiber))).toMatchObject({ _tag: "ConnectionError", reason: "closed" })
+    })
+  )
+})
+
+describe("gauges", () => {
+  it.scoped("all gauges are registered as soon as the pool is built", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make(Peer.pong)
+      yield* Pool.make({ host: "127.0.0.1", port: peer.port, lazy: true })
+      const shown = (yield* Metric.snapshot).map(({ metricKey }) => metricKey.name)
+      expect(shown).toEqual(expect.arrayContaining(["redis_pool_size", "redis_pool_free", "redis_pool_waiting"]))
+    })
+  )
+
+  it.scoped("the gauges count the connections of all pools together", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make(Peer.pong)
+      const gauge = Effect.map(Metric.value(Metric.gauge("redis_pool_size", gaugeOf)), ({ value }) => value)
+      const before = yield* gauge
+      const scope = yield* Scope.make()
+      const options = { host: "127.0.0.1", port: peer.port, maxSize: 3 } as const
+      yield* Scope.extend(Pool.make({ ...options, minSize: 2 }), scope)
+      yield* Scope.extend(Pool.make({ ...options, minSize: 3 }), scope)
+      expect((yield* gauge) - before).toBe(5)
+      yield* Scope.close(scope, Exit.void)
+      expect((yield* gauge) - before).toBe(0)
     })
   )
 })

@@ -210,6 +210,47 @@ describe("behind a failure that no attempt will mend", () => {
   )
 })
 
+/** The commands of the handshake: all before the first one that belongs to a caller. */
+const handshakeOf = ({ received }: Peer.PeerConnection) => {
+  const end = received.findIndex(([name]) => !/^(?:HELLO|AUTH|SELECT|CLIENT)$/.test(name ?? ""))
+  return end < 0 ? received : received.slice(0, end)
+}
+
+describe("a connection that replaces another", () => {
+  for (const protocol of [2, 3] as const) {
+    it.scoped(`repeats the handshake of the first before any command is sent, RESP${protocol}`, () =>
+      Effect.gen(function* () {
+        const { peer, run } = yield* connectTo(
+          {
+            onCommand: ([name, sub], connection) => {
+              if (name === "HELLO") {
+                return Peer.hello3
+              }
+              if (name === "CLIENT" && sub === "ID") {
+                return ":7\r\n"
+              }
+              if (name === "GET" && connection.index === 0) {
+                connection.reset()
+                return undefined
+              }
+              return name === "GET" ? "$1\r\nv\r\n" : "+OK\r\n"
+            }
+          },
+          { protocol, database: 3, clientName: "proof", username: "ada", password: Redacted.make("secret") }
+        )
+        yield* run(Redis.get("k"))
+        const [first, second] = peer.connections.map(handshakeOf)
+        expect(second).toEqual(first)
+        const words = (second ?? []).map((command) => command.join(" "))
+        expect(words).toContain("SELECT 3")
+        expect(words.some((line) => /AUTH ada secret/.test(line))).toBe(true)
+        expect(words.some((line) => /SETNAME proof/.test(line))).toBe(true)
+        expect(peer.connections[1]?.received.at(words.length)).toEqual(["GET", "k"])
+      })
+    )
+  }
+})
+
 eachServer((it, { protocol, server }) => {
   it.scoped("who comes in the pause behind a wrong password hears so at once; new credentials end it", () =>
     Effect.gen(function* () {

@@ -160,6 +160,77 @@ describe("the classes of error codes", () => {
   )
 })
 
+describe("a server that became read-only", () => {
+  const demoted: Peer.Script = {
+    onCommand: (command, connection) =>
+      Peer.greeting(() => {
+        const replica = connection.index < 2
+        switch (command[0]) {
+          case "BLPOP":
+            return replica ? "-READONLY a replica\r\n" : "*2\r\n$1\r\nk\r\n$1\r\nv\r\n"
+          case "GET":
+            return "$1\r\nx\r\n"
+          case "MULTI":
+            return "+OK\r\n"
+          case "EXEC":
+            return replica ? "-EXECABORT discarded\r\n" : "*1\r\n:1\r\n"
+          default:
+            return replica
+              ? "-READONLY a replica\r\n"
+              : connection.received.some(([word]) => word === "MULTI")
+                ? "+QUEUED\r\n"
+                : ":1\r\n"
+        }
+      })(command, connection)
+  }
+
+  it.scoped("its connections are replaced when a blocking command is refused", () =>
+    Effect.gen(function* () {
+      const { run } = yield* connectTo(demoted, { maxDedicated: 1 })
+      const pop = run(Redis.blpop(["k"], { timeout: "1 second" }))
+      expect(failure(yield* Effect.exit(pop))).toMatchObject({ code: "READONLY" })
+      expect(yield* pop).toEqual(Option.some(["k", "v"]))
+    })
+  )
+
+  it.scoped("its connection is replaced when part of a pipeline is refused", () =>
+    Effect.gen(function* () {
+      const { peer, run } = yield* connectTo(demoted)
+      const both = run(Redis.pipeline([Redis.get("x"), Redis.incr("n")], { mode: "either" }))
+      expect((yield* both).map(({ _tag }) => _tag)).toEqual(["Right", "Left"])
+      yield* Peer.eventually("it is replaced", () => peer.connections.length === 2)
+    })
+  )
+
+  it.scoped("its connection is replaced when a transaction is refused", () =>
+    Effect.gen(function* () {
+      const { peer, run } = yield* connectTo(demoted)
+      expect(failure(yield* Effect.exit(run(Redis.transaction([Redis.incr("n")]))))).toMatchObject({
+        reason: "discarded"
+      })
+      yield* Peer.eventually("it is replaced", () => peer.connections.length === 2)
+    })
+  )
+
+  it.scoped("a late READONLY from a replaced connection does not end its successor", () =>
+    Effect.gen(function* () {
+      const { peer, run } = yield* connectTo({
+        onCommand: (command, connection) =>
+          Peer.greeting(() =>
+            connection.index > 0 ? ":1\r\n" : command[1] === "a" ? "-READONLY a replica\r\n" : undefined
+          )(command, connection)
+      })
+      const late = yield* Effect.fork(run(Redis.execute("INCR", "a")))
+      const later = yield* Effect.fork(run(Redis.execute("INCR", "b")))
+      expect(yield* Fiber.join(late)).toBe(1)
+      yield* Peer.eventually("there is another", () => peer.connections.length === 2)
+      peer.connections[0]?.write("-READONLY a replica\r\n")
+      expect(yield* Fiber.join(later)).toBe(1)
+      expect(peer.connections.length).toBe(2)
+    })
+  )
+})
+
 describe("RedisCommand.repeatable", () => {
   /** Ends the first connection when it has read the command. */
   const cut: Peer.Script = {

@@ -1,11 +1,13 @@
 /** Scripts in pipelines and transactions: by their SHA1 where this connection is known to hold them, else with their source. */
 import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { Redis, RedisScript } from "effect-redis-client"
+import { Redis, RedisCommand, RedisScript } from "effect-redis-client"
 import { connectTo, eachServer, failure, on } from "./support/client.js"
 import * as Peer from "./support/peer.js"
 
@@ -144,6 +146,37 @@ eachServer((it, { connect, protocol }) => {
       const exit = yield* Effect.exit(run(Redis.pipeline([countUp(key, 1)])))
       expect(Exit.isFailure(exit) && failure(exit)).toMatchObject({ slot: 0, error: { code: "NOSCRIPT" } })
       expect(yield* run(Redis.pipeline([countUp(key, 1)]))).toEqual([6])
+    })
+  )
+
+  it.scoped("scripts that the server evicted (it keeps 500) are sent again with their source", () =>
+    Effect.gen(function* () {
+      const redis = yield* connect()
+      const run = on(redis)
+      const script = (n: number) =>
+        RedisScript.make({ source: `return ${n} + ${protocol} * 100000`, keys: 0, args: [] })()
+      const all = Array.from({ length: 700 }, (_, n) => script(n))
+      yield* run(Redis.pipeline(all))
+      const again = yield* run(Redis.pipeline(all.slice(0, 100)))
+      expect(again[7]).toBe(7 + protocol * 100_000)
+    })
+  )
+
+  it.scoped("a repeatable script is sent again after a lost connection, by its SHA1 too", () =>
+    Effect.gen(function* () {
+      const redis = yield* connect()
+      const run = on(redis)
+      const sleepy = RedisScript.make({ source: "return redis.call('SET', KEYS[1], 'x')", keys: 1, args: [] })
+      yield* run(sleepy(`warm:${protocol}`))
+      yield* run(Redis.execute("CLIENT", "PAUSE", "300", "WRITE"))
+      const started = yield* Deferred.make<void>()
+      const fiber = yield* Effect.fork(
+        Effect.zipRight(Deferred.succeed(started, undefined), run(RedisCommand.repeatable(sleepy(`k:${protocol}`))))
+      )
+      yield* Deferred.await(started)
+      const other = yield* connect()
+      yield* on(other)(Redis.execute("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"))
+      expect(yield* Fiber.join(fiber)).toBe("OK")
     })
   )
 })

@@ -3,6 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -504,6 +505,42 @@ describe("what no server does on demand", () => {
       expect(yield* Fiber.join(kept)).toEqual([1])
       yield* run(Redis.ping())
       expect(commands()).toEqual(["MULTI", "INCR kept", "EXEC", "PING"])
+    })
+  )
+
+  it.scoped("each command is answered as text or bytes, as it asked for", () =>
+    Effect.gen(function* () {
+      const { redis } = yield* connectTo({
+        onCommand: Peer.greeting(([name]) =>
+          name === "MULTI"
+            ? "+OK\r\n"
+            : name === "EXEC"
+              ? "*3\r\n$1\r\na\r\n*1\r\n*2\r\n$1\r\nb\r\n%1\r\n$1\r\nc\r\n$1\r\nd\r\n*1\r\n$1\r\ne\r\n"
+              : "+QUEUED\r\n"
+        )
+      })
+      const commands = [
+        bytes.get("a"),
+        RedisCommand.make("NESTED"),
+        RedisCommand.make("LRANGE", { args: ["l", 0, -1], reply: "bytes" })
+      ]
+      const { exits } = yield* redis.sendAll(commands, { atomic: true })
+      expect(exits[0]).toEqual(Exit.succeed(Option.some(Uint8Array.of(97))))
+      expect(JSON.stringify(Exit.getOrElse(exits[1] as Exit.Exit<unknown, RedisError>, String))).toBe(
+        '[["b",{"items":["c","d"]}]]'
+      )
+      expect(exits[2]).toEqual(Exit.succeed([Uint8Array.of(101)]))
+    })
+  )
+
+  it.scoped("is refused on a connection that is already inside MULTI", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make({ onCommand: Peer.greeting(() => "+OK\r\n") })
+      const connection = yield* Connection.make({ host: "127.0.0.1", port: peer.port })
+      yield* connection.execute("MULTI")
+      const exit = yield* Effect.exit(connection.redis.sendAll([Redis.incr("a")], { atomic: true }))
+      expect(failure(exit)).toMatchObject({ _tag: "UsageError", reason: "refusedCommand" })
+      expect(peer.connections.flatMap(Peer.sent)).toEqual(["MULTI"])
     })
   )
 })

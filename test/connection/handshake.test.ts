@@ -1,16 +1,12 @@
 /** Design law 5: what is said before the first command, to peers of every kind. */
 import { describe, expect, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { Connection, Redis } from "effect-redis-client"
-import type { RedisError } from "../../src/RedisError.js"
+import { failure } from "../support/client.js"
 import * as Peer from "../support/peer.js"
-
-const failure = <A>(exit: Exit.Exit<A, RedisError>): RedisError =>
-  Option.getOrThrow(Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none())
 
 /** Connects to a scripted peer and answers the exit beside the peer. */
 const connect = (script: Peer.Script, options: Connection.ConnectionOptions = {}) =>

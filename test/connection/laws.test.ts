@@ -11,32 +11,11 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Connection, Redis, RedisCommand } from "effect-redis-client"
-import type { RedisError } from "../../src/RedisError.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
+import { failure } from "../support/client.js"
+import { connectTo, inFlight } from "../support/connection.js"
 import * as Peer from "../support/peer.js"
 import { realServers, serverLayer } from "../support/servers.js"
-
-const failure = <A>(exit: Exit.Exit<A, RedisError>): RedisError =>
-  Option.getOrThrow(Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none())
-
-const connectTo = (script: Peer.Script, options: Connection.ConnectionOptions = {}) =>
-  Effect.gen(function* () {
-    const peer = yield* Peer.make(script)
-    const connection = yield* Connection.make({ host: "127.0.0.1", port: peer.port, ...options })
-    return { peer, connection, socket: () => peer.connections.at(-1) as Peer.PeerConnection }
-  })
-
-/** A peer that greets and then only listens. */
-const silent: Peer.Script = { onCommand: Peer.greeting(() => undefined) }
-
-/** Runs an effect in a fiber and waits until the peer has seen so many commands after the greeting. */
-const inFlight = <A, E>(effect: Effect.Effect<A, E>, socket: () => Peer.PeerConnection, commands: number) =>
-  Effect.gen(function* () {
-    const before = socket().received.length
-    const fiber = yield* Effect.fork(Effect.exit(effect))
-    yield* Peer.eventually("the commands arrived", () => socket().received.length >= before + commands)
-    return fiber
-  })
 
 describe("laws 1 and 3: every command settles once, in order", () => {
   it.scoped("what one turn issues leaves in one write, or in writes of 64 commands, and is answered in order", () =>
@@ -72,7 +51,7 @@ describe("laws 1 and 3: every command settles once, in order", () => {
 
   it.scoped("what cannot be written ends the connection, and everybody hears of it", () =>
     Effect.gen(function* () {
-      const { connection } = yield* connectTo(silent)
+      const { connection } = yield* connectTo(Peer.silent)
       const bytes = new Uint8Array(8)
       const fibers = yield* Effect.forEach(["a", "b"], (key) =>
         Effect.fork(Effect.exit(connection.execute("GET", key)))
@@ -90,7 +69,7 @@ describe("laws 1 and 3: every command settles once, in order", () => {
 
   it.scoped("an interrupted caller's late reply is thrown away, never given to the next", () =>
     Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo(silent)
+      const { connection, socket } = yield* connectTo(Peer.silent)
       const fiber = yield* inFlight(connection.execute("GET", "a"), socket, 1)
       yield* Fiber.interrupt(fiber)
       const next = yield* inFlight(connection.execute("GET", "b"), socket, 1)
@@ -102,7 +81,7 @@ describe("laws 1 and 3: every command settles once, in order", () => {
 
   it.scoped("a deadline answers its caller; the late reply is read and thrown away", () =>
     Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo(silent)
+      const { connection, socket } = yield* connectTo(Peer.silent)
       const slow = RedisCommand.make("GET", { args: ["a"] }).pipe(RedisCommand.withDeadline("50 millis"))
       const exit = yield* Effect.exit(connection.execute(slow))
       expect(failure(exit)).toMatchObject({
@@ -119,7 +98,7 @@ describe("laws 1 and 3: every command settles once, in order", () => {
 
   it.scoped("beyond the bound in flight commands wait unsent, and can be taken back", () =>
     Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo(silent, { maxInFlight: 1 })
+      const { connection, socket } = yield* connectTo(Peer.silent, { maxInFlight: 1 })
       const first = yield* inFlight(connection.execute("GET", "a"), socket, 1)
       const second = yield* Effect.fork(connection.execute("GET", "b"))
       const third = yield* Effect.fork(Effect.exit(connection.execute("GET", "c")))
@@ -136,13 +115,88 @@ describe("laws 1 and 3: every command settles once, in order", () => {
 
   it.scoped("more than may wait is refused, typed and unsent", () =>
     Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo(silent, { maxInFlight: 1, maxQueuedCommands: 2 })
+      const { connection, socket } = yield* connectTo(Peer.silent, { maxInFlight: 1, maxQueuedCommands: 2 })
       yield* inFlight(connection.execute("GET", "a"), socket, 1)
       yield* Effect.fork(connection.execute("GET", "b"))
       yield* Effect.fork(connection.execute("GET", "c"))
       yield* Effect.yieldNow()
       const exit = yield* Effect.exit(connection.execute("GET", "d"))
       expect(failure(exit)).toMatchObject({ _tag: "OverflowError", limit: "commands", maximum: 2, command: "GET" })
+    })
+  )
+})
+
+describe("a reply never reaches the wrong caller", () => {
+  it.scoped("an empty batch owes no reply", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make(Peer.pong)
+      const redis = yield* Redis.make({ host: "127.0.0.1", port: peer.port })
+      for (const atomic of [false, true]) {
+        expect(yield* redis.sendAll([], { atomic })).toEqual({ outcome: "executed", exits: [] })
+        expect(yield* redis.send(Redis.ping())).toBe("PONG")
+      }
+      expect(peer.connections.flatMap(Peer.sent)).toEqual(["PING", "PING"])
+    })
+  )
+
+  const old: Connection.ConnectionOptions = { protocol: 2, clientInfo: false }
+  const oldPeer = (): Peer.Script => ({
+    onCommand: ([name, ...args]) => {
+      switch (name) {
+        case "SUBSCRIBE":
+          return args.map((channel, i) => `*3\r\n$9\r\nsubscribe\r\n$1\r\n${channel}\r\n:${i + 1}\r\n`).join("")
+        case "UNSUBSCRIBE":
+          return args
+            .map((channel, i) => `*3\r\n$11\r\nunsubscribe\r\n$1\r\n${channel}\r\n:${args.length - i - 1}\r\n`)
+            .join("")
+        case "LRANGE":
+          return "*2\r\n$7\r\nmessage\r\n$1\r\nx\r\n"
+        case "CLIENT":
+          return ":1\r\n"
+        default:
+          return "+PONG\r\n"
+      }
+    }
+  })
+
+  it.scoped("RESP2: after the last unsubscription, a list that looks like a message is read as a reply", () =>
+    Effect.gen(function* () {
+      const { connection } = yield* connectTo(oldPeer(), old)
+      yield* connection.execute("SUBSCRIBE", "a", "b")
+      yield* connection.execute("UNSUBSCRIBE", "a", "b")
+      expect(yield* connection.execute("LRANGE", "list", 0, -1)).toEqual(["message", "x"])
+      expect(yield* connection.execute("PING")).toBe("PONG")
+    })
+  )
+
+  it.scoped(
+    "RESP2: a list that looks like a message is read as a reply while its command, sent before SUBSCRIBE, is unanswered",
+    () =>
+      Effect.gen(function* () {
+        const { connection } = yield* connectTo(oldPeer(), old)
+        const [list] = yield* Effect.all(
+          [connection.execute("LRANGE", "list", 0, -1), connection.execute("SUBSCRIBE", "a")],
+          { concurrency: "unbounded" }
+        )
+        expect(list).toEqual(["message", "x"])
+      })
+  )
+
+  it.scoped("SUBSCRIBE inside MULTI is refused", () =>
+    Effect.gen(function* () {
+      const { connection } = yield* connectTo({
+        onCommand: Peer.greeting(([name]) =>
+          name === "MULTI" ? "+OK\r\n" : name === "EXEC" ? "*0\r\n" : "+QUEUED\r\n"
+        )
+      })
+      yield* connection.execute("MULTI")
+      const exit = yield* Effect.exit(
+        connection.execute(
+          RedisCommand.withDeadline(RedisCommand.make("SUBSCRIBE", { args: ["a", "b"] }), "10 seconds")
+        )
+      )
+      expect(failure(exit)).toMatchObject({ _tag: "UsageError", reason: "refusedCommand" })
+      expect(yield* connection.execute("EXEC")).toEqual([])
     })
   )
 })
@@ -182,7 +236,7 @@ describe("law 2: what cannot be sent never reaches the queue", () => {
 describe("law 4: what ends a connection", () => {
   it.scoped("a peer that closes mid-reply fails all in flight, fate unknown", () =>
     Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo(silent)
+      const { connection, socket } = yield* connectTo(Peer.silent)
       const first = yield* inFlight(connection.execute("GET", "a"), socket, 1)
       const second = yield* inFlight(connection.execute("GET", "b"), socket, 1)
       socket().write("$10\r\nabc")
@@ -199,7 +253,7 @@ describe("law 4: what ends a connection", () => {
 
   it.scoped("garbage after a good reply: the good one is answered, no other gets another's", () =>
     Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo(silent)
+      const { connection, socket } = yield* connectTo(Peer.silent)
       const first = yield* inFlight(connection.execute("GET", "a"), socket, 1)
       const second = yield* inFlight(connection.execute("GET", "b"), socket, 1)
       const third = yield* inFlight(connection.execute("GET", "c"), socket, 1)
@@ -214,7 +268,7 @@ describe("law 4: what ends a connection", () => {
 
   it.scoped("a reply that nobody asked for ends it", () =>
     Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo(silent)
+      const { connection, socket } = yield* connectTo(Peer.silent)
       socket().write("+SURPRISE\r\n")
       yield* Peer.eventually("it is closed", () => Effect.runSync(connection.closed))
       expect(Option.getOrThrow(yield* connection.closeReason)).toMatchObject({ reason: "protocol" })
@@ -250,7 +304,7 @@ describe("law 4: what ends a connection", () => {
 
   it.scoped("pushes settle nobody, wherever they stand, and come as a Stream", () =>
     Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo(silent)
+      const { connection, socket } = yield* connectTo(Peer.silent)
       const pushes = yield* Effect.fork(Stream.runCollect(Stream.take(connection.pushes, 2)))
       const reply = yield* inFlight(connection.execute("MGET", "a", "b"), socket, 1)
       socket().write(">2\r\n+invalidate\r\n*1\r\n$1\r\na\r\n*2\r\n$1\r\n1\r\n>2\r\n+invalidate\r\n_\r\n$1\r\n2\r\n")
@@ -335,48 +389,6 @@ describe("law 8: waits without end", () => {
         ["XREVRANGE", "s", "+", "-", "COUNT", "1"],
         ["XREAD", "BLOCK", "15000", "STREAMS", "s", "0-0"]
       ])
-    })
-  )
-})
-
-describe("law 13: closing", () => {
-  it.scoped("waits for what is owed, then closes", () =>
-    Effect.gen(function* () {
-      const { connection, peer, socket } = yield* connectTo(silent)
-      const owed = yield* inFlight(connection.execute("GET", "a"), socket, 1)
-      const closing = yield* Effect.fork(connection.close)
-      yield* Effect.yieldNow()
-      expect(failure(yield* Effect.exit(connection.execute("PING")))).toMatchObject({
-        _tag: "ConnectionError",
-        delivery: "unsent"
-      })
-      socket().write("$1\r\nA\r\n")
-      expect(yield* Fiber.join(owed)).toEqual(Exit.succeed("A"))
-      yield* Fiber.join(closing)
-      yield* Peer.eventually("the socket is closed", () => peer.open() === 0)
-    })
-  )
-
-  it.scoped("does not wait longer than its bound, under TestClock", () =>
-    Effect.gen(function* () {
-      const { connection, peer, socket } = yield* connectTo(silent, { closeTimeout: "50 millis" })
-      const owed = yield* inFlight(connection.execute("GET", "a"), socket, 1)
-      yield* connection.close
-      expect(failure(yield* Fiber.join(owed))).toMatchObject({
-        _tag: "ConnectionError",
-        reason: "closed",
-        delivery: "unknown"
-      })
-      yield* Peer.eventually("the socket is closed", () => peer.open() === 0)
-    })
-  )
-
-  it.scoped("does not wait for blocking commands", () =>
-    Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo(silent, { closeTimeout: "1 minute" })
-      const blocked = yield* inFlight(connection.execute("BLPOP", "list", 0), socket, 1)
-      yield* connection.close
-      expect(failure(yield* Fiber.join(blocked))).toMatchObject({ _tag: "ConnectionError", reason: "closed" })
     })
   )
 })

@@ -4,7 +4,6 @@ import * as Net from "node:net"
 import { Duplex } from "node:stream"
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { describe, expect, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -16,14 +15,12 @@ import { Connection, Redis, RedisCommand } from "effect-redis-client"
 import type { RedisError } from "../../src/RedisError.js"
 import { issue } from "../../src/testing/internal/certificates.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
+import { failure } from "../support/client.js"
 import * as Peer from "../support/peer.js"
 import { makeServer, realServers } from "../support/servers.js"
 
 // Node gives the first of a name's addresses 250 ms: "localhost" has two, and a busy machine is slower than that.
 Net.setDefaultAutoSelectFamilyAttemptTimeout(20_000)
-
-const failure = <A>(exit: Exit.Exit<A, RedisError>): RedisError =>
-  Option.getOrThrow(Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none())
 
 /** How a connection that should not be made fails. */
 const refusal = (options: Connection.ConnectionOptions): Effect.Effect<RedisError> =>

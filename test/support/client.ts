@@ -39,11 +39,8 @@ export const connectTo = (script: Peer.Script, options: RedisOptions = {}) =>
       peer,
       redis,
       run: on(redis),
-      /** What was received behind the greetings, over all connections. */
-      commands: () =>
-        peer.connections.flatMap(({ received }) =>
-          received.filter(([name]) => name !== "HELLO" && name !== "CLIENT").map((words) => words.join(" "))
-        )
+      /** The commands received after the handshakes, over all connections. */
+      commands: () => peer.connections.flatMap(Peer.sent)
     }
   })
 

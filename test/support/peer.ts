@@ -55,6 +55,16 @@ export const greeting =
     }
   }
 
+/** Answers the handshake, and no command. */
+export const silent: Script = { onCommand: greeting(() => undefined) }
+
+/** Answers the handshake, and every command with PONG. */
+export const pong: Script = { onCommand: greeting(() => "+PONG\r\n") }
+
+/** The commands received after the handshake, as lines of text. */
+export const sent = ({ received }: PeerConnection): ReadonlyArray<string> =>
+  received.filter(([name]) => name !== "HELLO" && name !== "CLIENT").map((words) => words.join(" "))
+
 export const make = (script: Script): Effect.Effect<Peer, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.async<{ readonly peer: Peer; readonly server: Net.Server; readonly sockets: Set<Net.Socket> }>((resume) => {
