@@ -33,7 +33,7 @@ eachServer((it, { connect, protocol }) => {
       return { pool, redis }
     })
 
-  it.scoped("of a pipeline: it fails in its time, with what is known of each slot", () =>
+  it.scoped("a pipeline fails at its deadline, with the result of each slot so far", () =>
     Effect.gen(function* () {
       const run = on(yield* connect())
       yield* run(Redis.set("k", "v"))
@@ -50,7 +50,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("of a transaction, and of one that the body of `optimistic` returns", () =>
+  it.scoped("a transaction fails at its deadline, also one returned by the body of `optimistic`", () =>
     Effect.gen(function* () {
       const run = on(yield* connect())
       const transaction = Redis.transaction({ n: Redis.incr("m") }, { deadline: "200 millis" })
@@ -65,7 +65,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("longer than `replyTimeout`, where the work is", () =>
+  it.scoped("a deadline longer than `replyTimeout` replaces it", () =>
     Effect.gen(function* () {
       const run = on(yield* connect({ replyTimeout: "50 millis" }))
       const server = yield* RedisServer.RedisServer
@@ -85,7 +85,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("on a connection of one's own it ends blocking commands, too", () =>
+  it.scoped("on a dedicated connection the deadline ends blocking commands too", () =>
     Effect.gen(function* () {
       const { host, port } = yield* RedisServer.RedisServer
       const { redis } = yield* Connection.make({ host, port, protocol })
@@ -101,7 +101,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("on a lease", () =>
+  it.scoped("a deadline applies on a lease too", () =>
     Effect.gen(function* () {
       const { pool } = yield* pooled(1)
       const leased = <A, E>(effect: Effect.Effect<A, E, Redis>) =>
@@ -113,7 +113,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("over a pool it covers the wait for a connection", () =>
+  it.scoped("over a pool the deadline covers the wait for a connection", () =>
     Effect.gen(function* () {
       const { pool, redis } = yield* pooled(1)
       const run = on(redis)
@@ -129,7 +129,7 @@ eachServer((it, { connect, protocol }) => {
   )
 })
 
-describe("a deadline that is none", () => {
+describe("an invalid deadline", () => {
   for (const [what, deadline, message] of [
     ["zero", "0 millis", /deadline must be longer than zero/],
     ["negative", Duration.millis(-5), /deadline must be longer than zero/],
@@ -155,7 +155,7 @@ describe("a deadline that is none", () => {
     )
   }
 
-  it.scoped("infinity is one: it waits for as long as it takes", () =>
+  it.scoped("Infinity is valid, and waits as long as it takes", () =>
     Effect.gen(function* () {
       const answerLate = Peer.greeting((_, connection) => {
         setTimeout(() => connection.write("+OK\r\n"), 300)

@@ -41,7 +41,7 @@ eachServer((it, { connect, protocol }) => {
     })
   const name = (label: string) => `blocking:${protocol}:${label}`
 
-  it.scoped("interrupting one frees the caller at once, and its connection is lent again, unblocked", () =>
+  it.scoped("interruption frees the caller at once, and the unblocked connection is lent again", () =>
     Effect.gen(function* () {
       const { blocked, run } = yield* client({ maxDedicated: 1 })
       for (let i = 0; i < 10; i++) {
@@ -61,7 +61,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("the connection of an interrupted one is used again, not replaced", () =>
+  it.scoped("the connection of an interrupted command is reused, not replaced", () =>
     Effect.gen(function* () {
       const { blocked, redis, run } = yield* client({ maxDedicated: 1 })
       const id = Effect.scoped(Effect.flatMap(redis.lease, (leased) => on(leased)(Redis.clientId())))
@@ -73,7 +73,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("an element that came for nobody is told of, and can be pushed back where it was", () =>
+  it.scoped("an element popped for an interrupted caller is reported, and can be pushed back where it was", () =>
     Effect.gen(function* () {
       const orphans: Array<{ readonly name: string; readonly count: number }> = []
       const done = yield* Deferred.make<void>()
@@ -99,7 +99,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("waits without end are asked in slices, XREAD from $ with the id that $ meant", () =>
+  it.scoped("infinite waits are sent in slices; XREAD from $ keeps the id that $ first meant", () =>
     Effect.gen(function* () {
       const { blocked, run } = yield* client({ unresponsiveTimeout: "400 millis" })
       const stream = name("stream")
@@ -133,7 +133,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("a thousand at once: the pool's limit says so, and ordinary commands go on", () =>
+  it.scoped("beyond maxDedicated, blocking commands fail to acquire in time, and ordinary commands go on", () =>
     Effect.gen(function* () {
       const { blocked, run } = yield* client({ maxDedicated: 5, acquireTimeout: "3 seconds" })
       const fibers = yield* Effect.forEach(Array.from({ length: 1_000 }), () =>
@@ -160,7 +160,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("one that outlives its deadline is unblocked too", () =>
+  it.scoped("a command whose deadline passed is unblocked too", () =>
     Effect.gen(function* () {
       const { blocked, run } = yield* client()
       const command = RedisCommand.withDeadline(Redis.blpop([name("x")], { timeout: "1 hour" }), "100 millis")
@@ -169,7 +169,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("the scope closes while many block: it closes within its bound, and nothing blocks", () =>
+  it.scoped("closing the scope while many commands block ends in time, and none stays blocked", () =>
     Effect.gen(function* () {
       const { blocked } = yield* client()
       yield* Effect.scoped(
@@ -186,7 +186,7 @@ eachServer((it, { connect, protocol }) => {
   )
 })
 
-describe("a caller that is gone", () => {
+describe("after the caller was interrupted", () => {
   /** Blocks until it is told to answer; answers CLIENT UNBLOCK with `unblock`. */
   const peer = (unblock: string | undefined) => {
     const state = { answer: (_: string): void => {} }
@@ -233,7 +233,7 @@ describe("a caller that is gone", () => {
     ]
   ]
   for (const [command, reply, count, back] of cases) {
-    plain.scoped(`${command.name}: what comes late is pushed back with ${back}`, () =>
+    plain.scoped(`${command.name}: a late element is pushed back with ${back}`, () =>
       Effect.gen(function* () {
         const { script, state } = peer(":0\r\n")
         const server = yield* connectTo(script, { onOrphan: "pushBack" })
@@ -250,7 +250,7 @@ describe("a caller that is gone", () => {
     )
   }
 
-  plain.scoped("by default a warning has the command's name and the count, never the value", () =>
+  plain.scoped("by default a warning names the command and the count, never the value", () =>
     Effect.gen(function* () {
       const lines: Array<string> = []
       const logger = Logger.make(({ logLevel, message }) => {
@@ -277,7 +277,7 @@ describe("a caller that is gone", () => {
     ["refused", "-NOPERM no\r\n"],
     ["never answered", undefined]
   ] as const) {
-    plain.scoped(`when CLIENT UNBLOCK is ${what}, the connection ends and its place is free`, () =>
+    plain.scoped(`when CLIENT UNBLOCK is ${what}, the connection is closed and another can take its place`, () =>
       Effect.gen(function* () {
         const { script } = peer(answer)
         const server = yield* connectTo(script, { maxDedicated: 1, replyTimeout: "20 seconds" })

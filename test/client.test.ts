@@ -68,7 +68,7 @@ const again = <A>(effect: Effect.Effect<A, RedisError>): Effect.Effect<A, RedisE
     )
   )
 
-describe("law 7: the shared connection refuses what would change it", () => {
+describe("law 7: the shared connection refuses commands that would change its state", () => {
   const stateful: ReadonlyArray<readonly [name: string, args: ReadonlyArray<string>, way: RegExp]> = [
     ["SELECT", ["1"], /`database` to the layer, or use Pool\.acquire/],
     ["MULTI", [], /Redis\.transaction/],
@@ -102,7 +102,7 @@ describe("law 7: the shared connection refuses what would change it", () => {
     ["SCRIPT DEBUG", ["YES"], /Pool\.acquire/]
   ]
 
-  it.scoped("each with the way to do it, however it is written, and nothing of it is sent", () =>
+  it.scoped("each is refused in every spelling, unsent, and the error names the right way", () =>
     Effect.gen(function* () {
       const { peer, run } = yield* connectTo(Peer.pong)
       for (const [name, args, way] of stateful) {
@@ -135,7 +135,7 @@ describe("law 7: the shared connection refuses what would change it", () => {
     })
   )
 
-  it.scoped("WAIT and WAITAOF are refused: they speak of their own connection", () =>
+  it.scoped("WAIT and WAITAOF are refused: they count the writes of their own connection only", () =>
     Effect.gen(function* () {
       const { peer, run } = yield* connectTo(Peer.pong)
       for (const command of [Redis.execute("WAIT", 1, 100), Redis.execute("waitaof", 1, 0, 100)]) {
@@ -159,7 +159,7 @@ describe("law 7: the shared connection refuses what would change it", () => {
     })
   )
 
-  it.scoped("blocking commands are refused in a pipeline, and have a connection of their own outside", () =>
+  it.scoped("blocking commands are refused in a batch, and use a dedicated connection outside one", () =>
     Effect.gen(function* () {
       const { peer, run } = yield* connectTo({
         onCommand: Peer.greeting(([name]) => (name === "BLPOP" ? undefined : "+PONG\r\n"))
@@ -196,7 +196,7 @@ describe("law 9: a lost connection", () => {
     })
   }
 
-  it.scoped("a readonly command that was written is sent again", () =>
+  it.scoped("a written readonly command is retried", () =>
     Effect.gen(function* () {
       const { commands, options } = yield* switchable(dropping("GET", 2))
       const run = on(yield* Redis.make(options))
@@ -206,7 +206,7 @@ describe("law 9: a lost connection", () => {
   )
 
   for (const maxRetries of [0, 1, 3]) {
-    it.scoped(`at most maxRetries times: ${maxRetries}`, () =>
+    it.scoped(`is retried at most maxRetries times: ${maxRetries}`, () =>
       Effect.gen(function* () {
         const { commands, options } = yield* switchable(dropping("GET", 100))
         const run = on(yield* Redis.make({ ...options, maxRetries }))
@@ -219,7 +219,7 @@ describe("law 9: a lost connection", () => {
     )
   }
 
-  it.scoped("a write that was written fails, its fate unknown, and is not sent again", () =>
+  it.scoped("a write that was sent fails with delivery unknown, and is not retried", () =>
     Effect.gen(function* () {
       const { commands, options } = yield* switchable(dropping("INCR", 1))
       const run = on(yield* Redis.make(options))
@@ -232,7 +232,7 @@ describe("law 9: a lost connection", () => {
     })
   )
 
-  it.scoped("a pipeline is sent again only if all of it is readonly", () =>
+  it.scoped("a pipeline is retried only if all its commands are readonly", () =>
     Effect.gen(function* () {
       const { commands, options } = yield* switchable(dropping("GET", 2))
       const run = on(yield* Redis.make(options))
@@ -249,7 +249,7 @@ describe("law 9: a lost connection", () => {
     })
   )
 
-  it.scoped("what was read of a pipeline before the cut stays, the rest is unknown", () =>
+  it.scoped("replies of a pipeline read before the cut are kept; the rest is unknown", () =>
     Effect.gen(function* () {
       const { run } = yield* connectTo({
         onCommand: Peer.greeting((words, connection) => {
@@ -267,7 +267,7 @@ describe("law 9: a lost connection", () => {
     })
   )
 
-  it.scoped("a transaction that was written is never sent again, readonly or not", () =>
+  it.scoped("a transaction that was sent is never retried, readonly or not", () =>
     Effect.gen(function* () {
       const { commands, options } = yield* switchable(dropping("EXEC", 1))
       const run = on(yield* Redis.make(options))
@@ -280,7 +280,7 @@ describe("law 9: a lost connection", () => {
     })
   )
 
-  it.scoped("what was not sent waits, and leaves in order before what comes later", () =>
+  it.scoped("unsent commands wait, and are sent in order before later ones", () =>
     Effect.gen(function* () {
       const { commands, comeBack, leave, options } = yield* switchable(Peer.greeting(() => "+PONG\r\n"))
       const run = on(yield* Redis.make(options))
@@ -302,7 +302,7 @@ describe("law 9: a lost connection", () => {
     })
   )
 
-  it.scoped('offline: "fail" fails at once, unsent, and works again later', () =>
+  it.scoped('offline: "fail" fails commands at once, unsent, until it is connected again', () =>
     Effect.gen(function* () {
       const { comeBack, leave, options } = yield* switchable(Peer.greeting(() => "+PONG\r\n"))
       const run = on(yield* Redis.make({ ...options, offline: "fail", replyTimeout: "1 minute" }))
@@ -316,7 +316,7 @@ describe("law 9: a lost connection", () => {
     })
   )
 
-  it.scoped("the queue of what waits is bounded by count; what is interrupted makes room", () =>
+  it.scoped("the offline queue is bounded by count; an interrupted command makes room", () =>
     Effect.gen(function* () {
       const { commands, comeBack, leave, options } = yield* switchable(Peer.greeting(() => "+PONG\r\n"))
       const run = on(yield* Redis.make({ ...options, maxQueuedCommands: 2 }))
@@ -340,7 +340,7 @@ describe("law 9: a lost connection", () => {
     })
   )
 
-  it.scoped("and by bytes", () =>
+  it.scoped("the offline queue is bounded by bytes", () =>
     Effect.gen(function* () {
       const { comeBack, leave, options } = yield* switchable(Peer.greeting(() => "+PONG\r\n"))
       const run = on(yield* Redis.make({ ...options, maxQueuedBytes: 1000 }))
@@ -357,7 +357,7 @@ describe("law 9: a lost connection", () => {
     })
   )
 
-  it.scoped("a deadline that passes while waiting says that nothing was sent", () =>
+  it.scoped("a deadline that passes in the offline queue reports the command as unsent", () =>
     Effect.gen(function* () {
       const { commands, comeBack, leave, options } = yield* switchable(Peer.greeting(() => "+PONG\r\n"))
       const run = on(yield* Redis.make(options))
@@ -376,7 +376,7 @@ describe("law 9: a lost connection", () => {
     })
   )
 
-  it.scoped("a connection that ends as it is greeted is not taken for one", () =>
+  it.scoped("a connection that ends as its handshake completes is not used", () =>
     Effect.gen(function* () {
       const broken = { yes: false }
       const { leave, comeBack, options, peer } = yield* switchable((words, connection) =>
@@ -402,7 +402,7 @@ describe("law 9: a lost connection", () => {
 })
 
 describe("law 10: reconnecting", () => {
-  it.scoped("a schedule that is done ends the client: who waits and who comes hears why", () =>
+  it.scoped("a Schedule that is done ends the client: waiting and later commands fail with the reason", () =>
     Effect.gen(function* () {
       const { leave, options, peer } = yield* switchable(Peer.greeting(() => "+PONG\r\n"))
       const run = on(
@@ -426,7 +426,7 @@ describe("law 10: reconnecting", () => {
     })
   )
 
-  it.scoped("a server that accepts and drops is asked by the schedule, not in a tight loop", () =>
+  it.scoped("a server that accepts and closes is reconnected to by the Schedule, not in a tight loop", () =>
     Effect.gen(function* () {
       let asked = 0
       const delays: Array<unknown> = []
@@ -449,7 +449,7 @@ describe("law 10: reconnecting", () => {
     })
   )
 
-  it.scoped("a failure that waiting does not mend is told at once, and attempts go on: passwords rotate", () =>
+  it.scoped("a permanent failure fails commands at once, and attempts go on: passwords rotate", () =>
     Effect.gen(function* () {
       let password = "old"
       const peer = yield* Peer.make({
@@ -480,9 +480,9 @@ describe("law 10: reconnecting", () => {
   for (const [what, answer] of [
     ["a wrong password", "-WRONGPASS invalid username-password pair or user is disabled.\r\n"],
     ["a missing password", "-NOAUTH HELLO must be called with the client already authenticated\r\n"],
-    ["a peer that is no Redis", "HTTP/1.1 400 Bad Request\r\n\r\n"]
+    ["a peer that is not Redis", "HTTP/1.1 400 Bad Request\r\n\r\n"]
   ] as const) {
-    it.scoped(`${what} ends the building at once`, () =>
+    it.scoped(`${what} fails the building at once`, () =>
       Effect.gen(function* () {
         const peer = yield* Peer.make({ onCommand: () => answer })
         const exit = yield* Effect.exit(
@@ -494,7 +494,7 @@ describe("law 10: reconnecting", () => {
     )
   }
 
-  it.scoped("what may pass is tried again while building, within connectTimeout", () =>
+  it.scoped("a transient failure is retried while building, within connectTimeout", () =>
     Effect.gen(function* () {
       const { comeBack, leave, options, peer } = yield* switchable(Peer.greeting(() => "+PONG\r\n"))
       yield* Effect.scoped(Effect.zipRight(Redis.make(options), leave))
@@ -529,7 +529,7 @@ describe("law 10: reconnecting", () => {
     })
   )
 
-  it.scoped("a peer that says nothing fails the building by the deadline, which the error names", () =>
+  it.scoped("a silent peer fails the building at connectTimeout, which the error names", () =>
     Effect.gen(function* () {
       const peer = yield* Peer.make({})
       const exit = yield* Effect.exit(
@@ -540,7 +540,7 @@ describe("law 10: reconnecting", () => {
     })
   )
 
-  it.scoped("lazy builds without a server; the first command waits for it", () =>
+  it.scoped("lazy: builds without a server, and the first command waits for it", () =>
     Effect.gen(function* () {
       const { comeBack, leave, options } = yield* switchable(Peer.greeting(() => "+PONG\r\n"))
       yield* Effect.scoped(Effect.zipRight(Redis.make(options), leave))
@@ -623,7 +623,7 @@ describe("law 12: deadlines", () => {
 })
 
 describe("closing", () => {
-  it.scoped("waits for what is owed, and takes nothing more", () =>
+  it.scoped("waits for the replies owed, and accepts no new command", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const { peer, run } = yield* Scope.extend(connectTo(Peer.silent), scope).pipe(
@@ -670,7 +670,7 @@ describe("closing", () => {
     })
   )
 
-  it.scoped("while there is no connection fails who waits", () =>
+  it.scoped("while disconnected fails the waiting commands", () =>
     Effect.gen(function* () {
       const { leave, options, peer } = yield* switchable(Peer.greeting())
       const scope = yield* Scope.make()
@@ -692,7 +692,7 @@ describe("layerTest", () => {
     Effect.succeed(request.name === "PING" ? "PONG" : request.name === "GET" ? "1" : request.name === "INCR" ? 7 : null)
   )
 
-  it.effect("answers what a function says, decoded as a server's replies are", () =>
+  it.effect("answers with a function's replies, decoded like a server's", () =>
     Effect.gen(function* () {
       expect(yield* Redis.ping()).toBe("PONG")
       expect(yield* Redis.get("a")).toEqual(Option.some("1"))
@@ -708,7 +708,7 @@ describe("layerTest", () => {
 })
 
 describe("empty batches", () => {
-  it.scoped("do no I/O", () =>
+  it.scoped("send nothing", () =>
     Effect.gen(function* () {
       const { peer, run } = yield* connectTo(Peer.pong)
       const before = peer.connections[0]?.received.length
@@ -768,7 +768,7 @@ describe.each(realServers)("on $name", (server) => {
         return { redisServer, options, redis: yield* Redis.make(options) }
       })
 
-      it.scoped(`RESP${protocol}: what waits while the server is away succeeds in order once it is back`, () =>
+      it.scoped(`RESP${protocol}: commands that wait for an absent server succeed in order once it is back`, () =>
         Effect.gen(function* () {
           const { redis, redisServer } = yield* start
           const run = on(redis)
@@ -790,7 +790,7 @@ describe.each(realServers)("on $name", (server) => {
         })
       )
 
-      it.scoped(`RESP${protocol}: killed in the middle of writes, none is executed twice`, () =>
+      it.scoped(`RESP${protocol}: when the server is killed among writes, none is executed twice`, () =>
         Effect.gen(function* () {
           const redisServer = yield* makeServer(server, { appendonly: true })
           const { host, port } = redisServer
@@ -820,23 +820,21 @@ describe.each(realServers)("on $name", (server) => {
         })
       )
 
-      it.scoped(
-        `RESP${protocol}: a paused server's commands hear of their deadlines, and none is answered another's`,
-        () =>
-          Effect.gen(function* () {
-            const { redis, redisServer } = yield* start
-            const run = on(redis)
-            yield* run(Redis.mset({ a: "A", b: "B" }))
-            yield* redisServer.pause
-            const late = yield* Effect.exit(run(RedisCommand.withDeadline(Redis.get("a"), "50 millis")))
-            expect(failure(late)).toMatchObject({ _tag: "DeadlineError", phase: "reply", delivery: "unknown" })
-            yield* redisServer.resume
-            expect(yield* run(Redis.get("b"))).toEqual(Option.some("B"))
-          })
+      it.scoped(`RESP${protocol}: a paused server: deadlines pass, and a late reply reaches no other caller`, () =>
+        Effect.gen(function* () {
+          const { redis, redisServer } = yield* start
+          const run = on(redis)
+          yield* run(Redis.mset({ a: "A", b: "B" }))
+          yield* redisServer.pause
+          const late = yield* Effect.exit(run(RedisCommand.withDeadline(Redis.get("a"), "50 millis")))
+          expect(failure(late)).toMatchObject({ _tag: "DeadlineError", phase: "reply", delivery: "unknown" })
+          yield* redisServer.resume
+          expect(yield* run(Redis.get("b"))).toEqual(Option.some("B"))
+        })
       )
     }
 
-    it.scoped("a user that may not MULTI: the commands ran one by one, and the error says so", () =>
+    it.scoped("a user without MULTI: the commands ran one by one, and the error says so", () =>
       Effect.gen(function* () {
         const { host, port } = yield* makeServer(server, { acl: [noMulti] })
         const run = on(yield* Redis.make({ host, port, username: "ada", password: Redacted.make("secret") }))
@@ -857,7 +855,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("a user that may not EXEC: nothing was executed, and nobody else's commands are queued", () =>
+    it.scoped("a user without EXEC: nothing is executed, and later commands are not queued", () =>
       Effect.gen(function* () {
         const { host, port } = yield* makeServer(server, { acl: ["ada on >secret ~* &* +@all -exec"] })
         const run = on(yield* Redis.make({ host, port, username: "ada", password: Redacted.make("secret") }))
@@ -917,7 +915,7 @@ describe.each(realServers)("on $name", (server) => {
           })
         )
 
-        it.scoped("comes back after CLIENT KILL: readonly commands succeed, writes are not executed twice", () =>
+        it.scoped("reconnects after CLIENT KILL: readonly commands succeed, writes are not executed twice", () =>
           Effect.gen(function* () {
             const run = yield* make()
             const killer = yield* make()
@@ -946,7 +944,7 @@ describe.each(realServers)("on $name", (server) => {
           })
         )
 
-        it.scoped("pipelines answer the shape they are given", () =>
+        it.scoped("a pipeline answers in the shape it was given", () =>
           Effect.gen(function* () {
             const run = yield* make()
             const [nothing, set, n] = yield* run(Redis.pipeline([Redis.get("a"), Redis.set("a", "1"), Redis.incr("a")]))
@@ -966,30 +964,32 @@ describe.each(realServers)("on $name", (server) => {
           })
         )
 
-        it.scoped("a failing slot fails a pipeline, with every slot's result; in either mode it is one of them", () =>
-          Effect.gen(function* () {
-            const run = yield* make()
-            yield* run(Redis.set("text", "x"))
-            const commands = { before: Redis.incr("n"), wrong: Redis.incr("text"), after: Redis.incr("n") }
-            const error = failure(yield* Effect.exit(run(Redis.pipeline(commands))))
-            if (error._tag !== "PipelineError") {
-              return yield* Effect.dieMessage(`not a PipelineError: ${error}`)
-            }
-            expect(error).toMatchObject({ slot: "wrong", error: { _tag: "ReplyError", command: "INCR" } })
-            expect(error.results.before).toEqual(Either.right(1))
-            expect(error.results.after).toEqual(Either.right(2))
-            const either = yield* run(Redis.pipeline(commands, { mode: "either" }))
-            expect([either.before, either.after]).toEqual([Either.right(3), Either.right(4)])
-            expect(Either.isLeft(either.wrong)).toBe(true)
-            const unfit = yield* run(
-              Redis.pipeline([Redis.withCodec(Codec.schema(User)).get("text"), Redis.incr("n")], { mode: "either" })
-            )
-            expect(Either.getOrThrow(Either.flip(unfit[0]))).toMatchObject({ _tag: "DecodeError", command: "GET" })
-            expect(unfit[1]).toEqual(Either.right(5))
-          })
+        it.scoped(
+          "a failing slot fails a pipeline with every slot's result; in either mode it is one of the results",
+          () =>
+            Effect.gen(function* () {
+              const run = yield* make()
+              yield* run(Redis.set("text", "x"))
+              const commands = { before: Redis.incr("n"), wrong: Redis.incr("text"), after: Redis.incr("n") }
+              const error = failure(yield* Effect.exit(run(Redis.pipeline(commands))))
+              if (error._tag !== "PipelineError") {
+                return yield* Effect.dieMessage(`not a PipelineError: ${error}`)
+              }
+              expect(error).toMatchObject({ slot: "wrong", error: { _tag: "ReplyError", command: "INCR" } })
+              expect(error.results.before).toEqual(Either.right(1))
+              expect(error.results.after).toEqual(Either.right(2))
+              const either = yield* run(Redis.pipeline(commands, { mode: "either" }))
+              expect([either.before, either.after]).toEqual([Either.right(3), Either.right(4)])
+              expect(Either.isLeft(either.wrong)).toBe(true)
+              const unfit = yield* run(
+                Redis.pipeline([Redis.withCodec(Codec.schema(User)).get("text"), Redis.incr("n")], { mode: "either" })
+              )
+              expect(Either.getOrThrow(Either.flip(unfit[0]))).toMatchObject({ _tag: "DecodeError", command: "GET" })
+              expect(unfit[1]).toEqual(Either.right(5))
+            })
         )
 
-        it.scoped("transactions answer the shape they are given, as one unit", () =>
+        it.scoped("a transaction answers in the shape it was given, as one unit", () =>
           Effect.gen(function* () {
             const run = yield* make()
             const transaction = Redis.transaction({ first: Redis.incr("n"), second: Redis.get("n") })
@@ -1023,7 +1023,7 @@ describe.each(realServers)("on $name", (server) => {
           })
         )
 
-        it.scoped("a transaction in which a command fails was executed: failed, with the others' results", () =>
+        it.scoped("a transaction whose command fails was executed: reason failed, with the others' results", () =>
           Effect.gen(function* () {
             const run = yield* make()
             yield* run(Redis.set("text", "x"))
@@ -1075,7 +1075,7 @@ describe.each(realServers)("on $name", (server) => {
           })
         )
 
-        it.scoped("layerFromConnection: commands, pipelines and leases are the one connection's", () =>
+        it.scoped("layerFromConnection: commands, pipelines and leases all use the one connection", () =>
           Effect.gen(function* () {
             const { host, port } = yield* RedisServer.RedisServer
             const client = Redis.layerFromConnection.pipe(
@@ -1095,7 +1095,7 @@ describe.each(realServers)("on $name", (server) => {
           })
         )
 
-        it.scoped("layerFromPool: everything may block, nothing may change a connection for good", () =>
+        it.scoped("layerFromPool: every command may block, none may change a connection's state", () =>
           Effect.gen(function* () {
             const { host, port } = yield* RedisServer.RedisServer
             const client = Redis.layerFromPool.pipe(
@@ -1176,7 +1176,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("withCodec: other values, the same commands", () =>
+    it.scoped("withCodec: the same commands with values of another type", () =>
       Effect.gen(function* () {
         const { host, port } = yield* RedisServer.RedisServer
         yield* Effect.gen(function* () {

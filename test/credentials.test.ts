@@ -42,7 +42,7 @@ const rotating = Effect.gen(function* () {
 })
 
 describe("credentials", () => {
-  it.scoped("an Effect is asked at each connect", () =>
+  it.scoped("an Effect is run at each connect", () =>
     Effect.gen(function* () {
       let asked = 0
       const { peer, run } = yield* connectTo(
@@ -56,7 +56,7 @@ describe("credentials", () => {
     })
   )
 
-  it.scoped("one that fails is asked again, within the time for connecting", () =>
+  it.scoped("a failing Effect is retried within connectTimeout", () =>
     Effect.gen(function* () {
       let asked = 0
       const credentials = Effect.suspend(() =>
@@ -72,7 +72,7 @@ describe("credentials", () => {
     })
   )
 
-  it.scoped("one that never ends is no reason to wait longer than connecting may take", () =>
+  it.scoped("an Effect that never ends is interrupted at connectTimeout", () =>
     Effect.gen(function* () {
       let interrupted = false
       const credentials = Effect.onInterrupt(Effect.never, () =>
@@ -89,7 +89,7 @@ describe("credentials", () => {
     })
   )
 
-  it.scoped("they count alone", () =>
+  it.scoped("cannot be combined with username and password", () =>
     Effect.gen(function* () {
       const exit = yield* Effect.exit(
         Effect.scoped(Redis.make({ ...password("a"), credentials: Effect.succeed(password("b")) }))
@@ -98,7 +98,7 @@ describe("credentials", () => {
     })
   )
 
-  it.scoped("a Stream that ends without any fails the connecting, typed", () =>
+  it.scoped("a Stream that ends without credentials is a typed failure to connect", () =>
     Effect.gen(function* () {
       const exit = yield* Effect.exit(
         Effect.scoped(Redis.make({ port: 1, credentials: Stream.empty, connectTimeout: "100 millis" }))
@@ -110,7 +110,7 @@ describe("credentials", () => {
     })
   )
 
-  it.scoped("an Effect that interrupts itself is asked again at the next attempt", () =>
+  it.scoped("an Effect that interrupts itself is run again at the next attempt", () =>
     Effect.gen(function* () {
       let asked = 0
       const credentials = Effect.suspend(() => (++asked === 2 ? Effect.interrupt : Effect.succeed(password("x"))))
@@ -160,7 +160,7 @@ describe("credentials", () => {
       "the vault is sealed"
     ]
   ] as ReadonlyArray<readonly [string, Connection.ConnectionOptions["credentials"], string | RegExp]>) {
-    it.scoped(`a failure is told by what may be shown of it: ${what}`, () =>
+    it.scoped(`a failure's message shows only what is safe: ${what}`, () =>
       Effect.gen(function* () {
         const options = { port: 1, credentials, connectTimeout: "100 millis" } as const
         for (const build of [Redis.make(options), Connection.make(options), Pool.make(options)]) {
@@ -179,7 +179,7 @@ describe("credentials", () => {
     )
   }
 
-  it.effect("a Stream that fails later is told in the log, by the same rule", () =>
+  it.effect("a Stream that fails later is logged, by the same rule", () =>
     Effect.gen(function* () {
       const peer = yield* Peer.make({ onCommand: Peer.greeting() })
       const lines: Array<string> = []
@@ -200,7 +200,7 @@ describe("credentials", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.scoped("a Connection takes what is newest", () =>
+  it.scoped("a Connection takes the newest element of a Stream", () =>
     Effect.gen(function* () {
       const peer = yield* Peer.make({ onCommand: Peer.greeting() })
       const connection = yield* Connection.make({
@@ -299,7 +299,7 @@ describe("a connection that newer credentials replace", () => {
 })
 
 describe("pingInterval", () => {
-  it.scoped("an idle connection is asked, and a peer that swallows it is found out", () =>
+  it.scoped("an idle connection is pinged, and replaced when the peer does not answer", () =>
     Effect.gen(function* () {
       let alive = true
       const { commands, peer, redis, run } = yield* connectTo(
@@ -316,7 +316,7 @@ describe("pingInterval", () => {
     })
   )
 
-  it.scoped("inside MULTI nothing is asked, and what it would add to the replies is not there", () =>
+  it.scoped("a connection inside MULTI is not pinged, so EXEC's reply has no extra element", () =>
     Effect.gen(function* () {
       const peer = yield* Peer.make({ onCommand: Peer.greeting() })
       const connection = yield* Connection.make({ host: "127.0.0.1", port: peer.port, pingInterval: "20 millis" })
@@ -333,7 +333,7 @@ describe("pingInterval", () => {
 })
 
 eachServer((it, { protocol, server }) => {
-  it.scoped("rotating under load: every command is answered, and the old password is needed no more", () =>
+  it.scoped("rotating under load: every command is answered, and the old password is no longer used", () =>
     Effect.gen(function* () {
       const redisServer = yield* makeServer(server, { password: Redacted.make("first") })
       const { host, port } = redisServer
@@ -373,7 +373,7 @@ eachServer((it, { protocol, server }) => {
     })
   )
 
-  it.scoped("a vault that opens while it connects: what it failed with before is forgotten", () =>
+  it.scoped("an Effect that fails at first and then succeeds connects the client", () =>
     Effect.gen(function* () {
       const { host, port } = yield* makeServer(server, { password: Redacted.make("first") })
       const sealed = { open: false }
@@ -394,7 +394,7 @@ eachServer((it, { protocol, server }) => {
     })
   )
 
-  it.scoped("a pool's connections are replaced: the free ones at once, those that are lent when they come back", () =>
+  it.scoped("a pool's connections are replaced: free ones at once, leased ones when they are released", () =>
     Effect.gen(function* () {
       const redisServer = yield* makeServer(server, { password: Redacted.make("first") })
       const { host, port } = redisServer
@@ -435,7 +435,7 @@ eachServer((it, { protocol, server }) => {
     })
   )
 
-  it.scoped("a wrong new password leaves the connection that works", () =>
+  it.scoped("a wrong new password keeps the working connection", () =>
     Effect.gen(function* () {
       const redisServer = yield* makeServer(server, { password: Redacted.make("first") })
       const { host, port } = redisServer
@@ -461,7 +461,7 @@ eachServer((it, { protocol, server }) => {
     })
   )
 
-  it.scoped("an idle subscriber is asked, too", () =>
+  it.scoped("an idle subscriber is pinged too", () =>
     Effect.gen(function* () {
       const redisServer = yield* makeServer(server)
       const { host, port } = redisServer

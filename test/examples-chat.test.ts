@@ -118,7 +118,7 @@ describeReal((server) => {
   const listeners = (room: string) =>
     Effect.map(Redis.pubsubNumsub(`example:chat:${room}`), (counts) => counts[0]?.subscribers)
 
-  it("says what may be missing, goes on, and ends with its listeners", () =>
+  it("reports possible gaps, continues after them, and unsubscribes with its last listener", () =>
     withChat((chat) =>
       Effect.gen(function* () {
         const ada = yield* listen(chat, "lobby")
@@ -156,7 +156,7 @@ describeReal((server) => {
       })
     ))
 
-  it("holds little for a browser that does not read, and tells it", () =>
+  it("buffers little for a browser that does not read, and tells it so", () =>
     withChat((chat) =>
       Effect.gen(function* () {
         const slow = yield* listen(chat, "lobby", true)

@@ -206,7 +206,7 @@ describeReal((server) => {
           return { random, target: { ...(yield* reach(random)), protocol } }
         })
 
-        it.scoped(`one shared connection, RESP${protocol}, ${way}`, () =>
+        it.scoped(`on one shared connection, RESP${protocol}, ${way}`, () =>
           Effect.gen(function* () {
             const { random, target } = yield* setup
             const { client, link, pending } = yield* makeClient(target)
@@ -218,7 +218,7 @@ describeReal((server) => {
           })
         )
 
-        it.scoped(`beyond the bound in flight, RESP${protocol}, ${way}`, () =>
+        it.scoped(`beyond maxInFlight, RESP${protocol}, ${way}`, () =>
           Effect.gen(function* () {
             const { random, target } = yield* setup
             // Most wait unsent and are taken back there.
@@ -228,7 +228,7 @@ describeReal((server) => {
           })
         )
 
-        it.scoped(`pipelines and transactions, RESP${protocol}, ${way}`, () =>
+        it.scoped(`in pipelines and transactions, RESP${protocol}, ${way}`, () =>
           Effect.gen(function* () {
             const { random, target } = yield* setup
             const { client, link, pending } = yield* makeClient(target)
@@ -247,7 +247,7 @@ describeReal((server) => {
           })
         )
 
-        it.scoped(`a shared connection that is killed meanwhile, RESP${protocol}, ${way}`, () =>
+        it.scoped(`on a shared connection that is killed meanwhile, RESP${protocol}, ${way}`, () =>
           Effect.gen(function* () {
             const { random, target } = yield* setup
             const { client, pending } = yield* makeClient(target)
@@ -283,7 +283,7 @@ describeReal((server) => {
           })
         )
 
-        it.scoped(`a pool, RESP${protocol}, ${way}`, () =>
+        it.scoped(`on a pool, RESP${protocol}, ${way}`, () =>
           Effect.gen(function* () {
             const { random, target } = yield* setup
             const pool = yield* Pool.make({ ...target, minSize: 0, maxSize: 8, acquireTimeout: "1 minute" })
@@ -301,7 +301,7 @@ describeReal((server) => {
       }
     }
 
-    it.scoped("Redis.layer's client: pipelines in either mode", () =>
+    it.scoped("on Redis.layer's client, with pipelines in either mode", () =>
       Effect.gen(function* () {
         yield* fill
         const random = randomFrom(seed)

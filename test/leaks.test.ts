@@ -101,7 +101,7 @@ const interruptedWhen = <A, E, R>(what: string, condition: () => boolean, effect
     yield* Fiber.interrupt(fiber)
   })
 
-describe("through peers", () => {
+describe("with scripted peers", () => {
   /** A peer's own sockets are no leak of ours, so the peer outlives what is looked at. */
   const test = (
     name: string,
@@ -168,7 +168,7 @@ describe("through peers", () => {
     ["garbage", "?\r\n"]
   ] as const) {
     test(
-      `a greeting that failed: ${what}`,
+      `a handshake that failed: ${what}`,
       { onCommand: () => answer },
       ({ port }) => Connection.make({ ...long, port }),
       "failure"
@@ -176,13 +176,13 @@ describe("through peers", () => {
   }
 
   test(
-    "a greeting that was too late",
+    "a handshake that timed out",
     {},
     ({ port }) => Connection.make({ ...long, port, connectTimeout: "50 millis" }),
     "failure"
   )
 
-  test("a greeting that was interrupted", {}, (peer) =>
+  test("a handshake that was interrupted", {}, (peer) =>
     interruptedWhen(
       "HELLO arrived",
       () => (peer.connections[0]?.received.length ?? 0) > 0,
@@ -209,13 +209,13 @@ describe("through peers", () => {
   test("a name that does not exist", Peer.pong, () => Connection.make({ ...long, host: "x".repeat(64) }), "failure")
 
   test(
-    "nobody listens",
+    "a port without a listener",
     Peer.pong,
     () => Effect.flatMap(Effect.scoped(Peer.make({})), ({ port }) => Connection.make({ ...long, port })),
     "failure"
   )
 
-  test("pushes that somebody listens to", Peer.pong, (peer) =>
+  test("a listener to pushes", Peer.pong, (peer) =>
     Effect.gen(function* () {
       const connection = yield* Connection.make({ ...long, port: peer.port })
       const all = yield* Effect.forkScoped(Stream.runDrain(connection.pushes))
@@ -231,7 +231,7 @@ describe("through peers", () => {
     })
   )
 
-  test("a client whose commands were answered, interrupted, late and waiting", Peer.pong, (peer) =>
+  test("a client with answered, interrupted and waiting commands", Peer.pong, (peer) =>
     Effect.gen(function* () {
       const run = on(yield* Redis.make({ ...long, port: peer.port, maxInFlight: 1 }))
       yield* Effect.all(
@@ -243,7 +243,7 @@ describe("through peers", () => {
     })
   )
 
-  test("a client that is closed with work in flight and waiting", Peer.silent, (peer) =>
+  test("a client that is closed with commands in flight and waiting", Peer.silent, (peer) =>
     Effect.gen(function* () {
       const run = on(yield* Redis.make({ ...longPool, port: peer.port, maxInFlight: 2, closeTimeout: "50 millis" }))
       for (let i = 0; i < 5; i++) {
@@ -284,7 +284,7 @@ describe("through peers", () => {
     })
   )
 
-  test("a client whose schedule ended", away(1), (peer) =>
+  test("a client whose Schedule ended", away(1), (peer) =>
     Effect.gen(function* () {
       const run = on(yield* Redis.make({ ...longPool, port: peer.port, reconnect: Schedule.recurs(2) }))
       peer.connections[0]?.reset()
@@ -329,7 +329,7 @@ describe("through peers", () => {
     })
   )
 
-  test("a pool with waiters that were interrupted, too late, or still there", Peer.pong, ({ port }) =>
+  test("a pool with waiters that were interrupted, timed out, or still waiting", Peer.pong, ({ port }) =>
     Effect.gen(function* () {
       const pool = yield* Pool.make({ ...longPool, port, minSize: 0, maxSize: 1 })
       const short = yield* Pool.make({ ...longPool, port, minSize: 0, maxSize: 1, acquireTimeout: "30 millis" })
@@ -351,7 +351,7 @@ describe("through peers", () => {
     )
   )
 
-  test("a pool that replaces what went", Peer.pong, (peer) =>
+  test("a pool that replaces a lost connection", Peer.pong, (peer) =>
     Effect.gen(function* () {
       const pool = yield* Pool.make({ ...longPool, port: peer.port, minSize: 2, maxSize: 2 })
       peer.connections[0]?.reset()
@@ -377,7 +377,7 @@ describe("through peers", () => {
     })
   )
 
-  test("a greeting over a Socket that was interrupted", {}, (peer) =>
+  test("an interrupted handshake over a Socket", {}, (peer) =>
     interruptedWhen(
       "HELLO arrived",
       () => (peer.connections[0]?.received.length ?? 0) > 0,
@@ -456,7 +456,7 @@ describe("it.effect with its default services builds, uses and closes", () => {
 })
 
 describe.each(realServers)("on $name", (server) => {
-  it.scoped("CLIENT LIST has nobody of ours after each scope", () =>
+  it.scoped("CLIENT LIST shows no connection of ours after each scope", () =>
     Effect.gen(function* () {
       const { host, port } = yield* makeServer(server)
       const watcher = yield* Connection.make({ host, port, clientName: "watcher" })
@@ -497,7 +497,7 @@ describe.each(realServers)("on $name", (server) => {
     })
   )
 
-  it.scoped("a server that was killed leaves nothing of its clients", () =>
+  it.scoped("clients of a killed server leave nothing open", () =>
     Effect.gen(function* () {
       const redisServer = yield* makeServer(server)
       const { host, port } = redisServer
@@ -513,7 +513,7 @@ describe.each(realServers)("on $name", (server) => {
     })
   )
 
-  it.scoped("neither does a paused one: closing has its bound", () =>
+  it.scoped("clients of a paused server leave nothing open: closing is bounded", () =>
     Effect.gen(function* () {
       const redisServer = yield* makeServer(server)
       const { host, port } = redisServer

@@ -65,7 +65,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("a conflict runs the body again, over what is there now", () =>
+  it.scoped("a conflict runs the body again, over the current values", () =>
     Effect.gen(function* () {
       const { other, run } = yield* start()
       const seen: Array<number> = []
@@ -85,7 +85,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("fails typed after the last attempt of the Schedule, which hears the conflict", () =>
+  it.scoped("fails typed after the Schedule's last attempt; the Schedule's input is the conflict", () =>
     Effect.gen(function* () {
       const { other, redis, run } = yield* start({ maxDedicated: 1 })
       const heard: Array<unknown> = []
@@ -112,7 +112,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("by default it tries 16 times more", () =>
+  it.scoped("by default retries 16 times", () =>
     Effect.gen(function* () {
       const { other, run } = yield* start()
       let bodies = 0
@@ -125,7 +125,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("commands in the body go to the watched connection, nested ones and pipelines too", () =>
+  it.scoped("commands in the body use the watched connection, nested ones and pipelines too", () =>
     Effect.gen(function* () {
       const { redis, run } = yield* start()
       const nested = Effect.fn("nested")(function* () {
@@ -151,7 +151,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("what the body itself writes to a watched key is a conflict like anybody's", () =>
+  it.scoped("the body's own write to a watched key is a conflict too", () =>
     Effect.gen(function* () {
       const { run } = yield* start()
       let bodies = 0
@@ -172,7 +172,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("further keys can be watched inside", () =>
+  it.scoped("further keys can be watched inside the body", () =>
     Effect.gen(function* () {
       const { other, run } = yield* start()
       let bodies = 0
@@ -193,7 +193,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("what would end WATCH inside is refused, typed, and not tried again", () =>
+  it.scoped("commands that would end WATCH are refused inside the body, typed, without a retry", () =>
     Effect.gen(function* () {
       const { redis, run } = yield* start({ maxDedicated: 1 })
       const nested = Redis.optimistic("k2", Effect.succeed(Redis.transaction([Redis.incr("n")])))
@@ -227,7 +227,7 @@ eachServer((it, { connect }) => {
     ["a pipeline", Redis.pipeline([Redis.get("a"), Redis.incr("b")])],
     ["a caught failure, and only EXEC", Effect.ignore(Redis.ping())]
   ] as ReadonlyArray<readonly [string, Effect.Effect<unknown, never, Redis>]>) {
-    it.scoped(`a connection that ends inside the body is tried again: ${what} meets it`, () =>
+    it.scoped(`a connection lost inside the body is retried: noticed by ${what}`, () =>
       Effect.gen(function* () {
         const { other, run } = yield* start()
         const ids: Array<number> = []
@@ -254,7 +254,7 @@ eachServer((it, { connect }) => {
     )
   }
 
-  it.scoped("when the last attempt loses its connection the body's own error is the failure", () =>
+  it.scoped("when the last attempt loses its connection, the body's own error is the failure", () =>
     Effect.gen(function* () {
       const { other, run } = yield* start()
       const body = Effect.gen(function* () {
@@ -268,7 +268,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("an empty transaction means UNWATCH: nothing to do, and the connection serves the next", () =>
+  it.scoped("an empty transaction sends UNWATCH, and the connection is reused", () =>
     Effect.gen(function* () {
       const { redis, run } = yield* start({ maxDedicated: 1 })
       const ids: Array<number> = []
@@ -285,7 +285,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("the body's own failure stays typed, is not tried again, and gives the connection back clean", () =>
+  it.scoped("the body's own failure stays typed, is not retried, and leaves the connection clean", () =>
     Effect.gen(function* () {
       const { redis, run } = yield* start({ maxDedicated: 1 })
       const ids: Array<number> = []
@@ -324,7 +324,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("errors inside EXEC are the transaction's, not tried again", () =>
+  it.scoped("errors inside EXEC fail the transaction, without a retry", () =>
     Effect.gen(function* () {
       const { redis, run } = yield* start({ maxDedicated: 1 })
       yield* run(Redis.set("text", "x"))
@@ -340,7 +340,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("a defect in the body stays one, and the pool has its place back", () =>
+  it.scoped("a defect in the body stays a defect, and the connection is released", () =>
     Effect.gen(function* () {
       const { redis, run } = yield* start({ maxDedicated: 1 })
       let bodies = 0
@@ -358,7 +358,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("interruption releases the watch, wherever it strikes, and the pool does not leak", () =>
+  it.scoped("interruption at any step releases the watch and the connection", () =>
     Effect.gen(function* () {
       const { redis, run } = yield* start({ maxDedicated: 1, acquireTimeout: "10 seconds" })
       // In the body.
@@ -384,7 +384,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("20 fibers of 50 decrements each sell what there is, and not one more", () =>
+  it.scoped("20 fibers of 50 decrements each sell exactly the stock", () =>
     Effect.gen(function* () {
       const { run } = yield* start({ acquireTimeout: "30 seconds" })
       const stock = 250
@@ -420,7 +420,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("under withPrefix the watch is on the prefixed key too", () =>
+  it.scoped("under withPrefix the prefixed key is watched", () =>
     Effect.gen(function* () {
       const { other, run } = yield* start()
       let bodies = 0
@@ -440,7 +440,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("a server that goes away and comes back in the middle is waited for by the client's Schedule", () =>
+  it.scoped("a server that restarts during the body is waited for by the client's Schedule", () =>
     Effect.gen(function* () {
       const server = yield* RedisServer.RedisServer
       let bodies = 0
@@ -473,7 +473,7 @@ eachServer((it, { connect }) => {
   )
 })
 
-describe("what no server does on demand", () => {
+describe("with a scripted peer", () => {
   const script = (exec: (connection: Peer.PeerConnection) => string | undefined, get = "$1\r\n1\r\n"): Peer.Script => ({
     onCommand: Peer.greeting(([name], connection) => {
       switch (name) {
@@ -491,7 +491,7 @@ describe("what no server does on demand", () => {
 
   const body = Effect.as(Redis.get("k"), Redis.transaction([Redis.incr("n")]))
 
-  it.scoped("cut once EXEC was written: unknown, and never sent again", () =>
+  it.scoped("a connection lost after EXEC was sent: delivery unknown, and never retried", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(
         script((connection) => {
@@ -506,7 +506,7 @@ describe("what no server does on demand", () => {
     })
   )
 
-  it.scoped("WATCH, reads and EXEC share one connection, conflict after conflict, and it is used again", () =>
+  it.scoped("WATCH, reads and EXEC share one connection through all conflicts, and it is reused", () =>
     Effect.gen(function* () {
       let execs = 0
       const { peer, run } = yield* connectTo(script(() => (++execs < 3 ? "_\r\n" : "*1\r\n:1\r\n")))
@@ -522,7 +522,7 @@ describe("what no server does on demand", () => {
     })
   )
 
-  it.scoped("a connection that ends at WATCH is tried again", () =>
+  it.scoped("a connection lost at WATCH is retried", () =>
     Effect.gen(function* () {
       let watches = 0
       const { commands, run } = yield* connectTo({
@@ -539,7 +539,7 @@ describe("what no server does on demand", () => {
     })
   )
 
-  it.scoped("a ConnectionError of another server in the body is the body's own: not tried again", () =>
+  it.scoped("another client's ConnectionError in the body is the body's failure: not retried", () =>
     Effect.gen(function* () {
       const lost = yield* connectTo(
         {
@@ -631,7 +631,7 @@ describe("what no server does on demand", () => {
     })
   )
 
-  it.scoped("no keys to watch: refused before anything is asked", () =>
+  it.scoped("an empty list of keys is refused before anything is sent", () =>
     Effect.gen(function* () {
       const run = on(yield* Redis.make({ port: 1, lazy: true }))
       const exit = yield* Effect.exit(run(Redis.optimistic([] as never, body)))
@@ -639,7 +639,7 @@ describe("what no server does on demand", () => {
     })
   )
 
-  it.scoped("wrong credentials are not tried again", () =>
+  it.scoped("wrong credentials are not retried", () =>
     Effect.gen(function* () {
       let greetings = 0
       const { peer, run } = yield* connectTo({

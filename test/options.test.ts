@@ -89,7 +89,7 @@ describe("URLs", () => {
     })
   }
 
-  it("what is given on its own wins", () => {
+  it("a separate option wins over the URL", () => {
     const url = "redis://ada:secret@h:1/2?protocol=2&client_name=a&family=4"
     expect(
       resolved({
@@ -183,7 +183,7 @@ describe("URLs", () => {
 })
 
 describe("options", () => {
-  it("have the defaults that are documented", () => {
+  it("have the documented defaults", () => {
     expect(resolved({})).toEqual({
       endpoint: { _tag: "Tcp", host: "localhost", port: 6379 },
       tls: undefined,
@@ -210,7 +210,7 @@ describe("options", () => {
     })
   })
 
-  it("are taken as they are given", () => {
+  it("are taken as given", () => {
     const limits = { maxBulkLength: 1, maxAggregateLength: 2, maxDepth: 3, maxBufferedBytes: 4 }
     expect(
       resolved({
@@ -344,7 +344,7 @@ describe("options", () => {
     [{ acquireTimeout: 5 }, /acquireTimeout must be a duration/],
     [{ idleTimeout: 5 }, /idleTimeout must be a duration/]
   ] as ReadonlyArray<readonly [object, RegExp]>) {
-    it.scoped(`the client's own: ${inspect(options)}`, () =>
+    it.scoped(`refused by the client: ${inspect(options)}`, () =>
       Effect.gen(function* () {
         const exit = yield* Effect.exit(Redis.make(options))
         const error = Option.getOrThrow(Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none())
@@ -356,7 +356,7 @@ describe("options", () => {
 })
 
 describe("secrets", () => {
-  it("are Redacted once they are read", () => {
+  it("are Redacted as soon as they are read", () => {
     const pem = (what: string) => `-----BEGIN ${what}-----\n${mark}\n-----END ${what}-----\n`
     const tls = {
       cert: pem("CERTIFICATE").replace(mark, "public"),
@@ -368,14 +368,14 @@ describe("secrets", () => {
     expect(renderings(options)).not.toContain(mark)
   })
 
-  it("that were not percent-encoded in a URL are in no message about it", () => {
+  it("that were not percent-encoded appear in no message about the URL", () => {
     for (const url of ["redis://u:1?hunter2@host:6379", "redis://u:1?a@hunter2=@host"]) {
       const result = Options.parseUrl(url)
       expect(String(result)).not.toContain("hunter2")
     }
   })
 
-  it.scoped("are in no failure to connect, and in no log", () =>
+  it.scoped("appear in no connection failure, and in no log", () =>
     Effect.gen(function* () {
       const nobody = yield* Effect.scoped(Peer.make({}))
       const refusing = yield* Peer.make({

@@ -25,7 +25,7 @@ const alive = (): number => {
 const many = 100_000
 
 eachServer((it, { connect, protocol, server }) => {
-  it.scoped("100 000 commands in one pipeline: in order, and flat in memory", () =>
+  it.scoped("100 000 commands in one pipeline: answered in order, with bounded memory", () =>
     Effect.gen(function* () {
       const redis = yield* connect({ replyTimeout: "30 seconds" })
       const run = on(redis)
@@ -57,7 +57,7 @@ eachServer((it, { connect, protocol, server }) => {
     })
   )
 
-  it.scoped("large values, many at once, both ways", () =>
+  it.scoped("many large values at once, in both directions", () =>
     Effect.gen(function* () {
       const run = on(yield* connect({ replyTimeout: "30 seconds" }))
       const value = "x".repeat(1_000_000)
@@ -68,7 +68,7 @@ eachServer((it, { connect, protocol, server }) => {
     })
   )
 
-  it.scoped("failures keep their places among many", () =>
+  it.scoped("failures keep their positions among many results", () =>
     Effect.gen(function* () {
       const redis = yield* connect({ replyTimeout: "30 seconds" })
       const run = on(redis)
@@ -86,8 +86,8 @@ eachServer((it, { connect, protocol, server }) => {
   )
 })
 
-describe("what is a pipeline, and what is not", () => {
-  it("is encoded in parts, since runtimes have a longest string", () => {
+describe("pipelines and other batches", () => {
+  it("a pipeline is encoded in parts, because runtimes limit the length of a string", () => {
     const commands = Array.from({ length: 5_000 }, (_, i) => Redis.set(`k${i}`, "x".repeat(1_000)))
     const unit = prepareAll(commands, { atomic: true }, () => {}, 1_000, undefined)
     const parts = (unit as Unit).wire as ReadonlyArray<string>
@@ -107,7 +107,7 @@ describe("what is a pipeline, and what is not", () => {
     return { commands, run, writes }
   })
 
-  it.scoped("Redis.pipeline: one write, one fiber", () =>
+  it.scoped("Redis.pipeline makes one write and uses one fiber", () =>
     Effect.gen(function* () {
       const { commands, run, writes } = yield* counted
       yield* run(Redis.pipeline(commands))
@@ -115,7 +115,7 @@ describe("what is a pipeline, and what is not", () => {
     })
   )
 
-  it.scoped("Effect.all and Effect.forEach wait for each answer before the next command leaves", () =>
+  it.scoped("Effect.all and Effect.forEach wait for each reply before sending the next command", () =>
     Effect.gen(function* () {
       const { commands, run, writes } = yield* counted
       yield* run(Effect.all(commands))
@@ -125,7 +125,7 @@ describe("what is a pipeline, and what is not", () => {
     })
   )
 
-  it.scoped("with unbounded concurrency they leave together, for a fiber each", () =>
+  it.scoped("with unbounded concurrency they send all commands together, at the cost of a fiber each", () =>
     Effect.gen(function* () {
       const { commands, run, writes } = yield* counted
       yield* run(Effect.all(commands, { concurrency: "unbounded" }))

@@ -50,7 +50,7 @@ describe("options", () => {
     )
   }
 
-  it.scoped("a pool is built by the Schedule, as a client is", () =>
+  it.scoped("building a pool retries by the Schedule, like a client", () =>
     Effect.gen(function* () {
       const peer = yield* Peer.make({
         onConnect: (connection) => (connection.index < 3 ? connection.reset() : undefined),
@@ -62,7 +62,7 @@ describe("options", () => {
     })
   )
 
-  it.scoped("a pool that cannot open its minimum fails typed, and leaves nothing", () =>
+  it.scoped("a pool that cannot open its minimum fails typed, and leaves nothing open", () =>
     Effect.gen(function* () {
       let greeted = 0
       const peer = yield* Peer.make({
@@ -109,7 +109,7 @@ describe("a lease whose connection cannot be opened", () => {
     })
   const ping = (pool: Pool.Pool) => borrow(pool, (connection) => connection.execute("PING"))
 
-  it.scoped("waits for the next attempts, until one succeeds", () =>
+  it.scoped("waits for further attempts until one succeeds", () =>
     Effect.gen(function* () {
       const { pool, state } = yield* away()
       const waiting = yield* Effect.forEach([1, 2, 3], () => Effect.fork(ping(pool)))
@@ -120,7 +120,7 @@ describe("a lease whose connection cannot be opened", () => {
     })
   )
 
-  it.scoped("fails at its deadline, under TestClock too, and says what the last attempt failed with", () =>
+  it.scoped("fails at its deadline, under TestClock too, with the last attempt's failure", () =>
     Effect.gen(function* () {
       const { pool } = yield* away({ acquireTimeout: "200 millis" }, "-ERR max number of clients reached\r\n")
       const error = failure(yield* Effect.exit(ping(pool)))
@@ -131,7 +131,7 @@ describe("a lease whose connection cannot be opened", () => {
     })
   )
 
-  it.scoped("is given one that comes back meanwhile", () =>
+  it.scoped("takes a connection that is released meanwhile", () =>
     Effect.gen(function* () {
       const { pool, state } = yield* away(
         { reconnect: Schedule.spaced("1 hour") },
@@ -149,7 +149,7 @@ describe("a lease whose connection cannot be opened", () => {
     })
   )
 
-  it.scoped("however many wait, the server is asked by one Schedule", () =>
+  it.scoped("however many wait, one Schedule paces the attempts", () =>
     Effect.gen(function* () {
       const steps: Array<unknown> = []
       const reconnect = Schedule.tapInput(quickly, (error) => Effect.sync(() => steps.push(error)))
@@ -165,11 +165,16 @@ describe("a lease whose connection cannot be opened", () => {
 
   for (const [what, options, refusal, reason] of [
     ["a wrong password", {}, wrongPassword, "authentication"],
-    ["what the user's predicate names", { stopReconnecting: () => true }, undefined, /connect|transport|peerClosed/],
-    ['anything, with offline: "fail"', { offline: "fail" }, undefined, /connect|transport|peerClosed/],
+    [
+      "a failure that stopReconnecting matches",
+      { stopReconnecting: () => true },
+      undefined,
+      /connect|transport|peerClosed/
+    ],
+    ['any failure, with offline: "fail"', { offline: "fail" }, undefined, /connect|transport|peerClosed/],
     ["a Schedule that is done", { reconnect: Schedule.stop }, undefined, /connect|transport|peerClosed/]
   ] as ReadonlyArray<readonly [string, Pool.PoolOptions, string | undefined, string | RegExp]>) {
-    it.scoped(`fails at once by ${what}, and so does who waits in line`, () =>
+    it.scoped(`fails at once on ${what}, and so do the waiters in line`, () =>
       Effect.gen(function* () {
         const { pool, state } = yield* away({ maxSize: 1, acquireTimeout: Duration.infinity, ...options }, refusal)
         const waiting = yield* Effect.forEach([1, 2, 3], () => Effect.fork(Effect.exit(ping(pool))))
@@ -185,7 +190,7 @@ describe("a lease whose connection cannot be opened", () => {
     )
   }
 
-  it.scoped("behind a wrong password the pool asks at the Schedule's slowest delay", () =>
+  it.scoped("after a wrong password the pool retries at the Schedule's slowest delay", () =>
     Effect.gen(function* () {
       const { pool, state } = yield* away({ reconnect: slowingTo("1500 millis") }, wrongPassword)
       yield* Effect.exit(ping(pool))
@@ -200,7 +205,7 @@ describe("a lease whose connection cannot be opened", () => {
     })
   )
 
-  it.scoped("the minimum comes back by the Schedule, also where a server accepts and drops", () =>
+  it.scoped("the minimum is reopened by the Schedule, also when a server accepts and closes", () =>
     Effect.gen(function* () {
       const steps: Array<unknown> = []
       const reconnect = Schedule.tapInput(Schedule.spaced("10 millis"), (error) => Effect.sync(() => steps.push(error)))
@@ -229,8 +234,8 @@ describe("a lease whose connection cannot be opened", () => {
   )
 })
 
-describe("the leases of a client go by its Schedule", () => {
-  it.scoped("a blocking command waits for the next attempts until its deadline", () =>
+describe("the leases of a client follow its Schedule", () => {
+  it.scoped("a blocking command waits for further attempts until its deadline", () =>
     Effect.gen(function* () {
       const state = { now: false, connections: 0, refusal: "-ERR max number of clients reached\r\n" }
       const { run } = yield* connectTo(moody(state))
@@ -247,7 +252,7 @@ describe("the leases of a client go by its Schedule", () => {
     })
   )
 
-  it.scoped('with offline: "fail" it does not wait', () =>
+  it.scoped('with offline: "fail" a blocking command does not wait', () =>
     Effect.gen(function* () {
       const state = { now: false, connections: 0, refusal: "-ERR max number of clients reached\r\n" }
       const { run } = yield* connectTo(moody(state), { offline: "fail", acquireTimeout: "1 hour" })
@@ -273,7 +278,7 @@ describe("the deadline of a command over layerFromPool begins when it is accepte
       return { pool, run: on(Context.get(context, Redis)) }
     })
 
-  it.scoped("while it waits for a connection: by replyTimeout, by its own, and as a pipeline", () =>
+  it.scoped("it covers the wait for a connection: replyTimeout, a command's own deadline, and a pipeline's", () =>
     Effect.gen(function* () {
       const { pool, run } = yield* client({ replyTimeout: "200 millis" })
       yield* pool.acquire
@@ -286,7 +291,7 @@ describe("the deadline of a command over layerFromPool begins when it is accepte
     })
   )
 
-  it.scoped("acquireTimeout stays a bound of its own", () =>
+  it.scoped("acquireTimeout bounds the wait as well", () =>
     Effect.gen(function* () {
       const { pool, run } = yield* client({ replyTimeout: "1 hour", acquireTimeout: "100 millis" })
       yield* pool.acquire
@@ -294,7 +299,7 @@ describe("the deadline of a command over layerFromPool begins when it is accepte
     })
   )
 
-  it.scoped("and goes on when it has one: what it waited is gone", () =>
+  it.scoped("time spent waiting for a connection is not given back", () =>
     Effect.gen(function* () {
       // Nobody answers.
       const { pool, run } = yield* client({ replyTimeout: "4 seconds" })
@@ -592,7 +597,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("opens nothing ahead when lazy", () =>
+    it.scoped("opens no connection in advance when lazy", () =>
       Effect.gen(function* () {
         const pool = yield* make({ lazy: true, maxSize: 2 })
         expect(yield* pool.size).toBe(0)
@@ -601,7 +606,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("gives a clean connection back, and a new handle for it", () =>
+    it.scoped("lends a clean connection again, with a new handle", () =>
       Effect.gen(function* () {
         const pool = yield* make({ minSize: 1, maxSize: 1 })
         const first = yield* borrow(pool, (connection) => Effect.as(connection.execute("PING"), connection))
@@ -621,7 +626,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("a command made before and run after the release fails too", () =>
+    it.scoped("a command created before the release and run after it fails", () =>
       Effect.gen(function* () {
         const pool = yield* make({ minSize: 1, maxSize: 1 })
         const late = yield* borrow(pool, (connection) => Effect.succeed(connection.execute(Redis.get("a"))))
@@ -696,7 +701,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("serves who waits in order of arrival", () =>
+    it.scoped("serves waiters in order of arrival", () =>
       Effect.gen(function* () {
         const pool = yield* make({ minSize: 1, maxSize: 1 })
         const held = yield* Scope.make()
@@ -726,7 +731,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("interrupted waiters lose nothing", () =>
+    it.scoped("interrupted waiters lose no connection", () =>
       Effect.gen(function* () {
         const pool = yield* make({ minSize: 0, maxSize: 2 })
         for (let round = 0; round < 50; round++) {
@@ -747,7 +752,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("clear closes the free ones; the minimum comes back", () =>
+    it.scoped("clear closes the free connections, and the minimum is reopened", () =>
       Effect.gen(function* () {
         const pool = yield* make({ minSize: 2, maxSize: 3 })
         const ids = yield* borrow(pool, (connection) =>
@@ -762,7 +767,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("select moves the pool; a database that is none changes nothing", () =>
+    it.scoped("select changes the database of the pool; an invalid database changes nothing", () =>
       Effect.gen(function* () {
         const pool = yield* make({ minSize: 2, maxSize: 2 })
         expect(failure(yield* Effect.exit(pool.select(-1)))._tag).toBe("UsageError")
@@ -787,7 +792,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("a connection that the server ended is not lent", () =>
+    it.scoped("a connection that the server closed is not lent", () =>
       Effect.gen(function* () {
         const pool = yield* make({ minSize: 0, maxSize: 1 })
         const id = yield* borrow(pool, (connection) => Effect.succeed(idOf(connection)))
@@ -800,7 +805,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("ends a connection that nobody needs, down to the minimum", () =>
+    it.scoped("closes idle connections, down to the minimum", () =>
       Effect.gen(function* () {
         const pool = yield* make({ minSize: 1, maxSize: 4, idleTimeout: "100 millis" })
         const most = yield* borrow(pool, () => borrow(pool, () => borrow(pool, () => pool.size)))
@@ -809,7 +814,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("replaces a connection at its age", () =>
+    it.scoped("replaces a connection at maxAge", () =>
       Effect.gen(function* () {
         const pool = yield* make({ minSize: 0, maxSize: 1, maxAge: "100 millis" })
         const id = yield* borrow(pool, (connection) => Effect.succeed(idOf(connection)))
@@ -818,7 +823,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("asks a connection that was silent for long before it lends it", () =>
+    it.scoped("pings a connection that was idle for checkAfter before lending it", () =>
       Effect.gen(function* () {
         const server = yield* RedisServer.RedisServer
         const pool = yield* make({ minSize: 0, maxSize: 1, checkAfter: "1 millis" })
@@ -829,7 +834,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.effect("closing its scope ends every connection, lent ones too", () =>
+    it.effect("closing its scope closes every connection, leased ones too", () =>
       Effect.gen(function* () {
         const { host, port } = yield* RedisServer.RedisServer
         const scope = yield* Scope.make()
@@ -847,7 +852,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.effect("commands find it through Pool.withConnection and Redis.layerFromPool", () =>
+    it.effect("commands reach it through Pool.withConnection and Redis.layerFromPool", () =>
       Effect.gen(function* () {
         const { host, port } = yield* RedisServer.RedisServer
         const PoolLive = Pool.layer({ host, port, minSize: 1 })

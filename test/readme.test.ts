@@ -63,13 +63,13 @@ describe("the blocks of a Markdown text", () => {
     ])
   })
 
-  it("are checked, and errors have the line of the text", { timeout: 300_000 }, async () => {
+  it("are type-checked, and errors have the line of the text", { timeout: 300_000 }, async () => {
     const folder = path.join(tmp, "readme-harness")
     writeBlocks(folder, blocksOf(text))
     expect(await problemsIn(folder)).toEqual([expect.stringMatching(/^4:\d+ Type 'Option<number>' is not assignable/)])
   })
 
-  it("must end, and know their marks", () => {
+  it("must be closed, with known marks only", () => {
     expect(() => blocksOf(`${fence}ts\nconst a = 1`)).toThrow("line 1")
     expect(() => blocksOf(`${fence}ts norun\n${fence}`)).toThrow("norun")
   })

@@ -69,14 +69,14 @@ const rotate = (
 describe("the slowest delay of a Schedule", () => {
   for (const [what, schedule, least, most] of [
     ["the default", defaultReconnect, 2_000, 2_400],
-    ["one of equal delays", Schedule.spaced("5 millis"), 5, 5],
-    ["one that ends", Schedule.exponential("10 millis").pipe(Schedule.intersect(Schedule.recurs(4))), 80, 80],
-    ["one that is done", Schedule.stop, 0, 0],
-    ["one that grows without end", Schedule.exponential("10 millis"), 60_000, 60_000],
-    ["one of hours", Schedule.spaced("2 hours"), 60_000, 60_000],
-    ["one that ends by time", Schedule.spaced("100 millis").pipe(Schedule.upTo("1 second")), 100, 100],
+    ["equal delays", Schedule.spaced("5 millis"), 5, 5],
+    ["a Schedule that ends", Schedule.exponential("10 millis").pipe(Schedule.intersect(Schedule.recurs(4))), 80, 80],
+    ["a Schedule that is done", Schedule.stop, 0, 0],
+    ["delays that grow without end", Schedule.exponential("10 millis"), 60_000, 60_000],
+    ["delays of hours", Schedule.spaced("2 hours"), 60_000, 60_000],
+    ["a Schedule limited in time", Schedule.spaced("100 millis").pipe(Schedule.upTo("1 second")), 100, 100],
     [
-      "one that dies at its sixth step",
+      "a Schedule that dies at its sixth step",
       Schedule.exponential("10 millis").pipe(
         Schedule.tapOutput((delay) => (String(delay).includes("320") ? Effect.die("too long") : Effect.void))
       ),
@@ -93,8 +93,8 @@ describe("the slowest delay of a Schedule", () => {
   }
 })
 
-describe("behind a failure that no attempt will mend", () => {
-  it.scoped("who waits hears at once, and attempts go on at the Schedule's slowest delay", () =>
+describe("after a permanent failure", () => {
+  it.scoped("waiting commands fail at once, and attempts go on at the Schedule's slowest delay", () =>
     Effect.gen(function* () {
       const { script, state } = guarded()
       const client = yield* connectTo(script, {
@@ -120,7 +120,7 @@ describe("behind a failure that no attempt will mend", () => {
     })
   )
 
-  it.scoped("looking ahead takes nothing from a Schedule that counts", () =>
+  it.scoped("looking ahead takes no step from a Schedule that counts", () =>
     Effect.gen(function* () {
       const { script, state } = guarded()
       const client = yield* connectTo(script, {
@@ -134,7 +134,7 @@ describe("behind a failure that no attempt will mend", () => {
     })
   )
 
-  it.scoped("new credentials are tried at once, however long the pause", () =>
+  it.scoped("new credentials are tried at once, however long the current delay", () =>
     Effect.gen(function* () {
       const { script, state } = guarded()
       const given = yield* Queue.unbounded<{ readonly password: Redacted.Redacted<string> }>()
@@ -151,11 +151,11 @@ describe("behind a failure that no attempt will mend", () => {
     })
   )
 
-  it.scoped("so are those that come while the old ones are being refused: nobody hears of that", () =>
+  it.scoped("credentials that arrive while the old ones are being refused are tried at once: no command fails", () =>
     comeWhileRefused(undefined)
   )
 
-  it.scoped("nor do those that were replaced end a client that stops at wrong passwords", () =>
+  it.scoped("a refusal of replaced credentials does not end a client that stops at wrong passwords", () =>
     comeWhileRefused(() => true)
   )
 
@@ -181,7 +181,7 @@ describe("behind a failure that no attempt will mend", () => {
       expect(state.times.length).toBe(3)
     })
 
-  it.scoped("a pool's too: who waits for a connection gets one by the new ones", () =>
+  it.scoped("a pool tries them at once too: a waiter gets a connection", () =>
     Effect.gen(function* () {
       const { script, state } = guarded()
       const given = yield* Queue.unbounded<{ readonly password: Redacted.Redacted<string> }>()
@@ -252,7 +252,7 @@ describe("a connection that replaces another", () => {
 })
 
 eachServer((it, { protocol, server }) => {
-  it.scoped("who comes in the pause behind a wrong password hears so at once; new credentials end it", () =>
+  it.scoped("commands fail at once while a permanent failure persists; new credentials end it", () =>
     Effect.gen(function* () {
       const process = yield* makeServer(server, { acl: ["ada on >new ~* &* +@all", "admin on >admin ~* &* +@all"] })
       const { host, port } = process
@@ -305,7 +305,7 @@ eachServer((it, { protocol, server }) => {
     })
   )
 
-  it.scoped("who comes again and again is refused until the password is right, and then answered", () =>
+  it.scoped("a retried command fails at once until the password is right, and is then answered", () =>
     Effect.gen(function* () {
       const process = yield* makeServer(server, { acl: ["ada on >new ~* &* +@all", "admin on >admin ~* &* +@all"] })
       const { host, port } = process

@@ -21,7 +21,7 @@ const refusing = (refusals: ReadonlyArray<string>, then = "+DONE\r\n"): Peer.Scr
 }
 
 describe("the classes of error codes", () => {
-  it("are one total function", () => {
+  it("every code has exactly one class", () => {
     const by = (way: string) => (code: string) => expect([code, RedisError.recovery(code)]).toEqual([code, way])
     for (const code of ["LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"]) {
       by("retry")(code)
@@ -44,7 +44,7 @@ describe("the classes of error codes", () => {
   })
 
   for (const code of ["LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"]) {
-    it.scoped(`${code}: a write is sent again to the same server until it is executed`, () =>
+    it.scoped(`${code}: a write is retried on the same server until it is executed`, () =>
       Effect.gen(function* () {
         const { commands, peer, run } = yield* connectTo(refusing([`${code} not yet`, `${code} not yet`], ":1\r\n"))
         expect(yield* run(Redis.incr("n"))).toBe(1)
@@ -54,7 +54,7 @@ describe("the classes of error codes", () => {
     )
   }
 
-  it.scoped("past its deadline the error is the answer, typed and in time", () =>
+  it.scoped("at the deadline the caller gets the server's error, typed and in time", () =>
     Effect.gen(function* () {
       const { run } = yield* connectTo({ onCommand: Peer.greeting(() => "-LOADING for ever\r\n") })
       const exit = yield* Effect.exit(run(RedisCommand.withDeadline(Redis.incr("n"), "350 millis")))
@@ -62,7 +62,7 @@ describe("the classes of error codes", () => {
     })
   )
 
-  it.scoped("OOM, BUSY and the rest are the caller's", () =>
+  it.scoped("OOM, BUSY and all other codes fail the caller without a retry", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(refusing(["OOM no memory", "BUSY a script runs"]))
       expect(failure(yield* Effect.exit(run(Redis.incr("n"))))).toMatchObject({ code: "OOM" })
@@ -71,7 +71,7 @@ describe("the classes of error codes", () => {
     })
   )
 
-  it.scoped("a script that may write is never sent again, a read-only one is", () =>
+  it.scoped("a script that may write is never retried, a readonly one is", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(
         refusing(["TRYAGAIN inside", "TRYAGAIN inside", "TRYAGAIN once"], ":7\r\n")
@@ -84,7 +84,7 @@ describe("the classes of error codes", () => {
     })
   )
 
-  it.scoped("what its caller no longer waits for is not sent again", () =>
+  it.scoped("a command whose caller was interrupted is not retried", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo({
         onCommand: Peer.greeting((command) => (command[1] === "n" ? "-LOADING for a while\r\n" : ":1\r\n"))
@@ -103,7 +103,7 @@ describe("the classes of error codes", () => {
     })
   )
 
-  it.scoped("a pipeline is sent again when all of it was refused, and only then", () =>
+  it.scoped("a pipeline is retried only when all its commands were refused", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(refusing(["LOADING", "LOADING", "LOADING"], ":1\r\n"))
       // The first two are refused; the second time one is refused and one executed: that is the answer.
@@ -113,7 +113,7 @@ describe("the classes of error codes", () => {
     })
   )
 
-  it.scoped("READONLY: the connection is left, and the write goes to whoever answers next", () =>
+  it.scoped("READONLY: the connection is replaced, and the write is retried on the new one", () =>
     Effect.gen(function* () {
       const { peer, run } = yield* connectTo({
         onCommand: (command, connection) =>
@@ -132,7 +132,7 @@ describe("the classes of error codes", () => {
     ["a command", Effect.asVoid(Redis.incr("n"))],
     ["a pipeline", Effect.asVoid(Redis.pipeline([Redis.incr("n")]))]
   ] as const) {
-    it.scoped(`READONLY: the connection is left, though who sent ${what} no longer waits`, () =>
+    it.scoped(`READONLY: the connection is replaced although the caller of ${what} was interrupted`, () =>
       Effect.gen(function* () {
         const { commands, peer, run } = yield* connectTo({
           onCommand: Peer.greeting((_, connection) => (connection.index === 0 ? undefined : ":1\r\n"))
@@ -148,7 +148,7 @@ describe("the classes of error codes", () => {
     )
   }
 
-  it.scoped("READONLY for ever: sent again at most maxRetries times", () =>
+  it.scoped("READONLY every time: retried at most maxRetries times", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(
         { onCommand: Peer.greeting(() => "-READONLY a replica\r\n") },
@@ -244,7 +244,7 @@ describe("RedisCommand.repeatable", () => {
       })(command, connection)
   }
 
-  it.scoped("a write of unknown fate is not sent again", () =>
+  it.scoped("a write with delivery unknown is not retried", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(cut)
       expect(failure(yield* Effect.exit(run(Redis.set("k", "v"))))).toMatchObject({ delivery: "unknown" })
@@ -252,7 +252,7 @@ describe("RedisCommand.repeatable", () => {
     })
   )
 
-  it.scoped("one that was declared repeatable is, and so is a transaction of such", () =>
+  it.scoped("a write that is declared repeatable is retried", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(cut)
       yield* run(RedisCommand.repeatable(Redis.set("k", "v")))
@@ -260,7 +260,7 @@ describe("RedisCommand.repeatable", () => {
     })
   )
 
-  it.scoped("a transaction of such is", () =>
+  it.scoped("a transaction is retried if its commands are declared repeatable", () =>
     Effect.gen(function* () {
       const { run } = yield* connectTo(cut)
       const once = yield* Effect.exit(run(Redis.transaction([Redis.incr("n")])))
@@ -270,7 +270,7 @@ describe("RedisCommand.repeatable", () => {
     })
   )
 
-  it.scoped("what only tells something is sent again by itself: health checks survive a cut", () =>
+  it.scoped("commands that only report are repeatable by default: health checks survive a cut", () =>
     Effect.gen(function* () {
       for (const command of [Redis.ping(), Redis.time(), Redis.info(), Redis.execute("CLIENT", "ID")]) {
         expect([command.name, command.traits.repeatable]).toEqual([command.name, true])
@@ -281,7 +281,7 @@ describe("RedisCommand.repeatable", () => {
     })
   )
 
-  it("is part of what a command equals", () => {
+  it("is part of a command's equality", () => {
     const set = Redis.set("k", "v")
     expect(RedisCommand.repeatable(set)).toEqual(RedisCommand.repeatable(set))
     expect(RedisCommand.repeatable(set).traits.repeatable).toBe(true)
@@ -292,7 +292,7 @@ describe("RedisCommand.repeatable", () => {
 describe("Redis.status", () => {
   const tags = (seen: ReadonlyArray<Status>) => seen.map(({ _tag }) => _tag)
 
-  it.scoped("tells of each connection, with the attempt and the cause", () =>
+  it.scoped("reports each connection, with the attempt and the cause", () =>
     Effect.gen(function* () {
       let away = false
       const { peer, redis } = yield* connectTo({
@@ -339,7 +339,7 @@ describe("Redis.status", () => {
   )
 })
 
-describe("a deadline says what it waited for", () => {
+describe("a deadline names what the command waited for", () => {
   it.scoped("the connection, and why there was none", () =>
     Effect.gen(function* () {
       const redis = yield* Redis.make({ host: "127.0.0.1", port: 1, lazy: true, replyTimeout: "300 millis" })
@@ -351,7 +351,7 @@ describe("a deadline says what it waited for", () => {
 })
 
 describe("stopReconnecting", () => {
-  it.scoped("ends the attempts for good: whoever waits, and whoever comes, hears why", () =>
+  it.scoped("ends the attempts for good: later commands fail with the reason", () =>
     Effect.gen(function* () {
       let rotated = false
       const { peer, redis, run } = yield* connectTo(
@@ -379,7 +379,7 @@ describe("stopReconnecting", () => {
 })
 
 eachServer((it, { protocol, server }) => {
-  it.scoped("the status says which attempt is next, and when: new credentials need not wait for it", () =>
+  it.scoped("the status names the next attempt and its time; new credentials do not wait for it", () =>
     Effect.gen(function* () {
       const redisServer = yield* makeServer(server, { acl: ["ada on >a >b ~* &* +@all"] })
       const { host, port } = redisServer
@@ -425,7 +425,7 @@ eachServer((it, { protocol, server }) => {
     })
   )
 
-  it.scoped("a server that loads its data: commands wait for it, none is executed twice", () =>
+  it.scoped("commands wait for a server that is loading its data, and none is executed twice", () =>
     Effect.gen(function* () {
       const redisServer = yield* makeServer(server, {
         // Loading takes long enough to be met.
@@ -446,7 +446,7 @@ eachServer((it, { protocol, server }) => {
     })
   )
 
-  it.scoped("a replica that becomes a master: the write waits for it", () =>
+  it.scoped("a write to a replica waits until it becomes a master", () =>
     Effect.gen(function* () {
       const master = yield* makeServer(server)
       const { host, port } = master

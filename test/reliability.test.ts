@@ -128,7 +128,7 @@ describe("docs/reliability.md", () => {
     expect(problemsOf(page, source, scripts)).toEqual([])
   })
 
-  it("leads to pages and headings that exist", () => {
+  it("links to pages and headings that exist", () => {
     const anchors = anchorsOf(page)
     for (const [, anchor = ""] of page.matchAll(/\]\(#([\w-]+)\)/g)) {
       expect(anchors).toContain(anchor)
@@ -138,7 +138,7 @@ describe("docs/reliability.md", () => {
     }
   })
 
-  it("would be caught", () => {
+  it("a wrong name would be caught", () => {
     const files = (file: string) =>
       file === "test/a.test.ts"
         ? 'it("is there", () => {})\nit.skip("is skipped", () => {})\ndescribe("a group", () => {})\nit(`n=$' +

@@ -35,8 +35,8 @@ const replicated = (server: TestServer) =>
 const hasWaitaof = ({ product, version }: TestServer): boolean =>
   product === "valkey" || version.localeCompare("7.2", "en", { numeric: true }) >= 0
 
-describe("what is sent", () => {
-  it.scoped("the commands and WAIT on one connection of their own", () =>
+describe("sent commands", () => {
+  it.scoped("the commands and WAIT share one dedicated connection", () =>
     Effect.gen(function* () {
       const { peer, run } = yield* connectTo({
         onCommand: greeting(([name]) => (name === "WAIT" ? ":2\r\n" : name === "INCR" ? ":7\r\n" : "+OK\r\n"))
@@ -58,7 +58,7 @@ describe("what is sent", () => {
     })
   )
 
-  it.scoped("timeouts and counts that make no sense are refused before the writes leave", () =>
+  it.scoped("invalid timeouts and counts are refused before the writes are sent", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo({ onCommand: greeting() })
       for (const options of [
@@ -76,7 +76,7 @@ describe("what is sent", () => {
     })
   )
 
-  it.scoped("a write that failed is told, and nothing is waited for", () =>
+  it.scoped("a failed write is reported without waiting for replicas", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo({
         onCommand: greeting(([name]) => (name === "INCR" ? "-WRONGTYPE no\r\n" : "+OK\r\n"))
@@ -97,7 +97,7 @@ describe("what is sent", () => {
 describeReal((server) => {
   const servers = replicated(server)
   // One pair for both protocols: a layer is built once for what is provided with it.
-  it.live("with a replica, and while it does not listen", () =>
+  it.live("counts a replica, and not one that is paused", () =>
     Effect.gen(function* () {
       const primary = yield* Primary
       const replica = yield* Replica
@@ -148,7 +148,7 @@ describeReal((server) => {
     }).pipe(Effect.scoped, Effect.provide(servers))
   )
 
-  it.live("without a replica none is reached, within the timeout", () =>
+  it.live("without a replica the count is 0, within the timeout", () =>
     Effect.gen(function* () {
       const { host, port } = yield* makeServer(server)
       for (const protocol of [2, 3] as const) {

@@ -15,7 +15,7 @@ const source = "return redis.call('INCRBY', KEYS[1], ARGV[1])"
 const countUp = RedisScript.make({ source, keys: 1, args: [Schema.Int], result: Schema.Int })
 const noScript = "-NOSCRIPT No matching script. Please use EVAL.\r\n"
 
-describe("what a batch sends of a script", () => {
+describe("a script in a batch", () => {
   /** Runs scripts, knowing what it was sent, until it is told to forget. */
   const server = () => {
     const held = new Set<string>()
@@ -57,7 +57,7 @@ describe("what a batch sends of a script", () => {
   }
   const names = (lines: ReadonlyArray<string>) => lines.map((line) => line.split(" ").slice(0, 1).join(" "))
 
-  it.scoped("first the source, then the SHA1, in pipelines and transactions alike", () =>
+  it.scoped("is sent as its source first and as its SHA1 later, in pipelines and transactions", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(server().script)
       expect(yield* run(Redis.pipeline([countUp("n", 1), countUp("n", 1)]))).toEqual([1, 1])
@@ -68,7 +68,7 @@ describe("what a batch sends of a script", () => {
     })
   )
 
-  it.scoped("one that was run by itself is known as well", () =>
+  it.scoped("is sent as its SHA1 after it ran outside a batch", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(server().script)
       yield* run(countUp("n", 1))
@@ -77,7 +77,7 @@ describe("what a batch sends of a script", () => {
     })
   )
 
-  it.scoped("SCRIPT FLUSH is followed, replies that are still on their way included", () =>
+  it.scoped("is sent as its source after SCRIPT FLUSH, even while replies are in flight", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(server().script)
       yield* run(Redis.pipeline([countUp("n", 1)]))
@@ -92,7 +92,7 @@ describe("what a batch sends of a script", () => {
   )
 
   it.scoped(
-    "when somebody else flushed, that slot's error is NOSCRIPT, nothing is sent again, and the next has the source",
+    "after another client's SCRIPT FLUSH its slot fails with NOSCRIPT, without a retry; the next batch sends the source",
     () =>
       Effect.gen(function* () {
         const { held, script } = server()
@@ -110,7 +110,7 @@ describe("what a batch sends of a script", () => {
       })
   )
 
-  it.scoped("a new connection knows nothing", () =>
+  it.scoped("is sent as its source on a new connection", () =>
     Effect.gen(function* () {
       const { commands, peer, run } = yield* connectTo(server().script)
       yield* run(Redis.pipeline([countUp("n", 1)]))
@@ -123,7 +123,7 @@ describe("what a batch sends of a script", () => {
 })
 
 eachServer((it, { connect, protocol }) => {
-  it.scoped("live: the source once, the SHA1 from then on, and NOSCRIPT when another client flushed", () =>
+  it.scoped("sends the source once, then the SHA1, and fails with NOSCRIPT when another client flushed", () =>
     Effect.gen(function* () {
       const run = on(yield* connect())
       const other = on(yield* connect())

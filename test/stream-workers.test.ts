@@ -132,7 +132,7 @@ const cutter = (port: number) =>
 const Numbered = Schema.Struct({ n: Schema.NumberFromString })
 
 describe("without a server", () => {
-  it.scoped("a read whose reply is lost is asked again from the last id", () =>
+  it.scoped("a read whose reply is lost is retried from the last id", () =>
     Effect.gen(function* () {
       const entry = (id: string) =>
         `*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$${id.length}\r\n${id}\r\n*2\r\n$1\r\nn\r\n$1\r\n1\r\n`
@@ -166,7 +166,7 @@ describe("without a server", () => {
     })
   )
 
-  it.effect("XADD as it is sent: trimming, idempotence, schemas", () =>
+  it.effect("XADD's arguments: trimming, idempotence, schemas", () =>
     Effect.sync(() => {
       const words = (command: RedisCommand<unknown>) => command.args.map(({ data }) => String(data)).join(" ")
       expect(words(RedisStream.add("s", { a: "1" }))).toBe("s * a 1")
@@ -186,7 +186,7 @@ describe("without a server", () => {
     })
   )
 
-  it.scoped("an idempotent XADD is sent again after a connection that ended, any other is not", () =>
+  it.scoped("an idempotent XADD is retried after a lost connection, any other is not", () =>
     Effect.gen(function* () {
       let adds = 0
       const { commands, run } = yield* connectTo({
@@ -210,7 +210,7 @@ describe("without a server", () => {
     })
   )
 
-  it.effect("what cannot be is refused by name", () =>
+  it.effect("invalid options are refused by name", () =>
     Effect.gen(function* () {
       const Fake = Redis.layerTest(() => Effect.succeed("OK"))
       const problem = yield* Effect.flip(
@@ -288,7 +288,7 @@ eachServer((it, live) => {
   ) => it.scoped(name, () => Effect.flatMap(live.connect(), (redis) => on(redis)(body(redis))))
 
   describe("read", () => {
-    test("from the beginning, behind an id, from a time, and to the end", () =>
+    test("reads from the beginning, after an id, from a time, and up to the end", () =>
       Effect.gen(function* () {
         const stream = fresh()
         for (const id of ["1000-0", "2000-0", "2000-1", "3000-0"]) {
@@ -313,7 +313,7 @@ eachServer((it, live) => {
         expect(first).toEqual({ stream, id: "1000-0", fields: { n: 1 } })
       }))
 
-    test("new entries only: the place is known before the first is waited for", (redis) =>
+    test("new entries only: the position is resolved before the first wait", (redis) =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, ["old"])
@@ -340,7 +340,7 @@ eachServer((it, live) => {
         expect([...got].map(({ fields }) => fields.n)).toEqual(["between"])
       }))
 
-    test("several streams at once, each from its own place, under a prefix too", () =>
+    test("reads several streams at once, each from its own position, also with a prefix", () =>
       Effect.gen(function* () {
         const [a, b] = [fresh(), fresh()]
         const program = Effect.gen(function* () {
@@ -357,7 +357,7 @@ eachServer((it, live) => {
         yield* Redis.withPrefix(program, "tenant:")
       }))
 
-    test("goes on behind the last id when its connection is killed", (redis) =>
+    test("continues after the last id when its connection is killed", (redis) =>
       Effect.gen(function* () {
         const stream = fresh()
         const admin = yield* live.connect()
@@ -381,7 +381,7 @@ eachServer((it, live) => {
         expect(redis).toBeDefined()
       }))
 
-    test("an entry that does not fit fails the Stream behind those before it, and shows no value", () =>
+    test("an entry that does not decode fails the Stream after the entries before it, and shows no value", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* RedisStream.add(stream, { n: "1" }, { id: "1-0" })
@@ -406,7 +406,7 @@ eachServer((it, live) => {
         expect(raw).toMatchObject({ _tag: "DecodeError", path: [stream, "3-0", "fields", "n"] })
       }))
 
-    test("reads no further ahead than it is told", (redis) =>
+    test("reads ahead no further than its buffer allows", (redis) =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, numbers(1000))
@@ -438,7 +438,7 @@ eachServer((it, live) => {
   })
 
   describe("groups", () => {
-    test("are made when asked, and not when there are some; otherwise NOGROUP is the answer", () =>
+    test("a group is created on request if it does not exist; without the request the failure is NOGROUP", () =>
       Effect.gen(function* () {
         const stream = fresh()
         const options = { stream, group: "g", consumer: "c", ...quick }
@@ -459,7 +459,7 @@ eachServer((it, live) => {
         expect(got).toEqual(["1", "2"])
       }))
 
-    test("a group that vanishes ends the worker with NOGROUP, after what is in hand", () =>
+    test("a deleted group ends the worker with NOGROUP, after the entries in hand", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, ["1"])
@@ -486,7 +486,7 @@ eachServer((it, live) => {
         expect(done).toBe(true)
       }))
 
-    test("what was pending for the consumer comes first, with its attempts counted", () =>
+    test("entries already pending for the consumer come first, with their attempts counted", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, ["0", "1", "2"])
@@ -511,7 +511,7 @@ eachServer((it, live) => {
         expect(yield* pendingOf(stream)).toBe(0)
       }))
 
-    test("entries of a dead consumer are claimed, all of them, in rounds of pages", () =>
+    test("all entries of a dead consumer are claimed, page by page", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, numbers(250))
@@ -544,7 +544,7 @@ eachServer((it, live) => {
         expect(yield* pendingOf(stream)).toBe(0)
       }))
 
-    test("entries in hand are not claimed by others, however long their handler takes", () =>
+    test("entries in hand are not claimed by other consumers, however long their handler takes", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, numbers(6))
@@ -589,7 +589,7 @@ eachServer((it, live) => {
         expect(yield* pendingOf(stream)).toBe(0)
       }))
 
-    test("what was taken by another meanwhile is told, and not begun", () =>
+    test("an entry that another consumer claimed meanwhile is reported, and not handled", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, ["0", "1"])
@@ -628,7 +628,7 @@ eachServer((it, live) => {
         expect((yield* Redis.xpending(stream, "g")).consumers).toEqual([{ name: "thief", pending: 1 }])
       }))
 
-    test("pending entries that were deleted are acknowledged and told", () =>
+    test("pending entries that were deleted are acknowledged and reported", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, numbers(4))
@@ -662,7 +662,7 @@ eachServer((it, live) => {
         expect(gone).toEqual([ids[0], ids[2]])
       }))
 
-    test("entries of a reply that was lost are read again, those in hand are not", () =>
+    test("entries of a lost reply are read again, entries in hand are not", () =>
       Effect.gen(function* () {
         const { port } = yield* RedisServer.RedisServer
         const stream = fresh()
@@ -714,7 +714,7 @@ eachServer((it, live) => {
   })
 
   describe("failures", () => {
-    test("of a handler are its entry's alone: errors, defects, throws and interruptions", () =>
+    test("errors, defects, throws and interruptions of a handler affect its entry only", () =>
       Effect.gen(function* () {
         const stream = fresh()
         const kinds = ["fails", "dies", "throws", "interrupts", "fine"]
@@ -767,7 +767,7 @@ eachServer((it, live) => {
         expect(Cause.isInterrupted(causes.get("interrupts") ?? Cause.empty)).toBe(true)
       }))
 
-    test("after its attempts an entry is a dead letter, and no more pending", (redis) =>
+    test("after its last attempt an entry becomes a dead letter, and is no longer pending", (redis) =>
       Effect.gen(function* () {
         const [stream, dead] = [fresh(), fresh()]
         yield* fill(stream, ["bad", "good"])
@@ -822,7 +822,7 @@ eachServer((it, live) => {
         expect(words("XADD").filter(([key]) => key === dead)).toHaveLength(1)
       }))
 
-    test("the count of attempts is the group's: it outlives consumers that die with the entry", () =>
+    test("the group counts the attempts, so the count outlives consumers that die with the entry", () =>
       Effect.gen(function* () {
         const [stream, dead] = [fresh(), fresh()]
         yield* fill(stream, ["poison"])
@@ -853,7 +853,7 @@ eachServer((it, live) => {
         expect(yield* pendingOf(stream)).toBe(0)
       }))
 
-    test("without dead letters it is left pending", () =>
+    test("without a dead-letter stream the entry stays pending", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, ["bad", "good"])
@@ -884,7 +884,7 @@ eachServer((it, live) => {
         expect(left).toMatchObject({ consumer: "c", deliveries: 2 })
       }))
 
-    test("what does not fit the schema is a dead letter at once, and its values are not told", () =>
+    test("an entry that does not fit the schema becomes a dead letter at once, and its values are not shown", () =>
       Effect.gen(function* () {
         const [stream, dead] = [fresh(), fresh()]
         yield* fill(stream, ["secret", "7"])
@@ -922,7 +922,7 @@ eachServer((it, live) => {
         expect(letter?.fields).toMatchObject({ n: "secret", "dead-letter-error": "DecodeError" })
       }))
 
-    test("a key that cannot take dead letters ends the worker, and acknowledges nothing", () =>
+    test("a dead-letter key of the wrong type ends the worker, and nothing is acknowledged", () =>
       Effect.gen(function* () {
         const [stream, dead] = [fresh(), fresh()]
         yield* fill(stream, ["bad"])
@@ -987,7 +987,7 @@ eachServer((it, live) => {
   })
 
   describe("order", () => {
-    test("entries of one key one after the other, retries included, and others beside them", () =>
+    test("entries of one key are handled one after another, retries included; other keys run in parallel", () =>
       Effect.gen(function* () {
         const stream = fresh()
         const keys = ["a", "b", "c"]
@@ -1038,7 +1038,7 @@ eachServer((it, live) => {
   })
 
   describe("acknowledging and stopping", () => {
-    test("in batches, by size and by time", (redis) =>
+    test("acknowledges in batches, by size and by time", (redis) =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, numbers(95))
@@ -1067,7 +1067,7 @@ eachServer((it, live) => {
         yield* Fiber.interrupt(worker)
       }))
 
-    test("a stop lets handlers finish, acknowledges them, and hands the rest back at once", () =>
+    test("a stop lets handlers finish, acknowledges their entries, and returns the rest at once", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, numbers(5))
@@ -1145,7 +1145,7 @@ eachServer((it, live) => {
   })
 
   describe("consume", () => {
-    test("gives entries with their ack, keeps the unacknowledged, and hands back what was not given", () =>
+    test("emits entries with their ack, keeps unacknowledged ones pending, and returns entries not yet emitted", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, numbers(10))
@@ -1168,7 +1168,7 @@ eachServer((it, live) => {
         expect(yield* pendingOf(stream)).toBe(0)
       }))
 
-    test("once XACK is refused for good, every ack hears it, those that come later too", () =>
+    test("once XACK fails permanently, every ack fails, later ones too", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, numbers(3))
@@ -1190,7 +1190,7 @@ eachServer((it, live) => {
         }
       }))
 
-    test("rejected entries are left, and dead letters after their attempts", () =>
+    test("rejected entries stay pending, and become dead letters after their last attempt", () =>
       Effect.gen(function* () {
         const [stream, dead] = [fresh(), fresh()]
         yield* fill(stream, ["bad"])
@@ -1220,7 +1220,7 @@ eachServer((it, live) => {
       }))
   })
 
-  it.scoped("consumers that wait stall no ordinary command", () =>
+  it.scoped("waiting consumers do not stall ordinary commands", () =>
     Effect.gen(function* () {
       const redis = yield* live.connect({ maxDedicated: 3, replyTimeout: "5 seconds" })
       const admin = yield* live.connect()

@@ -112,7 +112,7 @@ describe("the surface", () => {
     ])
   })
 
-  it("has one name for each", () => {
+  it("has exactly one name for each", () => {
     const names = Object.keys(spec).map(mechanical)
     expect(new Set(names).size).toBe(names.length)
     expect(["HGETALL", "CLIENT NO-EVICT", "EVAL_RO", "JSON.ARRAPPEND"].map(mechanical)).toEqual([
@@ -123,7 +123,7 @@ describe("the surface", () => {
     ])
   })
 
-  it("knows each subcommand as one when it is sent by its container's name", () => {
+  it("recognises each subcommand when it is sent by its container's name", () => {
     const subcommands = Object.keys(spec).filter((name) => name.includes(" "))
     const sent = subcommands.map((name) => {
       const [container = "", ...args] = name.toLowerCase().split(" ")
@@ -132,17 +132,17 @@ describe("the surface", () => {
     expect(sent).toEqual(subcommands)
   })
 
-  it("has nothing that is no command", async () => {
+  it("exports only commands", async () => {
     const known = new Set(Object.keys(spec).map(mechanical))
     expect([...(await factoryNames())].filter((name) => !known.has(name))).toEqual([])
   })
 
-  it("can send one of each", () => {
+  it("can encode one call of each", () => {
     expect(samples.filter(({ problem }) => problem !== undefined)).toEqual([])
     expect(samples.map(({ name }) => name).sort()).toEqual(Object.keys(spec).sort())
   })
 
-  it("knows of each what the specification says", () => {
+  it("has for each the facts of the specification", () => {
     const seen = new Set<string>()
     const found = samples.flatMap((sample) => {
       const { flags, tips } = spec[sample.name] as Spec
@@ -167,14 +167,14 @@ describe("the surface, live", () => {
   const seen = new Set<string>()
   for (const installed of realServers) {
     for (const [mode, options] of Object.entries(modes)) {
-      it(`${installed.name}, ${mode}: no command lacks a name`, async () => {
+      it(`${installed.name}, ${mode}: every command has a name`, async () => {
         const names = counted(await Effect.runPromise(onServer(installed, options, listed)))
         expect(names.length).toBeGreaterThan(mode === "sentinel" ? 20 : 300)
         expect(missing(names, await factoryNames())).toEqual([])
       })
     }
 
-    it(`${installed.name}: traits and keys are what it says`, async () => {
+    it(`${installed.name}: traits and keys agree with the server`, async () => {
       const compare = Effect.gen(function* () {
         const infos = yield* server.commandInfo(
           samples.map(({ name }) => name.toLowerCase().replace(" ", "|")) as [string, ...Array<string>]
@@ -207,7 +207,7 @@ describe("the surface, live", () => {
     })
   }
 
-  it.runIf(realServers.length >= 3)("every deliberate difference is one", () => {
+  it.runIf(realServers.length >= 3)("every listed exception still differs from the specification", () => {
     const stale = Object.entries(deliberate).flatMap(([key, { on }]) =>
       on.filter((server) => server !== "spec" && !seen.has(`${key} ${server}`)).map((server) => `${key} ${server}`)
     )

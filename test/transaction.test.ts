@@ -35,7 +35,7 @@ eachServer(
       })
     const as = (username: string) => connect({ username, password: Redacted.make("pw") })
 
-    it.scoped("answers the shape it was given, and forgets none of the values", () =>
+    it.scoped("answers in the shape it was given, with every value", () =>
       Effect.gen(function* () {
         const run = yield* start()
         const tuple = yield* run(Redis.transaction([Redis.set("a", "1"), Redis.incr("a"), Redis.get("a")]))
@@ -52,7 +52,7 @@ eachServer(
       })
     )
 
-    it.scoped("nothing enters it: who looks meanwhile sees all of it or none", () =>
+    it.scoped("is isolated: another client sees all of it or none", () =>
       Effect.gen(function* () {
         const run = yield* start()
         const other = on(yield* connect())
@@ -96,7 +96,7 @@ eachServer(
       })
     )
 
-    it.scoped("commands of other fibers on the same connection get their own answers", () =>
+    it.scoped("commands of other fibers on the same connection get their own replies", () =>
       Effect.gen(function* () {
         const run = yield* start()
         yield* Effect.forEach(
@@ -113,7 +113,7 @@ eachServer(
       })
     )
 
-    it.scoped("a command refused while queueing: discarded, the reason in its slot, nothing executed", () =>
+    it.scoped("a command refused while queueing: reason discarded, the error in its slot, nothing executed", () =>
       Effect.gen(function* () {
         const run = yield* start()
         const error = failure(
@@ -144,7 +144,7 @@ eachServer(
       })
     )
 
-    it.scoped("the first slot that was refused names the failure, not the first slot", () =>
+    it.scoped("the error names the first refused slot, not the first slot", () =>
       Effect.gen(function* () {
         const run = yield* start()
         const error = failure(
@@ -154,7 +154,7 @@ eachServer(
       })
     )
 
-    it.scoped("MULTI itself refused: refused, the commands ran, and each slot says what it did", () =>
+    it.scoped("MULTI refused: reason refused, the commands ran, and each slot has its result", () =>
       Effect.gen(function* () {
         yield* start()
         const run = on(yield* as("nomulti"))
@@ -182,7 +182,7 @@ eachServer(
       })
     )
 
-    it.scoped("MULTI refused is a failure even if every command succeeded", () =>
+    it.scoped("MULTI refused: a failure even if every command succeeded", () =>
       Effect.gen(function* () {
         yield* start()
         const run = on(yield* as("nomulti"))
@@ -192,7 +192,7 @@ eachServer(
       })
     )
 
-    it.scoped("a SELECT that ran because MULTI was refused is known: the lease is not lent to the next", () =>
+    it.scoped("MULTI refused: a SELECT that ran is tracked, and the connection is not lent again", () =>
       Effect.gen(function* () {
         yield* start()
         const redis = yield* as("nomulti")
@@ -203,7 +203,7 @@ eachServer(
       })
     )
 
-    it.scoped("EXEC itself refused: discarded, nothing executed, and the connection is out of MULTI", () =>
+    it.scoped("EXEC refused: reason discarded, nothing executed, and the connection is out of MULTI", () =>
       Effect.gen(function* () {
         yield* start()
         const run = on(yield* as("noexec"))
@@ -213,7 +213,7 @@ eachServer(
       })
     )
 
-    it.scoped("a command that the user may not run: discarded", () =>
+    it.scoped("a command without permission: reason discarded", () =>
       Effect.gen(function* () {
         yield* start()
         const run = on(yield* as("noset"))
@@ -223,7 +223,7 @@ eachServer(
       })
     )
 
-    it.scoped("errors inside EXEC are their slots', and the others were executed", () =>
+    it.scoped("errors inside EXEC fail their slots only; the other commands were executed", () =>
       Effect.gen(function* () {
         const run = yield* start()
         const error = failure(
@@ -237,7 +237,7 @@ eachServer(
       })
     )
 
-    it.scoped("text and bytes in one transaction", () =>
+    it.scoped("returns text and bytes in one transaction", () =>
       Effect.gen(function* () {
         const run = yield* start()
         const blob = new Uint8Array([0xff, 0x00, 0xfe])
@@ -285,7 +285,7 @@ eachServer(
       )
     }
 
-    it.scoped("interrupted at any moment: executed wholly or not at all, and the connection goes on", () =>
+    it.scoped("interrupted at any moment: executed completely or not at all, and the connection stays usable", () =>
       Effect.gen(function* () {
         const run = yield* start()
         const times = 150
@@ -311,7 +311,7 @@ eachServer(
       })
     )
 
-    it.scoped("a SELECT inside belongs to the lease it ran on, and the next one is clean", () =>
+    it.scoped("a SELECT inside changes its own lease only; the next lease is clean", () =>
       Effect.gen(function* () {
         yield* start()
         const redis = yield* connect({ maxDedicated: 1 })
@@ -331,7 +331,7 @@ eachServer(
 
 describeReal((server) => {
   it.scoped(
-    "a server without EXEC: the connection, left inside MULTI, is replaced, and nobody's command is only queued",
+    "a server without EXEC: the connection left inside MULTI is replaced, and later commands are executed",
     () =>
       Effect.gen(function* () {
         const { host, port } = yield* makeServer(server, { config: { "rename-command": 'EXEC ""' } })
@@ -347,14 +347,14 @@ describeReal((server) => {
   )
 })
 
-describe("what no server does on demand", () => {
+describe("with a scripted peer", () => {
   const queued = (exec: (connection: Peer.PeerConnection) => string | undefined): Peer.Script => ({
     onCommand: Peer.greeting(([name], connection) =>
       name === "EXEC" ? exec(connection) : name === "MULTI" ? "+OK\r\n" : name === "PING" ? "+PONG\r\n" : "+QUEUED\r\n"
     )
   })
 
-  it.scoped("its commands leave between MULTI and EXEC, whatever else is sent in the same turn", () =>
+  it.scoped("its commands are sent between MULTI and EXEC, whatever else is sent in the same turn", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(queued(() => "*2\r\n:1\r\n:2\r\n"))
       const pair = (id: string) => Redis.transaction([Redis.incr(`${id}1`), Redis.incr(`${id}2`)])
@@ -382,7 +382,7 @@ describe("what no server does on demand", () => {
     ["nil, RESP2", "*-1\r\n"],
     ["nil, RESP3", "_\r\n"]
   ] as const) {
-    it.scoped(`${what}: a conflict, without results`, () =>
+    it.scoped(`EXEC answers ${what}: a conflict, without results`, () =>
       Effect.gen(function* () {
         const { run } = yield* connectTo(queued(() => exec))
         const error = failure(yield* Effect.exit(run(Redis.transaction([Redis.get("a")])))) as TransactionError
@@ -393,7 +393,7 @@ describe("what no server does on demand", () => {
     )
   }
 
-  it.scoped("fewer results than commands are a DecodeError, not somebody else's results", () =>
+  it.scoped("fewer results than commands are a DecodeError, and the next command gets its own reply", () =>
     Effect.gen(function* () {
       const { run } = yield* connectTo(queued(() => "*1\r\n:1\r\n"))
       const error = failure(yield* Effect.exit(run(Redis.transaction([Redis.incr("a"), Redis.incr("b")]))))
@@ -419,11 +419,11 @@ describe("what no server does on demand", () => {
 
   for (const [what, cut] of [
     ["before any reply", ""],
-    ["behind MULTI's reply", "+OK\r\n"],
-    ["behind all that was queued", "+OK\r\n+QUEUED\r\n+QUEUED\r\n"],
+    ["after MULTI's reply", "+OK\r\n"],
+    ["after all QUEUED replies", "+OK\r\n+QUEUED\r\n+QUEUED\r\n"],
     ["in the middle of EXEC's reply", "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n"]
   ] as const) {
-    it.scoped(`cut ${what}: unknown, and never sent again`, () =>
+    it.scoped(`a connection lost ${what}: delivery unknown, and never retried`, () =>
       Effect.gen(function* () {
         const { commands, run } = yield* connectTo({
           onCommand: Peer.greeting(([name], connection) => {
@@ -465,7 +465,7 @@ describe("what no server does on demand", () => {
     ["CLIENT CACHING", "YES"]
   ]
 
-  it.scoped("commands that cannot be inside are refused before anything is sent, on a lease too", () =>
+  it.scoped("commands that are not allowed inside are refused before anything is sent, on a lease too", () =>
     Effect.gen(function* () {
       const { commands, redis, run } = yield* connectTo(queued(() => "*1\r\n:1\r\n"))
       const leased = on(yield* redis.lease)
@@ -479,7 +479,7 @@ describe("what no server does on demand", () => {
     })
   )
 
-  it.scoped("an empty one does not even need a connection", () =>
+  it.scoped("an empty transaction needs no connection", () =>
     Effect.gen(function* () {
       const run = on(yield* Redis.make({ port: 1, lazy: true }))
       expect(yield* run(Redis.transaction([]))).toEqual([])
@@ -487,7 +487,7 @@ describe("what no server does on demand", () => {
     })
   )
 
-  it.scoped("interrupted while it waits to be sent: none of it is ever sent", () =>
+  it.scoped("interrupted before it is sent: none of it is ever sent", () =>
     Effect.gen(function* () {
       let away = false
       const { commands, peer, run } = yield* connectTo({

@@ -78,7 +78,7 @@ describe("opening ends in time", () => {
 })
 
 describe("law 13: closing", () => {
-  it.scoped("waits for what is owed, then closes", () =>
+  it.scoped("waits for the replies owed, then closes", () =>
     Effect.gen(function* () {
       const { connection, peer, socket } = yield* connectTo(Peer.silent)
       const owed = yield* inFlight(connection.execute("GET", "a"), socket, 1)
@@ -95,7 +95,7 @@ describe("law 13: closing", () => {
     })
   )
 
-  it.scoped("does not wait longer than its bound, under TestClock", () =>
+  it.scoped("waits no longer than closeTimeout, under TestClock too", () =>
     Effect.gen(function* () {
       const { connection, peer, socket } = yield* connectTo(Peer.silent, { closeTimeout: "50 millis" })
       const owed = yield* inFlight(connection.execute("GET", "a"), socket, 1)

@@ -18,38 +18,40 @@ import * as Peer from "../support/peer.js"
 import { realServers, serverLayer } from "../support/servers.js"
 
 describe("laws 1 and 3: every command settles once, in order", () => {
-  it.scoped("what one turn issues leaves in one write, or in writes of 64 commands, and is answered in order", () =>
-    Effect.gen(function* () {
-      const peer = yield* Peer.make({ onCommand: Peer.greeting(([, value]) => `$${value?.length}\r\n${value}\r\n`) })
-      const socket = Net.connect({ host: "127.0.0.1", port: peer.port })
-      // Counted on this side: a peer may read several at once.
-      const writes: Array<number> = []
-      const write = socket.write.bind(socket) as (data: string, encoding: BufferEncoding) => boolean
-      socket.write = (data: string | Uint8Array, encoding?: unknown) => {
-        writes.push(data.length)
-        return write(data as string, encoding as BufferEncoding)
-      }
-      const connection = yield* Connection.fromDuplex(socket)
-      const writesOf = (values: ReadonlyArray<string>) =>
-        Effect.gen(function* () {
-          writes.length = 0
-          const answers = yield* Effect.forEach(values, (value) => connection.execute("ECHO", value), {
-            concurrency: "unbounded"
+  it.scoped(
+    "commands issued in one turn are sent in one write, or in writes of 64 commands, and answered in order",
+    () =>
+      Effect.gen(function* () {
+        const peer = yield* Peer.make({ onCommand: Peer.greeting(([, value]) => `$${value?.length}\r\n${value}\r\n`) })
+        const socket = Net.connect({ host: "127.0.0.1", port: peer.port })
+        // Counted on this side: a peer may read several at once.
+        const writes: Array<number> = []
+        const write = socket.write.bind(socket) as (data: string, encoding: BufferEncoding) => boolean
+        socket.write = (data: string | Uint8Array, encoding?: unknown) => {
+          writes.push(data.length)
+          return write(data as string, encoding as BufferEncoding)
+        }
+        const connection = yield* Connection.fromDuplex(socket)
+        const writesOf = (values: ReadonlyArray<string>) =>
+          Effect.gen(function* () {
+            writes.length = 0
+            const answers = yield* Effect.forEach(values, (value) => connection.execute("ECHO", value), {
+              concurrency: "unbounded"
+            })
+            expect(answers).toEqual(values)
+            return writes.length
           })
-          expect(answers).toEqual(values)
-          return writes.length
-        })
-      const many = (count: number) => Array.from({ length: count }, (_, i) => `v${i}`)
-      expect(yield* writesOf(many(63))).toBe(1)
-      expect(yield* writesOf(many(64))).toBe(1)
-      expect(yield* writesOf(many(65))).toBe(2)
-      expect(yield* writesOf(many(1_000))).toBe(16)
-      // Or as many bytes as are worth a write.
-      expect(yield* writesOf(many(5).map((value) => value.repeat(5_000)))).toBe(2)
-    })
+        const many = (count: number) => Array.from({ length: count }, (_, i) => `v${i}`)
+        expect(yield* writesOf(many(63))).toBe(1)
+        expect(yield* writesOf(many(64))).toBe(1)
+        expect(yield* writesOf(many(65))).toBe(2)
+        expect(yield* writesOf(many(1_000))).toBe(16)
+        // Or as many bytes as are worth a write.
+        expect(yield* writesOf(many(5).map((value) => value.repeat(5_000)))).toBe(2)
+      })
   )
 
-  it.scoped("what cannot be written ends the connection, and everybody hears of it", () =>
+  it.scoped("a failing write ends the connection, and fails all commands in flight", () =>
     Effect.gen(function* () {
       const { connection } = yield* connectTo(Peer.silent)
       const bytes = new Uint8Array(8)
@@ -67,7 +69,7 @@ describe("laws 1 and 3: every command settles once, in order", () => {
     })
   )
 
-  it.scoped("an interrupted caller's late reply is thrown away, never given to the next", () =>
+  it.scoped("an interrupted caller's late reply is discarded, never given to the next", () =>
     Effect.gen(function* () {
       const { connection, socket } = yield* connectTo(Peer.silent)
       const fiber = yield* inFlight(connection.execute("GET", "a"), socket, 1)
@@ -79,7 +81,7 @@ describe("laws 1 and 3: every command settles once, in order", () => {
     })
   )
 
-  it.scoped("a deadline answers its caller; the late reply is read and thrown away", () =>
+  it.scoped("a passed deadline settles its caller; the late reply is read and discarded", () =>
     Effect.gen(function* () {
       const { connection, socket } = yield* connectTo(Peer.silent)
       const slow = RedisCommand.make("GET", { args: ["a"] }).pipe(RedisCommand.withDeadline("50 millis"))
@@ -96,7 +98,7 @@ describe("laws 1 and 3: every command settles once, in order", () => {
     })
   )
 
-  it.scoped("beyond the bound in flight commands wait unsent, and can be taken back", () =>
+  it.scoped("beyond maxInFlight commands wait unsent, and interruption removes them", () =>
     Effect.gen(function* () {
       const { connection, socket } = yield* connectTo(Peer.silent, { maxInFlight: 1 })
       const first = yield* inFlight(connection.execute("GET", "a"), socket, 1)
@@ -113,7 +115,7 @@ describe("laws 1 and 3: every command settles once, in order", () => {
     })
   )
 
-  it.scoped("more than may wait is refused, typed and unsent", () =>
+  it.scoped("beyond maxQueuedCommands a command is refused, typed and unsent", () =>
     Effect.gen(function* () {
       const { connection, socket } = yield* connectTo(Peer.silent, { maxInFlight: 1, maxQueuedCommands: 2 })
       yield* inFlight(connection.execute("GET", "a"), socket, 1)
@@ -201,7 +203,7 @@ describe("a reply never reaches the wrong caller", () => {
   )
 })
 
-describe("law 2: what cannot be sent never reaches the queue", () => {
+describe("law 2: a command that cannot be encoded never reaches the queue", () => {
   for (const [what, args] of [
     ["NaN", [Number.NaN]],
     ["an unsafe integer", [2 ** 53]],
@@ -219,7 +221,7 @@ describe("law 2: what cannot be sent never reaches the queue", () => {
     )
   }
 
-  it.scoped("a database that is none is refused before anything is sent", () =>
+  it.scoped("an invalid database is refused before anything is sent", () =>
     Effect.gen(function* () {
       const { connection, socket } = yield* connectTo({ onCommand: Peer.greeting() })
       for (const database of [-1, 1.5, Number.NaN, "2" as unknown as number]) {
@@ -233,8 +235,8 @@ describe("law 2: what cannot be sent never reaches the queue", () => {
   )
 })
 
-describe("law 4: what ends a connection", () => {
-  it.scoped("a peer that closes mid-reply fails all in flight, fate unknown", () =>
+describe("law 4: what ends a connection, and what does not", () => {
+  it.scoped("a peer that closes mid-reply fails all commands in flight, delivery unknown", () =>
     Effect.gen(function* () {
       const { connection, socket } = yield* connectTo(Peer.silent)
       const first = yield* inFlight(connection.execute("GET", "a"), socket, 1)
@@ -251,7 +253,7 @@ describe("law 4: what ends a connection", () => {
     })
   )
 
-  it.scoped("garbage after a good reply: the good one is answered, no other gets another's", () =>
+  it.scoped("garbage after a good reply: its caller is answered, all others fail", () =>
     Effect.gen(function* () {
       const { connection, socket } = yield* connectTo(Peer.silent)
       const first = yield* inFlight(connection.execute("GET", "a"), socket, 1)
@@ -266,7 +268,7 @@ describe("law 4: what ends a connection", () => {
     })
   )
 
-  it.scoped("a reply that nobody asked for ends it", () =>
+  it.scoped("an unrequested reply ends the connection", () =>
     Effect.gen(function* () {
       const { connection, socket } = yield* connectTo(Peer.silent)
       socket().write("+SURPRISE\r\n")
@@ -275,7 +277,7 @@ describe("law 4: what ends a connection", () => {
     })
   )
 
-  it.scoped("a reply whose payload does not fit is its caller's alone", () =>
+  it.scoped("a reply that does not decode fails its caller only", () =>
     Effect.gen(function* () {
       const { connection } = yield* connectTo({
         onCommand: Peer.greeting(([name]) =>
@@ -302,7 +304,7 @@ describe("law 4: what ends a connection", () => {
     })
   )
 
-  it.scoped("pushes settle nobody, wherever they stand, and come as a Stream", () =>
+  it.scoped("pushes at any position settle no command, and are a Stream", () =>
     Effect.gen(function* () {
       const { connection, socket } = yield* connectTo(Peer.silent)
       const pushes = yield* Effect.fork(Stream.runCollect(Stream.take(connection.pushes, 2)))
@@ -343,8 +345,8 @@ describe("law 7: state", () => {
   )
 })
 
-describe("law 8: waits without end", () => {
-  it.scoped("are asked for in slices, again and again until there is an answer", () =>
+describe("law 8: infinite waits", () => {
+  it.scoped("are sent in slices, until there is a reply", () =>
     Effect.gen(function* () {
       const asked = (socket: Peer.PeerConnection) => socket.received.filter(([name]) => name === "BLPOP")
       const { connection, socket } = yield* connectTo(
@@ -367,7 +369,7 @@ describe("law 8: waits without end", () => {
     })
   )
 
-  it.scoped("end with nil when somebody unblocks them", () =>
+  it.scoped("end with nil when another client unblocks them", () =>
     Effect.gen(function* () {
       const { connection, socket } = yield* connectTo({ onCommand: Peer.greeting(() => "*-1\r\n") })
       expect(yield* connection.execute(Redis.blpop("k", { timeout: Duration.infinity }))).toEqual(Option.none())
@@ -375,7 +377,7 @@ describe("law 8: waits without end", () => {
     })
   )
 
-  it.scoped("are left alone when they end, or have a deadline; `$` is resolved first", () =>
+  it.scoped("are not sliced when they have a timeout or a deadline; `$` is resolved first", () =>
     Effect.gen(function* () {
       const { connection, socket } = yield* connectTo({ onCommand: Peer.greeting(() => "*-1\r\n") })
       yield* connection.execute("BLPOP", "k", "0.5")
@@ -405,7 +407,7 @@ describe.each(realServers)("on $name", (server) => {
 
   for (const protocol of [2, 3] as const) {
     describe(`RESP${protocol}`, () => {
-      it.scoped("100 000 commands in one go", () =>
+      it.scoped("100 000 commands in one pipeline", () =>
         withServer((server) =>
           Effect.gen(function* () {
             const connection = yield* Connection.make({ ...options(server, protocol), replyTimeout: "1 minute" })
@@ -453,7 +455,7 @@ describe.each(realServers)("on $name", (server) => {
         120_000
       )
 
-      it.scoped("the event loop turns while thousands of fibers are answered at once", () =>
+      it.scoped("the event loop keeps turning while thousands of fibers are answered", () =>
         withServer((server) =>
           Effect.gen(function* () {
             const connection = yield* Connection.make(options(server, protocol))
@@ -481,7 +483,7 @@ describe.each(realServers)("on $name", (server) => {
         )
       )
 
-      it.scoped("subscriptions on a connection of one's own settle, and messages come as pushes", () =>
+      it.scoped("subscriptions on a connection settle, and messages arrive as pushes", () =>
         withServer((server) =>
           Effect.gen(function* () {
             const connection = yield* Connection.make(options(server, protocol))
@@ -509,7 +511,7 @@ describe.each(realServers)("on $name", (server) => {
         )
       )
 
-      it.scoped("MONITOR comes as pushes", () =>
+      it.scoped("MONITOR lines arrive as pushes", () =>
         withServer((server) =>
           Effect.gen(function* () {
             const connection = yield* Connection.make(options(server, protocol))

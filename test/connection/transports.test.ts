@@ -131,54 +131,56 @@ describe("slow readers", () => {
         )
     ]
   ] as const) {
-    it.scoped(`over ${what}: commands wait, bounded and within their deadlines, and go on when it reads again`, () =>
-      Effect.gen(function* () {
-        const { goOn, peer, stop } = yield* slow
-        const connection = yield* connect(peer.port, {
-          replyTimeout: "1 minute",
-          maxQueuedCommands: 40,
-          maxQueuedBytes: 64 * 1024 * 1024
-        })
-        yield* stop
-        const value = "x".repeat(1024 * 1024)
-        const write = (i: number) => connection.execute("SET", `key:${i}`, value)
-        // More than the buffers of both kernels take, one after the other, as long as they are taken.
-        const writes: Array<Fiber.RuntimeFiber<unknown, RedisError>> = []
-        let overflow: RedisError | undefined
-        for (let i = 0; overflow === undefined && i < 200; i++) {
-          const fiber = yield* Effect.fork(write(i))
-          yield* Effect.repeatN(Effect.yieldNow(), 5)
-          const exit = yield* Fiber.poll(fiber)
-          if (Option.isSome(exit)) {
-            overflow = failure(exit.value)
-          } else {
-            writes.push(fiber)
+    it.scoped(
+      `over ${what}: commands wait, bounded and within their deadlines, and continue when the peer reads again`,
+      () =>
+        Effect.gen(function* () {
+          const { goOn, peer, stop } = yield* slow
+          const connection = yield* connect(peer.port, {
+            replyTimeout: "1 minute",
+            maxQueuedCommands: 40,
+            maxQueuedBytes: 64 * 1024 * 1024
+          })
+          yield* stop
+          const value = "x".repeat(1024 * 1024)
+          const write = (i: number) => connection.execute("SET", `key:${i}`, value)
+          // More than the buffers of both kernels take, one after the other, as long as they are taken.
+          const writes: Array<Fiber.RuntimeFiber<unknown, RedisError>> = []
+          let overflow: RedisError | undefined
+          for (let i = 0; overflow === undefined && i < 200; i++) {
+            const fiber = yield* Effect.fork(write(i))
+            yield* Effect.repeatN(Effect.yieldNow(), 5)
+            const exit = yield* Fiber.poll(fiber)
+            if (Option.isSome(exit)) {
+              overflow = failure(exit.value)
+            } else {
+              writes.push(fiber)
+            }
           }
-        }
-        expect(overflow).toMatchObject({ _tag: "OverflowError", limit: "commands", maximum: 40, command: "SET" })
-        // One that is taken back makes room for one that comes too late.
-        yield* Fiber.interrupt(writes.pop() as Fiber.RuntimeFiber<unknown, RedisError>)
-        const late = connection.execute(
-          RedisCommand.withDeadline(RedisCommand.make("ECHO", { args: ["late"] }), "60 millis")
-        )
-        expect(failure(yield* Effect.exit(late))).toMatchObject({
-          _tag: "DeadlineError",
-          phase: "queue",
-          delivery: "unsent"
+          expect(overflow).toMatchObject({ _tag: "OverflowError", limit: "commands", maximum: 40, command: "SET" })
+          // One that is taken back makes room for one that comes too late.
+          yield* Fiber.interrupt(writes.pop() as Fiber.RuntimeFiber<unknown, RedisError>)
+          const late = connection.execute(
+            RedisCommand.withDeadline(RedisCommand.make("ECHO", { args: ["late"] }), "60 millis")
+          )
+          expect(failure(yield* Effect.exit(late))).toMatchObject({
+            _tag: "DeadlineError",
+            phase: "queue",
+            delivery: "unsent"
+          })
+          yield* goOn
+          expect(new Set(yield* Effect.forEach(writes, Fiber.join))).toEqual(new Set(["OK"]))
+          expect(yield* connection.execute("ECHO", "after")).toBe("after")
+          const names = peer.connections[0]?.received.map(([name, value]) => (name === "ECHO" ? value : name)) ?? []
+          expect(names.filter((name) => name === "SET").length).toBe(writes.length)
+          expect(names).not.toContain("late")
         })
-        yield* goOn
-        expect(new Set(yield* Effect.forEach(writes, Fiber.join))).toEqual(new Set(["OK"]))
-        expect(yield* connection.execute("ECHO", "after")).toBe("after")
-        const names = peer.connections[0]?.received.map(([name, value]) => (name === "ECHO" ? value : name)) ?? []
-        expect(names.filter((name) => name === "SET").length).toBe(writes.length)
-        expect(names).not.toContain("late")
-      })
     )
   }
 })
 
-describe("TLS in time", () => {
-  it.scoped("a peer that takes the connection and says nothing: the error says that it may not speak TLS", () =>
+describe("time limits with TLS", () => {
+  it.scoped("a peer that accepts and never answers: the error says that it may not speak TLS", () =>
     Effect.gen(function* () {
       const { port } = yield* Peer.make({})
       const error = yield* refusal({ host: "127.0.0.1", port, tls: true, connectTimeout: "1 second" })
@@ -187,7 +189,7 @@ describe("TLS in time", () => {
     })
   )
 
-  it.scoped("without TLS it says that the greeting was not answered", () =>
+  it.scoped("without TLS the error says that the handshake was not answered", () =>
     Effect.gen(function* () {
       const { port } = yield* Peer.make({})
       const error = yield* refusal({ host: "127.0.0.1", port, connectTimeout: "1 second" })
@@ -196,8 +198,8 @@ describe("TLS in time", () => {
   )
 })
 
-describe("a Duplex of somebody else's", () => {
-  it.scoped("that closes at HELLO: there is no second, and the error says what to try", () =>
+describe("a caller's own Duplex", () => {
+  it.scoped("that closes at HELLO: there is no second socket to try, and the error says what to change", () =>
     Effect.gen(function* () {
       const { port } = yield* Peer.make({ onConnect: (connection) => connection.end() })
       const exit = yield* Effect.exit(Connection.fromDuplex(Net.connect({ host: "127.0.0.1", port })))
@@ -223,7 +225,7 @@ describe("a Duplex of somebody else's", () => {
     })
   )
 
-  it.scoped("that is over already", () =>
+  it.scoped("that has already ended", () =>
     Effect.gen(function* () {
       const [left, right] = duplexPair()
       right.resume()
@@ -298,7 +300,7 @@ describe.each(realServers)("on $name", (server) => {
         })
       )
 
-      it.scoped("a Socket: a clean end is a ConnectionError, and what comes later fails and never waits", () =>
+      it.scoped("a Socket: a clean end is a ConnectionError, and later commands fail without waiting", () =>
         Effect.gen(function* () {
           const { host, port } = yield* makeServer(server)
           const socket = yield* NodeSocket.makeNet({ host, port })
@@ -349,7 +351,7 @@ describe.each(realServers)("on $name", (server) => {
         })
       )
 
-      it.scoped("ACL users: who they are, and what the greeting needs of them", () =>
+      it.scoped("ACL users: the name they have, and the permissions that the handshake needs", () =>
         Effect.gen(function* () {
           const { host, port } = yield* makeServer(server, {
             acl: [
@@ -409,7 +411,7 @@ describe.each(realServers)("on $name", (server) => {
     })
   }
 
-  it.scoped("HELLO cannot be forbidden: servers let it through for everybody, as they do AUTH", () =>
+  it.scoped("HELLO cannot be forbidden: servers allow it to every user, like AUTH", () =>
     Effect.gen(function* () {
       const { host, port } = yield* makeServer(server, {
         acl: ["default on nopass ~* &* +@all -hello", "ada on >secret ~* &* +@all -hello"]
@@ -422,7 +424,7 @@ describe.each(realServers)("on $name", (server) => {
     })
   )
 
-  describe("TLS is refused, and the reason says which", () => {
+  describe("TLS failures, with their reason", () => {
     const days = (count: number) => new Date(Date.now() + count * 24 * 60 * 60 * 1000)
 
     for (const [what, options, tls, message] of [
@@ -489,7 +491,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("the name is the one that serverName says", () =>
+    it.scoped("the verified name is serverName", () =>
       Effect.gen(function* () {
         const { host, port, tls } = yield* makeServer(server, { tls: { names: ["redis.example"] } })
         const { ca } = Option.getOrThrow(tls)
@@ -500,7 +502,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("a client's certificate: shown, with a passphrase, missing, and of another authority", () =>
+    it.scoped("a client certificate: given, with a passphrase, missing, and of another authority", () =>
       Effect.gen(function* () {
         const { host, port, tls } = yield* makeServer(server, { tls: { clients: "required" } })
         const { ca, clientCert, clientKey } = Option.getOrThrow(tls)

@@ -48,7 +48,7 @@ const through = (server: TestServer, options: RedisOptions = {}) =>
 
 describeReal((server) => {
   it.scopedLive(
-    "INCR is never executed twice, and each outcome is what its error says",
+    "INCR is never executed twice, and each error's delivery is true",
     () =>
       Effect.gen(function* () {
         const { direct, proxy, run } = yield* through(server)
@@ -104,7 +104,7 @@ describeReal((server) => {
   )
 
   for (const maxRetries of [0, 2]) {
-    it.scopedLive(`a readonly command is sent again at most ${maxRetries} times`, () =>
+    it.scopedLive(`a readonly command is retried at most ${maxRetries} times`, () =>
       Effect.gen(function* () {
         const { calls, cutEveryReply, run } = yield* through(server, { maxRetries })
         const before = yield* calls("get")
@@ -118,7 +118,7 @@ describeReal((server) => {
     )
   }
 
-  it.scopedLive("a pipeline is sent again when all of it is readonly, and not otherwise", () =>
+  it.scopedLive("a pipeline is retried only when all its commands are readonly", () =>
     Effect.gen(function* () {
       const { calls, direct, proxy, run } = yield* through(server)
       const cut = proxy.inject(FaultProxy.cutAfter(0), { direction: "toClient", on: "live" })
@@ -134,7 +134,7 @@ describeReal((server) => {
     })
   )
 
-  it.scopedLive("a write that was declared repeatable is sent again, and no other", () =>
+  it.scopedLive("a write that is declared repeatable is retried, and no other", () =>
     Effect.gen(function* () {
       const { calls, cutEveryReply, direct, proxy, run } = yield* through(server, { maxRetries: 2 })
       const cut = proxy.inject(FaultProxy.cutAfter(0), { direction: "toClient", on: "live" })
@@ -160,7 +160,7 @@ describeReal((server) => {
     })
   )
 
-  it.scopedLive("what was written once and waits to be written again is not said to be unsent", () =>
+  it.scopedLive("a command that was sent once and waits for its retry is not reported as unsent", () =>
     Effect.gen(function* () {
       const { direct, proxy, run } = yield* through(server, { replyTimeout: "500 millis" })
       yield* proxy.inject([FaultProxy.refuse, FaultProxy.cutAfter(0)], { direction: "toClient", on: "live" })

@@ -38,7 +38,7 @@ describeReal((server) => {
   const test = (name: string, body: () => Effect.Effect<unknown, unknown, import("effect/Scope").Scope>) =>
     it.scopedLive(name, body, 90_000)
 
-  test("kill -9: a write is unknown, a read waits for the next run", () =>
+  test("kill -9: a write fails with delivery unknown, a read waits for the restart", () =>
     Effect.gen(function* () {
       const { process, run } = yield* make(server)
       yield* process.pause
@@ -52,7 +52,7 @@ describeReal((server) => {
       expect(yield* run(Redis.incr("key"))).toBe(1)
     }))
 
-  test("SIGSTOP: calls end by their deadline, the connection by its silence; SIGCONT: all goes on", () =>
+  test("SIGSTOP: calls end at their deadlines, the connection after its silence; SIGCONT: both go on", () =>
     Effect.gen(function* () {
       const { process, redis, run } = yield* make(server, {
         replyTimeout: "300 millis",
@@ -80,7 +80,7 @@ describeReal((server) => {
       expect(value).toBeLessThanOrEqual(3)
     }))
 
-  test("restart, under load: nothing that was answered is lost, nothing is executed twice", () =>
+  test("a restart under load: no answered write is lost, none is executed twice", () =>
     Effect.gen(function* () {
       const { process, run } = yield* make(server, {}, { appendonly: true })
       const results: Array<Either.Either<number, unknown>> = []
@@ -112,7 +112,7 @@ describeReal((server) => {
       expect(answered.length).toBeGreaterThan(300)
     }))
 
-  test("CLIENT KILL, again and again: each outcome is what it says", () =>
+  test("repeated CLIENT KILL: each error's delivery is true", () =>
     Effect.gen(function* () {
       const { address, redis, run } = yield* make(server)
       const admin = yield* beside(address)
@@ -151,7 +151,7 @@ describeReal((server) => {
       expect(yield* Effect.flip(lease.send(Redis.incr("n")))).toMatchObject({ _tag: "ConnectionError" })
     }))
 
-  test("CLIENT PAUSE: what can wait is answered late, what cannot ends by its deadline", () =>
+  test("CLIENT PAUSE: a patient command is answered late, an impatient one ends at its deadline", () =>
     Effect.gen(function* () {
       const { address, run } = yield* make(server)
       const admin = yield* beside(address)
@@ -168,7 +168,7 @@ describeReal((server) => {
       expect(yield* run(Redis.incr("n"))).toBe(3)
     }))
 
-  test("maxclients: refused while there are too many, connected when one goes", () =>
+  test("maxclients: refused while there are too many clients, connected when one leaves", () =>
     Effect.gen(function* () {
       const { host, port } = yield* makeServer(server)
       const admin = yield* Connection.make({ host, port })
@@ -185,7 +185,7 @@ describeReal((server) => {
       expect(yield* on(yield* Fiber.join(connecting))(Redis.ping())).toBe("PONG")
     }))
 
-  test("DEBUG SLEEP: a deadline is kept while the server does nothing, and nobody gets another's reply", () =>
+  test("DEBUG SLEEP: a deadline is kept while the server sleeps, and each caller gets its own reply", () =>
     Effect.gen(function* () {
       const { address, run } = yield* make(server)
       const admin = yield* beside(address)
@@ -218,7 +218,7 @@ describeReal((server) => {
       expect((yield* run(Redis.mget(["big"])))[0]).toEqual(Option.some("x".repeat(8 * 1024 * 1024)))
     }))
 
-  test("out of memory: -OOM is the answer to writes, reads go on, and nothing is asked again", () =>
+  test("out of memory: writes fail with OOM without a retry, and reads go on", () =>
     Effect.gen(function* () {
       const { address, run } = yield* make(server)
       const admin = yield* beside(address)
@@ -238,7 +238,7 @@ describeReal((server) => {
       expect(yield* run(Redis.incr("n"))).toBe(1)
     }))
 
-  test("a script that does not end: -BUSY is the answer to everybody else", () =>
+  test("an endless script: all other commands fail with BUSY", () =>
     Effect.gen(function* () {
       const { address, redis, run } = yield* make(server)
       const admin = yield* beside(address)
@@ -252,7 +252,7 @@ describeReal((server) => {
       expect(yield* run(Redis.get("key"))).toEqual(Option.none())
     }))
 
-  test("a master that becomes a replica: it is left, asked again, and a write happens once", () =>
+  test("a master that becomes a replica: the client reconnects, retries the write, and it is executed once", () =>
     Effect.gen(function* () {
       const { address, run } = yield* make(server, { maxRetries: 1_000 })
       const other = yield* makeServer(server)
