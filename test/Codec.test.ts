@@ -10,14 +10,14 @@ import { args } from "../src/internal/command/args.js"
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 const secret = "s3cr3t-v4lue"
 
-/** What the connection may hand over for what was encoded: text, or bytes. */
+/** The forms in which a connection may hand over an encoded value: text, or bytes. */
 const handedOver = (encoded: string | Uint8Array): ReadonlyArray<string | Uint8Array> =>
   typeof encoded === "string" ? [encoded, utf8(encoded)] : [encoded]
 
 const roundTrip = <A, K extends string | Uint8Array>(codec: Codec.Codec<A, K>, value: A): ReadonlyArray<A> =>
   handedOver(Either.getOrThrow(codec.encode(value))).map((stored) => Either.getOrThrow(codec.decode(stored)))
 
-/** A step of a schema that needs time. */
+/** A schema transformation that is asynchronous. */
 const neverNow = (text: string) => Effect.delay(Effect.succeed(text), "1 second")
 
 const issueOf = <A, E>(result: Either.Either<A, E>): E => Either.getOrThrow(Either.flip(result))
@@ -72,7 +72,7 @@ describe("Codec.bytes", () => {
 
 describe("Codec.json", () => {
   it.prop("gives back any JSON value", [FastCheck.jsonValue()], ([value]) => {
-    // JSON has one zero.
+    // JSON does not distinguish -0 from 0.
     const plain: unknown = JSON.parse(JSON.stringify(value))
     expect(roundTrip(Codec.json, value)).toEqual([plain, plain])
   })

@@ -22,7 +22,7 @@ const secret = "s3cr3t"
 const define = RedisCommand.define("GET", { readonly: true })
 const get = (key: string) => define(args().key(key), Decode.text)
 
-/** A client that answers from a list, and remembers what it was sent. */
+/** A client that answers from a list, and records the commands that it was sent. */
 const scripted = (...replies: ReadonlyArray<Resp.Reply>) => {
   const sent: Array<string> = []
   const service: RedisService = {
@@ -128,7 +128,7 @@ describe("equality", () => {
       RedisCommand.make("GET", { args: [RedisCommand.key("a")], reply: "bytes" }),
       RedisCommand.make("GET", { args: [Number.NaN] }),
       RedisCommand.make("GET", { args: [] }),
-      // The same letters, cut elsewhere.
+      // The same characters, split differently.
       RedisCommand.make("MGET", { args: ["ab", "c"] }),
       RedisCommand.make("MGET", { args: ["a", "bc"] })
     ]

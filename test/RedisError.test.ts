@@ -30,7 +30,7 @@ const renderings = (error: object): ReadonlyArray<string> => [
   error instanceof Error ? `${error.message} ${error.stack ?? ""}` : ""
 ]
 
-/** Everything shown says `shown`, and nothing shown says the secret. */
+/** Every rendering contains `shown`, and none contains the secret. */
 const showsNoSecret = (error: object, shown: string): void => {
   const all = renderings(error)
   for (const text of all) {
@@ -241,7 +241,7 @@ describe("the text of a ReplyError", () => {
   }
 
   it.each<readonly [string, ReadonlyArray<RedisCommand.ArgumentInput>, string, string]>([
-    // What servers say of their own accord comes through, even when keys are called like its words.
+    // The server's own words stay readable, even when a key equals one of them.
     ["GET", ["key"], "WRONGTYPE Operation against a key holding the wrong kind of value", "WRONGTYPE"],
     ["INCRBY", ["value", "integer"], "ERR value is not an integer or out of range", "ERR"],
     ["SET", ["range", "syntax error"], "ERR syntax error", "ERR"],
@@ -328,7 +328,7 @@ describe("the text of a ReplyError", () => {
       expect(say(name, ["x", "TOPS3CR3T"], "TOPS3CR3T is no stream").message).not.toContain("TOPS3CR3T")
       expect(say(name, ["x", "TOPS3CR3T is"], "TOPS3CR3T is no stream").code).toBe("ERR")
     }
-    // A code that is matched on stays one, whatever the arguments are.
+    // Codes that callers match on are kept, whatever the arguments are.
     expect(
       say("SET", ["WRONGTYPE", "ERR"], "WRONGTYPE Operation against a key holding the wrong kind of value").code
     ).toBe("WRONGTYPE")
@@ -405,7 +405,7 @@ describe("the text of a ReplyError", () => {
     { fastCheck: { numRuns: 300 } }
   )
 
-  it("text that does not look like a code is not taken for one", () => {
+  it("a code is recognised by its form", () => {
     for (const [message, code] of [
       ["WRONGTYPE x", "WRONGTYPE"],
       ["NOAUTH", "NOAUTH"],

@@ -42,7 +42,7 @@ const read = (chunks: Iterable<Uint8Array>, mode: Mode = "text", limits?: Resp.L
   const frames: Array<Resp.Frame> = []
   const parser = newParser(frames, mode, limits)
   for (const chunk of chunks) {
-    // A socket reuses nothing, but a test can: whoever kept the chunk sees it change.
+    // A test may reuse the chunk, unlike a socket: whoever kept a reference to it sees the change.
     const own = Uint8Array.from(chunk)
     parser.write(own)
     own.fill(0x21)
@@ -50,7 +50,7 @@ const read = (chunks: Iterable<Uint8Array>, mode: Mode = "text", limits?: Resp.L
   return { frames, failure: parser.failure?.reason, idle: parser.idle }
 }
 
-/** Cuts at these places. */
+/** Splits at these positions. */
 const cut = (bytes: Uint8Array, places: ReadonlyArray<number>): ReadonlyArray<Uint8Array> => {
   const sorted = [0, ...[...places].sort((a, b) => a - b), bytes.length]
   return sorted.slice(1).map((place, i) => bytes.subarray(sorted[i], place))
@@ -58,11 +58,11 @@ const cut = (bytes: Uint8Array, places: ReadonlyArray<number>): ReadonlyArray<Ui
 
 const byteByByte = (bytes: Uint8Array): ReadonlyArray<Uint8Array> => [...bytes].map((byte) => bytesOf(byte))
 
-/** Every way to cut in two. */
+/** Every way to split in two. */
 const twoWays = (bytes: Uint8Array): ReadonlyArray<ReadonlyArray<Uint8Array>> =>
   Array.from({ length: bytes.length + 1 }, (_, place) => cut(bytes, [place]))
 
-/** A small generator of numbers, so that one integer of fast-check's says everything and shrinks. */
+/** A small random generator, so that one integer from fast-check determines a case, and shrinks. */
 const randomOf = (seed: number) => {
   let state = seed >>> 0
   const next = (): number => {
@@ -83,7 +83,7 @@ const cutAtRandom = (bytes: Uint8Array, seed: number): ReadonlyArray<Uint8Array>
   return cut(bytes, places)
 }
 
-/** How a value looks when bulk strings are bytes; the vectors say `b` where the two modes differ. */
+/** The value in bytes mode; the vectors use `b` where the two modes differ. */
 const b = (text: string): Uint8Array => utf8(text)
 const errors = (message: string): Resp.ErrorReply => new Resp.ErrorReply(message)
 
@@ -91,7 +91,7 @@ interface Vector {
   readonly name: string
   readonly wire: string | Uint8Array
   readonly text: ReadonlyArray<Resp.Frame>
-  /** What bytes mode gives, where it is something else. */
+  /** The value in bytes mode, where it differs. */
   readonly bytes?: ReadonlyArray<Resp.Frame>
 }
 
@@ -105,7 +105,7 @@ const vector = (
 const invalid = bytesOf(0x61, 0xff, 0xc3, 0x28, 0x00)
 
 const vectors: ReadonlyArray<Vector> = [
-  // Simple strings are text in either mode.
+  // Simple strings are text in both modes.
   vector("simple string", "+PONG\r\n", ["PONG"]),
   vector("the commonest simple string", "+OK\r\n", ["OK"]),
   vector("two letters that are not OK", "+KO\r\n", ["KO"]),
@@ -324,7 +324,7 @@ describe("reading", () => {
       })
     }
     it("is not complete, and not idle, before its last byte", () => {
-      // Only values that stand alone are one value: the others hand something over before.
+      // Only for vectors of a single frame: the others emit a frame earlier.
       for (let end = 1; end < wire.length; end++) {
         const part = read([wire.subarray(0, end)])
         expect(part.failure).toBeUndefined()
@@ -419,7 +419,7 @@ describe("reading", () => {
         bytes[length - 1] = 0xff
         const whole = Buffer.concat([Buffer.from(`$${length}\r\n`), bytes, Buffer.from("\r\n")])
         for (const parts of [[whole], cut(whole, [6 + (length >> 1)])]) {
-          // The second value uses again what the first was gathered in, which must not be what was handed over.
+          // The second value reuses the buffer in which the first was collected; the first must not share it.
           const { frames } = read([...parts, ...cut(Buffer.from(`$${length}\r\n${"z".repeat(length)}\r\n`), [8])])
           expect(Buffer.from(frames[0] as Uint8Array).equals(bytes)).toBe(true)
           expect(frames[1]).toBe("z".repeat(length))
@@ -437,16 +437,16 @@ describe("reading", () => {
         return undefined
       }
     }
-    /** In the middle of other bytes, since nothing beyond the bounds may matter. */
+    /** Surrounded by other bytes, because bytes outside the bounds must not matter. */
     const check = (bytes: Uint8Array): void => {
       const padded = Buffer.concat([Buffer.from([0xe2, 0x82]), bytes, Buffer.from([0xac, 0x80, 0xbf])])
       const found = Text.utf8DecodeStrict(padded, 2, 2 + bytes.length)
-      // `toBe` would print them all.
+      // Compared before `toBe`, which prints long values in full.
       if (found !== expected(bytes)) {
         expect([bytes.length, Buffer.from(bytes).toString("hex"), found]).toEqual([0, "", expected(bytes)])
       }
     }
-    /** Each side of each border between the ways: 20, 40, 191 and 65 536 bytes. */
+    /** Just below and above each length at which another way of decoding is used: 20, 40, 191 and 65 536 bytes. */
     const lengths = [...Array.from({ length: 70 }, (_, i) => i), 95, 96, 97, 128, 190, 191, 192, 193, 300]
     const letters = [
       "é",
@@ -511,7 +511,7 @@ describe("reading", () => {
       }
     })
 
-    it("every pair of first bytes of a letter, with the smallest and largest bytes that may follow", () => {
+    it("every two leading bytes of a letter, followed by bytes at the edges of the valid ranges", () => {
       const edges = [0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff]
       for (let first = 0x80; first < 0x100; first++) {
         for (let second = 0; second < 0x100; second++) {
@@ -570,7 +570,7 @@ describe("reading", () => {
         const padded = Buffer.concat([Buffer.from("x"), bytes, Buffer.from("y")])
         expect(Text.nameDecodeStrict(padded, 1, 1 + bytes.length)).toBe(expected(bytes))
       }
-      // More than there are places for, twice in a row, and often enough for the pause to begin and to end.
+      // More names than the cache has places, each twice, and enough misses for the cache to pause and to resume.
       for (let i = 0; i < 6000; i++) {
         checkName(utf8(`name:${i}`))
         checkName(utf8(`name:${i}`))
@@ -579,7 +579,7 @@ describe("reading", () => {
       for (let i = 0; i < 12_000; i++) {
         checkName(utf8(`once:${i}`))
       }
-      // A letter of two bytes is as long as its first byte, which is nothing by itself and may lead to the same place.
+      // A two-byte letter and its first byte alone, which is invalid, may map to the same place of the cache.
       for (let first = 0xc2; first < 0xe0; first++) {
         for (let second = 0x80; second < 0xc0; second++) {
           for (let i = 0; i < 4; i++) {
@@ -589,7 +589,7 @@ describe("reading", () => {
           checkName(bytesOf(first))
         }
       }
-      // Names that the place of another leads to, of each length, and that differ at each place.
+      // Names of each length that differ in one byte, at each position, and may share a place of the cache.
       for (const length of Array.from({ length: 23 }, (_, i) => i)) {
         const name = Buffer.alloc(length, "n")
         for (let at = 0; at < length; at++) {
@@ -655,7 +655,7 @@ describe("reading", () => {
     }
   )
 
-  it("the size limit counts single digits together with the bytes that came before", () => {
+  it("the size limit applies to a one-digit integer however it is split", () => {
     const wire = utf8(":1\r\n:2\r\n:3\r\n")
     for (const parts of [[wire], byteByByte(wire), ...twoWays(wire)]) {
       expect(read(parts, "text", { maxBufferedBytes: 4 }).frames).toStrictEqual([1, 2, 3])
@@ -853,7 +853,7 @@ describe("what is not RESP", () => {
     const frames: Array<Resp.Frame> = []
     const parser = newParser(frames, "text")
     const failure = parser.write(join("+first\r\n>1\r\n+push\r\n*?\r\n:1\r\n", bytes, "\r\n.\r\n+no\r\n"))
-    // ". inside a stream" is what the table calls "outside": here it ends the array around it, and the rest is wrong.
+    // The row ". outside a stream" would be inside one here: it ends the array around it, and the failure differs.
     expect(frames.slice(0, 2)).toStrictEqual(["first", new Resp.Push(["push"])])
     expect(frames).not.toContain("no")
     expect(failure?.reason).toBeDefined()
@@ -1033,7 +1033,7 @@ describe("limits", () => {
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(10_000_000)
   })
 
-  it("a limit of NaN allows nothing", () => {
+  it("a limit of NaN or below 0 allows nothing", () => {
     expect(read([utf8("$1\r\na\r\n")], "text", { maxBulkLength: Number.NaN }).failure).toBeDefined()
     expect(read([utf8("*1\r\n")], "text", { maxAggregateLength: -1 }).failure).toBeDefined()
     expect(read([utf8("*1\r\n")], "text", { maxDepth: Number.NaN }).failure).toBeDefined()
@@ -1050,7 +1050,7 @@ describe("limits", () => {
     for (const type of ["$", "!", "=", "$?\r\n;"]) {
       expect(read([utf8(`${type}${"9".repeat(20)}\r\n`)], "text", none).failure).toMatch(/no memory/)
     }
-    // More elements than this end the process in V8, whatever the user allows.
+    // V8 ends the process at more elements than this, so a larger limit does not apply.
     expect(read([utf8("*100000001\r\n")], "text", none).failure).toMatch(/more than the limit/)
     expect(read([utf8("%50000001\r\n")], "text", none).failure).toMatch(/more than the limit/)
   })
@@ -1075,7 +1075,7 @@ describe("limits", () => {
       value = value[0] as ReadonlyArray<Resp.Reply>
     }
     expect(value).toEqual([])
-    // And out again: the writer is no deeper than the reader.
+    // Encoded again: the encoder nests as deep as the parser.
     expect(Resp.encode(frames[0] as Resp.Frame).length).toBe(depth * 4)
   })
 
@@ -1107,7 +1107,7 @@ describe("limits", () => {
     const [double, big] = read([utf8(`,${"1".repeat(1_000_000)}\r\n(${"1".repeat(1_000_000)}\r\n`)]).frames
     expect(double).toBeInstanceOf(Resp.Unreadable)
     expect(big).toBeInstanceOf(Resp.Unreadable)
-    // As C prints the longest `long double`, and a number of 66 000 bits.
+    // The longest `long double` that C prints, and a number of 66 000 bits.
     expect(read([utf8(`,${"1".repeat(4933)}.${"0".repeat(17)}\r\n`)]).frames).toEqual([Infinity])
     expect(typeof read([utf8(`(${"1".repeat(20_000)}\r\n`)]).frames[0]).toBe("bigint")
   })
@@ -1163,7 +1163,7 @@ describe("the memory that a reply keeps", () => {
   })
 })
 
-// Values that JavaScript has several of for one RESP value, as the reader gives them.
+// Where JavaScript has several values for one RESP value, the one that the parser returns.
 const normal = (frame: Resp.Frame, mode: Mode): Resp.Frame => {
   const bulk = (data: string | Uint8Array): string | Uint8Array => {
     const bytes = typeof data === "string" ? utf8(data) : Uint8Array.from(data)
@@ -1236,11 +1236,11 @@ const anyFrame: FastCheck.Arbitrary<Resp.Frame> = FastCheck.oneof(
 
 interface Spelling {
   readonly wire: Uint8Array
-  /** Pushes and attributes that were put in, in the order in which they end. */
+  /** The inserted pushes and attributes, in the order in which they end. */
   readonly aside: ReadonlyArray<Resp.Frame>
 }
 
-/** One of the many ways in which a server may send a value, with pushes and attributes wherever they may be. */
+/** One of the ways in which a server may send a value, with pushes and attributes at any allowed position. */
 const spell = (value: Resp.Reply, seed: number): Spelling => {
   const random = randomOf(seed)
   const parts: Array<string | Uint8Array> = []
@@ -1343,7 +1343,7 @@ describe("properties", () => {
           const length = Math.min(into.length, wire.length - at, 1 + random.below(into.length))
           into.set(wire.subarray(at, at + length))
           expect(parser.write(into.subarray(0, length))).toBeUndefined()
-          // The next read overwrites it, unless it was read into its place.
+          // The next read overwrites the chunk, unless the parser provided the buffer.
           memory.fill(0x21)
           at += length
         }
@@ -1356,7 +1356,7 @@ describe("properties", () => {
     { fastCheck: { numRuns: 30 } }
   )
 
-  /** Whatever comes: nothing is thrown, and all ways to split it are read alike. */
+  /** Whatever the bytes: nothing throws, and every split is read alike. */
   const survives = (wire: Uint8Array, seed: number): void => {
     for (const mode of modes) {
       const limits = { maxBulkLength: 10_000, maxAggregateLength: 10_000, maxDepth: 16, maxBufferedBytes: 20_000 }
@@ -1463,13 +1463,13 @@ describe("against redis-parser, on RESP2", () => {
       anyBytes,
       FastCheck.maxSafeInteger(),
       FastCheck.constant(null),
-      // What redis-parser does with U+FFFD is not the question.
+      // Excludes U+FFFD, which redis-parser treats differently.
       FastCheck.stringMatching(/^[A-Z]{1,8} [a-z ]{0,20}$/).map(errors),
       FastCheck.array(tie("reply"), { maxLength: 6 })
     )
   }))
 
-  /** RESP2 has one way to send each of these but nil, which has two. */
+  /** RESP2 has one encoding for each of these values; nil has two. */
   const wire2 = (value: Resp.Reply, seed: number): Uint8Array =>
     value === null
       ? utf8(seed % 2 === 0 ? "$-1\r\n" : "*-1\r\n")
@@ -1708,7 +1708,7 @@ describe("encodeCommand", () => {
       ["surrogates in the wrong order", ["X", "\uDE00\uD83D"]],
       ["a surrogate in the name", ["\uD800"]],
       ["a surrogate in a long text", ["X", `${"a".repeat(20_000)}\uD800`]],
-      // Behind a cast, or from JavaScript.
+      // Possible after a cast, or from JavaScript.
       ["undefined", ["X", undefined as unknown as string]],
       ["null", ["X", null as unknown as string]],
       ["an object", ["X", {} as unknown as string]],
@@ -1747,7 +1747,7 @@ describe("encodeCommand", () => {
       const encoded = Either.getOrThrow(Resp.encodeCommand(args))
       const { failure, frames } = read([encoded], "bytes")
       expect(failure).toBeUndefined()
-      // Not by `toEqual`, which takes its time with each byte.
+      // Not by `toEqual`, which is slow on many bytes.
       const got = frames[0] as ReadonlyArray<Uint8Array>
       expect(got.length).toBe(args.length)
       expect(args.every((arg, i) => Buffer.from(arg).equals(got[i] ?? new Uint8Array(1)))).toBe(true)
@@ -1765,7 +1765,7 @@ describe("encodeCommand", () => {
 })
 
 describe("text in other runtimes", () => {
-  /** The module as a runtime without `Buffer` loads it. */
+  /** Loads the module as in a runtime without `Buffer`. */
   const load = (prepare: string): typeof Text => {
     const source = fs.readFileSync(new URL("../src/internal/resp/text.ts", import.meta.url), "utf8")
     const { outputText } = ts.transpileModule(source, {

@@ -1,4 +1,4 @@
-/** A deadline for a pipeline or a transaction as a whole, however it is sent. */
+/** The deadline of a pipeline or a transaction as a whole, over every kind of client. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,7 +14,7 @@ import { connectTo, eachServer, failure, on } from "./support/client.js"
 import * as Peer from "./support/peer.js"
 import { faraway, promptly } from "./support/timing.js"
 
-/** Runs an effect while the server stands still; it goes on before the answer is looked at. */
+/** Runs an effect while the server is paused, and resumes it before the result is examined. */
 const stopped = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const server = yield* RedisServer.RedisServer
@@ -45,7 +45,7 @@ eachServer((it, { connect, protocol }) => {
         { left: { ...late, command: "GET" } },
         { left: { ...late, command: "INCR" } }
       ])
-      // The late replies are nobody else's.
+      // The late replies reach no other command.
       expect(yield* run(Redis.get("k"))).toEqual(Option.some("v"))
     })
   )
@@ -56,7 +56,7 @@ eachServer((it, { connect, protocol }) => {
       const transaction = Redis.transaction({ n: Redis.incr("m") }, { deadline: "200 millis" })
       yield* run(Redis.set("m", "0"))
       expect(failure(yield* stopped(run(transaction)))).toMatchObject({ ...late, command: "EXEC" })
-      // It was written, and the server came to it later.
+      // It was sent, and the server executed it after it was resumed.
       expect(yield* run(Redis.transaction([Redis.get("m")], { deadline: "1 minute" }))).toEqual([Option.some("1")])
       const server = yield* RedisServer.RedisServer
       const body = Effect.as(Effect.zipRight(Redis.get("m"), Effect.orDie(server.pause)), transaction)
@@ -121,7 +121,7 @@ eachServer((it, { connect, protocol }) => {
       const transaction = run(Redis.transaction([Redis.ping()], { deadline: "200 millis" }))
       const [first, second] = yield* yield* stopped(Effect.all([Effect.exit(pipeline), Effect.exit(transaction)]))
       expect(failure(first)).toMatchObject({ _tag: "PipelineError", error: late })
-      // The first one's connection owes a reply, and another cannot be made.
+      // The only connection still owes a reply, and the pool may not open another.
       expect(failure(second)).toMatchObject({ _tag: "DeadlineError", phase: "acquire", milliseconds: 200 })
       const lent = Effect.scoped(Effect.zipRight(pool.acquire, Effect.exit(pipeline)))
       expect(failure(yield* lent)).toMatchObject({ _tag: "DeadlineError", phase: "acquire", milliseconds: 200 })

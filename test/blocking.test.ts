@@ -1,4 +1,4 @@
-/** Blocking commands of a client: on connections of their own, unblocked when their caller goes, and nothing lost silently. */
+/** Blocking commands: on dedicated connections, unblocked when the caller is interrupted, and no element lost silently. */
 import { describe, expect, it as plain } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -14,7 +14,7 @@ import { connectTo, eachServer, failure, on } from "./support/client.js"
 import * as Peer from "./support/peer.js"
 import { warnings } from "./support/pubsub.js"
 
-/** Waits, in real time, until an effect answers what holds. */
+/** Repeats an effect in real time until its result satisfies the condition. */
 const until = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>, holds: (a: A) => boolean) =>
   Effect.gen(function* () {
     for (let i = 0; i < 2_000; i++) {
@@ -49,11 +49,11 @@ eachServer((it, { connect, protocol }) => {
         yield* until("it blocks", blocked, (n) => n === 1)
         const before = performance.now()
         expect(Exit.isInterrupted(yield* Fiber.interrupt(fiber))).toBe(true)
-        // Not the hour, nor the time of CLIENT UNBLOCK: generous, for slow machines.
+        // Neither the hour nor a round trip of CLIENT UNBLOCK. Generous, for slow machines.
         expect(performance.now() - before).toBeLessThan(1_000)
         yield* until("the server is not blocked any more", blocked, (n) => n === 0)
       }
-      // There is one place: it was given back each time, with the same connection.
+      // maxDedicated is 1: the connection was released each time.
       yield* run(Redis.rpush(name("some"), ["x"]))
       expect(yield* run(Redis.blpop([name("some")], { timeout: "1 second" }))).toEqual(Option.some([name("some"), "x"]))
       const list = yield* run(Redis.execute("INFO", "stats"))
@@ -88,7 +88,7 @@ eachServer((it, { connect, protocol }) => {
       const key = name("race")
       const fiber = yield* Effect.fork(run(Redis.blpop([key], { timeout: "1 hour" })))
       yield* until("it blocks", blocked, (n) => n === 1)
-      // RPUSH goes out in this turn, and CLIENT UNBLOCK behind it on the same connection: the element is taken first.
+      // RPUSH is sent in this turn, and CLIENT UNBLOCK after it on the same connection: BLPOP takes the element first.
       const push = yield* Effect.fork(run(Redis.rpush(key, ["element"])))
       yield* Effect.yieldNow()
       expect(Exit.isInterrupted(yield* Fiber.interrupt(fiber))).toBe(true)
@@ -108,7 +108,7 @@ eachServer((it, { connect, protocol }) => {
         run(Redis.execute("XREAD", "BLOCK", "0", "STREAMS", stream, name("empty"), "$", "$"))
       )
       yield* until("it blocks", blocked, (n) => n === 1)
-      // Longer than a slice: `$` must still mean what it meant.
+      // Longer than a slice: `$` must keep its first meaning.
       yield* until(
         "two slices are over",
         run(Redis.time()),
@@ -187,7 +187,7 @@ eachServer((it, { connect, protocol }) => {
 })
 
 describe("after the caller was interrupted", () => {
-  /** Blocks until it is told to answer; answers CLIENT UNBLOCK with `unblock`. */
+  /** Leaves a blocking command unanswered until `state.answer` is called; answers CLIENT UNBLOCK with `unblock`. */
   const peer = (unblock: string | undefined) => {
     const state = { answer: (_: string): void => {} }
     const script: Peer.Script = {
@@ -303,7 +303,7 @@ describe("after the caller was interrupted", () => {
       yield* Fiber.interrupt(fiber)
       const next = yield* Effect.fork(server.run(blpop))
       yield* Peer.eventually("it is unblocked", () => unblocks(server.peer).length === 1)
-      // A round trip on the shared connection: CLIENT UNBLOCK was answered before.
+      // After a round trip on the shared connection, CLIENT UNBLOCK has been answered.
       yield* server.run(Redis.execute("ECHO", "x"))
       expect(received(server.peer, "BLPOP")).toHaveLength(1)
       state.answer("*-1\r\n")

@@ -1,4 +1,4 @@
-/** The client: what its shared connection refuses, what survives a lost connection, its layers, and batches. */
+/** The client: commands refused on the shared connection, lost connections, deadlines, closing, layers and batches. */
 import { describe, expect, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -21,7 +21,7 @@ import { faraway } from "./support/timing.js"
 
 type Failure = RedisError | PipelineError | TransactionError
 
-/** A peer that can be away: while it is, whoever connects is reset. */
+/** A peer that can be away: meanwhile it resets every connection. */
 const switchable = (onCommand: NonNullable<Peer.Script["onCommand"]>) =>
   Effect.map(
     Effect.suspend(() => {
@@ -45,7 +45,7 @@ const switchable = (onCommand: NonNullable<Peer.Script["onCommand"]>) =>
           connection.reset()
         }
         const before = peer.connections.length
-        // The client has noticed once it comes back, in vain.
+        // A failed attempt shows that the client has noticed.
         return Peer.eventually("the client tries again", () => peer.connections.length > before)
       }),
       comeBack: Effect.sync(() => {
@@ -56,7 +56,7 @@ const switchable = (onCommand: NonNullable<Peer.Script["onCommand"]>) =>
     })
   )
 
-/** Tries again, in real time, for as long as there is no connection. */
+/** Retries in real time while there is no connection. */
 const again = <A>(effect: Effect.Effect<A, RedisError>): Effect.Effect<A, RedisError> =>
   Effect.catchTag(effect, "ConnectionError", () =>
     Effect.zipRight(
@@ -176,14 +176,14 @@ describe("law 7: the shared connection refuses commands that would change its st
       )
       expect(yield* run(Redis.ping())).toBe("PONG")
       yield* Fiber.interrupt(blocked)
-      // What it still owes makes the connection unfit for the next.
+      // The connection still owes a reply, so it is not lent again.
       yield* Peer.eventually("its connection is closed", () => peer.open() === 1)
     })
   )
 })
 
 describe("law 9: a lost connection", () => {
-  /** Drops the connection instead of answering, so many times. */
+  /** Resets the connection instead of answering, the first `times` times. */
   const dropping = (name: string, times: number): NonNullable<Peer.Script["onCommand"]> => {
     let left = times
     return Peer.greeting((words, connection) => {
@@ -380,7 +380,7 @@ describe("law 9: a lost connection", () => {
     Effect.gen(function* () {
       const broken = { yes: false }
       const { leave, comeBack, options, peer } = yield* switchable((words, connection) =>
-        // The last answer to the greeting and why it ends, in one packet.
+        // The last reply of the handshake and the error before the close, in one packet.
         words[2] === "LIB-VER" && broken.yes
           ? "+OK\r\n-ERR max number of clients reached\r\n"
           : Peer.greeting(() => "+PONG\r\n")(words, connection)
@@ -748,7 +748,7 @@ class Other extends Redis.Tag("test/Other")<Other>() {}
 
 const User = Schema.Struct({ name: Schema.String, born: Schema.Number })
 
-/** What an ACL user without MULTI may do. */
+/** An ACL user without MULTI. */
 const noMulti = "ada on >secret ~* &* +@all -multi"
 
 describe.each(realServers)("on $name", (server) => {
@@ -757,7 +757,7 @@ describe.each(realServers)("on $name", (server) => {
       const start = Effect.gen(function* () {
         const redisServer = yield* makeServer(server)
         const { host, port } = redisServer
-        // What waits for a server to start waits for as long as that takes.
+        // Long enough for a server to start.
         const options: RedisOptions = {
           host,
           port,
@@ -782,7 +782,7 @@ describe.each(realServers)("on $name", (server) => {
             )
           )
           yield* redisServer.start
-          // A reply of this connection's predecessor would be one of these.
+          // A reply of the previous connection would show up as a wrong number.
           expect(yield* Fiber.join(waiting)).toEqual(Array.from({ length: 50 }, (_, i) => i + 1))
           expect(yield* run(Redis.execute("LRANGE", "list", 0, -1))).toEqual(
             Array.from({ length: 50 }, (_, i) => `${i}`)
@@ -812,7 +812,7 @@ describe.each(realServers)("on $name", (server) => {
           for (const error of unknown) {
             expect(error).toMatchObject({ _tag: "ConnectionError", delivery: "unknown" })
           }
-          // Those that were written when the server was killed are at most what was in flight.
+          // At most the commands that were in flight when the server was killed.
           expect(unknown.length).toBeLessThanOrEqual(50)
           const n = Number(Option.getOrThrow(yield* run(Redis.get("n"))))
           expect(n).toBeGreaterThanOrEqual(done)
@@ -994,7 +994,7 @@ describe.each(realServers)("on $name", (server) => {
             const run = yield* make()
             const transaction = Redis.transaction({ first: Redis.incr("n"), second: Redis.get("n") })
             expect(yield* run(transaction)).toEqual({ first: 1, second: Option.some("1") })
-            // It is a value: it may be run again, and many at once.
+            // A transaction is a value: it can be run again, and concurrently.
             const all = yield* Effect.all(
               Array.from({ length: 200 }, () => run(Redis.transaction([Redis.incr("n"), Redis.get("n")]))),
               { concurrency: "unbounded" }
@@ -1088,7 +1088,7 @@ describe.each(realServers)("on $name", (server) => {
               const { lease } = yield* Redis
               expect(yield* Effect.flatMap(lease, (redis) => redis.send(Redis.execute("CLIENT", "ID")))).toBe(id)
               expect(yield* Redis.pipeline([Redis.set("a", "1"), Redis.incr("a")])).toEqual([undefined, 2])
-              // It is its owner's: SELECT is not refused.
+              // The connection belongs to the caller, so SELECT is allowed.
               yield* Redis.execute("SELECT", 6)
               expect(yield* connection.db).toBe(6)
             }).pipe(Effect.provide(client))
@@ -1114,7 +1114,7 @@ describe.each(realServers)("on $name", (server) => {
               expect(failure(yield* Effect.exit(Redis.execute("select", 1)))).toMatchObject({
                 reason: "statefulCommand"
               })
-              // It would speak of the writes of another connection.
+              // It would count the writes of another connection.
               expect(failure(yield* Effect.exit(Redis.execute("WAIT", 0, 10)))).toMatchObject({
                 _tag: "UsageError",
                 reason: "blockingCommand"
@@ -1146,7 +1146,7 @@ describe.each(realServers)("on $name", (server) => {
             return (yield* Redis) === (yield* Other)
           }).pipe(Effect.provide(Both))
         ).toBe(true)
-        // A name of their own: the server may still count the one before.
+        // Another name, because the server may still list the previous client.
         const twice = Effect.map(list, (lines) => lines.filter((line) => / name=twice /.test(line)).length)
         const two = Layer.merge(
           Redis.layerAs(Other, { host, port, clientName: "twice" }),

@@ -1,4 +1,4 @@
-/** Credentials that are asked for at each connect, and those that rotate; and idle connections that are asked for a sign. */
+/** Credentials from an Effect or a Stream, their rotation, and pings on idle connections. */
 import { inspect } from "node:util"
 import * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
@@ -24,7 +24,7 @@ import { makeServer } from "./support/servers.js"
 
 const password = (text: string) => ({ password: Redacted.make(text) })
 
-/** What no error may show. */
+/** No error may show this. */
 const token = "t0ken-of-the-vault"
 
 const auths = (peer: Peer.Peer) =>
@@ -358,7 +358,7 @@ eachServer((it, { protocol, server }) => {
       )
       for (const next of ["second", "third"]) {
         const before = yield* id
-        // Both passwords count while the clients move.
+        // Both passwords are valid while the clients reconnect.
         yield* run(Redis.execute("ACL", "SETUSER", "default", `>${next}`))
         yield* Queue.offer(rotated, password(next))
         while ((yield* id) === before) {
@@ -415,7 +415,7 @@ eachServer((it, { protocol, server }) => {
           const b = yield* Effect.scoped(pool.acquire)
           yield* a.execute("ACL", "SETUSER", "default", ">second")
           yield* Queue.offer(rotated, password("second"))
-          // The free one is replaced, the lent one still works.
+          // The free connection is replaced, the leased one still works.
           for (
             let i = 0;
             i < 5_000 && Option.getOrThrow((yield* Effect.scoped(pool.acquire)).id) === Option.getOrThrow(b.id);
@@ -448,7 +448,7 @@ eachServer((it, { protocol, server }) => {
       const attempts = Effect.map(run(Redis.execute("INFO", "stats")), (info) =>
         Number(/acl_access_denied_auth:(\d+)/.exec(String(info))?.[1] ?? 0)
       )
-      // Servers before 7.2 count them elsewhere: connections received tell as well.
+      // Servers before 7.2 do not count refused logins here, so the received connections are checked too.
       const received = Effect.map(run(Redis.execute("INFO", "stats")), (info) =>
         Number(/total_connections_received:(\d+)/.exec(String(info))?.[1] ?? 0)
       )

@@ -1,4 +1,4 @@
-/** What whoever reads nothing but the message is told: what failed, why, and what to do. Over real servers. */
+/** Messages of errors on real servers: each says what failed, why, and what to do. */
 import { expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -11,7 +11,7 @@ import { eachServer, failure, on, quickly, settle } from "./support/client.js"
 import { makeServer } from "./support/servers.js"
 
 eachServer((it, { connect, protocol, server }) => {
-  /** A server of the test's own, and a client of it. */
+  /** A server for this test alone, and a client of it. */
   const own = (options: RedisOptions = {}, serverOptions: RedisServerOptions = {}) =>
     Effect.gen(function* () {
       const process = yield* makeServer(server, serverOptions)

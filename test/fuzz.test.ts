@@ -1,6 +1,6 @@
 /**
- * A few rounds of `npm run fuzz`, in a process of their own: it counts every timer and socket of its process. `SEED=…`
- * repeats a run. docs/fuzz.md says what a round is.
+ * A few rounds of `npm run fuzz`, in a process of their own, because every timer and socket of the process is counted.
+ * `SEED=…` repeats a run. docs/fuzz.md explains what a round is.
  */
 import { spawn } from "node:child_process"
 import * as Path from "node:path"

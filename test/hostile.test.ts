@@ -1,6 +1,6 @@
 /**
- * Servers that mean harm: random and changed bytes against the parser and against live connections, streams without end,
- * and replies that were thought of. `SEED=…` repeats a run; `npm run fuzz -- --hostile` does far more of it.
+ * Hostile servers: random and mutated bytes against the parser and against live connections, endless streams, and
+ * hand-made replies. `SEED=…` repeats a run; `npm run fuzz -- --hostile` runs far more cases.
  */
 import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -18,7 +18,7 @@ const seed = Random.seedFrom(process.env.SEED)
 
 const limits = { maxBulkLength: 1 << 20, maxAggregateLength: 1 << 20, maxDepth: 64, maxBufferedBytes: 4 << 20 }
 
-/** What would end a process, or is seen by nobody. The test runner ends the run on these; here they have their seed. */
+/** Uncaught exceptions and unhandled rejections. The test runner would end the run; here they are reported with the seed. */
 const unexpected: Array<unknown> = []
 const note = (error: unknown): void => {
   unexpected.push(error)
@@ -72,7 +72,7 @@ describe("endless streams", () => {
       if (failure !== undefined) {
         expect(read).toBeLessThan(5 << 20)
       }
-      // Small values are a multiple of their bytes; garbage may lie about.
+      // Small values take a multiple of their bytes, and garbage may not be collected yet.
       expect(grown).toBeLessThan(200 << 20)
     })
   }

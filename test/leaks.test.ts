@@ -1,4 +1,4 @@
-/** Design law 13: after every scope no socket, timer or fiber of ours is left. */
+/** Design law 13: closing a scope leaves no socket, timer or fiber of ours. */
 import { createHook } from "node:async_hooks"
 import * as Net from "node:net"
 import * as v8 from "node:v8"
@@ -23,7 +23,7 @@ import { failure, on } from "./support/client.js"
 import * as Peer from "./support/peer.js"
 import { embeddedServer, makeServer, realServers, serverLayer, serverOptions, servers } from "./support/servers.js"
 
-/** Sockets, names being looked up, processes: what the test runner has none of, or always the same. */
+/** Sockets, name lookups, processes: the test runner has none of them, or a constant number. */
 const handles = (): ReadonlyMap<string, number> => {
   const counts = new Map<string, number>()
   for (const name of process.getActiveResourcesInfo()) {
@@ -34,7 +34,7 @@ const handles = (): ReadonlyMap<string, number> => {
   return counts
 }
 
-/** Timers that run, with the place that set them. The test runner sets some of its own, and so do these tests. */
+/** Active timers with the code that set them, without those of the test runner and of these tests. */
 const timers = new Map<number, string>()
 createHook({
   init: (id, type) => {
@@ -51,14 +51,14 @@ createHook({
   }
 }).enable()
 
-/** A moment of real time. What follows runs after the timer's callback, when the timer is gone. */
+/** A short real delay. It resumes after the callback of the timer, when the timer itself is gone. */
 const soon = Effect.async<void>((resume) => {
   setTimeout(() => resume(Effect.void), 2)
 })
 
 /**
- * Runs a scoped effect and sees what is left of it: no more sockets than before, no timer, no fiber. All durations in
- * here are long, so that a timer that was forgotten is still there.
+ * Runs a scoped effect and checks that it leaves nothing: no more sockets than before, no timer, no fiber. All durations
+ * in this file are long, so that a forgotten timer is still there.
  */
 const leavesNothing = <A, E, R>(use: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
@@ -93,7 +93,7 @@ const longPool = { ...long, acquireTimeout: "1 minute", idleTimeout: "10 minutes
 v8.setFlagsFromString("--expose-gc")
 const gc = vm.runInNewContext("gc") as () => void
 
-/** Starts it, waits until the condition holds, and interrupts it. */
+/** Starts an effect, waits until the condition holds, and interrupts it. */
 const interruptedWhen = <A, E, R>(what: string, condition: () => boolean, effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const fiber = yield* Effect.fork(effect)
@@ -102,7 +102,7 @@ const interruptedWhen = <A, E, R>(what: string, condition: () => boolean, effect
   })
 
 describe("with scripted peers", () => {
-  /** A peer's own sockets are no leak of ours, so the peer outlives what is looked at. */
+  /** The peer outlives the examined effect, because its own sockets are not a leak of ours. */
   const test = (
     name: string,
     script: Peer.Script,
@@ -205,7 +205,7 @@ describe("with scripted peers", () => {
     "failure"
   )
 
-  // Longer than a name can be, so that no name server is asked: where there is none, the answer takes its time.
+  // Too long for a name, so that no name server is asked: without one, the lookup would take long.
   test("a name that does not exist", Peer.pong, () => Connection.make({ ...long, host: "x".repeat(64) }), "failure")
 
   test(
@@ -226,7 +226,7 @@ describe("with scripted peers", () => {
       expect((yield* Fiber.join(some)).length).toBe(2)
       yield* Fiber.interrupt(none)
       yield* connection.close
-      // The end of the connection is the end of the stream.
+      // The end of the connection ends the stream.
       yield* Fiber.join(all)
     })
   )
@@ -446,7 +446,7 @@ describe("it.effect with its default services builds, uses and closes", () => {
           ).toEqual(Option.some("2"))
           const connection = yield* Connection.make({ host, port })
           expect(yield* connection.execute("PING")).toBe("PONG")
-          // A deadline in real time, although the program's clock stands still.
+          // The deadline passes in real time, although TestClock stands still.
           const late = run(RedisCommand.withDeadline(Redis.execute("BLPOP", "list", 0), "50 millis"))
           expect(yield* Effect.flip(late)).toMatchObject({ _tag: "DeadlineError" })
         })

@@ -1,4 +1,4 @@
-/** `Redis.optimistic`: WATCH, the body and its transaction on one connection, again on a conflict. */
+/** `Redis.optimistic`: WATCH, the body and its transaction on one connection, retried on a conflict. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
@@ -27,7 +27,7 @@ const number = (key: string) => Effect.map(Redis.get(key), (value) => Number(Opt
 
 const kill = (id: number) => RedisCommand.make("CLIENT KILL", { args: ["ID", id] })
 
-/** The client that everybody uses, one of somebody else, and both as runners. */
+/** The client under test, another one, and a runner for each. */
 eachServer((it, { connect }) => {
   const start = (...args: Parameters<typeof connect>) =>
     Effect.gen(function* () {
@@ -36,7 +36,7 @@ eachServer((it, { connect }) => {
       return { redis, run: on(redis), other: on(yield* connect()) }
     })
 
-  /** The pool lends a clean connection: nothing is watched on it, and its transactions go through. */
+  /** Expects the pool to lend a clean connection: nothing is watched, and a transaction succeeds. */
   const expectClean = (redis: RedisService) =>
     Effect.scoped(
       Effect.gen(function* () {
@@ -155,7 +155,7 @@ eachServer((it, { connect }) => {
     Effect.gen(function* () {
       const { run } = yield* start()
       let bodies = 0
-      // The server compares with the moment of WATCH, whoever wrote.
+      // The server compares with the time of WATCH, whichever client wrote.
       const result = yield* run(
         Redis.optimistic(
           "k",
@@ -361,7 +361,7 @@ eachServer((it, { connect }) => {
   it.scoped("interruption at any step releases the watch and the connection", () =>
     Effect.gen(function* () {
       const { redis, run } = yield* start({ maxDedicated: 1, acquireTimeout: "10 seconds" })
-      // In the body.
+      // Interrupted in the body.
       const reached = yield* Deferred.make<void>()
       const stuck = yield* Effect.fork(
         run(Redis.optimistic("watched", Effect.zipRight(Deferred.succeed(reached, undefined), Effect.never)))
@@ -369,7 +369,7 @@ eachServer((it, { connect }) => {
       yield* Deferred.await(reached)
       yield* Fiber.interrupt(stuck)
       yield* expectClean(redis)
-      // At any step of the way.
+      // Interrupted at any step.
       for (let i = 0; i < 40; i++) {
         const fiber = yield* Effect.fork(
           run(Redis.optimistic("watched", Effect.as(Redis.get("watched"), Redis.transaction([Redis.incr("n")]))))
@@ -447,8 +447,8 @@ eachServer((it, { connect }) => {
       let tries = 0
       const { run } = yield* start({
         reconnect: Schedule.tapOutput(quickly, () =>
-          // It was tried in vain a few times. Again and again: the first start may come before the kill has ended.
-          // Uninterruptible: the client and its pool each have this Schedule, and who is interrupted in starting ends the server.
+          // Restarts once some attempts have failed. Repeated, because the first start may come before the kill is complete.
+          // Uninterruptible, because client and pool share this Schedule, and an interrupted start would end the server.
           ++tries % 5 === 0 ? Effect.uninterruptible(Effect.orDie(server.start)) : Effect.void
         )
       })
@@ -463,7 +463,7 @@ eachServer((it, { connect }) => {
             yield* Redis.get("k")
             return Redis.transaction([Redis.set("k", "v"), Redis.get("k")])
           }),
-          // The lease waits for the server by the client's Schedule: this one is asked once.
+          // The lease waits for the server by the client's Schedule, so optimistic's own Schedule is stepped once.
           { schedule: Schedule.recurs(1) }
         )
       )

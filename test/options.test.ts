@@ -1,4 +1,4 @@
-/** Options and URLs: every form, what is refused by name, and that no refusal shows a secret. */
+/** Options and URLs: every form, refusals by name, and no secret in a refusal. */
 import { inspect } from "node:util"
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
@@ -17,18 +17,18 @@ import * as Options from "../src/internal/connection/options.js"
 import type { RedisError } from "../src/RedisError.js"
 import * as Peer from "./support/peer.js"
 
-/** In every secret of these tests: no rendering of anything may have it. */
+/** Part of every secret in these tests: no rendering may contain it. */
 const mark = "s3cr3t"
 
 const resolved = (options: Connection.ConnectionOptions) => Either.getOrThrow(Options.resolve(options))
 
 const refusal = (options: Connection.ConnectionOptions) => Either.getOrThrow(Either.flip(Options.resolve(options)))
 
-/** Opens and closes. */
+/** Opens a resource and closes it. */
 const opened = (make: Effect.Effect<unknown, RedisError, Scope.Scope>): Effect.Effect<void, RedisError> =>
   Effect.asVoid(Effect.scoped(make))
 
-/** All the ways in which something is shown. */
+/** Every rendering of a value. */
 const renderings = (value: unknown): string =>
   [
     String(value),
@@ -171,7 +171,7 @@ describe("URLs", () => {
         expect(error).toMatchObject({ _tag: "UsageError", reason: "invalidOptions" })
         expect(error.message).toMatch(message)
         expect(renderings(error)).not.toContain(mark)
-        // Whoever opens something says the same, and nothing is opened.
+        // Opening a connection, a client or a pool fails alike, and opens nothing.
         for (const make of [Connection.make, Pool.make, Redis.make]) {
           const exit = yield* Effect.exit(opened(make({ url })))
           expect(exit).toEqual(Exit.fail(error))

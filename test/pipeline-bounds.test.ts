@@ -1,4 +1,4 @@
-/** Bulk: a hundred thousand commands in one pipeline, and what `Effect.all` and `Effect.forEach` do instead. */
+/** Large pipelines, and how `Effect.all` and `Effect.forEach` differ from a pipeline. */
 import * as v8 from "node:v8"
 import * as vm from "node:vm"
 import { describe, expect, it } from "@effect/vitest"
@@ -15,7 +15,7 @@ const gc = vm.runInNewContext("gc") as () => void
 
 const megabytes = (bytes: number): number => Math.round(bytes / 1024 / 1024)
 
-/** What is alive, garbage aside. */
+/** The memory in use after a garbage collection. */
 const alive = (): number => {
   gc()
   const { arrayBuffers, heapUsed } = process.memoryUsage()

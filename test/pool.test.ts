@@ -1,4 +1,4 @@
-/** The pool: its sizes, and the rules by which a connection comes back or is destroyed. */
+/** The pool: its sizes, its waiters, and when a connection is lent again or destroyed. */
 import { describe, expect, it, layer } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
@@ -25,7 +25,7 @@ const idOf = (connection: Connection.Connection) => Option.getOrThrow(connection
 
 const gaugeOf = { description: "Connections of Redis pools" }
 
-/** Borrows a connection for the time of one function. */
+/** Leases a connection for the duration of one function. */
 const borrow = <A, E>(
   pool: Pool.Pool,
   use: (connection: Connection.Connection) => Effect.Effect<A, E>
@@ -78,7 +78,7 @@ describe("options", () => {
   )
 })
 
-/** Refuses (or, with `greet`, drops) connections while it is away. */
+/** While it is away, refuses the handshake with `refusal`, or resets connections without one. */
 const moody = (away: { now: boolean; connections: number; refusal?: string }): Peer.Script => ({
   onConnect: (connection) => {
     away.connections++
@@ -92,7 +92,7 @@ const moody = (away: { now: boolean; connections: number; refusal?: string }): P
       : Peer.greeting(() => "+PONG\r\n")(words, connection)
 })
 
-/** From 10 ms to the delay that is given. */
+/** Delays that grow from 10 ms to the given one. */
 const slowingTo = (slowest: Duration.DurationInput) =>
   Schedule.exponential("10 millis").pipe(Schedule.union(Schedule.spaced(slowest)))
 
@@ -126,7 +126,7 @@ describe("a lease whose connection cannot be opened", () => {
       const error = failure(yield* Effect.exit(ping(pool)))
       expect(error).toMatchObject({ _tag: "DeadlineError", phase: "acquire", delivery: "unsent", milliseconds: 200 })
       expect(error.message).toMatch(/the last attempt to connect failed: .*max number of clients reached/)
-      // And so does one that only waited in line.
+      // The waiter has left the line.
       expect(yield* pool.waiting).toBe(0)
     })
   )
@@ -156,7 +156,7 @@ describe("a lease whose connection cannot be opened", () => {
       const { pool, state } = yield* away({ reconnect, maxSize: 10 })
       const waiting = yield* Effect.forEach(Array.from({ length: 50 }), () => Effect.fork(ping(pool)))
       yield* Peer.eventually("it is asked some times", () => state.connections >= 40)
-      // At most as many at once as the pool may have, and then a step.
+      // At most maxSize attempts at once, and then a step of the Schedule.
       expect(steps.length).toBeGreaterThanOrEqual(state.connections / 10 - 1)
       yield* Fiber.interruptAll(waiting)
       expect([yield* pool.waiting, yield* pool.size]).toEqual([0, 0])
@@ -183,7 +183,7 @@ describe("a lease whose connection cannot be opened", () => {
           expect((failure(exit) as ConnectionError).reason).toMatch(reason)
         }
         state.now = false
-        // It is no verdict for ever.
+        // A later acquire succeeds.
         const works: Effect.Effect<unknown> = Effect.catchAll(ping(pool), () => Effect.zipRight(settle, works))
         yield* works
       })
@@ -196,7 +196,7 @@ describe("a lease whose connection cannot be opened", () => {
       yield* Effect.exit(ping(pool))
       const first = performance.now()
       const again = Effect.zipRight(settle, Effect.flip(ping(pool)))
-      // Who comes in the pause hears the reason at once, and asks nothing of the server.
+      // Until the next attempt an acquire fails at once with the reason, without a connection.
       expect(yield* again).toMatchObject({ _tag: "ConnectionError", reason: "authentication" })
       expect(state.connections).toBe(1)
       yield* Effect.repeat(again, { until: () => state.connections > 1 })
@@ -213,7 +213,7 @@ describe("a lease whose connection cannot be opened", () => {
       state.now = false
       const pool = yield* Pool.make({ ...base, minSize: 2, maxSize: 2, reconnect })
       const before = state.connections
-      // Greeted, and dropped.
+      // The server completes the handshake and closes.
       for (let round = 0; round < 5; round++) {
         yield* Peer.eventually("two are free", () => Effect.runSync(pool.freeSize) === 2)
         for (const connection of peer.connections) {
@@ -223,7 +223,7 @@ describe("a lease whose connection cannot be opened", () => {
       }
       yield* Peer.eventually("two are free", () => Effect.runSync(pool.freeSize) === 2)
       expect(steps.length).toBeGreaterThanOrEqual(5)
-      // And refused.
+      // The server refuses connections.
       state.now = true
       yield* pool.clear
       yield* Peer.eventually("it is asked some times", () => state.connections > before + 30)
@@ -301,7 +301,7 @@ describe("the deadline of a command over layerFromPool begins when it is accepte
 
   it.scoped("time spent waiting for a connection is not given back", () =>
     Effect.gen(function* () {
-      // Nobody answers.
+      // The peer does not answer.
       const { pool, run } = yield* client({ replyTimeout: "4 seconds" })
       const held = yield* Scope.make()
       yield* Scope.extend(pool.acquire, held)
@@ -311,7 +311,7 @@ describe("the deadline of a command over layerFromPool begins when it is accepte
       yield* Scope.close(held, Exit.void)
       const error = failure(yield* Fiber.join(waiting))
       expect(error).toMatchObject({ _tag: "DeadlineError", phase: "reply", delivery: "unknown", milliseconds: 4_000 })
-      // From when it had its connection it would be six and a half.
+      // If the deadline began with the lease, it would be 6.5 seconds.
       expect(performance.now() - started).toBeLessThan(5_400)
     })
   )
@@ -612,7 +612,7 @@ describe.each(realServers)("on $name", (server) => {
         const first = yield* borrow(pool, (connection) => Effect.as(connection.execute("PING"), connection))
         const second = yield* borrow(pool, (connection) =>
           Effect.gen(function* () {
-            // The first handle is void, although it is the same connection.
+            // The first handle is revoked, although the connection is the same.
             const exit = yield* Effect.exit(first.execute("PING"))
             expect(failure(exit)).toMatchObject({ _tag: "UsageError", reason: "released" })
             expect(failure(yield* Effect.exit(first.select(1)))).toMatchObject({ reason: "released" })
@@ -745,7 +745,7 @@ describe.each(realServers)("on $name", (server) => {
           yield* Effect.forEach(fibers, Fiber.await)
         }
         yield* Peer.eventually("nobody waits", () => Effect.runSync(pool.waiting) === 0)
-        // Both places are still there to be had.
+        // Both connections can still be leased.
         yield* borrow(pool, () => borrow(pool, (connection) => connection.execute("PING")))
         expect(yield* pool.size).toBeLessThanOrEqual(2)
         expect(yield* pool.freeSize).toBe(yield* pool.size)

@@ -1,6 +1,6 @@
 /**
- * Every TypeScript block of the README compiles, and runs against a server unless it is marked `no-run`. In what runs, the
- * address that readers are shown stands for the server's real one.
+ * Every TypeScript block of the README compiles, and runs against a server unless it is marked `no-run`. The address in a
+ * block is replaced by that of the test's server.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"

@@ -1,4 +1,4 @@
-/** The pace of reconnecting: a Schedule's own, or its slowest where an attempt will not mend anything. */
+/** The pace of reconnecting: the Schedule's own, or its slowest delay after a permanent failure. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -22,11 +22,14 @@ const wrong = new RedisError.ConnectionError({
 
 const wrongPassword = "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
 
-/** Greets who knows the password of now; whoever does not waits for `refuse` once, so that commands can wait before. */
+/**
+ * Accepts the current password. The first connection with another one is refused when `refuse` is called, so that a test
+ * can queue commands before; later ones are refused at once.
+ */
 const guarded = () => {
   const state = {
     password: "old",
-    /** When connections came. */
+    /** The time of each connection. */
     times: [] as Array<number>,
     refuse: undefined as (() => void) | undefined
   }
@@ -36,7 +39,7 @@ const guarded = () => {
       if (connection.received[0]?.[4] === state.password) {
         return Peer.greeting(() => "+PONG\r\n")(words, connection)
       }
-      // Replies come in order: what is asked behind HELLO is answered when HELLO is.
+      // Replies come in order: the commands after HELLO are answered together with it.
       if (connection.index === 1 && words[2] !== "LIB-VER") {
         return undefined
       }
@@ -51,7 +54,7 @@ const guarded = () => {
   return { state, script }
 }
 
-/** The password is another one, and the connection is lost: what a command hears that waits for the next. */
+/** Changes the password and resets the connection. Returns the failure of a command that waits meanwhile. */
 const rotate = (
   state: ReturnType<typeof guarded>["state"],
   { peer, run }: Effect.Effect.Success<ReturnType<typeof connectTo>>
@@ -99,7 +102,7 @@ describe("after a permanent failure", () => {
       const { script, state } = guarded()
       const client = yield* connectTo(script, {
         password: Redacted.make("old"),
-        // From 10 ms to a second and a half.
+        // From 10 ms to 1.5 seconds.
         reconnect: Schedule.exponential("10 millis").pipe(Schedule.union(Schedule.spaced("1500 millis"))),
         replyTimeout: "1 minute"
       })
@@ -110,7 +113,7 @@ describe("after a permanent failure", () => {
       })
       yield* Peer.eventually("it is refused three times", () => state.times.length >= 4)
       const gaps = state.times.slice(2).map((time, i) => time - (state.times[i + 1] as number))
-      // By the Schedule's own pace they would be 20 and 40 ms.
+      // At the Schedule's own pace they would be 20 and 40 ms.
       for (const gap of gaps) {
         expect(gap).toBeGreaterThan(1_200)
       }
@@ -129,7 +132,7 @@ describe("after a permanent failure", () => {
       })
       yield* rotate(state, client)
       yield* Peer.eventually("it gave up", () => Effect.runSync(client.redis.status.get)._tag === "Closed")
-      // One step for the connection that was lost, and one for each pause between four attempts.
+      // One step for the lost connection, and one for each delay between four attempts.
       expect(state.times.length).toBe(5)
     })
   )
@@ -293,7 +296,7 @@ eachServer((it, { protocol, server }) => {
       }
       const pipeline = failure(yield* Effect.exit(run(Redis.pipeline([Redis.get("k"), Redis.incr("n")]))))
       expect(pipeline).toMatchObject({ _tag: "PipelineError", slot: 0, error: { reason: "authentication" } })
-      // The first asks for a connection of its own, the second comes in the pause behind that.
+      // The first one makes an attempt, the second one fails before the next attempt.
       for (let i = 0; i < 2; i++) {
         const error = failure(yield* Effect.exit(run(Redis.blpop("list", { timeout: "1 hour" }))))
         expect(error).toMatchObject({ _tag: "ConnectionError", reason: "authentication", delivery: "unsent" })
@@ -327,7 +330,7 @@ eachServer((it, { protocol, server }) => {
       const until = (what: string, is: (status: Status) => boolean) =>
         Peer.eventually(what, () => is(Effect.runSync(redis.status.get)))
       yield* until("it was refused some times", (status) => status._tag === "Reconnecting" && status.attempt > 3)
-      // Each that comes hears of the refusal at once, or is answered: nobody waits for long, and nobody is lost.
+      // Each command fails at once or is answered: none waits for long.
       const works: Effect.Effect<string> = Effect.catchAll(run(Redis.ping()), (error) => {
         expect(error).toMatchObject({ _tag: "ConnectionError", reason: "authentication", delivery: "unsent" })
         return Effect.zipRight(Effect.yieldNow(), works)

@@ -1,4 +1,4 @@
-/** What the client does about errors that say that a command was not executed, and what it tells of its connection. */
+/** Errors that say that a command was not executed, repeatable commands, and the status of the client. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,7 +14,7 @@ import { connectTo, eachServer, failure, on, quickly } from "./support/client.js
 import * as Peer from "./support/peer.js"
 import { makeServer } from "./support/servers.js"
 
-/** Answers `refusals` to the first commands, in turn, and then `then`. */
+/** Answers the first commands with `refusals`, in turn, and all later ones with `then`. */
 const refusing = (refusals: ReadonlyArray<string>, then = "+DONE\r\n"): Peer.Script => {
   let at = 0
   return { onCommand: Peer.greeting(() => (at < refusals.length ? `-${refusals[at++]}\r\n` : then)) }
@@ -95,7 +95,7 @@ describe("the classes of error codes", () => {
       yield* Fiber.interrupt(alone)
       yield* Fiber.interrupt(transaction)
       const sent = commands().length
-      // Refused at the same time as one that is waited for: when that was sent again, the others had their chance.
+      // All were refused at the same time: once this one was retried, the others would have been as well.
       const exit = yield* Effect.exit(run(RedisCommand.withDeadline(Redis.decr("n"), "650 millis")))
       expect(failure(exit)).toMatchObject({ code: "LOADING" })
       expect(new Set(commands().slice(sent))).toEqual(new Set(["DECR n"]))
@@ -106,7 +106,7 @@ describe("the classes of error codes", () => {
   it.scoped("a pipeline is retried only when all its commands were refused", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(refusing(["LOADING", "LOADING", "LOADING"], ":1\r\n"))
-      // The first two are refused; the second time one is refused and one executed: that is the answer.
+      // The first time both are refused; the second time one is refused and one executed, which is the result.
       const answer = yield* run(Redis.pipeline([Redis.incr("a"), Redis.incr("b")], { mode: "either" }))
       expect(answer.map((slot) => slot._tag)).toEqual(["Left", "Right"])
       expect(commands()).toEqual(["INCR a", "INCR b", "INCR a", "INCR b"])
@@ -232,7 +232,7 @@ describe("a server that became read-only", () => {
 })
 
 describe("RedisCommand.repeatable", () => {
-  /** Ends the first connection when it has read the command. */
+  /** Resets the first connection after reading the command. */
   const cut: Peer.Script = {
     onCommand: (command, connection) =>
       Peer.greeting(() => {
@@ -390,7 +390,7 @@ eachServer((it, { protocol, server }) => {
         port,
         protocol,
         credentials: Stream.fromQueue(given),
-        // Two attempts that come soon, and then one that does not.
+        // Two short delays, and then a long one.
         reconnect: Schedule.union(
           Schedule.intersect(Schedule.spaced("5 millis"), Schedule.recurs(2)),
           Schedule.spaced("1 hour")
@@ -411,7 +411,7 @@ eachServer((it, { protocol, server }) => {
       const hour = 3_600_000
       expect(seen.at(-1)?.next?.epochMillis).toBeGreaterThanOrEqual(before + hour)
       expect(seen.at(-1)?.next?.epochMillis).toBeLessThanOrEqual(after + hour)
-      // The connection was lost, and each pause was told when it began.
+      // One status for the lost connection, and one at the start of each delay.
       expect(seen.map(({ attempt, next }) => [attempt, next === undefined])).toEqual([
         [1, true],
         [1, false],
@@ -428,7 +428,7 @@ eachServer((it, { protocol, server }) => {
   it.scoped("commands wait for a server that is loading its data, and none is executed twice", () =>
     Effect.gen(function* () {
       const redisServer = yield* makeServer(server, {
-        // Loading takes long enough to be met.
+        // Loading takes long enough to be observed.
         config: { "key-load-delay": "1500", "loading-process-events-interval-bytes": "1024" }
       })
       const { host, port } = redisServer
@@ -441,7 +441,7 @@ eachServer((it, { protocol, server }) => {
         Effect.forEach(Array.from({ length: 50 }), () => run(Redis.incr("n")), { concurrency: "unbounded" })
       )
       yield* redisServer.start
-      // They waited for the server, which took the connection and refused them until it had its data.
+      // The server accepted the connection and answered LOADING until it had its data.
       expect(yield* Fiber.join(waiting)).toEqual(Array.from({ length: 50 }, (_, i) => i + 1))
     })
   )

@@ -1,6 +1,6 @@
 /**
- * docs/reliability.md cannot rot: the tests, scripts and pages that it names exist, the README's promises lead to it, and
- * the tables of options name the options there are, with nothing left out.
+ * docs/reliability.md stays true: the tests, scripts and pages that it names exist, the README's promises link to it, and
+ * the tables of options list exactly the options of the types.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -10,7 +10,7 @@ import { describe, expect, it } from "vitest"
 const root = path.resolve(import.meta.dirname, "..")
 const read = (file: string): string => fs.readFileSync(path.join(root, file), "utf8")
 
-/** What tests are declared by. A suite's own helpers are called `test` or begin with one of these. */
+/** The functions that declare tests. A suite's own helpers are called `test`, or are members of one of these. */
 const declares = /^(?:it|test|describe|describeReal|plain|live|layer)$/
 
 const leftmost = (node: ts.Expression): string => {
@@ -21,7 +21,7 @@ const leftmost = (node: ts.Expression): string => {
   return ts.isIdentifier(at) ? at.text : ""
 }
 
-/** A title as the page writes it: what is filled in is `…`. */
+/** A title as the page writes it: `…` stands for an interpolated value. */
 const titleOf = (node: ts.Expression | undefined): string | undefined =>
   node === undefined
     ? undefined
@@ -31,7 +31,7 @@ const titleOf = (node: ts.Expression | undefined): string | undefined =>
         ? `${node.head.text}${node.templateSpans.map(({ literal }) => `…${literal.text}`).join("")}`
         : undefined
 
-/** The titles of the tests that a file runs: not of groups, nor of what is skipped. */
+/** The titles of the tests that a file runs, without groups and skipped tests. */
 const titlesIn = (source: string): ReadonlySet<string> => {
   const titles = new Set<string>()
   const visit = (node: ts.Node): void => {
@@ -50,12 +50,12 @@ const titlesIn = (source: string): ReadonlySet<string> => {
 interface Promised {
   readonly heading: string
   readonly how: boolean
-  /** File and title of each test that is named. */
+  /** The file and title of each named test. */
   readonly tests: ReadonlyArray<readonly [file: string, title: string]>
   readonly scripts: ReadonlyArray<string>
 }
 
-/** The promises of the page: its headings of the third level. */
+/** The promises of the page: its third-level headings. */
 const promisesIn = (page: string): ReadonlyArray<Promised> =>
   page
     .split(/^### /m)
@@ -72,7 +72,7 @@ const promisesIn = (page: string): ReadonlyArray<Promised> =>
       }
     })
 
-/** What is wrong with a page of promises. */
+/** The problems of a page of promises. */
 const problemsOf = (
   page: string,
   files: (file: string) => string | undefined,
@@ -94,7 +94,7 @@ const problemsOf = (
     })
   ])
 
-/** As the pages' readers make anchors of headings. */
+/** The anchor of a heading, as Markdown viewers derive it. */
 const slug = (heading: string): string =>
   heading
     .toLowerCase()
@@ -123,7 +123,7 @@ describe("docs/reliability.md", () => {
     const promises = promisesIn(page)
     expect(promises.length).toBeGreaterThan(30)
     expect(promises.flatMap(({ tests }) => tests).length).toBeGreaterThan(100)
-    // Every line that looks like a proof was understood as one.
+    // Every line that looks like a proof was parsed as one.
     expect(page.match(/^- `/gm)?.length).toBe(promises.flatMap(({ scripts, tests }) => [...tests, ...scripts]).length)
     expect(problemsOf(page, source, scripts)).toEqual([])
   })
@@ -175,7 +175,7 @@ describe("README.md", () => {
   })
 })
 
-/** The names of an interface's own members. */
+/** The names of an interface's own members, sorted. */
 const membersOf = (file: string, name: string): ReadonlyArray<string> => {
   const parsed = ts.createSourceFile(file, read(file), ts.ScriptTarget.Latest, true)
   const found = parsed.statements.find(
@@ -184,7 +184,7 @@ const membersOf = (file: string, name: string): ReadonlyArray<string> => {
   return (found?.members ?? []).map((member) => member.name?.getText() ?? "").sort()
 }
 
-/** The options that a table names in its first column. It stands behind a line that begins with its interface's name. */
+/** The options in the first column of a table. The table follows a line that begins with the interface's name. */
 const tabled = (text: string, name: string): ReadonlyArray<string> => {
   const table = new RegExp(`^\`${name}\`[\\s\\S]*?\\n((?:\\|.*\\n)+)`, "m").exec(text)?.[1] ?? ""
   return table

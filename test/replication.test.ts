@@ -1,4 +1,4 @@
-/** `Redis.withReplication`: writes and the waiting for who has them, on one connection. */
+/** `Redis.withReplication`: writes, and WAIT or WAITAOF after them, on one connection. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -17,7 +17,7 @@ import { makeServer, type TestServer } from "./support/servers.js"
 class Primary extends Context.Tag("Primary")<Primary, RedisServer.RedisServer>() {}
 class Replica extends Context.Tag("Replica")<Replica, RedisServer.RedisServer>() {}
 
-/** A server and its replica, which has caught up. */
+/** A server and a replica that is in sync. */
 const replicated = (server: TestServer) =>
   Layer.scopedContext(
     Effect.gen(function* () {
@@ -96,7 +96,7 @@ describe("sent commands", () => {
 
 describeReal((server) => {
   const servers = replicated(server)
-  // One pair for both protocols: a layer is built once for what is provided with it.
+  // One pair serves both protocols, because the layer is built once.
   it.live("counts a replica, and not one that is paused", () =>
     Effect.gen(function* () {
       const primary = yield* Primary
@@ -105,14 +105,14 @@ describeReal((server) => {
       for (const protocol of [2, 3] as const) {
         const run = on(yield* Redis.make({ host: primary.host, port: primary.port, protocol }))
         const key = `order:${protocol}`
-        // The replica has what was written when this returns.
+        // The replica has the write when this returns.
         const reached = yield* run(
           Redis.withReplication({ replicas: 1, timeout: "1 minute" }, [Redis.set(key, "paid"), Redis.get(key)])
         )
         expect(reached).toEqual({ results: [undefined, Option.some("paid")], replicas: 1, local: 0 })
         expect(yield* behind(Redis.get(key))).toEqual(Option.some("paid"))
 
-        // Nothing to wait for is reached as well.
+        // With nothing to wait for it succeeds too.
         expect(yield* run(Redis.withReplication({ replicas: 0, timeout: "1 second" }, [Redis.get(key)]))).toMatchObject(
           {
             results: [Option.some("paid")]
@@ -139,7 +139,7 @@ describeReal((server) => {
         ).pipe(Effect.ensuring(Effect.orDie(replica.resume)))
         expect(none).toEqual({ results: [undefined], replicas: 0, local: 0 })
         expect(performance.now() - started).toBeGreaterThan(150)
-        // The write stays done, and reaches it later.
+        // The write stays executed, and reaches the replica later.
         expect(
           yield* run(Redis.withReplication({ replicas: 1, timeout: "1 minute" }, [Redis.incr("n")]))
         ).toMatchObject({ replicas: 1 })

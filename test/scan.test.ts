@@ -1,4 +1,4 @@
-/** Scans as Streams: nothing missed, nothing held, nothing asked in vain, and only on one run of the server. */
+/** Scans as Streams: complete, without a held connection, without needless pages, and within one run of the server. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
@@ -21,7 +21,7 @@ const collect = <A, E, R>(stream: Stream.Stream<A, E, R>): Effect.Effect<Readonl
 const range = (prefix: string, from: number, to: number): Array<string> =>
   Array.from({ length: to - from }, (_, i) => `${prefix}${from + i}`)
 
-/** Sets many keys, a thousand at a time. */
+/** Sets many keys, a thousand per pipeline. */
 const fill = (keys: ReadonlyArray<string>) =>
   Effect.forEach(
     Array.from({ length: Math.ceil(keys.length / 1000) }, (_, i) => keys.slice(i * 1000, i * 1000 + 1000)),
@@ -51,7 +51,7 @@ eachServer(
         yield* run(
           Redis.scanStream({ count: 1000 }).pipe(
             Stream.chunks,
-            // Keys by the thousand between the pages, so that the server's table grows and shrinks under the cursor.
+            // Adds and deletes thousands of keys between pages, so that the server's table grows and shrinks during the scan.
             Stream.runForEach((page) =>
               Effect.gen(function* () {
                 for (const key of page) {
@@ -205,7 +205,7 @@ eachServer(
                     ? Effect.gen(function* () {
                         yield* Effect.orDie(runningServer.kill)
                         yield* Effect.orDie(runningServer.start)
-                        // The keys are there, and so is the connection: nothing but the run tells.
+                        // Keys and connection are there again: only the server's run id reveals the restart.
                         expect(yield* Redis.dbsize()).toBe(1000)
                       })
                     : Effect.void
@@ -221,8 +221,8 @@ eachServer(
       })
     )
   },
-  // Each write is in the file before its reply leaves, whatever the disk is doing, and a kill loses none. "everysec" puts
-  // writes off while the disk is busy.
+  // Each write reaches the file before its reply is sent, so a kill loses none. "everysec" delays writes while the disk
+  // is busy.
   { appendonly: true, config: { appendfsync: "no" } }
 )
 
@@ -232,7 +232,7 @@ describe("with a scripted peer", () => {
   const page = (cursor: number, ...items: ReadonlyArray<string>) =>
     `*2\r\n${bulk(String(cursor))}*${items.length}\r\n${items.map(bulk).join("")}`
 
-  /** A server of four pages, the last one empty, on one run. `instead` may answer otherwise. */
+  /** A server with four pages, the last one empty, and a constant run id. `instead` may replace an answer. */
   const scanned = (
     instead: (words: ReadonlyArray<string>, connection: Peer.PeerConnection) => string | "nothing" | undefined = () =>
       undefined

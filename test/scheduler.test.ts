@@ -1,4 +1,4 @@
-/** `Redis.layerScheduler`: the same answers, and the event loop gets its turns. */
+/** `Redis.layerScheduler`: the results are the same, and the event loop is not starved. */
 import { expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"

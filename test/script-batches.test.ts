@@ -1,4 +1,4 @@
-/** Scripts in pipelines and transactions: by their SHA1 where this connection is known to hold them, else with their source. */
+/** Scripts in pipelines and transactions: sent by SHA1 if the connection's server is known to hold them, else as source. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -16,7 +16,7 @@ const countUp = RedisScript.make({ source, keys: 1, args: [Schema.Int], result: 
 const noScript = "-NOSCRIPT No matching script. Please use EVAL.\r\n"
 
 describe("a script in a batch", () => {
-  /** Runs scripts, knowing what it was sent, until it is told to forget. */
+  /** Holds the scripts that it was sent until SCRIPT FLUSH. */
   const server = () => {
     const held = new Set<string>()
     let queued: Array<string> | undefined
@@ -81,7 +81,7 @@ describe("a script in a batch", () => {
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(server().script)
       yield* run(Redis.pipeline([countUp("n", 1)]))
-      // All in one turn: what the first will answer is of before the flush.
+      // All in one turn: the first reply is from before the flush, although it arrives after FLUSH was sent.
       yield* Effect.all(
         [run(Redis.pipeline([countUp("n", 1)])), run(Redis.scriptFlush()), run(Redis.pipeline([countUp("n", 1)]))],
         { concurrency: "unbounded" }

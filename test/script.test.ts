@@ -1,4 +1,4 @@
-/** Scripts and functions as typed values: what they send, alone and in batches, and what becomes of their failures. */
+/** Scripts and functions as typed values: the commands they send, alone and in batches, and their failures. */
 import { createHash } from "node:crypto"
 import * as util from "node:util"
 import { describe, expect, it } from "@effect/vitest"
@@ -73,7 +73,7 @@ describe("a script's call, as a command", () => {
     const rest = RedisScript.make({ source: "s", keys: 1, args: [Schema.Int], rest: Schema.String })
     sends(rest("k", 1), ["EVAL", "s", "1", "k", "1"])
     sends(rest("k", 1, "a", "b"), ["EVAL", "s", "1", "k", "1", "a", "b"])
-    // Programs in JavaScript, and behind casts, hear it too.
+    // The check also runs for JavaScript programs and after casts.
     refuses(
       (two as unknown as (...keys: ReadonlyArray<string>) => RedisCommand.RedisCommand<unknown>)("a", "b"),
       /2 keys and 1 argument$/
@@ -185,13 +185,13 @@ describe("a script's call, as a command", () => {
       code: "LIMITED",
       message: expect.not.stringContaining("secret")
     })
-    // What a script has read is no argument, and its code may be one of the server's.
+    // A value that the script read is not an argument, and may even look like a code of the server.
     readsError(countUp("k", 1), error("READONLY secret"), {
       _tag: "ReplyError",
       code: "READONLY",
       message: expect.not.stringContaining("secret")
     })
-    // What the server itself says inside a script is shown.
+    // Errors of the server itself inside a script are shown.
     const wrong = "WRONGTYPE Operation against a key holding the wrong kind of value"
     readsError(countUp("k", 1), error(`${wrong} script: ${countUp.sha1}, on @user_script:1.`), {
       _tag: "ReplyError",
@@ -204,7 +204,7 @@ describe("a script's call, as a command", () => {
     expect(Hash.hash(countUp("k", 1))).toBe(Hash.hash(countUp("k", 1)))
     expect(Equal.equals(countUp("k", 1), countUp("k", 2))).toBe(false)
     expect(Equal.equals(countUp("k", 1), countUp("l", 1))).toBe(false)
-    // The bytes are those of EVAL and the reply is read the same way, but alone it does something else.
+    // Same bytes and decoder as EVAL, but sent alone a script tries EVALSHA first.
     const plain = RedisScript.make({ source: "s", keys: 0 })
     expect(Equal.equals(plain(), Redis.eval("s"))).toBe(false)
     expect(Equal.equals(plain(), RedisScript.make({ source: "s", keys: 0 })())).toBe(true)
@@ -221,7 +221,7 @@ describe("a script's call, as a command", () => {
   })
 })
 
-/** A client over a scripted peer, and what the peer was asked. */
+/** A client of a scripted peer, and the commands that the peer received. */
 const over = (
   then: Parameters<typeof Peer.greeting>[0],
   options: RedisOptions = {}
@@ -348,7 +348,7 @@ describe("a script's call outside a batch", () => {
       expect(failure).toMatchObject({ _tag: "DeadlineError", phase: "reply", milliseconds: 4_000, command: "EVAL" })
       expect(asked()).toEqual([bySha, bySource])
       expect(Duration.toMillis(took)).toBeGreaterThan(3_900)
-      // Were it counted anew from the second command, it would be 6.5 s at least.
+      // If the deadline began again with the second command, it would be at least 6.5 s.
       expect(Duration.toMillis(took)).toBeLessThan(6_400)
     })
   )
@@ -470,7 +470,7 @@ describe("functions", () => {
   )
 })
 
-/** Runs with the names of all commands that are sent alone. */
+/** Runs an effect, and records the names of the commands that are sent outside a batch. */
 const spied = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(Redis, (redis) => {
     const names: Array<string> = []
@@ -498,7 +498,7 @@ liveSuite(
         yield* forget
         expect(yield* countUp.load).toBe(countUp.sha1)
         expect(yield* spied(countUp("k", 1))).toEqual([6, ["EVALSHA"]])
-        // Another server run, another lease: nothing is remembered that could be wrong.
+        // On another server run or another lease nothing is assumed to be held.
         yield* forget
         expect(yield* onLease(countUp("k", 1))).toBe(7)
       })

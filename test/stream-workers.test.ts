@@ -1,6 +1,6 @@
 /**
- * Readers, consumers of groups, workers and the producer: each promise by itself, over real servers. Delivery over
- * killed connections and servers is in stream-delivery.test.ts.
+ * Readers, consumers of groups, workers and producers: each promise by itself, on real servers. Delivery through killed
+ * connections and servers is tested in stream-delivery.test.ts.
  */
 import * as Net from "node:net"
 import { it } from "@effect/vitest"
@@ -29,7 +29,7 @@ import { makeServer } from "./support/servers.js"
 let names = 0
 const fresh = (): string => `stream-${++names}`
 
-/** Adds entries, one for each text, in one go. */
+/** Adds one entry for each text, in one pipeline. */
 const fill = (stream: string, texts: ReadonlyArray<string>) =>
   Redis.pipeline(texts.map((n) => RedisStream.add(stream, { n })))
 
@@ -37,7 +37,7 @@ const numbers = (count: number): ReadonlyArray<string> => Array.from({ length: c
 
 const pendingOf = (stream: string, group = "g") => Effect.map(Redis.xpending(stream, group), ({ pending }) => pending)
 
-/** Waits for what a server says. */
+/** Waits until an effect's result satisfies the condition. */
 const eventuallyIs = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>, wanted: (a: A) => boolean) =>
   Effect.gen(function* () {
     const until = Date.now() + 15_000
@@ -49,7 +49,7 @@ const eventuallyIs = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>, wan
     }
   })
 
-/** A client that notes what it is asked. */
+/** A client that records its commands. */
 const spied = (redis: RedisService) => {
   const sent: Array<RedisCommand<unknown>> = []
   const watch = (inner: RedisService): RedisService => ({
@@ -71,14 +71,14 @@ const spied = (redis: RedisService) => {
   }
 }
 
-/** Runs a worker in the background of the scope; answers how to stop it. */
+/** Runs a worker in the background of the scope; returns how to stop it. */
 const inBackground = <A, E, R>(worker: Effect.Effect<A, E, R>) => Effect.forkScoped(Effect.exit(worker))
 
 const quick = { block: "200 millis", claim: { idle: "10 minutes" } } as const
 
 /**
- * Between a client and a server: on demand it takes the reply to a command and ends the connection instead, so that the
- * command was executed and nobody knows.
+ * A proxy that, on demand, swallows the reply to a command and closes the connection: the command was executed, and the
+ * client cannot know.
  */
 const cutter = (port: number) =>
   Effect.acquireRelease(
@@ -100,7 +100,7 @@ const cutter = (port: number) =>
           upstream.write(bytes)
         })
         upstream.on("data", (bytes) => {
-          // A wait that passed in vain is no reply worth taking.
+          // The nil reply of a wait that timed out is not swallowed.
           if (armed && proxy.cut !== undefined && bytes.length > 10) {
             proxy.cut = undefined
             proxy.cuts++
@@ -179,9 +179,9 @@ describe("without a server", () => {
         "s IDMP p i * n 2"
       )
       expect(words(RedisStream.add("s", { a: "1" }, { idmpauto: "p" }))).toBe("s IDMPAUTO p * a 1")
-      // @ts-expect-error: words that exclude each other
+      // @ts-expect-error: options that exclude each other
       RedisStream.add("s", { a: "1" }, { idmpauto: "p", idmp: { producer: "p", id: "i" } })
-      // @ts-expect-error: not what the schema holds
+      // @ts-expect-error: not a value of the schema
       RedisStream.add("s", { n: "2" }, { schema: Numbered })
     })
   )
@@ -281,7 +281,7 @@ describe("under the test clock", () => {
 })
 
 eachServer((it, live) => {
-  /** A test with a client of its own. */
+  /** A test with its own client. */
   const test = (
     name: string,
     body: (redis: RedisService) => Effect.Effect<unknown, unknown, Redis | RedisServer.RedisServer | Scope.Scope>
@@ -317,7 +317,7 @@ eachServer((it, live) => {
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, ["old"])
-        // Once the place is known one is added, and only then does the first read leave.
+        // An entry is added after the position is resolved and before the first read is sent.
         let added = false
         const late: RedisService = {
           ...redis,
@@ -370,7 +370,7 @@ eachServer((it, live) => {
         )
         for (let round = 1; round <= 4; round++) {
           yield* eventually("all is read", () => got.length === 50 * round)
-          // While it waits: everybody's connection, also the one that everybody shares.
+          // While the read blocks, every connection is killed, the shared one too.
           yield* on(admin)(Redis.execute("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"))
           yield* on(admin)(
             Redis.pipeline(numbers(50).map((n) => RedisStream.add(stream, { n: String(50 * round + Number(n)) })))
@@ -398,7 +398,7 @@ eachServer((it, live) => {
         expect(error).toBeInstanceOf(DecodeError)
         expect(error).toMatchObject({ command: "XREAD", path: [stream, "2-0", "fields", "n"] })
         expect(String(error.message)).not.toContain("secret")
-        // Bytes that are no text spoil their own entry only.
+        // Bytes that are not text affect their own entry only.
         yield* Redis.execute("XADD", stream, "3-0", "n", new Uint8Array([0xff]))
         const raw = failure(
           yield* Effect.exit(Stream.runDrain(RedisStream.read(stream, { from: "2-0", follow: false })))
@@ -406,7 +406,7 @@ eachServer((it, live) => {
         expect(raw).toMatchObject({ _tag: "DecodeError", path: [stream, "3-0", "fields", "n"] })
       }))
 
-    test("reads ahead no further than its buffer allows", (redis) =>
+    test("reads ahead no further than readAhead allows", (redis) =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, numbers(1000))
@@ -425,7 +425,7 @@ eachServer((it, live) => {
           )
         )
         yield* eventually("it reads ahead", () => taken === 1 && words("XREAD").length >= 3)
-        // Time in which it could go on, if nothing held it.
+        // Time in which it could read further, if nothing stopped it.
         for (let i = 0; i < 100; i++) {
           yield* Redis.xlen(stream)
         }
@@ -448,7 +448,7 @@ eachServer((it, live) => {
         const worker = RedisStream.worker({ ...options, create: "all" }, ({ fields }) =>
           Effect.sync(() => got.push(fields.n ?? ""))
         )
-        // No stream, no group; then both are there.
+        // Neither the stream nor the group exists; then both do.
         for (let round = 1; round <= 2; round++) {
           const fiber = yield* Effect.fork(worker)
           yield* eventuallyIs("there is a group", Redis.exists(stream), (n) => n === 1)
@@ -531,7 +531,7 @@ eachServer((it, live) => {
               consumer: "c",
               block: "200 millis",
               concurrency: 8,
-              // One round, and no second.
+              // The claim has one round only.
               claim: { idle: "50 millis", count: 20, schedule: Schedule.stop },
               keepEvery: "20 millis"
             },
@@ -577,7 +577,7 @@ eachServer((it, live) => {
           (n) => n === 6
         )
         const other = yield* Effect.fork(worker("other", false))
-        // Three times what makes an entry claimable, with claims all the while.
+        // Three times the idle time after which an entry can be claimed, with claims all the time.
         yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 3000)))
         const { consumers } = yield* Redis.xpending(stream, "g")
         expect(consumers).toEqual([{ name: "slow", pending: 6 }])
@@ -624,7 +624,7 @@ eachServer((it, live) => {
         yield* eventually("the next comes", () => got.includes("2"))
         expect(got).toEqual(["0", "2"])
         yield* Fiber.interrupt(worker)
-        // The second is still the thief's.
+        // The second entry still belongs to the other consumer.
         expect((yield* Redis.xpending(stream, "g")).consumers).toEqual([{ name: "thief", pending: 1 }])
       }))
 
@@ -636,7 +636,7 @@ eachServer((it, live) => {
         const own = yield* Redis.xreadgroup("g", "c", { [stream]: ">" }, { count: 2 })
         const others = yield* Redis.xreadgroup("g", "dead", { [stream]: ">" }, { count: 2 })
         const ids = [...own, ...others].flatMap(({ entries }) => entries.map(({ id }) => id))
-        // One of its own, and one of the dead consumer's.
+        // One entry of its own, and one of the dead consumer.
         yield* Redis.xdel(stream, [ids[0] as string, ids[2] as string])
         const events: Array<RedisStream.GroupEvent> = []
         const got: Array<string> = []
@@ -702,7 +702,7 @@ eachServer((it, live) => {
         yield* eventually("it goes on", () => got.some(([n]) => n === "after"))
         yield* eventuallyIs("all is acknowledged but what was left", pendingOf(stream), (n) => n === 1)
         yield* Fiber.interrupt(worker)
-        // A lost reply is no attempt; what is in hand, and what was left to be claimed, is not taken up again.
+        // A lost reply does not count as an attempt; entries in hand and entries left for claiming are not read again.
         expect([...got].sort()).toEqual([
           ["after", 1],
           ["held", 1],
@@ -816,7 +816,7 @@ eachServer((it, live) => {
           "retried",
           "deadLettered"
         ])
-        // In one transaction: nothing acknowledged the bad one by itself.
+        // In one transaction: the bad entry was not acknowledged separately.
         const id = letter?.fields["dead-letter-id"] ?? ""
         expect(words("XACK").filter((ids) => ids.includes(id))).toEqual([[stream, "g", id]])
         expect(words("XADD").filter(([key]) => key === dead)).toHaveLength(1)
@@ -940,7 +940,7 @@ eachServer((it, live) => {
         expect(early).toBeInstanceOf(UsageError)
         expect(String(early)).toContain("holds a string, not a stream")
         yield* Redis.del(dead)
-        // It becomes one while the handler runs.
+        // The key gets the wrong type while the handler runs.
         const late = failure(
           yield* Effect.exit(
             RedisStream.worker(options, () =>
@@ -1103,7 +1103,7 @@ eachServer((it, live) => {
         expect(finished).toEqual(["0", "1"])
         expect(began).toHaveLength(2)
         expect(yield* pendingOf(stream)).toBe(3)
-        // Another one gets them at once, although nothing has been idle for a minute, and none was an attempt.
+        // Another consumer gets them at once, although none was idle for a minute, and none counts as an attempt.
         const got: Array<readonly [string | undefined, number]> = []
         const second = yield* Effect.fork(
           RedisStream.worker(
@@ -1157,7 +1157,7 @@ eachServer((it, live) => {
         )
         expect(Chunk.toReadonlyArray(got).map(({ fields }) => fields.n)).toEqual(numbers(10).map(Number))
         expect(yield* pendingOf(stream)).toBe(5)
-        // The same consumer finds the others again; a late ack of the first Stream's counts, too.
+        // The same consumer reads the others again; a late ack from the first Stream still counts.
         yield* Option.getOrThrow(Chunk.get(got, 1)).ack
         const rest = yield* RedisStream.consume(options).pipe(
           Stream.tap(({ ack }) => ack),

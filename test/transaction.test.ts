@@ -1,4 +1,4 @@
-/** MULTI … EXEC as one unit: what it answers, how it fails, and that nothing else enters it. */
+/** MULTI … EXEC as one unit: its results, its failures, and its isolation from other commands. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
@@ -26,7 +26,7 @@ const flush = RedisCommand.make("FLUSHALL", { args: ["SYNC"] })
 
 eachServer(
   (it, { connect, protocol }) => {
-    /** A client of an empty server. */
+    /** Connects a client, and empties the server. */
     const start = (...args: Parameters<typeof connect>) =>
       Effect.gen(function* () {
         const redis = yield* connect(...args)
@@ -56,7 +56,7 @@ eachServer(
       Effect.gen(function* () {
         const run = yield* start()
         const other = on(yield* connect())
-        // More than a server reads at once, so that a pipeline in its place would be seen half done.
+        // More than a server reads at once, so that a plain pipeline would be seen half executed.
         const filler = Array.from({ length: 40 }, (_, i) => Redis.set(`filler:${i}`, "x".repeat(5_000)))
         let seen = 0
         const torn: Array<unknown> = []
@@ -71,7 +71,7 @@ eachServer(
           })
         )
         const looking = yield* Effect.fork(look)
-        // Others share the connection and write in between.
+        // Other fibers write over the same connection meanwhile.
         let rounds = 0
         const round = Effect.suspend(() => {
           rounds++

@@ -151,7 +151,7 @@ describeReal((server) => {
       expect(yield* Effect.flip(lease.send(Redis.incr("n")))).toMatchObject({ _tag: "ConnectionError" })
     }))
 
-  test("CLIENT PAUSE: a patient command is answered late, an impatient one ends at its deadline", () =>
+  test("CLIENT PAUSE: a command with time left is answered late, another ends at its deadline", () =>
     Effect.gen(function* () {
       const { address, run } = yield* make(server)
       const admin = yield* beside(address)
