@@ -853,7 +853,7 @@ describe("what is not RESP", () => {
     const frames: Array<Resp.Frame> = []
     const parser = newParser(frames, "text")
     const failure = parser.write(join("+first\r\n>1\r\n+push\r\n*?\r\n:1\r\n", bytes, "\r\n.\r\n+no\r\n"))
-    // The row ". outside a stream" would be inside one here: it ends the array around it, and the failure differs.
+    // The vector with "." outside a stream ends the streamed array here, and the bytes after it are the failure.
     expect(frames.slice(0, 2)).toStrictEqual(["first", new Resp.Push(["push"])])
     expect(frames).not.toContain("no")
     expect(failure?.reason).toBeDefined()

@@ -223,7 +223,7 @@ const observed = (service: RedisService, ran: (name: string) => void): RedisServ
   }
 }
 
-type ClientOptions = {
+type LayerOptions = {
   readonly host: string
   readonly port: number
   readonly protocol: 2 | 3
@@ -231,20 +231,18 @@ type ClientOptions = {
   readonly acquireTimeout: "30 seconds"
 }
 
-/** The client that suites run over: `Redis.layer`'s, or the one that REDIS_TEST_CLIENT names. */
-const clients: Record<string, (options: ClientOptions) => Effect.Effect<RedisService, RedisError, Scope.Scope>> = {
-  shared: RedisClient.make,
+/** The layers that provide `Redis`, by the names that REDIS_TEST_LAYER may have. Every command suite runs over each. */
+const layers: Record<string, (options: LayerOptions) => Effect.Effect<RedisService, RedisError, Scope.Scope>> = {
+  client: RedisClient.make,
   pool: (options) =>
     Effect.map(Layer.build(Layer.provide(RedisClient.layerFromPool, Pool.layer(options))), (built) =>
       Context.get(built, Redis)
     )
 }
-const clientName = process.env.REDIS_TEST_CLIENT ?? "shared"
-const client = (options: ClientOptions): Effect.Effect<RedisService, RedisError, Scope.Scope> => {
-  const make = clients[clientName]
-  return make === undefined
-    ? Effect.dieMessage(`REDIS_TEST_CLIENT is none of ${Object.keys(clients).join(", ")}`)
-    : make(options)
+const layerName = process.env.REDIS_TEST_LAYER ?? "client"
+const makeRedis = layers[layerName]
+if (makeRedis === undefined) {
+  throw new Error(`REDIS_TEST_LAYER is "${layerName}", and must be one of ${Object.keys(layers).join(", ")}`)
 }
 
 const flush = RedisCommand.make("FLUSHALL", { args: ["SYNC"] })
@@ -280,7 +278,7 @@ export const liveSuite = (
       | undefined
   }
 ): void => {
-  describe(`${group}, live`, () => {
+  describe(`${group}, live over the ${layerName}`, () => {
     const matrix = new LiveMatrix(group)
     if (Servers.realServers.length === 0) {
       it.skip("no real server found: run `npm run servers`", () => {})
@@ -324,7 +322,7 @@ const suiteOn = (
     const { host, port } = running()
     // Longer than a busy machine takes.
     const options = { host, port, protocol, replyTimeout: "30 seconds", acquireTimeout: "30 seconds" } as const
-    plain = await Effect.runPromise(Scope.extend(client(options), scope))
+    plain = await Effect.runPromise(Scope.extend(makeRedis(options), scope))
     service = observed(plain, (name) => matrix.ran(name, installed.name, protocol))
   })
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))

@@ -1,6 +1,6 @@
 /**
  * Readers, consumers of groups, workers and producers: each promise by itself, on real servers. Delivery through killed
- * connections and servers is tested in stream-delivery.test.ts.
+ * connections and servers is tested in delivery.test.ts.
  */
 import * as Net from "node:net"
 import { it } from "@effect/vitest"
@@ -16,15 +16,15 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { describe, expect } from "vitest"
-import { Redis, type RedisService } from "../src/Redis.js"
-import { type RedisCommand, make as rawCommand } from "../src/RedisCommand.js"
-import { DecodeError, ReplyError, UsageError } from "../src/RedisError.js"
-import * as RedisStream from "../src/RedisStream.js"
-import * as RedisServer from "../src/testing/RedisServer.js"
-import { connectTo, eachServer, failure, on } from "./support/client.js"
-import { describeReal } from "./support/describeReal.js"
-import { eventually, greeting } from "./support/peer.js"
-import { makeServer } from "./support/servers.js"
+import { Redis, type RedisService } from "../../src/Redis.js"
+import { type RedisCommand, make as rawCommand } from "../../src/RedisCommand.js"
+import { DecodeError, ReplyError, UsageError } from "../../src/RedisError.js"
+import * as RedisStream from "../../src/RedisStream.js"
+import * as RedisServer from "../../src/testing/RedisServer.js"
+import { connectTo, eachServer, failure, on } from "../support/client.js"
+import { describeReal } from "../support/describeReal.js"
+import { eventually, greeting } from "../support/peer.js"
+import { makeServer } from "../support/servers.js"
 
 let names = 0
 const fresh = (): string => `stream-${++names}`

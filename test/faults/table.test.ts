@@ -9,10 +9,10 @@ import * as Scope from "effect/Scope"
 import * as Supervisor from "effect/Supervisor"
 import { Connection } from "effect-redis-client"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { type Cell, type Home, nameOf, runCell, type Seen } from "./faults/cell.js"
-import { problemsOf } from "./faults/expected.js"
-import { cells } from "./faults/table.js"
-import { makeServer, realServers } from "./support/servers.js"
+import { makeServer, realServers } from "../support/servers.js"
+import { type Cell, type Home, nameOf, runCell, type Seen } from "./cell.js"
+import { problemsOf } from "./expected.js"
+import { cells } from "./table.js"
 
 const homes: Array<Home> = []
 const scope = Effect.runSync(Scope.make())

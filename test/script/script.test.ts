@@ -15,10 +15,10 @@ import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { Codec, Pool, Redis, RedisCommand, RedisFunction, RedisScript, Resp } from "effect-redis-client"
-import { sha1 } from "../src/internal/script/sha1.js"
-import type { RedisOptions, RedisService } from "../src/Redis.js"
-import { liveSuite, reads, readsEach, readsError, refuses, sends, tagged, wire } from "./support/commands.js"
-import * as Peer from "./support/peer.js"
+import { sha1 } from "../../src/internal/script/sha1.js"
+import type { RedisOptions, RedisService } from "../../src/Redis.js"
+import { liveSuite, reads, readsEach, readsError, refuses, sends, tagged, wire } from "../support/commands.js"
+import * as Peer from "../support/peer.js"
 
 const utf8 = (text: string) => new TextEncoder().encode(text)
 const { array, bulk, double, error, int, map, nil, nil2, set, simple, verbatim } = wire

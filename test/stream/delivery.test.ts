@@ -8,12 +8,12 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import { describe, expect } from "vitest"
-import { Redis, type RedisService } from "../src/Redis.js"
-import { ConnectionError } from "../src/RedisError.js"
-import * as RedisStream from "../src/RedisStream.js"
-import { on } from "./support/client.js"
-import { describeReal } from "./support/describeReal.js"
-import { makeServer, realServers } from "./support/servers.js"
+import { Redis, type RedisService } from "../../src/Redis.js"
+import { ConnectionError } from "../../src/RedisError.js"
+import * as RedisStream from "../../src/RedisStream.js"
+import { on } from "../support/client.js"
+import { describeReal } from "../support/describeReal.js"
+import { makeServer, realServers } from "../support/servers.js"
 
 const total = 50_000
 const workers = 3

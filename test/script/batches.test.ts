@@ -8,8 +8,8 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { Redis, RedisCommand, RedisScript } from "effect-redis-client"
-import { connectTo, eachServer, failure, on } from "./support/client.js"
-import * as Peer from "./support/peer.js"
+import { connectTo, eachServer, failure, on } from "../support/client.js"
+import * as Peer from "../support/peer.js"
 
 const source = "return redis.call('INCRBY', KEYS[1], ARGV[1])"
 const countUp = RedisScript.make({ source, keys: 1, args: [Schema.Int], result: Schema.Int })
