@@ -1,4 +1,4 @@
-/** Design law 5: what is said before the first command, to peers of every kind. */
+/** Design law 5: the handshake, with peers of every kind. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -8,7 +8,7 @@ import { Connection, Redis } from "effect-redis-client"
 import { failure } from "../support/client.js"
 import * as Peer from "../support/peer.js"
 
-/** Connects to a scripted peer and answers the exit beside the peer. */
+/** Connects to a scripted peer and returns the exit together with the peer. */
 const connect = (script: Peer.Script, options: Connection.ConnectionOptions = {}) =>
   Effect.gen(function* () {
     const peer = yield* Peer.make(script)
@@ -232,7 +232,7 @@ describe("foreign peers are recognised", () => {
           const { exit } = yield* connect(
             {
               onCommand: (_, connection) => {
-                // As much later as it takes for the answer to be read.
+                // Late enough for the client to have read the answer.
                 setTimeout(() => connection[end](), Math.max(after, 50))
                 return connection.received.length > 1 ? undefined : answer
               }
@@ -261,7 +261,7 @@ describe("foreign peers are recognised", () => {
   it.scoped("a plain server that is sent a TLS handshake", () =>
     Effect.gen(function* () {
       const peer = yield* Peer.make({})
-      // The raw ClientHello is no RESP; a real server answers it with an error in plain text.
+      // A real server answers a ClientHello, which is not RESP, with an error in plain text.
       const plain = yield* Peer.make({ onConnect: (connection) => connection.write("-ERR Protocol error\r\n") })
       const exit = yield* Effect.exit(Connection.make({ host: "127.0.0.1", port: plain.port, tls: true }))
       expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", reason: "tls" })

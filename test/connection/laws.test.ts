@@ -1,4 +1,4 @@
-/** Design laws 1–4, 6, 7, 12 and 13 on one connection, with scripted peers and real servers. */
+/** Design laws 1–4, 6, 7, 8 and 12 on one connection, with scripted peers and real servers. */
 import * as Net from "node:net"
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
@@ -24,7 +24,7 @@ describe("laws 1 and 3: every command settles once, in order", () => {
       Effect.gen(function* () {
         const peer = yield* Peer.make({ onCommand: Peer.greeting(([, value]) => `$${value?.length}\r\n${value}\r\n`) })
         const socket = Net.connect({ host: "127.0.0.1", port: peer.port })
-        // Counted on this side: a peer may read several at once.
+        // Counted on the client's side, because the peer may read several writes at once.
         const writes: Array<number> = []
         const write = socket.write.bind(socket) as (data: string, encoding: BufferEncoding) => boolean
         socket.write = (data: string | Uint8Array, encoding?: unknown) => {
@@ -46,7 +46,7 @@ describe("laws 1 and 3: every command settles once, in order", () => {
         expect(yield* writesOf(many(64))).toBe(1)
         expect(yield* writesOf(many(65))).toBe(2)
         expect(yield* writesOf(many(1_000))).toBe(16)
-        // Or as many bytes as are worth a write.
+        // A write also ends at a number of bytes.
         expect(yield* writesOf(many(5).map((value) => value.repeat(5_000)))).toBe(2)
       })
   )
@@ -60,7 +60,7 @@ describe("laws 1 and 3: every command settles once, in order", () => {
       )
       const given = yield* Effect.fork(Effect.exit(connection.execute("SET", "k", bytes)))
       yield* Effect.yieldNow()
-      // In the turn that issues it: its memory is given to somebody else before it is written.
+      // In the turn that issues the command: its buffer is transferred before it is written.
       yield* Effect.sync(() => structuredClone(bytes.buffer, { transfer: [bytes.buffer] }))
       for (const fiber of [...fibers, given]) {
         expect(failure(yield* Fiber.join(fiber))).toMatchObject({ _tag: "ConnectionError", reason: "transport" })
@@ -355,7 +355,7 @@ describe("law 8: infinite waits", () => {
             if (asked(peer).length === 3) {
               return "*2\r\n$1\r\nk\r\n$1\r\nv\r\n"
             }
-            // Half the time after which the peer would be taken for dead: the other half is for a machine that is busy.
+            // Half of unresponsiveTimeout; the other half is slack for a busy machine.
             setTimeout(() => peer.write("*-1\r\n"), 1_500)
             return undefined
           })
@@ -477,7 +477,7 @@ describe.each(realServers)("on $name", (server) => {
             const fiber = Effect.replicateEffect(Effect.zipRight(connection.execute("GET", "k"), count), 50)
             yield* Effect.replicateEffect(fiber, 3_000, { concurrency: "unbounded", discard: true })
             over = true
-            // libuv reads up to 32 times 64 KB, of some 900 replies each, where there is as much.
+            // In one turn libuv reads at most 32 chunks of 64 KB, with some 900 replies each.
             expect(most).toBeLessThan(12_000)
           })
         )

@@ -1,4 +1,4 @@
-/** How bytes travel: TCP, unix sockets, TLS, Duplexes and Sockets, and who is let in, on every real server. */
+/** Transports: TCP, unix sockets, TLS, Duplexes and Sockets, and authentication, on every real server. */
 import * as Crypto from "node:crypto"
 import * as Net from "node:net"
 import { Duplex } from "node:stream"
@@ -19,14 +19,14 @@ import { failure } from "../support/client.js"
 import * as Peer from "../support/peer.js"
 import { makeServer, realServers } from "../support/servers.js"
 
-// Node gives the first of a name's addresses 250 ms: "localhost" has two, and a busy machine is slower than that.
+// Node tries the first address of a name for 250 ms; "localhost" has two, and a busy machine may need longer.
 Net.setDefaultAutoSelectFamilyAttemptTimeout(20_000)
 
-/** How a connection that should not be made fails. */
+/** The failure of a connection that must not succeed. */
 const refusal = (options: Connection.ConnectionOptions): Effect.Effect<RedisError> =>
   Effect.map(Effect.exit(Effect.scoped(Connection.make(options))), failure)
 
-/** Text, bytes, a batch and many at once go through, and the connection is what it says. */
+/** Text, bytes, a batch and many concurrent commands work, and id and protocol are right. */
 const works = (connection: Connection.Connection, protocol: 2 | 3) =>
   Effect.gen(function* () {
     expect(yield* connection.protocol).toBe(protocol)
@@ -34,7 +34,7 @@ const works = (connection: Connection.Connection, protocol: 2 | 3) =>
     const bytes = Crypto.randomBytes(300_000)
     yield* connection.execute("SET", "bytes", bytes)
     expect(Buffer.compare(Buffer.from((yield* connection.executeBytes("GET", "bytes")) as Uint8Array), bytes)).toBe(0)
-    // Long values are read into their place: as bytes, as text in the array that is used again, and as longer text.
+    // Long values are read into their final buffer: bytes, text within the reused buffer, and longer text.
     const long = Crypto.randomBytes(3_000_000)
     const texts = [700_000, 3_000_000].map((length) => "0123456789ab\u00e9".repeat(length / 14))
     yield* connection.execute("MSET", "bytes", long, "text", texts[0] as string, "longer", texts[1] as string, "a", "b")
@@ -97,7 +97,7 @@ const duplexPair = (): readonly [Duplex, Duplex] => {
 }
 
 describe("slow readers", () => {
-  /** A peer that greets, and then reads nothing until it is told to. */
+  /** A peer that completes the handshake, and then reads nothing until it is resumed. */
   const slow = Effect.map(
     Peer.make({
       onCommand: Peer.greeting((words) => (words[0] === "ECHO" ? `$${words[1]?.length}\r\n${words[1]}\r\n` : "+OK\r\n"))
@@ -144,7 +144,7 @@ describe("slow readers", () => {
           yield* stop
           const value = "x".repeat(1024 * 1024)
           const write = (i: number) => connection.execute("SET", `key:${i}`, value)
-          // More than the buffers of both kernels take, one after the other, as long as they are taken.
+          // More than both kernels buffer, one after another for as long as commands are accepted.
           const writes: Array<Fiber.RuntimeFiber<unknown, RedisError>> = []
           let overflow: RedisError | undefined
           for (let i = 0; overflow === undefined && i < 200; i++) {
@@ -158,7 +158,7 @@ describe("slow readers", () => {
             }
           }
           expect(overflow).toMatchObject({ _tag: "OverflowError", limit: "commands", maximum: 40, command: "SET" })
-          // One that is taken back makes room for one that comes too late.
+          // An interrupted command makes room for another.
           yield* Fiber.interrupt(writes.pop() as Fiber.RuntimeFiber<unknown, RedisError>)
           const late = connection.execute(
             RedisCommand.withDeadline(RedisCommand.make("ECHO", { args: ["late"] }), "60 millis")
@@ -374,7 +374,7 @@ describe.each(realServers)("on $name", (server) => {
           const denied = yield* refusal({ ...as("noselect"), database: 2 })
           expect(denied).toMatchObject({ _tag: "ConnectionError", reason: "handshake", delivery: "unsent" })
           expect(denied.message).toMatch(/SELECT.*NOPERM/)
-          // Its name and the library's are courtesies.
+          // CLIENT SETNAME and CLIENT SETINFO are optional.
           const unnamed = yield* Connection.make(as("noclient"))
           expect(yield* unnamed.execute("ACL", "WHOAMI")).toBe("noclient")
           for (const who of ["off", "nobody"]) {
@@ -391,7 +391,7 @@ describe.each(realServers)("on $name", (server) => {
           const scope = yield* Scope.make()
           const options = { host, port, protocol, replyTimeout: "1 minute" } as const
           yield* Connection.make(options)
-          // The server may still count whoever asked it whether it is ready.
+          // The server may still count the connection that checked whether it was ready.
           yield* Scope.extend(
             Effect.retry(Connection.make(options), { while: (error) => /max number/.test(error.message) }),
             scope
@@ -542,7 +542,7 @@ describe.each(realServers)("on $name", (server) => {
           tls: true,
           connectTimeout: "1 second"
         })
-        // The server takes what it gets for a command: it answers with text when there is a line's end in it.
+        // The server takes the bytes for a command, and answers with text if they contain a line break.
         expect(toPlain._tag).toMatch(/ConnectionError|DeadlineError/)
         expect(toPlain.message).toMatch(/does not speak TLS|does this port speak TLS/)
         const tls = yield* makeServer(server, { tls: true })

@@ -1,7 +1,7 @@
 /**
- * The TypeScript blocks of a Markdown text, as programs. A block stands alone: it imports what it uses.
+ * The TypeScript blocks of a Markdown text, as programs. Each block is a program of its own, with its own imports.
  *
- *     ```ts             is type-checked and run; what it `// prints:` at its end is compared (see scripts/programs.ts)
+ *     ```ts             is type-checked and run; its output is compared with a final `// prints:` (scripts/programs.ts)
  *     ```ts no-run      is type-checked only
  */
 import { execFile } from "node:child_process"
@@ -42,21 +42,21 @@ export const blocksOf = (markdown: string): ReadonlyArray<Block> => {
   return blocks
 }
 
-/** Writes each block to a file in which its lines have the numbers they have in the Markdown file. */
+/** Writes each block to a file in which its lines keep their line numbers of the Markdown file. */
 export const writeBlocks = (folder: string, blocks: ReadonlyArray<Block>): ReadonlyArray<string> => {
   fs.rmSync(folder, { recursive: true, force: true })
   fs.mkdirSync(folder, { recursive: true })
   return blocks.map(({ code, line }) => {
     const file = path.join(folder, `line-${line}.ts`)
-    // `export {}` makes a module of a block that imports nothing.
+    // `export {}` makes a block without imports a module.
     fs.writeFileSync(file, `${"\n".repeat(line - 1)}${code}export {}\n`)
     return file
   })
 }
 
 /**
- * What the type checker says about the files of such a folder, as `line:column message`. All are one program, since they
- * share most of it, and the compiler is the native one: the others take seconds, in which a test worker does not answer.
+ * The type errors in the files of such a folder, as `line:column message`. All files are checked as one program, by the
+ * native compiler: the other compilers would block the test worker for seconds.
  */
 export const problemsIn = async (folder: string): Promise<ReadonlyArray<string>> => {
   if (fs.readdirSync(folder).length === 0) return []
@@ -64,7 +64,7 @@ export const problemsIn = async (folder: string): Promise<ReadonlyArray<string>>
     path.join(folder, "tsconfig.json"),
     JSON.stringify({
       extends: path.relative(folder, path.join(root, "tsconfig.json")),
-      // A reader is shown values that the block itself does nothing with.
+      // A block may declare values only to show them.
       compilerOptions: { incremental: false, noUnusedLocals: false, noUnusedParameters: false },
       include: ["*.ts"]
     })
@@ -77,7 +77,7 @@ export const problemsIn = async (folder: string): Promise<ReadonlyArray<string>>
     if (/error TS\d+/.test(error.stdout)) return error
     throw error
   })
-  // What is wrong in the sources is not the blocks' fault.
+  // Errors in the sources do not count against the blocks.
   const problems = /^line-\d+\.ts\((\d+),(\d+)\): error TS\d+: (.*(?:\n .*)*)/gm
   return Array.from(stdout.matchAll(problems), ([, line, column, message]) => `${line}:${column} ${message}`)
 }

@@ -1,4 +1,4 @@
-/** What suites over one connection share. */
+/** Shared by suites over one connection. */
 import * as Effect from "effect/Effect"
 import { Connection } from "effect-redis-client"
 import * as Peer from "./peer.js"
