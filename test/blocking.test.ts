@@ -264,7 +264,7 @@ describe("after the caller was interrupted", () => {
         yield* Fiber.interrupt(fiber)
         yield* Peer.eventually("it is unblocked", () => unblocks(server.peer).length === 1)
         state.answer("*2\r\n$1\r\nk\r\n$6\r\nsecret\r\n")
-        yield* Peer.eventually("it is told", () => lines.some((line) => line.startsWith("WARN")))
+        yield* Peer.eventually("it is logged", () => lines.some((line) => line.startsWith("WARN")))
       }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
       const warning = lines.filter((line) => line.startsWith("WARN"))
       expect(warning).toHaveLength(1)

@@ -134,7 +134,7 @@ describe("hand-made replies", () => {
     ["a bulk string beyond the limit", "$536870913\r\n"],
     ["an array of two billion", "*2147483647\r\n"],
     ["a map of 2^62", "%4611686018427387904\r\n"],
-    ["a set below zero", "~-3\r\n"],
+    ["a set of negative length", "~-3\r\n"],
     ["values 100 000 deep", "*1\r\n".repeat(100_000)],
     ["attributes 100 000 deep", "|1\r\n".repeat(100_000)]
   ] as const) {

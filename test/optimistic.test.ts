@@ -225,7 +225,7 @@ eachServer((it, { connect }) => {
   for (const [what, use] of [
     ["a command", Redis.ping()],
     ["a pipeline", Redis.pipeline([Redis.get("a"), Redis.incr("b")])],
-    ["a caught failure, and only EXEC", Effect.ignore(Redis.ping())]
+    ["EXEC only, since the body catches its own failure", Effect.ignore(Redis.ping())]
   ] as ReadonlyArray<readonly [string, Effect.Effect<unknown, never, Redis>]>) {
     it.scoped(`a connection lost inside the body is retried: noticed by ${what}`, () =>
       Effect.gen(function* () {
@@ -619,7 +619,7 @@ describe("with a scripted peer", () => {
       const schedule = Schedule.tapInput(Schedule.spaced("1 hour"), () => Effect.sync(() => heard++))
       const fiber = yield* Effect.fork(run(Redis.optimistic("k", body, { schedule })))
       for (const conflicts of [1, 2]) {
-        yield* Peer.eventually("the Schedule hears of the conflict", () => heard === conflicts)
+        yield* Peer.eventually("the Schedule received the conflict", () => heard === conflicts)
         yield* settle
         yield* TestClock.adjust("59 minutes")
         expect(Option.isNone(yield* Fiber.poll(fiber))).toBe(true)

@@ -279,7 +279,7 @@ describe.each(realServers)("on $name", (server) => {
         })
       )
 
-      it.scoped("a Duplex: a socket, and a stream pair with the server behind it", () =>
+      it.scoped("a Duplex: a socket, and a stream pair connected to the server", () =>
         Effect.gen(function* () {
           const { host, port } = yield* makeServer(server)
           yield* works(yield* Connection.fromDuplex(Net.connect({ host, port }), { protocol }), protocol)
