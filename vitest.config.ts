@@ -1,27 +1,53 @@
 import * as path from "node:path"
-import { defineConfig } from "vitest/config"
+import { configDefaults, defineConfig } from "vitest/config"
 
 const src = path.resolve(import.meta.dirname, "src")
 
-export default defineConfig({
-  resolve: {
-    alias: [
-      { find: /^effect-redis-client$/, replacement: path.join(src, "index.ts") },
-      { find: /^effect-redis-client\/(.*)$/, replacement: path.join(src, "$1.ts") }
-    ]
-  },
-  test: {
-    include: ["test/**/*.test.ts"],
-    globalSetup: ["test/globalSetup.ts"],
-    reporters: ["default", "./test/support/closingLine.ts"],
-    // Processes, not threads: a test that counts sockets and timers must not see its neighbours'.
-    pool: "forks",
-    poolOptions: { forks: { minForks: 1, maxForks: 2 } },
-    // Machines are slow and busy. A test that hangs fails by conditions of its own, and these are for the rest.
-    testTimeout: 120_000,
-    hookTimeout: 180_000,
-    teardownTimeout: 60_000,
-    // A test that waits for nothing is a failure of the test.
-    passWithNoTests: false
+/** Tests that inject faults for minutes. */
+const faults = [
+  "test/faults/**/*.test.ts",
+  "test/fuzz.test.ts",
+  "test/interruption.test.ts",
+  "test/pubsub/delivery.test.ts",
+  "test/stream/delivery.test.ts"
+]
+
+const all = "test/**/*.test.ts"
+
+/**
+ * What `vitest run --mode <name>` runs. Without a mode: every test, which is what a single file needs
+ * (`npx vitest run test/x.test.ts`). `layer` is the client that the command suites run over (test/support/commands.ts).
+ */
+const modes: Record<string, { include: Array<string>; exclude?: Array<string>; layer?: string }> = {
+  main: { include: [all], exclude: faults },
+  faults: { include: faults },
+  pool: { include: ["test/commands/**/*.test.ts"], layer: "pool" }
+}
+
+export default defineConfig(({ mode }) => {
+  const { include, exclude = [], layer } = modes[mode] ?? { include: [all] }
+  return {
+    resolve: {
+      alias: [
+        { find: /^effect-redis-client$/, replacement: path.join(src, "index.ts") },
+        { find: /^effect-redis-client\/(.*)$/, replacement: path.join(src, "$1.ts") }
+      ]
+    },
+    test: {
+      include,
+      exclude: [...configDefaults.exclude, ...exclude],
+      env: layer === undefined ? {} : { REDIS_TEST_LAYER: layer },
+      globalSetup: ["test/globalSetup.ts"],
+      reporters: ["default", "./test/support/closingLine.ts"],
+      // Processes, not threads: a test that counts sockets and timers must not see those of other files.
+      pool: "forks",
+      poolOptions: { forks: { minForks: 1, maxForks: 2 } },
+      // Generous, because machines are slow and busy. Tests of time limits have bounds of their own.
+      testTimeout: 120_000,
+      hookTimeout: 180_000,
+      teardownTimeout: 60_000,
+      // A filter that matches no file is a mistake.
+      passWithNoTests: false
+    }
   }
 })

@@ -10,14 +10,14 @@ import { args } from "../src/internal/command/args.js"
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 const secret = "s3cr3t-v4lue"
 
-/** What the connection may hand over for what was encoded: text, or bytes. */
+/** The forms in which a connection may hand over an encoded value: text, or bytes. */
 const handedOver = (encoded: string | Uint8Array): ReadonlyArray<string | Uint8Array> =>
   typeof encoded === "string" ? [encoded, utf8(encoded)] : [encoded]
 
 const roundTrip = <A, K extends string | Uint8Array>(codec: Codec.Codec<A, K>, value: A): ReadonlyArray<A> =>
   handedOver(Either.getOrThrow(codec.encode(value))).map((stored) => Either.getOrThrow(codec.decode(stored)))
 
-/** A step of a schema that needs time. */
+/** A schema transformation that is asynchronous. */
 const neverNow = (text: string) => Effect.delay(Effect.succeed(text), "1 second")
 
 const issueOf = <A, E>(result: Either.Either<A, E>): E => Either.getOrThrow(Either.flip(result))
@@ -48,7 +48,7 @@ describe("Codec.utf8", () => {
     }
   })
 
-  it("wants text", () => {
+  it("refuses values that are not text", () => {
     expect([Codec.utf8.wants, Codec.json.wants, Codec.schema(Schema.String).wants, Codec.bytes.wants]).toEqual([
       "text",
       "text",
@@ -64,20 +64,20 @@ describe("Codec.bytes", () => {
     expect(Either.getOrThrow(Codec.bytes.decodeKey(bytes))).toEqual(bytes)
   })
 
-  it("gives bytes where text came", () => {
+  it("reads text as bytes", () => {
     expect(Codec.bytes.decode("é")).toEqual(Either.right(utf8("é")))
     expect(Codec.bytes.decodeKey("é")).toEqual(Either.right(utf8("é")))
   })
 })
 
 describe("Codec.json", () => {
-  it.prop("gives back anything JSON holds", [FastCheck.jsonValue()], ([value]) => {
-    // JSON has one zero.
+  it.prop("gives back any JSON value", [FastCheck.jsonValue()], ([value]) => {
+    // JSON does not distinguish -0 from 0.
     const plain: unknown = JSON.parse(JSON.stringify(value))
     expect(roundTrip(Codec.json, value)).toEqual([plain, plain])
   })
 
-  it("text of lone surrogates is escaped, and comes back", () => {
+  it("lone surrogates are escaped, and come back", () => {
     expect(Codec.json.encode("\uD800")).toEqual(Either.right('"\\ud800"'))
     expect(roundTrip<unknown, string>(Codec.json, "\uD800")[1]).toBe("\uD800")
   })
@@ -88,7 +88,7 @@ describe("Codec.json", () => {
     expect(value.admin).toBeUndefined()
   })
 
-  it("refuses what has no JSON form", () => {
+  it("refuses values without a JSON form", () => {
     const circular: { self?: unknown } = {}
     circular.self = circular
     const throws = {
@@ -101,7 +101,7 @@ describe("Codec.json", () => {
     }
   })
 
-  it("refuses what is not JSON, and does not say what it is", () => {
+  it("refuses text that is not JSON, without showing it", () => {
     for (const text of ["", secret, `{"${secret}"`, `${secret}`, "{'a':1}", "NaN", "[1,]", "\uFEFF1"]) {
       expect(issueOf(Codec.json.decode(text))).toEqual({ path: [], reason: "the text is not JSON" })
     }
@@ -175,14 +175,14 @@ describe("Codec.schema", () => {
     ],
     ["a union", { name: "x", either: [secret] }, ["either"], "expected string | number"],
     ["an optional field that may be null", { name: "x", maybe: { n: 1234567.5 } }, ["maybe", "n"], "expected Int"]
-  ])("says where %s does not fit, and never what it was", (_, value, path, reason) => {
+  ])("a failure for %s names the place, never the value", (_, value, path, reason) => {
     const issue = issueOf(Codec.schema(shape).decode(JSON.stringify(value)))
     expect(issue.path).toEqual(path)
     expect(issue.reason).toContain(`it does not fit the schema (${reason}`)
     expect(JSON.stringify(issue)).not.toMatch(/s3cr3t|1234567/)
   })
 
-  it("says the same of what does not encode", () => {
+  it("a failure to encode names the place, never the value", () => {
     const issue = issueOf(Codec.schema(shape).encode({ name: "x", age: 1234567 }))
     expect(issue).toEqual({ path: ["age"], reason: "it does not fit the schema (expected between(0, 150))" })
     expect(JSON.stringify(issueOf(Codec.schema(User).encode({ name: secret } as unknown as User)))).not.toContain(
@@ -191,7 +191,7 @@ describe("Codec.schema", () => {
     expect(issueOf(Codec.schema(Schema.Unknown).encode(1n)).reason).toBe("the value has no JSON form")
   })
 
-  it("the schema's own messages, which may quote the value, are not used", () => {
+  it("does not use the schema's own messages, which may quote the value", () => {
     const loud = Schema.String.pipe(Schema.filter(() => false, { message: (issue) => `bad: ${String(issue.actual)}` }))
     const own = Schema.transformOrFail(Schema.String, Schema.Number, {
       decode: (text, _, ast) => ParseResult.fail(new ParseResult.Type(ast, text, `bad: ${text}`)),
@@ -202,12 +202,12 @@ describe("Codec.schema", () => {
     }
   })
 
-  it("a long description is cut", () => {
+  it("cuts a long description", () => {
     const wide = Schema.Struct(Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`field${i}`, Schema.String])))
     expect(issueOf(Codec.schema(wide).decode("1")).reason.length).toBeLessThan(200)
   })
 
-  it("a schema that is not synchronous does not fit, and does not throw", () => {
+  it("an asynchronous schema is a failure, not a throw", () => {
     const slow = Schema.transformOrFail(Schema.String, Schema.String, {
       decode: neverNow,
       encode: (text) => ParseResult.succeed(text)
@@ -215,7 +215,7 @@ describe("Codec.schema", () => {
     expect(issueOf(Codec.schema(slow).decode('"x"')).reason).toContain("not synchronous")
   })
 
-  it("knows text that is not UTF-8 from text that is not JSON", () => {
+  it("distinguishes bytes that are not UTF-8 from text that is not JSON", () => {
     expect(issueOf(Codec.schema(shape).decode(Uint8Array.of(0xff))).reason).toContain("not UTF-8")
     expect(issueOf(Codec.schema(shape).decode(secret)).reason).toBe("the text is not JSON")
   })
@@ -235,7 +235,7 @@ describe("Codec.make", () => {
     expect(Codec.TypeId in upper).toBe(true)
   })
 
-  it("a codec that throws makes an argument that cannot be sent, not a constructor that throws", () => {
+  it("a codec that throws makes the command unsendable; the constructor does not throw", () => {
     const broken = Codec.make<string>({
       encode: (value) => {
         throw new Error(value)

@@ -24,7 +24,7 @@ const secret = "s3cr3t"
 const define = defineCommand("GET")
 const get = (key: string) => define(args().key(key), Decode.text)
 
-/** A client that answers from a list, and remembers what it was sent. */
+/** A client that answers from a list, and records the commands that it was sent. */
 const scripted = (...replies: ReadonlyArray<Resp.Reply>) => {
   const sent: Array<string> = []
   const service: RedisService = {
@@ -52,7 +52,7 @@ const dataOf = (command: RedisCommand.RedisCommand<unknown>): ReadonlyArray<stri
   command.args.map(({ data }) => data)
 
 describe("a command is an Effect", () => {
-  it.effect("that is yielded, piped and run again", () => {
+  it.effect("that can be yielded, piped and run again", () => {
     const { layer, sent } = scripted("a", "b", "c", "d")
     return Effect.gen(function* () {
       const command = get("k")
@@ -88,7 +88,7 @@ describe("a command is an Effect", () => {
     })
   )
 
-  it("other Effects are no commands", () => {
+  it("other Effects are not commands", () => {
     for (const other of [Effect.void, Effect.map(get("k"), (text) => text), undefined, null, "GET", {}]) {
       expect(RedisCommand.isRedisCommand(other)).toBe(false)
     }
@@ -112,7 +112,7 @@ describe("equality", () => {
     }
   })
 
-  it("and otherwise not", () => {
+  it("commands that differ in anything else are not equal", () => {
     const commands: ReadonlyArray<RedisCommand.RedisCommand<unknown>> = [
       get("a"),
       get("b"),
@@ -130,7 +130,7 @@ describe("equality", () => {
       RedisCommand.make("GET", { args: [RedisCommand.key("a")], reply: "bytes" }),
       RedisCommand.make("GET", { args: [Number.NaN] }),
       RedisCommand.make("GET", { args: [] }),
-      // The same letters, cut elsewhere.
+      // The same characters, split differently.
       RedisCommand.make("MGET", { args: ["ab", "c"] }),
       RedisCommand.make("MGET", { args: ["a", "bc"] })
     ]
@@ -142,7 +142,7 @@ describe("equality", () => {
     }
   })
 
-  it("commands are keys", () => {
+  it("commands can be keys of a HashMap", () => {
     const cache = HashMap.make([get("a"), 1], [get("b"), 2])
     expect(HashMap.get(cache, get("a"))).toEqual(Option.some(1))
     expect(HashMap.get(cache, get("c"))).toEqual(Option.none())
@@ -154,7 +154,7 @@ describe("printing", () => {
     args: [RedisCommand.key(`${secret}-key`), secret, RedisCommand.token("EX"), 10, utf8(secret)]
   })
 
-  it("shows the name and Redis' own words, and nothing else", () => {
+  it("shows the name and Redis' own keywords, and nothing else", () => {
     expect(String(command)).toBe("RedisCommand(SET <key> <value> EX <value> <value>)")
     for (const text of [
       String(command),
@@ -172,7 +172,7 @@ describe("printing", () => {
     }
   })
 
-  it("shows no more of a command that was changed, or that cannot be sent", () => {
+  it("shows no more of a mapped command or of one that cannot be sent", () => {
     for (const changed of [
       RedisCommand.map(command, () => secret),
       RedisCommand.as(command, secret),
@@ -205,13 +205,13 @@ describe("combinators", () => {
     expect(RedisCommand.isRedisCommand(RedisCommand.as(command, "x"))).toBe(true)
   })
 
-  it("the command they begin from stays as it is", () => {
+  it("the original command is unchanged", () => {
     const command = get("k")
     RedisCommand.mapArguments(RedisCommand.withDeadline(command, "1 second"), () => "other")
     expect([dataOf(command), command.deadline]).toEqual([["k"], undefined])
   })
 
-  it("mapArguments touches every kind, and keeps it", () => {
+  it("mapArguments changes arguments of every kind, and keeps the kind", () => {
     const command = define(args().key("k").pattern("p").channel("c").token("T").text("v"), Decode.text)
     const kinds: Array<string> = []
     const mapped = RedisCommand.mapArguments(command, ({ data, kind }) => {
@@ -223,7 +223,7 @@ describe("combinators", () => {
     expect(Equal.equals(mapped, command)).toBe(true)
   })
 
-  it("a deadline that is none is held as a problem, and is never dropped", () => {
+  it("an invalid deadline is kept as a problem, and is never dropped", () => {
     expect(RedisCommand.withDeadline(get("k"), Duration.infinity).deadline).toBe(Infinity)
     expect(RedisCommand.withDeadline(get("k"), "0 millis").deadline).toBe(0)
     for (const bad of ["500 micros", Duration.nanos(1n), "soon" as "1 second"] as const) {
@@ -234,7 +234,7 @@ describe("combinators", () => {
     }
   })
 
-  it("problems are kept by every combinator", () => {
+  it("every combinator keeps problems", () => {
     const command = RedisCommand.make("GET", { args: [Number.NaN] })
     for (const changed of [
       RedisCommand.map(command, (reply) => reply),
@@ -280,7 +280,7 @@ describe("make", () => {
   })
 
   it.each(["", " ", "GET\0", "G\u00c9T", 'GET"', "*1", "GET$", "CLIENT SET\0NAME", "{GET}"])(
-    "a name like %j is held as a problem, and shown to nobody",
+    "a name like %j is kept as a problem, and never shown",
     (name) => {
       const command = RedisCommand.make(name, { args: ["k"] })
       expect(command.problem).toMatchObject({ _tag: "UsageError", reason: "invalidArgument" })
@@ -288,7 +288,7 @@ describe("make", () => {
     }
   )
 
-  it("state and blocking are seen however the command is written", () => {
+  it("stateful and blocking commands are recognised in every spelling", () => {
     const silent: ReadonlyArray<RedisCommand.RedisCommand<unknown>> = [
       RedisCommand.make("client reply", { args: ["OFF"] }),
       RedisCommand.make("client reply off"),
@@ -305,7 +305,7 @@ describe("make", () => {
     expect(RedisCommand.make("get", { args: ["k"] }).traits).toMatchObject({ stateful: undefined, blocking: undefined })
   })
 
-  it("readonly is what it is told", () => {
+  it("readonly is what the caller declares", () => {
     expect(RedisCommand.make("FT.SEARCH", { readonly: true }).traits.readonly).toBe(true)
     expect(RedisCommand.make("FT.SEARCH").traits.readonly).toBe(false)
   })
@@ -341,7 +341,7 @@ describe("make", () => {
     ["a date", new Date(0)],
     ["an ArrayBuffer", new ArrayBuffer(1)],
     ["a tagged number", RedisCommand.key(5 as unknown as string)]
-  ])("%s is held as a problem, typed", (_, arg) => {
+  ])("%s is kept as a typed problem", (_, arg) => {
     const command = RedisCommand.make("SET", { args: ["k", arg as string] })
     expect(command.problem satisfies UsageError | undefined).toMatchObject({
       _tag: "UsageError",
@@ -353,7 +353,7 @@ describe("make", () => {
 })
 
 describe("decode", () => {
-  it("the raw answer is the reply, as text or as bytes", () => {
+  it("without a decoder the result is the reply, as text or as bytes", () => {
     const text = RedisCommand.make("X")
     const bytes = RedisCommand.make("X", { reply: "bytes" })
     expect([text.text, bytes.text]).toEqual([true, false])
@@ -388,7 +388,7 @@ describe("decode", () => {
     )
   })
 
-  it("a reply that does not fit says where, and not what", () => {
+  it("a reply that does not fit fails with the place, not the value", () => {
     const lists = define(args(), Decode.array(Decode.tuple(Decode.text, Decode.integer)))
     expect(
       failureOf(
@@ -415,7 +415,7 @@ describe("decode", () => {
     ).not.toContain(secret)
   })
 
-  it("a decoder or a mapping that throws is a defect, and the later ones are not run", () => {
+  it("a decoder or a mapping that throws is a defect, and later mappings do not run", () => {
     const bug = new Error("bug")
     const raise = (): never => {
       throw bug

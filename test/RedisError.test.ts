@@ -30,7 +30,7 @@ const renderings = (error: object): ReadonlyArray<string> => [
   error instanceof Error ? `${error.message} ${error.stack ?? ""}` : ""
 ]
 
-/** Everything shown says `shown`, and nothing shown says the secret. */
+/** Every rendering contains `shown`, and none contains the secret. */
 const showsNoSecret = (error: object, shown: string): void => {
   const all = renderings(error)
   for (const text of all) {
@@ -90,7 +90,7 @@ const errors: ReadonlyArray<readonly [RedisError.RedisError, message: string]> =
 ]
 
 describe.each(errors)("$_tag: %s", (error, message) => {
-  it("has a message a person can act on, and shows no secret", () => {
+  it("has a message that a person can act on, without secrets", () => {
     expect(error.message).toBe(message)
     expect(error).toBeInstanceOf(Error)
     expect(RedisError.isRedisError(error)).toBe(true)
@@ -98,7 +98,7 @@ describe.each(errors)("$_tag: %s", (error, message) => {
     showsNoSecret(error, message)
   })
 
-  it("travels as JSON and comes back as itself", () => {
+  it("survives a round trip through JSON", () => {
     const encoded = JSON.stringify(Schema.encodeSync(RedisError.RedisError)(error))
     expect(encoded).not.toContain(secret)
     const back = Schema.decodeUnknownSync(RedisError.RedisError)(JSON.parse(encoded))
@@ -107,7 +107,7 @@ describe.each(errors)("$_tag: %s", (error, message) => {
     expect(Schema.encodeSync(RedisError.RedisError)(back)).toEqual(Schema.encodeSync(RedisError.RedisError)(error))
   })
 
-  it.effect("is caught by its tag", () =>
+  it.effect("can be caught by its tag", () =>
     Effect.gen(function* () {
       const caught = yield* Effect.fail(error as RedisError.RedisError).pipe(
         Effect.catchTags({
@@ -126,12 +126,12 @@ describe.each(errors)("$_tag: %s", (error, message) => {
 })
 
 describe("the secrets of a ReplyError", () => {
-  it("are there for whoever asks", () => {
+  it("are available on request", () => {
     const [error] = errors[0] ?? []
     expect(error?._tag === "ReplyError" && Redacted.value(error.raw)).toBe(secret)
   })
 
-  it("do not travel", () => {
+  it("are not part of its JSON", () => {
     const [error] = errors[0] ?? []
     const back = Schema.decodeUnknownSync(RedisError.RedisError)(
       Schema.encodeSync(RedisError.RedisError)(error as RedisError.RedisError)
@@ -148,7 +148,7 @@ describe("batches", () => {
     raw: Redacted.make(secret)
   })
 
-  it("a PipelineError names the slot, and keeps the results out of sight", () => {
+  it("a PipelineError names the slot, and does not show the results", () => {
     const results = [Either.right(secret), Either.left(first)]
     const error = new RedisError.PipelineError({ slot: 1, error: first, results })
     expect(error.message).toBe("Slot 1 of the pipeline failed: SET: ERR no")
@@ -163,7 +163,7 @@ describe("batches", () => {
     })
   })
 
-  it("a TransactionError too", () => {
+  it("a TransactionError names the slot, and does not show the results", () => {
     const error = new RedisError.TransactionError({
       reason: "failed",
       slot: "stock",
@@ -183,7 +183,7 @@ describe("batches", () => {
     })
   })
 
-  it("are no RedisErrors: only a batch fails with them", () => {
+  it("their errors are not RedisErrors: only a batch fails with them", () => {
     expect(RedisError.isRedisError(new RedisError.TransactionError({ reason: "conflict" }))).toBe(false)
     expect(RedisError.isRedisError(new Error("x"))).toBe(false)
     expect(RedisError.isRedisError(undefined)).toBe(false)
@@ -197,7 +197,7 @@ describe("catchCode", () => {
     )
   const recovered = (error: RedisError.ReplyError) => Effect.succeed(`recovered from ${error.code}`)
 
-  it.effect("recovers from its code, and from no other", () =>
+  it.effect("recovers from the given code, and from no other", () =>
     Effect.gen(function* () {
       expect(yield* fail("WRONGTYPE").pipe(RedisError.catchCode("WRONGTYPE", recovered))).toBe(
         "recovered from WRONGTYPE"
@@ -225,7 +225,7 @@ describe("catchCode", () => {
   )
 })
 
-describe("what a server says of a command", () => {
+describe("the text of a ReplyError", () => {
   const say = (
     name: string,
     input: ReadonlyArray<RedisCommand.ArgumentInput>,
@@ -241,7 +241,7 @@ describe("what a server says of a command", () => {
   }
 
   it.each<readonly [string, ReadonlyArray<RedisCommand.ArgumentInput>, string, string]>([
-    // What servers say of their own accord comes through, even when keys are called like its words.
+    // The server's own words stay readable, even when a key equals one of them.
     ["GET", ["key"], "WRONGTYPE Operation against a key holding the wrong kind of value", "WRONGTYPE"],
     ["INCRBY", ["value", "integer"], "ERR value is not an integer or out of range", "ERR"],
     ["SET", ["range", "syntax error"], "ERR syntax error", "ERR"],
@@ -322,13 +322,13 @@ describe("what a server says of a command", () => {
     expect(error.code).toMatch(/^[A-Z]+$/)
   })
 
-  it("an argument that is answered as an error is no code", () => {
+  it("an argument that the server answers as an error is not taken for a code", () => {
     for (const name of ["EVAL", "FCALL", "XADD"]) {
       expect(say(name, ["x", "TOPS3CR3T"], "TOPS3CR3T").code).toBe("ERR")
       expect(say(name, ["x", "TOPS3CR3T"], "TOPS3CR3T is no stream").message).not.toContain("TOPS3CR3T")
       expect(say(name, ["x", "TOPS3CR3T is"], "TOPS3CR3T is no stream").code).toBe("ERR")
     }
-    // A code that is matched on stays one, whatever the arguments are.
+    // Codes that callers match on are kept, whatever the arguments are.
     expect(
       say("SET", ["WRONGTYPE", "ERR"], "WRONGTYPE Operation against a key holding the wrong kind of value").code
     ).toBe("WRONGTYPE")
@@ -344,18 +344,18 @@ describe("what a server says of a command", () => {
     expect(say("GET", ["k"], message).message).toBe(`GET: NOPERM this user has no permissions ${told}`)
   })
 
-  it("the longest argument is blanked first, or the rest of it would stay", () => {
+  it("the longest argument is blanked first, so that no part of it stays", () => {
     expect(say("SET", ["s3cr", "s3cr3t-tail"], "MOVED s3cr3t-tail s3cr").message).toBe("SET: MOVED <…> <…>")
   })
 
-  it("short arguments are blanked as words, and leave the others whole", () => {
+  it("short arguments are blanked as whole words only", () => {
     expect(say("SET", ["a", "an"], "ERR a bad an and a band").message).toBe("SET: ERR <…> bad <…> and <…> band")
     expect(say("SET", ["", "+"], "ERR 1 + 1").message).toBe("SET: ERR 1 <…> 1")
     expect(say("SET", [".*", "(["], "ERR bad .* and ([").message).toBe("SET: ERR bad <…> and <…>")
     expect(say("SET", ["$&$&$1"], "ERR bad $&$&$1").message).toBe("SET: ERR bad <…>")
   })
 
-  it("messages and arguments of any size are dealt with at once, and nothing is thrown", () => {
+  it("messages and arguments of any size take little time, and nothing throws", () => {
     const start = performance.now()
     const long = "x".repeat(20_000_000)
     expect(say("GET", ["k"], `ERR '${long}'`).message).toMatch(/too long/)
@@ -377,7 +377,7 @@ describe("what a server says of a command", () => {
   })
 
   it.prop(
-    "no argument comes back, wherever it stands",
+    "an argument never comes back, wherever it stands",
     [
       FastCheck.array(
         FastCheck.string({
@@ -405,7 +405,7 @@ describe("what a server says of a command", () => {
     { fastCheck: { numRuns: 300 } }
   )
 
-  it("a code has the form of one", () => {
+  it("a code is recognised by its form", () => {
     for (const [message, code] of [
       ["WRONGTYPE x", "WRONGTYPE"],
       ["NOAUTH", "NOAUTH"],

@@ -42,7 +42,7 @@ const read = (chunks: Iterable<Uint8Array>, mode: Mode = "text", limits?: Resp.L
   const frames: Array<Resp.Frame> = []
   const parser = newParser(frames, mode, limits)
   for (const chunk of chunks) {
-    // A socket reuses nothing, but a test can: whoever kept the chunk sees it change.
+    // A test may reuse the chunk, unlike a socket: whoever kept a reference to it sees the change.
     const own = Uint8Array.from(chunk)
     parser.write(own)
     own.fill(0x21)
@@ -50,7 +50,7 @@ const read = (chunks: Iterable<Uint8Array>, mode: Mode = "text", limits?: Resp.L
   return { frames, failure: parser.failure?.reason, idle: parser.idle }
 }
 
-/** Cuts at these places. */
+/** Splits at these positions. */
 const cut = (bytes: Uint8Array, places: ReadonlyArray<number>): ReadonlyArray<Uint8Array> => {
   const sorted = [0, ...[...places].sort((a, b) => a - b), bytes.length]
   return sorted.slice(1).map((place, i) => bytes.subarray(sorted[i], place))
@@ -58,11 +58,11 @@ const cut = (bytes: Uint8Array, places: ReadonlyArray<number>): ReadonlyArray<Ui
 
 const byteByByte = (bytes: Uint8Array): ReadonlyArray<Uint8Array> => [...bytes].map((byte) => bytesOf(byte))
 
-/** Every way to cut in two. */
+/** Every way to split in two. */
 const twoWays = (bytes: Uint8Array): ReadonlyArray<ReadonlyArray<Uint8Array>> =>
   Array.from({ length: bytes.length + 1 }, (_, place) => cut(bytes, [place]))
 
-/** A small generator of numbers, so that one integer of fast-check's says everything and shrinks. */
+/** A small random generator, so that one integer from fast-check determines a case, and shrinks. */
 const randomOf = (seed: number) => {
   let state = seed >>> 0
   const next = (): number => {
@@ -83,7 +83,7 @@ const cutAtRandom = (bytes: Uint8Array, seed: number): ReadonlyArray<Uint8Array>
   return cut(bytes, places)
 }
 
-/** How a value looks when bulk strings are bytes; the vectors say `b` where the two modes differ. */
+/** The value in bytes mode; the vectors use `b` where the two modes differ. */
 const b = (text: string): Uint8Array => utf8(text)
 const errors = (message: string): Resp.ErrorReply => new Resp.ErrorReply(message)
 
@@ -91,7 +91,7 @@ interface Vector {
   readonly name: string
   readonly wire: string | Uint8Array
   readonly text: ReadonlyArray<Resp.Frame>
-  /** What bytes mode gives, where it is something else. */
+  /** The value in bytes mode, where it differs. */
   readonly bytes?: ReadonlyArray<Resp.Frame>
 }
 
@@ -105,7 +105,7 @@ const vector = (
 const invalid = bytesOf(0x61, 0xff, 0xc3, 0x28, 0x00)
 
 const vectors: ReadonlyArray<Vector> = [
-  // Simple strings are text in either mode.
+  // Simple strings are text in both modes.
   vector("simple string", "+PONG\r\n", ["PONG"]),
   vector("the commonest simple string", "+OK\r\n", ["OK"]),
   vector("two letters that are not OK", "+KO\r\n", ["KO"]),
@@ -324,7 +324,7 @@ describe("reading", () => {
       })
     }
     it("is not complete, and not idle, before its last byte", () => {
-      // Only values that stand alone are one value: the others hand something over before.
+      // Only for vectors of a single frame: the others emit a frame earlier.
       for (let end = 1; end < wire.length; end++) {
         const part = read([wire.subarray(0, end)])
         expect(part.failure).toBeUndefined()
@@ -334,7 +334,7 @@ describe("reading", () => {
   })
 
   for (const mode of modes) {
-    it(`all vectors behind each other, in random parts, as ${mode}`, () => {
+    it(`all vectors in a row, in random parts, as ${mode}`, () => {
       const wire = join(...vectors.map(wireOf))
       const frames = vectors.flatMap((of) => framesOf(of, mode))
       expect(read([wire], mode).frames).toStrictEqual(frames)
@@ -355,12 +355,12 @@ describe("reading", () => {
     }
   })
 
-  it("a Buffer that is a window of a larger one is read in its window", () => {
+  it("a Buffer over part of a larger one is read within its bounds", () => {
     const pool = Buffer.from("$9\r\n+OK\r\n$3\r\nfoo\r\n$4")
     expect(read([pool.subarray(4, 18)])).toStrictEqual({ frames: ["OK", "foo"], failure: undefined, idle: true })
   })
 
-  it("pushes choose text or bytes for themselves", () => {
+  it("pushes choose between text and bytes independently of replies", () => {
     const frames: Array<Resp.Frame> = []
     const collect = (frame: Resp.Frame): void => {
       frames.push(frame)
@@ -377,7 +377,7 @@ describe("reading", () => {
     ])
   })
 
-  it("text can be asked for from one bulk string to the next", () => {
+  it("the choice of text or bytes can change from one bulk string to the next", () => {
     const frames: Array<Resp.Frame> = []
     const parser: Parser = new Parser({
       onReply: (reply) => {
@@ -391,7 +391,7 @@ describe("reading", () => {
     expect(frames).toStrictEqual(["a", b("b"), "c"])
   })
 
-  it("text of any length is the same, ASCII or not, whole or in parts, and other bytes stay bytes", () => {
+  it("text of any length, ASCII or not, whole or in parts, is read as text; other bytes stay bytes", () => {
     for (const length of [...Array.from({ length: 26 }, (_, i) => i), 1000, 40_000, 70_000, 1_100_000]) {
       const ascii = Buffer.alloc(length, "abc\x7f\0xyz")
       for (const [at, letter] of [
@@ -419,7 +419,7 @@ describe("reading", () => {
         bytes[length - 1] = 0xff
         const whole = Buffer.concat([Buffer.from(`$${length}\r\n`), bytes, Buffer.from("\r\n")])
         for (const parts of [[whole], cut(whole, [6 + (length >> 1)])]) {
-          // The second value uses again what the first was gathered in, which must not be what was handed over.
+          // The second value reuses the buffer in which the first was collected; the first must not share it.
           const { frames } = read([...parts, ...cut(Buffer.from(`$${length}\r\n${"z".repeat(length)}\r\n`), [8])])
           expect(Buffer.from(frames[0] as Uint8Array).equals(bytes)).toBe(true)
           expect(frames[1]).toBe("z".repeat(length))
@@ -428,7 +428,7 @@ describe("reading", () => {
     }
   })
 
-  describe("text by every way there is to read it", () => {
+  describe("text, by every way to read it", () => {
     const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
     const expected = (bytes: Uint8Array): string | undefined => {
       try {
@@ -437,16 +437,16 @@ describe("reading", () => {
         return undefined
       }
     }
-    /** In the middle of other bytes, since nothing beyond the bounds may matter. */
+    /** Surrounded by other bytes, because bytes outside the bounds must not matter. */
     const check = (bytes: Uint8Array): void => {
       const padded = Buffer.concat([Buffer.from([0xe2, 0x82]), bytes, Buffer.from([0xac, 0x80, 0xbf])])
       const found = Text.utf8DecodeStrict(padded, 2, 2 + bytes.length)
-      // `toBe` would print them all.
+      // Compared before `toBe`, which prints long values in full.
       if (found !== expected(bytes)) {
         expect([bytes.length, Buffer.from(bytes).toString("hex"), found]).toEqual([0, "", expected(bytes)])
       }
     }
-    /** Each side of each border between the ways: 20, 40, 191 and 65 536 bytes. */
+    /** Just below and above each length at which another way of decoding is used: 20, 40, 191 and 65 536 bytes. */
     const lengths = [...Array.from({ length: 70 }, (_, i) => i), 95, 96, 97, 128, 190, 191, 192, 193, 300]
     const letters = [
       "é",
@@ -482,7 +482,7 @@ describe("reading", () => {
     ]
     const fillers = ["a", "é", "\u20ac", "𝄞"]
 
-    it.each(fillers)("one letter at every place among %s", (filler) => {
+    it.each(fillers)("a non-ASCII letter at every position among %s", (filler) => {
       for (const length of lengths) {
         const around = Buffer.alloc(length, filler)
         check(around)
@@ -497,7 +497,7 @@ describe("reading", () => {
       }
     })
 
-    it.each(fillers)("what is not UTF-8 at every place among %s, and cut off", (filler) => {
+    it.each(fillers)("invalid UTF-8 at every position among %s, and cut off", (filler) => {
       for (const length of lengths) {
         const around = Buffer.alloc(length, filler)
         for (const put of wrong) {
@@ -511,7 +511,7 @@ describe("reading", () => {
       }
     })
 
-    it("every two bytes, and each border of what may follow, that may begin a letter", () => {
+    it("every two leading bytes of a letter, followed by bytes at the edges of the valid ranges", () => {
       const edges = [0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff]
       for (let first = 0x80; first < 0x100; first++) {
         for (let second = 0; second < 0x100; second++) {
@@ -543,7 +543,7 @@ describe("reading", () => {
       }
     })
 
-    it("any bytes, of any length, in any mixture", () => {
+    it("any mix of bytes and lengths", () => {
       FastCheck.assert(
         FastCheck.property(
           FastCheck.array(
@@ -565,12 +565,12 @@ describe("reading", () => {
       )
     })
 
-    it("names that come again, that never do, that share a place, and others between them", () => {
+    it("map keys that repeat, that never repeat, that collide in the cache, and others between them", () => {
       const checkName = (bytes: Uint8Array): void => {
         const padded = Buffer.concat([Buffer.from("x"), bytes, Buffer.from("y")])
         expect(Text.nameDecodeStrict(padded, 1, 1 + bytes.length)).toBe(expected(bytes))
       }
-      // More than there are places for, twice in a row, and often enough for the pause to begin and to end.
+      // More names than the cache has places, each twice, and enough misses for the cache to pause and to resume.
       for (let i = 0; i < 6000; i++) {
         checkName(utf8(`name:${i}`))
         checkName(utf8(`name:${i}`))
@@ -579,7 +579,7 @@ describe("reading", () => {
       for (let i = 0; i < 12_000; i++) {
         checkName(utf8(`once:${i}`))
       }
-      // A letter of two bytes is as long as its first byte, which is nothing by itself and may lead to the same place.
+      // A two-byte letter and its first byte alone, which is invalid, may map to the same place of the cache.
       for (let first = 0xc2; first < 0xe0; first++) {
         for (let second = 0x80; second < 0xc0; second++) {
           for (let i = 0; i < 4; i++) {
@@ -589,7 +589,7 @@ describe("reading", () => {
           checkName(bytesOf(first))
         }
       }
-      // Names that the place of another leads to, of each length, and that differ at each place.
+      // Names of each length that differ in one byte, at each position, and may share a place of the cache.
       for (const length of Array.from({ length: 23 }, (_, i) => i)) {
         const name = Buffer.alloc(length, "n")
         for (let at = 0; at < length; at++) {
@@ -613,7 +613,7 @@ describe("reading", () => {
       )
     })
 
-    it("maps whose names come again, in every two parts", () => {
+    it("maps with repeated keys, split at every position", () => {
       const wire = utf8(
         "%2\r\n$4\r\nname\r\n$4\r\nname\r\n$2\r\nid\r\n:1\r\n%?\r\n$4\r\nname\r\n$3\r\nAda\r\n.\r\n*1\r\n$4\r\nname\r\n"
       )
@@ -624,14 +624,14 @@ describe("reading", () => {
       }
     })
 
-    it("the one after does not see the one before", () => {
+    it("a reply is not affected by the one before it", () => {
       const texts = ["é".repeat(100), "a\u20ac".repeat(50), "ü", "\u20ac", "𝄞".repeat(30), "aé"]
       const found = texts.map((text) => Text.utf8DecodeStrict(Buffer.from(text), 0, Buffer.byteLength(text)))
       expect(found).toEqual(texts)
     })
   })
 
-  it("an integer of one letter is a digit, alone, among others and in every two parts", () => {
+  it("a one-character integer must be a digit: alone, among others and split at every position", () => {
     for (let letter = 0; letter < 256; letter++) {
       const wire = join("+OK\r\n:", bytesOf(letter), "\r\n:7\r\n:12\r\n*1\r\n:3\r\n:0\r\n")
       const digit = letter >= 48 && letter <= 57
@@ -644,7 +644,7 @@ describe("reading", () => {
   })
 
   it.each([":1\rx", ":1\n\r", ":1x\r\n", ":\r\n", ":1\r\r\n", "$?\r\n:1\r\n", "*?\r\n$?\r\n:1\r\n"])(
-    "no integer of one digit: %j",
+    "is not a one-digit integer: %j",
     (text) => {
       const wire = join(":5\r\n", text, ":6\r\n")
       for (const parts of [[wire], byteByByte(wire), ...twoWays(wire)]) {
@@ -655,7 +655,7 @@ describe("reading", () => {
     }
   )
 
-  it("single digits are measured with what of them came before", () => {
+  it("the size limit applies to a one-digit integer however it is split", () => {
     const wire = utf8(":1\r\n:2\r\n:3\r\n")
     for (const parts of [[wire], byteByByte(wire), ...twoWays(wire)]) {
       expect(read(parts, "text", { maxBufferedBytes: 4 }).frames).toStrictEqual([1, 2, 3])
@@ -668,7 +668,7 @@ describe("reading", () => {
   })
 
   it.each(["txt", "mkd", "txx", "xxt", "tat", "tx:", "TXT", "\u20ac"])(
-    "a verbatim string's format is what was sent: %s",
+    "a verbatim string keeps the format that was sent: %s",
     (format) => {
       const bytes = utf8(`${format}:text`)
       for (const parts of twoWays(join(`=${bytes.length}\r\n`, bytes, "\r\n"))) {
@@ -677,7 +677,7 @@ describe("reading", () => {
     }
   )
 
-  it("doubles are the ones that JavaScript reads, to the last bit", () => {
+  it("doubles equal what JavaScript reads, to the last bit", () => {
     FastCheck.assert(
       FastCheck.property(
         FastCheck.bigInt({ min: 0n, max: 10n ** 19n }),
@@ -848,12 +848,12 @@ describe("what is not RESP", () => {
     }
   })
 
-  it.each(strict)("%s, inside an array, after good values, and nothing is read after it", (_, wire, reason) => {
+  it.each(strict)("%s inside an array, after good values: nothing is read after it", (_, wire, reason) => {
     const bytes = typeof wire === "string" ? utf8(wire) : wire
     const frames: Array<Resp.Frame> = []
     const parser = newParser(frames, "text")
     const failure = parser.write(join("+first\r\n>1\r\n+push\r\n*?\r\n:1\r\n", bytes, "\r\n.\r\n+no\r\n"))
-    // ". inside a stream" is what the table calls "outside": here it ends the array around it, and the rest is wrong.
+    // The vector with "." outside a stream ends the streamed array here, and the bytes after it are the failure.
     expect(frames.slice(0, 2)).toStrictEqual(["first", new Resp.Push(["push"])])
     expect(frames).not.toContain("no")
     expect(failure?.reason).toBeDefined()
@@ -885,7 +885,7 @@ describe("what is not RESP", () => {
     }
   })
 
-  it("what a handler throws is thrown, and ends the parse", () => {
+  it("a handler's exception is rethrown, and ends the parse", () => {
     const seen: Array<Resp.Frame> = []
     const parser = new Parser({
       onReply: (reply) => {
@@ -900,7 +900,7 @@ describe("what is not RESP", () => {
     expect(seen).toEqual(["a"])
   })
 
-  it("a handler stops the parse at its value", () => {
+  it("a handler can stop the parse at its value", () => {
     const seen: Array<Resp.Frame> = []
     const parser: Parser = new Parser({
       onReply: (reply) => {
@@ -923,7 +923,7 @@ describe("limits", () => {
     return process.memoryUsage().arrayBuffers - before
   }
 
-  it("hold exactly", () => {
+  it("apply exactly", () => {
     expect(read([utf8("$3\r\nfoo\r\n")], "text", { maxBulkLength: 3 }).frames).toEqual(["foo"])
     expect(read([utf8("$4\r\n")], "text", { maxBulkLength: 3 }).failure).toMatch(/4 bytes, more than the limit of 3/)
     expect(read([utf8("*3\r\n:1\r\n:1\r\n:1\r\n")], "text", { maxAggregateLength: 3 }).frames).toEqual([[1, 1, 1]])
@@ -937,12 +937,12 @@ describe("limits", () => {
     expect(read([utf8("*1\r\n".repeat(128)), utf8(":1\r\n")]).frames.length).toBe(1)
   })
 
-  it("depth is how deep, not how many", () => {
+  it("depth counts nesting, not elements", () => {
     const wire = utf8(`*200\r\n${"*1\r\n*1\r\n:1\r\n".repeat(200)}`.repeat(3))
     expect(read([wire], "text", { maxDepth: 3 }).frames.length).toBe(3)
   })
 
-  it("keys and values of a map count alike, announced or streamed", () => {
+  it("keys and values of a map both count, with an announced length or streamed", () => {
     const limits = { maxAggregateLength: 4 }
     for (const type of ["%", "|"]) {
       expect(read([utf8(`${type}2\r\n:1\r\n:2\r\n:3\r\n:4\r\n`)], "text", limits).frames.length).toBe(1)
@@ -954,7 +954,7 @@ describe("limits", () => {
     }
   })
 
-  it("a line is measured however it is split", () => {
+  it("a line is limited however it is split", () => {
     const limits = { maxBulkLength: 5 }
     for (const type of ["+", "-", ",", "("]) {
       for (const parts of [...twoWays(utf8(`${type}12345\r\n`)), byteByByte(utf8(`${type}12345\r\n`))]) {
@@ -970,13 +970,13 @@ describe("limits", () => {
     expect(read([utf8("+OK\r\n")], "text", { maxBulkLength: 1 }).failure).toMatch(/a line of more/)
   })
 
-  it("the parts of a streamed string are measured together, before each part", () => {
+  it("the parts of a streamed string are limited together, checked before each part", () => {
     const limits = { maxBulkLength: 5 }
     expect(read([utf8("$?\r\n;3\r\nabc\r\n;2\r\nde\r\n;0\r\n")], "text", limits).frames).toEqual(["abcde"])
     expect(read([utf8("$?\r\n;3\r\nabc\r\n;3\r\n")], "text", limits).failure).toMatch(/6 bytes/)
   })
 
-  it("a value is measured as a whole, however it is split", () => {
+  it("a value is limited as a whole, however it is split", () => {
     const values = vectors.filter(({ text }) => text.length === 1)
     for (const of of values) {
       const wire = wireOf(of)
@@ -990,7 +990,7 @@ describe("limits", () => {
     }
   })
 
-  it("values one after the other are measured one by one", () => {
+  it("consecutive values are limited one by one", () => {
     const wire = utf8("*2\r\n:1\r\n$2\r\nab\r\n>1\r\n+x\r\n|1\r\n+a\r\n+b\r\n+OK\r\n".repeat(50))
     for (const seed of [1, 2, 3, 4, 5]) {
       expect(read(cutAtRandom(wire, seed), "text", { maxBufferedBytes: 16 }).failure).toBeUndefined()
@@ -998,7 +998,7 @@ describe("limits", () => {
     expect(read(byteByByte(wire), "text", { maxBufferedBytes: 16 }).frames.length).toBe(200)
   })
 
-  it("chunks that always end inside a header are counted", () => {
+  it("chunks that always end inside a header count towards the limit", () => {
     const frames: Array<Resp.Frame> = []
     const parser = newParser(frames, "text", { maxBufferedBytes: 100 })
     parser.write(utf8("*1000000\r\n:"))
@@ -1010,7 +1010,7 @@ describe("limits", () => {
     expect(chunks).toBeLessThan(10)
   })
 
-  it("what is announced is not allocated", () => {
+  it("an announced length is not allocated in advance", () => {
     expect(
       grown(() => {
         for (let i = 0; i < 20; i++) {
@@ -1033,14 +1033,14 @@ describe("limits", () => {
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(10_000_000)
   })
 
-  it("a limit that is no number allows nothing", () => {
+  it("a limit of NaN or below 0 allows nothing", () => {
     expect(read([utf8("$1\r\na\r\n")], "text", { maxBulkLength: Number.NaN }).failure).toBeDefined()
     expect(read([utf8("*1\r\n")], "text", { maxAggregateLength: -1 }).failure).toBeDefined()
     expect(read([utf8("*1\r\n")], "text", { maxDepth: Number.NaN }).failure).toBeDefined()
     expect(read([utf8(":1\r\n")], "text", { maxBufferedBytes: Number.NaN }).failure).toBeDefined()
   })
 
-  it("without limits, what no memory holds is an error of the peer's, and nothing is thrown", () => {
+  it("without limits, a length beyond any memory is a protocol error, and nothing throws", () => {
     const none = {
       maxBulkLength: Infinity,
       maxAggregateLength: Infinity,
@@ -1050,12 +1050,12 @@ describe("limits", () => {
     for (const type of ["$", "!", "=", "$?\r\n;"]) {
       expect(read([utf8(`${type}${"9".repeat(20)}\r\n`)], "text", none).failure).toMatch(/no memory/)
     }
-    // More elements than this end the process in V8, whatever the user allows.
+    // V8 ends the process at more elements than this, so a larger limit does not apply.
     expect(read([utf8("*100000001\r\n")], "text", none).failure).toMatch(/more than the limit/)
     expect(read([utf8("%50000001\r\n")], "text", none).failure).toMatch(/more than the limit/)
   })
 
-  it("a hundred thousand aggregates in each other, where the limit allows them", () => {
+  it("a hundred thousand nested aggregates, where the limit allows them", () => {
     const depth = 100_000
     const limits = { maxDepth: depth }
     for (const [open, last] of [
@@ -1075,11 +1075,11 @@ describe("limits", () => {
       value = value[0] as ReadonlyArray<Resp.Reply>
     }
     expect(value).toEqual([])
-    // And out again: the writer is no deeper than the reader.
+    // Encoded again: the encoder nests as deep as the parser.
     expect(Resp.encode(frames[0] as Resp.Frame).length).toBe(depth * 4)
   })
 
-  it("pieces of one byte cost about a byte", () => {
+  it("one-byte chunks cost about a byte each", () => {
     const line = newParser([], "bytes")
     const size = 1_000_000
     line.write(utf8("+"))
@@ -1103,17 +1103,17 @@ describe("limits", () => {
     ).toBeLessThan(5 * size)
   })
 
-  it("doubles and big numbers of absurd length are not computed", () => {
+  it("absurdly long doubles and big numbers are refused without computing them", () => {
     const [double, big] = read([utf8(`,${"1".repeat(1_000_000)}\r\n(${"1".repeat(1_000_000)}\r\n`)]).frames
     expect(double).toBeInstanceOf(Resp.Unreadable)
     expect(big).toBeInstanceOf(Resp.Unreadable)
-    // As C prints the longest `long double`, and a number of 66 000 bits.
+    // The longest `long double` that C prints, and a number of 66 000 bits.
     expect(read([utf8(`,${"1".repeat(4933)}.${"0".repeat(17)}\r\n`)]).frames).toEqual([Infinity])
     expect(typeof read([utf8(`(${"1".repeat(20_000)}\r\n`)]).frames[0]).toBe("bigint")
   })
 })
 
-describe("what a reply keeps", () => {
+describe("the memory that a reply keeps", () => {
   const own = (frame: Resp.Frame | undefined): boolean =>
     frame instanceof Uint8Array && frame.byteOffset === 0 && frame.buffer.byteLength === frame.byteLength
 
@@ -1163,7 +1163,7 @@ describe("what a reply keeps", () => {
   })
 })
 
-// Values that JavaScript has several of for one RESP value, as the reader gives them.
+// Where JavaScript has several values for one RESP value, the one that the parser returns.
 const normal = (frame: Resp.Frame, mode: Mode): Resp.Frame => {
   const bulk = (data: string | Uint8Array): string | Uint8Array => {
     const bytes = typeof data === "string" ? utf8(data) : Uint8Array.from(data)
@@ -1236,11 +1236,11 @@ const anyFrame: FastCheck.Arbitrary<Resp.Frame> = FastCheck.oneof(
 
 interface Spelling {
   readonly wire: Uint8Array
-  /** Pushes and attributes that were put in, in the order in which they end. */
+  /** The inserted pushes and attributes, in the order in which they end. */
   readonly aside: ReadonlyArray<Resp.Frame>
 }
 
-/** One of the many ways in which a server may send a value, with pushes and attributes wherever they may be. */
+/** One of the ways in which a server may send a value, with pushes and attributes at any allowed position. */
 const spell = (value: Resp.Reply, seed: number): Spelling => {
   const random = randomOf(seed)
   const parts: Array<string | Uint8Array> = []
@@ -1302,7 +1302,7 @@ const spell = (value: Resp.Reply, seed: number): Spelling => {
 describe("properties", () => {
   for (const mode of modes) {
     it.prop(
-      `what encode writes is read back as ${mode}`,
+      `encoded values are read back as ${mode}`,
       [FastCheck.array(anyFrame, { maxLength: 5 }), FastCheck.integer()],
       ([frames, seed]) => {
         const wire = Buffer.concat(frames.map(Resp.encode))
@@ -1314,7 +1314,7 @@ describe("properties", () => {
     )
 
     it.prop(
-      `however a server spells a value, it is read as ${mode}`,
+      `every spelling of a value is read as ${mode}`,
       [anyReply, FastCheck.integer()],
       ([value, seed]) => {
         const { aside, wire } = spell(value, seed)
@@ -1328,7 +1328,7 @@ describe("properties", () => {
   }
 
   it.prop(
-    "what is read into its place is read like any other bytes",
+    "bytes read directly into their final buffer equal bytes read through chunks",
     [FastCheck.array(FastCheck.nat(300_000), { minLength: 1, maxLength: 5 }), FastCheck.boolean(), FastCheck.integer()],
     ([lengths, inArray, seed]) => {
       const random = randomOf(seed)
@@ -1343,7 +1343,7 @@ describe("properties", () => {
           const length = Math.min(into.length, wire.length - at, 1 + random.below(into.length))
           into.set(wire.subarray(at, at + length))
           expect(parser.write(into.subarray(0, length))).toBeUndefined()
-          // The next read overwrites it, unless it was read into its place.
+          // The next read overwrites the chunk, unless the parser provided the buffer.
           memory.fill(0x21)
           at += length
         }
@@ -1356,7 +1356,7 @@ describe("properties", () => {
     { fastCheck: { numRuns: 30 } }
   )
 
-  /** Whatever comes: nothing is thrown, and all ways to split it are read alike. */
+  /** Whatever the bytes: nothing throws, and every split is read alike. */
   const survives = (wire: Uint8Array, seed: number): void => {
     for (const mode of modes) {
       const limits = { maxBulkLength: 10_000, maxAggregateLength: 10_000, maxDepth: 16, maxBufferedBytes: 20_000 }
@@ -1368,7 +1368,7 @@ describe("properties", () => {
   }
 
   it.prop(
-    "valid bytes with some changed, lost, doubled or put in",
+    "valid bytes with some changed, lost, doubled or inserted",
     [
       FastCheck.array(anyReply, { minLength: 1, maxLength: 3 }),
       FastCheck.integer(),
@@ -1397,7 +1397,7 @@ describe("properties", () => {
   )
 
   it.prop(
-    "anything written in RESP's letters",
+    "random text over the characters of RESP",
     [
       FastCheck.string({
         unit: FastCheck.constantFrom(
@@ -1429,7 +1429,7 @@ describe("properties", () => {
   )
 
   it.prop(
-    "a value is refused exactly when it is larger than allowed",
+    "a value is refused exactly when it exceeds a limit",
     [anyReply, FastCheck.integer(), FastCheck.nat(40)],
     ([value, seed, under]) => {
       const wire = Resp.encode(value)
@@ -1463,13 +1463,13 @@ describe("against redis-parser, on RESP2", () => {
       anyBytes,
       FastCheck.maxSafeInteger(),
       FastCheck.constant(null),
-      // What redis-parser does with U+FFFD is not the question.
+      // Excludes U+FFFD, which redis-parser treats differently.
       FastCheck.stringMatching(/^[A-Z]{1,8} [a-z ]{0,20}$/).map(errors),
       FastCheck.array(tie("reply"), { maxLength: 6 })
     )
   }))
 
-  /** RESP2 has one way to send each of these but nil, which has two. */
+  /** RESP2 has one encoding for each of these values; nil has two. */
   const wire2 = (value: Resp.Reply, seed: number): Uint8Array =>
     value === null
       ? utf8(seed % 2 === 0 ? "$-1\r\n" : "*-1\r\n")
@@ -1488,7 +1488,7 @@ describe("against redis-parser, on RESP2", () => {
           : value
 
   it.prop(
-    "both read the same",
+    "both parsers agree",
     [FastCheck.array(resp2, { minLength: 1, maxLength: 6 }), FastCheck.integer()],
     ([values, seed]) => {
       const parts = cutAtRandom(Buffer.concat(values.map((value, i) => wire2(value, Math.abs(seed) + i))), seed)
@@ -1541,7 +1541,7 @@ describe("Resp.decode", () => {
     })
   )
 
-  it.effect("emits what was complete, then fails", () =>
+  it.effect("emits the complete values, then fails", () =>
     Effect.gen(function* () {
       const { exit, seen } = yield* collected(
         Stream.make(utf8("+a\r\n+b\r\n*1\r\nx+c\r\n"), utf8("+d\r\n")).pipe(Resp.decode())
@@ -1585,7 +1585,7 @@ describe("Resp.decode", () => {
     })
   )
 
-  it.effect("is done when the input ends between values", () =>
+  it.effect("ends when the input ends between values", () =>
     Effect.gen(function* () {
       for (const wire of ["", "+a\r\n", ">1\r\n+a\r\n", "|0\r\n"]) {
         expect(Exit.isSuccess((yield* collected(Stream.make(utf8(wire)).pipe(Resp.decode()))).exit)).toBe(true)
@@ -1594,7 +1594,7 @@ describe("Resp.decode", () => {
     })
   )
 
-  it.effect("an upstream error comes through as it is, after what was complete", () =>
+  it.effect("an upstream error passes through unchanged, after the complete values", () =>
     Effect.gen(function* () {
       for (const before of ["+a\r\n", "+a\r\n+b"]) {
         const { exit, seen } = yield* collected(
@@ -1608,7 +1608,7 @@ describe("Resp.decode", () => {
     })
   )
 
-  it.effect("each run begins anew", () =>
+  it.effect("each run starts with a fresh parser", () =>
     Effect.gen(function* () {
       const stream = Stream.make(utf8("+a\r\n+b")).pipe(Resp.decode())
       for (let i = 0; i < 2; i++) {
@@ -1617,7 +1617,7 @@ describe("Resp.decode", () => {
     })
   )
 
-  it.effect("stops to pull when its reader does", () =>
+  it.effect("stops pulling when its reader stops", () =>
     Effect.gen(function* () {
       let pulled = 0
       const frames = yield* Stream.repeatEffect(
@@ -1631,14 +1631,14 @@ describe("Resp.decode", () => {
     })
   )
 
-  it.effect("knows its limits", () =>
+  it.effect("honours its limits", () =>
     Effect.gen(function* () {
       const { exit } = yield* collected(Stream.make(utf8("$4\r\n")).pipe(Resp.decode({ limits: { maxBulkLength: 3 } })))
       expect(Exit.isFailure(exit)).toBe(true)
     })
   )
 
-  it("the defaults are those of the documentation", () => {
+  it("has the documented default limits", () => {
     expect(Resp.defaultLimits).toStrictEqual({
       maxBulkLength: 536_870_912,
       maxAggregateLength: 67_108_864,
@@ -1661,7 +1661,7 @@ describe("encodeCommand", () => {
     expect(sent("X", "a\r\n$1\r\nb")).toBe("*2\r\n$1\r\nX\r\n$8\r\na\r\n$1\r\nb\r\n")
   })
 
-  it("writes numbers without losing anything", () => {
+  it("writes numbers exactly", () => {
     const one = (value: number | bigint): string => sent(value).split("\r\n")[2] ?? ""
     expect(
       [
@@ -1696,7 +1696,7 @@ describe("encodeCommand", () => {
     ])
   })
 
-  it("refuses what would be sent as something else", () => {
+  it("refuses values that would be sent as something else", () => {
     const refused: ReadonlyArray<readonly [string, ReadonlyArray<string | number>]> = [
       ["an empty list", []],
       ["NaN", ["X", Number.NaN]],
@@ -1708,7 +1708,7 @@ describe("encodeCommand", () => {
       ["surrogates in the wrong order", ["X", "\uDE00\uD83D"]],
       ["a surrogate in the name", ["\uD800"]],
       ["a surrogate in a long text", ["X", `${"a".repeat(20_000)}\uD800`]],
-      // Behind a cast, or from JavaScript.
+      // Possible after a cast, or from JavaScript.
       ["undefined", ["X", undefined as unknown as string]],
       ["null", ["X", null as unknown as string]],
       ["an object", ["X", {} as unknown as string]],
@@ -1723,7 +1723,7 @@ describe("encodeCommand", () => {
     }
   })
 
-  it("a refusal does not say what the argument was", () => {
+  it("a refusal does not show the argument", () => {
     expect(sent("X", "s3cr3t\uD800")).toMatch(/^refused: .*lone surrogate/)
     expect(sent("X", "s3cr3t\uD800")).not.toContain("s3cr3t")
   })
@@ -1747,7 +1747,7 @@ describe("encodeCommand", () => {
       const encoded = Either.getOrThrow(Resp.encodeCommand(args))
       const { failure, frames } = read([encoded], "bytes")
       expect(failure).toBeUndefined()
-      // Not by `toEqual`, which takes its time with each byte.
+      // Not by `toEqual`, which is slow on many bytes.
       const got = frames[0] as ReadonlyArray<Uint8Array>
       expect(got.length).toBe(args.length)
       expect(args.every((arg, i) => Buffer.from(arg).equals(got[i] ?? new Uint8Array(1)))).toBe(true)
@@ -1755,7 +1755,7 @@ describe("encodeCommand", () => {
     { fastCheck: { numRuns: 100 } }
   )
 
-  it("long texts among short ones keep their places", () => {
+  it("long texts among short ones keep their positions", () => {
     const long = "é".repeat(10_000)
     const args = ["SET", long, "short", long, utf8(long), "ü", utf8("x")]
     expect(read([Either.getOrThrow(Resp.encodeCommand(args))], "text").frames).toStrictEqual([
@@ -1765,7 +1765,7 @@ describe("encodeCommand", () => {
 })
 
 describe("text in other runtimes", () => {
-  /** The module as a runtime without `Buffer` loads it. */
+  /** Loads the module as in a runtime without `Buffer`. */
   const load = (prepare: string): typeof Text => {
     const source = fs.readFileSync(new URL("../src/internal/resp/text.ts", import.meta.url), "utf8")
     const { outputText } = ts.transpileModule(source, {
@@ -1794,7 +1794,7 @@ describe("text in other runtimes", () => {
     )
   })
 
-  it("knows a lone surrogate, with isWellFormed or without", () => {
+  it("recognises a lone surrogate, with or without isWellFormed", () => {
     const texts = ["", "a", "é𝄞", "\uD800", "a\uDC00", "\uDC00\uD800", "𝄞\uD834", "\uFFFD"]
     const fallback = load("delete String.prototype.isWellFormed")
     expect(texts.map(Text.isWellFormed)).toEqual([true, true, true, false, false, false, false, true])

@@ -1,17 +1,20 @@
-/** A deadline for a pipeline or a transaction as a whole, however it is sent. */
+/** The deadline of a pipeline or a transaction as a whole, over every kind of client. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { Connection, Pool, Redis, RedisCommand } from "effect-redis-client"
 import type { DurationWithUnit } from "effect-redis-client/RedisCommand"
+import type { RedisError } from "../src/RedisError.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
 import { connectTo, eachServer, failure, on } from "./support/client.js"
 import * as Peer from "./support/peer.js"
+import { faraway, promptly } from "./support/timing.js"
 
-/** Runs an effect while the server stands still; it goes on before the answer is looked at. */
+/** Runs an effect while the server is paused, and resumes it before the result is examined. */
 const stopped = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const server = yield* RedisServer.RedisServer
@@ -30,7 +33,7 @@ eachServer((it, { connect, protocol }) => {
       return { pool, redis }
     })
 
-  it.scoped("of a pipeline: it fails in its time, with what is known of each slot", () =>
+  it.scoped("a pipeline fails at its deadline, with the result of each slot so far", () =>
     Effect.gen(function* () {
       const run = on(yield* connect())
       yield* run(Redis.set("k", "v"))
@@ -42,18 +45,18 @@ eachServer((it, { connect, protocol }) => {
         { left: { ...late, command: "GET" } },
         { left: { ...late, command: "INCR" } }
       ])
-      // The late replies are nobody else's.
+      // The late replies reach no other command.
       expect(yield* run(Redis.get("k"))).toEqual(Option.some("v"))
     })
   )
 
-  it.scoped("of a transaction, and of one that the body of `optimistic` returns", () =>
+  it.scoped("a transaction fails at its deadline, also one returned by the body of `optimistic`", () =>
     Effect.gen(function* () {
       const run = on(yield* connect())
       const transaction = Redis.transaction({ n: Redis.incr("m") }, { deadline: "200 millis" })
       yield* run(Redis.set("m", "0"))
       expect(failure(yield* stopped(run(transaction)))).toMatchObject({ ...late, command: "EXEC" })
-      // It was written, and the server came to it later.
+      // It was sent, and the server executed it after it was resumed.
       expect(yield* run(Redis.transaction([Redis.get("m")], { deadline: "1 minute" }))).toEqual([Option.some("1")])
       const server = yield* RedisServer.RedisServer
       const body = Effect.as(Effect.zipRight(Redis.get("m"), Effect.orDie(server.pause)), transaction)
@@ -62,7 +65,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("longer than `replyTimeout`, where the work is", () =>
+  it.scoped("a deadline longer than `replyTimeout` replaces it", () =>
     Effect.gen(function* () {
       const run = on(yield* connect({ replyTimeout: "50 millis" }))
       const server = yield* RedisServer.RedisServer
@@ -82,7 +85,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("on a connection of one's own it ends blocking commands, too", () =>
+  it.scoped("on a dedicated connection the deadline ends blocking commands too", () =>
     Effect.gen(function* () {
       const { host, port } = yield* RedisServer.RedisServer
       const { redis } = yield* Connection.make({ host, port, protocol })
@@ -98,7 +101,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("on a lease", () =>
+  it.scoped("a deadline applies on a lease too", () =>
     Effect.gen(function* () {
       const { pool } = yield* pooled(1)
       const leased = <A, E>(effect: Effect.Effect<A, E, Redis>) =>
@@ -110,7 +113,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("over a pool it covers the wait for a connection", () =>
+  it.scoped("over a pool the deadline covers the wait for a connection", () =>
     Effect.gen(function* () {
       const { pool, redis } = yield* pooled(1)
       const run = on(redis)
@@ -118,7 +121,7 @@ eachServer((it, { connect, protocol }) => {
       const transaction = run(Redis.transaction([Redis.ping()], { deadline: "200 millis" }))
       const [first, second] = yield* yield* stopped(Effect.all([Effect.exit(pipeline), Effect.exit(transaction)]))
       expect(failure(first)).toMatchObject({ _tag: "PipelineError", error: late })
-      // The first one's connection owes a reply, and another cannot be made.
+      // The only connection still owes a reply, and the pool may not open another.
       expect(failure(second)).toMatchObject({ _tag: "DeadlineError", phase: "acquire", milliseconds: 200 })
       const lent = Effect.scoped(Effect.zipRight(pool.acquire, Effect.exit(pipeline)))
       expect(failure(yield* lent)).toMatchObject({ _tag: "DeadlineError", phase: "acquire", milliseconds: 200 })
@@ -126,7 +129,7 @@ eachServer((it, { connect, protocol }) => {
   )
 })
 
-describe("a deadline that is none", () => {
+describe("an invalid deadline", () => {
   for (const [what, deadline, message] of [
     ["zero", "0 millis", /deadline must be longer than zero/],
     ["negative", Duration.millis(-5), /deadline must be longer than zero/],
@@ -152,7 +155,7 @@ describe("a deadline that is none", () => {
     )
   }
 
-  it.scoped("infinity is one: it waits for as long as it takes", () =>
+  it.scoped("Infinity is valid, and waits as long as it takes", () =>
     Effect.gen(function* () {
       const answerLate = Peer.greeting((_, connection) => {
         setTimeout(() => connection.write("+OK\r\n"), 300)
@@ -161,6 +164,20 @@ describe("a deadline that is none", () => {
       const { run } = yield* connectTo({ onCommand: answerLate }, { replyTimeout: "50 millis" })
       const slots = yield* run(Redis.pipeline([Redis.execute("A")], { deadline: Duration.infinity, mode: "either" }))
       expect(slots).toEqual([Either.right("OK")])
+    })
+  )
+})
+
+describe("the deadlines of its commands", () => {
+  it.scoped("a pipeline has the longest deadline of its commands, even where replyTimeout is longer", () =>
+    Effect.gen(function* () {
+      const { redis } = yield* connectTo(Peer.silent, { replyTimeout: faraway })
+      const slow = RedisCommand.withDeadline(Redis.get("a"), "50 millis")
+      const { exits } = yield* promptly(redis.sendAll([slow, slow], { atomic: false }))
+      expect(failure(exits[0] as Exit.Exit<unknown, RedisError>)).toMatchObject({
+        _tag: "DeadlineError",
+        milliseconds: 50
+      })
     })
   )
 })

@@ -1,18 +1,20 @@
-/** Blocking commands of a client: on connections of their own, unblocked when their caller goes, and nothing lost silently. */
+/** Blocking commands: on dedicated connections, unblocked when the caller is interrupted, and no element lost silently. */
 import { describe, expect, it as plain } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import { Codec, Redis, RedisCommand } from "effect-redis-client"
-import type { RedisOptions } from "../src/Redis.js"
+import type { Orphan, RedisOptions } from "../src/Redis.js"
 import { connectTo, eachServer, failure, on } from "./support/client.js"
 import * as Peer from "./support/peer.js"
+import { warnings } from "./support/pubsub.js"
 
-/** Waits, in real time, until an effect answers what holds. */
+/** Repeats an effect in real time until its result satisfies the condition. */
 const until = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>, holds: (a: A) => boolean) =>
   Effect.gen(function* () {
     for (let i = 0; i < 2_000; i++) {
@@ -39,7 +41,7 @@ eachServer((it, { connect, protocol }) => {
     })
   const name = (label: string) => `blocking:${protocol}:${label}`
 
-  it.scoped("interrupting one frees the caller at once, and its connection is lent again, unblocked", () =>
+  it.scoped("interruption frees the caller at once, and the unblocked connection is lent again", () =>
     Effect.gen(function* () {
       const { blocked, run } = yield* client({ maxDedicated: 1 })
       for (let i = 0; i < 10; i++) {
@@ -47,11 +49,11 @@ eachServer((it, { connect, protocol }) => {
         yield* until("it blocks", blocked, (n) => n === 1)
         const before = performance.now()
         expect(Exit.isInterrupted(yield* Fiber.interrupt(fiber))).toBe(true)
-        // Not the hour, nor the time of CLIENT UNBLOCK: generous, for slow machines.
+        // Neither the hour nor a round trip of CLIENT UNBLOCK. Generous, for slow machines.
         expect(performance.now() - before).toBeLessThan(1_000)
         yield* until("the server is not blocked any more", blocked, (n) => n === 0)
       }
-      // There is one place: it was given back each time, with the same connection.
+      // maxDedicated is 1: the connection was released each time.
       yield* run(Redis.rpush(name("some"), ["x"]))
       expect(yield* run(Redis.blpop([name("some")], { timeout: "1 second" }))).toEqual(Option.some([name("some"), "x"]))
       const list = yield* run(Redis.execute("INFO", "stats"))
@@ -59,7 +61,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("the connection of an interrupted one is used again, not replaced", () =>
+  it.scoped("the connection of an interrupted command is reused, not replaced", () =>
     Effect.gen(function* () {
       const { blocked, redis, run } = yield* client({ maxDedicated: 1 })
       const id = Effect.scoped(Effect.flatMap(redis.lease, (leased) => on(leased)(Redis.clientId())))
@@ -71,7 +73,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("an element that came for nobody is told of, and can be pushed back where it was", () =>
+  it.scoped("an element popped for an interrupted caller is reported, and can be pushed back where it was", () =>
     Effect.gen(function* () {
       const orphans: Array<{ readonly name: string; readonly count: number }> = []
       const done = yield* Deferred.make<void>()
@@ -86,7 +88,7 @@ eachServer((it, { connect, protocol }) => {
       const key = name("race")
       const fiber = yield* Effect.fork(run(Redis.blpop([key], { timeout: "1 hour" })))
       yield* until("it blocks", blocked, (n) => n === 1)
-      // RPUSH goes out in this turn, and CLIENT UNBLOCK behind it on the same connection: the element is taken first.
+      // RPUSH is sent in this turn, and CLIENT UNBLOCK after it on the same connection: BLPOP takes the element first.
       const push = yield* Effect.fork(run(Redis.rpush(key, ["element"])))
       yield* Effect.yieldNow()
       expect(Exit.isInterrupted(yield* Fiber.interrupt(fiber))).toBe(true)
@@ -97,7 +99,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("waits without end are asked in slices, XREAD from $ with the id that $ meant", () =>
+  it.scoped("infinite waits are sent in slices; XREAD from $ keeps the id that $ first meant", () =>
     Effect.gen(function* () {
       const { blocked, run } = yield* client({ unresponsiveTimeout: "400 millis" })
       const stream = name("stream")
@@ -106,7 +108,7 @@ eachServer((it, { connect, protocol }) => {
         run(Redis.execute("XREAD", "BLOCK", "0", "STREAMS", stream, name("empty"), "$", "$"))
       )
       yield* until("it blocks", blocked, (n) => n === 1)
-      // Longer than a slice: `$` must still mean what it meant.
+      // Longer than a slice: `$` must keep its first meaning.
       yield* until(
         "two slices are over",
         run(Redis.time()),
@@ -131,7 +133,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("a thousand at once: the pool's limit says so, and ordinary commands go on", () =>
+  it.scoped("beyond maxDedicated, blocking commands fail to acquire in time, and ordinary commands go on", () =>
     Effect.gen(function* () {
       const { blocked, run } = yield* client({ maxDedicated: 5, acquireTimeout: "3 seconds" })
       const fibers = yield* Effect.forEach(Array.from({ length: 1_000 }), () =>
@@ -158,7 +160,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("one that outlives its deadline is unblocked too", () =>
+  it.scoped("a command whose deadline passed is unblocked too", () =>
     Effect.gen(function* () {
       const { blocked, run } = yield* client()
       const command = RedisCommand.withDeadline(Redis.blpop([name("x")], { timeout: "1 hour" }), "100 millis")
@@ -167,7 +169,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("the scope closes while many block: it closes within its bound, and nothing blocks", () =>
+  it.scoped("closing the scope while many commands block ends in time, and none stays blocked", () =>
     Effect.gen(function* () {
       const { blocked } = yield* client()
       yield* Effect.scoped(
@@ -184,8 +186,8 @@ eachServer((it, { connect, protocol }) => {
   )
 })
 
-describe("a caller that is gone", () => {
-  /** Blocks until it is told to answer; answers CLIENT UNBLOCK with `unblock`. */
+describe("after the caller was interrupted", () => {
+  /** Leaves a blocking command unanswered until `state.answer` is called; answers CLIENT UNBLOCK with `unblock`. */
   const peer = (unblock: string | undefined) => {
     const state = { answer: (_: string): void => {} }
     const script: Peer.Script = {
@@ -231,7 +233,7 @@ describe("a caller that is gone", () => {
     ]
   ]
   for (const [command, reply, count, back] of cases) {
-    plain.scoped(`${command.name}: what comes late is pushed back with ${back}`, () =>
+    plain.scoped(`${command.name}: a late element is pushed back with ${back}`, () =>
       Effect.gen(function* () {
         const { script, state } = peer(":0\r\n")
         const server = yield* connectTo(script, { onOrphan: "pushBack" })
@@ -248,7 +250,7 @@ describe("a caller that is gone", () => {
     )
   }
 
-  plain.scoped("by default a warning has the command's name and the count, never the value", () =>
+  plain.scoped("by default a warning names the command and the count, never the value", () =>
     Effect.gen(function* () {
       const lines: Array<string> = []
       const logger = Logger.make(({ logLevel, message }) => {
@@ -262,7 +264,7 @@ describe("a caller that is gone", () => {
         yield* Fiber.interrupt(fiber)
         yield* Peer.eventually("it is unblocked", () => unblocks(server.peer).length === 1)
         state.answer("*2\r\n$1\r\nk\r\n$6\r\nsecret\r\n")
-        yield* Peer.eventually("it is told", () => lines.some((line) => line.startsWith("WARN")))
+        yield* Peer.eventually("it is logged", () => lines.some((line) => line.startsWith("WARN")))
       }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
       const warning = lines.filter((line) => line.startsWith("WARN"))
       expect(warning).toHaveLength(1)
@@ -275,7 +277,7 @@ describe("a caller that is gone", () => {
     ["refused", "-NOPERM no\r\n"],
     ["never answered", undefined]
   ] as const) {
-    plain.scoped(`when CLIENT UNBLOCK is ${what}, the connection ends and its place is free`, () =>
+    plain.scoped(`when CLIENT UNBLOCK is ${what}, the connection is closed and another can take its place`, () =>
       Effect.gen(function* () {
         const { script } = peer(answer)
         const server = yield* connectTo(script, { maxDedicated: 1, replyTimeout: "20 seconds" })
@@ -301,7 +303,7 @@ describe("a caller that is gone", () => {
       yield* Fiber.interrupt(fiber)
       const next = yield* Effect.fork(server.run(blpop))
       yield* Peer.eventually("it is unblocked", () => unblocks(server.peer).length === 1)
-      // A round trip on the shared connection: CLIENT UNBLOCK was answered before.
+      // After a round trip on the shared connection, CLIENT UNBLOCK has been answered.
       yield* server.run(Redis.execute("ECHO", "x"))
       expect(received(server.peer, "BLPOP")).toHaveLength(1)
       state.answer("*-1\r\n")
@@ -309,6 +311,56 @@ describe("a caller that is gone", () => {
       expect(server.peer.connections.length).toBe(2)
       state.answer("*2\r\n$1\r\nk\r\n$1\r\na\r\n")
       expect(yield* Fiber.join(next)).toEqual(Option.some(["k", "a"]))
+    })
+  )
+
+  plain.scoped("a reply that arrives in the same turn as the interruption is an orphan", () =>
+    Effect.gen(function* () {
+      const orphans: Array<Orphan> = []
+      const { run } = yield* connectTo(
+        {
+          onCommand: Peer.greeting((command) => (command[0] === "BLPOP" ? "*2\r\n$1\r\nk\r\n$1\r\nv\r\n" : "+OK\r\n"))
+        },
+        { onOrphan: (orphan) => Effect.sync(() => void orphans.push(orphan)) }
+      )
+      let interrupt = (): void => {}
+      const command = RedisCommand.make("BLPOP", {
+        args: [RedisCommand.key("k"), 10],
+        decode: (reply) => {
+          interrupt()
+          return reply
+        }
+      })
+      const fiber = yield* Effect.fork(run(command))
+      interrupt = () => fiber.unsafeInterruptAsFork(FiberId.none)
+      expect(Exit.isInterrupted(yield* Fiber.await(fiber))).toBe(true)
+      yield* Peer.eventually("the orphan is reported", () => orphans.length === 1)
+      expect(orphans[0]).toMatchObject({ count: 1, reply: ["k", "v"] })
+    })
+  )
+
+  plain.scoped("an onOrphan that throws is logged, with what the command took", () =>
+    Effect.gen(function* () {
+      const { lines, layer } = warnings()
+      const test = Effect.gen(function* () {
+        const { peer, run } = yield* connectTo(
+          { onCommand: Peer.greeting((command) => (command[0] === "BLPOP" ? undefined : ":1\r\n")) },
+          {
+            maxDedicated: 1,
+            onOrphan: () => {
+              throw new Error("broken")
+            }
+          }
+        )
+        const fiber = yield* Effect.fork(run(Redis.blpop(["k"], { timeout: "10 seconds" })))
+        const blocked = () =>
+          peer.connections.find((connection) => connection.received.some(([name]) => name === "BLPOP"))
+        yield* Peer.eventually("it blocks", () => blocked() !== undefined)
+        yield* Fiber.interrupt(fiber)
+        blocked()?.write("*2\r\n$1\r\nk\r\n$1\r\nv\r\n")
+        yield* Peer.eventually("it is logged", () => lines.some((line) => line.includes("BLPOP took 1")))
+      })
+      yield* Effect.provide(test, layer)
     })
   )
 })

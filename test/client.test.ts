@@ -1,6 +1,5 @@
-/** The client: what its shared connection refuses, what survives a lost connection, its layers, and batches. */
+/** The client: commands refused on the shared connection, lost connections, deadlines, closing, layers and batches. */
 import { describe, expect, it, layer } from "@effect/vitest"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -12,27 +11,17 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { Codec, Connection, Pool, Redis, RedisCommand } from "effect-redis-client"
-import type { RedisOptions, RedisService } from "../src/Redis.js"
+import type { RedisOptions } from "../src/Redis.js"
 import type { PipelineError, RedisError, TransactionError } from "../src/RedisError.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
+import { connectTo, failure, on, quickly, settle } from "./support/client.js"
 import * as Peer from "./support/peer.js"
 import { makeServer, realServers, serverLayer } from "./support/servers.js"
+import { faraway } from "./support/timing.js"
 
 type Failure = RedisError | PipelineError | TransactionError
 
-const failure = <A, E extends Failure>(exit: Exit.Exit<A, E>): E =>
-  Option.getOrThrow(Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none())
-
-/** Runs an effect with one client as its `Redis`. */
-const on =
-  (redis: RedisService) =>
-  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, Redis>> =>
-    Effect.provideService(effect, Redis, redis)
-
-/** Attempts that come quickly and do not end: tests wait for conditions, not for pauses. */
-const quickly = Schedule.spaced("5 millis")
-
-/** A peer that can be away: while it is, whoever connects is reset. */
+/** A peer that can be away: meanwhile it resets every connection. */
 const switchable = (onCommand: NonNullable<Peer.Script["onCommand"]>) =>
   Effect.map(
     Effect.suspend(() => {
@@ -56,30 +45,18 @@ const switchable = (onCommand: NonNullable<Peer.Script["onCommand"]>) =>
           connection.reset()
         }
         const before = peer.connections.length
-        // The client has noticed once it comes back, in vain.
+        // A failed attempt shows that the client has noticed.
         return Peer.eventually("the client tries again", () => peer.connections.length > before)
       }),
       comeBack: Effect.sync(() => {
         state.away = false
       }),
-      /** What was received after the greetings, over all connections. */
-      commands: () =>
-        peer.connections.flatMap(({ received }) =>
-          received.filter(([name]) => name !== "HELLO" && name !== "CLIENT").map((words) => words.join(" "))
-        )
+      /** The commands received after the handshakes, over all connections. */
+      commands: () => peer.connections.flatMap(Peer.sent)
     })
   )
 
-const connectTo = (script: Peer.Script, options: RedisOptions = {}) =>
-  Effect.gen(function* () {
-    const peer = yield* Peer.make(script)
-    const redis = yield* Redis.make({ host: "127.0.0.1", port: peer.port, reconnect: quickly, ...options })
-    return { peer, redis, run: on(redis) }
-  })
-
-const pong: Peer.Script = { onCommand: Peer.greeting(() => "+PONG\r\n") }
-
-/** Tries again, in real time, for as long as there is no connection. */
+/** Retries in real time while there is no connection. */
 const again = <A>(effect: Effect.Effect<A, RedisError>): Effect.Effect<A, RedisError> =>
   Effect.catchTag(effect, "ConnectionError", () =>
     Effect.zipRight(
@@ -91,10 +68,7 @@ const again = <A>(effect: Effect.Effect<A, RedisError>): Effect.Effect<A, RedisE
     )
   )
 
-/** Lets the fibers that were forked run until they wait. */
-const settle = Effect.repeatN(Effect.yieldNow(), 20)
-
-describe("law 7: the shared connection refuses what would change it", () => {
+describe("law 7: the shared connection refuses commands that would change its state", () => {
   const stateful: ReadonlyArray<readonly [name: string, args: ReadonlyArray<string>, way: RegExp]> = [
     ["SELECT", ["1"], /`database` to the layer, or use Pool\.acquire/],
     ["MULTI", [], /Redis\.transaction/],
@@ -128,9 +102,9 @@ describe("law 7: the shared connection refuses what would change it", () => {
     ["SCRIPT DEBUG", ["YES"], /Pool\.acquire/]
   ]
 
-  it.scoped("each with the way to do it, however it is written, and nothing of it is sent", () =>
+  it.scoped("each is refused in every spelling, unsent, and the error names the right way", () =>
     Effect.gen(function* () {
-      const { peer, run } = yield* connectTo(pong)
+      const { peer, run } = yield* connectTo(Peer.pong)
       for (const [name, args, way] of stateful) {
         const words = name.split(" ")
         const [first = "", ...rest] = words
@@ -161,9 +135,9 @@ describe("law 7: the shared connection refuses what would change it", () => {
     })
   )
 
-  it.scoped("WAIT and WAITAOF are refused: they speak of their own connection", () =>
+  it.scoped("WAIT and WAITAOF are refused: they count the writes of their own connection only", () =>
     Effect.gen(function* () {
-      const { peer, run } = yield* connectTo(pong)
+      const { peer, run } = yield* connectTo(Peer.pong)
       for (const command of [Redis.execute("WAIT", 1, 100), Redis.execute("waitaof", 1, 0, 100)]) {
         const error = failure(yield* Effect.exit(run(command)))
         expect(error).toMatchObject({ _tag: "UsageError", reason: "blockingCommand" })
@@ -173,7 +147,19 @@ describe("law 7: the shared connection refuses what would change it", () => {
     })
   )
 
-  it.scoped("blocking commands are refused in a pipeline, and have a connection of their own outside", () =>
+  it.scoped("WAIT is refused over a pool too", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make({ onCommand: Peer.greeting(() => ":1\r\n") })
+      const pool = yield* Pool.make({ host: "127.0.0.1", port: peer.port, lazy: true })
+      const exit = yield* Effect.exit(
+        Redis.execute("WAIT", 1, 100).pipe(Effect.provide(Redis.layerFromPool), Effect.provideService(Pool.Pool, pool))
+      )
+      expect(failure(exit as Exit.Exit<unknown, RedisError>)).toMatchObject({ reason: "blockingCommand" })
+      expect(peer.connections.flatMap(Peer.sent)).toEqual([])
+    })
+  )
+
+  it.scoped("blocking commands are refused in a batch, and use a dedicated connection outside one", () =>
     Effect.gen(function* () {
       const { peer, run } = yield* connectTo({
         onCommand: Peer.greeting(([name]) => (name === "BLPOP" ? undefined : "+PONG\r\n"))
@@ -190,14 +176,14 @@ describe("law 7: the shared connection refuses what would change it", () => {
       )
       expect(yield* run(Redis.ping())).toBe("PONG")
       yield* Fiber.interrupt(blocked)
-      // What it still owes makes the connection unfit for the next.
+      // The connection still owes a reply, so it is not lent again.
       yield* Peer.eventually("its connection is closed", () => peer.open() === 1)
     })
   )
 })
 
 describe("law 9: a lost connection", () => {
-  /** Drops the connection instead of answering, so many times. */
+  /** Resets the connection instead of answering, the first `times` times. */
   const dropping = (name: string, times: number): NonNullable<Peer.Script["onCommand"]> => {
     let left = times
     return Peer.greeting((words, connection) => {
@@ -210,7 +196,7 @@ describe("law 9: a lost connection", () => {
     })
   }
 
-  it.scoped("a readonly command that was written is sent again", () =>
+  it.scoped("a written readonly command is retried", () =>
     Effect.gen(function* () {
       const { commands, options } = yield* switchable(dropping("GET", 2))
       const run = on(yield* Redis.make(options))
@@ -220,7 +206,7 @@ describe("law 9: a lost connection", () => {
   )
 
   for (const maxRetries of [0, 1, 3]) {
-    it.scoped(`at most maxRetries times: ${maxRetries}`, () =>
+    it.scoped(`is retried at most maxRetries times: ${maxRetries}`, () =>
       Effect.gen(function* () {
         const { commands, options } = yield* switchable(dropping("GET", 100))
         const run = on(yield* Redis.make({ ...options, maxRetries }))
@@ -233,7 +219,7 @@ describe("law 9: a lost connection", () => {
     )
   }
 
-  it.scoped("a write that was written fails, its fate unknown, and is not sent again", () =>
+  it.scoped("a write that was sent fails with delivery unknown, and is not retried", () =>
     Effect.gen(function* () {
       const { commands, options } = yield* switchable(dropping("INCR", 1))
       const run = on(yield* Redis.make(options))
@@ -246,7 +232,7 @@ describe("law 9: a lost connection", () => {
     })
   )
 
-  it.scoped("a pipeline is sent again only if all of it is readonly", () =>
+  it.scoped("a pipeline is retried only if all its commands are readonly", () =>
     Effect.gen(function* () {
       const { commands, options } = yield* switchable(dropping("GET", 2))
       const run = on(yield* Redis.make(options))
@@ -263,7 +249,7 @@ describe("law 9: a lost connection", () => {
     })
   )
 
-  it.scoped("what was read of a pipeline before the cut stays, the rest is unknown", () =>
+  it.scoped("replies of a pipeline read before the cut are kept; the rest is unknown", () =>
     Effect.gen(function* () {
       const { run } = yield* connectTo({
         onCommand: Peer.greeting((words, connection) => {
@@ -281,7 +267,7 @@ describe("law 9: a lost connection", () => {
     })
   )
 
-  it.scoped("a transaction that was written is never sent again, readonly or not", () =>
+  it.scoped("a transaction that was sent is never retried, readonly or not", () =>
     Effect.gen(function* () {
       const { commands, options } = yield* switchable(dropping("EXEC", 1))
       const run = on(yield* Redis.make(options))
@@ -294,7 +280,7 @@ describe("law 9: a lost connection", () => {
     })
   )
 
-  it.scoped("what was not sent waits, and leaves in order before what comes later", () =>
+  it.scoped("unsent commands wait, and are sent in order before later ones", () =>
     Effect.gen(function* () {
       const { commands, comeBack, leave, options } = yield* switchable(Peer.greeting(() => "+PONG\r\n"))
       const run = on(yield* Redis.make(options))
@@ -316,7 +302,7 @@ describe("law 9: a lost connection", () => {
     })
   )
 
-  it.scoped('offline: "fail" fails at once, unsent, and works again later', () =>
+  it.scoped('offline: "fail" fails commands at once, unsent, until it is connected again', () =>
     Effect.gen(function* () {
       const { comeBack, leave, options } = yield* switchable(Peer.greeting(() => "+PONG\r\n"))
       const run = on(yield* Redis.make({ ...options, offline: "fail", replyTimeout: "1 minute" }))
@@ -330,7 +316,7 @@ describe("law 9: a lost connection", () => {
     })
   )
 
-  it.scoped("the queue of what waits is bounded by count; what is interrupted makes room", () =>
+  it.scoped("the offline queue is bounded by count; an interrupted command makes room", () =>
     Effect.gen(function* () {
       const { commands, comeBack, leave, options } = yield* switchable(Peer.greeting(() => "+PONG\r\n"))
       const run = on(yield* Redis.make({ ...options, maxQueuedCommands: 2 }))
@@ -354,7 +340,7 @@ describe("law 9: a lost connection", () => {
     })
   )
 
-  it.scoped("and by bytes", () =>
+  it.scoped("the offline queue is bounded by bytes", () =>
     Effect.gen(function* () {
       const { comeBack, leave, options } = yield* switchable(Peer.greeting(() => "+PONG\r\n"))
       const run = on(yield* Redis.make({ ...options, maxQueuedBytes: 1000 }))
@@ -371,7 +357,7 @@ describe("law 9: a lost connection", () => {
     })
   )
 
-  it.scoped("a deadline that passes while waiting says that nothing was sent", () =>
+  it.scoped("a deadline that passes in the offline queue reports the command as unsent", () =>
     Effect.gen(function* () {
       const { commands, comeBack, leave, options } = yield* switchable(Peer.greeting(() => "+PONG\r\n"))
       const run = on(yield* Redis.make(options))
@@ -390,11 +376,11 @@ describe("law 9: a lost connection", () => {
     })
   )
 
-  it.scoped("a connection that ends as it is greeted is not taken for one", () =>
+  it.scoped("a connection that ends as its handshake completes is not used", () =>
     Effect.gen(function* () {
       const broken = { yes: false }
       const { leave, comeBack, options, peer } = yield* switchable((words, connection) =>
-        // The last answer to the greeting and why it ends, in one packet.
+        // The last reply of the handshake and the error before the close, in one packet.
         words[2] === "LIB-VER" && broken.yes
           ? "+OK\r\n-ERR max number of clients reached\r\n"
           : Peer.greeting(() => "+PONG\r\n")(words, connection)
@@ -416,7 +402,7 @@ describe("law 9: a lost connection", () => {
 })
 
 describe("law 10: reconnecting", () => {
-  it.scoped("a schedule that is done ends the client: who waits and who comes hears why", () =>
+  it.scoped("a Schedule that is done ends the client: waiting and later commands fail with the reason", () =>
     Effect.gen(function* () {
       const { leave, options, peer } = yield* switchable(Peer.greeting(() => "+PONG\r\n"))
       const run = on(
@@ -440,7 +426,7 @@ describe("law 10: reconnecting", () => {
     })
   )
 
-  it.scoped("a server that accepts and drops is asked by the schedule, not in a tight loop", () =>
+  it.scoped("a server that accepts and closes is reconnected to by the Schedule, not in a tight loop", () =>
     Effect.gen(function* () {
       let asked = 0
       const delays: Array<unknown> = []
@@ -463,7 +449,7 @@ describe("law 10: reconnecting", () => {
     })
   )
 
-  it.scoped("a failure that waiting does not mend is told at once, and attempts go on: passwords rotate", () =>
+  it.scoped("a permanent failure fails commands at once, and attempts go on: passwords rotate", () =>
     Effect.gen(function* () {
       let password = "old"
       const peer = yield* Peer.make({
@@ -494,9 +480,9 @@ describe("law 10: reconnecting", () => {
   for (const [what, answer] of [
     ["a wrong password", "-WRONGPASS invalid username-password pair or user is disabled.\r\n"],
     ["a missing password", "-NOAUTH HELLO must be called with the client already authenticated\r\n"],
-    ["a peer that is no Redis", "HTTP/1.1 400 Bad Request\r\n\r\n"]
+    ["a peer that is not Redis", "HTTP/1.1 400 Bad Request\r\n\r\n"]
   ] as const) {
-    it.scoped(`${what} ends the building at once`, () =>
+    it.scoped(`${what} fails the building at once`, () =>
       Effect.gen(function* () {
         const peer = yield* Peer.make({ onCommand: () => answer })
         const exit = yield* Effect.exit(
@@ -508,7 +494,7 @@ describe("law 10: reconnecting", () => {
     )
   }
 
-  it.scoped("what may pass is tried again while building, within connectTimeout", () =>
+  it.scoped("a transient failure is retried while building, within connectTimeout", () =>
     Effect.gen(function* () {
       const { comeBack, leave, options, peer } = yield* switchable(Peer.greeting(() => "+PONG\r\n"))
       yield* Effect.scoped(Effect.zipRight(Redis.make(options), leave))
@@ -522,7 +508,28 @@ describe("law 10: reconnecting", () => {
     })
   )
 
-  it.scoped("a peer that says nothing fails the building by the deadline, which the error names", () =>
+  it.scoped("a TLS handshake that the peer cuts is retried", () =>
+    Effect.gen(function* () {
+      for (const cut of [(c: Peer.PeerConnection) => c.reset(), (c: Peer.PeerConnection) => c.end()]) {
+        const peer = yield* Peer.make({ onConnect: cut })
+        const building = yield* Effect.fork(
+          Effect.scoped(
+            Redis.make({
+              host: "127.0.0.1",
+              port: peer.port,
+              tls: true,
+              connectTimeout: faraway,
+              reconnect: Schedule.spaced("10 millis")
+            })
+          )
+        )
+        yield* Peer.eventually("it is tried again and again", () => peer.connections.length > 2)
+        yield* Fiber.interrupt(building)
+      }
+    })
+  )
+
+  it.scoped("a silent peer fails the building at connectTimeout, which the error names", () =>
     Effect.gen(function* () {
       const peer = yield* Peer.make({})
       const exit = yield* Effect.exit(
@@ -533,7 +540,7 @@ describe("law 10: reconnecting", () => {
     })
   )
 
-  it.scoped("lazy builds without a server; the first command waits for it", () =>
+  it.scoped("lazy: builds without a server, and the first command waits for it", () =>
     Effect.gen(function* () {
       const { comeBack, leave, options } = yield* switchable(Peer.greeting(() => "+PONG\r\n"))
       yield* Effect.scoped(Effect.zipRight(Redis.make(options), leave))
@@ -547,13 +554,79 @@ describe("law 10: reconnecting", () => {
   )
 })
 
-describe("closing", () => {
-  const silent: Peer.Script = { onCommand: Peer.greeting(() => undefined) }
+describe("law 12: deadlines", () => {
+  it.scoped("pass in time, and never early", () =>
+    Effect.gen(function* () {
+      const { run } = yield* connectTo(Peer.silent, { replyTimeout: "1 minute" })
+      for (let millis = 40; millis < 60; millis++) {
+        const [error, took] = yield* Effect.suspend(() => {
+          const started = performance.now()
+          return Effect.map(
+            Effect.flip(run(Redis.get("k").pipe(RedisCommand.withDeadline(`${millis} millis`)))),
+            (error) => [error, performance.now() - started] as const
+          )
+        })
+        expect(error).toMatchObject({
+          _tag: "DeadlineError",
+          phase: "reply",
+          delivery: "unknown",
+          milliseconds: millis
+        })
+        expect(took).toBeGreaterThanOrEqual(millis)
+      }
+    })
+  )
 
-  it.scoped("waits for what is owed, and takes nothing more", () =>
+  it.scoped("a thousand different deadlines share one timer", () =>
+    Effect.gen(function* () {
+      const { commands, run } = yield* connectTo(Peer.silent, { replyTimeout: "1 minute" })
+      yield* settle
+      const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length
+      const before = timers()
+      const fiber = yield* Effect.fork(
+        run(
+          Effect.forEach(
+            Array.from({ length: 1_000 }, (_, i) => 3_000 + (i % 50)),
+            (millis) =>
+              Redis.get("k").pipe(
+                RedisCommand.withDeadline(`${millis} millis`),
+                Effect.flip,
+                Effect.map((error) => ({ error, millis }))
+              ),
+            { concurrency: "unbounded" }
+          )
+        )
+      )
+      yield* Peer.eventually("all were sent", () => commands().length === 1_000)
+      expect(timers() - before).toBeLessThanOrEqual(1)
+      for (const { error, millis } of yield* Fiber.join(fiber)) {
+        expect(error).toMatchObject({
+          _tag: "DeadlineError",
+          phase: "reply",
+          delivery: "unknown",
+          milliseconds: millis
+        })
+      }
+    })
+  )
+
+  it.scoped("the deadline of a blocking command is its own timeout plus replyTimeout", () =>
+    Effect.gen(function* () {
+      const { commands, run } = yield* connectTo(Peer.silent, { replyTimeout: "300 millis" })
+      const started = performance.now()
+      const error = yield* Effect.flip(run(Redis.blpop("k", { timeout: "200 millis" })))
+      expect(error).toMatchObject({ _tag: "DeadlineError", phase: "reply", delivery: "unknown", milliseconds: 500 })
+      expect(performance.now() - started).toBeGreaterThanOrEqual(500)
+      expect(commands()).toContain("BLPOP k 0.2")
+    })
+  )
+})
+
+describe("closing", () => {
+  it.scoped("waits for the replies owed, and accepts no new command", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const { peer, run } = yield* Scope.extend(connectTo(silent), scope).pipe(
+      const { peer, run } = yield* Scope.extend(connectTo(Peer.silent), scope).pipe(
         Effect.provideService(Scope.Scope, yield* Effect.scope)
       )
       const owed = yield* Effect.fork(run(Redis.get("a")))
@@ -573,7 +646,7 @@ describe("closing", () => {
 
   it.scoped("does not wait longer than closeTimeout, and every command settles", () =>
     Effect.gen(function* () {
-      const peer = yield* Peer.make(silent)
+      const peer = yield* Peer.make(Peer.silent)
       const scope = yield* Scope.make()
       const redis = yield* Scope.extend(
         Redis.make({ host: "127.0.0.1", port: peer.port, closeTimeout: "50 millis" }),
@@ -597,7 +670,7 @@ describe("closing", () => {
     })
   )
 
-  it.scoped("while there is no connection fails who waits", () =>
+  it.scoped("while disconnected fails the waiting commands", () =>
     Effect.gen(function* () {
       const { leave, options, peer } = yield* switchable(Peer.greeting())
       const scope = yield* Scope.make()
@@ -619,7 +692,7 @@ describe("layerTest", () => {
     Effect.succeed(request.name === "PING" ? "PONG" : request.name === "GET" ? "1" : request.name === "INCR" ? 7 : null)
   )
 
-  it.effect("answers what a function says, decoded as a server's replies are", () =>
+  it.effect("answers with a function's replies, decoded like a server's", () =>
     Effect.gen(function* () {
       expect(yield* Redis.ping()).toBe("PONG")
       expect(yield* Redis.get("a")).toEqual(Option.some("1"))
@@ -635,9 +708,9 @@ describe("layerTest", () => {
 })
 
 describe("empty batches", () => {
-  it.scoped("do no I/O", () =>
+  it.scoped("send nothing", () =>
     Effect.gen(function* () {
-      const { peer, run } = yield* connectTo(pong)
+      const { peer, run } = yield* connectTo(Peer.pong)
       const before = peer.connections[0]?.received.length
       expect(yield* run(Redis.pipeline([]))).toEqual([])
       expect(yield* run(Redis.pipeline({}))).toEqual({})
@@ -675,7 +748,7 @@ class Other extends Redis.Tag("test/Other")<Other>() {}
 
 const User = Schema.Struct({ name: Schema.String, born: Schema.Number })
 
-/** What an ACL user without MULTI may do. */
+/** An ACL user without MULTI. */
 const noMulti = "ada on >secret ~* &* +@all -multi"
 
 describe.each(realServers)("on $name", (server) => {
@@ -684,7 +757,7 @@ describe.each(realServers)("on $name", (server) => {
       const start = Effect.gen(function* () {
         const redisServer = yield* makeServer(server)
         const { host, port } = redisServer
-        // What waits for a server to start waits for as long as that takes.
+        // Long enough for a server to start.
         const options: RedisOptions = {
           host,
           port,
@@ -695,7 +768,7 @@ describe.each(realServers)("on $name", (server) => {
         return { redisServer, options, redis: yield* Redis.make(options) }
       })
 
-      it.scoped(`RESP${protocol}: what waits while the server is away succeeds in order once it is back`, () =>
+      it.scoped(`RESP${protocol}: commands that wait for an absent server succeed in order once it is back`, () =>
         Effect.gen(function* () {
           const { redis, redisServer } = yield* start
           const run = on(redis)
@@ -709,7 +782,7 @@ describe.each(realServers)("on $name", (server) => {
             )
           )
           yield* redisServer.start
-          // A reply of this connection's predecessor would be one of these.
+          // A reply of the previous connection would show up as a wrong number.
           expect(yield* Fiber.join(waiting)).toEqual(Array.from({ length: 50 }, (_, i) => i + 1))
           expect(yield* run(Redis.execute("LRANGE", "list", 0, -1))).toEqual(
             Array.from({ length: 50 }, (_, i) => `${i}`)
@@ -717,7 +790,7 @@ describe.each(realServers)("on $name", (server) => {
         })
       )
 
-      it.scoped(`RESP${protocol}: killed in the middle of writes, none is executed twice`, () =>
+      it.scoped(`RESP${protocol}: when the server is killed among writes, none is executed twice`, () =>
         Effect.gen(function* () {
           const redisServer = yield* makeServer(server, { appendonly: true })
           const { host, port } = redisServer
@@ -739,7 +812,7 @@ describe.each(realServers)("on $name", (server) => {
           for (const error of unknown) {
             expect(error).toMatchObject({ _tag: "ConnectionError", delivery: "unknown" })
           }
-          // Those that were written when the server was killed are at most what was in flight.
+          // At most the commands that were in flight when the server was killed.
           expect(unknown.length).toBeLessThanOrEqual(50)
           const n = Number(Option.getOrThrow(yield* run(Redis.get("n"))))
           expect(n).toBeGreaterThanOrEqual(done)
@@ -747,23 +820,21 @@ describe.each(realServers)("on $name", (server) => {
         })
       )
 
-      it.scoped(
-        `RESP${protocol}: a paused server's commands hear of their deadlines, and none is answered another's`,
-        () =>
-          Effect.gen(function* () {
-            const { redis, redisServer } = yield* start
-            const run = on(redis)
-            yield* run(Redis.mset({ a: "A", b: "B" }))
-            yield* redisServer.pause
-            const late = yield* Effect.exit(run(RedisCommand.withDeadline(Redis.get("a"), "50 millis")))
-            expect(failure(late)).toMatchObject({ _tag: "DeadlineError", phase: "reply", delivery: "unknown" })
-            yield* redisServer.resume
-            expect(yield* run(Redis.get("b"))).toEqual(Option.some("B"))
-          })
+      it.scoped(`RESP${protocol}: a paused server: deadlines pass, and a late reply reaches no other caller`, () =>
+        Effect.gen(function* () {
+          const { redis, redisServer } = yield* start
+          const run = on(redis)
+          yield* run(Redis.mset({ a: "A", b: "B" }))
+          yield* redisServer.pause
+          const late = yield* Effect.exit(run(RedisCommand.withDeadline(Redis.get("a"), "50 millis")))
+          expect(failure(late)).toMatchObject({ _tag: "DeadlineError", phase: "reply", delivery: "unknown" })
+          yield* redisServer.resume
+          expect(yield* run(Redis.get("b"))).toEqual(Option.some("B"))
+        })
       )
     }
 
-    it.scoped("a user that may not MULTI: the commands ran one by one, and the error says so", () =>
+    it.scoped("a user without MULTI: the commands ran one by one, and the error says so", () =>
       Effect.gen(function* () {
         const { host, port } = yield* makeServer(server, { acl: [noMulti] })
         const run = on(yield* Redis.make({ host, port, username: "ada", password: Redacted.make("secret") }))
@@ -784,7 +855,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("a user that may not EXEC: nothing was executed, and nobody else's commands are queued", () =>
+    it.scoped("a user without EXEC: nothing is executed, and later commands are not queued", () =>
       Effect.gen(function* () {
         const { host, port } = yield* makeServer(server, { acl: ["ada on >secret ~* &* +@all -exec"] })
         const run = on(yield* Redis.make({ host, port, username: "ada", password: Redacted.make("secret") }))
@@ -844,7 +915,7 @@ describe.each(realServers)("on $name", (server) => {
           })
         )
 
-        it.scoped("comes back after CLIENT KILL: readonly commands succeed, writes are not executed twice", () =>
+        it.scoped("reconnects after CLIENT KILL: readonly commands succeed, writes are not executed twice", () =>
           Effect.gen(function* () {
             const run = yield* make()
             const killer = yield* make()
@@ -873,7 +944,7 @@ describe.each(realServers)("on $name", (server) => {
           })
         )
 
-        it.scoped("pipelines answer the shape they are given", () =>
+        it.scoped("a pipeline answers in the shape it was given", () =>
           Effect.gen(function* () {
             const run = yield* make()
             const [nothing, set, n] = yield* run(Redis.pipeline([Redis.get("a"), Redis.set("a", "1"), Redis.incr("a")]))
@@ -893,35 +964,37 @@ describe.each(realServers)("on $name", (server) => {
           })
         )
 
-        it.scoped("a failing slot fails a pipeline, with every slot's result; in either mode it is one of them", () =>
-          Effect.gen(function* () {
-            const run = yield* make()
-            yield* run(Redis.set("text", "x"))
-            const commands = { before: Redis.incr("n"), wrong: Redis.incr("text"), after: Redis.incr("n") }
-            const error = failure(yield* Effect.exit(run(Redis.pipeline(commands))))
-            if (error._tag !== "PipelineError") {
-              return yield* Effect.dieMessage(`not a PipelineError: ${error}`)
-            }
-            expect(error).toMatchObject({ slot: "wrong", error: { _tag: "ReplyError", command: "INCR" } })
-            expect(error.results.before).toEqual(Either.right(1))
-            expect(error.results.after).toEqual(Either.right(2))
-            const either = yield* run(Redis.pipeline(commands, { mode: "either" }))
-            expect([either.before, either.after]).toEqual([Either.right(3), Either.right(4)])
-            expect(Either.isLeft(either.wrong)).toBe(true)
-            const unfit = yield* run(
-              Redis.pipeline([Redis.withCodec(Codec.schema(User)).get("text"), Redis.incr("n")], { mode: "either" })
-            )
-            expect(Either.getOrThrow(Either.flip(unfit[0]))).toMatchObject({ _tag: "DecodeError", command: "GET" })
-            expect(unfit[1]).toEqual(Either.right(5))
-          })
+        it.scoped(
+          "a failing slot fails a pipeline with every slot's result; in either mode it is one of the results",
+          () =>
+            Effect.gen(function* () {
+              const run = yield* make()
+              yield* run(Redis.set("text", "x"))
+              const commands = { before: Redis.incr("n"), wrong: Redis.incr("text"), after: Redis.incr("n") }
+              const error = failure(yield* Effect.exit(run(Redis.pipeline(commands))))
+              if (error._tag !== "PipelineError") {
+                return yield* Effect.dieMessage(`not a PipelineError: ${error}`)
+              }
+              expect(error).toMatchObject({ slot: "wrong", error: { _tag: "ReplyError", command: "INCR" } })
+              expect(error.results.before).toEqual(Either.right(1))
+              expect(error.results.after).toEqual(Either.right(2))
+              const either = yield* run(Redis.pipeline(commands, { mode: "either" }))
+              expect([either.before, either.after]).toEqual([Either.right(3), Either.right(4)])
+              expect(Either.isLeft(either.wrong)).toBe(true)
+              const unfit = yield* run(
+                Redis.pipeline([Redis.withCodec(Codec.schema(User)).get("text"), Redis.incr("n")], { mode: "either" })
+              )
+              expect(Either.getOrThrow(Either.flip(unfit[0]))).toMatchObject({ _tag: "DecodeError", command: "GET" })
+              expect(unfit[1]).toEqual(Either.right(5))
+            })
         )
 
-        it.scoped("transactions answer the shape they are given, as one unit", () =>
+        it.scoped("a transaction answers in the shape it was given, as one unit", () =>
           Effect.gen(function* () {
             const run = yield* make()
             const transaction = Redis.transaction({ first: Redis.incr("n"), second: Redis.get("n") })
             expect(yield* run(transaction)).toEqual({ first: 1, second: Option.some("1") })
-            // It is a value: it may be run again, and many at once.
+            // A transaction is a value: it can be run again, and concurrently.
             const all = yield* Effect.all(
               Array.from({ length: 200 }, () => run(Redis.transaction([Redis.incr("n"), Redis.get("n")]))),
               { concurrency: "unbounded" }
@@ -950,7 +1023,7 @@ describe.each(realServers)("on $name", (server) => {
           })
         )
 
-        it.scoped("a transaction in which a command fails was executed: failed, with the others' results", () =>
+        it.scoped("a transaction whose command fails was executed: reason failed, with the others' results", () =>
           Effect.gen(function* () {
             const run = yield* make()
             yield* run(Redis.set("text", "x"))
@@ -1002,7 +1075,7 @@ describe.each(realServers)("on $name", (server) => {
           })
         )
 
-        it.scoped("layerFromConnection: commands, pipelines and leases are the one connection's", () =>
+        it.scoped("layerFromConnection: commands, pipelines and leases all use the one connection", () =>
           Effect.gen(function* () {
             const { host, port } = yield* RedisServer.RedisServer
             const client = Redis.layerFromConnection.pipe(
@@ -1015,14 +1088,14 @@ describe.each(realServers)("on $name", (server) => {
               const { lease } = yield* Redis
               expect(yield* Effect.flatMap(lease, (redis) => redis.send(Redis.execute("CLIENT", "ID")))).toBe(id)
               expect(yield* Redis.pipeline([Redis.set("a", "1"), Redis.incr("a")])).toEqual([undefined, 2])
-              // It is its owner's: SELECT is not refused.
+              // The connection belongs to the caller, so SELECT is allowed.
               yield* Redis.execute("SELECT", 6)
               expect(yield* connection.db).toBe(6)
             }).pipe(Effect.provide(client))
           })
         )
 
-        it.scoped("layerFromPool: everything may block, nothing may change a connection for good", () =>
+        it.scoped("layerFromPool: every command may block, none may change a connection's state", () =>
           Effect.gen(function* () {
             const { host, port } = yield* RedisServer.RedisServer
             const client = Redis.layerFromPool.pipe(
@@ -1041,7 +1114,7 @@ describe.each(realServers)("on $name", (server) => {
               expect(failure(yield* Effect.exit(Redis.execute("select", 1)))).toMatchObject({
                 reason: "statefulCommand"
               })
-              // It would speak of the writes of another connection.
+              // It would count the writes of another connection.
               expect(failure(yield* Effect.exit(Redis.execute("WAIT", 0, 10)))).toMatchObject({
                 _tag: "UsageError",
                 reason: "blockingCommand"
@@ -1073,7 +1146,7 @@ describe.each(realServers)("on $name", (server) => {
             return (yield* Redis) === (yield* Other)
           }).pipe(Effect.provide(Both))
         ).toBe(true)
-        // A name of their own: the server may still count the one before.
+        // Another name, because the server may still list the previous client.
         const twice = Effect.map(list, (lines) => lines.filter((line) => / name=twice /.test(line)).length)
         const two = Layer.merge(
           Redis.layerAs(Other, { host, port, clientName: "twice" }),
@@ -1103,7 +1176,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("withCodec: other values, the same commands", () =>
+    it.scoped("withCodec: the same commands with values of another type", () =>
       Effect.gen(function* () {
         const { host, port } = yield* RedisServer.RedisServer
         yield* Effect.gen(function* () {

@@ -1,4 +1,4 @@
-/** What whoever reads nothing but the message is told: what failed, why, and what to do. Over real servers. */
+/** Messages of errors on real servers: each says what failed, why, and what to do. */
 import { expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -11,7 +11,7 @@ import { eachServer, failure, on, quickly, settle } from "./support/client.js"
 import { makeServer } from "./support/servers.js"
 
 eachServer((it, { connect, protocol, server }) => {
-  /** A server of the test's own, and a client of it. */
+  /** A server for this test alone, and a client of it. */
   const own = (options: RedisOptions = {}, serverOptions: RedisServerOptions = {}) =>
     Effect.gen(function* () {
       const process = yield* makeServer(server, serverOptions)
@@ -20,7 +20,7 @@ eachServer((it, { connect, protocol, server }) => {
       return { process, redis, run: on(redis) }
     })
 
-  it.scoped("of a pipeline that is cut: the slot, the command, why, and that it may have been executed", () =>
+  it.scoped("a cut pipeline: the slot, the command, the cause, and that it may have been executed", () =>
     Effect.gen(function* () {
       const run = on(yield* connect())
       const id = yield* run(Redis.clientId())
@@ -37,7 +37,7 @@ eachServer((it, { connect, protocol, server }) => {
     })
   )
 
-  it.scoped("of one that was not sent", () =>
+  it.scoped("a pipeline that was not sent", () =>
     Effect.gen(function* () {
       const { process, redis, run } = yield* own({ offline: "fail" })
       yield* process.kill
@@ -49,7 +49,7 @@ eachServer((it, { connect, protocol, server }) => {
     })
   )
 
-  it.scoped("of one whose deadline passed it says that once", () =>
+  it.scoped("a pipeline whose deadline passed says so once", () =>
     Effect.gen(function* () {
       const { process, run } = yield* own()
       yield* process.pause
@@ -61,7 +61,7 @@ eachServer((it, { connect, protocol, server }) => {
     })
   )
 
-  it.scoped("of a transaction: the slot and the command", () =>
+  it.scoped("a transaction: the slot and the command", () =>
     Effect.gen(function* () {
       const run = on(yield* connect())
       yield* run(Redis.set("text", "x"))
@@ -77,7 +77,7 @@ eachServer((it, { connect, protocol, server }) => {
     ["maxQueuedCommands", [Redis.get("a"), Redis.get("b")]],
     ["maxQueuedBytes", [Redis.set("a", "x"), Redis.set("b", "x".repeat(100))]]
   ] as const) {
-    it.scoped(`of more than ${option} allows: the option, its value, and what to do`, () =>
+    it.scoped(`beyond ${option}: the option, its value, and what to do`, () =>
       Effect.gen(function* () {
         const { process, redis, run } = yield* own({ [option]: option === "maxQueuedBytes" ? 100 : 1 })
         yield* process.kill
@@ -95,7 +95,7 @@ eachServer((it, { connect, protocol, server }) => {
     )
   }
 
-  it.scoped("of a greeting that is cut: TLS is only thought of where nothing at all was read", () =>
+  it.scoped("a cut handshake: TLS is suspected only where nothing at all was read", () =>
     Effect.gen(function* () {
       const { host, port } = yield* makeServer(server)
       const proxy = yield* FaultProxy.make({ target: { host, port } })
@@ -115,7 +115,7 @@ eachServer((it, { connect, protocol, server }) => {
     })
   )
 
-  it.scoped("of a server that wants a password: which options give it", () =>
+  it.scoped("a server that requires a password: which options set it", () =>
     Effect.gen(function* () {
       const { host, port } = yield* makeServer(server, { password: Redacted.make("s3cret") })
       const missing = failure(yield* Effect.exit(Effect.scoped(Redis.make({ host, port, protocol }))))

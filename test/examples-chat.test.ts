@@ -1,5 +1,5 @@
 /*
- * The chat of examples/chat.ts as browsers meet it: a process of its own, with readers of its events over HTTP.
+ * The chat of examples/chat.ts as browsers use it: a separate process, with readers of its events over HTTP.
  */
 import { spawn } from "node:child_process"
 import * as Http from "node:http"
@@ -14,7 +14,7 @@ import { makeServer, realServers } from "./support/servers.js"
 
 const root = Path.resolve(import.meta.dirname, "..")
 
-/** Asks until it holds. The bound is wide: a busy machine needs its time to start a program. */
+/** Repeats until the condition holds. The bound is wide, because starting a program on a busy machine takes time. */
 const until = <E, R>(what: string, ask: Effect.Effect<boolean, E, R>): Effect.Effect<void, E, R> =>
   Effect.suspend(() => {
     const started = Date.now()
@@ -30,7 +30,7 @@ const until = <E, R>(what: string, ask: Effect.Effect<boolean, E, R>): Effect.Ef
 
 interface Chat {
   readonly address: string
-  /** Ends it as Ctrl-C does, and waits. */
+  /** Ends the process as Ctrl-C does, and waits for it. */
   readonly stop: Effect.Effect<void>
 }
 
@@ -73,7 +73,7 @@ const startChat = (redis: string): Effect.Effect<Chat, never, Scope.Scope> =>
     })
   )
 
-/** A browser's end of the events. It reads nothing while it is paused. */
+/** A browser's side of the event stream. It reads nothing while it is paused. */
 const listen = (chat: Chat, room: string, paused = false) =>
   Effect.async<{ readonly response: Http.IncomingMessage; readonly text: () => string; readonly ended: () => boolean }>(
     (resume) => {
@@ -118,7 +118,7 @@ describeReal((server) => {
   const listeners = (room: string) =>
     Effect.map(Redis.pubsubNumsub(`example:chat:${room}`), (counts) => counts[0]?.subscribers)
 
-  it("says what may be missing, goes on, and ends with its listeners", () =>
+  it("reports possible gaps, continues after them, and unsubscribes with its last listener", () =>
     withChat((chat) =>
       Effect.gen(function* () {
         const ada = yield* listen(chat, "lobby")
@@ -126,7 +126,7 @@ describeReal((server) => {
         const eve = yield* listen(chat, "garden")
         expect(yield* say(chat, "lobby", { from: "ada", text: "<b>first</b>\n\nevent: gap" })).toBe(204)
         yield* Effect.all([hears(ada, "<b>first"), hears(ben, "<b>first")])
-        // Line breaks are text too: they end no event.
+        // A line break in a message does not end an event.
         expect(ben.text()).toContain('data: {"from":"ada","text":"<b>first</b>\\n\\nevent: gap"}\n\n')
         expect(ben.text()).not.toContain("\nevent: gap\n")
 
@@ -156,12 +156,12 @@ describeReal((server) => {
       })
     ))
 
-  it("holds little for a browser that does not read, and tells it", () =>
+  it("buffers little for a browser that does not read, and tells it so", () =>
     withChat((chat) =>
       Effect.gen(function* () {
         const slow = yield* listen(chat, "lobby", true)
         const ada = yield* listen(chat, "lobby")
-        // 24 MB, which no pair of sockets holds.
+        // 24 MB, more than two sockets can buffer.
         const batch = Array.from({ length: 500 }, () =>
           Redis.publish("example:chat:lobby", JSON.stringify({ from: "bot", text: "語".repeat(500) }))
         )
@@ -174,7 +174,7 @@ describeReal((server) => {
         expect(slow.text()).toContain('event: gap\ndata: {"reason":"overflow"}')
         expect(slow.text().match(/^event: message/gm)?.length).toBeLessThan(16_001)
 
-        // One that reads nothing at all does not hold up the end.
+        // A browser that reads nothing does not delay the shutdown.
         yield* listen(chat, "lobby", true)
         yield* Effect.repeatN(Redis.pipeline(batch), 31)
         yield* chat.stop

@@ -1,6 +1,6 @@
 /**
- * A few rounds of `npm run fuzz`, in a process of their own: it counts every timer and socket of its process. `SEED=…`
- * repeats a run. docs/fuzz.md says what a round is.
+ * A few rounds of `npm run fuzz`, in a process of their own, because every timer and socket of the process is counted.
+ * `SEED=…` repeats a run. docs/fuzz.md explains what a round is.
  */
 import { spawn } from "node:child_process"
 import * as Path from "node:path"
@@ -23,12 +23,12 @@ const fuzz = (...args: ReadonlyArray<string>): Promise<{ readonly code: number |
     child.on("close", (code) => resolve({ code, output }))
   })
 
-describe("fibers interrupted at random points", () => {
+describe("fibers that are interrupted at random points", () => {
   if (realServers.length === 0) {
     it.skip("not run: npm run servers fetches servers", () => {})
     return
   }
-  it("get what is theirs, and leave nothing", { timeout: 240_000 }, async () => {
+  it("get their own replies, and leave nothing open", { timeout: 240_000 }, async () => {
     const { code, output } = await fuzz("--seed", String(seed), "--seconds", "8", "--tasks", "600")
     console.log(
       output

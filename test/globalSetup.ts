@@ -1,7 +1,7 @@
 /*
- * Says, before the tests run, which servers they run over, and fails when a required one is missing:
- * `REDIS_SERVERS_REQUIRED=redis-7.0,redis-8.0,valkey-9.1` (as CI sets it). After them it says how many commands ran on how
- * many of these servers.
+ * Before the tests, prints the servers they run on, and fails when a required one is missing:
+ * `REDIS_SERVERS_REQUIRED=redis-7.0,redis-8.0,valkey-9.1` (as CI sets it). After the tests, prints the number of commands
+ * that ran on each of these servers.
  */
 import * as LiveMatrix from "./support/liveMatrix.js"
 import { embeddedServer, expected, realServers } from "./support/servers.js"

@@ -1,6 +1,6 @@
 /**
- * Servers that mean harm: random and changed bytes against the parser and against live connections, streams without end,
- * and replies that were thought of. `SEED=…` repeats a run; `npm run fuzz -- --hostile` does far more of it.
+ * Hostile servers: random and mutated bytes against the parser and against live connections, endless streams, and
+ * hand-made replies. `SEED=…` repeats a run; `npm run fuzz -- --hostile` runs far more cases.
  */
 import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -18,7 +18,7 @@ const seed = Random.seedFrom(process.env.SEED)
 
 const limits = { maxBulkLength: 1 << 20, maxAggregateLength: 1 << 20, maxDepth: 64, maxBufferedBytes: 4 << 20 }
 
-/** What would end a process, or is seen by nobody. The test runner ends the run on these; here they have their seed. */
+/** Uncaught exceptions and unhandled rejections. The test runner would end the run; here they are reported with the seed. */
 const unexpected: Array<unknown> = []
 const note = (error: unknown): void => {
   unexpected.push(error)
@@ -38,8 +38,8 @@ afterAll(() => {
   expect(Object.getOwnPropertyNames(Object.prototype).join()).toBe(names)
 })
 
-describe("bytes", () => {
-  it("against the parser: no throw, the same in every split, a reason for each refusal, little memory", () => {
+describe("random bytes", () => {
+  it("the parser never throws, reads every split alike, gives a reason for each refusal, and uses little memory", () => {
     const tally = Streams.emptyStreams()
     Streams.run(Random.make(seed), 60_000, 6_000, tally)
     console.log(`hostile: ${tally.streams} streams, ${tally.right} right, ${tally.refused} refused, SEED=${seed}`)
@@ -51,7 +51,7 @@ describe("bytes", () => {
   })
 
   it.live(
-    "against live connections: each call ends, with a value of its type or a typed error",
+    "on live connections each call ends with a value of its type or a typed error",
     () =>
       Effect.gen(function* () {
         const tally = Peers.emptyPeers()
@@ -64,7 +64,7 @@ describe("bytes", () => {
   )
 })
 
-describe("streams without end", () => {
+describe("endless streams", () => {
   for (const stream of Streams.endless) {
     it(`${stream.name}: the parser keeps no more than its limits`, () => {
       const { failure, grown, read } = Streams.feed(stream, limits, 6 << 20)
@@ -72,7 +72,7 @@ describe("streams without end", () => {
       if (failure !== undefined) {
         expect(read).toBeLessThan(5 << 20)
       }
-      // Small values are a multiple of their bytes; garbage may lie about.
+      // Small values take a multiple of their bytes, and garbage may not be collected yet.
       expect(grown).toBeLessThan(200 << 20)
     })
   }
@@ -81,7 +81,7 @@ describe("streams without end", () => {
     const stream = Streams.endless.find((one) => one.name === name)
     if (stream !== undefined) {
       it.live(
-        `${name}: over a connection, whose command ends typed`,
+        `${name}: the command of the connection fails typed`,
         () =>
           Effect.gen(function* () {
             const { grown, outcome } = yield* Peers.flood(stream, 3)
@@ -94,7 +94,7 @@ describe("streams without end", () => {
   }
 })
 
-describe("replies that were thought of", () => {
+describe("hand-made replies", () => {
   const answered = (reply: string, protocol: 2 | 3 = 3) =>
     Effect.gen(function* () {
       const peer = yield* Peer.make({
@@ -105,7 +105,7 @@ describe("replies that were thought of", () => {
       return { connection, peer }
     })
 
-  it.scoped("-MOVED with a name of Object's is an error like any other", () =>
+  it.scoped("-MOVED with a property name of Object as its slot is an ordinary error", () =>
     Effect.gen(function* () {
       for (const line of ["MOVED __proto__", "MOVED 1 __proto__:constructor", "ASK constructor", "__proto__ x"]) {
         const { connection } = yield* answered(`-${line}\r\n`)
@@ -134,7 +134,7 @@ describe("replies that were thought of", () => {
     ["a bulk string beyond the limit", "$536870913\r\n"],
     ["an array of two billion", "*2147483647\r\n"],
     ["a map of 2^62", "%4611686018427387904\r\n"],
-    ["a set below zero", "~-3\r\n"],
+    ["a set of negative length", "~-3\r\n"],
     ["values 100 000 deep", "*1\r\n".repeat(100_000)],
     ["attributes 100 000 deep", "|1\r\n".repeat(100_000)]
   ] as const) {
@@ -147,7 +147,7 @@ describe("replies that were thought of", () => {
     )
   }
 
-  it.scoped("an error of half a megabyte is one error, and the next reply is the next one's", () =>
+  it.scoped("an error of half a megabyte is one error, and the next reply reaches the next command", () =>
     Effect.gen(function* () {
       const { connection } = yield* answered(`-ERR ${"x".repeat(500_000)}\r\n`)
       expect(failure(yield* Effect.exit(connection.execute(Redis.get("k"))))._tag).toBe("ReplyError")
@@ -155,7 +155,7 @@ describe("replies that were thought of", () => {
     })
   )
 
-  it.scoped("a reply that nobody asked for ends the connection before it can be anybody's", () =>
+  it.scoped("an unrequested reply ends the connection before any command can receive it", () =>
     Effect.gen(function* () {
       const { connection, peer } = yield* answered("$2\r\nok\r\n")
       peer.connections[0]?.write("$6\r\nforged\r\n")
@@ -165,7 +165,7 @@ describe("replies that were thought of", () => {
     })
   )
 
-  it.scoped("two replies to one command: the second is nobody's", () =>
+  it.scoped("two replies to one command: the second reaches no command", () =>
     Effect.gen(function* () {
       const { connection } = yield* answered("$5\r\nfirst\r\n$6\r\nsecond\r\n")
       expect(yield* connection.execute(Redis.get("k"))).toEqual(Option.some("first"))
@@ -173,7 +173,7 @@ describe("replies that were thought of", () => {
     })
   )
 
-  it.scoped("pushes in a flood: the reply behind them is read, and who listens slowly loses the oldest only", () =>
+  it.scoped("a flood of pushes: the reply after them is read, and a slow listener loses only the oldest", () =>
     Effect.gen(function* () {
       const pushes = 50_000
       const { connection } = yield* answered(`${">2\r\n+message\r\n+x\r\n".repeat(pushes)}$2\r\nok\r\n`)

@@ -1,6 +1,6 @@
 /**
- * Thousands of fibers on one connection, each asking for a key that holds its own name, interrupted at random moments:
- * no caller sees another's value, and nothing stays pending. `SEED=…` repeats a run.
+ * Thousands of fibers on one connection, each reading a key whose value is its own name, are interrupted at random
+ * moments: no caller gets another's value, and nothing stays pending. `SEED=…` repeats a run.
  */
 import * as Net from "node:net"
 import { expect, layer } from "@effect/vitest"
@@ -25,7 +25,7 @@ import { serverLayer } from "./support/servers.js"
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 32)) >>> 0
 console.log(`interruption: SEED=${seed}`)
 
-/** Numbers from 0 up to 1, the same for the same seed (mulberry32). */
+/** Random numbers from 0 up to 1, the same for the same seed (mulberry32). */
 const randomFrom = (start: number) => {
   let state = start >>> 0
   return (): number => {
@@ -53,7 +53,7 @@ const turn = Effect.async<void>((resume) => {
   return Effect.sync(() => clearImmediate(handle))
 })
 
-/** A moment of some kind: this turn, a later microtask, the next turn, or some milliseconds on. */
+/** A random delay: none, a later microtask, the next turn, or some milliseconds. */
 const moment = (random: () => number): Effect.Effect<void> => {
   const kind = random()
   return kind < 0.1
@@ -66,8 +66,8 @@ const moment = (random: () => number): Effect.Effect<void> => {
 }
 
 /**
- * Runs `ask` for every key in a fiber of its own, and interrupts about half of them. Answers what went wrong: values
- * that are another's, and failures.
+ * Runs `ask` for every key in a fiber of its own, and interrupts about half of them. Returns the wrong values and the
+ * failures.
  */
 const fuzz = (random: () => number, ask: (key: string) => Effect.Effect<ReadonlyArray<string>, unknown>) =>
   Effect.gen(function* () {
@@ -101,12 +101,12 @@ const fuzz = (random: () => number, ask: (key: string) => Effect.Effect<Readonly
     yield* Fiber.awaitAll(all)
     expect(wrong).toEqual([])
     expect(answered + interrupted).toBe(fibers)
-    // Otherwise it proves little.
+    // With fewer interruptions the test would prove little.
     expect(answered).toBeGreaterThan(fibers / 4)
     expect(interrupted).toBeGreaterThan(fibers / 50)
   })
 
-/** Sends on what it gets in pieces of random sizes, after random pauses, each way in order. */
+/** A proxy that forwards bytes in pieces of random sizes, after random pauses, in order. */
 const relay = (
   random: () => number,
   to: { readonly host: string; readonly port: number }
@@ -164,7 +164,7 @@ const relay = (
 
 type Target = { readonly host: string; readonly port: number }
 
-/** The shared client with its link in sight. */
+/** The shared client, with access to its link. */
 const makeClient = (options: Connection.ConnectionOptions) =>
   Effect.gen(function* () {
     const client = new SharedClient(
@@ -189,7 +189,7 @@ describeReal((server) => {
       Effect.map(RedisServer.RedisServer, ({ host, port }): Target => ({ host, port }))
     const relayed = (random: () => number) => Effect.flatMap(RedisServer.RedisServer, (target) => relay(random, target))
 
-    /** Each key holds its own name. */
+    /** Sets each key to its own name. */
     const fill = Effect.flatMap(RedisServer.RedisServer, ({ host, port }) =>
       Effect.scoped(
         Effect.flatMap(Connection.make({ host, port }), (connection) =>
@@ -211,7 +211,7 @@ describeReal((server) => {
           return { random, target: { ...(yield* reach(random)), protocol } }
         })
 
-        it.scoped(`one shared connection, RESP${protocol}, ${way}`, () =>
+        it.scoped(`on one shared connection, RESP${protocol}, ${way}`, () =>
           Effect.gen(function* () {
             const { random, target } = yield* setup
             const { client, link, pending } = yield* makeClient(target)
@@ -223,17 +223,17 @@ describeReal((server) => {
           })
         )
 
-        it.scoped(`beyond the bound in flight, RESP${protocol}, ${way}`, () =>
+        it.scoped(`beyond maxInFlight, RESP${protocol}, ${way}`, () =>
           Effect.gen(function* () {
             const { random, target } = yield* setup
-            // Most wait unsent and are taken back there.
+            // Most commands wait unsent, and are removed from the queue there.
             const { client, pending } = yield* makeClient({ ...target, maxInFlight: 16 })
             yield* fuzz(random, (key) => Effect.map(client.send(Redis.get(key)), textOf))
             yield* Peer.eventually("nothing is pending", () => pending() === 0)
           })
         )
 
-        it.scoped(`pipelines and transactions, RESP${protocol}, ${way}`, () =>
+        it.scoped(`in pipelines and transactions, RESP${protocol}, ${way}`, () =>
           Effect.gen(function* () {
             const { random, target } = yield* setup
             const { client, link, pending } = yield* makeClient(target)
@@ -252,7 +252,7 @@ describeReal((server) => {
           })
         )
 
-        it.scoped(`a shared connection that is killed meanwhile, RESP${protocol}, ${way}`, () =>
+        it.scoped(`on a shared connection that is killed meanwhile, RESP${protocol}, ${way}`, () =>
           Effect.gen(function* () {
             const { random, target } = yield* setup
             const { client, pending } = yield* makeClient(target)
@@ -260,12 +260,12 @@ describeReal((server) => {
             const killer = yield* Connection.make({ host, port })
             let kills = 0
             let replies = 0
-            // Not before a connection has answered a little: else a slow machine gets nowhere.
+            // Only after the connection has answered some commands, or a slow machine would make no progress.
             const progress = Effect.suspend(() => {
               const enough = replies + 1 + Math.floor(random() * 100)
               return Effect.repeat(timer(1), { until: () => replies >= enough })
             })
-            // In a fiber that nobody interrupts at random: what it kills is counted.
+            // In a fiber that is not interrupted at random, because the kills are counted.
             const killing = yield* Effect.fork(
               Effect.forever(
                 Effect.zipRight(
@@ -288,7 +288,7 @@ describeReal((server) => {
           })
         )
 
-        it.scoped(`a pool, RESP${protocol}, ${way}`, () =>
+        it.scoped(`on a pool, RESP${protocol}, ${way}`, () =>
           Effect.gen(function* () {
             const { random, target } = yield* setup
             const pool = yield* Pool.make({ ...target, minSize: 0, maxSize: 8, acquireTimeout: "1 minute" })
@@ -306,7 +306,7 @@ describeReal((server) => {
       }
     }
 
-    it.scoped("Redis.layer's client: pipelines in either mode", () =>
+    it.scoped("on Redis.layer's client, with pipelines in either mode", () =>
       Effect.gen(function* () {
         yield* fill
         const random = randomFrom(seed)

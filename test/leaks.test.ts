@@ -1,6 +1,8 @@
-/** Design law 13: after every scope no socket, timer or fiber of ours is left. */
+/** Design law 13: closing a scope leaves no socket, timer or fiber of ours. */
 import { createHook } from "node:async_hooks"
 import * as Net from "node:net"
+import * as v8 from "node:v8"
+import * as vm from "node:vm"
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { describe, expect, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -15,12 +17,13 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Supervisor from "effect/Supervisor"
 import { Connection, Pool, Redis, RedisCommand } from "effect-redis-client"
-import type { RedisOptions, RedisService } from "../src/Redis.js"
+import type { RedisOptions } from "../src/Redis.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
+import { failure, on } from "./support/client.js"
 import * as Peer from "./support/peer.js"
 import { embeddedServer, makeServer, realServers, serverLayer, serverOptions, servers } from "./support/servers.js"
 
-/** Sockets, names being looked up, processes: what the test runner has none of, or always the same. */
+/** Sockets, name lookups, processes: the test runner has none of them, or a constant number. */
 const handles = (): ReadonlyMap<string, number> => {
   const counts = new Map<string, number>()
   for (const name of process.getActiveResourcesInfo()) {
@@ -31,7 +34,7 @@ const handles = (): ReadonlyMap<string, number> => {
   return counts
 }
 
-/** Timers that run, with the place that set them. The test runner sets some of its own, and so do these tests. */
+/** Active timers with the code that set them, without those of the test runner and of these tests. */
 const timers = new Map<number, string>()
 createHook({
   init: (id, type) => {
@@ -48,14 +51,14 @@ createHook({
   }
 }).enable()
 
-/** A moment of real time. What follows runs after the timer's callback, when the timer is gone. */
+/** A short real delay. It resumes after the callback of the timer, when the timer itself is gone. */
 const soon = Effect.async<void>((resume) => {
   setTimeout(() => resume(Effect.void), 2)
 })
 
 /**
- * Runs a scoped effect and sees what is left of it: no more sockets than before, no timer, no fiber. All durations in
- * here are long, so that a timer that was forgotten is still there.
+ * Runs a scoped effect and checks that it leaves nothing: no more sockets than before, no timer, no fiber. All durations
+ * in this file are long, so that a forgotten timer is still there.
  */
 const leavesNothing = <A, E, R>(use: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
@@ -87,14 +90,10 @@ const long = {
 
 const longPool = { ...long, acquireTimeout: "1 minute", idleTimeout: "10 minutes", maxAge: "1 hour" } as const
 
-const pong: Peer.Script = { onCommand: Peer.greeting(() => "+PONG\r\n") }
+v8.setFlagsFromString("--expose-gc")
+const gc = vm.runInNewContext("gc") as () => void
 
-const on =
-  (redis: RedisService) =>
-  <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-    Effect.provideService(effect, Redis, redis)
-
-/** Starts it, waits until the condition holds, and interrupts it. */
+/** Starts an effect, waits until the condition holds, and interrupts it. */
 const interruptedWhen = <A, E, R>(what: string, condition: () => boolean, effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const fiber = yield* Effect.fork(effect)
@@ -102,8 +101,8 @@ const interruptedWhen = <A, E, R>(what: string, condition: () => boolean, effect
     yield* Fiber.interrupt(fiber)
   })
 
-describe("through peers", () => {
-  /** A peer's own sockets are no leak of ours, so the peer outlives what is looked at. */
+describe("with scripted peers", () => {
+  /** The peer outlives the examined effect, because its own sockets are not a leak of ours. */
   const test = (
     name: string,
     script: Peer.Script,
@@ -119,11 +118,11 @@ describe("through peers", () => {
       })
     )
 
-  test("a connection", pong, ({ port }) =>
+  test("a connection", Peer.pong, ({ port }) =>
     Effect.flatMap(Connection.make({ ...long, port }), (connection) => connection.execute("PING"))
   )
 
-  test("a connection that was closed before its scope, twice at once", pong, ({ port }) =>
+  test("a connection that was closed before its scope, twice at once", Peer.pong, ({ port }) =>
     Effect.gen(function* () {
       const connection = yield* Connection.make({ ...long, port })
       yield* Effect.all([connection.close, connection.close], { concurrency: "unbounded" })
@@ -169,7 +168,7 @@ describe("through peers", () => {
     ["garbage", "?\r\n"]
   ] as const) {
     test(
-      `a greeting that failed: ${what}`,
+      `a handshake that failed: ${what}`,
       { onCommand: () => answer },
       ({ port }) => Connection.make({ ...long, port }),
       "failure"
@@ -177,13 +176,13 @@ describe("through peers", () => {
   }
 
   test(
-    "a greeting that was too late",
+    "a handshake that timed out",
     {},
     ({ port }) => Connection.make({ ...long, port, connectTimeout: "50 millis" }),
     "failure"
   )
 
-  test("a greeting that was interrupted", {}, (peer) =>
+  test("a handshake that was interrupted", {}, (peer) =>
     interruptedWhen(
       "HELLO arrived",
       () => (peer.connections[0]?.received.length ?? 0) > 0,
@@ -206,17 +205,17 @@ describe("through peers", () => {
     "failure"
   )
 
-  // Longer than a name can be, so that no name server is asked: where there is none, the answer takes its time.
-  test("a name that does not exist", pong, () => Connection.make({ ...long, host: "x".repeat(64) }), "failure")
+  // Too long for a name, so that no name server is asked: without one, the lookup would take long.
+  test("a name that does not exist", Peer.pong, () => Connection.make({ ...long, host: "x".repeat(64) }), "failure")
 
   test(
-    "nobody listens",
-    pong,
+    "a port without a listener",
+    Peer.pong,
     () => Effect.flatMap(Effect.scoped(Peer.make({})), ({ port }) => Connection.make({ ...long, port })),
     "failure"
   )
 
-  test("pushes that somebody listens to", pong, (peer) =>
+  test("a listener to pushes", Peer.pong, (peer) =>
     Effect.gen(function* () {
       const connection = yield* Connection.make({ ...long, port: peer.port })
       const all = yield* Effect.forkScoped(Stream.runDrain(connection.pushes))
@@ -227,12 +226,12 @@ describe("through peers", () => {
       expect((yield* Fiber.join(some)).length).toBe(2)
       yield* Fiber.interrupt(none)
       yield* connection.close
-      // The end of the connection is the end of the stream.
+      // The end of the connection ends the stream.
       yield* Fiber.join(all)
     })
   )
 
-  test("a client whose commands were answered, interrupted, late and waiting", pong, (peer) =>
+  test("a client with answered, interrupted and waiting commands", Peer.pong, (peer) =>
     Effect.gen(function* () {
       const run = on(yield* Redis.make({ ...long, port: peer.port, maxInFlight: 1 }))
       yield* Effect.all(
@@ -244,9 +243,7 @@ describe("through peers", () => {
     })
   )
 
-  const silent: Peer.Script = { onCommand: Peer.greeting(() => undefined) }
-
-  test("a client that is closed with work in flight and waiting", silent, (peer) =>
+  test("a client that is closed with commands in flight and waiting", Peer.silent, (peer) =>
     Effect.gen(function* () {
       const run = on(yield* Redis.make({ ...longPool, port: peer.port, maxInFlight: 2, closeTimeout: "50 millis" }))
       for (let i = 0; i < 5; i++) {
@@ -266,7 +263,7 @@ describe("through peers", () => {
         connection.reset()
       }
     },
-    ...pong
+    ...Peer.pong
   })
 
   test("a client that is closed while it reconnects", away(1), (peer) =>
@@ -287,7 +284,7 @@ describe("through peers", () => {
     })
   )
 
-  test("a client whose schedule ended", away(1), (peer) =>
+  test("a client whose Schedule ended", away(1), (peer) =>
     Effect.gen(function* () {
       const run = on(yield* Redis.make({ ...longPool, port: peer.port, reconnect: Schedule.recurs(2) }))
       peer.connections[0]?.reset()
@@ -319,7 +316,7 @@ describe("through peers", () => {
     )
   )
 
-  test("a pool", pong, ({ port }) =>
+  test("a pool", Peer.pong, ({ port }) =>
     Effect.gen(function* () {
       const pool = yield* Pool.make({ ...longPool, port, minSize: 2, maxSize: 4 })
       yield* Effect.all(
@@ -332,7 +329,7 @@ describe("through peers", () => {
     })
   )
 
-  test("a pool with waiters that were interrupted, too late, or still there", pong, ({ port }) =>
+  test("a pool with waiters that were interrupted, timed out, or still waiting", Peer.pong, ({ port }) =>
     Effect.gen(function* () {
       const pool = yield* Pool.make({ ...longPool, port, minSize: 0, maxSize: 1 })
       const short = yield* Pool.make({ ...longPool, port, minSize: 0, maxSize: 1, acquireTimeout: "30 millis" })
@@ -354,7 +351,7 @@ describe("through peers", () => {
     )
   )
 
-  test("a pool that replaces what went", pong, (peer) =>
+  test("a pool that replaces a lost connection", Peer.pong, (peer) =>
     Effect.gen(function* () {
       const pool = yield* Pool.make({ ...longPool, port: peer.port, minSize: 2, maxSize: 2 })
       peer.connections[0]?.reset()
@@ -365,14 +362,14 @@ describe("through peers", () => {
     })
   )
 
-  test("a connection over a Duplex", pong, ({ port }) =>
+  test("a connection over a Duplex", Peer.pong, ({ port }) =>
     Effect.gen(function* () {
       const connection = yield* Connection.fromDuplex(Net.connect({ host: "127.0.0.1", port }), long)
       expect(yield* connection.execute("PING")).toBe("PONG")
     })
   )
 
-  test("a connection over a Socket", pong, ({ port }) =>
+  test("a connection over a Socket", Peer.pong, ({ port }) =>
     Effect.gen(function* () {
       const socket = yield* NodeSocket.makeNet({ host: "127.0.0.1", port })
       const connection = yield* Connection.fromSocket(socket, long)
@@ -380,7 +377,7 @@ describe("through peers", () => {
     })
   )
 
-  test("a greeting over a Socket that was interrupted", {}, (peer) =>
+  test("an interrupted handshake over a Socket", {}, (peer) =>
     interruptedWhen(
       "HELLO arrived",
       () => (peer.connections[0]?.received.length ?? 0) > 0,
@@ -392,11 +389,44 @@ describe("through peers", () => {
     )
   )
 
-  test("a runtime that was disposed of", pong, ({ port }) =>
+  test("a runtime that was disposed of", Peer.pong, ({ port }) =>
     Effect.promise(async () => {
       const runtime = ManagedRuntime.make(Redis.layer({ ...longPool, port }))
       expect(await runtime.runPromise(Redis.ping())).toBe("PONG")
       await runtime.dispose()
+    })
+  )
+})
+
+describe("a closed connection that is still referenced", () => {
+  it.scoped("keeps no memory of a value that its connection did not finish", () =>
+    Effect.gen(function* () {
+      const length = 50_000_000
+      const peer = yield* Peer.make({
+        onCommand: Peer.greeting((_, connection) => {
+          connection.write(`$${length}\r\n`)
+          connection.write(new Uint8Array(length / 2))
+          connection.end()
+          return undefined
+        })
+      })
+      const held: Array<Connection.Connection> = []
+      const memory = (): number => {
+        gc()
+        return process.memoryUsage().arrayBuffers
+      }
+      const before = memory()
+      for (let i = 0; i < 4; i++) {
+        const connection = yield* Connection.make({ host: "127.0.0.1", port: peer.port })
+        held.push(connection)
+        expect(failure(yield* Effect.exit(connection.executeBytes("GET", "k")))).toMatchObject({
+          _tag: "ConnectionError",
+          delivery: "unknown"
+        })
+      }
+      // The buffer of the last one may still be referenced from a stack.
+      yield* Peer.eventually("the values are gone", () => memory() - before < 1.5 * length)
+      expect(held.length).toBe(4)
     })
   )
 })
@@ -416,7 +446,7 @@ describe("it.effect with its default services builds, uses and closes", () => {
           ).toEqual(Option.some("2"))
           const connection = yield* Connection.make({ host, port })
           expect(yield* connection.execute("PING")).toBe("PONG")
-          // A deadline in real time, although the program's clock stands still.
+          // The deadline passes in real time, although TestClock stands still.
           const late = run(RedisCommand.withDeadline(Redis.execute("BLPOP", "list", 0), "50 millis"))
           expect(yield* Effect.flip(late)).toMatchObject({ _tag: "DeadlineError" })
         })
@@ -426,7 +456,7 @@ describe("it.effect with its default services builds, uses and closes", () => {
 })
 
 describe.each(realServers)("on $name", (server) => {
-  it.scoped("CLIENT LIST has nobody of ours after each scope", () =>
+  it.scoped("CLIENT LIST shows no connection of ours after each scope", () =>
     Effect.gen(function* () {
       const { host, port } = yield* makeServer(server)
       const watcher = yield* Connection.make({ host, port, clientName: "watcher" })
@@ -467,7 +497,7 @@ describe.each(realServers)("on $name", (server) => {
     })
   )
 
-  it.scoped("a server that was killed leaves nothing of its clients", () =>
+  it.scoped("clients of a killed server leave nothing open", () =>
     Effect.gen(function* () {
       const redisServer = yield* makeServer(server)
       const { host, port } = redisServer
@@ -483,7 +513,7 @@ describe.each(realServers)("on $name", (server) => {
     })
   )
 
-  it.scoped("neither does a paused one: closing has its bound", () =>
+  it.scoped("clients of a paused server leave nothing open: closing is bounded", () =>
     Effect.gen(function* () {
       const redisServer = yield* makeServer(server)
       const { host, port } = redisServer

@@ -1,4 +1,4 @@
-/** `Redis.optimistic`: WATCH, the body and its transaction on one connection, again on a conflict. */
+/** `Redis.optimistic`: WATCH, the body and its transaction on one connection, retried on a conflict. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
@@ -10,12 +10,14 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
-import { Redis, RedisCommand } from "effect-redis-client"
+import { Connection, Redis, RedisCommand } from "effect-redis-client"
 import type { RedisService } from "../src/Redis.js"
 import { ConnectionError, PipelineError, TransactionError, UsageError } from "../src/RedisError.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
 import { connectTo, eachServer, failure, on, quickly, settle } from "./support/client.js"
+import { describeReal } from "./support/describeReal.js"
 import * as Peer from "./support/peer.js"
+import { serverLayer } from "./support/servers.js"
 
 class SoldOut extends Data.TaggedError("SoldOut")<{ readonly left: number }> {}
 
@@ -25,7 +27,7 @@ const number = (key: string) => Effect.map(Redis.get(key), (value) => Number(Opt
 
 const kill = (id: number) => RedisCommand.make("CLIENT KILL", { args: ["ID", id] })
 
-/** The client that everybody uses, one of somebody else, and both as runners. */
+/** The client under test, another one, and a runner for each. */
 eachServer((it, { connect }) => {
   const start = (...args: Parameters<typeof connect>) =>
     Effect.gen(function* () {
@@ -34,7 +36,7 @@ eachServer((it, { connect }) => {
       return { redis, run: on(redis), other: on(yield* connect()) }
     })
 
-  /** The pool lends a clean connection: nothing is watched on it, and its transactions go through. */
+  /** Expects the pool to lend a clean connection: nothing is watched, and a transaction succeeds. */
   const expectClean = (redis: RedisService) =>
     Effect.scoped(
       Effect.gen(function* () {
@@ -63,7 +65,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("a conflict runs the body again, over what is there now", () =>
+  it.scoped("a conflict runs the body again, over the current values", () =>
     Effect.gen(function* () {
       const { other, run } = yield* start()
       const seen: Array<number> = []
@@ -83,7 +85,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("fails typed after the last attempt of the Schedule, which hears the conflict", () =>
+  it.scoped("fails typed after the Schedule's last attempt; the Schedule's input is the conflict", () =>
     Effect.gen(function* () {
       const { other, redis, run } = yield* start({ maxDedicated: 1 })
       const heard: Array<unknown> = []
@@ -110,7 +112,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("by default it tries 16 times more", () =>
+  it.scoped("by default retries 16 times", () =>
     Effect.gen(function* () {
       const { other, run } = yield* start()
       let bodies = 0
@@ -123,7 +125,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("commands in the body go to the watched connection, nested ones and pipelines too", () =>
+  it.scoped("commands in the body use the watched connection, nested ones and pipelines too", () =>
     Effect.gen(function* () {
       const { redis, run } = yield* start()
       const nested = Effect.fn("nested")(function* () {
@@ -149,11 +151,11 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("what the body itself writes to a watched key is a conflict like anybody's", () =>
+  it.scoped("the body's own write to a watched key is a conflict too", () =>
     Effect.gen(function* () {
       const { run } = yield* start()
       let bodies = 0
-      // The server compares with the moment of WATCH, whoever wrote.
+      // The server compares with the time of WATCH, whichever client wrote.
       const result = yield* run(
         Redis.optimistic(
           "k",
@@ -170,7 +172,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("further keys can be watched inside", () =>
+  it.scoped("further keys can be watched inside the body", () =>
     Effect.gen(function* () {
       const { other, run } = yield* start()
       let bodies = 0
@@ -191,7 +193,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("what would end WATCH inside is refused, typed, and not tried again", () =>
+  it.scoped("commands that would end WATCH are refused inside the body, typed, without a retry", () =>
     Effect.gen(function* () {
       const { redis, run } = yield* start({ maxDedicated: 1 })
       const nested = Redis.optimistic("k2", Effect.succeed(Redis.transaction([Redis.incr("n")])))
@@ -223,9 +225,9 @@ eachServer((it, { connect }) => {
   for (const [what, use] of [
     ["a command", Redis.ping()],
     ["a pipeline", Redis.pipeline([Redis.get("a"), Redis.incr("b")])],
-    ["a caught failure, and only EXEC", Effect.ignore(Redis.ping())]
+    ["EXEC only, since the body catches its own failure", Effect.ignore(Redis.ping())]
   ] as ReadonlyArray<readonly [string, Effect.Effect<unknown, never, Redis>]>) {
-    it.scoped(`a connection that ends inside the body is tried again: ${what} meets it`, () =>
+    it.scoped(`a connection lost inside the body is retried: noticed by ${what}`, () =>
       Effect.gen(function* () {
         const { other, run } = yield* start()
         const ids: Array<number> = []
@@ -252,7 +254,7 @@ eachServer((it, { connect }) => {
     )
   }
 
-  it.scoped("when the last attempt loses its connection the body's own error is the failure", () =>
+  it.scoped("when the last attempt loses its connection, the body's own error is the failure", () =>
     Effect.gen(function* () {
       const { other, run } = yield* start()
       const body = Effect.gen(function* () {
@@ -266,7 +268,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("an empty transaction means UNWATCH: nothing to do, and the connection serves the next", () =>
+  it.scoped("an empty transaction sends UNWATCH, and the connection is reused", () =>
     Effect.gen(function* () {
       const { redis, run } = yield* start({ maxDedicated: 1 })
       const ids: Array<number> = []
@@ -283,7 +285,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("the body's own failure stays typed, is not tried again, and gives the connection back clean", () =>
+  it.scoped("the body's own failure stays typed, is not retried, and leaves the connection clean", () =>
     Effect.gen(function* () {
       const { redis, run } = yield* start({ maxDedicated: 1 })
       const ids: Array<number> = []
@@ -322,7 +324,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("errors inside EXEC are the transaction's, not tried again", () =>
+  it.scoped("errors inside EXEC fail the transaction, without a retry", () =>
     Effect.gen(function* () {
       const { redis, run } = yield* start({ maxDedicated: 1 })
       yield* run(Redis.set("text", "x"))
@@ -338,7 +340,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("a defect in the body stays one, and the pool has its place back", () =>
+  it.scoped("a defect in the body stays a defect, and the connection is released", () =>
     Effect.gen(function* () {
       const { redis, run } = yield* start({ maxDedicated: 1 })
       let bodies = 0
@@ -356,10 +358,10 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("interruption releases the watch, wherever it strikes, and the pool does not leak", () =>
+  it.scoped("interruption at any step releases the watch and the connection", () =>
     Effect.gen(function* () {
       const { redis, run } = yield* start({ maxDedicated: 1, acquireTimeout: "10 seconds" })
-      // In the body.
+      // Interrupted in the body.
       const reached = yield* Deferred.make<void>()
       const stuck = yield* Effect.fork(
         run(Redis.optimistic("watched", Effect.zipRight(Deferred.succeed(reached, undefined), Effect.never)))
@@ -367,7 +369,7 @@ eachServer((it, { connect }) => {
       yield* Deferred.await(reached)
       yield* Fiber.interrupt(stuck)
       yield* expectClean(redis)
-      // At any step of the way.
+      // Interrupted at any step.
       for (let i = 0; i < 40; i++) {
         const fiber = yield* Effect.fork(
           run(Redis.optimistic("watched", Effect.as(Redis.get("watched"), Redis.transaction([Redis.incr("n")]))))
@@ -382,7 +384,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("20 fibers of 50 decrements each sell what there is, and not one more", () =>
+  it.scoped("20 fibers of 50 decrements each sell exactly the stock", () =>
     Effect.gen(function* () {
       const { run } = yield* start({ acquireTimeout: "30 seconds" })
       const stock = 250
@@ -418,7 +420,7 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("under withPrefix the watch is on the prefixed key too", () =>
+  it.scoped("under withPrefix the prefixed key is watched", () =>
     Effect.gen(function* () {
       const { other, run } = yield* start()
       let bodies = 0
@@ -438,15 +440,15 @@ eachServer((it, { connect }) => {
     })
   )
 
-  it.scoped("a server that goes away and comes back in the middle is waited for by the client's Schedule", () =>
+  it.scoped("a server that restarts during the body is waited for by the client's Schedule", () =>
     Effect.gen(function* () {
       const server = yield* RedisServer.RedisServer
       let bodies = 0
       let tries = 0
       const { run } = yield* start({
         reconnect: Schedule.tapOutput(quickly, () =>
-          // It was tried in vain a few times. Again and again: the first start may come before the kill has ended.
-          // Uninterruptible: the client and its pool each have this Schedule, and who is interrupted in starting ends the server.
+          // Restarts once some attempts have failed. Repeated, because the first start may come before the kill is complete.
+          // Uninterruptible, because client and pool share this Schedule, and an interrupted start would end the server.
           ++tries % 5 === 0 ? Effect.uninterruptible(Effect.orDie(server.start)) : Effect.void
         )
       })
@@ -461,7 +463,7 @@ eachServer((it, { connect }) => {
             yield* Redis.get("k")
             return Redis.transaction([Redis.set("k", "v"), Redis.get("k")])
           }),
-          // The lease waits for the server by the client's Schedule: this one is asked once.
+          // The lease waits for the server by the client's Schedule, so optimistic's own Schedule is stepped once.
           { schedule: Schedule.recurs(1) }
         )
       )
@@ -471,7 +473,7 @@ eachServer((it, { connect }) => {
   )
 })
 
-describe("what no server does on demand", () => {
+describe("with a scripted peer", () => {
   const script = (exec: (connection: Peer.PeerConnection) => string | undefined, get = "$1\r\n1\r\n"): Peer.Script => ({
     onCommand: Peer.greeting(([name], connection) => {
       switch (name) {
@@ -489,7 +491,7 @@ describe("what no server does on demand", () => {
 
   const body = Effect.as(Redis.get("k"), Redis.transaction([Redis.incr("n")]))
 
-  it.scoped("cut once EXEC was written: unknown, and never sent again", () =>
+  it.scoped("a connection lost after EXEC was sent: delivery unknown, and never retried", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(
         script((connection) => {
@@ -504,7 +506,7 @@ describe("what no server does on demand", () => {
     })
   )
 
-  it.scoped("WATCH, reads and EXEC share one connection, conflict after conflict, and it is used again", () =>
+  it.scoped("WATCH, reads and EXEC share one connection through all conflicts, and it is reused", () =>
     Effect.gen(function* () {
       let execs = 0
       const { peer, run } = yield* connectTo(script(() => (++execs < 3 ? "_\r\n" : "*1\r\n:1\r\n")))
@@ -520,7 +522,7 @@ describe("what no server does on demand", () => {
     })
   )
 
-  it.scoped("a connection that ends at WATCH is tried again", () =>
+  it.scoped("a connection lost at WATCH is retried", () =>
     Effect.gen(function* () {
       let watches = 0
       const { commands, run } = yield* connectTo({
@@ -537,7 +539,7 @@ describe("what no server does on demand", () => {
     })
   )
 
-  it.scoped("a ConnectionError of another server in the body is the body's own: not tried again", () =>
+  it.scoped("another client's ConnectionError in the body is the body's failure: not retried", () =>
     Effect.gen(function* () {
       const lost = yield* connectTo(
         {
@@ -559,6 +561,37 @@ describe("what no server does on demand", () => {
       expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", delivery: "unknown" })
       expect(lost.commands()).toEqual(["INCR elsewhere"])
       expect(commands()).toEqual(["WATCH k", "UNWATCH"])
+    })
+  )
+
+  it.scoped("the Schedule is stepped by conflicts and lost connections only", () =>
+    Effect.gen(function* () {
+      const { run } = yield* connectTo({ onCommand: Peer.greeting(() => "+OK\r\n") })
+      const seen: Array<unknown> = []
+      const exit = yield* Effect.exit(
+        run(
+          Redis.optimistic("k", Effect.fail("no" as const), {
+            schedule: Schedule.recurs(1).pipe(Schedule.tapInput((error) => Effect.sync(() => seen.push(error))))
+          })
+        )
+      )
+      expect(failure(exit)).toBe("no")
+      expect(seen).toEqual([])
+    })
+  )
+
+  it.scoped("an error of the body that only looks like a ConnectionError is the body's failure", () =>
+    Effect.gen(function* () {
+      const { run } = yield* connectTo({ onCommand: Peer.greeting(() => "+OK\r\n") })
+      let times = 0
+      const foreign = { _tag: "ConnectionError" } as const
+      const body = Effect.suspend(() => {
+        times++
+        return Effect.fail(foreign)
+      })
+      const exit = yield* Effect.exit(run(Redis.optimistic("k", body, { schedule: Schedule.recurs(3) })))
+      expect(failure(exit)).toBe(foreign)
+      expect(times).toBe(1)
     })
   )
 
@@ -586,7 +619,7 @@ describe("what no server does on demand", () => {
       const schedule = Schedule.tapInput(Schedule.spaced("1 hour"), () => Effect.sync(() => heard++))
       const fiber = yield* Effect.fork(run(Redis.optimistic("k", body, { schedule })))
       for (const conflicts of [1, 2]) {
-        yield* Peer.eventually("the Schedule hears of the conflict", () => heard === conflicts)
+        yield* Peer.eventually("the Schedule received the conflict", () => heard === conflicts)
         yield* settle
         yield* TestClock.adjust("59 minutes")
         expect(Option.isNone(yield* Fiber.poll(fiber))).toBe(true)
@@ -598,7 +631,7 @@ describe("what no server does on demand", () => {
     })
   )
 
-  it.scoped("no keys to watch: refused before anything is asked", () =>
+  it.scoped("an empty list of keys is refused before anything is sent", () =>
     Effect.gen(function* () {
       const run = on(yield* Redis.make({ port: 1, lazy: true }))
       const exit = yield* Effect.exit(run(Redis.optimistic([] as never, body)))
@@ -606,7 +639,7 @@ describe("what no server does on demand", () => {
     })
   )
 
-  it.scoped("wrong credentials are not tried again", () =>
+  it.scoped("wrong credentials are not retried", () =>
     Effect.gen(function* () {
       let greetings = 0
       const { peer, run } = yield* connectTo({
@@ -619,5 +652,30 @@ describe("what no server does on demand", () => {
       expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", reason: "authentication" })
       expect(peer.connections.length).toBe(2)
     })
+  )
+})
+
+describeReal((server) => {
+  it.scoped("concurrent updates over a shared connection lose nothing", () =>
+    Effect.gen(function* () {
+      const { host, port } = yield* RedisServer.RedisServer
+      const connection = yield* Connection.make({ host, port })
+      const add = Redis.optimistic(
+        "n",
+        Effect.gen(function* () {
+          const n = Number(Option.getOrElse(yield* Redis.get("n"), () => "0"))
+          return Redis.transaction([Redis.set("n", String(n + 1))])
+        }),
+        { schedule: Schedule.forever }
+      )
+      const [n] = yield* Effect.gen(function* () {
+        yield* Effect.all(
+          Array.from({ length: 20 }, () => add),
+          { concurrency: "unbounded", discard: true }
+        )
+        return [yield* Redis.get("n")]
+      }).pipe(Effect.provide(Redis.layerFromConnection), Effect.provideService(Connection.Connection, connection))
+      expect(n).toEqual(Option.some("20"))
+    }).pipe(Effect.provide(serverLayer(server)))
   )
 })

@@ -1,4 +1,4 @@
-/** Options and URLs: every form, what is refused by name, and that no refusal shows a secret. */
+/** Options and URLs: every form, refusals by name, and no secret in a refusal. */
 import { inspect } from "node:util"
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
@@ -17,18 +17,18 @@ import * as Options from "../src/internal/connection/options.js"
 import type { RedisError } from "../src/RedisError.js"
 import * as Peer from "./support/peer.js"
 
-/** In every secret of these tests: no rendering of anything may have it. */
+/** Part of every secret in these tests: no rendering may contain it. */
 const mark = "s3cr3t"
 
 const resolved = (options: Connection.ConnectionOptions) => Either.getOrThrow(Options.resolve(options))
 
 const refusal = (options: Connection.ConnectionOptions) => Either.getOrThrow(Either.flip(Options.resolve(options)))
 
-/** Opens and closes. */
+/** Opens a resource and closes it. */
 const opened = (make: Effect.Effect<unknown, RedisError, Scope.Scope>): Effect.Effect<void, RedisError> =>
   Effect.asVoid(Effect.scoped(make))
 
-/** All the ways in which something is shown. */
+/** Every rendering of a value. */
 const renderings = (value: unknown): string =>
   [
     String(value),
@@ -89,7 +89,7 @@ describe("URLs", () => {
     })
   }
 
-  it("what is given on its own wins", () => {
+  it("a separate option wins over the URL", () => {
     const url = "redis://ada:secret@h:1/2?protocol=2&client_name=a&family=4"
     expect(
       resolved({
@@ -171,7 +171,7 @@ describe("URLs", () => {
         expect(error).toMatchObject({ _tag: "UsageError", reason: "invalidOptions" })
         expect(error.message).toMatch(message)
         expect(renderings(error)).not.toContain(mark)
-        // Whoever opens something says the same, and nothing is opened.
+        // Opening a connection, a client or a pool fails alike, and opens nothing.
         for (const make of [Connection.make, Pool.make, Redis.make]) {
           const exit = yield* Effect.exit(opened(make({ url })))
           expect(exit).toEqual(Exit.fail(error))
@@ -183,7 +183,7 @@ describe("URLs", () => {
 })
 
 describe("options", () => {
-  it("have the defaults that are documented", () => {
+  it("have the documented defaults", () => {
     expect(resolved({})).toEqual({
       endpoint: { _tag: "Tcp", host: "localhost", port: 6379 },
       tls: undefined,
@@ -210,7 +210,7 @@ describe("options", () => {
     })
   })
 
-  it("are taken as they are given", () => {
+  it("are taken as given", () => {
     const limits = { maxBulkLength: 1, maxAggregateLength: 2, maxDepth: 3, maxBufferedBytes: 4 }
     expect(
       resolved({
@@ -344,7 +344,7 @@ describe("options", () => {
     [{ acquireTimeout: 5 }, /acquireTimeout must be a duration/],
     [{ idleTimeout: 5 }, /idleTimeout must be a duration/]
   ] as ReadonlyArray<readonly [object, RegExp]>) {
-    it.scoped(`the client's own: ${inspect(options)}`, () =>
+    it.scoped(`refused by the client: ${inspect(options)}`, () =>
       Effect.gen(function* () {
         const exit = yield* Effect.exit(Redis.make(options))
         const error = Option.getOrThrow(Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none())
@@ -356,7 +356,7 @@ describe("options", () => {
 })
 
 describe("secrets", () => {
-  it("are Redacted once they are read", () => {
+  it("are Redacted as soon as they are read", () => {
     const pem = (what: string) => `-----BEGIN ${what}-----\n${mark}\n-----END ${what}-----\n`
     const tls = {
       cert: pem("CERTIFICATE").replace(mark, "public"),
@@ -368,7 +368,14 @@ describe("secrets", () => {
     expect(renderings(options)).not.toContain(mark)
   })
 
-  it.scoped("are in no failure to connect, and in no log", () =>
+  it("that were not percent-encoded appear in no message about the URL", () => {
+    for (const url of ["redis://u:1?hunter2@host:6379", "redis://u:1?a@hunter2=@host"]) {
+      const result = Options.parseUrl(url)
+      expect(String(result)).not.toContain("hunter2")
+    }
+  })
+
+  it.scoped("appear in no connection failure, and in no log", () =>
     Effect.gen(function* () {
       const nobody = yield* Effect.scoped(Peer.make({}))
       const refusing = yield* Peer.make({

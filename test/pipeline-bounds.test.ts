@@ -1,4 +1,4 @@
-/** Bulk: a hundred thousand commands in one pipeline, and what `Effect.all` and `Effect.forEach` do instead. */
+/** Large pipelines, and how `Effect.all` and `Effect.forEach` differ from a pipeline. */
 import * as v8 from "node:v8"
 import * as vm from "node:vm"
 import { describe, expect, it } from "@effect/vitest"
@@ -16,7 +16,7 @@ const gc = vm.runInNewContext("gc") as () => void
 
 const megabytes = (bytes: number): number => Math.round(bytes / 1024 / 1024)
 
-/** What is alive, garbage aside. */
+/** The memory in use after a garbage collection. */
 const alive = (): number => {
   gc()
   const { arrayBuffers, heapUsed } = process.memoryUsage()
@@ -26,7 +26,7 @@ const alive = (): number => {
 const many = 100_000
 
 eachServer((it, { connect, protocol, server }) => {
-  it.scoped("100 000 commands in one pipeline: in order, and flat in memory", () =>
+  it.scoped("100 000 commands in one pipeline: answered in order, with bounded memory", () =>
     Effect.gen(function* () {
       const redis = yield* connect({ replyTimeout: "30 seconds" })
       const run = on(redis)
@@ -58,7 +58,7 @@ eachServer((it, { connect, protocol, server }) => {
     })
   )
 
-  it.scoped("large values, many at once, both ways", () =>
+  it.scoped("many large values at once, in both directions", () =>
     Effect.gen(function* () {
       const run = on(yield* connect({ replyTimeout: "30 seconds" }))
       const value = "x".repeat(1_000_000)
@@ -69,7 +69,7 @@ eachServer((it, { connect, protocol, server }) => {
     })
   )
 
-  it.scoped("failures keep their places among many", () =>
+  it.scoped("failures keep their positions among many results", () =>
     Effect.gen(function* () {
       const redis = yield* connect({ replyTimeout: "30 seconds" })
       const run = on(redis)
@@ -87,8 +87,8 @@ eachServer((it, { connect, protocol, server }) => {
   )
 })
 
-describe("what is a pipeline, and what is not", () => {
-  it("is encoded in parts, since runtimes have a longest string", () => {
+describe("pipelines and other batches", () => {
+  it("a pipeline is encoded in parts, because runtimes limit the length of a string", () => {
     const commands = Array.from({ length: 5_000 }, (_, i) => Redis.set(`k${i}`, "x".repeat(1_000)))
     const settings = { replyTimeout: 1_000, observer: undefined, address: "" }
     const request = prepareAll(commands, { atomic: true }, () => {}, settings, undefined)
@@ -109,7 +109,7 @@ describe("what is a pipeline, and what is not", () => {
     return { commands, run, writes }
   })
 
-  it.scoped("Redis.pipeline: one write, one fiber", () =>
+  it.scoped("Redis.pipeline makes one write and uses one fiber", () =>
     Effect.gen(function* () {
       const { commands, run, writes } = yield* counted
       yield* run(Redis.pipeline(commands))
@@ -117,7 +117,7 @@ describe("what is a pipeline, and what is not", () => {
     })
   )
 
-  it.scoped("Effect.all and Effect.forEach wait for each answer before the next command leaves", () =>
+  it.scoped("Effect.all and Effect.forEach wait for each reply before sending the next command", () =>
     Effect.gen(function* () {
       const { commands, run, writes } = yield* counted
       yield* run(Effect.all(commands))
@@ -127,7 +127,7 @@ describe("what is a pipeline, and what is not", () => {
     })
   )
 
-  it.scoped("with unbounded concurrency they leave together, for a fiber each", () =>
+  it.scoped("with unbounded concurrency they send all commands together, at the cost of a fiber each", () =>
     Effect.gen(function* () {
       const { commands, run, writes } = yield* counted
       yield* run(Effect.all(commands, { concurrency: "unbounded" }))

@@ -1,6 +1,6 @@
-/** The pool: its sizes, and the rules by which a connection comes back or is destroyed. */
+/** The pool: its sizes, its waiters, and when a connection is lent again or destroyed. */
 import { describe, expect, it, layer } from "@effect/vitest"
-import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -8,22 +8,24 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { Connection, Pool, Redis, RedisCommand } from "effect-redis-client"
 import type { ConnectionError, RedisError } from "../src/RedisError.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
-import { connectTo, on, quickly, settle } from "./support/client.js"
+import { connectTo, failure, on, quickly, settle } from "./support/client.js"
 import * as Peer from "./support/peer.js"
 import { realServers, serverLayer } from "./support/servers.js"
-
-const failure = <A>(exit: Exit.Exit<A, RedisError>): RedisError =>
-  Option.getOrThrow(Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none())
+import { pause, promptly, yieldingAt } from "./support/timing.js"
 
 const idOf = (connection: Connection.Connection) => Option.getOrThrow(connection.id)
 
-/** Borrows a connection for the time of one function. */
+const gaugeOf = { description: "Connections of Redis pools" }
+
+/** Leases a connection for the duration of one function. */
 const borrow = <A, E>(
   pool: Pool.Pool,
   use: (connection: Connection.Connection) => Effect.Effect<A, E>
@@ -48,7 +50,7 @@ describe("options", () => {
     )
   }
 
-  it.scoped("a pool is built by the Schedule, as a client is", () =>
+  it.scoped("building a pool retries by the Schedule, like a client", () =>
     Effect.gen(function* () {
       const peer = yield* Peer.make({
         onConnect: (connection) => (connection.index < 3 ? connection.reset() : undefined),
@@ -60,7 +62,7 @@ describe("options", () => {
     })
   )
 
-  it.scoped("a pool that cannot open its minimum fails typed, and leaves nothing", () =>
+  it.scoped("a pool that cannot open its minimum fails typed, and leaves nothing open", () =>
     Effect.gen(function* () {
       let greeted = 0
       const peer = yield* Peer.make({
@@ -76,7 +78,7 @@ describe("options", () => {
   )
 })
 
-/** Refuses (or, with `greet`, drops) connections while it is away. */
+/** While it is away, refuses the handshake with `refusal`, or resets connections without one. */
 const moody = (away: { now: boolean; connections: number; refusal?: string }): Peer.Script => ({
   onConnect: (connection) => {
     away.connections++
@@ -90,7 +92,7 @@ const moody = (away: { now: boolean; connections: number; refusal?: string }): P
       : Peer.greeting(() => "+PONG\r\n")(words, connection)
 })
 
-/** From 10 ms to the delay that is given. */
+/** Delays that grow from 10 ms to the given one. */
 const slowingTo = (slowest: Duration.DurationInput) =>
   Schedule.exponential("10 millis").pipe(Schedule.union(Schedule.spaced(slowest)))
 
@@ -107,7 +109,7 @@ describe("a lease whose connection cannot be opened", () => {
     })
   const ping = (pool: Pool.Pool) => borrow(pool, (connection) => connection.execute("PING"))
 
-  it.scoped("waits for the next attempts, until one succeeds", () =>
+  it.scoped("waits for further attempts until one succeeds", () =>
     Effect.gen(function* () {
       const { pool, state } = yield* away()
       const waiting = yield* Effect.forEach([1, 2, 3], () => Effect.fork(ping(pool)))
@@ -118,18 +120,18 @@ describe("a lease whose connection cannot be opened", () => {
     })
   )
 
-  it.scoped("fails at its deadline, under TestClock too, and says what the last attempt failed with", () =>
+  it.scoped("fails at its deadline, under TestClock too, with the last attempt's failure", () =>
     Effect.gen(function* () {
       const { pool } = yield* away({ acquireTimeout: "200 millis" }, "-ERR max number of clients reached\r\n")
       const error = failure(yield* Effect.exit(ping(pool)))
       expect(error).toMatchObject({ _tag: "DeadlineError", phase: "acquire", delivery: "unsent", milliseconds: 200 })
       expect(error.message).toMatch(/the last attempt to connect failed: .*max number of clients reached/)
-      // And so does one that only waited in line.
+      // The waiter has left the line.
       expect(yield* pool.waiting).toBe(0)
     })
   )
 
-  it.scoped("is given one that comes back meanwhile", () =>
+  it.scoped("takes a connection that is released meanwhile", () =>
     Effect.gen(function* () {
       const { pool, state } = yield* away(
         { reconnect: Schedule.spaced("1 hour") },
@@ -147,14 +149,14 @@ describe("a lease whose connection cannot be opened", () => {
     })
   )
 
-  it.scoped("however many wait, the server is asked by one Schedule", () =>
+  it.scoped("however many wait, one Schedule paces the attempts", () =>
     Effect.gen(function* () {
       const steps: Array<unknown> = []
       const reconnect = Schedule.tapInput(quickly, (error) => Effect.sync(() => steps.push(error)))
       const { pool, state } = yield* away({ reconnect, maxSize: 10 })
       const waiting = yield* Effect.forEach(Array.from({ length: 50 }), () => Effect.fork(ping(pool)))
       yield* Peer.eventually("it is asked some times", () => state.connections >= 40)
-      // At most as many at once as the pool may have, and then a step.
+      // At most maxSize attempts at once, and then a step of the Schedule.
       expect(steps.length).toBeGreaterThanOrEqual(state.connections / 10 - 1)
       yield* Fiber.interruptAll(waiting)
       expect([yield* pool.waiting, yield* pool.size]).toEqual([0, 0])
@@ -163,11 +165,16 @@ describe("a lease whose connection cannot be opened", () => {
 
   for (const [what, options, refusal, reason] of [
     ["a wrong password", {}, wrongPassword, "authentication"],
-    ["what the user's predicate names", { stopReconnecting: () => true }, undefined, /connect|transport|peerClosed/],
-    ['anything, with offline: "fail"', { offline: "fail" }, undefined, /connect|transport|peerClosed/],
+    [
+      "a failure that stopReconnecting matches",
+      { stopReconnecting: () => true },
+      undefined,
+      /connect|transport|peerClosed/
+    ],
+    ['any failure, with offline: "fail"', { offline: "fail" }, undefined, /connect|transport|peerClosed/],
     ["a Schedule that is done", { reconnect: Schedule.stop }, undefined, /connect|transport|peerClosed/]
   ] as ReadonlyArray<readonly [string, Pool.PoolOptions, string | undefined, string | RegExp]>) {
-    it.scoped(`fails at once by ${what}, and so does who waits in line`, () =>
+    it.scoped(`fails at once on ${what}, and so do the waiters in line`, () =>
       Effect.gen(function* () {
         const { pool, state } = yield* away({ maxSize: 1, acquireTimeout: Duration.infinity, ...options }, refusal)
         const waiting = yield* Effect.forEach([1, 2, 3], () => Effect.fork(Effect.exit(ping(pool))))
@@ -176,20 +183,20 @@ describe("a lease whose connection cannot be opened", () => {
           expect((failure(exit) as ConnectionError).reason).toMatch(reason)
         }
         state.now = false
-        // It is no verdict for ever.
+        // A later acquire succeeds.
         const works: Effect.Effect<unknown> = Effect.catchAll(ping(pool), () => Effect.zipRight(settle, works))
         yield* works
       })
     )
   }
 
-  it.scoped("behind a wrong password the pool asks at the Schedule's slowest delay", () =>
+  it.scoped("after a wrong password the pool retries at the Schedule's slowest delay", () =>
     Effect.gen(function* () {
       const { pool, state } = yield* away({ reconnect: slowingTo("1500 millis") }, wrongPassword)
       yield* Effect.exit(ping(pool))
       const first = performance.now()
       const again = Effect.zipRight(settle, Effect.flip(ping(pool)))
-      // Who comes in the pause hears the reason at once, and asks nothing of the server.
+      // Until the next attempt an acquire fails at once with the reason, without a connection.
       expect(yield* again).toMatchObject({ _tag: "ConnectionError", reason: "authentication" })
       expect(state.connections).toBe(1)
       yield* Effect.repeat(again, { until: () => state.connections > 1 })
@@ -198,7 +205,7 @@ describe("a lease whose connection cannot be opened", () => {
     })
   )
 
-  it.scoped("the minimum comes back by the Schedule, also where a server accepts and drops", () =>
+  it.scoped("the minimum is reopened by the Schedule, also when a server accepts and closes", () =>
     Effect.gen(function* () {
       const steps: Array<unknown> = []
       const reconnect = Schedule.tapInput(Schedule.spaced("10 millis"), (error) => Effect.sync(() => steps.push(error)))
@@ -206,7 +213,7 @@ describe("a lease whose connection cannot be opened", () => {
       state.now = false
       const pool = yield* Pool.make({ ...base, minSize: 2, maxSize: 2, reconnect })
       const before = state.connections
-      // Greeted, and dropped.
+      // The server completes the handshake and closes.
       for (let round = 0; round < 5; round++) {
         yield* Peer.eventually("two are free", () => Effect.runSync(pool.freeSize) === 2)
         for (const connection of peer.connections) {
@@ -216,7 +223,7 @@ describe("a lease whose connection cannot be opened", () => {
       }
       yield* Peer.eventually("two are free", () => Effect.runSync(pool.freeSize) === 2)
       expect(steps.length).toBeGreaterThanOrEqual(5)
-      // And refused.
+      // The server refuses connections.
       state.now = true
       yield* pool.clear
       yield* Peer.eventually("it is asked some times", () => state.connections > before + 30)
@@ -227,8 +234,8 @@ describe("a lease whose connection cannot be opened", () => {
   )
 })
 
-describe("the leases of a client go by its Schedule", () => {
-  it.scoped("a blocking command waits for the next attempts until its deadline", () =>
+describe("the leases of a client follow its Schedule", () => {
+  it.scoped("a blocking command waits for further attempts until its deadline", () =>
     Effect.gen(function* () {
       const state = { now: false, connections: 0, refusal: "-ERR max number of clients reached\r\n" }
       const { run } = yield* connectTo(moody(state))
@@ -245,7 +252,7 @@ describe("the leases of a client go by its Schedule", () => {
     })
   )
 
-  it.scoped('with offline: "fail" it does not wait', () =>
+  it.scoped('with offline: "fail" a blocking command does not wait', () =>
     Effect.gen(function* () {
       const state = { now: false, connections: 0, refusal: "-ERR max number of clients reached\r\n" }
       const { run } = yield* connectTo(moody(state), { offline: "fail", acquireTimeout: "1 hour" })
@@ -271,7 +278,7 @@ describe("the deadline of a command over layerFromPool begins when it is accepte
       return { pool, run: on(Context.get(context, Redis)) }
     })
 
-  it.scoped("while it waits for a connection: by replyTimeout, by its own, and as a pipeline", () =>
+  it.scoped("it covers the wait for a connection: replyTimeout, a command's own deadline, and a pipeline's", () =>
     Effect.gen(function* () {
       const { pool, run } = yield* client({ replyTimeout: "200 millis" })
       yield* pool.acquire
@@ -284,7 +291,7 @@ describe("the deadline of a command over layerFromPool begins when it is accepte
     })
   )
 
-  it.scoped("acquireTimeout stays a bound of its own", () =>
+  it.scoped("acquireTimeout bounds the wait as well", () =>
     Effect.gen(function* () {
       const { pool, run } = yield* client({ replyTimeout: "1 hour", acquireTimeout: "100 millis" })
       yield* pool.acquire
@@ -292,9 +299,9 @@ describe("the deadline of a command over layerFromPool begins when it is accepte
     })
   )
 
-  it.scoped("and goes on when it has one: what it waited is gone", () =>
+  it.scoped("time spent waiting for a connection is not given back", () =>
     Effect.gen(function* () {
-      // Nobody answers.
+      // The peer does not answer.
       const { pool, run } = yield* client({ replyTimeout: "4 seconds" })
       const held = yield* Scope.make()
       yield* Scope.extend(pool.acquire, held)
@@ -304,8 +311,269 @@ describe("the deadline of a command over layerFromPool begins when it is accepte
       yield* Scope.close(held, Exit.void)
       const error = failure(yield* Fiber.join(waiting))
       expect(error).toMatchObject({ _tag: "DeadlineError", phase: "reply", delivery: "unknown", milliseconds: 4_000 })
-      // From when it had its connection it would be six and a half.
+      // If the deadline began with the lease, it would be 6.5 seconds.
       expect(performance.now() - started).toBeLessThan(5_400)
+    })
+  )
+})
+
+describe("a connection is lent again only in the state that its handshake left", () => {
+  const server = (): Peer.Script => ({
+    onCommand: Peer.greeting(([name]) => (name === "EXEC" ? "*0\r\n" : name === "UNWATCH" ? "+OK\r\n" : "+OK\r\n"))
+  })
+
+  for (const [what, commands] of [
+    ["MULTI, EXEC, MULTI", [["MULTI"], ["EXEC"], ["MULTI"]]],
+    ["WATCH, UNWATCH, WATCH", [["WATCH", "k"], ["UNWATCH"], ["WATCH", "k"]]]
+  ] as ReadonlyArray<readonly [string, ReadonlyArray<readonly [string, ...Array<string>]>]>) {
+    it.scoped(`${what} in one pipeline: the connection is destroyed`, () =>
+      Effect.gen(function* () {
+        const peer = yield* Peer.make(server())
+        const pool = yield* Pool.make({ host: "127.0.0.1", port: peer.port, lazy: true })
+        yield* borrow(pool, ({ redis }) =>
+          redis.sendAll(
+            commands.map(([name, ...args]) => RedisCommand.make(name, { args })),
+            { atomic: false }
+          )
+        )
+        yield* borrow(pool, (connection) => connection.execute("PING"))
+        expect(peer.connections.length).toBe(2)
+      })
+    )
+  }
+
+  it.scoped("a SELECT that was queued and discarded does not count as executed", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make({
+        onCommand: Peer.greeting(([name, database]) =>
+          name === "SELECT" && database === "0" ? "+QUEUED\r\n" : "+OK\r\n"
+        )
+      })
+      const pool = yield* Pool.make({ host: "127.0.0.1", port: peer.port, lazy: true })
+      yield* borrow(pool, (connection) =>
+        Effect.gen(function* () {
+          yield* connection.select(2)
+          yield* connection.execute("MULTI")
+          yield* connection.select(0)
+          yield* connection.execute("DISCARD")
+        })
+      )
+      yield* borrow(pool, (connection) => connection.execute("PING"))
+      expect(peer.connections.length).toBe(2)
+    })
+  )
+
+  it.scoped("a connection whose handshake was under way during pool.select is lent at the new database", () =>
+    Effect.gen(function* () {
+      const held = yield* Deferred.make<Peer.PeerConnection>()
+      const peer = yield* Peer.make({
+        onCommand: (command, connection) => {
+          if (connection.index === 1 && connection.received.length <= 3) {
+            // The whole handshake waits.
+            if (connection.received.length === 3) {
+              Deferred.unsafeDone(held, Exit.succeed(connection))
+            }
+            return undefined
+          }
+          return Peer.greeting(() => "+OK\r\n")(command, connection)
+        }
+      })
+      const pool = yield* Pool.make({ host: "127.0.0.1", port: peer.port, minSize: 1, maxSize: 3 })
+      const scope = yield* Effect.scope
+      yield* Scope.extend(pool.acquire, scope)
+      const late = yield* Effect.fork(Scope.extend(pool.acquire, scope))
+      const connection = yield* Deferred.await(held)
+      yield* pool.select(5)
+      connection.write(`${Peer.hello3}+OK\r\n+OK\r\n`)
+      expect(yield* (yield* Fiber.join(late)).db).toBe(5)
+    })
+  )
+
+  it.scoped("a listener to a lease's pushes receives nothing once the lease ended", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make({
+        onCommand: Peer.greeting(([name]) => (name === "NOTIFY" ? ">2\r\n+secret\r\n+b\r\n+OK\r\n" : "+OK\r\n"))
+      })
+      const pool = yield* Pool.make({ host: "127.0.0.1", port: peer.port, minSize: 1, maxSize: 1 })
+      const heard = yield* borrow(pool, (connection) =>
+        Effect.gen(function* () {
+          const fiber = yield* Effect.forkDaemon(Stream.runCollect(connection.pushes))
+          yield* Effect.yieldNow()
+          yield* pause(5)
+          return fiber
+        })
+      )
+      yield* borrow(pool, (connection) => connection.execute("NOTIFY"))
+      expect(peer.connections.length).toBe(1)
+      expect(Chunk.toReadonlyArray(yield* promptly(Fiber.join(heard)))).toEqual([])
+    })
+  )
+
+  it.scoped("a command that was not yet sent when its lease ends is never sent, at whatever step its fiber is", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make(Peer.pong)
+      const pool = yield* Pool.make({ host: "127.0.0.1", port: peer.port, minSize: 1, maxSize: 1 })
+      for (let at = 1; at < 30; at++) {
+        const fiber = yield* borrow(pool, (connection) =>
+          Effect.gen(function* () {
+            const fiber = yield* Effect.forkDaemon(Effect.exit(connection.execute("STRAY")).pipe(yieldingAt(at)))
+            yield* Effect.yieldNow()
+            return fiber
+          })
+        )
+        const before = peer.connections.length
+        yield* borrow(pool, (connection) => connection.execute("PING"))
+        const kept = peer.connections.length === before
+        const exit = yield* Fiber.join(fiber)
+        // Either it was sent before the release, and the connection ended with the lease; or it was never sent.
+        expect([at, kept ? failure(exit) : undefined]).toMatchObject([at, kept ? { reason: "released" } : undefined])
+      }
+    })
+  )
+
+  it.scoped("a lease can be spread into an object that replaces one of its members", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make(Peer.pong)
+      const pool = yield* Pool.make({ host: "127.0.0.1", port: peer.port, minSize: 1, maxSize: 1 })
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const connection = yield* pool.acquire
+          const names: Array<string> = []
+          const traced: Connection.Connection = {
+            ...connection,
+            executeText: (name, ...args) => {
+              names.push(name)
+              return connection.executeText(name, ...args)
+            }
+          }
+          expect(yield* traced.executeText("PING")).toBe("PONG")
+          expect(yield* traced.execute("PING")).toBe("PONG")
+          expect(yield* traced.protocol).toBe(3)
+          expect(traced.id).toEqual(connection.id)
+          expect(traced.pushes).toBe(connection.pushes)
+          expect(names).toEqual(["PING"])
+        })
+      )
+    })
+  )
+})
+
+describe("a pool loses no connection", () => {
+  it.scoped("a connection granted to a fiber that is interrupted, at whatever step, goes to the next waiter", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make(Peer.pong)
+      for (const minSize of [1, 0]) {
+        const pool = yield* Pool.make({
+          host: "127.0.0.1",
+          port: peer.port,
+          minSize,
+          maxSize: 1,
+          acquireTimeout: "10 seconds"
+        })
+        for (let at = 1; at < 80; at++) {
+          const fiber = yield* borrow(pool, (connection) =>
+            Effect.gen(function* () {
+              const fiber = yield* Effect.forkDaemon(borrow(pool, () => Effect.void).pipe(yieldingAt(at)))
+              yield* Effect.repeatN(Effect.yieldNow(), 3)
+              if (minSize === 0) {
+                // The connection is then destroyed on release, and the waiter may open another instead.
+                yield* connection.execute("RESET")
+              }
+              return fiber
+            })
+          )
+          yield* Effect.yieldNow()
+          yield* Fiber.interrupt(fiber)
+          const exit = yield* Effect.exit(borrow(pool, () => Effect.void))
+          expect([minSize, at, Exit.isSuccess(exit)]).toEqual([minSize, at, true])
+        }
+      }
+    })
+  )
+
+  it.scoped("a server that completes handshakes and then closes is not connected to in a tight loop", () =>
+    Effect.gen(function* () {
+      let dropping = false
+      const peer = yield* Peer.make({
+        onCommand: (command, connection) => {
+          const answer = Peer.greeting()(command, connection)
+          if (dropping && command[2] === "LIB-VER") {
+            connection.write("+OK\r\n")
+            connection.end()
+            return undefined
+          }
+          return answer
+        }
+      })
+      yield* Pool.make({ host: "127.0.0.1", port: peer.port, minSize: 2, maxSize: 2 })
+      dropping = true
+      for (const connection of peer.connections) {
+        connection.end()
+      }
+      yield* pause(500)
+      expect(peer.connections.length).toBeLessThan(30)
+    })
+  )
+
+  it.scoped("the minimum is open again after an outage", () =>
+    Effect.gen(function* () {
+      let away = false
+      const peer = yield* Peer.make({
+        onConnect: (connection) => {
+          if (away) {
+            connection.reset()
+          }
+        },
+        onCommand: Peer.greeting()
+      })
+      const pool = yield* Pool.make({ host: "127.0.0.1", port: peer.port, minSize: 2, maxSize: 2 })
+      away = true
+      for (const connection of peer.connections) {
+        connection.reset()
+      }
+      yield* Peer.eventually("it tries again", () => peer.connections.length > 2)
+      yield* Peer.eventually("it fails", () => Effect.runSync(pool.size) === 0)
+      away = false
+      yield* Peer.eventually("the minimum is there", () => Effect.runSync(pool.freeSize) === 2)
+    })
+  )
+
+  it.scoped("closing a pool ends a connection whose handshake is under way", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make({})
+      const scope = yield* Scope.make()
+      const pool = yield* Scope.extend(Pool.make({ host: "127.0.0.1", port: peer.port, lazy: true }), scope)
+      const fiber = yield* Effect.fork(Effect.exit(borrow(pool, () => Effect.void)))
+      yield* Peer.eventually("HELLO arrived", () => (peer.connections[0]?.received.length ?? 0) > 0)
+      yield* Scope.close(scope, Exit.void)
+      yield* Peer.eventually("no socket is left", () => peer.open() === 0)
+      expect(failure(yield* Fiber.join(fiber))).toMatchObject({ _tag: "ConnectionError", reason: "closed" })
+    })
+  )
+})
+
+describe("gauges", () => {
+  it.scoped("all gauges are registered as soon as the pool is built", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make(Peer.pong)
+      yield* Pool.make({ host: "127.0.0.1", port: peer.port, lazy: true })
+      const shown = (yield* Metric.snapshot).map(({ metricKey }) => metricKey.name)
+      expect(shown).toEqual(expect.arrayContaining(["redis_pool_size", "redis_pool_free", "redis_pool_waiting"]))
+    })
+  )
+
+  it.scoped("the gauges count the connections of all pools together", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make(Peer.pong)
+      const gauge = Effect.map(Metric.value(Metric.gauge("redis_pool_size", gaugeOf)), ({ value }) => value)
+      const before = yield* gauge
+      const scope = yield* Scope.make()
+      const options = { host: "127.0.0.1", port: peer.port, maxSize: 3 } as const
+      yield* Scope.extend(Pool.make({ ...options, minSize: 2 }), scope)
+      yield* Scope.extend(Pool.make({ ...options, minSize: 3 }), scope)
+      expect((yield* gauge) - before).toBe(5)
+      yield* Scope.close(scope, Exit.void)
+      expect((yield* gauge) - before).toBe(0)
     })
   )
 })
@@ -329,7 +597,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("opens nothing ahead when lazy", () =>
+    it.scoped("opens no connection in advance when lazy", () =>
       Effect.gen(function* () {
         const pool = yield* make({ lazy: true, maxSize: 2 })
         expect(yield* pool.size).toBe(0)
@@ -338,13 +606,13 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("gives a clean connection back, and a new handle for it", () =>
+    it.scoped("lends a clean connection again, with a new handle", () =>
       Effect.gen(function* () {
         const pool = yield* make({ minSize: 1, maxSize: 1 })
         const first = yield* borrow(pool, (connection) => Effect.as(connection.execute("PING"), connection))
         const second = yield* borrow(pool, (connection) =>
           Effect.gen(function* () {
-            // The first handle is void, although it is the same connection.
+            // The first handle is revoked, although the connection is the same.
             const exit = yield* Effect.exit(first.execute("PING"))
             expect(failure(exit)).toMatchObject({ _tag: "UsageError", reason: "released" })
             expect(failure(yield* Effect.exit(first.select(1)))).toMatchObject({ reason: "released" })
@@ -358,7 +626,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("a command made before and run after the release fails too", () =>
+    it.scoped("a command created before the release and run after it fails", () =>
       Effect.gen(function* () {
         const pool = yield* make({ minSize: 1, maxSize: 1 })
         const late = yield* borrow(pool, (connection) => Effect.succeed(connection.execute(Redis.get("a"))))
@@ -433,7 +701,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("serves who waits in order of arrival", () =>
+    it.scoped("serves waiters in order of arrival", () =>
       Effect.gen(function* () {
         const pool = yield* make({ minSize: 1, maxSize: 1 })
         const held = yield* Scope.make()
@@ -463,7 +731,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("interrupted waiters lose nothing", () =>
+    it.scoped("interrupted waiters lose no connection", () =>
       Effect.gen(function* () {
         const pool = yield* make({ minSize: 0, maxSize: 2 })
         for (let round = 0; round < 50; round++) {
@@ -477,14 +745,14 @@ describe.each(realServers)("on $name", (server) => {
           yield* Effect.forEach(fibers, Fiber.await)
         }
         yield* Peer.eventually("nobody waits", () => Effect.runSync(pool.waiting) === 0)
-        // Both places are still there to be had.
+        // Both connections can still be leased.
         yield* borrow(pool, () => borrow(pool, (connection) => connection.execute("PING")))
         expect(yield* pool.size).toBeLessThanOrEqual(2)
         expect(yield* pool.freeSize).toBe(yield* pool.size)
       })
     )
 
-    it.scoped("clear closes the free ones; the minimum comes back", () =>
+    it.scoped("clear closes the free connections, and the minimum is reopened", () =>
       Effect.gen(function* () {
         const pool = yield* make({ minSize: 2, maxSize: 3 })
         const ids = yield* borrow(pool, (connection) =>
@@ -499,7 +767,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("select moves the pool; a database that is none changes nothing", () =>
+    it.scoped("select changes the database of the pool; an invalid database changes nothing", () =>
       Effect.gen(function* () {
         const pool = yield* make({ minSize: 2, maxSize: 2 })
         expect(failure(yield* Effect.exit(pool.select(-1)))._tag).toBe("UsageError")
@@ -524,7 +792,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("a connection that the server ended is not lent", () =>
+    it.scoped("a connection that the server closed is not lent", () =>
       Effect.gen(function* () {
         const pool = yield* make({ minSize: 0, maxSize: 1 })
         const id = yield* borrow(pool, (connection) => Effect.succeed(idOf(connection)))
@@ -537,7 +805,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("ends a connection that nobody needs, down to the minimum", () =>
+    it.scoped("closes idle connections, down to the minimum", () =>
       Effect.gen(function* () {
         const pool = yield* make({ minSize: 1, maxSize: 4, idleTimeout: "100 millis" })
         const most = yield* borrow(pool, () => borrow(pool, () => borrow(pool, () => pool.size)))
@@ -546,7 +814,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("replaces a connection at its age", () =>
+    it.scoped("replaces a connection at maxAge", () =>
       Effect.gen(function* () {
         const pool = yield* make({ minSize: 0, maxSize: 1, maxAge: "100 millis" })
         const id = yield* borrow(pool, (connection) => Effect.succeed(idOf(connection)))
@@ -555,7 +823,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("asks a connection that was silent for long before it lends it", () =>
+    it.scoped("pings a connection that was idle for checkAfter before lending it", () =>
       Effect.gen(function* () {
         const server = yield* RedisServer.RedisServer
         const pool = yield* make({ minSize: 0, maxSize: 1, checkAfter: "1 millis" })
@@ -566,7 +834,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.effect("closing its scope ends every connection, lent ones too", () =>
+    it.effect("closing its scope closes every connection, leased ones too", () =>
       Effect.gen(function* () {
         const { host, port } = yield* RedisServer.RedisServer
         const scope = yield* Scope.make()
@@ -584,7 +852,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.effect("commands find it through Pool.withConnection and Redis.layerFromPool", () =>
+    it.effect("commands reach it through Pool.withConnection and Redis.layerFromPool", () =>
       Effect.gen(function* () {
         const { host, port } = yield* RedisServer.RedisServer
         const PoolLive = Pool.layer({ host, port, minSize: 1 })

@@ -1,4 +1,4 @@
-/** The pace of reconnecting: a Schedule's own, or its slowest where an attempt will not mend anything. */
+/** The pace of reconnecting: the Schedule's own, or its slowest delay after a permanent failure. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -22,11 +22,14 @@ const wrong = new RedisError.ConnectionError({
 
 const wrongPassword = "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
 
-/** Greets who knows the password of now; whoever does not waits for `refuse` once, so that commands can wait before. */
+/**
+ * Accepts the current password. The first connection with another one is refused when `refuse` is called, so that a test
+ * can queue commands before; later ones are refused at once.
+ */
 const guarded = () => {
   const state = {
     password: "old",
-    /** When connections came. */
+    /** The time of each connection. */
     times: [] as Array<number>,
     refuse: undefined as (() => void) | undefined
   }
@@ -36,7 +39,7 @@ const guarded = () => {
       if (connection.received[0]?.[4] === state.password) {
         return Peer.greeting(() => "+PONG\r\n")(words, connection)
       }
-      // Replies come in order: what is asked behind HELLO is answered when HELLO is.
+      // Replies come in order: the commands after HELLO are answered together with it.
       if (connection.index === 1 && words[2] !== "LIB-VER") {
         return undefined
       }
@@ -51,7 +54,7 @@ const guarded = () => {
   return { state, script }
 }
 
-/** The password is another one, and the connection is lost: what a command hears that waits for the next. */
+/** Changes the password and resets the connection. Returns the failure of a command that waits meanwhile. */
 const rotate = (
   state: ReturnType<typeof guarded>["state"],
   { peer, run }: Effect.Effect.Success<ReturnType<typeof connectTo>>
@@ -69,14 +72,14 @@ const rotate = (
 describe("the slowest delay of a Schedule", () => {
   for (const [what, schedule, least, most] of [
     ["the default", defaultReconnect, 2_000, 2_400],
-    ["one of equal delays", Schedule.spaced("5 millis"), 5, 5],
-    ["one that ends", Schedule.exponential("10 millis").pipe(Schedule.intersect(Schedule.recurs(4))), 80, 80],
-    ["one that is done", Schedule.stop, 0, 0],
-    ["one that grows without end", Schedule.exponential("10 millis"), 60_000, 60_000],
-    ["one of hours", Schedule.spaced("2 hours"), 60_000, 60_000],
-    ["one that ends by time", Schedule.spaced("100 millis").pipe(Schedule.upTo("1 second")), 100, 100],
+    ["equal delays", Schedule.spaced("5 millis"), 5, 5],
+    ["a Schedule that ends", Schedule.exponential("10 millis").pipe(Schedule.intersect(Schedule.recurs(4))), 80, 80],
+    ["a Schedule that is done", Schedule.stop, 0, 0],
+    ["delays that grow without end", Schedule.exponential("10 millis"), 60_000, 60_000],
+    ["delays of hours", Schedule.spaced("2 hours"), 60_000, 60_000],
+    ["a Schedule limited in time", Schedule.spaced("100 millis").pipe(Schedule.upTo("1 second")), 100, 100],
     [
-      "one that dies at its sixth step",
+      "a Schedule that dies at its sixth step",
       Schedule.exponential("10 millis").pipe(
         Schedule.tapOutput((delay) => (String(delay).includes("320") ? Effect.die("too long") : Effect.void))
       ),
@@ -93,13 +96,13 @@ describe("the slowest delay of a Schedule", () => {
   }
 })
 
-describe("behind a failure that no attempt will mend", () => {
-  it.scoped("who waits hears at once, and attempts go on at the Schedule's slowest delay", () =>
+describe("after a permanent failure", () => {
+  it.scoped("waiting commands fail at once, and attempts go on at the Schedule's slowest delay", () =>
     Effect.gen(function* () {
       const { script, state } = guarded()
       const client = yield* connectTo(script, {
         password: Redacted.make("old"),
-        // From 10 ms to a second and a half.
+        // From 10 ms to 1.5 seconds.
         reconnect: Schedule.exponential("10 millis").pipe(Schedule.union(Schedule.spaced("1500 millis"))),
         replyTimeout: "1 minute"
       })
@@ -110,7 +113,7 @@ describe("behind a failure that no attempt will mend", () => {
       })
       yield* Peer.eventually("it is refused three times", () => state.times.length >= 4)
       const gaps = state.times.slice(2).map((time, i) => time - (state.times[i + 1] as number))
-      // By the Schedule's own pace they would be 20 and 40 ms.
+      // At the Schedule's own pace they would be 20 and 40 ms.
       for (const gap of gaps) {
         expect(gap).toBeGreaterThan(1_200)
       }
@@ -120,7 +123,7 @@ describe("behind a failure that no attempt will mend", () => {
     })
   )
 
-  it.scoped("looking ahead takes nothing from a Schedule that counts", () =>
+  it.scoped("looking ahead takes no step from a Schedule that counts", () =>
     Effect.gen(function* () {
       const { script, state } = guarded()
       const client = yield* connectTo(script, {
@@ -129,12 +132,12 @@ describe("behind a failure that no attempt will mend", () => {
       })
       yield* rotate(state, client)
       yield* Peer.eventually("it gave up", () => Effect.runSync(client.redis.status.get)._tag === "Closed")
-      // One step for the connection that was lost, and one for each pause between four attempts.
+      // One step for the lost connection, and one for each delay between four attempts.
       expect(state.times.length).toBe(5)
     })
   )
 
-  it.scoped("new credentials are tried at once, however long the pause", () =>
+  it.scoped("new credentials are tried at once, however long the current delay", () =>
     Effect.gen(function* () {
       const { script, state } = guarded()
       const given = yield* Queue.unbounded<{ readonly password: Redacted.Redacted<string> }>()
@@ -151,11 +154,11 @@ describe("behind a failure that no attempt will mend", () => {
     })
   )
 
-  it.scoped("so are those that come while the old ones are being refused: nobody hears of that", () =>
+  it.scoped("credentials that arrive while the old ones are being refused are tried at once: no command fails", () =>
     comeWhileRefused(undefined)
   )
 
-  it.scoped("nor do those that were replaced end a client that stops at wrong passwords", () =>
+  it.scoped("a refusal of replaced credentials does not end a client that stops at wrong passwords", () =>
     comeWhileRefused(() => true)
   )
 
@@ -181,7 +184,7 @@ describe("behind a failure that no attempt will mend", () => {
       expect(state.times.length).toBe(3)
     })
 
-  it.scoped("a pool's too: who waits for a connection gets one by the new ones", () =>
+  it.scoped("a pool tries them at once too: a waiter gets a connection", () =>
     Effect.gen(function* () {
       const { script, state } = guarded()
       const given = yield* Queue.unbounded<{ readonly password: Redacted.Redacted<string> }>()
@@ -210,8 +213,49 @@ describe("behind a failure that no attempt will mend", () => {
   )
 })
 
+/** The commands of the handshake: all before the first one that belongs to a caller. */
+const handshakeOf = ({ received }: Peer.PeerConnection) => {
+  const end = received.findIndex(([name]) => !/^(?:HELLO|AUTH|SELECT|CLIENT)$/.test(name ?? ""))
+  return end < 0 ? received : received.slice(0, end)
+}
+
+describe("a connection that replaces another", () => {
+  for (const protocol of [2, 3] as const) {
+    it.scoped(`repeats the handshake of the first before any command is sent, RESP${protocol}`, () =>
+      Effect.gen(function* () {
+        const { peer, run } = yield* connectTo(
+          {
+            onCommand: ([name, sub], connection) => {
+              if (name === "HELLO") {
+                return Peer.hello3
+              }
+              if (name === "CLIENT" && sub === "ID") {
+                return ":7\r\n"
+              }
+              if (name === "GET" && connection.index === 0) {
+                connection.reset()
+                return undefined
+              }
+              return name === "GET" ? "$1\r\nv\r\n" : "+OK\r\n"
+            }
+          },
+          { protocol, database: 3, clientName: "proof", username: "ada", password: Redacted.make("secret") }
+        )
+        yield* run(Redis.get("k"))
+        const [first, second] = peer.connections.map(handshakeOf)
+        expect(second).toEqual(first)
+        const words = (second ?? []).map((command) => command.join(" "))
+        expect(words).toContain("SELECT 3")
+        expect(words.some((line) => /AUTH ada secret/.test(line))).toBe(true)
+        expect(words.some((line) => /SETNAME proof/.test(line))).toBe(true)
+        expect(peer.connections[1]?.received.at(words.length)).toEqual(["GET", "k"])
+      })
+    )
+  }
+})
+
 eachServer((it, { protocol, server }) => {
-  it.scoped("who comes in the pause behind a wrong password hears so at once; new credentials end it", () =>
+  it.scoped("commands fail at once while a permanent failure persists; new credentials end it", () =>
     Effect.gen(function* () {
       const process = yield* makeServer(server, { acl: ["ada on >new ~* &* +@all", "admin on >admin ~* &* +@all"] })
       const { host, port } = process
@@ -252,7 +296,7 @@ eachServer((it, { protocol, server }) => {
       }
       const pipeline = failure(yield* Effect.exit(run(Redis.pipeline([Redis.get("k"), Redis.incr("n")]))))
       expect(pipeline).toMatchObject({ _tag: "PipelineError", slot: 0, error: { reason: "authentication" } })
-      // The first asks for a connection of its own, the second comes in the pause behind that.
+      // The first one makes an attempt, the second one fails before the next attempt.
       for (let i = 0; i < 2; i++) {
         const error = failure(yield* Effect.exit(run(Redis.blpop("list", { timeout: "1 hour" }))))
         expect(error).toMatchObject({ _tag: "ConnectionError", reason: "authentication", delivery: "unsent" })
@@ -264,7 +308,7 @@ eachServer((it, { protocol, server }) => {
     })
   )
 
-  it.scoped("who comes again and again is refused until the password is right, and then answered", () =>
+  it.scoped("a retried command fails at once until the password is right, and is then answered", () =>
     Effect.gen(function* () {
       const process = yield* makeServer(server, { acl: ["ada on >new ~* &* +@all", "admin on >admin ~* &* +@all"] })
       const { host, port } = process
@@ -286,7 +330,7 @@ eachServer((it, { protocol, server }) => {
       const until = (what: string, is: (status: Status) => boolean) =>
         Peer.eventually(what, () => is(Effect.runSync(redis.status.get)))
       yield* until("it was refused some times", (status) => status._tag === "Reconnecting" && status.attempt > 3)
-      // Each that comes hears of the refusal at once, or is answered: nobody waits for long, and nobody is lost.
+      // Each command fails at once or is answered: none waits for long.
       const works: Effect.Effect<string> = Effect.catchAll(run(Redis.ping()), (error) => {
         expect(error).toMatchObject({ _tag: "ConnectionError", reason: "authentication", delivery: "unsent" })
         return Effect.zipRight(Effect.yieldNow(), works)

@@ -1,4 +1,4 @@
-/** What the client does about errors that say that a command was not executed, and what it tells of its connection. */
+/** Errors that say that a command was not executed, repeatable commands, and the status of the client. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,14 +14,14 @@ import { connectTo, eachServer, failure, on, quickly } from "./support/client.js
 import * as Peer from "./support/peer.js"
 import { makeServer } from "./support/servers.js"
 
-/** Answers `refusals` to the first commands, in turn, and then `then`. */
+/** Answers the first commands with `refusals`, in turn, and all later ones with `then`. */
 const refusing = (refusals: ReadonlyArray<string>, then = "+DONE\r\n"): Peer.Script => {
   let at = 0
   return { onCommand: Peer.greeting(() => (at < refusals.length ? `-${refusals[at++]}\r\n` : then)) }
 }
 
 describe("the classes of error codes", () => {
-  it("are one total function", () => {
+  it("every code has exactly one class", () => {
     const by = (way: string) => (code: string) => expect([code, RedisError.recovery(code)]).toEqual([code, way])
     for (const code of ["LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"]) {
       by("retry")(code)
@@ -44,7 +44,7 @@ describe("the classes of error codes", () => {
   })
 
   for (const code of ["LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"]) {
-    it.scoped(`${code}: a write is sent again to the same server until it is executed`, () =>
+    it.scoped(`${code}: a write is retried on the same server until it is executed`, () =>
       Effect.gen(function* () {
         const { commands, peer, run } = yield* connectTo(refusing([`${code} not yet`, `${code} not yet`], ":1\r\n"))
         expect(yield* run(Redis.incr("n"))).toBe(1)
@@ -54,7 +54,7 @@ describe("the classes of error codes", () => {
     )
   }
 
-  it.scoped("past its deadline the error is the answer, typed and in time", () =>
+  it.scoped("at the deadline the caller gets the server's error, typed and in time", () =>
     Effect.gen(function* () {
       const { run } = yield* connectTo({ onCommand: Peer.greeting(() => "-LOADING for ever\r\n") })
       const exit = yield* Effect.exit(run(RedisCommand.withDeadline(Redis.incr("n"), "350 millis")))
@@ -62,7 +62,7 @@ describe("the classes of error codes", () => {
     })
   )
 
-  it.scoped("OOM, BUSY and the rest are the caller's", () =>
+  it.scoped("OOM, BUSY and all other codes fail the caller without a retry", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(refusing(["OOM no memory", "BUSY a script runs"]))
       expect(failure(yield* Effect.exit(run(Redis.incr("n"))))).toMatchObject({ code: "OOM" })
@@ -71,7 +71,7 @@ describe("the classes of error codes", () => {
     })
   )
 
-  it.scoped("a script that may write is never sent again, a read-only one is", () =>
+  it.scoped("a script that may write is never retried, a readonly one is", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(
         refusing(["TRYAGAIN inside", "TRYAGAIN inside", "TRYAGAIN once"], ":7\r\n")
@@ -84,7 +84,7 @@ describe("the classes of error codes", () => {
     })
   )
 
-  it.scoped("what its caller no longer waits for is not sent again", () =>
+  it.scoped("a command whose caller was interrupted is not retried", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo({
         onCommand: Peer.greeting((command) => (command[1] === "n" ? "-LOADING for a while\r\n" : ":1\r\n"))
@@ -95,7 +95,7 @@ describe("the classes of error codes", () => {
       yield* Fiber.interrupt(alone)
       yield* Fiber.interrupt(transaction)
       const sent = commands().length
-      // Refused at the same time as one that is waited for: when that was sent again, the others had their chance.
+      // All were refused at the same time: once this one was retried, the others would have been as well.
       const exit = yield* Effect.exit(run(RedisCommand.withDeadline(Redis.decr("n"), "650 millis")))
       expect(failure(exit)).toMatchObject({ code: "LOADING" })
       expect(new Set(commands().slice(sent))).toEqual(new Set(["DECR n"]))
@@ -103,17 +103,17 @@ describe("the classes of error codes", () => {
     })
   )
 
-  it.scoped("a pipeline is sent again when all of it was refused, and only then", () =>
+  it.scoped("a pipeline is retried only when all its commands were refused", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(refusing(["LOADING", "LOADING", "LOADING"], ":1\r\n"))
-      // The first two are refused; the second time one is refused and one executed: that is the answer.
+      // The first time both are refused; the second time one is refused and one executed, which is the result.
       const answer = yield* run(Redis.pipeline([Redis.incr("a"), Redis.incr("b")], { mode: "either" }))
       expect(answer.map((slot) => slot._tag)).toEqual(["Left", "Right"])
       expect(commands()).toEqual(["INCR a", "INCR b", "INCR a", "INCR b"])
     })
   )
 
-  it.scoped("READONLY: the connection is left, and the write goes to whoever answers next", () =>
+  it.scoped("READONLY: the connection is replaced, and the write is retried on the new one", () =>
     Effect.gen(function* () {
       const { peer, run } = yield* connectTo({
         onCommand: (command, connection) =>
@@ -132,7 +132,7 @@ describe("the classes of error codes", () => {
     ["a command", Effect.asVoid(Redis.incr("n"))],
     ["a pipeline", Effect.asVoid(Redis.pipeline([Redis.incr("n")]))]
   ] as const) {
-    it.scoped(`READONLY: the connection is left, though who sent ${what} no longer waits`, () =>
+    it.scoped(`READONLY: the connection is replaced although the caller of ${what} was interrupted`, () =>
       Effect.gen(function* () {
         const { commands, peer, run } = yield* connectTo({
           onCommand: Peer.greeting((_, connection) => (connection.index === 0 ? undefined : ":1\r\n"))
@@ -148,7 +148,7 @@ describe("the classes of error codes", () => {
     )
   }
 
-  it.scoped("READONLY for ever: sent again at most maxRetries times", () =>
+  it.scoped("READONLY every time: retried at most maxRetries times", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(
         { onCommand: Peer.greeting(() => "-READONLY a replica\r\n") },
@@ -160,8 +160,79 @@ describe("the classes of error codes", () => {
   )
 })
 
+describe("a server that became read-only", () => {
+  const demoted: Peer.Script = {
+    onCommand: (command, connection) =>
+      Peer.greeting(() => {
+        const replica = connection.index < 2
+        switch (command[0]) {
+          case "BLPOP":
+            return replica ? "-READONLY a replica\r\n" : "*2\r\n$1\r\nk\r\n$1\r\nv\r\n"
+          case "GET":
+            return "$1\r\nx\r\n"
+          case "MULTI":
+            return "+OK\r\n"
+          case "EXEC":
+            return replica ? "-EXECABORT discarded\r\n" : "*1\r\n:1\r\n"
+          default:
+            return replica
+              ? "-READONLY a replica\r\n"
+              : connection.received.some(([word]) => word === "MULTI")
+                ? "+QUEUED\r\n"
+                : ":1\r\n"
+        }
+      })(command, connection)
+  }
+
+  it.scoped("its connections are replaced when a blocking command is refused", () =>
+    Effect.gen(function* () {
+      const { run } = yield* connectTo(demoted, { maxDedicated: 1 })
+      const pop = run(Redis.blpop(["k"], { timeout: "1 second" }))
+      expect(failure(yield* Effect.exit(pop))).toMatchObject({ code: "READONLY" })
+      expect(yield* pop).toEqual(Option.some(["k", "v"]))
+    })
+  )
+
+  it.scoped("its connection is replaced when part of a pipeline is refused", () =>
+    Effect.gen(function* () {
+      const { peer, run } = yield* connectTo(demoted)
+      const both = run(Redis.pipeline([Redis.get("x"), Redis.incr("n")], { mode: "either" }))
+      expect((yield* both).map(({ _tag }) => _tag)).toEqual(["Right", "Left"])
+      yield* Peer.eventually("it is replaced", () => peer.connections.length === 2)
+    })
+  )
+
+  it.scoped("its connection is replaced when a transaction is refused", () =>
+    Effect.gen(function* () {
+      const { peer, run } = yield* connectTo(demoted)
+      expect(failure(yield* Effect.exit(run(Redis.transaction([Redis.incr("n")]))))).toMatchObject({
+        reason: "discarded"
+      })
+      yield* Peer.eventually("it is replaced", () => peer.connections.length === 2)
+    })
+  )
+
+  it.scoped("a late READONLY from a replaced connection does not end its successor", () =>
+    Effect.gen(function* () {
+      const { peer, run } = yield* connectTo({
+        onCommand: (command, connection) =>
+          Peer.greeting(() =>
+            connection.index > 0 ? ":1\r\n" : command[1] === "a" ? "-READONLY a replica\r\n" : undefined
+          )(command, connection)
+      })
+      const late = yield* Effect.fork(run(Redis.execute("INCR", "a")))
+      const later = yield* Effect.fork(run(Redis.execute("INCR", "b")))
+      expect(yield* Fiber.join(late)).toBe(1)
+      yield* Peer.eventually("there is another", () => peer.connections.length === 2)
+      peer.connections[0]?.write("-READONLY a replica\r\n")
+      expect(yield* Fiber.join(later)).toBe(1)
+      expect(peer.connections.length).toBe(2)
+    })
+  )
+})
+
 describe("RedisCommand.repeatable", () => {
-  /** Ends the first connection when it has read the command. */
+  /** Resets the first connection after reading the command. */
   const cut: Peer.Script = {
     onCommand: (command, connection) =>
       Peer.greeting(() => {
@@ -173,7 +244,7 @@ describe("RedisCommand.repeatable", () => {
       })(command, connection)
   }
 
-  it.scoped("a write of unknown fate is not sent again", () =>
+  it.scoped("a write with delivery unknown is not retried", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(cut)
       expect(failure(yield* Effect.exit(run(Redis.set("k", "v"))))).toMatchObject({ delivery: "unknown" })
@@ -181,7 +252,7 @@ describe("RedisCommand.repeatable", () => {
     })
   )
 
-  it.scoped("one that was declared repeatable is, and so is a transaction of such", () =>
+  it.scoped("a write that is declared repeatable is retried", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(cut)
       yield* run(RedisCommand.repeatable(Redis.set("k", "v")))
@@ -189,7 +260,7 @@ describe("RedisCommand.repeatable", () => {
     })
   )
 
-  it.scoped("a transaction of such is", () =>
+  it.scoped("a transaction is retried if its commands are declared repeatable", () =>
     Effect.gen(function* () {
       const { run } = yield* connectTo(cut)
       const once = yield* Effect.exit(run(Redis.transaction([Redis.incr("n")])))
@@ -199,7 +270,7 @@ describe("RedisCommand.repeatable", () => {
     })
   )
 
-  it.scoped("what only tells something is sent again by itself: health checks survive a cut", () =>
+  it.scoped("commands that only report are repeatable by default: health checks survive a cut", () =>
     Effect.gen(function* () {
       for (const command of [Redis.ping(), Redis.time(), Redis.info(), Redis.execute("CLIENT", "ID")]) {
         expect([command.name, command.traits.repeatable]).toEqual([command.name, true])
@@ -210,7 +281,7 @@ describe("RedisCommand.repeatable", () => {
     })
   )
 
-  it("is part of what a command equals", () => {
+  it("is part of a command's equality", () => {
     const set = Redis.set("k", "v")
     expect(RedisCommand.repeatable(set)).toEqual(RedisCommand.repeatable(set))
     expect(RedisCommand.repeatable(set).traits.repeatable).toBe(true)
@@ -221,7 +292,7 @@ describe("RedisCommand.repeatable", () => {
 describe("Redis.status", () => {
   const tags = (seen: ReadonlyArray<Status>) => seen.map(({ _tag }) => _tag)
 
-  it.scoped("tells of each connection, with the attempt and the cause", () =>
+  it.scoped("reports each connection, with the attempt and the cause", () =>
     Effect.gen(function* () {
       let away = false
       const { peer, redis } = yield* connectTo({
@@ -268,7 +339,7 @@ describe("Redis.status", () => {
   )
 })
 
-describe("a deadline says what it waited for", () => {
+describe("a deadline names what the command waited for", () => {
   it.scoped("the connection, and why there was none", () =>
     Effect.gen(function* () {
       const redis = yield* Redis.make({ host: "127.0.0.1", port: 1, lazy: true, replyTimeout: "300 millis" })
@@ -280,7 +351,7 @@ describe("a deadline says what it waited for", () => {
 })
 
 describe("stopReconnecting", () => {
-  it.scoped("ends the attempts for good: whoever waits, and whoever comes, hears why", () =>
+  it.scoped("ends the attempts for good: later commands fail with the reason", () =>
     Effect.gen(function* () {
       let rotated = false
       const { peer, redis, run } = yield* connectTo(
@@ -308,7 +379,7 @@ describe("stopReconnecting", () => {
 })
 
 eachServer((it, { protocol, server }) => {
-  it.scoped("the status says which attempt is next, and when: new credentials need not wait for it", () =>
+  it.scoped("the status names the next attempt and its time; new credentials do not wait for it", () =>
     Effect.gen(function* () {
       const redisServer = yield* makeServer(server, { acl: ["ada on >a >b ~* &* +@all"] })
       const { host, port } = redisServer
@@ -319,7 +390,7 @@ eachServer((it, { protocol, server }) => {
         port,
         protocol,
         credentials: Stream.fromQueue(given),
-        // Two attempts that come soon, and then one that does not.
+        // Two short delays, and then a long one.
         reconnect: Schedule.union(
           Schedule.intersect(Schedule.spaced("5 millis"), Schedule.recurs(2)),
           Schedule.spaced("1 hour")
@@ -340,7 +411,7 @@ eachServer((it, { protocol, server }) => {
       const hour = 3_600_000
       expect(seen.at(-1)?.next?.epochMillis).toBeGreaterThanOrEqual(before + hour)
       expect(seen.at(-1)?.next?.epochMillis).toBeLessThanOrEqual(after + hour)
-      // The connection was lost, and each pause was told when it began.
+      // One status for the lost connection, and one at the start of each delay.
       expect(seen.map(({ attempt, next }) => [attempt, next === undefined])).toEqual([
         [1, true],
         [1, false],
@@ -354,10 +425,10 @@ eachServer((it, { protocol, server }) => {
     })
   )
 
-  it.scoped("a server that loads its data: commands wait for it, none is executed twice", () =>
+  it.scoped("commands wait for a server that is loading its data, and none is executed twice", () =>
     Effect.gen(function* () {
       const redisServer = yield* makeServer(server, {
-        // Loading takes long enough to be met.
+        // Loading takes long enough to be observed.
         config: { "key-load-delay": "1500", "loading-process-events-interval-bytes": "1024" }
       })
       const { host, port } = redisServer
@@ -370,12 +441,12 @@ eachServer((it, { protocol, server }) => {
         Effect.forEach(Array.from({ length: 50 }), () => run(Redis.incr("n")), { concurrency: "unbounded" })
       )
       yield* redisServer.start
-      // They waited for the server, which took the connection and refused them until it had its data.
+      // The server accepted the connection and answered LOADING until it had its data.
       expect(yield* Fiber.join(waiting)).toEqual(Array.from({ length: 50 }, (_, i) => i + 1))
     })
   )
 
-  it.scoped("a replica that becomes a master: the write waits for it", () =>
+  it.scoped("a write to a replica waits until it becomes a master", () =>
     Effect.gen(function* () {
       const master = yield* makeServer(server)
       const { host, port } = master

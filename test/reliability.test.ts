@@ -11,7 +11,7 @@ import { anchorsOf } from "./support/pages.js"
 const root = path.resolve(import.meta.dirname, "..")
 const read = (file: string): string => fs.readFileSync(path.join(root, file), "utf8")
 
-/** What tests are declared by. A suite's own helpers are called `test` or begin with one of these. */
+/** The functions that declare tests. A suite's own helpers are called `test`, or are members of one of these. */
 const declares = /^(?:it|test|describe|describeReal|plain|live|layer)$/
 
 const leftmost = (node: ts.Expression): string => {
@@ -22,7 +22,7 @@ const leftmost = (node: ts.Expression): string => {
   return ts.isIdentifier(at) ? at.text : ""
 }
 
-/** A title as the page writes it: what is filled in is `…`. */
+/** A title as the page writes it: `…` stands for an interpolated value. */
 const titleOf = (node: ts.Expression | undefined): string | undefined =>
   node === undefined
     ? undefined
@@ -32,7 +32,7 @@ const titleOf = (node: ts.Expression | undefined): string | undefined =>
         ? `${node.head.text}${node.templateSpans.map(({ literal }) => `…${literal.text}`).join("")}`
         : undefined
 
-/** The titles of the tests that a file runs: not of groups, nor of what is skipped. */
+/** The titles of the tests that a file runs, without groups and skipped tests. */
 const titlesIn = (source: string): ReadonlySet<string> => {
   const titles = new Set<string>()
   const visit = (node: ts.Node): void => {
@@ -51,12 +51,12 @@ const titlesIn = (source: string): ReadonlySet<string> => {
 interface Promised {
   readonly heading: string
   readonly how: boolean
-  /** File and title of each test that is named. */
+  /** The file and title of each named test. */
   readonly tests: ReadonlyArray<readonly [file: string, title: string]>
   readonly scripts: ReadonlyArray<string>
 }
 
-/** The promises of the page: its headings of the third level. */
+/** The promises of the page: its third-level headings. */
 const promisesIn = (page: string): ReadonlyArray<Promised> =>
   page
     .split(/^### /m)
@@ -73,7 +73,7 @@ const promisesIn = (page: string): ReadonlyArray<Promised> =>
       }
     })
 
-/** What is wrong with a page of promises. */
+/** The problems of a page of promises. */
 const problemsOf = (
   page: string,
   files: (file: string) => string | undefined,
@@ -114,12 +114,12 @@ describe("docs/reliability.md", () => {
     const promises = promisesIn(page)
     expect(promises.length).toBeGreaterThan(30)
     expect(promises.flatMap(({ tests }) => tests).length).toBeGreaterThan(100)
-    // Every line that looks like a proof was understood as one.
+    // Every line that looks like a proof was parsed as one.
     expect(page.match(/^- `/gm)?.length).toBe(promises.flatMap(({ scripts, tests }) => [...tests, ...scripts]).length)
     expect(problemsOf(page, source, scripts)).toEqual([])
   })
 
-  it("would be caught", () => {
+  it("a wrong name would be caught", () => {
     const files = (file: string) =>
       file === "test/a.test.ts"
         ? 'it("is there", () => {})\nit.skip("is skipped", () => {})\ndescribe("a group", () => {})\nit(`n=$' +
@@ -156,7 +156,7 @@ describe("README.md", () => {
   })
 })
 
-/** The names of an interface's own members. */
+/** The names of an interface's own members, sorted. */
 const membersOf = (file: string, name: string): ReadonlyArray<string> => {
   const parsed = ts.createSourceFile(file, read(file), ts.ScriptTarget.Latest, true)
   const found = parsed.statements.find(
@@ -165,7 +165,7 @@ const membersOf = (file: string, name: string): ReadonlyArray<string> => {
   return (found?.members ?? []).map((member) => member.name?.getText() ?? "").sort()
 }
 
-/** The options that a table names in its first column. It follows a line that begins with its interface's name. */
+/** The options in the first column of a table. The table follows a line that begins with the interface's name. */
 const tabled = (text: string, name: string): ReadonlyArray<string> => {
   const table = new RegExp(`^\`${name}\`[\\s\\S]*?\\n((?:\\|.*\\n)+)`, "m").exec(text)?.[1] ?? ""
   return table

@@ -1,4 +1,4 @@
-/** `Redis.withReplication`: writes and the waiting for who has them, on one connection. */
+/** `Redis.withReplication`: writes, and WAIT or WAITAOF after them, on one connection. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -17,7 +17,7 @@ import { makeServer, type TestServer } from "./support/servers.js"
 class Primary extends Context.Tag("Primary")<Primary, RedisServer.RedisServer>() {}
 class Replica extends Context.Tag("Replica")<Replica, RedisServer.RedisServer>() {}
 
-/** A server and its replica, which has caught up. */
+/** A server and a replica that is in sync. */
 const replicated = (server: TestServer) =>
   Layer.scopedContext(
     Effect.gen(function* () {
@@ -35,8 +35,8 @@ const replicated = (server: TestServer) =>
 const hasWaitaof = ({ product, version }: TestServer): boolean =>
   product === "valkey" || version.localeCompare("7.2", "en", { numeric: true }) >= 0
 
-describe("what is sent", () => {
-  it.scoped("the commands and WAIT on one connection of their own", () =>
+describe("sent commands", () => {
+  it.scoped("the commands and WAIT share one dedicated connection", () =>
     Effect.gen(function* () {
       const { peer, run } = yield* connectTo({
         onCommand: greeting(([name]) => (name === "WAIT" ? ":2\r\n" : name === "INCR" ? ":7\r\n" : "+OK\r\n"))
@@ -58,7 +58,7 @@ describe("what is sent", () => {
     })
   )
 
-  it.scoped("timeouts and counts that make no sense are refused before the writes leave", () =>
+  it.scoped("invalid timeouts and counts are refused before the writes are sent", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo({ onCommand: greeting() })
       for (const options of [
@@ -76,7 +76,7 @@ describe("what is sent", () => {
     })
   )
 
-  it.scoped("a write that failed is told, and nothing is waited for", () =>
+  it.scoped("a failed write is reported without waiting for replicas", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo({
         onCommand: greeting(([name]) => (name === "INCR" ? "-WRONGTYPE no\r\n" : "+OK\r\n"))
@@ -96,8 +96,8 @@ describe("what is sent", () => {
 
 describeReal((server) => {
   const servers = replicated(server)
-  // One pair for both protocols: a layer is built once for what is provided with it.
-  it.live("with a replica, and while it does not listen", () =>
+  // One pair serves both protocols, because the layer is built once.
+  it.live("counts a replica, and not one that is paused", () =>
     Effect.gen(function* () {
       const primary = yield* Primary
       const replica = yield* Replica
@@ -105,14 +105,14 @@ describeReal((server) => {
       for (const protocol of [2, 3] as const) {
         const run = on(yield* Redis.make({ host: primary.host, port: primary.port, protocol }))
         const key = `order:${protocol}`
-        // The replica has what was written when this returns.
+        // The replica has the write when this returns.
         const reached = yield* run(
           Redis.withReplication({ replicas: 1, timeout: "1 minute" }, [Redis.set(key, "paid"), Redis.get(key)])
         )
         expect(reached).toEqual({ results: [undefined, Option.some("paid")], replicas: 1, local: 0 })
         expect(yield* behind(Redis.get(key))).toEqual(Option.some("paid"))
 
-        // Nothing to wait for is reached as well.
+        // With nothing to wait for it succeeds too.
         expect(yield* run(Redis.withReplication({ replicas: 0, timeout: "1 second" }, [Redis.get(key)]))).toMatchObject(
           {
             results: [Option.some("paid")]
@@ -139,7 +139,7 @@ describeReal((server) => {
         ).pipe(Effect.ensuring(Effect.orDie(replica.resume)))
         expect(none).toEqual({ results: [undefined], replicas: 0, local: 0 })
         expect(performance.now() - started).toBeGreaterThan(150)
-        // The write stays done, and reaches it later.
+        // The write stays executed, and reaches the replica later.
         expect(
           yield* run(Redis.withReplication({ replicas: 1, timeout: "1 minute" }, [Redis.incr("n")]))
         ).toMatchObject({ replicas: 1 })
@@ -148,7 +148,7 @@ describeReal((server) => {
     }).pipe(Effect.scoped, Effect.provide(servers))
   )
 
-  it.live("without a replica none is reached, within the timeout", () =>
+  it.live("without a replica the count is 0, within the timeout", () =>
     Effect.gen(function* () {
       const { host, port } = yield* makeServer(server)
       for (const protocol of [2, 3] as const) {

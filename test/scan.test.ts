@@ -1,4 +1,4 @@
-/** Scans as Streams: nothing missed, nothing held, nothing asked in vain, and only on one run of the server. */
+/** Scans as Streams: complete, without a held connection, without needless pages, and within one run of the server. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
@@ -21,7 +21,7 @@ const collect = <A, E, R>(stream: Stream.Stream<A, E, R>): Effect.Effect<Readonl
 const range = (prefix: string, from: number, to: number): Array<string> =>
   Array.from({ length: to - from }, (_, i) => `${prefix}${from + i}`)
 
-/** Sets many keys, a thousand at a time. */
+/** Sets many keys, a thousand per pipeline. */
 const fill = (keys: ReadonlyArray<string>) =>
   Effect.forEach(
     Array.from({ length: Math.ceil(keys.length / 1000) }, (_, i) => keys.slice(i * 1000, i * 1000 + 1000)),
@@ -40,7 +40,7 @@ eachServer(
         return on(redis)
       })
 
-    it.scoped("sees every key that is there throughout, while others come and go", () =>
+    it.scoped("returns every key that exists throughout, while others come and go", () =>
       Effect.gen(function* () {
         const run = yield* start()
         const staying = range("stay:", 0, 20_000)
@@ -51,7 +51,7 @@ eachServer(
         yield* run(
           Redis.scanStream({ count: 1000 }).pipe(
             Stream.chunks,
-            // Keys by the thousand between the pages, so that the server's table grows and shrinks under the cursor.
+            // Adds and deletes thousands of keys between pages, so that the server's table grows and shrinks during the scan.
             Stream.runForEach((page) =>
               Effect.gen(function* () {
                 for (const key of page) {
@@ -72,7 +72,7 @@ eachServer(
       })
     )
 
-    it.scoped("no connection is held between pages, not even the only one there is", () =>
+    it.scoped("holds no connection between pages, not even a pool's only one", () =>
       Effect.gen(function* () {
         yield* start()
         const { host, port } = yield* RedisServer.RedisServer
@@ -95,7 +95,7 @@ eachServer(
       })
     )
 
-    it.scoped("by pattern and by type; an empty database is an empty Stream", () =>
+    it.scoped("filters by pattern and by type; an empty database is an empty Stream", () =>
       Effect.gen(function* () {
         const run = yield* start()
         expect(yield* run(collect(Redis.scanStream()))).toEqual([])
@@ -106,7 +106,7 @@ eachServer(
       })
     )
 
-    it.scoped("fields, members and scores", () =>
+    it.scoped("scans fields, members and scores", () =>
       Effect.gen(function* () {
         const run = yield* start()
         const names = range("f", 0, 2000)
@@ -133,7 +133,7 @@ eachServer(
       })
     )
 
-    it.scoped("bytes come back as bytes, keys and all", () =>
+    it.scoped("a bytes codec returns bytes, keys included", () =>
       Effect.gen(function* () {
         const run = yield* start()
         const bytes = Redis.withCodec(Codec.bytes)
@@ -147,7 +147,7 @@ eachServer(
       })
     )
 
-    it.scoped("under withPrefix it sees the keys with the prefix, and no other's", () =>
+    it.scoped("under withPrefix returns only the keys with the prefix", () =>
       Effect.gen(function* () {
         const run = yield* start()
         yield* run(fill([...range("mine*:", 0, 30), ...range("mine!:", 0, 30), ...range("theirs:", 0, 30)]))
@@ -163,7 +163,7 @@ eachServer(
       })
     )
 
-    it.scoped("a connection that was killed between two pages does not matter: the run is the same", () =>
+    it.scoped("continues when its connection was killed between two pages of the same server run", () =>
       Effect.gen(function* () {
         const run = yield* start()
         const other = on(yield* connect())
@@ -189,52 +189,50 @@ eachServer(
       })
     )
 
-    it.scoped(
-      "a server that was restarted in between fails the Stream, typed, whatever the connection's number is",
-      () =>
-        Effect.gen(function* () {
-          const run = yield* start()
-          const runningServer = yield* RedisServer.RedisServer
-          yield* run(fill(range("k", 0, 1000)))
-          let pages = 0
-          const exit = yield* Effect.exit(
-            run(
-              collect(
-                Redis.scanStream({ count: 100 }).pipe(
-                  Stream.chunks,
-                  Stream.tap(() =>
-                    pages++ === 0
-                      ? Effect.gen(function* () {
-                          yield* Effect.orDie(runningServer.kill)
-                          yield* Effect.orDie(runningServer.start)
-                          // The keys are there, and so is the connection: nothing but the run tells.
-                          expect(yield* Redis.dbsize()).toBe(1000)
-                        })
-                      : Effect.void
-                  ),
-                  Stream.flattenChunks
-                )
+    it.scoped("a restart of the server fails the Stream, typed, even if the new connection has the same id", () =>
+      Effect.gen(function* () {
+        const run = yield* start()
+        const runningServer = yield* RedisServer.RedisServer
+        yield* run(fill(range("k", 0, 1000)))
+        let pages = 0
+        const exit = yield* Effect.exit(
+          run(
+            collect(
+              Redis.scanStream({ count: 100 }).pipe(
+                Stream.chunks,
+                Stream.tap(() =>
+                  pages++ === 0
+                    ? Effect.gen(function* () {
+                        yield* Effect.orDie(runningServer.kill)
+                        yield* Effect.orDie(runningServer.start)
+                        // Keys and connection are there again: only the server's run id reveals the restart.
+                        expect(yield* Redis.dbsize()).toBe(1000)
+                      })
+                    : Effect.void
+                ),
+                Stream.flattenChunks
               )
             )
           )
-          expect(failure(exit)).toBeInstanceOf(ConnectionError)
-          expect(failure(exit)).toMatchObject({ message: expect.stringMatching(/restarted/) })
-          expect(pages).toBe(1)
-        })
+        )
+        expect(failure(exit)).toBeInstanceOf(ConnectionError)
+        expect(failure(exit)).toMatchObject({ message: expect.stringMatching(/restarted/) })
+        expect(pages).toBe(1)
+      })
     )
   },
-  // Each write is in the file before its reply leaves, whatever the disk is doing, and a kill loses none. "everysec" puts
-  // writes off while the disk is busy.
+  // Each write reaches the file before its reply is sent, so a kill loses none. "everysec" delays writes while the disk
+  // is busy.
   { appendonly: true, config: { appendfsync: "no" } }
 )
 
-describe("what no server does on demand", () => {
+describe("with a scripted peer", () => {
   const bulk = (text: string) => `$${Buffer.byteLength(text)}\r\n${text}\r\n`
   const info = (run: string) => bulk(`# Server\r\nredis_version:7.0.0\r\nrun_id:${run}\r\n`)
   const page = (cursor: number, ...items: ReadonlyArray<string>) =>
     `*2\r\n${bulk(String(cursor))}*${items.length}\r\n${items.map(bulk).join("")}`
 
-  /** A server of four pages, the last one empty, on one run. `instead` may answer otherwise. */
+  /** A server with four pages, the last one empty, and a constant run id. `instead` may replace an answer. */
   const scanned = (
     instead: (words: ReadonlyArray<string>, connection: Peer.PeerConnection) => string | "nothing" | undefined = () =>
       undefined
@@ -253,7 +251,7 @@ describe("what no server does on demand", () => {
   const scans = (commands: ReadonlyArray<string>) =>
     commands.filter((words) => words.startsWith("SCAN")).map((words) => words.split(" ")[1])
 
-  it.scoped("page after page, each with the question of which run answers, in one write", () =>
+  it.scoped("sends each page together with the question for the server's run, in one write", () =>
     Effect.gen(function* () {
       const writes: Array<string> = []
       const script = scanned()
@@ -268,7 +266,7 @@ describe("what no server does on demand", () => {
     })
   )
 
-  it.scoped("asks for no page that the consumer does not want", () =>
+  it.scoped("does not ask for a page that the consumer does not want", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(scanned())
       expect(yield* run(collect(Stream.take(Redis.scanStream(), 3)))).toEqual(["a0", "b0", "a1"])
@@ -288,7 +286,7 @@ describe("what no server does on demand", () => {
     ["half a page", page(3, "a2", "b2").slice(0, -6)],
     ["the run behind a page", page(3, "a2", "b2")]
   ] as const) {
-    it.scoped(`${what} that was lost is asked again on the same run`, () =>
+    it.scoped(`${what} that was lost is retried on the same server run`, () =>
       Effect.gen(function* () {
         let cuts = 0
         const { commands, peer, run } = yield* connectTo(
@@ -308,7 +306,7 @@ describe("what no server does on demand", () => {
     )
   }
 
-  it.scoped("a page that is lost again and again fails in the end", () =>
+  it.scoped("a page that is lost repeatedly fails in the end", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(
         scanned(([name, cursor], connection) => {
@@ -325,7 +323,7 @@ describe("what no server does on demand", () => {
     })
   )
 
-  it.scoped("a lost page that another run answers fails the Stream", () =>
+  it.scoped("a lost page whose retry meets another server run fails the Stream", () =>
     Effect.gen(function* () {
       let runs = 1
       const { commands, run } = yield* connectTo(
@@ -348,7 +346,7 @@ describe("what no server does on demand", () => {
     })
   )
 
-  it.scoped("where INFO is refused the scan goes on without it, and a lost page is a failure", () =>
+  it.scoped("where INFO is refused, the scan continues without it, and a lost page is a failure", () =>
     Effect.gen(function* () {
       let cuts = 1
       const { commands, run } = yield* connectTo(
@@ -372,7 +370,7 @@ describe("what no server does on demand", () => {
     })
   )
 
-  it.scoped("an error the server answers is the Stream's failure, and not asked again", () =>
+  it.scoped("a server error fails the Stream without a retry", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(
         scanned(([name, cursor]) => (name === "SCAN" && cursor === "1" ? "-LOADING Redis is loading\r\n" : undefined))

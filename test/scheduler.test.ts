@@ -1,4 +1,4 @@
-/** `Redis.layerScheduler`: the same answers, and the event loop gets its turns. */
+/** `Redis.layerScheduler`: the results are the same, and the event loop is not starved. */
 import { expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -9,7 +9,7 @@ import * as RedisServer from "../src/testing/RedisServer.js"
 import { eachServer } from "./support/client.js"
 import * as Peer from "./support/peer.js"
 
-it.scoped("a fiber that never stops yielding does not keep timers and sockets from their turn", () =>
+it.scoped("a fiber that yields forever does not starve timers and sockets", () =>
   Effect.gen(function* () {
     const peer = yield* Peer.make({ onCommand: Peer.greeting(() => "+PONG\r\n") })
     const answer = yield* Effect.gen(function* () {
@@ -23,7 +23,7 @@ it.scoped("a fiber that never stops yielding does not keep timers and sockets fr
 )
 
 eachServer((it, { protocol }) => {
-  it.effect("a thousand fibers get their own answers, again and again", () =>
+  it.effect("a thousand fibers repeatedly get their own replies", () =>
     Effect.gen(function* () {
       const { host, port } = yield* RedisServer.RedisServer
       const keys = Array.from({ length: 1_000 }, (_, i) => `scheduler:${protocol}:${i}`)

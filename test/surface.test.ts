@@ -1,6 +1,6 @@
 /**
- * The whole surface: every command of the specification and of every live server is typed, and what we say of it is what
- * servers say.
+ * All commands: every command of the specification and of every live server is typed, and our facts about it agree with
+ * the servers'.
  */
 import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
@@ -24,15 +24,15 @@ import {
 
 const server = make(Codec.utf8)
 
-/** What is compared, as text. */
+/** The compared facts of a command, as text. */
 type Facts = Readonly<Record<string, string>>
 
 /**
- * Where we differ on purpose: by command and fact, on which servers, and why. The tests fail on any other difference, and
- * on an entry that no server needs any more.
+ * Deliberate differences, by command and fact: the servers and the reason. The tests fail on any other difference, and on
+ * an entry that no server needs any more.
  */
 const deliberate: Readonly<Record<string, { readonly on: ReadonlyArray<string>; readonly why: string }>> = {
-  // Policies of the newest servers are taken, where 7.0 had none yet or another one.
+  // Our policies are those of the newest servers; 7.0 had none yet, or others.
   "ACL DELUSER requestPolicy": { on: ["redis-7.0"], why: "users are the same on all nodes" },
   "ACL DELUSER responsePolicy": { on: ["redis-7.0"], why: "users are the same on all nodes" },
   "ACL SAVE requestPolicy": { on: ["redis-7.0"], why: "each node has its own file" },
@@ -53,7 +53,7 @@ const deliberate: Readonly<Record<string, { readonly on: ReadonlyArray<string>; 
 
   "WAIT blocking": { on: ["redis-7.0"], why: "7.0 forgot to flag it: it blocks there as well" },
 
-  // For the server this is any text. We put prefixes before what is tagged as a key, and it has to be the same key.
+  // For the server this argument is plain text. We tag it as a key, so that a prefix is added and it stays the same key.
   "CLUSTER KEYSLOT keys": {
     on: ["redis-7.0", "redis-8.0", "valkey-9.1", "spec"],
     why: "the slot of a key is asked for"
@@ -77,7 +77,7 @@ const theirs = (flags: ReadonlyArray<string>, tips: ReadonlyArray<string>): Fact
   }
 }
 
-/** Differences, without those that are {@link deliberate}; which of these were seen is noted. */
+/** The differences that are not {@link deliberate}. Deliberate ones are added to `seen`. */
 const differences = (on: string, name: string, ours: Facts, others: Facts, seen: Set<string>): ReadonlyArray<string> =>
   Object.keys(others).flatMap((fact) => {
     if (ours[fact] === others[fact]) {
@@ -112,7 +112,7 @@ describe("the surface", () => {
     ])
   })
 
-  it("has one name for each", () => {
+  it("has exactly one name for each", () => {
     const names = Object.keys(spec).map(mechanical)
     expect(new Set(names).size).toBe(names.length)
     expect(["HGETALL", "CLIENT NO-EVICT", "EVAL_RO", "JSON.ARRAPPEND"].map(mechanical)).toEqual([
@@ -123,7 +123,7 @@ describe("the surface", () => {
     ])
   })
 
-  it("knows each subcommand as one when it is sent by its container's name", () => {
+  it("recognises each subcommand when it is sent by its container's name", () => {
     const subcommands = Object.keys(spec).filter((name) => name.includes(" "))
     const sent = subcommands.map((name) => {
       const [container = "", ...args] = name.toLowerCase().split(" ")
@@ -132,17 +132,17 @@ describe("the surface", () => {
     expect(sent).toEqual(subcommands)
   })
 
-  it("has nothing that is no command", async () => {
+  it("exports only commands", async () => {
     const known = new Set(Object.keys(spec).map(mechanical))
     expect([...(await factoryNames())].filter((name) => !known.has(name))).toEqual([])
   })
 
-  it("can send one of each", () => {
+  it("can encode one call of each", () => {
     expect(samples.filter(({ problem }) => problem !== undefined)).toEqual([])
     expect(samples.map(({ name }) => name).sort()).toEqual(Object.keys(spec).sort())
   })
 
-  it("knows of each what the specification says", () => {
+  it("has for each the facts of the specification", () => {
     const seen = new Set<string>()
     const found = samples.flatMap((sample) => {
       const { flags, tips } = spec[sample.name] as Spec
@@ -167,14 +167,14 @@ describe("the surface, live", () => {
   const seen = new Set<string>()
   for (const installed of realServers) {
     for (const [mode, options] of Object.entries(modes)) {
-      it(`${installed.name}, ${mode}: no command lacks a name`, async () => {
+      it(`${installed.name}, ${mode}: every command has a name`, async () => {
         const names = counted(await Effect.runPromise(onServer(installed, options, listed)))
         expect(names.length).toBeGreaterThan(mode === "sentinel" ? 20 : 300)
         expect(missing(names, await factoryNames())).toEqual([])
       })
     }
 
-    it(`${installed.name}: traits and keys are what it says`, async () => {
+    it(`${installed.name}: traits and keys agree with the server`, async () => {
       const compare = Effect.gen(function* () {
         const infos = yield* server.commandInfo(
           samples.map(({ name }) => name.toLowerCase().replace(" ", "|")) as [string, ...Array<string>]
@@ -207,7 +207,7 @@ describe("the surface, live", () => {
     })
   }
 
-  it.runIf(realServers.length >= 3)("every deliberate difference is one", () => {
+  it.runIf(realServers.length >= 3)("every listed difference still exists on its servers", () => {
     const stale = Object.entries(deliberate).flatMap(([key, { on }]) =>
       on.filter((server) => server !== "spec" && !seen.has(`${key} ${server}`)).map((server) => `${key} ${server}`)
     )

@@ -1,8 +1,9 @@
-/** MULTI … EXEC as one unit: what it answers, how it fails, and that nothing else enters it. */
+/** MULTI … EXEC as one unit: its results, its failures, and its isolation from other commands. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -25,7 +26,7 @@ const flush = RedisCommand.make("FLUSHALL", { args: ["SYNC"] })
 
 eachServer(
   (it, { connect, protocol }) => {
-    /** A client of an empty server. */
+    /** Connects a client, and empties the server. */
     const start = (...args: Parameters<typeof connect>) =>
       Effect.gen(function* () {
         const redis = yield* connect(...args)
@@ -34,7 +35,7 @@ eachServer(
       })
     const as = (username: string) => connect({ username, password: Redacted.make("pw") })
 
-    it.scoped("answers the shape it was given, and forgets none of the values", () =>
+    it.scoped("answers in the shape it was given, with every value", () =>
       Effect.gen(function* () {
         const run = yield* start()
         const tuple = yield* run(Redis.transaction([Redis.set("a", "1"), Redis.incr("a"), Redis.get("a")]))
@@ -51,11 +52,11 @@ eachServer(
       })
     )
 
-    it.scoped("nothing enters it: who looks meanwhile sees all of it or none", () =>
+    it.scoped("is isolated: another client sees all of it or none", () =>
       Effect.gen(function* () {
         const run = yield* start()
         const other = on(yield* connect())
-        // More than a server reads at once, so that a pipeline in its place would be seen half done.
+        // More than a server reads at once, so that a plain pipeline would be seen half executed.
         const filler = Array.from({ length: 40 }, (_, i) => Redis.set(`filler:${i}`, "x".repeat(5_000)))
         let seen = 0
         const torn: Array<unknown> = []
@@ -70,7 +71,7 @@ eachServer(
           })
         )
         const looking = yield* Effect.fork(look)
-        // Others share the connection and write in between.
+        // Other fibers write over the same connection meanwhile.
         let rounds = 0
         const round = Effect.suspend(() => {
           rounds++
@@ -95,7 +96,7 @@ eachServer(
       })
     )
 
-    it.scoped("commands of other fibers on the same connection get their own answers", () =>
+    it.scoped("commands of other fibers on the same connection get their own replies", () =>
       Effect.gen(function* () {
         const run = yield* start()
         yield* Effect.forEach(
@@ -112,7 +113,7 @@ eachServer(
       })
     )
 
-    it.scoped("a command refused while queueing: discarded, the reason in its slot, nothing executed", () =>
+    it.scoped("a command refused while queueing: reason discarded, the error in its slot, nothing executed", () =>
       Effect.gen(function* () {
         const run = yield* start()
         const error = failure(
@@ -143,7 +144,7 @@ eachServer(
       })
     )
 
-    it.scoped("the first slot that was refused names the failure, not the first slot", () =>
+    it.scoped("the error names the first refused slot, not the first slot", () =>
       Effect.gen(function* () {
         const run = yield* start()
         const error = failure(
@@ -153,7 +154,7 @@ eachServer(
       })
     )
 
-    it.scoped("MULTI itself refused: refused, the commands ran, and each slot says what it did", () =>
+    it.scoped("MULTI refused: reason refused, the commands ran, and each slot has its result", () =>
       Effect.gen(function* () {
         yield* start()
         const run = on(yield* as("nomulti"))
@@ -181,7 +182,7 @@ eachServer(
       })
     )
 
-    it.scoped("MULTI refused is a failure even if every command succeeded", () =>
+    it.scoped("MULTI refused: a failure even if every command succeeded", () =>
       Effect.gen(function* () {
         yield* start()
         const run = on(yield* as("nomulti"))
@@ -191,7 +192,7 @@ eachServer(
       })
     )
 
-    it.scoped("a SELECT that ran because MULTI was refused is known: the lease is not lent to the next", () =>
+    it.scoped("MULTI refused: a SELECT that ran is tracked, and the connection is not lent again", () =>
       Effect.gen(function* () {
         yield* start()
         const redis = yield* as("nomulti")
@@ -202,7 +203,7 @@ eachServer(
       })
     )
 
-    it.scoped("EXEC itself refused: discarded, nothing executed, and the connection is out of MULTI", () =>
+    it.scoped("EXEC refused: reason discarded, nothing executed, and the connection is out of MULTI", () =>
       Effect.gen(function* () {
         yield* start()
         const run = on(yield* as("noexec"))
@@ -212,7 +213,7 @@ eachServer(
       })
     )
 
-    it.scoped("a command that the user may not run: discarded", () =>
+    it.scoped("a command without permission: reason discarded", () =>
       Effect.gen(function* () {
         yield* start()
         const run = on(yield* as("noset"))
@@ -222,7 +223,7 @@ eachServer(
       })
     )
 
-    it.scoped("errors inside EXEC are their slots', and the others were executed", () =>
+    it.scoped("errors inside EXEC fail their slots only; the other commands were executed", () =>
       Effect.gen(function* () {
         const run = yield* start()
         const error = failure(
@@ -236,7 +237,7 @@ eachServer(
       })
     )
 
-    it.scoped("text and bytes in one transaction", () =>
+    it.scoped("returns text and bytes in one transaction", () =>
       Effect.gen(function* () {
         const run = yield* start()
         const blob = new Uint8Array([0xff, 0x00, 0xfe])
@@ -284,7 +285,7 @@ eachServer(
       )
     }
 
-    it.scoped("interrupted at any moment: executed wholly or not at all, and the connection goes on", () =>
+    it.scoped("interrupted at any moment: executed completely or not at all, and the connection stays usable", () =>
       Effect.gen(function* () {
         const run = yield* start()
         const times = 150
@@ -310,7 +311,7 @@ eachServer(
       })
     )
 
-    it.scoped("a SELECT inside belongs to the lease it ran on, and the next one is clean", () =>
+    it.scoped("a SELECT inside changes its own lease only; the next lease is clean", () =>
       Effect.gen(function* () {
         yield* start()
         const redis = yield* connect({ maxDedicated: 1 })
@@ -330,7 +331,7 @@ eachServer(
 
 describeReal((server) => {
   it.scoped(
-    "a server without EXEC: the connection, left inside MULTI, is replaced, and nobody's command is only queued",
+    "a server without EXEC: the connection left inside MULTI is replaced, and later commands are executed",
     () =>
       Effect.gen(function* () {
         const { host, port } = yield* makeServer(server, { config: { "rename-command": 'EXEC ""' } })
@@ -346,14 +347,14 @@ describeReal((server) => {
   )
 })
 
-describe("what no server does on demand", () => {
+describe("with a scripted peer", () => {
   const queued = (exec: (connection: Peer.PeerConnection) => string | undefined): Peer.Script => ({
     onCommand: Peer.greeting(([name], connection) =>
       name === "EXEC" ? exec(connection) : name === "MULTI" ? "+OK\r\n" : name === "PING" ? "+PONG\r\n" : "+QUEUED\r\n"
     )
   })
 
-  it.scoped("its commands leave between MULTI and EXEC, whatever else is sent in the same turn", () =>
+  it.scoped("its commands are sent between MULTI and EXEC, whatever else is sent in the same turn", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(queued(() => "*2\r\n:1\r\n:2\r\n"))
       const pair = (id: string) => Redis.transaction([Redis.incr(`${id}1`), Redis.incr(`${id}2`)])
@@ -381,7 +382,7 @@ describe("what no server does on demand", () => {
     ["nil, RESP2", "*-1\r\n"],
     ["nil, RESP3", "_\r\n"]
   ] as const) {
-    it.scoped(`${what}: a conflict, without results`, () =>
+    it.scoped(`EXEC answers ${what}: a conflict, without results`, () =>
       Effect.gen(function* () {
         const { run } = yield* connectTo(queued(() => exec))
         const error = failure(yield* Effect.exit(run(Redis.transaction([Redis.get("a")])))) as TransactionError
@@ -392,7 +393,7 @@ describe("what no server does on demand", () => {
     )
   }
 
-  it.scoped("fewer results than commands are a DecodeError, not somebody else's results", () =>
+  it.scoped("fewer results than commands are a DecodeError, and the next command gets its own reply", () =>
     Effect.gen(function* () {
       const { run } = yield* connectTo(queued(() => "*1\r\n:1\r\n"))
       const error = failure(yield* Effect.exit(run(Redis.transaction([Redis.incr("a"), Redis.incr("b")]))))
@@ -418,11 +419,11 @@ describe("what no server does on demand", () => {
 
   for (const [what, cut] of [
     ["before any reply", ""],
-    ["behind MULTI's reply", "+OK\r\n"],
-    ["behind all that was queued", "+OK\r\n+QUEUED\r\n+QUEUED\r\n"],
+    ["after MULTI's reply", "+OK\r\n"],
+    ["after all QUEUED replies", "+OK\r\n+QUEUED\r\n+QUEUED\r\n"],
     ["in the middle of EXEC's reply", "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n"]
   ] as const) {
-    it.scoped(`cut ${what}: unknown, and never sent again`, () =>
+    it.scoped(`a connection lost ${what}: delivery unknown, and never retried`, () =>
       Effect.gen(function* () {
         const { commands, run } = yield* connectTo({
           onCommand: Peer.greeting(([name], connection) => {
@@ -464,7 +465,7 @@ describe("what no server does on demand", () => {
     ["CLIENT CACHING", "YES"]
   ]
 
-  it.scoped("commands that cannot be inside are refused before anything is sent, on a lease too", () =>
+  it.scoped("commands that are not allowed inside are refused before anything is sent, on a lease too", () =>
     Effect.gen(function* () {
       const { commands, redis, run } = yield* connectTo(queued(() => "*1\r\n:1\r\n"))
       const leased = on(yield* redis.lease)
@@ -478,7 +479,7 @@ describe("what no server does on demand", () => {
     })
   )
 
-  it.scoped("an empty one does not even need a connection", () =>
+  it.scoped("an empty transaction needs no connection", () =>
     Effect.gen(function* () {
       const run = on(yield* Redis.make({ port: 1, lazy: true }))
       expect(yield* run(Redis.transaction([]))).toEqual([])
@@ -486,7 +487,7 @@ describe("what no server does on demand", () => {
     })
   )
 
-  it.scoped("interrupted while it waits to be sent: none of it is ever sent", () =>
+  it.scoped("interrupted before it is sent: none of it is ever sent", () =>
     Effect.gen(function* () {
       let away = false
       const { commands, peer, run } = yield* connectTo({
@@ -504,6 +505,42 @@ describe("what no server does on demand", () => {
       expect(yield* Fiber.join(kept)).toEqual([1])
       yield* run(Redis.ping())
       expect(commands()).toEqual(["MULTI", "INCR kept", "EXEC", "PING"])
+    })
+  )
+
+  it.scoped("each command is answered as text or bytes, as it asked for", () =>
+    Effect.gen(function* () {
+      const { redis } = yield* connectTo({
+        onCommand: Peer.greeting(([name]) =>
+          name === "MULTI"
+            ? "+OK\r\n"
+            : name === "EXEC"
+              ? "*3\r\n$1\r\na\r\n*1\r\n*2\r\n$1\r\nb\r\n%1\r\n$1\r\nc\r\n$1\r\nd\r\n*1\r\n$1\r\ne\r\n"
+              : "+QUEUED\r\n"
+        )
+      })
+      const commands = [
+        bytes.get("a"),
+        RedisCommand.make("NESTED"),
+        RedisCommand.make("LRANGE", { args: ["l", 0, -1], reply: "bytes" })
+      ]
+      const { exits } = yield* redis.sendAll(commands, { atomic: true })
+      expect(exits[0]).toEqual(Exit.succeed(Option.some(Uint8Array.of(97))))
+      expect(JSON.stringify(Exit.getOrElse(exits[1] as Exit.Exit<unknown, RedisError>, String))).toBe(
+        '[["b",{"items":["c","d"]}]]'
+      )
+      expect(exits[2]).toEqual(Exit.succeed([Uint8Array.of(101)]))
+    })
+  )
+
+  it.scoped("is refused on a connection that is already inside MULTI", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make({ onCommand: Peer.greeting(() => "+OK\r\n") })
+      const connection = yield* Connection.make({ host: "127.0.0.1", port: peer.port })
+      yield* connection.execute("MULTI")
+      const exit = yield* Effect.exit(connection.redis.sendAll([Redis.incr("a")], { atomic: true }))
+      expect(failure(exit)).toMatchObject({ _tag: "UsageError", reason: "refusedCommand" })
+      expect(peer.connections.flatMap(Peer.sent)).toEqual(["MULTI"])
     })
   )
 })

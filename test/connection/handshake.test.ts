@@ -1,18 +1,14 @@
-/** Design law 5: what is said before the first command, to peers of every kind. */
+/** Design law 5: the handshake, with peers of every kind. */
 import { describe, expect, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { Connection, Redis } from "effect-redis-client"
-import type { RedisError } from "../../src/RedisError.js"
+import { failure } from "../support/client.js"
 import * as Peer from "../support/peer.js"
 
-const failure = <A>(exit: Exit.Exit<A, RedisError>): RedisError =>
-  Option.getOrThrow(Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none())
-
-/** Connects to a scripted peer and answers the exit beside the peer. */
+/** Connects to a scripted peer and returns the exit together with the peer. */
 const connect = (script: Peer.Script, options: Connection.ConnectionOptions = {}) =>
   Effect.gen(function* () {
     const peer = yield* Peer.make(script)
@@ -22,7 +18,7 @@ const connect = (script: Peer.Script, options: Connection.ConnectionOptions = {}
 
 const secret = Redacted.make("s3cret-pa55word")
 
-describe("the greeting", () => {
+describe("the handshake", () => {
   it.scoped("is one write: HELLO with credentials and name, SELECT, the library's name", () =>
     Effect.gen(function* () {
       const { exit, peer } = yield* connect(
@@ -44,7 +40,7 @@ describe("the greeting", () => {
     })
   )
 
-  it.scoped("tells the connection's id and protocol, trusting `proto` in the reply", () =>
+  it.scoped("sets the connection's id and protocol, as the reply's `proto` says", () =>
     Effect.gen(function* () {
       const { exit } = yield* connect({ onCommand: Peer.greeting() })
       const connection = yield* exit
@@ -74,7 +70,7 @@ describe("the greeting", () => {
     })
   )
 
-  it.scoped("courtesies may be refused", () =>
+  it.scoped("optional commands may be refused", () =>
     Effect.gen(function* () {
       const { exit } = yield* connect({
         onCommand: (command) => (command[0] === "HELLO" ? Peer.hello3 : "-ERR Unknown subcommand\r\n")
@@ -83,7 +79,7 @@ describe("the greeting", () => {
     })
   )
 
-  it.scoped("a database that is refused fails, typed", () =>
+  it.scoped("a refused database is a typed failure", () =>
     Effect.gen(function* () {
       const { exit, peer } = yield* connect(
         {
@@ -144,7 +140,7 @@ describe("falling back to RESP2", () => {
     })
   )
 
-  it.scoped("a peer that closes every time is told as such, after two sockets", () =>
+  it.scoped("a peer that closes every time is reported after two sockets", () =>
     Effect.gen(function* () {
       const { exit, peer } = yield* connect({ onConnect: (connection) => connection.end() })
       expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", reason: "peerClosed" })
@@ -184,7 +180,7 @@ describe("never falls back", () => {
       })
     )
 
-    it.scoped(`on "${answer}" before anything was asked`, () =>
+    it.scoped(`on "${answer}" before anything was sent`, () =>
       Effect.gen(function* () {
         const { exit, peer } = yield* connect({
           onConnect: (connection) => {
@@ -217,7 +213,7 @@ describe("foreign peers are recognised", () => {
     ["resets", 3, { onCommand: (_, connection) => void connection.reset() }],
     ["closes (RESP2)", 2, { onCommand: (_, connection) => void connection.end() }]
   ] as ReadonlyArray<readonly [string, 2 | 3, Peer.Script]>) {
-    it.scoped(`one that ${what} at the first bytes, without a word, may speak TLS`, () =>
+    it.scoped(`a peer that ${what} at the first bytes, without a reply, may speak TLS`, () =>
       Effect.gen(function* () {
         const { exit } = yield* connect(script, { protocol })
         expect(failure(exit).message).toMatch(askForTls)
@@ -231,12 +227,12 @@ describe("foreign peers are recognised", () => {
     ["three seconds of silence", undefined, 3_200]
   ] as const) {
     for (const end of ["end", "reset"] as const) {
-      it.scoped(`one that ends behind ${what} is not suspected of it: ${end}`, () =>
+      it.scoped(`a peer that ends after ${what} is not suspected of TLS: ${end}`, () =>
         Effect.gen(function* () {
           const { exit } = yield* connect(
             {
               onCommand: (_, connection) => {
-                // As much later as it takes for the answer to be read.
+                // Late enough for the client to have read the answer.
                 setTimeout(() => connection[end](), Math.max(after, 50))
                 return connection.received.length > 1 ? undefined : answer
               }
@@ -253,7 +249,7 @@ describe("foreign peers are recognised", () => {
     }
   }
 
-  it.scoped("an HTTP server says HTTP", () =>
+  it.scoped("an HTTP server is reported as HTTP", () =>
     Effect.gen(function* () {
       const { exit } = yield* connect({
         onConnect: (connection) => connection.write("HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -262,10 +258,10 @@ describe("foreign peers are recognised", () => {
     })
   )
 
-  it.scoped("a plain server met with TLS", () =>
+  it.scoped("a plain server that is sent a TLS handshake", () =>
     Effect.gen(function* () {
       const peer = yield* Peer.make({})
-      // The raw ClientHello is no RESP; a real server answers it with an error in plain text.
+      // A real server answers a ClientHello, which is not RESP, with an error in plain text.
       const plain = yield* Peer.make({ onConnect: (connection) => connection.write("-ERR Protocol error\r\n") })
       const exit = yield* Effect.exit(Connection.make({ host: "127.0.0.1", port: plain.port, tls: true }))
       expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", reason: "tls" })
@@ -275,8 +271,8 @@ describe("foreign peers are recognised", () => {
   )
 })
 
-describe("in time", () => {
-  it.scoped("a peer that accepts and says nothing fails by the connect deadline, also under TestClock", () =>
+describe("time limits", () => {
+  it.scoped("a peer that accepts and never answers fails at connectTimeout, under TestClock too", () =>
     Effect.gen(function* () {
       const { exit, peer } = yield* connect({}, { connectTimeout: "80 millis" })
       expect(failure(exit)).toMatchObject({ _tag: "DeadlineError", phase: "connect", delivery: "unsent" })
@@ -284,7 +280,7 @@ describe("in time", () => {
     })
   )
 
-  it.scoped("a port nobody listens on fails at once, with the address", () =>
+  it.scoped("a port without a listener fails at once, with the address", () =>
     Effect.gen(function* () {
       const peer = yield* Effect.scoped(Peer.make({}))
       const exit = yield* Effect.exit(Connection.make({ host: "127.0.0.1", port: peer.port }))
@@ -293,7 +289,7 @@ describe("in time", () => {
     })
   )
 
-  it.scoped("interrupting the greeting closes the socket", () =>
+  it.scoped("interrupting the handshake closes the socket", () =>
     Effect.gen(function* () {
       const peer = yield* Peer.make({})
       const fiber = yield* Effect.fork(Effect.scoped(Connection.make({ host: "127.0.0.1", port: peer.port })))
@@ -303,7 +299,7 @@ describe("in time", () => {
     })
   )
 
-  it.scoped("a Redis layer with a wrong password fails at once, not at the connect deadline", () =>
+  it.scoped("a Redis layer with a wrong password fails at once, not at connectTimeout", () =>
     Effect.gen(function* () {
       const peer = yield* Peer.make({ onCommand: () => "-WRONGPASS invalid username-password pair\r\n" })
       // Longer than the test may take.

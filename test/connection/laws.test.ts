@@ -1,4 +1,4 @@
-/** Design laws 1–4, 6, 7, 12 and 13 on one connection, with scripted peers and real servers. */
+/** Design laws 1–4, 6, 7, 8 and 12 on one connection, with scripted peers and real servers. */
 import * as Net from "node:net"
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
@@ -11,75 +11,56 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Connection, Redis, RedisCommand } from "effect-redis-client"
-import type { RedisError } from "../../src/RedisError.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
+import { failure } from "../support/client.js"
+import { connectTo, inFlight } from "../support/connection.js"
 import * as Peer from "../support/peer.js"
 import { realServers, serverLayer } from "../support/servers.js"
 
-const failure = <A>(exit: Exit.Exit<A, RedisError>): RedisError =>
-  Option.getOrThrow(Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none())
-
-const connectTo = (script: Peer.Script, options: Connection.ConnectionOptions = {}) =>
-  Effect.gen(function* () {
-    const peer = yield* Peer.make(script)
-    const connection = yield* Connection.make({ host: "127.0.0.1", port: peer.port, ...options })
-    return { peer, connection, socket: () => peer.connections.at(-1) as Peer.PeerConnection }
-  })
-
-/** A peer that greets and then only listens. */
-const silent: Peer.Script = { onCommand: Peer.greeting(() => undefined) }
-
-/** Runs an effect in a fiber and waits until the peer has seen so many commands after the greeting. */
-const inFlight = <A, E>(effect: Effect.Effect<A, E>, socket: () => Peer.PeerConnection, commands: number) =>
-  Effect.gen(function* () {
-    const before = socket().received.length
-    const fiber = yield* Effect.fork(Effect.exit(effect))
-    yield* Peer.eventually("the commands arrived", () => socket().received.length >= before + commands)
-    return fiber
-  })
-
 describe("laws 1 and 3: every command settles once, in order", () => {
-  it.scoped("what one turn issues leaves in one write, or in writes of 64 commands, and is answered in order", () =>
-    Effect.gen(function* () {
-      const peer = yield* Peer.make({ onCommand: Peer.greeting(([, value]) => `$${value?.length}\r\n${value}\r\n`) })
-      const socket = Net.connect({ host: "127.0.0.1", port: peer.port })
-      // Counted on this side: a peer may read several at once.
-      const writes: Array<number> = []
-      const write = socket.write.bind(socket) as (data: string, encoding: BufferEncoding) => boolean
-      socket.write = (data: string | Uint8Array, encoding?: unknown) => {
-        writes.push(data.length)
-        return write(data as string, encoding as BufferEncoding)
-      }
-      const connection = yield* Connection.fromDuplex(socket)
-      const writesOf = (values: ReadonlyArray<string>) =>
-        Effect.gen(function* () {
-          writes.length = 0
-          const answers = yield* Effect.forEach(values, (value) => connection.execute("ECHO", value), {
-            concurrency: "unbounded"
+  it.scoped(
+    "commands issued in one turn are sent in one write, or in writes of 64 commands, and answered in order",
+    () =>
+      Effect.gen(function* () {
+        const peer = yield* Peer.make({ onCommand: Peer.greeting(([, value]) => `$${value?.length}\r\n${value}\r\n`) })
+        const socket = Net.connect({ host: "127.0.0.1", port: peer.port })
+        // Counted on the client's side, because the peer may read several writes at once.
+        const writes: Array<number> = []
+        const write = socket.write.bind(socket) as (data: string, encoding: BufferEncoding) => boolean
+        socket.write = (data: string | Uint8Array, encoding?: unknown) => {
+          writes.push(data.length)
+          return write(data as string, encoding as BufferEncoding)
+        }
+        const connection = yield* Connection.fromDuplex(socket)
+        const writesOf = (values: ReadonlyArray<string>) =>
+          Effect.gen(function* () {
+            writes.length = 0
+            const answers = yield* Effect.forEach(values, (value) => connection.execute("ECHO", value), {
+              concurrency: "unbounded"
+            })
+            expect(answers).toEqual(values)
+            return writes.length
           })
-          expect(answers).toEqual(values)
-          return writes.length
-        })
-      const many = (count: number) => Array.from({ length: count }, (_, i) => `v${i}`)
-      expect(yield* writesOf(many(63))).toBe(1)
-      expect(yield* writesOf(many(64))).toBe(1)
-      expect(yield* writesOf(many(65))).toBe(2)
-      expect(yield* writesOf(many(1_000))).toBe(16)
-      // Or as many bytes as are worth a write.
-      expect(yield* writesOf(many(5).map((value) => value.repeat(5_000)))).toBe(2)
-    })
+        const many = (count: number) => Array.from({ length: count }, (_, i) => `v${i}`)
+        expect(yield* writesOf(many(63))).toBe(1)
+        expect(yield* writesOf(many(64))).toBe(1)
+        expect(yield* writesOf(many(65))).toBe(2)
+        expect(yield* writesOf(many(1_000))).toBe(16)
+        // A write also ends at a number of bytes.
+        expect(yield* writesOf(many(5).map((value) => value.repeat(5_000)))).toBe(2)
+      })
   )
 
-  it.scoped("what cannot be written ends the connection, and everybody hears of it", () =>
+  it.scoped("a failing write ends the connection, and fails all commands in flight", () =>
     Effect.gen(function* () {
-      const { connection } = yield* connectTo(silent)
+      const { connection } = yield* connectTo(Peer.silent)
       const bytes = new Uint8Array(8)
       const fibers = yield* Effect.forEach(["a", "b"], (key) =>
         Effect.fork(Effect.exit(connection.execute("GET", key)))
       )
       const given = yield* Effect.fork(Effect.exit(connection.execute("SET", "k", bytes)))
       yield* Effect.yieldNow()
-      // In the turn that issues it: its memory is given to somebody else before it is written.
+      // In the turn that issues the command: its buffer is transferred before it is written.
       yield* Effect.sync(() => structuredClone(bytes.buffer, { transfer: [bytes.buffer] }))
       for (const fiber of [...fibers, given]) {
         expect(failure(yield* Fiber.join(fiber))).toMatchObject({ _tag: "ConnectionError", reason: "transport" })
@@ -88,9 +69,9 @@ describe("laws 1 and 3: every command settles once, in order", () => {
     })
   )
 
-  it.scoped("an interrupted caller's late reply is thrown away, never given to the next", () =>
+  it.scoped("an interrupted caller's late reply is discarded, never given to the next", () =>
     Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo(silent)
+      const { connection, socket } = yield* connectTo(Peer.silent)
       const fiber = yield* inFlight(connection.execute("GET", "a"), socket, 1)
       yield* Fiber.interrupt(fiber)
       const next = yield* inFlight(connection.execute("GET", "b"), socket, 1)
@@ -100,9 +81,9 @@ describe("laws 1 and 3: every command settles once, in order", () => {
     })
   )
 
-  it.scoped("a deadline answers its caller; the late reply is read and thrown away", () =>
+  it.scoped("a passed deadline settles its caller; the late reply is read and discarded", () =>
     Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo(silent)
+      const { connection, socket } = yield* connectTo(Peer.silent)
       const slow = RedisCommand.make("GET", { args: ["a"] }).pipe(RedisCommand.withDeadline("50 millis"))
       const exit = yield* Effect.exit(connection.execute(slow))
       expect(failure(exit)).toMatchObject({
@@ -117,9 +98,9 @@ describe("laws 1 and 3: every command settles once, in order", () => {
     })
   )
 
-  it.scoped("beyond the bound in flight commands wait unsent, and can be taken back", () =>
+  it.scoped("beyond maxInFlight commands wait unsent, and interruption removes them", () =>
     Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo(silent, { maxInFlight: 1 })
+      const { connection, socket } = yield* connectTo(Peer.silent, { maxInFlight: 1 })
       const first = yield* inFlight(connection.execute("GET", "a"), socket, 1)
       const second = yield* Effect.fork(connection.execute("GET", "b"))
       const third = yield* Effect.fork(Effect.exit(connection.execute("GET", "c")))
@@ -134,9 +115,9 @@ describe("laws 1 and 3: every command settles once, in order", () => {
     })
   )
 
-  it.scoped("more than may wait is refused, typed and unsent", () =>
+  it.scoped("beyond maxQueuedCommands a command is refused, typed and unsent", () =>
     Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo(silent, { maxInFlight: 1, maxQueuedCommands: 2 })
+      const { connection, socket } = yield* connectTo(Peer.silent, { maxInFlight: 1, maxQueuedCommands: 2 })
       yield* inFlight(connection.execute("GET", "a"), socket, 1)
       yield* Effect.fork(connection.execute("GET", "b"))
       yield* Effect.fork(connection.execute("GET", "c"))
@@ -147,7 +128,82 @@ describe("laws 1 and 3: every command settles once, in order", () => {
   )
 })
 
-describe("law 2: what cannot be sent never reaches the queue", () => {
+describe("a reply never reaches the wrong caller", () => {
+  it.scoped("an empty batch owes no reply", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make(Peer.pong)
+      const redis = yield* Redis.make({ host: "127.0.0.1", port: peer.port })
+      for (const atomic of [false, true]) {
+        expect(yield* redis.sendAll([], { atomic })).toEqual({ outcome: "executed", exits: [] })
+        expect(yield* redis.send(Redis.ping())).toBe("PONG")
+      }
+      expect(peer.connections.flatMap(Peer.sent)).toEqual(["PING", "PING"])
+    })
+  )
+
+  const old: Connection.ConnectionOptions = { protocol: 2, clientInfo: false }
+  const oldPeer = (): Peer.Script => ({
+    onCommand: ([name, ...args]) => {
+      switch (name) {
+        case "SUBSCRIBE":
+          return args.map((channel, i) => `*3\r\n$9\r\nsubscribe\r\n$1\r\n${channel}\r\n:${i + 1}\r\n`).join("")
+        case "UNSUBSCRIBE":
+          return args
+            .map((channel, i) => `*3\r\n$11\r\nunsubscribe\r\n$1\r\n${channel}\r\n:${args.length - i - 1}\r\n`)
+            .join("")
+        case "LRANGE":
+          return "*2\r\n$7\r\nmessage\r\n$1\r\nx\r\n"
+        case "CLIENT":
+          return ":1\r\n"
+        default:
+          return "+PONG\r\n"
+      }
+    }
+  })
+
+  it.scoped("RESP2: after the last unsubscription, a list that looks like a message is read as a reply", () =>
+    Effect.gen(function* () {
+      const { connection } = yield* connectTo(oldPeer(), old)
+      yield* connection.execute("SUBSCRIBE", "a", "b")
+      yield* connection.execute("UNSUBSCRIBE", "a", "b")
+      expect(yield* connection.execute("LRANGE", "list", 0, -1)).toEqual(["message", "x"])
+      expect(yield* connection.execute("PING")).toBe("PONG")
+    })
+  )
+
+  it.scoped(
+    "RESP2: a list that looks like a message is read as a reply while its command, sent before SUBSCRIBE, is unanswered",
+    () =>
+      Effect.gen(function* () {
+        const { connection } = yield* connectTo(oldPeer(), old)
+        const [list] = yield* Effect.all(
+          [connection.execute("LRANGE", "list", 0, -1), connection.execute("SUBSCRIBE", "a")],
+          { concurrency: "unbounded" }
+        )
+        expect(list).toEqual(["message", "x"])
+      })
+  )
+
+  it.scoped("SUBSCRIBE inside MULTI is refused", () =>
+    Effect.gen(function* () {
+      const { connection } = yield* connectTo({
+        onCommand: Peer.greeting(([name]) =>
+          name === "MULTI" ? "+OK\r\n" : name === "EXEC" ? "*0\r\n" : "+QUEUED\r\n"
+        )
+      })
+      yield* connection.execute("MULTI")
+      const exit = yield* Effect.exit(
+        connection.execute(
+          RedisCommand.withDeadline(RedisCommand.make("SUBSCRIBE", { args: ["a", "b"] }), "10 seconds")
+        )
+      )
+      expect(failure(exit)).toMatchObject({ _tag: "UsageError", reason: "refusedCommand" })
+      expect(yield* connection.execute("EXEC")).toEqual([])
+    })
+  )
+})
+
+describe("law 2: a command that cannot be encoded never reaches the queue", () => {
   for (const [what, args] of [
     ["NaN", [Number.NaN]],
     ["an unsafe integer", [2 ** 53]],
@@ -165,7 +221,7 @@ describe("law 2: what cannot be sent never reaches the queue", () => {
     )
   }
 
-  it.scoped("a database that is none is refused before anything is sent", () =>
+  it.scoped("an invalid database is refused before anything is sent", () =>
     Effect.gen(function* () {
       const { connection, socket } = yield* connectTo({ onCommand: Peer.greeting() })
       for (const database of [-1, 1.5, Number.NaN, "2" as unknown as number]) {
@@ -179,10 +235,10 @@ describe("law 2: what cannot be sent never reaches the queue", () => {
   )
 })
 
-describe("law 4: what ends a connection", () => {
-  it.scoped("a peer that closes mid-reply fails all in flight, fate unknown", () =>
+describe("law 4: what ends a connection, and what does not", () => {
+  it.scoped("a peer that closes mid-reply fails all commands in flight, delivery unknown", () =>
     Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo(silent)
+      const { connection, socket } = yield* connectTo(Peer.silent)
       const first = yield* inFlight(connection.execute("GET", "a"), socket, 1)
       const second = yield* inFlight(connection.execute("GET", "b"), socket, 1)
       socket().write("$10\r\nabc")
@@ -197,9 +253,9 @@ describe("law 4: what ends a connection", () => {
     })
   )
 
-  it.scoped("garbage after a good reply: the good one is answered, no other gets another's", () =>
+  it.scoped("garbage after a good reply: its caller is answered, all others fail", () =>
     Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo(silent)
+      const { connection, socket } = yield* connectTo(Peer.silent)
       const first = yield* inFlight(connection.execute("GET", "a"), socket, 1)
       const second = yield* inFlight(connection.execute("GET", "b"), socket, 1)
       const third = yield* inFlight(connection.execute("GET", "c"), socket, 1)
@@ -212,16 +268,16 @@ describe("law 4: what ends a connection", () => {
     })
   )
 
-  it.scoped("a reply that nobody asked for ends it", () =>
+  it.scoped("an unrequested reply ends the connection", () =>
     Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo(silent)
+      const { connection, socket } = yield* connectTo(Peer.silent)
       socket().write("+SURPRISE\r\n")
       yield* Peer.eventually("it is closed", () => Effect.runSync(connection.closed))
       expect(Option.getOrThrow(yield* connection.closeReason)).toMatchObject({ reason: "protocol" })
     })
   )
 
-  it.scoped("a reply whose payload does not fit is its caller's alone", () =>
+  it.scoped("a reply that does not decode fails its caller only", () =>
     Effect.gen(function* () {
       const { connection } = yield* connectTo({
         onCommand: Peer.greeting(([name]) =>
@@ -248,9 +304,9 @@ describe("law 4: what ends a connection", () => {
     })
   )
 
-  it.scoped("pushes settle nobody, wherever they stand, and come as a Stream", () =>
+  it.scoped("pushes at any position settle no command, and are a Stream", () =>
     Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo(silent)
+      const { connection, socket } = yield* connectTo(Peer.silent)
       const pushes = yield* Effect.fork(Stream.runCollect(Stream.take(connection.pushes, 2)))
       const reply = yield* inFlight(connection.execute("MGET", "a", "b"), socket, 1)
       socket().write(">2\r\n+invalidate\r\n*1\r\n$1\r\na\r\n*2\r\n$1\r\n1\r\n>2\r\n+invalidate\r\n_\r\n$1\r\n2\r\n")
@@ -289,8 +345,8 @@ describe("law 7: state", () => {
   )
 })
 
-describe("law 8: waits without end", () => {
-  it.scoped("are asked for in slices, again and again until there is an answer", () =>
+describe("law 8: infinite waits", () => {
+  it.scoped("are sent in slices, until there is a reply", () =>
     Effect.gen(function* () {
       const asked = (socket: Peer.PeerConnection) => socket.received.filter(([name]) => name === "BLPOP")
       const { connection, socket } = yield* connectTo(
@@ -299,7 +355,7 @@ describe("law 8: waits without end", () => {
             if (asked(peer).length === 3) {
               return "*2\r\n$1\r\nk\r\n$1\r\nv\r\n"
             }
-            // Half the time after which the peer would be taken for dead: the other half is for a machine that is busy.
+            // Half of unresponsiveTimeout; the other half is slack for a busy machine.
             setTimeout(() => peer.write("*-1\r\n"), 1_500)
             return undefined
           })
@@ -313,7 +369,7 @@ describe("law 8: waits without end", () => {
     })
   )
 
-  it.scoped("end with nil when somebody unblocks them", () =>
+  it.scoped("end with nil when another client unblocks them", () =>
     Effect.gen(function* () {
       const { connection, socket } = yield* connectTo({ onCommand: Peer.greeting(() => "*-1\r\n") })
       expect(yield* connection.execute(Redis.blpop("k", { timeout: Duration.infinity }))).toEqual(Option.none())
@@ -321,7 +377,7 @@ describe("law 8: waits without end", () => {
     })
   )
 
-  it.scoped("are left alone when they end, or have a deadline; `$` is resolved first", () =>
+  it.scoped("are not sliced when they have a timeout or a deadline; `$` is resolved first", () =>
     Effect.gen(function* () {
       const { connection, socket } = yield* connectTo({ onCommand: Peer.greeting(() => "*-1\r\n") })
       yield* connection.execute("BLPOP", "k", "0.5")
@@ -339,48 +395,6 @@ describe("law 8: waits without end", () => {
   )
 })
 
-describe("law 13: closing", () => {
-  it.scoped("waits for what is owed, then closes", () =>
-    Effect.gen(function* () {
-      const { connection, peer, socket } = yield* connectTo(silent)
-      const owed = yield* inFlight(connection.execute("GET", "a"), socket, 1)
-      const closing = yield* Effect.fork(connection.close)
-      yield* Effect.yieldNow()
-      expect(failure(yield* Effect.exit(connection.execute("PING")))).toMatchObject({
-        _tag: "ConnectionError",
-        delivery: "unsent"
-      })
-      socket().write("$1\r\nA\r\n")
-      expect(yield* Fiber.join(owed)).toEqual(Exit.succeed("A"))
-      yield* Fiber.join(closing)
-      yield* Peer.eventually("the socket is closed", () => peer.open() === 0)
-    })
-  )
-
-  it.scoped("does not wait longer than its bound, under TestClock", () =>
-    Effect.gen(function* () {
-      const { connection, peer, socket } = yield* connectTo(silent, { closeTimeout: "50 millis" })
-      const owed = yield* inFlight(connection.execute("GET", "a"), socket, 1)
-      yield* connection.close
-      expect(failure(yield* Fiber.join(owed))).toMatchObject({
-        _tag: "ConnectionError",
-        reason: "closed",
-        delivery: "unknown"
-      })
-      yield* Peer.eventually("the socket is closed", () => peer.open() === 0)
-    })
-  )
-
-  it.scoped("does not wait for blocking commands", () =>
-    Effect.gen(function* () {
-      const { connection, socket } = yield* connectTo(silent, { closeTimeout: "1 minute" })
-      const blocked = yield* inFlight(connection.execute("BLPOP", "list", 0), socket, 1)
-      yield* connection.close
-      expect(failure(yield* Fiber.join(blocked))).toMatchObject({ _tag: "ConnectionError", reason: "closed" })
-    })
-  )
-})
-
 describe.each(realServers)("on $name", (server) => {
   const withServer = <A, E>(test: (url: RedisServer.RedisServer) => Effect.Effect<A, E, Scope.Scope>) =>
     Effect.flatMap(RedisServer.RedisServer, test).pipe(Effect.provide(serverLayer(server)))
@@ -393,7 +407,7 @@ describe.each(realServers)("on $name", (server) => {
 
   for (const protocol of [2, 3] as const) {
     describe(`RESP${protocol}`, () => {
-      it.scoped("100 000 commands in one go", () =>
+      it.scoped("100 000 commands in one pipeline", () =>
         withServer((server) =>
           Effect.gen(function* () {
             const connection = yield* Connection.make({ ...options(server, protocol), replyTimeout: "1 minute" })
@@ -441,7 +455,7 @@ describe.each(realServers)("on $name", (server) => {
         120_000
       )
 
-      it.scoped("the event loop turns while thousands of fibers are answered at once", () =>
+      it.scoped("the event loop keeps turning while thousands of fibers are answered", () =>
         withServer((server) =>
           Effect.gen(function* () {
             const connection = yield* Connection.make(options(server, protocol))
@@ -463,13 +477,13 @@ describe.each(realServers)("on $name", (server) => {
             const fiber = Effect.replicateEffect(Effect.zipRight(connection.execute("GET", "k"), count), 50)
             yield* Effect.replicateEffect(fiber, 3_000, { concurrency: "unbounded", discard: true })
             over = true
-            // libuv reads up to 32 times 64 KB, of some 900 replies each, where there is as much.
+            // In one turn libuv reads at most 32 chunks of 64 KB, with some 900 replies each.
             expect(most).toBeLessThan(12_000)
           })
         )
       )
 
-      it.scoped("subscriptions on a connection of one's own settle, and messages come as pushes", () =>
+      it.scoped("subscriptions on a connection settle, and messages arrive as pushes", () =>
         withServer((server) =>
           Effect.gen(function* () {
             const connection = yield* Connection.make(options(server, protocol))
@@ -497,7 +511,7 @@ describe.each(realServers)("on $name", (server) => {
         )
       )
 
-      it.scoped("MONITOR comes as pushes", () =>
+      it.scoped("MONITOR lines arrive as pushes", () =>
         withServer((server) =>
           Effect.gen(function* () {
             const connection = yield* Connection.make(options(server, protocol))

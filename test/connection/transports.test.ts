@@ -1,10 +1,9 @@
-/** How bytes travel: TCP, unix sockets, TLS, Duplexes and Sockets, and who is let in, on every real server. */
+/** Transports: TCP, unix sockets, TLS, Duplexes and Sockets, and authentication, on every real server. */
 import * as Crypto from "node:crypto"
 import * as Net from "node:net"
 import { Duplex } from "node:stream"
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { describe, expect, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -16,20 +15,18 @@ import { Connection, Redis, RedisCommand } from "effect-redis-client"
 import type { RedisError } from "../../src/RedisError.js"
 import { issue } from "../../src/testing/internal/certificates.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
+import { failure } from "../support/client.js"
 import * as Peer from "../support/peer.js"
 import { makeServer, realServers } from "../support/servers.js"
 
-// Node gives the first of a name's addresses 250 ms: "localhost" has two, and a busy machine is slower than that.
+// Node tries the first address of a name for 250 ms; "localhost" has two, and a busy machine may need longer.
 Net.setDefaultAutoSelectFamilyAttemptTimeout(20_000)
 
-const failure = <A>(exit: Exit.Exit<A, RedisError>): RedisError =>
-  Option.getOrThrow(Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none())
-
-/** How a connection that should not be made fails. */
+/** The failure of a connection that must not succeed. */
 const refusal = (options: Connection.ConnectionOptions): Effect.Effect<RedisError> =>
   Effect.map(Effect.exit(Effect.scoped(Connection.make(options))), failure)
 
-/** Text, bytes, a batch and many at once go through, and the connection is what it says. */
+/** Text, bytes, a batch and many concurrent commands work, and id and protocol are right. */
 const works = (connection: Connection.Connection, protocol: 2 | 3) =>
   Effect.gen(function* () {
     expect(yield* connection.protocol).toBe(protocol)
@@ -37,7 +34,7 @@ const works = (connection: Connection.Connection, protocol: 2 | 3) =>
     const bytes = Crypto.randomBytes(300_000)
     yield* connection.execute("SET", "bytes", bytes)
     expect(Buffer.compare(Buffer.from((yield* connection.executeBytes("GET", "bytes")) as Uint8Array), bytes)).toBe(0)
-    // Long values are read into their place: as bytes, as text in the array that is used again, and as longer text.
+    // Long values are read into their final buffer: bytes, text within the reused buffer, and longer text.
     const long = Crypto.randomBytes(3_000_000)
     const texts = [700_000, 3_000_000].map((length) => "0123456789ab\u00e9".repeat(length / 14))
     yield* connection.execute("MSET", "bytes", long, "text", texts[0] as string, "longer", texts[1] as string, "a", "b")
@@ -100,7 +97,7 @@ const duplexPair = (): readonly [Duplex, Duplex] => {
 }
 
 describe("slow readers", () => {
-  /** A peer that greets, and then reads nothing until it is told to. */
+  /** A peer that completes the handshake, and then reads nothing until it is resumed. */
   const slow = Effect.map(
     Peer.make({
       onCommand: Peer.greeting((words) => (words[0] === "ECHO" ? `$${words[1]?.length}\r\n${words[1]}\r\n` : "+OK\r\n"))
@@ -134,54 +131,56 @@ describe("slow readers", () => {
         )
     ]
   ] as const) {
-    it.scoped(`over ${what}: commands wait, bounded and within their deadlines, and go on when it reads again`, () =>
-      Effect.gen(function* () {
-        const { goOn, peer, stop } = yield* slow
-        const connection = yield* connect(peer.port, {
-          replyTimeout: "1 minute",
-          maxQueuedCommands: 40,
-          maxQueuedBytes: 64 * 1024 * 1024
-        })
-        yield* stop
-        const value = "x".repeat(1024 * 1024)
-        const write = (i: number) => connection.execute("SET", `key:${i}`, value)
-        // More than the buffers of both kernels take, one after the other, as long as they are taken.
-        const writes: Array<Fiber.RuntimeFiber<unknown, RedisError>> = []
-        let overflow: RedisError | undefined
-        for (let i = 0; overflow === undefined && i < 200; i++) {
-          const fiber = yield* Effect.fork(write(i))
-          yield* Effect.repeatN(Effect.yieldNow(), 5)
-          const exit = yield* Fiber.poll(fiber)
-          if (Option.isSome(exit)) {
-            overflow = failure(exit.value)
-          } else {
-            writes.push(fiber)
+    it.scoped(
+      `over ${what}: commands wait, bounded and within their deadlines, and continue when the peer reads again`,
+      () =>
+        Effect.gen(function* () {
+          const { goOn, peer, stop } = yield* slow
+          const connection = yield* connect(peer.port, {
+            replyTimeout: "1 minute",
+            maxQueuedCommands: 40,
+            maxQueuedBytes: 64 * 1024 * 1024
+          })
+          yield* stop
+          const value = "x".repeat(1024 * 1024)
+          const write = (i: number) => connection.execute("SET", `key:${i}`, value)
+          // More than both kernels buffer, one after another for as long as commands are accepted.
+          const writes: Array<Fiber.RuntimeFiber<unknown, RedisError>> = []
+          let overflow: RedisError | undefined
+          for (let i = 0; overflow === undefined && i < 200; i++) {
+            const fiber = yield* Effect.fork(write(i))
+            yield* Effect.repeatN(Effect.yieldNow(), 5)
+            const exit = yield* Fiber.poll(fiber)
+            if (Option.isSome(exit)) {
+              overflow = failure(exit.value)
+            } else {
+              writes.push(fiber)
+            }
           }
-        }
-        expect(overflow).toMatchObject({ _tag: "OverflowError", limit: "commands", maximum: 40, command: "SET" })
-        // One that is taken back makes room for one that comes too late.
-        yield* Fiber.interrupt(writes.pop() as Fiber.RuntimeFiber<unknown, RedisError>)
-        const late = connection.execute(
-          RedisCommand.withDeadline(RedisCommand.make("ECHO", { args: ["late"] }), "60 millis")
-        )
-        expect(failure(yield* Effect.exit(late))).toMatchObject({
-          _tag: "DeadlineError",
-          phase: "queue",
-          delivery: "unsent"
+          expect(overflow).toMatchObject({ _tag: "OverflowError", limit: "commands", maximum: 40, command: "SET" })
+          // An interrupted command makes room for another.
+          yield* Fiber.interrupt(writes.pop() as Fiber.RuntimeFiber<unknown, RedisError>)
+          const late = connection.execute(
+            RedisCommand.withDeadline(RedisCommand.make("ECHO", { args: ["late"] }), "60 millis")
+          )
+          expect(failure(yield* Effect.exit(late))).toMatchObject({
+            _tag: "DeadlineError",
+            phase: "queue",
+            delivery: "unsent"
+          })
+          yield* goOn
+          expect(new Set(yield* Effect.forEach(writes, Fiber.join))).toEqual(new Set(["OK"]))
+          expect(yield* connection.execute("ECHO", "after")).toBe("after")
+          const names = peer.connections[0]?.received.map(([name, value]) => (name === "ECHO" ? value : name)) ?? []
+          expect(names.filter((name) => name === "SET").length).toBe(writes.length)
+          expect(names).not.toContain("late")
         })
-        yield* goOn
-        expect(new Set(yield* Effect.forEach(writes, Fiber.join))).toEqual(new Set(["OK"]))
-        expect(yield* connection.execute("ECHO", "after")).toBe("after")
-        const names = peer.connections[0]?.received.map(([name, value]) => (name === "ECHO" ? value : name)) ?? []
-        expect(names.filter((name) => name === "SET").length).toBe(writes.length)
-        expect(names).not.toContain("late")
-      })
     )
   }
 })
 
-describe("TLS in time", () => {
-  it.scoped("a peer that takes the connection and says nothing: the error says that it may not speak TLS", () =>
+describe("time limits with TLS", () => {
+  it.scoped("a peer that accepts and never answers: the error says that it may not speak TLS", () =>
     Effect.gen(function* () {
       const { port } = yield* Peer.make({})
       const error = yield* refusal({ host: "127.0.0.1", port, tls: true, connectTimeout: "1 second" })
@@ -190,7 +189,7 @@ describe("TLS in time", () => {
     })
   )
 
-  it.scoped("without TLS it says that the greeting was not answered", () =>
+  it.scoped("without TLS the error says that the handshake was not answered", () =>
     Effect.gen(function* () {
       const { port } = yield* Peer.make({})
       const error = yield* refusal({ host: "127.0.0.1", port, connectTimeout: "1 second" })
@@ -199,8 +198,8 @@ describe("TLS in time", () => {
   )
 })
 
-describe("a Duplex of somebody else's", () => {
-  it.scoped("that closes at HELLO: there is no second, and the error says what to try", () =>
+describe("a caller's own Duplex", () => {
+  it.scoped("that closes at HELLO: there is no second socket to try, and the error says what to change", () =>
     Effect.gen(function* () {
       const { port } = yield* Peer.make({ onConnect: (connection) => connection.end() })
       const exit = yield* Effect.exit(Connection.fromDuplex(Net.connect({ host: "127.0.0.1", port })))
@@ -226,7 +225,7 @@ describe("a Duplex of somebody else's", () => {
     })
   )
 
-  it.scoped("that is over already", () =>
+  it.scoped("that has already ended", () =>
     Effect.gen(function* () {
       const [left, right] = duplexPair()
       right.resume()
@@ -280,7 +279,7 @@ describe.each(realServers)("on $name", (server) => {
         })
       )
 
-      it.scoped("a Duplex: a socket, and a stream pair with the server behind it", () =>
+      it.scoped("a Duplex: a socket, and a stream pair connected to the server", () =>
         Effect.gen(function* () {
           const { host, port } = yield* makeServer(server)
           yield* works(yield* Connection.fromDuplex(Net.connect({ host, port }), { protocol }), protocol)
@@ -301,7 +300,7 @@ describe.each(realServers)("on $name", (server) => {
         })
       )
 
-      it.scoped("a Socket: a clean end is a ConnectionError, and what comes later fails and never waits", () =>
+      it.scoped("a Socket: a clean end is a ConnectionError, and later commands fail without waiting", () =>
         Effect.gen(function* () {
           const { host, port } = yield* makeServer(server)
           const socket = yield* NodeSocket.makeNet({ host, port })
@@ -352,7 +351,7 @@ describe.each(realServers)("on $name", (server) => {
         })
       )
 
-      it.scoped("ACL users: who they are, and what the greeting needs of them", () =>
+      it.scoped("ACL users: the name they have, and the permissions that the handshake needs", () =>
         Effect.gen(function* () {
           const { host, port } = yield* makeServer(server, {
             acl: [
@@ -375,7 +374,7 @@ describe.each(realServers)("on $name", (server) => {
           const denied = yield* refusal({ ...as("noselect"), database: 2 })
           expect(denied).toMatchObject({ _tag: "ConnectionError", reason: "handshake", delivery: "unsent" })
           expect(denied.message).toMatch(/SELECT.*NOPERM/)
-          // Its name and the library's are courtesies.
+          // CLIENT SETNAME and CLIENT SETINFO are optional.
           const unnamed = yield* Connection.make(as("noclient"))
           expect(yield* unnamed.execute("ACL", "WHOAMI")).toBe("noclient")
           for (const who of ["off", "nobody"]) {
@@ -392,7 +391,7 @@ describe.each(realServers)("on $name", (server) => {
           const scope = yield* Scope.make()
           const options = { host, port, protocol, replyTimeout: "1 minute" } as const
           yield* Connection.make(options)
-          // The server may still count whoever asked it whether it is ready.
+          // The server may still count the connection that checked whether it was ready.
           yield* Scope.extend(
             Effect.retry(Connection.make(options), { while: (error) => /max number/.test(error.message) }),
             scope
@@ -412,7 +411,7 @@ describe.each(realServers)("on $name", (server) => {
     })
   }
 
-  it.scoped("HELLO cannot be forbidden: servers let it through for everybody, as they do AUTH", () =>
+  it.scoped("HELLO cannot be forbidden: servers allow it to every user, like AUTH", () =>
     Effect.gen(function* () {
       const { host, port } = yield* makeServer(server, {
         acl: ["default on nopass ~* &* +@all -hello", "ada on >secret ~* &* +@all -hello"]
@@ -425,7 +424,7 @@ describe.each(realServers)("on $name", (server) => {
     })
   )
 
-  describe("TLS is refused, and the reason says which", () => {
+  describe("TLS failures, with their reason", () => {
     const days = (count: number) => new Date(Date.now() + count * 24 * 60 * 60 * 1000)
 
     for (const [what, options, tls, message] of [
@@ -492,7 +491,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("the name is the one that serverName says", () =>
+    it.scoped("the verified name is serverName", () =>
       Effect.gen(function* () {
         const { host, port, tls } = yield* makeServer(server, { tls: { names: ["redis.example"] } })
         const { ca } = Option.getOrThrow(tls)
@@ -503,7 +502,7 @@ describe.each(realServers)("on $name", (server) => {
       })
     )
 
-    it.scoped("a client's certificate: shown, with a passphrase, missing, and of another authority", () =>
+    it.scoped("a client certificate: given, with a passphrase, missing, and of another authority", () =>
       Effect.gen(function* () {
         const { host, port, tls } = yield* makeServer(server, { tls: { clients: "required" } })
         const { ca, clientCert, clientKey } = Option.getOrThrow(tls)
@@ -543,7 +542,7 @@ describe.each(realServers)("on $name", (server) => {
           tls: true,
           connectTimeout: "1 second"
         })
-        // The server takes what it gets for a command: it answers with text when there is a line's end in it.
+        // The server takes the bytes for a command, and answers with text if they contain a line break.
         expect(toPlain._tag).toMatch(/ConnectionError|DeadlineError/)
         expect(toPlain.message).toMatch(/does not speak TLS|does this port speak TLS/)
         const tls = yield* makeServer(server, { tls: true })

@@ -9,17 +9,17 @@ import type { Bench, CallRow, PhaseName } from "./model.js"
 
 const everywhere: ReadonlyArray<PhaseName> = ["connect", "tls", "greeting", "idle", "writing", "awaiting", "largeReply"]
 
-/** For calls that have nothing large. */
+/** The phases of calls without a large request or reply. */
 const small: ReadonlyArray<PhaseName> = ["connect", "tls", "greeting", "idle", "awaiting"]
 
 const nothing = () => Effect.void
 const never = () => Effect.succeed(0)
 
-/** What INCR has made of a key. */
+/** The number of INCRs that were executed on a key. */
 const counted = ({ direct, key }: Bench) =>
   Effect.map(direct.execute(Redis.get(key)), (value) => Number(Option.getOrElse(value, () => "0")))
 
-/** A write whose executions are counted, small or large either way. */
+/** A write that counts its executions, with a small or large request or reply. */
 const count = ({ big, key, size }: Bench): RedisCommand.RedisCommand<unknown> =>
   size === "small"
     ? Redis.incr(key)
@@ -44,7 +44,7 @@ const members = [member(0), ...Array.from({ length: 299 }, (_, i) => member(i + 
   ...Array<string>
 ]
 
-/** Waits until the server has the client blocked. Nothing else blocks over this key's connections. */
+/** Waits until the server lists the client as blocked. No other command blocks on this key's connections. */
 const blocked = ({ direct, key }: Bench) =>
   Effect.repeat(direct.executeText("CLIENT", "LIST"), {
     until: (list) =>
@@ -53,7 +53,7 @@ const blocked = ({ direct, key }: Bench) =>
         .some((line) => line.includes(` name=${key} `) && / flags=\S*b/.test(line))
   })
 
-/** What is asked. A call of several round trips meets a fault in any of them. */
+/** The kinds of calls. A call of several round trips may meet the fault in any of them. */
 export const calls: ReadonlyArray<CallRow> = [
   {
     name: "readonly",
@@ -251,7 +251,7 @@ export const calls: ReadonlyArray<CallRow> = [
           yield* Effect.sleep("100 millis")
           yield* proxy.heal
         }
-        // What goes to the server alone may never meet it: a subscriber only listens.
+        // A fault in the direction of the server may have no effect: a subscriber only listens.
         let awaitsGap = fault.kind !== "slow" && (fault.direction !== "toServer" || fault.unasked === true)
         let next = 0
         for (let inOrder = 0; inOrder < 3 || awaitsGap; ) {

@@ -1,4 +1,4 @@
-/** One cell of the fault table: a fault in a phase of a call, and what came of it. */
+/** One cell of the fault table: a fault in a phase of a call, and its outcome. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
@@ -16,13 +16,13 @@ export interface Cell {
   readonly fault: FaultRow
   readonly phase: PhaseRow
   readonly call: CallRow
-  /** Connections that come later meet it as well, until it is healed. */
+  /** Later connections have the fault too, until it is healed. */
   readonly lasting: boolean
 }
 
-/** What was seen of a cell. */
+/** The observed outcome of a cell. */
 export interface Seen {
-  /** `answer`, or the error: tag, reason or phase or code, and delivery. */
+  /** `answer`, or the error: its tag, its reason, phase or code, and its delivery. */
   readonly outcome: string
   readonly executed: number
   readonly problems: ReadonlyArray<string>
@@ -40,29 +40,29 @@ export const big = "x".repeat(300_000)
 export const nameOf = ({ call, fault, lasting, phase }: Cell) =>
   `${fault.name}${lasting ? ", lasting" : ""} / ${phase.name} / ${call.name}`
 
-/** Whether the call has to wait until its deadline. Then it is a short one; else one that is never met. */
+/** Whether the call must wait until its deadline. Then the deadline is short; else it is too long to be reached. */
 export const waits = (cell: Cell): boolean => {
   const { call, fault, lasting, phase } = cell
   if (isPast(cell) || fault.kind === "slow") {
     return false
   }
   if (phase.when === "connecting") {
-    // What begins inside the greeting and goes to the server meets the command behind it.
+    // A fault that begins inside the handshake, towards the server, affects the command after it.
     const behind = phase.name === "greeting" && fault.direction === "toServer" && fault.kind === "silent"
     return lasting || fault.away === true || behind
   }
-  // A write whose connection ended waits for nothing.
+  // A write whose connection ended fails at once.
   const again = call.kind !== "write" || call.rounds === true || heardOf(cell)
   return fault.kind === "silent" || (fault.kind === "ends" && again && (lasting || fault.away === true))
 }
 
-/** Whether the fault comes too late for the call: the server has read it, and what it answers comes through. */
+/** Whether the fault comes too late for the call: the server has read the command, and its reply gets through. */
 export const isPast = ({ call, fault, phase }: Cell): boolean =>
   fault.direction === "toServer" &&
   call.rounds !== true &&
   (phase.name === "awaiting" || phase.name === "largeReply" || (phase.name === "blocking" && fault.unasked !== true))
 
-/** Whether the client knows that its connection ended when it is asked. */
+/** Whether the client has noticed the end of its connection before the call. */
 export const heardOf = ({ fault, phase }: Cell) => phase.name === "idle" && fault.unasked === true
 
 const labelOf = (error: RedisError.RedisError | { readonly _tag?: string }): string => {
@@ -81,10 +81,10 @@ const labelOf = (error: RedisError.RedisError | { readonly _tag?: string }): str
   }
 }
 
-/** For what is not meant to be met, however slow the machine. */
+/** A time limit that is never reached, however slow the machine. */
 const patience = "20 seconds"
 
-/** Longer than any deadline in here: what takes so long never ends. */
+/** Longer than any deadline in this file: an effect that takes this long never ends. */
 const longest = "40 seconds"
 
 const within = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>, problems: Array<string>) =>
@@ -115,7 +115,7 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
         {
           direction: at === undefined ? fault.direction : at.direction,
           on: phase.when === "connecting" ? "new" : lasting ? "all" : "live",
-          // The client's own connection meets it, too, besides the one that it leases.
+          // Twice: for the client's shared connection and for the one that it leases.
           ...(phase.when === "connecting" && !lasting ? { times: call.on === "leased" ? 2 : 1 } : {})
         }
       )
@@ -142,7 +142,7 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
           if (phase.when === "connecting") {
             yield* inject(proxy, phase.at)
           }
-          // Only what the call goes through: another connection would meet the fault instead.
+          // Only the connection of the call: another one would consume the fault.
           const redis = yield* Redis.make(
             call.on === "pool" || call.on === "own" ? { ...options, lazy: true, ...nowhere } : options
           )
@@ -166,7 +166,7 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
           }
           yield* call.prepare(bench)
           if (phase.when === "connected") {
-            // The connections that the call will use are there.
+            // Opens the connection that the call will use.
             if (call.on === "leased") {
               yield* again(Effect.scoped(redis.lease))
             }
@@ -175,7 +175,7 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
               yield* bench.inject
             }
             if (heardOf(cell)) {
-              // It has heard of the end before it is asked, and found another connection where there is one.
+              // Before the call, the client has noticed the end, and has reconnected where it can.
               yield* fault.away ? Effect.sleep("100 millis") : proxy.until((stats) => stats.accepted > accepted)
             }
           }
@@ -195,7 +195,7 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
           return { outcome, executed, problems }
         })
       )
-      // The client is closed: so are its sockets.
+      // The client is closed, so its sockets must be.
       yield* within(
         "its sockets are closed",
         proxy.until(({ open }) => open === 0),
@@ -212,14 +212,14 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
   )
 }
 
-/** A client that is not used connects to nobody. */
+/** An unused client connects to a port without a listener. */
 const nowhere = { port: 1, reconnect: Schedule.spaced("1 hour") } as const
 
 const again = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.retry(effect, quickly)
 
 const str = (value: unknown): string => JSON.stringify(value) ?? "undefined"
 
-/** After healing: what the call went through answers again. */
+/** After healing, the connection, lease or pool of the call works again. */
 const nextWorks = ({ key, pool, redis }: Bench, { on: kind }: CallRow, problems: Array<string>) => {
   const works = <A, E>(what: string, effect: Effect.Effect<A, E>) => within(what, again(effect), problems)
   if (kind === "own") {

@@ -1,4 +1,4 @@
-/** What the client promises of delivery, with a proxy that cuts where it hurts most: after the write, before the reply. */
+/** The client's promises about delivery, with a proxy that cuts between the write and the reply. */
 import { expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -10,7 +10,7 @@ import { on, quickly } from "../support/client.js"
 import { describeReal } from "../support/describeReal.js"
 import { makeServer, type TestServer } from "../support/servers.js"
 
-/** A server, a proxy before it, a client through the proxy, and a connection past it. */
+/** A server, a proxy in front of it, a client through the proxy, and a direct connection. */
 const through = (server: TestServer, options: RedisOptions = {}) =>
   Effect.gen(function* () {
     const { host, port } = yield* makeServer(server)
@@ -23,14 +23,14 @@ const through = (server: TestServer, options: RedisOptions = {}) =>
       ...options
     })
     const direct = yield* Connection.make({ host, port, replyTimeout: "20 seconds" })
-    /** What the client says before it is ready. */
+    /** The commands of the handshake. */
     const greeting = (yield* proxy.stats).bytesToServer
     return {
       proxy,
       redis,
       run: on(redis),
       direct,
-      /** Every connection executes what it is sent next, and is reset when it answers: those to come as well. */
+      /** Every connection, later ones too, executes the next command and is reset when the reply comes. */
       cutEveryReply: Effect.zipRight(
         proxy.inject(FaultProxy.cutAfter(0), { direction: "toClient", on: "live" }),
         proxy.inject(FaultProxy.after(greeting, FaultProxy.cutAfter(0), { direction: "toClient" }), {
@@ -38,7 +38,7 @@ const through = (server: TestServer, options: RedisOptions = {}) =>
           on: "new"
         })
       ),
-      /** How often the server executed a command. */
+      /** The number of times the server executed a command. */
       calls: (name: string) =>
         Effect.map(direct.executeText("INFO", "commandstats"), (text) =>
           Number(new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(String(text))?.[1] ?? 0)
@@ -48,7 +48,7 @@ const through = (server: TestServer, options: RedisOptions = {}) =>
 
 describeReal((server) => {
   it.scopedLive(
-    "INCR is never executed twice, and each outcome is what its error says",
+    "INCR is never executed twice, and each error's delivery is true",
     () =>
       Effect.gen(function* () {
         const { direct, proxy, run } = yield* through(server)
@@ -56,10 +56,10 @@ describeReal((server) => {
         let total = 0
         for (let round = 0; round < 300; round++) {
           const keys = [0, 1, 2].map((i) => `round:${round}:${i}`)
-          // There is a connection for the fault.
+          // Ensures that there is a connection for the fault.
           yield* run(Redis.ping())
           yield* proxy.inject(
-            // By turns: behind the write, inside the second reply, inside the write, and at once.
+            // In turn: after the write, inside the second reply, inside the write, and at once.
             [
               FaultProxy.cutAfter(0),
               FaultProxy.cutAfter(6),
@@ -87,7 +87,7 @@ describeReal((server) => {
             }
           }
           if (round % 4 === 0) {
-            // Cut between the write and the reply: all were executed, and nobody can know.
+            // Cut between the write and the reply: all were executed, and the client cannot know.
             expect(results.map((result) => (Either.isLeft(result) ? "unknown" : result.right))).toEqual(
               keys.map(() => "unknown")
             )
@@ -96,7 +96,7 @@ describeReal((server) => {
         console.log(`delivery, ${server.name}: 900 INCR, ${total} executed; ${JSON.stringify(outcomes)}`)
         expect(outcomes.answered + outcomes.unsent + outcomes.unknown).toBe(900)
         expect(total).toBe(outcomes.answered + outcomes.unknownExecuted)
-        // The proof proves something only if both were met.
+        // The test proves something only if both cases occurred.
         expect(outcomes.unknownExecuted).toBeGreaterThan(200)
         expect(outcomes.answered).toBeGreaterThan(50)
       }),
@@ -104,7 +104,7 @@ describeReal((server) => {
   )
 
   for (const maxRetries of [0, 2]) {
-    it.scopedLive(`a readonly command is sent again at most ${maxRetries} times`, () =>
+    it.scopedLive(`a readonly command is retried at most ${maxRetries} times`, () =>
       Effect.gen(function* () {
         const { calls, cutEveryReply, run } = yield* through(server, { maxRetries })
         const before = yield* calls("get")
@@ -118,7 +118,7 @@ describeReal((server) => {
     )
   }
 
-  it.scopedLive("a pipeline is sent again when all of it is readonly, and not otherwise", () =>
+  it.scopedLive("a pipeline is retried only when all its commands are readonly", () =>
     Effect.gen(function* () {
       const { calls, direct, proxy, run } = yield* through(server)
       const cut = proxy.inject(FaultProxy.cutAfter(0), { direction: "toClient", on: "live" })
@@ -134,7 +134,7 @@ describeReal((server) => {
     })
   )
 
-  it.scopedLive("a write that was declared repeatable is sent again, and no other", () =>
+  it.scopedLive("a write that is declared repeatable is retried, and no other", () =>
     Effect.gen(function* () {
       const { calls, cutEveryReply, direct, proxy, run } = yield* through(server, { maxRetries: 2 })
       const cut = proxy.inject(FaultProxy.cutAfter(0), { direction: "toClient", on: "live" })
@@ -160,7 +160,7 @@ describeReal((server) => {
     })
   )
 
-  it.scopedLive("what was written once and waits to be written again is not said to be unsent", () =>
+  it.scopedLive("a command that was sent once and waits for its retry is not reported as unsent", () =>
     Effect.gen(function* () {
       const { direct, proxy, run } = yield* through(server, { replyTimeout: "500 millis" })
       yield* proxy.inject([FaultProxy.refuse, FaultProxy.cutAfter(0)], { direction: "toClient", on: "live" })

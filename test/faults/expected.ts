@@ -1,24 +1,24 @@
-/** What must come of a cell: which outcomes there may be, and what must be true of what was executed. */
+/** The expectations of a cell: its allowed outcomes, and how often the server may have executed the call. */
 import { type Cell, heardOf, isPast, type Seen } from "./cell.js"
 
 const answer = "answer"
-/** The connection ended, and nobody knows what became of what was written. */
+/** The connection ended, and the client cannot know whether the command was executed. */
 const lost = "ConnectionError (peerClosed|transport) unknown"
-/** Nothing came, and nobody knows what became of what was written. */
+/** No reply came, and the client cannot know whether the command was executed. */
 const late = "DeadlineError reply unknown"
-/** It was never written. */
+/** The command was never sent. */
 const waited = "DeadlineError queue unsent"
-/** It was written once, and waited to be written again. */
+/** The command was sent once, and waited for its retry. */
 const waitedAgain = "DeadlineError queue unknown"
-/** There was no connection to lease in time. */
+/** No connection could be leased in time. */
 const noLease = "DeadlineError acquire unsent"
 const damaged = "ProtocolError"
-/** The server could not read the command, and says so. */
+/** The server could not parse the command, and answered an error. */
 const misread = "ReplyError ERR|TransactionError"
 
 const connecting = ({ call, fault, lasting, phase }: Cell): ReadonlyArray<string> => {
   const shared = call.on === "shared"
-  // What begins inside the greeting and goes to the server may be met by the command behind it.
+  // A fault that begins inside the handshake, towards the server, may affect the command after it.
   const behind = phase.name === "greeting" && (fault.direction !== "toClient" || lasting)
   const asked = lasting || fault.away ? (shared ? [waited] : [noLease]) : [answer]
   switch (fault.kind) {
@@ -33,10 +33,10 @@ const connecting = ({ call, fault, lasting, phase }: Cell): ReadonlyArray<string
       return [...asked, ...(behind ? [late, waitedAgain] : [])]
     case "corrupt":
       if (phase.name === "tls") {
-        // It is found out, and the next handshake is whole.
+        // TLS detects the corruption, and the next handshake succeeds.
         return asked
       }
-      // A peer that speaks something else is no reason to wait for it.
+      // A peer with another protocol is a permanent failure.
       return [answer, ...asked, "ConnectionError (connect|protocol) unsent", damaged, ...(behind ? [misread] : [])]
   }
 }
@@ -51,14 +51,14 @@ const connected = (cell: Cell): ReadonlyArray<string> => {
     return fault.away ? (call.on === "shared" ? [waited] : [noLease]) : [answer]
   }
   if (isPast(cell) || phase.name === "subscribed") {
-    // Subscriptions outlive it all: the call itself looks for gaps that are not said.
+    // Subscriptions survive every fault; the call itself checks for losses without a gap.
     return [answer]
   }
   switch (fault.kind) {
     case "ends":
       return [
         ...(repeats || call.rounds ? (lasting || fault.away ? [waitedAgain, late] : [answer]) : [lost]),
-        // Each round is another command, with its own delivery.
+        // Each round trip is another command, with its own delivery.
         ...(call.rounds ? [lost, noLease, waited, ...(fault.direction === "toServer" ? [answer] : [])] : [])
       ]
     case "silent":
@@ -66,13 +66,13 @@ const connected = (cell: Cell): ReadonlyArray<string> => {
     case "corrupt":
       return fault.direction === "toServer"
         ? phase.name === "writing"
-          ? // Inside a value: nobody can know.
+          ? // Inside a value, where the corruption cannot be detected.
             [answer]
           : phase.name === "multi"
             ? [lost, misread, damaged]
             : [misread]
         : phase.name === "largeReply"
-          ? // Inside a value that is no UTF-8 any more.
+          ? // Inside a value, which is no longer UTF-8.
             ["DecodeError", "TransactionError"]
           : repeats
             ? lasting
@@ -85,11 +85,11 @@ const connected = (cell: Cell): ReadonlyArray<string> => {
 export const allowed = (cell: Cell): ReadonlyArray<string> =>
   cell.phase.when === "connecting" ? connecting(cell) : connected(cell)
 
-/** What is wrong with what came of a cell. */
+/** The problems of a cell's outcome. */
 export const problemsOf = (cell: Cell, { executed, outcome, problems }: Seen): ReadonlyArray<string> => {
   const { call } = cell
   const may = allowed(cell)
-  // What the server answered with errors of its own was not executed; part of a transaction that it misread was.
+  // The least number of executions of an answered call: a write runs exactly once, a repeatable one at least once.
   const bound = call.kind === "repeatable" ? 1 : outcome === answer && call.kind === "write" ? 1 : 0
   return [
     ...problems,

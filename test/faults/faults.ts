@@ -5,16 +5,16 @@ const both = "both"
 const toServer = "toServer"
 const toClient = "toClient"
 
-/** The same whatever the size. */
+/** The same faults for every size. */
 const always =
   (...faults: ReadonlyArray<FaultProxy.Fault>) =>
   () =>
     faults
 
-/** In few pieces or in many: a turn of the event loop for each. */
+/** Large data in fewer pieces, because each piece takes a turn of the event loop. */
 const pieces = (large: boolean) => FaultProxy.split(large ? 4_001 : 1)
 
-/** What goes wrong. A line here is a line of the table, crossed with every phase and every kind of call. */
+/** The faults. Each is a row of the table, crossed with every phase and every kind of call. */
 export const faults: ReadonlyArray<FaultRow> = [
   { name: "latency", kind: "slow", direction: both, faults: always(FaultProxy.latency("10 millis")) },
   {

@@ -1,6 +1,6 @@
 /**
- * The fault table's words: what goes wrong (`faults.ts`), when (`phases.ts`), to which kind of call (`calls.ts`), and what
- * must come of it (`expected.ts`).
+ * The types of the fault table: the faults (`faults.ts`), their moments (`phases.ts`), the kinds of calls (`calls.ts`), and
+ * the expected outcomes (`expected.ts`).
  */
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -9,12 +9,12 @@ import type * as FaultProxy from "effect-redis-client/testing/FaultProxy"
 import type { RedisOptions, RedisService } from "../../src/Redis.js"
 
 /**
- * What a fault is to a client.
+ * The effect of a fault on a client.
  *
- * - `slow`: everything comes, later.
- * - `ends`: the connection ends, and the client hears of it.
- * - `silent`: nothing comes, and nobody says so.
- * - `corrupt`: a byte is another one.
+ * - `slow`: all bytes arrive, later.
+ * - `ends`: the connection ends, and the client notices.
+ * - `silent`: bytes do not arrive, and the client gets no sign of it.
+ * - `corrupt`: one byte is changed.
  */
 export type Kind = "slow" | "ends" | "silent" | "corrupt"
 
@@ -22,11 +22,11 @@ export interface FaultRow {
   readonly name: string
   readonly kind: Kind
   readonly direction: "toServer" | "toClient" | "both"
-  /** Several happen together. Large requests and replies have it coarser where it would take too long. */
+  /** Faults that apply together. Coarser for large requests and replies where they would take too long. */
   readonly faults: (large: boolean) => ReadonlyArray<FaultProxy.Fault>
-  /** The client hears of it although nothing is sent or read. */
+  /** The client notices the fault without sending or reading anything. */
   readonly unasked?: boolean | undefined
-  /** There is nobody to connect to, until it is healed. */
+  /** No connection can be made until the fault is healed. */
   readonly away?: boolean | undefined
 }
 
@@ -44,56 +44,56 @@ export type PhaseName =
 
 export interface PhaseRow {
   readonly name: PhaseName
-  /** Connections to come have the fault, or those there are. */
+  /** Whether new connections have the fault, or existing ones. */
   readonly when: "connecting" | "connected"
-  /** Where in the bytes it begins: so many bytes, in a direction; at once when not given. */
+  /** The fault begins after this number of bytes in this direction; by default at once. */
   readonly at?: { readonly bytes: number; readonly direction: "toServer" | "toClient" } | undefined
-  /** What is large in it. */
+  /** Whether the request or the reply is large. */
   readonly size: Size
 }
 
 export type Size = "small" | "largeRequest" | "largeReply"
 
-/** What a call has to work with. Its keys begin with `key`. */
+/** The tools of a call. All its keys begin with `key`. */
 export interface Bench {
   readonly key: string
   readonly size: Size
-  /** A value of some hundred kilobytes. */
+  /** A value of 300 kB. */
   readonly big: string
-  /** How a client of one's own reaches the server through the proxy. */
+  /** Options for a client through the proxy that the call makes itself. */
   readonly options: RedisOptions
   readonly fault: FaultRow
   readonly redis: RedisService
   readonly pool: Pool.Pool
-  /** A connection that goes past the proxy. */
+  /** A connection that bypasses the proxy. */
   readonly direct: Connection.Connection
   readonly proxy: FaultProxy.FaultProxy
-  /** Makes the fault happen where the phase says, for calls that do it themselves. */
+  /** Injects the fault where the phase says, for calls that inject it themselves. */
   readonly inject: Effect.Effect<void>
-  /** Makes it happen at once. */
+  /** Injects the fault at once. */
   readonly injectNow: Effect.Effect<void>
 }
 
 export interface CallRow {
   readonly name: string
   /**
-   * - `readonly`: asked again by the client when its connection ended.
-   * - `repeatable`: so declared.
-   * - `write`: never asked twice.
+   * - `readonly`: retried by the client after a lost connection.
+   * - `repeatable`: declared repeatable, and retried too.
+   * - `write`: never retried.
    */
   readonly kind: "readonly" | "repeatable" | "write"
-  /** More than one round trip: what ends in the middle may be met by any of them. */
+  /** The call has several round trips, and the fault may meet any of them. */
   readonly rounds?: boolean | undefined
-  /** On which connection it goes: the shared one, one that the client leases for it, one of the pool, or its own. */
+  /** The connection it uses: the shared one, one that the client leases, one of the pool, or its own. */
   readonly on: "shared" | "leased" | "pool" | "own"
   readonly phases: ReadonlyArray<PhaseName>
-  /** It makes the fault happen itself, when it is where the phase says. */
+  /** The call injects the fault itself, when it has reached the phase. */
   readonly byItself?: boolean | undefined
-  /** What has to be there, past the proxy. */
+  /** Prepares the data, bypassing the proxy. */
   readonly prepare: (bench: Bench) => Effect.Effect<unknown, unknown>
   readonly run: (bench: Bench) => Effect.Effect<unknown, unknown, Scope.Scope>
-  /** What the answer is, if there is one. */
+  /** The expected result of a call that succeeds. */
   readonly answer: (bench: Bench) => unknown
-  /** How often it was executed, by what is there now. */
+  /** The number of executions, read from the server. */
   readonly executed: (bench: Bench) => Effect.Effect<number, unknown>
 }

@@ -1,4 +1,4 @@
-/** What servers do to their clients: they die, freeze, restart, refuse, run out of memory, become replicas. */
+/** Servers that die, freeze, restart, refuse, run out of memory or become replicas. */
 import { expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -11,7 +11,7 @@ import { on, quickly } from "../support/client.js"
 import { describeReal } from "../support/describeReal.js"
 import { makeServer, type TestServer } from "../support/servers.js"
 
-/** Long enough for any machine; what is not meant to be met. */
+/** A time limit that is never reached, however slow the machine. */
 const patience = "20 seconds"
 
 const make = (server: TestServer, options: RedisOptions = {}, serverOptions: RedisServerOptions = {}) =>
@@ -23,14 +23,14 @@ const make = (server: TestServer, options: RedisOptions = {}, serverOptions: Red
     return { process, address, redis, run: on(redis) }
   })
 
-/** A connection that is not the client's. */
+/** A connection besides the client's. */
 const beside = (address: { readonly host: string; readonly port: number }) =>
   Connection.make({ ...address, replyTimeout: patience })
 
 const config = (connection: Connection.Connection, name: string, value: string) =>
   connection.execute("CONFIG", "SET", name, value)
 
-/** Waits until INFO says something. */
+/** Waits until a section of INFO matches. */
 const info = (connection: Connection.Connection, section: string, pattern: RegExp) =>
   Effect.repeat(connection.executeText("INFO", section), { until: (text) => pattern.test(String(text)) })
 
@@ -38,7 +38,7 @@ describeReal((server) => {
   const test = (name: string, body: () => Effect.Effect<unknown, unknown, import("effect/Scope").Scope>) =>
     it.scopedLive(name, body, 90_000)
 
-  test("kill -9: a write is unknown, a read waits for the next run", () =>
+  test("kill -9: a write fails with delivery unknown, a read waits for the restart", () =>
     Effect.gen(function* () {
       const { process, run } = yield* make(server)
       yield* process.pause
@@ -52,7 +52,7 @@ describeReal((server) => {
       expect(yield* run(Redis.incr("key"))).toBe(1)
     }))
 
-  test("SIGSTOP: calls end by their deadline, the connection by its silence; SIGCONT: all goes on", () =>
+  test("SIGSTOP: calls end at their deadlines, the connection after its silence; SIGCONT: both go on", () =>
     Effect.gen(function* () {
       const { process, redis, run } = yield* make(server, {
         replyTimeout: "300 millis",
@@ -74,13 +74,13 @@ describeReal((server) => {
       expect((yield* redis.status.get)._tag).toBe("Reconnecting")
       expect(yield* Effect.flip(run(Redis.get("key")))).toMatchObject({ phase: "queue", delivery: "unsent" })
       yield* process.resume
-      // What was written before may have been executed, once each: the server reads what it had got.
+      // Commands sent before may have been executed, once each: the server reads its socket buffer.
       const value = yield* run(RedisCommand.withDeadline(Redis.incr("key"), patience))
       expect(value).toBeGreaterThanOrEqual(1)
       expect(value).toBeLessThanOrEqual(3)
     }))
 
-  test("restart, under load: nothing that was answered is lost, nothing is executed twice", () =>
+  test("a restart under load: no answered write is lost, none is executed twice", () =>
     Effect.gen(function* () {
       const { process, run } = yield* make(server, {}, { appendonly: true })
       const results: Array<Either.Either<number, unknown>> = []
@@ -112,7 +112,7 @@ describeReal((server) => {
       expect(answered.length).toBeGreaterThan(300)
     }))
 
-  test("CLIENT KILL, again and again: each outcome is what it says", () =>
+  test("repeated CLIENT KILL: each error's delivery is true", () =>
     Effect.gen(function* () {
       const { address, redis, run } = yield* make(server)
       const admin = yield* beside(address)
@@ -145,13 +145,13 @@ describeReal((server) => {
       expect(total).toBeGreaterThanOrEqual(answered)
       expect(total).toBeLessThanOrEqual(answered + unknown)
       expect(kills).toBeGreaterThan(3)
-      // So are leases.
+      // Leases fail and recover alike.
       const lease = yield* redis.lease
       yield* admin.execute("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
       expect(yield* Effect.flip(lease.send(Redis.incr("n")))).toMatchObject({ _tag: "ConnectionError" })
     }))
 
-  test("CLIENT PAUSE: what can wait is answered late, what cannot ends by its deadline", () =>
+  test("CLIENT PAUSE: a command with time left is answered late, another ends at its deadline", () =>
     Effect.gen(function* () {
       const { address, run } = yield* make(server)
       const admin = yield* beside(address)
@@ -163,12 +163,12 @@ describeReal((server) => {
         delivery: "unknown"
       })
       yield* admin.execute("CLIENT", "UNPAUSE")
-      // Both were written; in which order does not matter.
+      // Both were executed, in either order.
       expect([1, 2]).toContain(yield* Fiber.join(late))
       expect(yield* run(Redis.incr("n"))).toBe(3)
     }))
 
-  test("maxclients: refused while there are too many, connected when one goes", () =>
+  test("maxclients: refused while there are too many clients, connected when one leaves", () =>
     Effect.gen(function* () {
       const { host, port } = yield* makeServer(server)
       const admin = yield* Connection.make({ host, port })
@@ -176,7 +176,7 @@ describeReal((server) => {
       const refused = yield* Effect.flip(
         Effect.scoped(Redis.make({ host, port, reconnect: quickly, connectTimeout: "300 millis" }))
       )
-      // The server's words, or the reset that follows them.
+      // Either the server's error, or the reset that follows it.
       expect(refused).toMatchObject({ _tag: "ConnectionError", delivery: "unsent" })
       expect(refused).toHaveProperty("reason", expect.stringMatching(/^(handshake|connect|transport|peerClosed)$/))
       const connecting = yield* Effect.fork(Redis.make({ host, port, reconnect: quickly, connectTimeout: patience }))
@@ -185,7 +185,7 @@ describeReal((server) => {
       expect(yield* on(yield* Fiber.join(connecting))(Redis.ping())).toBe("PONG")
     }))
 
-  test("DEBUG SLEEP: a deadline is kept while the server does nothing, and nobody gets another's reply", () =>
+  test("DEBUG SLEEP: a deadline is kept while the server sleeps, and each caller gets its own reply", () =>
     Effect.gen(function* () {
       const { address, run } = yield* make(server)
       const admin = yield* beside(address)
@@ -200,7 +200,7 @@ describeReal((server) => {
         expect(outcome.left).toMatchObject({ _tag: "DeadlineError", phase: "reply", delivery: "unknown" })
       }
       yield* Fiber.join(asleep)
-      // The late reply was thrown away.
+      // The late reply was discarded.
       expect(yield* run(Redis.incr("n"))).toBe(2)
     }))
 
@@ -210,7 +210,7 @@ describeReal((server) => {
       const admin = yield* beside(address)
       yield* run(Redis.set("big", "x".repeat(8 * 1024 * 1024)))
       yield* config(admin, "client-output-buffer-limit", "normal 1mb 1mb 60")
-      // One command for which nothing may be sent before its reply is complete in the buffer.
+      // One command whose whole reply is buffered before any of it is sent.
       const error = yield* Effect.flip(run(Redis.mget(["big", "big", "big"])))
       expect(error).toMatchObject({ _tag: "ConnectionError", delivery: "unknown" })
       expect(yield* run(Redis.set("small", "value"))).toBeUndefined()
@@ -218,7 +218,7 @@ describeReal((server) => {
       expect((yield* run(Redis.mget(["big"])))[0]).toEqual(Option.some("x".repeat(8 * 1024 * 1024)))
     }))
 
-  test("out of memory: -OOM is the answer to writes, reads go on, and nothing is asked again", () =>
+  test("out of memory: writes fail with OOM without a retry, and reads go on", () =>
     Effect.gen(function* () {
       const { address, run } = yield* make(server)
       const admin = yield* beside(address)
@@ -238,7 +238,7 @@ describeReal((server) => {
       expect(yield* run(Redis.incr("n"))).toBe(1)
     }))
 
-  test("a script that does not end: -BUSY is the answer to everybody else", () =>
+  test("an endless script: all other commands fail with BUSY", () =>
     Effect.gen(function* () {
       const { address, redis, run } = yield* make(server)
       const admin = yield* beside(address)
@@ -252,7 +252,7 @@ describeReal((server) => {
       expect(yield* run(Redis.get("key"))).toEqual(Option.none())
     }))
 
-  test("a master that becomes a replica: it is left, asked again, and a write happens once", () =>
+  test("a master that becomes a replica: the client reconnects, retries the write, and it is executed once", () =>
     Effect.gen(function* () {
       const { address, run } = yield* make(server, { maxRetries: 1_000 })
       const other = yield* makeServer(server)
@@ -261,7 +261,7 @@ describeReal((server) => {
       const before = yield* run(Redis.clientId())
       yield* admin.execute("REPLICAOF", other.host, other.port)
       yield* info(admin, "replication", /role:slave/)
-      // With too little time it is the server's own error that is told.
+      // With too little time for a retry, the failure is the server's error.
       expect(yield* Effect.flip(run(RedisCommand.withDeadline(Redis.incr("n"), "400 millis")))).toSatisfy(
         (error: { readonly _tag: string; readonly code?: string; readonly delivery?: string }) =>
           error._tag === "ReplyError" ? error.code === "READONLY" : error._tag === "DeadlineError"
@@ -272,7 +272,7 @@ describeReal((server) => {
       yield* admin.execute("REPLICAOF", "NO", "ONE")
       expect(yield* Fiber.join(writing)).toBe(1)
       expect(yield* Fiber.join(both)).toEqual([1, 1])
-      // Another connection: there the server might have been another one.
+      // The client reconnected, since the address might lead to another server.
       expect(yield* run(Redis.clientId())).not.toBe(before)
     }))
 })

@@ -1,11 +1,11 @@
-/** Crosses faults, phases and calls. Each kind of call names the phases it has. */
+/** Crosses faults, phases and calls. Each kind of call lists its phases. */
 import { calls } from "./calls.js"
 import type { Cell } from "./cell.js"
 import { faults } from "./faults.js"
 import type { FaultRow, PhaseRow } from "./model.js"
 import { phases } from "./phases.js"
 
-/** A fault that lasts is another cell where a client tries again. What is only slow is no reason to. */
+/** Whether there is a second cell in which the fault lasts: where a client retries, which a slow server does not cause. */
 const maylast = (fault: FaultRow, phase: PhaseRow): boolean =>
   fault.kind !== "slow" &&
   fault.away !== true &&

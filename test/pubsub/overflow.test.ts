@@ -1,11 +1,12 @@
 /** Slow listeners: bounded, each by its own strategy, and at nobody else's cost. */
-import { describe, expect } from "@effect/vitest"
+import { describe, expect, it as plain } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { RedisPubSub } from "effect-redis-client"
-import { eachServer, failure } from "../support/client.js"
-import { listener, publish, until, warnings } from "../support/pubsub.js"
+import { eachServer, failure, quickly } from "../support/client.js"
+import * as Peer from "../support/peer.js"
+import { listener, listenOn, publish, until, warnings } from "../support/pubsub.js"
 
 const payloads = (chunk: Chunk.Chunk<{ readonly payload: string }>) =>
   Chunk.toReadonlyArray(chunk).map(({ payload }) => Number.parseInt(payload, 10))
@@ -121,4 +122,40 @@ eachServer((it, live) => {
       })
     )
   })
+})
+
+describe("a suspended subscription that nobody reads", () => {
+  plain.scoped("stays within its bound after a reconnect, too", () =>
+    Effect.gen(function* () {
+      const message = `>3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$100000\r\n${"x".repeat(100_000)}\r\n`
+      const short = ">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\ny\r\n"
+      const confirmed = ">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"
+      const peer = yield* Peer.make({
+        onCommand: (command, connection) =>
+          Peer.greeting(() =>
+            command[0] !== "SUBSCRIBE"
+              ? undefined
+              : connection.index === 0
+                ? `${confirmed}${short.repeat(8)}!broken\r\n`
+                : confirmed + message.repeat(300)
+          )(command, connection)
+      })
+      const service = yield* RedisPubSub.make({ host: "127.0.0.1", port: peer.port, reconnect: quickly })
+      const mailbox = yield* RedisPubSub.mailbox("c", { strategy: "suspend", bufferSize: 8 }).pipe(listenOn(service))
+      const second = () => peer.connections[1]?.socket
+      yield* Peer.eventually("it is connected again", () => (second()?.bytesWritten ?? 0) > 30_000_000)
+      let before = -1
+      let since = performance.now()
+      yield* Peer.eventually("the peer cannot write any more", () => {
+        const waits = second()?.writableLength ?? 0
+        if (waits !== before) {
+          before = waits
+          since = performance.now()
+        }
+        return performance.now() - since > 500
+      })
+      expect(before).toBeGreaterThan(0)
+      expect(Option.getOrThrow(mailbox.unsafeSize())).toBeLessThan(100)
+    })
+  )
 })

@@ -1,4 +1,4 @@
-/** What suites over clients share: a client as its commands' `Redis`, typed failures, and every server by protocol. */
+/** Shared by suites over clients: running commands on a client, typed failures, and tests on every server and protocol. */
 import { it as globalIt, layer, type Vitest } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -27,7 +27,7 @@ export const on =
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, Redis>> =>
     Effect.provideService(effect, Redis, redis) as Effect.Effect<A, E, Exclude<R, Redis>>
 
-/** Attempts that come quickly and do not end: tests wait for conditions, not for pauses. */
+/** Reconnects every 5 ms, forever: tests wait for conditions, not for delays. */
 export const quickly = Schedule.spaced("5 millis")
 
 /** A scripted peer and a client of it. */
@@ -39,18 +39,15 @@ export const connectTo = (script: Peer.Script, options: RedisOptions = {}) =>
       peer,
       redis,
       run: on(redis),
-      /** What was received behind the greetings, over all connections. */
-      commands: () =>
-        peer.connections.flatMap(({ received }) =>
-          received.filter(([name]) => name !== "HELLO" && name !== "CLIENT").map((words) => words.join(" "))
-        )
+      /** The commands received after the handshakes, over all connections. */
+      commands: () => peer.connections.flatMap(Peer.sent)
     }
   })
 
-/** Lets the fibers that were forked run until they wait. */
+/** Lets forked fibers run until they wait. */
 export const settle = Effect.repeatN(Effect.yieldNow(), 20)
 
-/** What tests over real servers know. */
+/** The server and the protocol of a test. */
 export interface Live {
   readonly server: TestServer
   readonly protocol: 2 | 3
@@ -69,7 +66,7 @@ export const eachServer = (
 ): void => {
   const { servers = realServers, ...rest } = options
   describeReal((server) => {
-    // `layer` changes the `it` of the whole file: tests behind would run with its services and without the test clock.
+    // `layer` changes the `it` of the whole file, so that later tests would run with its services and without TestClock.
     const { effect, scoped } = globalIt
     layer(serverLayer(server, rest), { excludeTestServices: true })((layered) => {
       const it: LiveIt = { effect: layered.effect, scoped: layered.scoped }

@@ -1,6 +1,6 @@
 /**
- * A reporter that ends the run with one plain line, `N passed, N failed, N skipped`, which machines read.
- * What fails outside of tests (a file that does not load, an unhandled rejection) counts as failed: it fails the run.
+ * A reporter that ends the run with one plain line for scripts, `N passed, N failed, N skipped`.
+ * Failures outside of tests (a file that does not load, an unhandled rejection) count as failed, as they fail the run.
  */
 import type { Reporter, TestModule } from "vitest/node"
 
@@ -13,7 +13,7 @@ export default class ClosingLine implements Reporter {
       count.failed += module.errors().length
     }
     const line = `${count.passed} passed, ${count.failed} failed, ${count.skipped + count.pending} skipped`
-    // At exit, so that nothing comes after it: not the summary, not what the servers say when they stop.
+    // At exit, so that neither the summary nor the output of stopping servers follows.
     process.once("exit", () => console.log(`\n${line}`))
   }
 }

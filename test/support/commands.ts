@@ -1,6 +1,6 @@
 /**
- * How commands are tested: what they send ({@link sends}), how they read replies ({@link reads}, {@link readsError}),
- * and round trips on every real server over RESP2 and RESP3 ({@link liveSuite}).
+ * How commands are tested: the words they send ({@link sends}), how they read replies ({@link reads},
+ * {@link readsError}), and round trips on every real server over RESP2 and RESP3 ({@link liveSuite}).
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -29,12 +29,12 @@ type AnyCommand = RedisCommand.RedisCommand<unknown>
 const bytesOf = (data: string | Uint8Array): Buffer =>
   typeof data === "string" ? Buffer.from(data, "utf8") : Buffer.from(data)
 
-/** Text where it is text, so that a failure can be read. */
+/** Readable in the message of a failed assertion. */
 const shown = (data: string | Uint8Array): string => bytesOf(data).toString("latin1")
 
 /**
- * Expects a command to send exactly these words: its name's words, then its arguments, as text or bytes. The encoded
- * bytes are checked against them too.
+ * Expects a command to send exactly these words: the words of its name, then its arguments, as text or bytes. The
+ * encoded bytes are checked too.
  */
 export const sends = (command: AnyCommand, expected: ReadonlyArray<string | Uint8Array>): void => {
   expect(command.problem?.message, "the command cannot be sent").toBeUndefined()
@@ -51,18 +51,18 @@ export const sends = (command: AnyCommand, expected: ReadonlyArray<string | Uint
   )
 }
 
-/** Expects the kinds of the arguments behind the name: `tagged(strings.get("k"), ["key"])`. */
+/** Expects the kinds of the arguments after the name: `tagged(strings.get("k"), ["key"])`. */
 export const tagged = (command: AnyCommand, kinds: ReadonlyArray<RedisCommand.ArgumentKind>): void => {
   expect(command.args.map(({ kind }) => kind)).toEqual(kinds)
 }
 
-/** Expects a command to be impossible to send, for a reason like `reason`. */
+/** Expects that a command cannot be sent, with a message that matches `reason`. */
 export const refuses = (command: AnyCommand, reason: RegExp): void => {
   expect(command.problem?.reason).toBe("invalidArgument")
   expect(command.problem?.message).toMatch(reason)
 }
 
-/** Replies as a server writes them: `wire.array(wire.bulk("a"), wire.int(1))`. For literals too long to write out. */
+/** Encoded replies, for literals too long to write out: `wire.array(wire.bulk("a"), wire.int(1))`. */
 export const wire = {
   simple: (text: string) => `+${text}\r\n`,
   error: (text: string) => `-${text}\r\n`,
@@ -78,7 +78,7 @@ export const wire = {
   verbatim: (text: string, format = "txt") => `=${Buffer.byteLength(text) + 4}\r\n${format}:${text}\r\n`,
   array: (...items: ReadonlyArray<string>) => `*${items.length}\r\n${items.join("")}`,
   set: (...items: ReadonlyArray<string>) => `~${items.length}\r\n${items.join("")}`,
-  /** Keys and values in turn. */
+  /** Alternating keys and values. */
   map: (...items: ReadonlyArray<string>) => `%${items.length / 2}\r\n${items.join("")}`
 }
 
@@ -114,7 +114,7 @@ export const reads = <A>(command: RedisCommand.RedisCommand<A>, literal: string 
   expect(exit.value).toEqual(expected)
 }
 
-/** Expects one answer to each of the literals: RESP2's and RESP3's forms of the same reply. */
+/** Expects the same value from each literal: the RESP2 and RESP3 forms of one reply. */
 export const readsEach = <A>(
   command: RedisCommand.RedisCommand<A>,
   literals: ReadonlyArray<string | Uint8Array>,
@@ -142,12 +142,12 @@ export const readsError = (
   expect(failure.value).toMatchObject(expected)
 }
 
-/** How a test body says that it cannot run here. */
+/** Thrown by a test body that cannot run on this server. */
 class Skip {
   constructor(readonly reason: string) {}
 }
 
-/** Versions of each product; a product left out does not have it. */
+/** The first version of each product that has it; an omitted product never has it. */
 export interface Since {
   readonly redis?: string | undefined
   readonly valkey?: string | undefined
@@ -155,7 +155,7 @@ export interface Since {
 
 type Body = () => Effect.Effect<void, unknown, Redis | Scope.Scope>
 
-/** What a suite knows of where it runs, and how it registers tests. */
+/** The server and protocol of a suite, and the functions that register its tests. */
 export interface Live {
   readonly product: "redis" | "valkey"
   /** The version, as in `7.0.15`. */
@@ -163,21 +163,21 @@ export interface Live {
   /** Product and release, as in `redis-7.0`. */
   readonly name: string
   readonly protocol: 2 | 3
-  /** The server itself, once tests run: where it listens, and how to stop it. */
+  /** The running server, available inside tests. */
   readonly server: () => RedisServer.RedisServer
-  /** A test on an empty server, with the test clock. What it needs of `Scope` closes at its end. */
+  /** A test on an empty server, with TestClock. Its scope closes at its end. */
   readonly effect: (name: string, body: Body) => void
   /** The same with the real clock, for tests that sleep. */
   readonly live: (name: string, body: Body) => void
   /** Whether the server is at least of this version of its product. */
   readonly isSince: (since: Since) => boolean
-  /** Skips the test, and says so, unless the server has these commands (`"CLIENT NO-TOUCH"`). First in the body. */
+  /** Skips the test, with a reason, unless the server has these commands (`"CLIENT NO-TOUCH"`). Call it first. */
   readonly needs: (...commands: ReadonlyArray<string>) => Effect.Effect<void, RedisError>
-  /** Skips the test, and says so, unless the server is of that version: for options. */
+  /** Skips the test, with a reason, unless the server has this version. For options of commands. */
   readonly needsVersion: (since: Since) => Effect.Effect<void>
   /** Skips the test with a reason. */
   readonly skip: (reason: string) => Effect.Effect<never>
-  /** Runs on a connection of its own: for blocking commands and those that change their connection. */
+  /** Runs on a dedicated connection: for blocking commands and commands that change the connection's state. */
   readonly onLease: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | RedisError, R | Redis>
 }
 
@@ -192,11 +192,11 @@ const compareVersions = (a: string, b: string): number => {
   return 0
 }
 
-/** Records what ran, by looking at every answer that passes. */
+/** Records the commands that the server executed, from their results. */
 const observed = (service: RedisService, ran: (name: string) => void): RedisService => {
   const seen = (command: AnyCommand, exit: Exit.Exit<unknown, RedisError>): void => {
     const failure = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none()
-    // An error is an answer too, as long as the server knows the command.
+    // An error counts too, unless the server does not know the command.
     if (
       Exit.isSuccess(exit) ||
       (Option.isSome(failure) &&
@@ -224,7 +224,7 @@ const observed = (service: RedisService, ran: (name: string) => void): RedisServ
   }
 }
 
-type ClientOptions = {
+type LayerOptions = {
   readonly host: string
   readonly port: number
   readonly protocol: 2 | 3
@@ -232,26 +232,24 @@ type ClientOptions = {
   readonly acquireTimeout: "30 seconds"
 }
 
-/** The client that suites run over: `Redis.layer`'s, or the one that REDIS_TEST_CLIENT names. */
-const clients: Record<string, (options: ClientOptions) => Effect.Effect<RedisService, RedisError, Scope.Scope>> = {
-  shared: RedisClient.make,
+/** The layers that provide `Redis`, by the names that REDIS_TEST_LAYER may have. Every command suite runs over each. */
+const layers: Record<string, (options: LayerOptions) => Effect.Effect<RedisService, RedisError, Scope.Scope>> = {
+  client: RedisClient.make,
   pool: (options) =>
     Effect.map(Layer.build(Layer.provide(RedisClient.layerFromPool, Pool.layer(options))), (built) =>
       Context.get(built, Redis)
     )
 }
-const clientName = process.env.REDIS_TEST_CLIENT ?? "shared"
-const client = (options: ClientOptions): Effect.Effect<RedisService, RedisError, Scope.Scope> => {
-  const make = clients[clientName]
-  return make === undefined
-    ? Effect.dieMessage(`REDIS_TEST_CLIENT is none of ${Object.keys(clients).join(", ")}`)
-    : make(options)
+const layerName = process.env.REDIS_TEST_LAYER ?? "client"
+const makeRedis = layers[layerName]
+if (makeRedis === undefined) {
+  throw new Error(`REDIS_TEST_LAYER is "${layerName}", and must be one of ${Object.keys(layers).join(", ")}`)
 }
 
 const flush = RedisCommand.make("FLUSHALL", { args: ["SYNC"] })
 
 /**
- * Registers round trips: for every real server and both protocols, what `define` defines.
+ * Registers the tests of `define` for every real server and both protocols.
  *
  * ```ts
  * liveSuite("string", ({ effect, needs }) => {
@@ -268,7 +266,8 @@ const flush = RedisCommand.make("FLUSHALL", { args: ["SYNC"] })
  * })
  * ```
  *
- * Each test starts on an empty server. Which commands ran where is printed at the end of the file, and of the run.
+ * Each test starts on an empty server. The commands that ran on each server are printed at the end of the file and of
+ * the run.
  */
 export const liveSuite = (
   group: string,
@@ -281,7 +280,7 @@ export const liveSuite = (
       | undefined
   }
 ): void => {
-  describe(`${group}, live`, () => {
+  describe(`${group}, live over the ${layerName}`, () => {
     const matrix = new LiveMatrix(group)
     if (Servers.realServers.length === 0) {
       it.skip("no real server found: run `npm run servers`", () => {})
@@ -318,14 +317,14 @@ const suiteOn = (
   matrix: LiveMatrix
 ): Live => {
   const scope = Effect.runSync(Scope.make())
-  /** Without the observer: what the suite itself asks does not count. */
+  /** Not observed: the suite's own commands do not count. */
   let plain: RedisService | undefined
   let service: RedisService | undefined
   beforeAll(async () => {
     const { host, port } = running()
     // Longer than a busy machine takes.
     const options = { host, port, protocol, replyTimeout: "30 seconds", acquireTimeout: "30 seconds" } as const
-    plain = await Effect.runPromise(Scope.extend(client(options), scope))
+    plain = await Effect.runPromise(Scope.extend(makeRedis(options), scope))
     service = observed(plain, (name) => matrix.ran(name, installed.name, protocol))
   })
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))

@@ -2,9 +2,8 @@ import { describe, it } from "vitest"
 import { realServers, type TestServer } from "./servers.js"
 
 /**
- * A block of tests for each real server, or for those that are given (`atLeast(…)`). With none found there is one
- * skipped test that says so: a file without any test would be a failure, and `npm test` has to pass with the embedded
- * server alone.
+ * A block of tests for each real server, or for the given ones (`atLeast(…)`). Without any there is one skipped test that
+ * says so, because a file without a test fails, and `npm test` must pass with the embedded server alone.
  */
 export const describeReal = (
   tests: (server: TestServer) => void,

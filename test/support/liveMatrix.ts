@@ -1,20 +1,20 @@
 /**
- * Which commands ran on which real servers. Each test file leaves its part in the run's folder, since files run in
- * processes of their own; `test/globalSetup.ts` adds them up at the end.
+ * The commands that ran on each real server. Each test file writes its part to the run's folder, because files run in
+ * separate processes; `test/globalSetup.ts` adds the parts up at the end.
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 
-/** Where the run's process says, so that runs side by side do not mix. */
+/** Names the run's folder, so that concurrent runs do not mix. */
 const variable = "REDIS_TEST_LIVE"
 const folder = (): string | undefined => process.env[variable]
 
-/** The commands that have to be typed. */
+/** The commands that the library must have. */
 const specification = Path.resolve(import.meta.dirname, "../fixtures/commands.json")
 
 interface Part {
   readonly group: string
-  /** Server to protocol to names. */
+  /** By server and protocol, the names of the commands. */
   readonly ran: Record<string, Record<string, ReadonlyArray<string>>>
 }
 
@@ -23,7 +23,7 @@ const add = (into: Map<string, Set<string>>, key: string, name: string): void =>
   into.set(key, names.add(name))
 }
 
-/** `12 commands ran live on 3 servers …`, or `undefined` when none did. With `of`, others do not count. */
+/** `12 commands ran live on 3 servers …`, or `undefined` without any. With `of`, only those commands count. */
 const line = (what: string, parts: ReadonlyArray<Part>, of?: ReadonlyArray<string>): string | undefined => {
   const counted = of === undefined ? undefined : new Set(of)
   const perServer = new Map<string, Set<string>>()
@@ -70,7 +70,7 @@ export class LiveMatrix {
     add(this.notDone, `${server}: ${reason}`, test)
   }
 
-  /** Prints this file's line and leaves it for {@link end}. */
+  /** Prints this file's line, and writes its part for {@link end}. */
   finish(): void {
     const ran = Object.fromEntries(
       [...this.done].map(([server, protocols]) => [
@@ -85,7 +85,7 @@ export class LiveMatrix {
     }
     const into = folder()
     if (into !== undefined) {
-      // A file of this name may be left by another test file with a group of the same name.
+      // Process and time in the name, because another test file may have a group of the same name.
       Fs.writeFileSync(
         Path.join(into, `${this.group.replaceAll(/\W+/g, "-")}-${process.pid}-${Date.now()}.json`),
         JSON.stringify(part)
@@ -96,7 +96,7 @@ export class LiveMatrix {
   }
 }
 
-/** Begins a run: before the first test file, in the process that starts the others. */
+/** Begins a run, in the main process before the first test file. */
 export const begin = (): void => {
   const made = Path.resolve(import.meta.dirname, "../../.tmp/live", String(process.pid))
   Fs.rmSync(made, { recursive: true, force: true })
@@ -104,7 +104,7 @@ export const begin = (): void => {
   process.env[variable] = made
 }
 
-/** Ends it: all files' parts as one line. */
+/** Ends a run, and returns one line for all files. */
 export const end = (): string | undefined => {
   const made = folder()
   if (made === undefined) {

@@ -1,5 +1,5 @@
 /**
- * A scripted peer: a TCP server that answers exactly what the test says, for what no real server does on demand.
+ * A scripted peer: a TCP server that answers as the test says, for behaviour that no real server shows on demand.
  */
 
 import * as Net from "node:net"
@@ -13,9 +13,9 @@ export interface PeerConnection {
   /** Every command received on this connection, as its words. */
   readonly received: Array<ReadonlyArray<string>>
   readonly write: (raw: string | Uint8Array) => void
-  /** A FIN after what was written. */
+  /** Sends FIN after the written bytes. */
   readonly end: () => void
-  /** A reset. */
+  /** Sends RST. */
   readonly reset: () => void
   readonly socket: Net.Socket
 }
@@ -23,22 +23,22 @@ export interface PeerConnection {
 export interface Peer {
   readonly port: number
   readonly connections: ReadonlyArray<PeerConnection>
-  /** Connections that are open now. */
+  /** The number of open connections. */
   readonly open: () => number
 }
 
 export interface Script {
   readonly onConnect?: (connection: PeerConnection) => void
-  /** Called for each command; what it returns is written. */
+  /** Called for each command; its result is written. */
   readonly onCommand?: (command: ReadonlyArray<string>, connection: PeerConnection) => string | Uint8Array | undefined
 }
 
-/** What a server says to HELLO 3. */
+/** A server's reply to HELLO 3. */
 export const hello3 =
   "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$5\r\nproto\r\n:3\r\n" +
   "$2\r\nid\r\n:42\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n"
 
-/** Answers the greeting as a server does, and `then` for the rest. */
+/** Answers the handshake as a server does, and every other command with `then`. */
 export const greeting =
   (
     then: (command: ReadonlyArray<string>, connection: PeerConnection) => string | Uint8Array | undefined = () =>
@@ -54,6 +54,16 @@ export const greeting =
         return then(command, connection)
     }
   }
+
+/** Answers the handshake, and no command. */
+export const silent: Script = { onCommand: greeting(() => undefined) }
+
+/** Answers the handshake, and every command with PONG. */
+export const pong: Script = { onCommand: greeting(() => "+PONG\r\n") }
+
+/** The commands received after the handshake, as lines of text. */
+export const sent = ({ received }: PeerConnection): ReadonlyArray<string> =>
+  received.filter(([name]) => name !== "HELLO" && name !== "CLIENT").map((words) => words.join(" "))
 
 export const make = (script: Script): Effect.Effect<Peer, never, Scope.Scope> =>
   Effect.acquireRelease(

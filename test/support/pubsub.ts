@@ -1,4 +1,4 @@
-/** What suites of subscriptions share. */
+/** Shared by suites of subscriptions. */
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as HashMap from "effect/HashMap"
@@ -18,7 +18,7 @@ export const listenOn =
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, RedisPubSub>> =>
     Effect.provideService(effect, RedisPubSub, service) as Effect.Effect<A, E, Exclude<R, RedisPubSub>>
 
-/** A client of a live server, its subscriptions, and what tests ask of the server. */
+/** A client of a live server, its subscriptions, and the server's counts. */
 export const listener = (live: Live, options: RedisPubSubOptions = {}) =>
   Effect.gen(function* () {
     const { host, port } = yield* RedisServer.RedisServer
@@ -33,13 +33,13 @@ const asking = (redis: RedisService) => {
   const text = (name: string, ...args: ReadonlyArray<string>) =>
     run(Redis.execute(name, ...args)).pipe(Effect.map(String))
   return {
-    /** How often the server executed a command. */
+    /** The number of times the server executed a command. */
     calls: (command: string) =>
       Effect.map(text("INFO", "commandstats"), (info) =>
         Number(new RegExp(`^cmdstat_${command}:calls=(\\d+)`, "m").exec(info)?.[1] ?? 0)
       ),
     resetCalls: text("CONFIG", "RESETSTAT"),
-    /** Connections that are subscribed to something. */
+    /** The number of connections with a subscription. */
     subscribers: Effect.map(
       text("CLIENT", "LIST", "TYPE", "pubsub"),
       (list) => list.split("\n").filter(Boolean).length
@@ -50,7 +50,7 @@ const asking = (redis: RedisService) => {
   }
 }
 
-/** Asks again and again until it holds; dies after a while. */
+/** Repeats a check until it holds; dies after 15 seconds. */
 export const until = <E, R>(what: string, ask: Effect.Effect<boolean, E, R>): Effect.Effect<void, E, R> => {
   const started = Date.now()
   const again: Effect.Effect<void, E, R> = Effect.flatMap(ask, (holds) =>
@@ -81,7 +81,7 @@ export const collecting = <A>(stream: Stream.Stream<A, RedisError>) =>
     return { got, fiber, has: (count: number) => Peer.eventually(`${count} elements`, () => got.length >= count) }
   })
 
-/** What is logged at warning and above. */
+/** The log lines of level warning and above. */
 export const warnings = () => {
   const lines: Array<string> = []
   const logger = Logger.make(({ annotations, logLevel, message }) => {

@@ -1,12 +1,12 @@
 /**
- * Replies against reply schemas: JSON schemas of what a command answers over RESP3. The fixture has them as Valkey's command
- * definitions give them, one command a line.
+ * Checks replies against reply schemas: the JSON schemas of RESP3 replies in Valkey's command definitions. The fixture has
+ * one command a line.
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { MapReply, type Reply, SetReply, VerbatimString } from "../../src/internal/resp/values.js"
 
-/** As much of JSON schema as the reply schemas use. */
+/** The part of JSON schema that the reply schemas use. */
 export interface ReplySchema {
   readonly $ref?: "#"
   readonly type?: "string" | "integer" | "number" | "null" | "array" | "object"
@@ -44,7 +44,7 @@ const textOf = (reply: Reply): string | undefined =>
 const itemsOf = (reply: Reply): ReadonlyArray<Reply> | undefined =>
   Array.isArray(reply) ? reply : reply instanceof SetReply ? reply.items : undefined
 
-/** A reply for a failure's message. */
+/** A reply as text, for messages. */
 export const shown = (reply: Reply): string =>
   JSON.stringify(plain(reply), (_, value) => (typeof value === "bigint" ? String(value) : value))
 
@@ -58,10 +58,10 @@ const plain = (reply: Reply): unknown =>
         : (textOf(reply) ?? reply)
 
 /**
- * What is wrong with a reply, and where; `undefined` when it fits.
+ * The first mismatch of a reply and its place; `undefined` when it fits.
  *
- * Over RESP2 a map is a flat array and a double is text. Whether a whole number came as an integer or as a double cannot
- * be told any more. Of `oneOf` at least one has to fit: several do when types that RESP tells apart are one here.
+ * Over RESP2 a map is a flat array and a double is text. A parsed whole number may have been an integer or a double. Of
+ * `oneOf` at least one must fit: several may, because some RESP types have the same JavaScript value.
  */
 export const violation = (root: ReplySchema, reply: Reply, protocol: 2 | 3): string | undefined => {
   const entriesOf = (reply: Reply): MapReply["entries"] | undefined =>
@@ -145,7 +145,7 @@ export const violation = (root: ReplySchema, reply: Reply, protocol: 2 | 3): str
 
   const checkEntries = (schema: ReplySchema, entries: MapReply["entries"], at: string): string | undefined =>
     first(entries, ([name, value]) => {
-      // Of a histogram they are numbers.
+      // The names in a histogram are numbers.
       const key = typeof name === "number" ? String(name) : textOf(name)
       if (key === undefined) {
         return `${at}: a name that is no text`

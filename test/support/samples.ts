@@ -1,5 +1,5 @@
 /**
- * One of each command, with all the keys it can have: what is checked against what servers say of their commands.
+ * One call of each command, with every key it can have, for comparison with the servers' own command tables.
  */
 import * as Redacted from "effect/Redacted"
 import { Redis } from "../../src/Redis.js"

@@ -1,13 +1,13 @@
 /*
- * The servers that test suites run over. Found when this module loads, so that suites can be made of them:
+ * The servers that test suites run on. They are found when this module loads, so that suites can be defined for each:
  *
  *     describeReal((server) => {
  *       layer(serverLayer(server))("strings", (it) => { … })
  *     })
  *
- * (`describe.each(realServers)` does as well, in files that have other tests, too.)
+ * (In files that have other tests, `describe.each(realServers)` works too.)
  *
- * Laws are proven on real servers. The embedded one is looser and lacks commands: suites on it are an allow-list.
+ * Laws are proven on real servers. The embedded server is less strict and lacks commands, so only listed suites use it.
  */
 import { spawnSync } from "node:child_process"
 import * as FileSystem from "node:fs"
@@ -29,7 +29,7 @@ export interface TestServer {
 const root = Path.join(Path.dirname(fileURLToPath(import.meta.url)), "..", "..")
 const made = Path.join(root, ".servers")
 
-/** The servers that `npm run servers` makes and CI requires. */
+/** The servers that `npm run servers` installs and CI requires. */
 export const expected: ReadonlyArray<string> = ["redis-7.0", "redis-8.0", "valkey-9.1"]
 
 const named = (product: "redis" | "valkey", version: string, executable: string): TestServer => ({
@@ -39,7 +39,7 @@ const named = (product: "redis" | "valkey", version: string, executable: string)
   executable
 })
 
-/** From `.servers`, where a file tells what each is. */
+/** The servers in `.servers`, each with a file that describes it. */
 const fromFolder = (): ReadonlyArray<TestServer> =>
   FileSystem.existsSync(made)
     ? FileSystem.readdirSync(made).flatMap((folder) => {
@@ -50,7 +50,7 @@ const fromFolder = (): ReadonlyArray<TestServer> =>
       })
     : []
 
-/** A program, asked what it is. */
+/** A program, identified by its `--version`. */
 const fromProgram = (executable: string): ReadonlyArray<TestServer> => {
   const said = spawnSync(executable, ["--version"], { encoding: "utf8" }).stdout ?? ""
   const match = /(Redis|Valkey) server v=(\S+)/.exec(said)
@@ -68,12 +68,12 @@ const fromPath = (): ReadonlyArray<TestServer> =>
 const fromEnvironment = (): ReadonlyArray<TestServer> =>
   process.env.REDIS_SERVER ? fromProgram(process.env.REDIS_SERVER) : []
 
-/** Every real server found, by name. Of the same release the one that was named counts most, and the system's least. */
+/** Every real server found. For the same release, REDIS_SERVER wins over `.servers`, and `.servers` over PATH. */
 export const realServers: ReadonlyArray<TestServer> = [
   ...new Map([...fromPath(), ...fromFolder(), ...fromEnvironment()].map((server) => [server.name, server])).values()
 ].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }))
 
-/** The server in pure JavaScript: always there. */
+/** The server in pure JavaScript, always available. */
 export const embeddedServer: TestServer = {
   name: "embedded",
   product: "embedded",
@@ -84,7 +84,7 @@ export const embeddedServer: TestServer = {
 /** Every server found, the embedded one last. */
 export const servers: ReadonlyArray<TestServer> = [...realServers, embeddedServer]
 
-/** The real servers of one release or later: `atLeast({ redis: "8.0", valkey: "9.0" })`; none of a product left out. */
+/** The real servers of one release or later: `atLeast({ redis: "8.0", valkey: "9.0" })`. An omitted product has none. */
 export const atLeast = (wanted: { readonly redis?: string; readonly valkey?: string }): ReadonlyArray<TestServer> =>
   realServers.filter(({ product, version }) => {
     const lowest = product === "embedded" ? undefined : wanted[product]
@@ -96,7 +96,7 @@ export const serverOptions = (
   server: TestServer,
   options: RedisServer.RedisServerOptions = {}
 ): RedisServer.RedisServerOptions => ({
-  // A busy machine takes its time.
+  // Generous, because a busy machine is slow.
   startTimeout: "1 minute",
   ...options,
   executable: server.executable,

@@ -1,5 +1,5 @@
 /**
- * Which commands there are, by the specification and by servers, and which of them are typed.
+ * The commands of the specification and of servers, and which of them the library has.
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -12,18 +12,18 @@ import { Redis } from "../../src/Redis.js"
 import type { RedisServerOptions } from "../../src/testing/RedisServer.js"
 import * as Servers from "./servers.js"
 
-/** What the specification (Redis up to 8.10, Valkey up to 9.1) says of a command. */
+/** The specification (Redis up to 8.10, Valkey up to 9.1) of a command. */
 export interface Spec {
   readonly group: string
   readonly redis_since?: string
   readonly valkey_since?: string
   readonly redis_deprecated_since?: string
   readonly valkey_deprecated_since?: string
-  /** The live servers that had it when the data were gathered. */
+  /** The live servers that had the command when the data were collected. */
   readonly servers: ReadonlyArray<string>
-  /** `readonly`, `write`, `blocking`, by the newest of them. */
+  /** `readonly`, `write`, `blocking`, according to the newest server. */
   readonly flags: ReadonlyArray<string>
-  /** Policies for clusters. */
+  /** Request and response policies in a cluster. */
   readonly tips?: ReadonlyArray<string>
   readonly keys?: true
 }
@@ -31,14 +31,14 @@ export interface Spec {
 const root = Path.resolve(import.meta.dirname, "../..")
 
 /**
- * Every command that has to be typed, by its name: the core's and the sentinels' 431, and the 13 on vector sets. Without
- * containers, HELP and {@link internal} ones.
+ * Every command that the library must have, by its name: 431 of the core and of Sentinel, and 13 for vector sets, without
+ * containers, HELP and {@link internal} commands.
  */
 export const spec: Readonly<Record<string, Spec>> = JSON.parse(
   Fs.readFileSync(Path.join(root, "test/fixtures/commands.json"), "utf8")
 )
 
-/** What servers and their makers say to each other. No client needs them. */
+/** Commands between servers, and for their developers. No client needs them. */
 export const internal: ReadonlyArray<string> = [
   "PFDEBUG",
   "PFSELFTEST",
@@ -53,7 +53,7 @@ export const internal: ReadonlyArray<string> = [
 export const mechanical = (name: string): string =>
   name.toLowerCase().replace(/[ ._-]([a-z0-9])/g, (_, next: string) => next.toUpperCase())
 
-/** The names that the factories of all groups have, whatever file they are in. */
+/** The names of all factories, of every group. */
 export const factoryNames = async (): Promise<ReadonlySet<string>> => {
   const folder = Path.join(root, "src/commands")
   const names = new Set<string>()
@@ -70,14 +70,14 @@ export const factoryNames = async (): Promise<ReadonlySet<string>> => {
   return names
 }
 
-/** Of these commands, those that no factory has or that are not reachable as `Redis.<name>`. */
+/** Those of the given commands that have no factory, or are not available as `Redis.<name>`. */
 export const missing = (names: Iterable<string>, typed: ReadonlySet<string>): ReadonlyArray<string> =>
   [...names].filter((name) => {
     const own = mechanical(name)
     return !typed.has(own) || typeof (Redis as unknown as Record<string, unknown>)[own] !== "function"
   })
 
-/** The commands in a server's COMMAND LIST that count: containers, HELP and internal ones do not. */
+/** The commands in a server's COMMAND LIST, without containers, HELP and internal ones. */
 export const counted = (list: ReadonlyArray<string>): ReadonlyArray<string> => {
   const names = list.map((name) => name.replace("|", " ").toUpperCase())
   const containers = new Set(names.flatMap((name) => (name.includes(" ") ? [name.split(" ")[0] as string] : [])))
@@ -106,7 +106,7 @@ export const onServer = <A, E>(
     })
   )
 
-/** How each server is asked for its commands: sentinels have their own. */
+/** The modes in which each server lists its commands: Sentinel has its own. */
 export const modes: Readonly<Record<string, RedisServerOptions>> = {
   standalone: {},
   cluster: { mode: "cluster" },

@@ -1,6 +1,6 @@
 /**
- * The fault table: each fault in each phase of each kind of call, through a proxy before a real server. Each cell ends in
- * time, with the right answer or the right error; nothing is executed twice; the next call works; nothing is left.
+ * The fault table: each fault in each phase of each kind of call, through a proxy in front of a real server. Each cell
+ * ends in time with the right answer or error; no write is executed twice; the next call works; nothing is left open.
  */
 import * as FileSystem from "node:fs"
 import * as Effect from "effect/Effect"
@@ -9,10 +9,10 @@ import * as Scope from "effect/Scope"
 import * as Supervisor from "effect/Supervisor"
 import { Connection } from "effect-redis-client"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { type Cell, type Home, nameOf, runCell, type Seen } from "./faults/cell.js"
-import { problemsOf } from "./faults/expected.js"
-import { cells } from "./faults/table.js"
-import { makeServer, realServers } from "./support/servers.js"
+import { makeServer, realServers } from "../support/servers.js"
+import { type Cell, type Home, nameOf, runCell, type Seen } from "./cell.js"
+import { problemsOf } from "./expected.js"
+import { cells } from "./table.js"
 
 const homes: Array<Home> = []
 const scope = Effect.runSync(Scope.make())
@@ -44,7 +44,7 @@ for (const [i, cell] of chosen.entries()) {
   byFault.set(cell.fault.name, [...(byFault.get(cell.fault.name) ?? []), [cell, i]])
 }
 
-/** What keeps a process alive, and fibers: of each kind how many. */
+/** The number of fibers, and of each kind of resource that keeps a process alive. */
 const supervisor = Effect.runSync(Supervisor.track)
 const resources = (): Map<string, number> => {
   const counts = new Map([["fibers", Effect.runSync(supervisor.value).length]])
@@ -62,7 +62,7 @@ describe.runIf(realServers.length > 0)("the fault table", () => {
     before = resources()
   })
   const counts = new Map<string, { readonly cells: number; readonly failures: number }>()
-  /** A file that is told what came of each cell. */
+  /** A file to which the outcome of each cell is written. */
   const dump = process.env.FAULTS_DUMP
   for (const [name, row] of byFault) {
     it(`${name}: ${row.length} cells`, { timeout: 600_000 }, async () => {
@@ -85,7 +85,7 @@ describe.runIf(realServers.length > 0)("the fault table", () => {
                 }
               })
             }),
-          // Those that wait for a deadline cost nothing meanwhile.
+          // Cells that wait for a deadline cost nothing, so more of them run at once.
           { concurrency: row[0]?.[0].fault.kind === "silent" ? 24 : 12, discard: true }
         ).pipe(Effect.supervised(supervisor))
       )

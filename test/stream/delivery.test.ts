@@ -1,38 +1,38 @@
 /**
- * Delivery, proven: 50 000 entries, three workers with clients of their own, connections that are killed all the while,
- * and a server that is killed (-9) and started again in the middle. Every entry is handled at least once, acknowledged
- * only after its handler succeeded, none is lost; what is handled twice is counted and explained.
+ * Delivery under faults: 50 000 entries and three workers, each with its own client. Connections are killed all the time,
+ * and the server is killed (-9) and restarted in the middle. Every entry is handled at least once and acknowledged only
+ * after its handler succeeded; entries that are handled twice are counted and explained.
  */
 import { it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import { describe, expect } from "vitest"
-import { Redis, type RedisService } from "../src/Redis.js"
-import { ConnectionError } from "../src/RedisError.js"
-import * as RedisStream from "../src/RedisStream.js"
-import { on } from "./support/client.js"
-import { describeReal } from "./support/describeReal.js"
-import { makeServer, realServers } from "./support/servers.js"
+import { Redis, type RedisService } from "../../src/Redis.js"
+import { ConnectionError } from "../../src/RedisError.js"
+import * as RedisStream from "../../src/RedisStream.js"
+import { on } from "../support/client.js"
+import { describeReal } from "../support/describeReal.js"
+import { makeServer, realServers } from "../support/servers.js"
 
 const total = 50_000
 const workers = 3
-/** After how much of it the server is killed. */
+/** The number of handled entries after which the server is killed. */
 const serverKills = [0.15, 0.4, 0.65]
-/** After how much of it one of the workers dies, with what it has in hand, some of it handled and not acknowledged. */
+/** The number of handled entries after which one worker dies, with entries in hand, some handled but not acknowledged. */
 const workerDies = 0.3
 const stream = "jobs"
 const group = "workers"
 
 const pause = (millis: number) => Effect.promise(() => new Promise((resolve) => setTimeout(resolve, millis)))
 
-/** What became of the entries, over all workers. */
+/** The fate of the entries, over all workers. */
 class Ledger {
-  /** By whom each was handled with success. */
+  /** The workers that handled each entry successfully. */
   readonly handled = new Map<string, Array<number>>()
-  /** Those whose handler failed on purpose. */
+  /** The entries whose handler failed on purpose. */
   readonly failed = new Set<string>()
-  /** Acknowledged, as was sent, before any handler had succeeded: there must be none. */
+  /** The entries whose XACK was sent before any handler succeeded: there must be none. */
   readonly early = new Set<string>()
   readonly acknowledged = new Set<string>()
   readonly claimed = new Set<string>()
@@ -57,7 +57,7 @@ class Ledger {
       }
     })
 
-  /** A client whose acknowledgements are looked at as they leave. */
+  /** A client whose XACKs are checked as they are sent. */
   watch(inner: RedisService): RedisService {
     return {
       ...inner,
@@ -77,7 +77,7 @@ class Ledger {
   }
 }
 
-/** A client that from one moment on is cut off for good. */
+/** A client that can be cut off permanently. */
 const mortal = (inner: RedisService) => {
   let dead = false
   const gated = (inner: RedisService): RedisService => ({
@@ -204,9 +204,8 @@ const suite = (protocol: 2 | 3) => (server: (typeof realServers)[number]) => {
 
         const entries = yield* on(admin)(Redis.xlen(stream))
         const [info] = yield* on(admin)(Redis.xinfoGroups(stream))
-        // Why an entry was handled twice: by the worker that died before it could acknowledge, and by who took over;
-        // or by who had it for so long without a connection that another one claimed it. Nobody handles an entry twice
-        // itself.
+        // An entry is handled twice by two workers: the one that died before acknowledging and the one that took over, or
+        // one that was disconnected for so long that another claimed it. No worker handles an entry twice itself.
         const twice = [...ledger.handled].filter(([, by]) => by.length > 1)
         const inherited = twice.filter(([, by]) => by[0] === workers - 1 && by.slice(1).every((w) => w !== by[0]))
         const claimed = twice.filter(([, by]) => by[0] !== workers - 1 && new Set(by).size === by.length)
@@ -230,7 +229,7 @@ const suite = (protocol: 2 | 3) => (server: (typeof realServers)[number]) => {
         expect(ledger.gone.size).toBe(0)
         expect(unexplained).toBe(0)
         expect(info).toMatchObject({ name: group, pending: 0 })
-        // The dead worker had some in hand, and others took them over.
+        // Other workers took over the entries that the dead worker had in hand.
         expect(ledger.claimed.size + ledger.resumed.size).toBeGreaterThan(0)
         expect(connectionKills).toBeGreaterThan(10)
         expect(serverRestarts).toBe(serverKills.length)

@@ -1,20 +1,22 @@
-/** Scripts in pipelines and transactions: by their SHA1 where this connection is known to hold them, else with their source. */
+/** Scripts in pipelines and transactions: sent by SHA1 if the connection's server is known to hold them, else as source. */
 import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { Redis, RedisScript } from "effect-redis-client"
-import { connectTo, eachServer, failure, on } from "./support/client.js"
-import * as Peer from "./support/peer.js"
+import { Redis, RedisCommand, RedisScript } from "effect-redis-client"
+import { connectTo, eachServer, failure, on } from "../support/client.js"
+import * as Peer from "../support/peer.js"
 
 const source = "return redis.call('INCRBY', KEYS[1], ARGV[1])"
 const countUp = RedisScript.make({ source, keys: 1, args: [Schema.Int], result: Schema.Int })
 const noScript = "-NOSCRIPT No matching script. Please use EVAL.\r\n"
 
-describe("what a batch sends of a script", () => {
-  /** Runs scripts, knowing what it was sent, until it is told to forget. */
+describe("a script in a batch", () => {
+  /** Holds the scripts that it was sent until SCRIPT FLUSH. */
   const server = () => {
     const held = new Set<string>()
     let queued: Array<string> | undefined
@@ -55,7 +57,7 @@ describe("what a batch sends of a script", () => {
   }
   const names = (lines: ReadonlyArray<string>) => lines.map((line) => line.split(" ").slice(0, 1).join(" "))
 
-  it.scoped("first the source, then the SHA1, in pipelines and transactions alike", () =>
+  it.scoped("is sent as its source first and as its SHA1 later, in pipelines and transactions", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(server().script)
       expect(yield* run(Redis.pipeline([countUp("n", 1), countUp("n", 1)]))).toEqual([1, 1])
@@ -66,7 +68,7 @@ describe("what a batch sends of a script", () => {
     })
   )
 
-  it.scoped("one that was run by itself is known as well", () =>
+  it.scoped("is sent as its SHA1 after it ran outside a batch", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(server().script)
       yield* run(countUp("n", 1))
@@ -75,11 +77,11 @@ describe("what a batch sends of a script", () => {
     })
   )
 
-  it.scoped("SCRIPT FLUSH is followed, replies that are still on their way included", () =>
+  it.scoped("is sent as its source after SCRIPT FLUSH, even while replies are in flight", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(server().script)
       yield* run(Redis.pipeline([countUp("n", 1)]))
-      // All in one turn: what the first will answer is of before the flush.
+      // All in one turn: the first reply is from before the flush, although it arrives after FLUSH was sent.
       yield* Effect.all(
         [run(Redis.pipeline([countUp("n", 1)])), run(Redis.scriptFlush()), run(Redis.pipeline([countUp("n", 1)]))],
         { concurrency: "unbounded" }
@@ -90,7 +92,7 @@ describe("what a batch sends of a script", () => {
   )
 
   it.scoped(
-    "when somebody else flushed, that slot's error is NOSCRIPT, nothing is sent again, and the next has the source",
+    "after another client's SCRIPT FLUSH its slot fails with NOSCRIPT, without a retry; the next batch sends the source",
     () =>
       Effect.gen(function* () {
         const { held, script } = server()
@@ -108,7 +110,7 @@ describe("what a batch sends of a script", () => {
       })
   )
 
-  it.scoped("a new connection knows nothing", () =>
+  it.scoped("is sent as its source on a new connection", () =>
     Effect.gen(function* () {
       const { commands, peer, run } = yield* connectTo(server().script)
       yield* run(Redis.pipeline([countUp("n", 1)]))
@@ -121,7 +123,7 @@ describe("what a batch sends of a script", () => {
 })
 
 eachServer((it, { connect, protocol }) => {
-  it.scoped("live: the source once, the SHA1 from then on, and NOSCRIPT when another client flushed", () =>
+  it.scoped("sends the source once, then the SHA1, and fails with NOSCRIPT when another client flushed", () =>
     Effect.gen(function* () {
       const run = on(yield* connect())
       const other = on(yield* connect())
@@ -144,6 +146,37 @@ eachServer((it, { connect, protocol }) => {
       const exit = yield* Effect.exit(run(Redis.pipeline([countUp(key, 1)])))
       expect(Exit.isFailure(exit) && failure(exit)).toMatchObject({ slot: 0, error: { code: "NOSCRIPT" } })
       expect(yield* run(Redis.pipeline([countUp(key, 1)]))).toEqual([6])
+    })
+  )
+
+  it.scoped("scripts that the server evicted (it keeps 500) are sent again with their source", () =>
+    Effect.gen(function* () {
+      const redis = yield* connect()
+      const run = on(redis)
+      const script = (n: number) =>
+        RedisScript.make({ source: `return ${n} + ${protocol} * 100000`, keys: 0, args: [] })()
+      const all = Array.from({ length: 700 }, (_, n) => script(n))
+      yield* run(Redis.pipeline(all))
+      const again = yield* run(Redis.pipeline(all.slice(0, 100)))
+      expect(again[7]).toBe(7 + protocol * 100_000)
+    })
+  )
+
+  it.scoped("a repeatable script is sent again after a lost connection, by its SHA1 too", () =>
+    Effect.gen(function* () {
+      const redis = yield* connect()
+      const run = on(redis)
+      const sleepy = RedisScript.make({ source: "return redis.call('SET', KEYS[1], 'x')", keys: 1, args: [] })
+      yield* run(sleepy(`warm:${protocol}`))
+      yield* run(Redis.execute("CLIENT", "PAUSE", "300", "WRITE"))
+      const started = yield* Deferred.make<void>()
+      const fiber = yield* Effect.fork(
+        Effect.zipRight(Deferred.succeed(started, undefined), run(RedisCommand.repeatable(sleepy(`k:${protocol}`))))
+      )
+      yield* Deferred.await(started)
+      const other = yield* connect()
+      yield* on(other)(Redis.execute("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"))
+      expect(yield* Fiber.join(fiber)).toBe("OK")
     })
   )
 })

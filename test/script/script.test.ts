@@ -1,4 +1,4 @@
-/** Scripts and functions as typed values: what they send, alone and in batches, and what becomes of their failures. */
+/** Scripts and functions as typed values: the commands they send, alone and in batches, and their failures. */
 import { createHash } from "node:crypto"
 import * as util from "node:util"
 import { describe, expect, it } from "@effect/vitest"
@@ -15,10 +15,10 @@ import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { Codec, Pool, Redis, RedisCommand, RedisFunction, RedisScript, Resp } from "effect-redis-client"
-import { sha1 } from "../src/internal/script/sha1.js"
-import type { RedisOptions, RedisService } from "../src/Redis.js"
-import { liveSuite, reads, readsEach, readsError, refuses, sends, tagged, wire } from "./support/commands.js"
-import * as Peer from "./support/peer.js"
+import { sha1 } from "../../src/internal/script/sha1.js"
+import type { RedisOptions, RedisService } from "../../src/Redis.js"
+import { liveSuite, reads, readsEach, readsError, refuses, sends, tagged, wire } from "../support/commands.js"
+import * as Peer from "../support/peer.js"
 
 const utf8 = (text: string) => new TextEncoder().encode(text)
 const { array, bulk, double, error, int, map, nil, nil2, set, simple, verbatim } = wire
@@ -35,7 +35,7 @@ const current = RedisScript.make({
 })
 
 describe("SHA-1", () => {
-  it("is SHA-1, at every length around the blocks' borders and for any bytes", () => {
+  it("equals Node's SHA-1 at every length around block boundaries, and for any bytes", () => {
     const expected = (bytes: Uint8Array) => createHash("sha1").update(bytes).digest("hex")
     for (let length = 0; length < 200; length++) {
       const bytes = new Uint8Array(length).fill(length)
@@ -49,7 +49,7 @@ describe("SHA-1", () => {
 })
 
 describe("a script's call, as a command", () => {
-  it("is EVAL with the source, keys tagged as such, values redacted", () => {
+  it("is EVAL with the source; keys are tagged as keys, values redacted", () => {
     sends(countUp("visits", 2), ["EVAL", source, "1", "visits", "2"])
     tagged(countUp("visits", 2), ["value", "value", "key", "value"])
     expect(String(countUp("secret", 7))).toBe("RedisCommand(EVAL <value> <value> <key> <value>)")
@@ -59,7 +59,7 @@ describe("a script's call, as a command", () => {
     sends(countUp.load, ["SCRIPT", "LOAD", source])
   })
 
-  it("takes exactly its keys, or any number", () => {
+  it("takes exactly its declared number of keys, or any number", () => {
     const none = RedisScript.make({ source: "s", keys: 0 })
     sends(none(), ["EVAL", "s", "0"])
     const two = RedisScript.make({ source: "s", keys: 2, args: [Schema.String] })
@@ -73,7 +73,7 @@ describe("a script's call, as a command", () => {
     const rest = RedisScript.make({ source: "s", keys: 1, args: [Schema.Int], rest: Schema.String })
     sends(rest("k", 1), ["EVAL", "s", "1", "k", "1"])
     sends(rest("k", 1, "a", "b"), ["EVAL", "s", "1", "k", "1", "a", "b"])
-    // Programs in JavaScript, and behind casts, hear it too.
+    // The check also runs for JavaScript programs and after casts.
     refuses(
       (two as unknown as (...keys: ReadonlyArray<string>) => RedisCommand.RedisCommand<unknown>)("a", "b"),
       /2 keys and 1 argument$/
@@ -152,7 +152,7 @@ describe("a script's call, as a command", () => {
     reads(binary(), bulk("ab"), utf8("ab"))
   })
 
-  it("or by a function, or not at all", () => {
+  it("reads its reply by a function, or leaves it undecoded", () => {
     const scores = RedisScript.make({
       source: "s",
       keys: 0,
@@ -173,7 +173,7 @@ describe("a script's call, as a command", () => {
     reads(plain(), array(int(1), error("ERR inside")), [1, Resp.error("ERR inside")])
   })
 
-  it("fails typed, and shows nothing of arguments or of what the script said", () => {
+  it("fails typed, without showing arguments or the script's own text", () => {
     readsError(countUp("secret", 1), error("ERR user_script:1: secret script: abc"), {
       _tag: "ReplyError",
       code: "ERR",
@@ -185,13 +185,13 @@ describe("a script's call, as a command", () => {
       code: "LIMITED",
       message: expect.not.stringContaining("secret")
     })
-    // What a script has read is no argument, and its code may be one of the server's.
+    // A value that the script read is not an argument, and may even look like a code of the server.
     readsError(countUp("k", 1), error("READONLY secret"), {
       _tag: "ReplyError",
       code: "READONLY",
       message: expect.not.stringContaining("secret")
     })
-    // What the server itself says inside a script is shown.
+    // Errors of the server itself inside a script are shown.
     const wrong = "WRONGTYPE Operation against a key holding the wrong kind of value"
     readsError(countUp("k", 1), error(`${wrong} script: ${countUp.sha1}, on @user_script:1.`), {
       _tag: "ReplyError",
@@ -204,13 +204,13 @@ describe("a script's call, as a command", () => {
     expect(Hash.hash(countUp("k", 1))).toBe(Hash.hash(countUp("k", 1)))
     expect(Equal.equals(countUp("k", 1), countUp("k", 2))).toBe(false)
     expect(Equal.equals(countUp("k", 1), countUp("l", 1))).toBe(false)
-    // The bytes are those of EVAL and the reply is read the same way, but alone it does something else.
+    // Same bytes and decoder as EVAL, but sent alone a script tries EVALSHA first.
     const plain = RedisScript.make({ source: "s", keys: 0 })
     expect(Equal.equals(plain(), Redis.eval("s"))).toBe(false)
     expect(Equal.equals(plain(), RedisScript.make({ source: "s", keys: 0 })())).toBe(true)
   })
 
-  it("scripts are told from other functions, and print without their source", () => {
+  it("scripts are distinguished from other functions, and print without their source", () => {
     expect(RedisScript.isRedisScript(countUp)).toBe(true)
     expect(RedisScript.isRedisScript(() => countUp)).toBe(false)
     expect(countUp.source).toBe(source)
@@ -221,7 +221,7 @@ describe("a script's call, as a command", () => {
   })
 })
 
-/** A client over a scripted peer, and what the peer was asked. */
+/** A client of a scripted peer, and the commands that the peer received. */
 const over = (
   then: Parameters<typeof Peer.greeting>[0],
   options: RedisOptions = {}
@@ -248,8 +248,8 @@ const over = (
 const bySha = `EVALSHA ${countUp.sha1} 1 k 1`
 const bySource = `EVAL ${source} 1 k 1`
 
-describe("a script's call, run by itself", () => {
-  it.scoped("asks by SHA1; the source follows when the server says that it does not hold it, once", () =>
+describe("a script's call outside a batch", () => {
+  it.scoped("is sent by SHA1, and once with the source when the server answers NOSCRIPT", () =>
     Effect.gen(function* () {
       let held = false
       const { asked, redis } = yield* over(([name]) => {
@@ -265,7 +265,7 @@ describe("a script's call, run by itself", () => {
     })
   )
 
-  it.scoped("a NOSCRIPT to the source is an answer", () =>
+  it.scoped("NOSCRIPT in reply to the source is the result", () =>
     Effect.gen(function* () {
       const { asked, redis } = yield* over(() => noScript)
       const failure = yield* Effect.flip(Effect.provideService(countUp("k", 1), Redis, redis))
@@ -282,7 +282,7 @@ describe("a script's call, run by itself", () => {
     "-LOADING Redis is loading the dataset in memory\r\n",
     "$4\r\ntext\r\n"
   ]) {
-    it.scoped(`no other answer is asked again: ${answer.trim()}`, () =>
+    it.scoped(`no other error is retried: ${answer.trim()}`, () =>
       Effect.gen(function* () {
         const { asked, redis } = yield* over(() => answer)
         yield* Effect.flip(Effect.provideService(countUp("k", 1), Redis, redis))
@@ -291,7 +291,7 @@ describe("a script's call, run by itself", () => {
     )
   }
 
-  it.scoped("nothing is asked when an argument is wrong", () =>
+  it.scoped("nothing is sent when an argument is invalid", () =>
     Effect.gen(function* () {
       const { asked, redis } = yield* over(() => int(1))
       expect(yield* Effect.flip(Effect.provideService(countUp("k", 1.5), Redis, redis))).toMatchObject({
@@ -302,7 +302,7 @@ describe("a script's call, run by itself", () => {
     })
   )
 
-  it.scoped("what was written is not sent again when the connection goes, unless it only reads", () =>
+  it.scoped("a sent EVALSHA is not retried after a lost connection, unless the script is readonly", () =>
     Effect.gen(function* () {
       let cuts = 0
       const { asked, redis } = yield* over(([name], connection) => {
@@ -320,7 +320,7 @@ describe("a script's call, run by itself", () => {
     })
   )
 
-  it.scoped("nor is its source, when the connection goes after that", () =>
+  it.scoped("a sent EVAL with the source is not retried after a lost connection", () =>
     Effect.gen(function* () {
       const { asked, redis } = yield* over(([name], connection) => {
         if (name === "EVALSHA") {
@@ -335,7 +335,7 @@ describe("a script's call, run by itself", () => {
     })
   )
 
-  it.scopedLive("its deadline covers both", () =>
+  it.scopedLive("its deadline covers EVALSHA and EVAL together", () =>
     Effect.gen(function* () {
       const { asked, redis } = yield* over(([name], { write }) => {
         if (name === "EVALSHA") {
@@ -348,7 +348,7 @@ describe("a script's call, run by itself", () => {
       expect(failure).toMatchObject({ _tag: "DeadlineError", phase: "reply", milliseconds: 4_000, command: "EVAL" })
       expect(asked()).toEqual([bySha, bySource])
       expect(Duration.toMillis(took)).toBeGreaterThan(3_900)
-      // Were it counted anew from the second command, it would be 6.5 s at least.
+      // If the deadline began again with the second command, it would be at least 6.5 s.
       expect(Duration.toMillis(took)).toBeLessThan(6_400)
     })
   )
@@ -365,7 +365,7 @@ describe("a script's call, run by itself", () => {
     })
   )
 
-  it.scoped("on a connection of one's own too", () =>
+  it.scoped("works the same on a dedicated connection", () =>
     Effect.gen(function* () {
       const peer = yield* Peer.make({
         onCommand: Peer.greeting(([name]) => (name === "EVALSHA" ? noScript : int(5)))
@@ -378,8 +378,8 @@ describe("a script's call, run by itself", () => {
   )
 })
 
-describe("a script's call, among others", () => {
-  it.scoped("is sent with its source where it is not known to be held; NOSCRIPT is its slot's error", () =>
+describe("a script's call in a batch", () => {
+  it.scoped("is sent with its source unless the server is known to hold it; NOSCRIPT is its slot's error", () =>
     Effect.gen(function* () {
       const { asked, redis } = yield* over(([name, script]) => {
         switch (name) {
@@ -443,7 +443,7 @@ describe("functions", () => {
     expect(util.inspect(countUp)).toContain("count_up")
   })
 
-  it("and loaded by library", () => {
+  it("are loaded as a library", () => {
     const library = RedisFunction.library(source)
     expect(library.name).toBe("counters")
     expect(RedisFunction.library("#!lua engine=x name='a_1'\n").name).toBe("a_1")
@@ -453,7 +453,7 @@ describe("functions", () => {
     }
   })
 
-  it.scoped("what was called is not called again when the connection goes, unless it only reads", () =>
+  it.scoped("a sent FCALL is not retried after a lost connection, unless the function is readonly", () =>
     Effect.gen(function* () {
       let cut = false
       const { asked, redis } = yield* over((_, connection) => {
@@ -470,7 +470,7 @@ describe("functions", () => {
   )
 })
 
-/** Runs with the names of all commands that are sent alone. */
+/** Runs an effect, and records the names of the commands that are sent outside a batch. */
 const spied = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(Redis, (redis) => {
     const names: Array<string> = []
@@ -498,13 +498,13 @@ liveSuite(
         yield* forget
         expect(yield* countUp.load).toBe(countUp.sha1)
         expect(yield* spied(countUp("k", 1))).toEqual([6, ["EVALSHA"]])
-        // Another server run, another lease: nothing is remembered that could be wrong.
+        // On another server run or another lease nothing is assumed to be held.
         yield* forget
         expect(yield* onLease(countUp("k", 1))).toBe(7)
       })
     )
 
-    effect("in a pipeline, a transaction, under WATCH and behind a prefix", () =>
+    effect("works in a pipeline, in a transaction, under WATCH and with a prefix", () =>
       Effect.gen(function* () {
         yield* forget
         expect(yield* Redis.pipeline([countUp("k", 1), Redis.get("k"), countUp("k", 1)])).toEqual([
@@ -575,7 +575,7 @@ liveSuite(
       })
     )
 
-    effect("a script's failure is typed, and is not run again", () =>
+    effect("a script's failure is typed, and is not retried", () =>
       Effect.gen(function* () {
         const fails = (failure: string) =>
           RedisScript.make({ source: `redis.call('INCR', KEYS[1]) ${failure}`, keys: 1, args: [Schema.String] })
@@ -603,7 +603,7 @@ liveSuite(
       })
     )
 
-    effect("a script that only reads", () =>
+    effect("a readonly script", () =>
       Effect.gen(function* () {
         yield* needs("EVAL_RO")
         yield* forget

@@ -1,6 +1,6 @@
 /**
- * Readers, consumers of groups, workers and the producer: each promise by itself, over real servers. Delivery over
- * killed connections and servers is in stream-delivery.test.ts.
+ * Readers, consumers of groups, workers and producers: each promise by itself, on real servers. Delivery through killed
+ * connections and servers is tested in delivery.test.ts.
  */
 import * as Net from "node:net"
 import { it } from "@effect/vitest"
@@ -16,20 +16,20 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { describe, expect } from "vitest"
-import { Redis, type RedisService } from "../src/Redis.js"
-import { type RedisCommand, make as rawCommand } from "../src/RedisCommand.js"
-import { DecodeError, ReplyError, UsageError } from "../src/RedisError.js"
-import * as RedisStream from "../src/RedisStream.js"
-import * as RedisServer from "../src/testing/RedisServer.js"
-import { connectTo, eachServer, failure, on } from "./support/client.js"
-import { describeReal } from "./support/describeReal.js"
-import { eventually, greeting } from "./support/peer.js"
-import { makeServer } from "./support/servers.js"
+import { Redis, type RedisService } from "../../src/Redis.js"
+import { type RedisCommand, make as rawCommand } from "../../src/RedisCommand.js"
+import { DecodeError, ReplyError, UsageError } from "../../src/RedisError.js"
+import * as RedisStream from "../../src/RedisStream.js"
+import * as RedisServer from "../../src/testing/RedisServer.js"
+import { connectTo, eachServer, failure, on } from "../support/client.js"
+import { describeReal } from "../support/describeReal.js"
+import { eventually, greeting } from "../support/peer.js"
+import { makeServer } from "../support/servers.js"
 
 let names = 0
 const fresh = (): string => `stream-${++names}`
 
-/** Adds entries, one for each text, in one go. */
+/** Adds one entry for each text, in one pipeline. */
 const fill = (stream: string, texts: ReadonlyArray<string>) =>
   Redis.pipeline(texts.map((n) => RedisStream.add(stream, { n })))
 
@@ -37,7 +37,7 @@ const numbers = (count: number): ReadonlyArray<string> => Array.from({ length: c
 
 const pendingOf = (stream: string, group = "g") => Effect.map(Redis.xpending(stream, group), ({ pending }) => pending)
 
-/** Waits for what a server says. */
+/** Waits until an effect's result satisfies the condition. */
 const eventuallyIs = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>, wanted: (a: A) => boolean) =>
   Effect.gen(function* () {
     const until = Date.now() + 15_000
@@ -49,7 +49,7 @@ const eventuallyIs = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>, wan
     }
   })
 
-/** A client that notes what it is asked. */
+/** A client that records its commands. */
 const spied = (redis: RedisService) => {
   const sent: Array<RedisCommand<unknown>> = []
   const watch = (inner: RedisService): RedisService => ({
@@ -71,14 +71,14 @@ const spied = (redis: RedisService) => {
   }
 }
 
-/** Runs a worker in the background of the scope; answers how to stop it. */
+/** Runs a worker in the background of the scope; returns how to stop it. */
 const inBackground = <A, E, R>(worker: Effect.Effect<A, E, R>) => Effect.forkScoped(Effect.exit(worker))
 
 const quick = { block: "200 millis", claim: { idle: "10 minutes" } } as const
 
 /**
- * Between a client and a server: on demand it takes the reply to a command and ends the connection instead, so that the
- * command was executed and nobody knows.
+ * A proxy that, on demand, swallows the reply to a command and closes the connection: the command was executed, and the
+ * client cannot know.
  */
 const cutter = (port: number) =>
   Effect.acquireRelease(
@@ -100,7 +100,7 @@ const cutter = (port: number) =>
           upstream.write(bytes)
         })
         upstream.on("data", (bytes) => {
-          // A wait that passed in vain is no reply worth taking.
+          // The nil reply of a wait that timed out is not swallowed.
           if (armed && proxy.cut !== undefined && bytes.length > 10) {
             proxy.cut = undefined
             proxy.cuts++
@@ -132,7 +132,7 @@ const cutter = (port: number) =>
 const Numbered = Schema.Struct({ n: Schema.NumberFromString })
 
 describe("without a server", () => {
-  it.scoped("a read whose reply is lost is asked again from the last id", () =>
+  it.scoped("a read whose reply is lost is retried from the last id", () =>
     Effect.gen(function* () {
       const entry = (id: string) =>
         `*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$${id.length}\r\n${id}\r\n*2\r\n$1\r\nn\r\n$1\r\n1\r\n`
@@ -166,7 +166,7 @@ describe("without a server", () => {
     })
   )
 
-  it.effect("XADD as it is sent: trimming, idempotence, schemas", () =>
+  it.effect("XADD's arguments: trimming, idempotence, schemas", () =>
     Effect.sync(() => {
       const words = (command: RedisCommand<unknown>) => command.args.map(({ data }) => String(data)).join(" ")
       expect(words(RedisStream.add("s", { a: "1" }))).toBe("s * a 1")
@@ -179,14 +179,14 @@ describe("without a server", () => {
         "s IDMP p i * n 2"
       )
       expect(words(RedisStream.add("s", { a: "1" }, { idmpauto: "p" }))).toBe("s IDMPAUTO p * a 1")
-      // @ts-expect-error: words that exclude each other
+      // @ts-expect-error: options that exclude each other
       RedisStream.add("s", { a: "1" }, { idmpauto: "p", idmp: { producer: "p", id: "i" } })
-      // @ts-expect-error: not what the schema holds
+      // @ts-expect-error: not a value of the schema
       RedisStream.add("s", { n: "2" }, { schema: Numbered })
     })
   )
 
-  it.scoped("an idempotent XADD is sent again after a connection that ended, any other is not", () =>
+  it.scoped("an idempotent XADD is retried after a lost connection, any other is not", () =>
     Effect.gen(function* () {
       let adds = 0
       const { commands, run } = yield* connectTo({
@@ -210,7 +210,7 @@ describe("without a server", () => {
     })
   )
 
-  it.effect("what cannot be is refused by name", () =>
+  it.effect("invalid options are refused by name", () =>
     Effect.gen(function* () {
       const Fake = Redis.layerTest(() => Effect.succeed("OK"))
       const problem = yield* Effect.flip(
@@ -281,14 +281,14 @@ describe("under the test clock", () => {
 })
 
 eachServer((it, live) => {
-  /** A test with a client of its own. */
+  /** A test with its own client. */
   const test = (
     name: string,
     body: (redis: RedisService) => Effect.Effect<unknown, unknown, Redis | RedisServer.RedisServer | Scope.Scope>
   ) => it.scoped(name, () => Effect.flatMap(live.connect(), (redis) => on(redis)(body(redis))))
 
   describe("read", () => {
-    test("from the beginning, behind an id, from a time, and to the end", () =>
+    test("reads from the beginning, after an id, from a time, and up to the end", () =>
       Effect.gen(function* () {
         const stream = fresh()
         for (const id of ["1000-0", "2000-0", "2000-1", "3000-0"]) {
@@ -313,11 +313,11 @@ eachServer((it, live) => {
         expect(first).toEqual({ stream, id: "1000-0", fields: { n: 1 } })
       }))
 
-    test("new entries only: the place is known before the first is waited for", (redis) =>
+    test("new entries only: the position is resolved before the first wait", (redis) =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, ["old"])
-        // Once the place is known one is added, and only then does the first read leave.
+        // An entry is added after the position is resolved and before the first read is sent.
         let added = false
         const late: RedisService = {
           ...redis,
@@ -340,7 +340,7 @@ eachServer((it, live) => {
         expect([...got].map(({ fields }) => fields.n)).toEqual(["between"])
       }))
 
-    test("several streams at once, each from its own place, under a prefix too", () =>
+    test("reads several streams at once, each from its own position, also with a prefix", () =>
       Effect.gen(function* () {
         const [a, b] = [fresh(), fresh()]
         const program = Effect.gen(function* () {
@@ -357,7 +357,7 @@ eachServer((it, live) => {
         yield* Redis.withPrefix(program, "tenant:")
       }))
 
-    test("goes on behind the last id when its connection is killed", (redis) =>
+    test("continues after the last id when its connection is killed", (redis) =>
       Effect.gen(function* () {
         const stream = fresh()
         const admin = yield* live.connect()
@@ -370,7 +370,7 @@ eachServer((it, live) => {
         )
         for (let round = 1; round <= 4; round++) {
           yield* eventually("all is read", () => got.length === 50 * round)
-          // While it waits: everybody's connection, also the one that everybody shares.
+          // While the read blocks, every connection is killed, the shared one too.
           yield* on(admin)(Redis.execute("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"))
           yield* on(admin)(
             Redis.pipeline(numbers(50).map((n) => RedisStream.add(stream, { n: String(50 * round + Number(n)) })))
@@ -381,7 +381,7 @@ eachServer((it, live) => {
         expect(redis).toBeDefined()
       }))
 
-    test("an entry that does not fit fails the Stream behind those before it, and shows no value", () =>
+    test("an entry that does not decode fails the Stream after the entries before it, and shows no value", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* RedisStream.add(stream, { n: "1" }, { id: "1-0" })
@@ -398,7 +398,7 @@ eachServer((it, live) => {
         expect(error).toBeInstanceOf(DecodeError)
         expect(error).toMatchObject({ command: "XREAD", path: [stream, "2-0", "fields", "n"] })
         expect(String(error.message)).not.toContain("secret")
-        // Bytes that are no text spoil their own entry only.
+        // Bytes that are not text affect their own entry only.
         yield* Redis.execute("XADD", stream, "3-0", "n", new Uint8Array([0xff]))
         const raw = failure(
           yield* Effect.exit(Stream.runDrain(RedisStream.read(stream, { from: "2-0", follow: false })))
@@ -406,7 +406,7 @@ eachServer((it, live) => {
         expect(raw).toMatchObject({ _tag: "DecodeError", path: [stream, "3-0", "fields", "n"] })
       }))
 
-    test("reads no further ahead than it is told", (redis) =>
+    test("reads ahead no further than readAhead allows", (redis) =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, numbers(1000))
@@ -425,7 +425,7 @@ eachServer((it, live) => {
           )
         )
         yield* eventually("it reads ahead", () => taken === 1 && words("XREAD").length >= 3)
-        // Time in which it could go on, if nothing held it.
+        // Time in which it could read further, if nothing stopped it.
         for (let i = 0; i < 100; i++) {
           yield* Redis.xlen(stream)
         }
@@ -438,7 +438,7 @@ eachServer((it, live) => {
   })
 
   describe("groups", () => {
-    test("are made when asked, and not when there are some; otherwise NOGROUP is the answer", () =>
+    test("a group is created on request if it does not exist; without the request the failure is NOGROUP", () =>
       Effect.gen(function* () {
         const stream = fresh()
         const options = { stream, group: "g", consumer: "c", ...quick }
@@ -448,7 +448,7 @@ eachServer((it, live) => {
         const worker = RedisStream.worker({ ...options, create: "all" }, ({ fields }) =>
           Effect.sync(() => got.push(fields.n ?? ""))
         )
-        // No stream, no group; then both are there.
+        // Neither the stream nor the group exists; then both do.
         for (let round = 1; round <= 2; round++) {
           const fiber = yield* Effect.fork(worker)
           yield* eventuallyIs("there is a group", Redis.exists(stream), (n) => n === 1)
@@ -459,7 +459,7 @@ eachServer((it, live) => {
         expect(got).toEqual(["1", "2"])
       }))
 
-    test("a group that vanishes ends the worker with NOGROUP, after what is in hand", () =>
+    test("a deleted group ends the worker with NOGROUP, after the entries in hand", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, ["1"])
@@ -486,7 +486,7 @@ eachServer((it, live) => {
         expect(done).toBe(true)
       }))
 
-    test("what was pending for the consumer comes first, with its attempts counted", () =>
+    test("entries already pending for the consumer come first, with their attempts counted", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, ["0", "1", "2"])
@@ -511,7 +511,7 @@ eachServer((it, live) => {
         expect(yield* pendingOf(stream)).toBe(0)
       }))
 
-    test("entries of a dead consumer are claimed, all of them, in rounds of pages", () =>
+    test("all entries of a dead consumer are claimed, page by page", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, numbers(250))
@@ -531,7 +531,7 @@ eachServer((it, live) => {
               consumer: "c",
               block: "200 millis",
               concurrency: 8,
-              // One round, and no second.
+              // The claim has one round only.
               claim: { idle: "50 millis", count: 20, schedule: Schedule.stop },
               keepEvery: "20 millis"
             },
@@ -544,7 +544,7 @@ eachServer((it, live) => {
         expect(yield* pendingOf(stream)).toBe(0)
       }))
 
-    test("entries in hand are not claimed by others, however long their handler takes", () =>
+    test("entries in hand are not claimed by other consumers, however long their handler takes", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, numbers(6))
@@ -577,7 +577,7 @@ eachServer((it, live) => {
           (n) => n === 6
         )
         const other = yield* Effect.fork(worker("other", false))
-        // Three times what makes an entry claimable, with claims all the while.
+        // Three times the idle time after which an entry can be claimed, with claims all the time.
         yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 3000)))
         const { consumers } = yield* Redis.xpending(stream, "g")
         expect(consumers).toEqual([{ name: "slow", pending: 6 }])
@@ -589,7 +589,7 @@ eachServer((it, live) => {
         expect(yield* pendingOf(stream)).toBe(0)
       }))
 
-    test("what was taken by another meanwhile is told, and not begun", () =>
+    test("an entry that another consumer claimed meanwhile is reported, and not handled", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, ["0", "1"])
@@ -618,17 +618,17 @@ eachServer((it, live) => {
         yield* eventuallyIs("both are in hand", pendingOf(stream), (n) => n === 2)
         const both = yield* Redis.xpending(stream, "g", { start: "-", end: "+", count: 10 })
         yield* Redis.xclaim(stream, "g", "thief", "0 millis", both.map(({ id }) => id) as [string, ...Array<string>])
-        yield* eventually("it is told", () => events.some(({ _tag }) => _tag === "Taken"))
+        yield* eventually("it is reported", () => events.some(({ _tag }) => _tag === "Taken"))
         yield* Deferred.succeed(go, undefined)
         yield* fill(stream, ["2"])
         yield* eventually("the next comes", () => got.includes("2"))
         expect(got).toEqual(["0", "2"])
         yield* Fiber.interrupt(worker)
-        // The second is still the thief's.
+        // The second entry still belongs to the other consumer.
         expect((yield* Redis.xpending(stream, "g")).consumers).toEqual([{ name: "thief", pending: 1 }])
       }))
 
-    test("pending entries that were deleted are acknowledged and told", () =>
+    test("pending entries that were deleted are acknowledged and reported", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, numbers(4))
@@ -636,7 +636,7 @@ eachServer((it, live) => {
         const own = yield* Redis.xreadgroup("g", "c", { [stream]: ">" }, { count: 2 })
         const others = yield* Redis.xreadgroup("g", "dead", { [stream]: ">" }, { count: 2 })
         const ids = [...own, ...others].flatMap(({ entries }) => entries.map(({ id }) => id))
-        // One of its own, and one of the dead consumer's.
+        // One entry of its own, and one of the dead consumer.
         yield* Redis.xdel(stream, [ids[0] as string, ids[2] as string])
         const events: Array<RedisStream.GroupEvent> = []
         const got: Array<string> = []
@@ -662,7 +662,7 @@ eachServer((it, live) => {
         expect(gone).toEqual([ids[0], ids[2]])
       }))
 
-    test("entries of a reply that was lost are read again, those in hand are not", () =>
+    test("entries of a lost reply are read again, entries in hand are not", () =>
       Effect.gen(function* () {
         const { port } = yield* RedisServer.RedisServer
         const stream = fresh()
@@ -702,7 +702,7 @@ eachServer((it, live) => {
         yield* eventually("it goes on", () => got.some(([n]) => n === "after"))
         yield* eventuallyIs("all is acknowledged but what was left", pendingOf(stream), (n) => n === 1)
         yield* Fiber.interrupt(worker)
-        // A lost reply is no attempt; what is in hand, and what was left to be claimed, is not taken up again.
+        // A lost reply does not count as an attempt; entries in hand and entries left for claiming are not read again.
         expect([...got].sort()).toEqual([
           ["after", 1],
           ["held", 1],
@@ -714,7 +714,7 @@ eachServer((it, live) => {
   })
 
   describe("failures", () => {
-    test("of a handler are its entry's alone: errors, defects, throws and interruptions", () =>
+    test("errors, defects, throws and interruptions of a handler affect its entry only", () =>
       Effect.gen(function* () {
         const stream = fresh()
         const kinds = ["fails", "dies", "throws", "interrupts", "fine"]
@@ -767,7 +767,7 @@ eachServer((it, live) => {
         expect(Cause.isInterrupted(causes.get("interrupts") ?? Cause.empty)).toBe(true)
       }))
 
-    test("after its attempts an entry is a dead letter, and no more pending", (redis) =>
+    test("after its last attempt an entry becomes a dead letter, and is no longer pending", (redis) =>
       Effect.gen(function* () {
         const [stream, dead] = [fresh(), fresh()]
         yield* fill(stream, ["bad", "good"])
@@ -798,7 +798,7 @@ eachServer((it, live) => {
         )
         yield* eventuallyIs("there is a dead letter", Redis.xlen(dead), (n) => n === 1)
         yield* eventuallyIs("all is acknowledged", pendingOf(stream), (n) => n === 0)
-        yield* eventually("it is told", () => events.length === 3)
+        yield* eventually("it is reported", () => events.length === 3)
         yield* Fiber.interrupt(worker)
         expect(attempts).toEqual([1, 2, 3])
         const [letter] = yield* Redis.xrange(dead, "-", "+")
@@ -816,13 +816,13 @@ eachServer((it, live) => {
           "retried",
           "deadLettered"
         ])
-        // In one transaction: nothing acknowledged the bad one by itself.
+        // In one transaction: the bad entry was not acknowledged separately.
         const id = letter?.fields["dead-letter-id"] ?? ""
         expect(words("XACK").filter((ids) => ids.includes(id))).toEqual([[stream, "g", id]])
         expect(words("XADD").filter(([key]) => key === dead)).toHaveLength(1)
       }))
 
-    test("the count of attempts is the group's: it outlives consumers that die with the entry", () =>
+    test("the group counts the attempts, so the count outlives consumers that die with the entry", () =>
       Effect.gen(function* () {
         const [stream, dead] = [fresh(), fresh()]
         yield* fill(stream, ["poison"])
@@ -853,7 +853,7 @@ eachServer((it, live) => {
         expect(yield* pendingOf(stream)).toBe(0)
       }))
 
-    test("without dead letters it is left pending", () =>
+    test("without a dead-letter stream the entry stays pending", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, ["bad", "good"])
@@ -884,7 +884,7 @@ eachServer((it, live) => {
         expect(left).toMatchObject({ consumer: "c", deliveries: 2 })
       }))
 
-    test("what does not fit the schema is a dead letter at once, and its values are not told", () =>
+    test("an entry that does not fit the schema becomes a dead letter at once, and its values are not shown", () =>
       Effect.gen(function* () {
         const [stream, dead] = [fresh(), fresh()]
         yield* fill(stream, ["secret", "7"])
@@ -907,7 +907,7 @@ eachServer((it, live) => {
         )
         yield* eventually("the other comes", () => got.length === 1)
         yield* eventuallyIs("there is a dead letter", Redis.xlen(dead), (n) => n === 1)
-        yield* eventually("it is told", () => events.length === 1)
+        yield* eventually("it is reported", () => events.length === 1)
         yield* Fiber.interrupt(worker)
         const [event] = events
         const error = event?._tag === "Failed" ? Option.getOrUndefined(Cause.failureOption(event.cause)) : undefined
@@ -922,7 +922,7 @@ eachServer((it, live) => {
         expect(letter?.fields).toMatchObject({ n: "secret", "dead-letter-error": "DecodeError" })
       }))
 
-    test("a key that cannot take dead letters ends the worker, and acknowledges nothing", () =>
+    test("a dead-letter key of the wrong type ends the worker, and nothing is acknowledged", () =>
       Effect.gen(function* () {
         const [stream, dead] = [fresh(), fresh()]
         yield* fill(stream, ["bad"])
@@ -940,7 +940,7 @@ eachServer((it, live) => {
         expect(early).toBeInstanceOf(UsageError)
         expect(String(early)).toContain("holds a string, not a stream")
         yield* Redis.del(dead)
-        // It becomes one while the handler runs.
+        // The key gets the wrong type while the handler runs.
         const late = failure(
           yield* Effect.exit(
             RedisStream.worker(options, () =>
@@ -977,7 +977,7 @@ eachServer((it, live) => {
             () => Effect.fail("no")
           ).pipe(Effect.provideService(Redis, through))
         )
-        yield* eventually("it is told", () => events.some(({ _tag }) => _tag === "Failed"))
+        yield* eventually("it is reported", () => events.some(({ _tag }) => _tag === "Failed"))
         yield* Fiber.interrupt(worker)
         expect(proxy.cuts).toBe(1)
         expect(events.find(({ _tag }) => _tag === "Failed")).toMatchObject({ next: "deadLettered" })
@@ -987,7 +987,7 @@ eachServer((it, live) => {
   })
 
   describe("order", () => {
-    test("entries of one key one after the other, retries included, and others beside them", () =>
+    test("entries of one key are handled one after another, retries included; other keys run in parallel", () =>
       Effect.gen(function* () {
         const stream = fresh()
         const keys = ["a", "b", "c"]
@@ -1038,7 +1038,7 @@ eachServer((it, live) => {
   })
 
   describe("acknowledging and stopping", () => {
-    test("in batches, by size and by time", (redis) =>
+    test("acknowledges in batches, by size and by time", (redis) =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, numbers(95))
@@ -1067,7 +1067,7 @@ eachServer((it, live) => {
         yield* Fiber.interrupt(worker)
       }))
 
-    test("a stop lets handlers finish, acknowledges them, and hands the rest back at once", () =>
+    test("a stop lets handlers finish, acknowledges their entries, and returns the rest at once", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, numbers(5))
@@ -1103,7 +1103,7 @@ eachServer((it, live) => {
         expect(finished).toEqual(["0", "1"])
         expect(began).toHaveLength(2)
         expect(yield* pendingOf(stream)).toBe(3)
-        // Another one gets them at once, although nothing has been idle for a minute, and none was an attempt.
+        // Another consumer gets them at once, although none was idle for a minute, and none counts as an attempt.
         const got: Array<readonly [string | undefined, number]> = []
         const second = yield* Effect.fork(
           RedisStream.worker(
@@ -1145,7 +1145,7 @@ eachServer((it, live) => {
   })
 
   describe("consume", () => {
-    test("gives entries with their ack, keeps the unacknowledged, and hands back what was not given", () =>
+    test("emits entries with their ack, keeps unacknowledged ones pending, and returns entries not yet emitted", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, numbers(10))
@@ -1157,7 +1157,7 @@ eachServer((it, live) => {
         )
         expect(Chunk.toReadonlyArray(got).map(({ fields }) => fields.n)).toEqual(numbers(10).map(Number))
         expect(yield* pendingOf(stream)).toBe(5)
-        // The same consumer finds the others again; a late ack of the first Stream's counts, too.
+        // The same consumer reads the others again; a late ack from the first Stream still counts.
         yield* Option.getOrThrow(Chunk.get(got, 1)).ack
         const rest = yield* RedisStream.consume(options).pipe(
           Stream.tap(({ ack }) => ack),
@@ -1168,7 +1168,7 @@ eachServer((it, live) => {
         expect(yield* pendingOf(stream)).toBe(0)
       }))
 
-    test("once XACK is refused for good, every ack hears it, those that come later too", () =>
+    test("once XACK fails permanently, every ack fails, later ones too", () =>
       Effect.gen(function* () {
         const stream = fresh()
         yield* fill(stream, numbers(3))
@@ -1190,7 +1190,7 @@ eachServer((it, live) => {
         }
       }))
 
-    test("rejected entries are left, and dead letters after their attempts", () =>
+    test("rejected entries stay pending, and become dead letters after their last attempt", () =>
       Effect.gen(function* () {
         const [stream, dead] = [fresh(), fresh()]
         yield* fill(stream, ["bad"])
@@ -1220,7 +1220,7 @@ eachServer((it, live) => {
       }))
   })
 
-  it.scoped("consumers that wait stall no ordinary command", () =>
+  it.scoped("waiting consumers do not stall ordinary commands", () =>
     Effect.gen(function* () {
       const redis = yield* live.connect({ maxDedicated: 3, replyTimeout: "5 seconds" })
       const admin = yield* live.connect()
