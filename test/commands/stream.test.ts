@@ -824,7 +824,7 @@ liveSuite("stream", ({ effect, isSince, live, needs, needsVersion, onLease }) =>
     })
   )
 
-  effect("XREAD and XREADGROUP fail on a key of another type", () =>
+  effect("missing keys, missing groups and existing groups fail", () =>
     Effect.gen(function* () {
       yield* streams.xgroupCreate("s", "g", "$", { mkstream: true })
       expect(yield* Effect.flip(streams.xgroupCreate("s", "g", "$"))).toMatchObject({ code: "BUSYGROUP" })
