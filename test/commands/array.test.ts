@@ -7,14 +7,14 @@ import { make } from "../../src/commands/array.js"
 import { range } from "../../src/commands/range.js"
 import { liveSuite, reads, readsEach, readsError, refuses, sends, tagged, wire } from "../support/commands.js"
 
-// Replies as Redis 8.8's t_array.c writes them (https://redis.io/docs/latest/commands/?group=array).
+// The replies have the form that Redis 8.8's t_array.c writes (https://redis.io/docs/latest/commands/?group=array).
 const { array, bulk, double, error, int, map, nil, nil2 } = wire
 const arrays = make(Codec.utf8)
 const inBytes = make(Codec.bytes)
 const users = make(Codec.schema(Schema.Struct({ id: Schema.Number })))
 const last = 18446744073709551614n
 
-describe("array, sent", () => {
+describe("array commands encode their arguments", () => {
   it("ARGET, ARMGET, ARGETRANGE", () => {
     sends(arrays.arget("k", 2), ["ARGET", "k", "2"])
     sends(arrays.arget("k", last), ["ARGET", "k", "18446744073709551614"])
@@ -112,7 +112,7 @@ describe("array, sent", () => {
   })
 })
 
-describe("array, read", () => {
+describe("array commands decode their replies", () => {
   it("values and holes", () => {
     reads(arrays.arget("k", 0), bulk("a"), Option.some("a"))
     readsEach(arrays.arget("k", 0), [nil2, nil], Option.none())
@@ -220,7 +220,7 @@ describe("array, read", () => {
 })
 
 liveSuite("array", ({ effect, needs }) => {
-  effect("all of them", () =>
+  effect("every array command", () =>
     Effect.gen(function* () {
       yield* needs("ARSET")
       expect(yield* arrays.arset("k", 0, ["10", "20", "30"])).toBe(3)

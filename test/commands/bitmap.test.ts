@@ -10,7 +10,7 @@ const { array, bulk, int, nil, nil2 } = wire
 const bitmaps = make()
 const text = (key: string, value: string) => RedisCommand.make("SET", { args: [RedisCommand.key(key), value] })
 
-describe("bitmap, sent", () => {
+describe("bitmap commands encode their arguments", () => {
   it("GETBIT, SETBIT", () => {
     sends(bitmaps.getbit("k", 7), ["GETBIT", "k", "7"])
     sends(bitmaps.setbit("k", 4294967295, 1), ["SETBIT", "k", "4294967295", "1"])
@@ -66,7 +66,7 @@ describe("bitmap, sent", () => {
     refuses(bitmaps.bitfield("k", [{ get: "bits" as never, offset: 0 }]), /encoding/)
   })
 
-  it("BITFIELD says OVERFLOW where it changes, so that each operation has its own", () => {
+  it("BITFIELD sends OVERFLOW before each operation whose overflow differs from the one before", () => {
     sends(
       bitmaps.bitfield("k", [
         { incrby: "u8", offset: 0, increment: 1 },
@@ -112,7 +112,7 @@ describe("bitmap, sent", () => {
     )
   })
 
-  it("equal commands are equal", () => {
+  it("commands with the same operations are equal, with other overflows not", () => {
     const one = () => bitmaps.bitfield("k", [{ incrby: "u8", offset: 0, increment: 1, overflow: "fail" }])
     const two = () => bitmaps.bitfield("k", [{ incrby: "u8", offset: 0, increment: 1, overflow: "sat" }])
     expect(Equal.equals(one(), one())).toBe(true)
@@ -121,8 +121,8 @@ describe("bitmap, sent", () => {
   })
 })
 
-describe("bitmap, read", () => {
-  it("bits and places", () => {
+describe("bitmap commands decode their replies", () => {
+  it("bits, positions and counts", () => {
     reads(bitmaps.getbit("k", 7), int(1), 1)
     reads(bitmaps.setbit("k", 7, 0), int(0), 0)
     readsError(bitmaps.getbit("k", 7), int(2), { _tag: "DecodeError" })
@@ -168,7 +168,7 @@ liveSuite("bitmap", ({ effect, needsVersion }) => {
     })
   )
 
-  effect("BITCOUNT from a place on", () =>
+  effect("BITCOUNT with only a start", () =>
     Effect.gen(function* () {
       yield* needsVersion({ valkey: "8.0" })
       yield* bitmaps.setbit("k", 15, 1)

@@ -20,8 +20,8 @@ const strings = makeStrings(Codec.utf8)
 const { array, bulk, int, map, nil, nil2, simple, verbatim } = wire
 const id = "07c37dfeb235213a872192d90877d0cd55635b91"
 
-describe("cluster, sent", () => {
-  it("names and arguments", () => {
+describe("cluster commands encode their arguments", () => {
+  it("all other CLUSTER commands, ASKING, READONLY and READWRITE", () => {
     sends(cluster.asking(), ["ASKING"])
     sends(cluster.clusterAddslots(5), ["CLUSTER", "ADDSLOTS", "5"])
     sends(cluster.clusterAddslots([0, 16383]), ["CLUSTER", "ADDSLOTS", "0", "16383"])
@@ -85,7 +85,7 @@ describe("cluster, sent", () => {
     sends(cluster.readwrite(), ["READWRITE"])
   })
 
-  it("SETSLOT", () => {
+  it("CLUSTER SETSLOT", () => {
     sends(cluster.clusterSetslot(5, { importing: id }), ["CLUSTER", "SETSLOT", "5", "IMPORTING", id])
     sends(cluster.clusterSetslot(5, { migrating: id }), ["CLUSTER", "SETSLOT", "5", "MIGRATING", id])
     sends(cluster.clusterSetslot(5, { stable: true }), ["CLUSTER", "SETSLOT", "5", "STABLE"])
@@ -100,7 +100,7 @@ describe("cluster, sent", () => {
     ])
   })
 
-  it("SLOT-STATS", () => {
+  it("CLUSTER SLOT-STATS and its order and limit", () => {
     sends(cluster.clusterSlotStats({ slotsrange: { start: 0, end: 9 } }), [
       "CLUSTER",
       "SLOT-STATS",
@@ -117,7 +117,7 @@ describe("cluster, sent", () => {
     ])
   })
 
-  it("migrations", () => {
+  it("CLUSTER MIGRATION, MIGRATESLOTS and SYNCSLOTS", () => {
     sends(
       cluster.clusterMigrateslots([
         {
@@ -152,13 +152,13 @@ describe("cluster, sent", () => {
     sends(cluster.clusterscan("0"), ["CLUSTERSCAN", "0"])
     const command = cluster.clusterscan("0", { match: "k*", count: 10, type: "string", slot: 5 })
     sends(command, [..."CLUSTERSCAN 0 MATCH k* COUNT 10 TYPE string SLOT 5".split(" ")])
-    // The cursor stands where other commands have a key, and no prefix may be put before it.
+    // The cursor is in the position of other commands' key, but is tagged a value, so that no prefix is put before it.
     tagged(command, ["value", "token", "pattern", "token", "value", "token", "value", "token", "value"])
   })
 })
 
-describe("cluster, read", () => {
-  it("statuses, counts and texts", () => {
+describe("cluster commands decode their replies", () => {
+  it("commands that answer a status, a count or a text", () => {
     for (const command of [
       cluster.asking(),
       cluster.readonly(),
@@ -494,7 +494,7 @@ describe("cluster, read", () => {
     ])
   })
 
-  it("CLUSTER MIGRATION, as Redis' own schema has it", () => {
+  it("CLUSTER MIGRATION in the form of Redis' own schema", () => {
     reads(cluster.clusterMigration({ import: { start: 0, end: 9 } }), bulk("task"), "task")
     reads(cluster.clusterMigration({ cancel: { all: true } }), int(2), 2)
     const task = [
@@ -572,9 +572,9 @@ const all = { start: 0, end: 16383 }
 liveSuite(
   "cluster",
   ({ isSince, live, name, needs, onLease, protocol, server: running }) => {
-    /** A node that nobody knows. */
+    /** Makes the node a new one, which knows no other node and which no other node knows. */
     const reset = cluster.clusterReset({ hard: true })
-    // A primary may not have keys; a replica may not be asked to remove them.
+    // A primary refuses the reset while it holds keys, so they are flushed then; a replica refuses the flush.
     const fresh = Effect.orElse(reset, () => Effect.zipRight(server.flushall(), reset))
     const another = Effect.suspend(() => {
       const installed = Servers.realServers.find((server) => server.name === name)
@@ -591,7 +591,7 @@ liveSuite(
           )
         )
 
-    live("one node with all slots", () =>
+    live("a node that serves all slots", () =>
       Effect.gen(function* () {
         yield* fresh
         const me = yield* cluster.clusterMyid()
@@ -651,7 +651,7 @@ liveSuite(
       })
     )
 
-    live("a connection's own state", () =>
+    live("ASKING, READONLY and READWRITE on a leased connection", () =>
       Effect.gen(function* () {
         yield* onLease(cluster.asking())
         yield* onLease(cluster.readonly())
@@ -659,14 +659,14 @@ liveSuite(
       })
     )
 
-    live("MYSHARDID", () =>
+    live("CLUSTER MYSHARDID", () =>
       Effect.gen(function* () {
         yield* needs("CLUSTER MYSHARDID")
         expect(yield* cluster.clusterMyshardid()).toMatch(/^[0-9a-f]{40}$/)
       })
     )
 
-    live("SLOT-STATS, FLUSHSLOT and CLUSTERSCAN", () =>
+    live("CLUSTER SLOT-STATS, CLUSTER FLUSHSLOT and CLUSTERSCAN", () =>
       Effect.gen(function* () {
         yield* needs("CLUSTER SLOT-STATS", "CLUSTER FLUSHSLOT", "CLUSTERSCAN")
         yield* fresh
@@ -713,7 +713,7 @@ liveSuite(
       })
     )
 
-    live("nodes that meet, replicate, fail over and part", () =>
+    live("two nodes meet, replicate, fail over and forget each other", () =>
       Effect.gen(function* () {
         yield* fresh
         yield* cluster.clusterAddslotsrange(all)
@@ -763,7 +763,7 @@ liveSuite(
       }).pipe(Effect.ensuring(Effect.ignore(fresh)), Effect.scoped)
     )
 
-    live("slots that move by themselves", () =>
+    live("CLUSTER MIGRATESLOTS moves slots to another node", () =>
       Effect.gen(function* () {
         yield* needs("CLUSTER MIGRATESLOTS", "CLUSTER GETSLOTMIGRATIONS", "CLUSTER CANCELSLOTMIGRATIONS")
         yield* fresh
@@ -783,7 +783,7 @@ liveSuite(
           ],
           node: other
         })
-        // Those of earlier tests are remembered.
+        // The node still lists the migrations of earlier tests.
         const mine = Effect.map(cluster.clusterGetslotmigrations(), (jobs) =>
           jobs.filter(({ sourceNode }) => Option.contains(sourceNode, me))
         )
@@ -809,13 +809,13 @@ liveSuite(
       }).pipe(Effect.ensuring(Effect.ignore(fresh)), Effect.scoped)
     )
 
-    live("SYNCSLOTS is not for clients", () =>
+    live("CLUSTER SYNCSLOTS is refused to a client", () =>
       Effect.gen(function* () {
         yield* needs("CLUSTER SYNCSLOTS")
         expect(yield* codeOf(onLease(cluster.clusterSyncslots({ snapshotEof: true })))).not.toBe("OK")
       })
     )
   },
-  // After a reset a node waits this long before it takes writes.
+  // A node waits for this timeout after a reset before it accepts writes.
   { server: { mode: "cluster", config: { "cluster-node-timeout": 1500 } } }
 )

@@ -21,8 +21,8 @@ const redis70 =
 const valkey91 =
   "id=4 addr=/tmp/my redis/server.sock:0 laddr=/tmp/my redis/server.sock:0 fd=10 name=worker age=0 idle=70 flags=U capa=r db=2 sub=0 psub=0 ssub=0 multi=-1 watch=1 qbuf=0 qbuf-free=0 argv-mem=10 multi-mem=0 rbs=1024 rbp=343 obl=0 oll=0 omem=0 tot-mem=1690 events=r cmd=NULL user=ada redir=7 resp=3 lib-name=effect lib-ver=0.1.0 tot-net-in=9007199254740993 tot-net-out=1182 tot-cmds=5"
 
-describe("connection, sent", () => {
-  it("AUTH and HELLO keep their secrets", () => {
+describe("connection commands encode their arguments", () => {
+  it("AUTH and HELLO do not show their secrets", () => {
     sends(connection.auth(secret), ["AUTH", "secret"])
     sends(connection.auth("ada", secret), ["AUTH", "ada", "secret"])
     sends(connection.hello(), ["HELLO"])
@@ -35,7 +35,7 @@ describe("connection, sent", () => {
     }
   })
 
-  it("CLIENT, simple ones", () => {
+  it("CLIENT subcommands with few arguments", () => {
     sends(connection.clientCaching("yes"), ["CLIENT", "CACHING", "YES"])
     sends(connection.clientCaching("no"), ["CLIENT", "CACHING", "NO"])
     sends(connection.clientCapa("redirect"), ["CLIENT", "CAPA", "redirect"])
@@ -196,7 +196,7 @@ describe("connection, sent", () => {
     tagged(connection.clientTracking("on", { bcast: true, prefix: "a:" }), ["token", "token", "keyPrefix", "token"])
   })
 
-  it("the rest", () => {
+  it("ECHO, PING, QUIT, RESET, SELECT", () => {
     sends(connection.echo("hello"), ["ECHO", "hello"])
     sends(connection.ping(), ["PING"])
     sends(connection.ping("hello"), ["PING", "hello"])
@@ -206,7 +206,7 @@ describe("connection, sent", () => {
     refuses(connection.select(1.5), /integer/)
   })
 
-  it("knows what changes the connection", () => {
+  it("commands that change the connection are stateful", () => {
     expect(connection.select(1).traits.stateful).toBe("database")
     expect(connection.clientReply("off").traits.stateful).toBe("silence")
     expect(connection.clientNoTouch("on").traits.stateful).toBe("connection")
@@ -216,7 +216,7 @@ describe("connection, sent", () => {
   })
 })
 
-describe("connection, read", () => {
+describe("connection commands decode their replies", () => {
   it("CLIENT INFO and LIST", () => {
     const expected = {
       id: 3,
@@ -319,7 +319,7 @@ describe("connection, read", () => {
       [wire.array(...fields(wire.array(wire.array(...module)))), wire.map(...fields(wire.array(wire.map(...module))))],
       expected
     )
-    // Redis 6 tells only name and version of a module; Valkey 8.1 tells a zone.
+    // Redis 6 reports only the name and version of a module; Valkey 8.1 reports its availability zone.
     reads(
       connection.hello(3),
       wire.map(
@@ -335,7 +335,7 @@ describe("connection, read", () => {
     })
   })
 
-  it("the rest", () => {
+  it("all other connection commands", () => {
     for (const command of [
       connection.auth(secret),
       connection.clientCaching("yes"),
@@ -407,7 +407,7 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
     )
   )
 
-  effect("names, ids, SELECT, RESET", () =>
+  effect("CLIENT GETNAME, SETNAME, ID, INFO and REPLY, SELECT, RESET", () =>
     onLease(
       Effect.gen(function* () {
         expect(yield* connection.clientGetname()).toEqual(Option.none())
@@ -427,7 +427,7 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
     )
   )
 
-  effect("CLIENT INFO tells all that newer servers tell", () =>
+  effect("CLIENT INFO has a typed property for each field of the server's line", () =>
     Effect.gen(function* () {
       const known = (yield* connection.clientInfo()) as unknown as Record<string, unknown>
       const fields = Object.keys(known.fields as object)
@@ -478,7 +478,7 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
       const first = yield* victim
       expect(yield* connection.clientKill({ id: first.told.id })).toBe(1)
       expect(yield* connection.clientKill({ id: first.told.id })).toBe(0)
-      // Waits until it is noticed here too: else the lease goes back to its pool as if nothing had happened.
+      // Waits until this side notices the kill, too. Otherwise the lease returns to its pool as a working connection.
       const noticed = ({ leased }: { readonly leased: RedisService }) =>
         Effect.gen(function* () {
           expect(yield* Effect.flip(leased.send(connection.ping()))).toMatchObject({ _tag: "ConnectionError" })

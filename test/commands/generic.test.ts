@@ -21,8 +21,8 @@ const whole = new Date("2030-01-01T00:00:00Z")
 const payload = Uint8Array.of(0x00, 0x01, 0xff, 0x0d, 0x0a)
 const raw = (name: string, ...args: ReadonlyArray<string>) => RedisCommand.make(name, { args })
 
-describe("generic, sent", () => {
-  it("keys", () => {
+describe("generic commands encode their arguments", () => {
+  it("commands on keys", () => {
     for (const [name, command] of [
       ["DEL", generic.del],
       ["EXISTS", generic.exists],
@@ -52,7 +52,7 @@ describe("generic, sent", () => {
     sends(generic.copy("a", "b", { db: 3, replace: true }), ["COPY", "a", "b", "DB", "3", "REPLACE"])
   })
 
-  it("EXPIRE and kin", () => {
+  it("EXPIRE, TTL and related commands: units, conditions and refused durations", () => {
     sends(generic.expire("k", "10 seconds"), ["EXPIRE", "k", "10"])
     sends(generic.expire("k", Duration.zero), ["EXPIRE", "k", "0"])
     sends(generic.expire("k", "10 seconds", { nx: true }), ["EXPIRE", "k", "10", "NX"])
@@ -196,7 +196,7 @@ describe("generic, sent", () => {
     expect(generic.wait(1, "1 second").traits.blocking).toEqual({ unit: "milliseconds", index: -1 })
   })
 
-  it("is equal to the same command", () => {
+  it("commands with the same name, arguments and codec are equal", () => {
     expect(Equal.equals(generic.scan("0"), generic.scan("0"))).toBe(true)
     expect(Equal.equals(generic.sort("k", { get: "a" }), generic.sort("k", { get: "a" }))).toBe(true)
     expect(Equal.equals(generic.objectIdletime("k"), generic.objectIdletime("k"))).toBe(true)
@@ -204,8 +204,8 @@ describe("generic, sent", () => {
   })
 })
 
-describe("generic, read", () => {
-  it("predicates and counts", () => {
+describe("generic commands decode their replies", () => {
+  it("commands that answer a boolean or a count", () => {
     for (const command of [
       generic.copy("a", "b"),
       generic.expire("k", "1 second"),
@@ -241,7 +241,7 @@ describe("generic, read", () => {
     reads(generic.migrate("k", "h", 1, 0, "1 second"), "+NOKEY\r\n", false)
   })
 
-  it("what is left of a key", () => {
+  it("TTL, PTTL, EXPIRETIME and PEXPIRETIME", () => {
     for (const command of [generic.ttl("k"), generic.pttl("k")]) {
       reads(command, ":-2\r\n", Option.none())
       reads(command, ":-1\r\n", Option.some(Duration.infinity))
@@ -281,7 +281,7 @@ describe("generic, read", () => {
     }
   })
 
-  it("keys that come back", () => {
+  it("SCAN, KEYS, RANDOMKEY and TYPE: keys by the codec", () => {
     const page = wire.array(wire.bulk("18446744073709551615"), wire.array(wire.bulk("a"), wire.bulk("b")))
     reads(generic.scan("0"), page, { cursor: "18446744073709551615", items: ["a", "b"] })
     reads(binary.scan("0"), page, { cursor: "18446744073709551615", items: [Uint8Array.of(0x61), Uint8Array.of(0x62)] })
@@ -299,7 +299,7 @@ describe("generic, read", () => {
     reads(generic.type("k"), "+ReJSON-RL\r\n", "ReJSON-RL")
   })
 
-  it("SORT by its options", () => {
+  it("SORT and SORT_RO, by their options", () => {
     reads(generic.sort("k"), wire.array(wire.bulk("1"), wire.bulk("2")), ["1", "2"])
     reads(numbers.sort("k"), wire.array(wire.bulk("1"), wire.bulk("2")), [1, 2])
     reads(generic.sort("k", { get: ["#", "x:*"] }), wire.array(wire.bulk("1"), wire.nil2), [
@@ -316,7 +316,7 @@ describe("generic, read", () => {
 liveSuite("generic", ({ effect, live, needs, needsVersion, onLease, protocol, server }) => {
   const text = (reply: unknown) => String(reply)
 
-  effect("existence", () =>
+  effect("EXISTS, DEL, KEYS and other commands about which keys exist", () =>
     Effect.gen(function* () {
       yield* strings.mset({ a: "1", b: "2", c: "3" })
       expect(yield* generic.exists(["a", "a", "none"])).toBe(2)
@@ -349,7 +349,7 @@ liveSuite("generic", ({ effect, live, needs, needsVersion, onLease, protocol, se
     })
   )
 
-  effect("expiry", () =>
+  effect("expiries are set, read and removed", () =>
     Effect.gen(function* () {
       expect(yield* generic.ttl("k")).toEqual(Option.none())
       expect(yield* generic.pttl("k")).toEqual(Option.none())
@@ -372,7 +372,7 @@ liveSuite("generic", ({ effect, live, needs, needsVersion, onLease, protocol, se
     })
   )
 
-  effect("expiry under conditions, and the time of it", () =>
+  effect("EXPIRE with conditions, and EXPIRETIME", () =>
     Effect.gen(function* () {
       yield* needsVersion({ redis: "7.0", valkey: "7.2" })
       yield* strings.mset({ k: "v", persistent: "v" })

@@ -25,7 +25,7 @@ const corners = [
   { longitude: 10, latitude: 40 }
 ] as const
 
-describe("geo, sent", () => {
+describe("geo commands encode their arguments", () => {
   it("GEOADD", () => {
     sends(geo.geoadd("k", palermo), ["GEOADD", "k", "13.361389", "38.115556", "Palermo"])
     sends(geo.geoadd("k", [palermo, catania], { nx: true, ch: true }), [
@@ -152,7 +152,7 @@ describe("geo, sent", () => {
     ])
   })
 
-  it("GEORADIUS and kin", () => {
+  it("GEORADIUS, GEORADIUSBYMEMBER and their _RO forms", () => {
     sends(geo.georadius("k", middle, 200, "km"), ["GEORADIUS", "k", "15", "37", "200", "KM"])
     sends(geo.georadius("k", middle, 200, "ft", { withcoord: true, withdist: true, withhash: true, desc: true }), [
       "GEORADIUS",
@@ -221,7 +221,7 @@ describe("geo, sent", () => {
   })
 })
 
-describe("geo, read", () => {
+describe("geo commands decode their replies", () => {
   const position = [array(bulk("13.5"), bulk("38.25")), array(double("13.5"), double("38.25"))] as const
   const place = { longitude: 13.5, latitude: 38.25 }
 
@@ -241,7 +241,7 @@ describe("geo, read", () => {
     )
   })
 
-  it("what was asked for beside the members", () => {
+  it("searches with distance, hash and coordinates, as asked for", () => {
     reads(geo.geosearch("k", around), array(bulk("a"), bulk("b")), ["a", "b"])
     reads(users.geosearch("k", around, { withdist: true }), array(array(bulk('{"id":1}'), bulk("1.5"))), [
       { member: { id: 1 }, distance: 1.5 }
@@ -263,7 +263,7 @@ describe("geo, read", () => {
     reads(geo.georadius("k", middle, 1, "m", { store: "d" }), int(2), 2)
   })
 
-  it("what does not fit", () => {
+  it("a reply of another form fails with its path", () => {
     const command = users.geosearch("k", around, { withdist: true })
     readsError(command, array(array(bulk("1"), bulk("1"))), { _tag: "DecodeError", path: [0, "member"] })
     readsError(command, array(array(bulk('{"id":1}'))), { _tag: "DecodeError", path: [0, "distance"] })
@@ -344,7 +344,7 @@ liveSuite("geo", ({ effect, needsVersion }) => {
     })
   )
 
-  effect("GEORADIUS and kin", () =>
+  effect("GEORADIUS, GEORADIUSBYMEMBER and their _RO forms", () =>
     Effect.gen(function* () {
       yield* cities
       expect(yield* geo.georadius("k", middle, 200, "km", { asc: true })).toEqual(["Catania", "Palermo"])

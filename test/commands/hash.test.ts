@@ -35,8 +35,8 @@ const expiringAt = {
   HPEXPIREAT: hashes.hpexpireat
 }
 
-describe("hash, sent", () => {
-  it("names and plain arguments", () => {
+describe("hash commands encode their arguments", () => {
+  it("commands without options", () => {
     sends(hashes.hdel("h", "a"), ["HDEL", "h", "a"])
     sends(hashes.hdel("h", ["a", notUtf8]), ["HDEL", "h", "a", notUtf8])
     sends(hashes.hexists("h", "a"), ["HEXISTS", "h", "a"])
@@ -54,7 +54,7 @@ describe("hash, sent", () => {
     sends(hashes.hvals("h"), ["HVALS", "h"])
   })
 
-  it("HSET and HMSET of one field, a record, pairs", () => {
+  it("HSET and HMSET from one field, a record or pairs", () => {
     for (const [name, command] of Object.entries({ HSET: hashes.hset, HMSET: hashes.hmset })) {
       sends(command("h", "a", "1"), [name, "h", "a", "1"])
       sends(command("h", { a: "1", b: "2" }), [name, "h", "a", "1", "b", "2"])
@@ -70,7 +70,7 @@ describe("hash, sent", () => {
     sends(users.hset("h", "a", ada), ["HSET", "h", "a", adaJson])
     sends(users.hset("h", { a: ada }), ["HSET", "h", "a", adaJson])
     sends(binary.hset("h", notUtf8, notUtf8), ["HSET", "h", notUtf8, notUtf8])
-    // Values that look like fields are values all the same.
+    // A value that is a record or a list of pairs is still one value.
     sends(anything.hset("h", "a", { b: 1 }), ["HSET", "h", "a", `{"b":1}`])
     sends(anything.hset("h", "a", [["b", 1]]), ["HSET", "h", "a", `[["b",1]]`])
     sends(anything.hset("h", { a: ["b"] }), ["HSET", "h", "a", `["b"]`])
@@ -95,11 +95,11 @@ describe("hash, sent", () => {
       "100"
     ])
     sends(hashes.hscan("h", "0", { novalues: true }), ["HSCAN", "h", "0", "NOVALUES"])
-    // A prefix is for keys: the pattern over fields is none of its business.
+    // The pattern matches fields, not keys, so no prefix is put before it.
     tagged(hashes.hscan("h", "0", { match: "a*" }), ["key", "value", "token", "value"])
   })
 
-  it("HEXPIRE and kin", () => {
+  it("HEXPIRE, HPEXPIRE, HEXPIREAT, HPEXPIREAT", () => {
     for (const [name, command] of Object.entries(expiring)) {
       const amount = name === "HEXPIRE" ? "10" : "10000"
       sends(command("h", "10 seconds", "a"), [name, "h", amount, "FIELDS", "1", "a"])
@@ -121,7 +121,7 @@ describe("hash, sent", () => {
     sends(hashes.hpexpireat("h", fraction, "a"), ["HPEXPIREAT", "h", "1893456000005", "FIELDS", "1", "a"])
   })
 
-  it("what asks about fields", () => {
+  it("commands that take FIELDS", () => {
     for (const [name, command] of Object.entries({
       HEXPIRETIME: hashes.hexpiretime,
       HGETDEL: hashes.hgetdel,
@@ -185,14 +185,14 @@ describe("hash, sent", () => {
     }
   })
 
-  it("fields are neither keys nor shown", () => {
+  it("fields are tagged values, and printing does not show them", () => {
     tagged(hashes.hget("h", "a"), ["key", "value"])
     tagged(hashes.hset("h", { a: "1" }), ["key", "value", "value"])
     tagged(hashes.httl("h", ["a", "b"]), ["key", "token", "value", "value", "value"])
     expect(String(hashes.hset("secret", "password", "hunter2"))).toBe("RedisCommand(HSET <key> <value> <value>)")
   })
 
-  it("equals by what is sent and read", () => {
+  it("commands are equal when they send the same and decode alike", () => {
     expect(Equal.equals(hashes.hget("h", "a"), hashes.hget("h", "a"))).toBe(true)
     expect(Equal.equals(hashes.hset("h", { a: "1" }), hashes.hset("h", "a", "1"))).toBe(true)
     expect(Equal.equals(hashes.hscan("h", "0"), hashes.hscan("h", "0"))).toBe(true)
@@ -201,7 +201,7 @@ describe("hash, sent", () => {
     ).toBe(false)
   })
 
-  it("refuses what cannot be meant", () => {
+  it("empty lists, wrong types and fractions of a unit are refused", () => {
     refuses(hashes.hset("h", {}), /at least one field/)
     refuses(hashes.hset("h", [] as never), /at least one field/)
     refuses(hashes.hsetex("h", {}), /at least one field/)
@@ -215,7 +215,7 @@ describe("hash, sent", () => {
     refuses(users.hset("h", "a", { name: "Ada", age: "old" } as never), /does not encode at age/)
     refuses(hashes.hincrby("h", "a", 0.5), /integer/)
     refuses(hashes.hincrbyfloat("h", "a", Number.NaN), /not NaN/)
-    // Never rounded: HEXPIRE of no seconds deletes.
+    // A duration is never rounded: HEXPIRE with 0 seconds would delete the field.
     refuses(hashes.hexpire("h", "1500 millis", "a"), /whole seconds/)
     refuses(hashes.hexpireat("h", fraction, "a"), /whole seconds/)
     refuses(hashes.hpexpire("h", "5 micros", "a"), /whole milliseconds/)
@@ -224,7 +224,7 @@ describe("hash, sent", () => {
   })
 })
 
-describe("hash, read", () => {
+describe("hash commands decode their replies", () => {
   it("values and nil", () => {
     reads(hashes.hget("h", "a"), bulk("1"), Option.some("1"))
     readsEach(hashes.hget("h", "a"), [nil2, nil], Option.none())
@@ -240,7 +240,7 @@ describe("hash, read", () => {
     readsError(users.hvals("h"), array(bulk(adaJson), bulk("no")), { _tag: "DecodeError", path: [1] })
   })
 
-  it("HGETALL is a record by text", () => {
+  it("HGETALL is a record with text names", () => {
     const fields = [bulk("a"), bulk("1"), bulk("__proto__"), bulk("2")]
     const expected = Object.assign(Object.create(null), { a: "1" })
     Object.defineProperty(expected, "__proto__", { value: "2", enumerable: true, configurable: true, writable: true })
@@ -251,7 +251,7 @@ describe("hash, read", () => {
     readsError(hashes.hgetall("h"), array(bulk("a")), { _tag: "DecodeError" })
   })
 
-  it("HGETALL under Codec.bytes: values are bytes, names are text or fail", () => {
+  it("HGETALL under Codec.bytes has values of bytes, and fails when a name is not UTF-8", () => {
     readsEach(binary.hgetall("h"), [array(bulk("é"), bulk("1")), map(bulk("é"), bulk("1"))], { é: bytes("1") })
     const named = Buffer.concat([Buffer.from("%1\r\n$4\r\n"), notUtf8, Buffer.from("\r\n$1\r\n1\r\n")])
     readsError(binary.hgetall("h"), named, { _tag: "DecodeError", command: "HGETALL", path: [0] })
@@ -260,12 +260,12 @@ describe("hash, read", () => {
     readsError(hashes.hkeys("h"), keys, { _tag: "DecodeError", path: [0] })
   })
 
-  it("names", () => {
+  it("names of fields", () => {
     reads(hashes.hkeys("h"), array(bulk("a"), bulk("b")), ["a", "b"])
     reads(binary.hkeys("h"), array(bulk("a")), [bytes("a")])
   })
 
-  it("HRANDFIELD by its options", () => {
+  it("HRANDFIELD, by its options", () => {
     reads(hashes.hrandfield("h"), bulk("a"), Option.some("a"))
     reads(binary.hrandfield("h"), bulk("a"), Option.some(bytes("a")))
     readsEach(hashes.hrandfield("h"), [nil2, nil], Option.none())
@@ -308,7 +308,7 @@ describe("hash, read", () => {
     readsError(hashes.hscan("h", "0"), array(bulk("0")), { _tag: "DecodeError" })
   })
 
-  it("predicates", () => {
+  it("commands that answer a boolean", () => {
     for (const command of [
       hashes.hexists("h", "a"),
       hashes.hsetnx("h", "a", "1"),
@@ -321,7 +321,7 @@ describe("hash, read", () => {
     }
   })
 
-  it("counts and sums", () => {
+  it("commands that answer a number", () => {
     for (const command of [
       hashes.hdel("h", "a"),
       hashes.hincrby("h", "a", 1),
@@ -346,7 +346,7 @@ describe("hash, read", () => {
     }
   })
 
-  it("what became of expiries", () => {
+  it("HEXPIRE and related commands: the outcome for each field", () => {
     for (const command of [
       hashes.hexpire("h", "1 second", "a"),
       hashes.hexpireat("h", whole, "a"),
@@ -361,7 +361,7 @@ describe("hash, read", () => {
     readsError(hashes.hpersist("h", "a"), array(int(0)), { _tag: "DecodeError" })
   })
 
-  it("when fields expire", () => {
+  it("HTTL, HPTTL, HEXPIRETIME and HPEXPIRETIME", () => {
     const forEver = Option.some(Duration.infinity)
     reads(hashes.httl("h", "a"), array(int(-2), int(-1), int(10)), [
       Option.none(),
@@ -386,7 +386,7 @@ describe("hash, read", () => {
     ])
   })
 
-  it("never shows a field in an error", () => {
+  it("an error does not show the field", () => {
     readsError(hashes.hget("h", "hunter2"), "-ERR what is hunter2\r\n", {
       _tag: "ReplyError",
       message: expect.not.stringContaining("hunter2")
@@ -395,7 +395,7 @@ describe("hash, read", () => {
 })
 
 liveSuite("hash", ({ effect, isSince, needs, needsVersion, protocol }) => {
-  effect("HSET, HGET, HGETALL and kin", () =>
+  effect("HSET, HGET, HGETALL and related commands", () =>
     Effect.gen(function* () {
       expect(yield* hashes.hset("h", "a", "1")).toBe(1)
       expect(yield* hashes.hset("h", { a: "2", b: "värde ✓" })).toBe(1)
@@ -446,7 +446,7 @@ liveSuite("hash", ({ effect, isSince, needs, needsVersion, protocol }) => {
       yield* binary.hset("b", "image", notUtf8)
       expect(yield* binary.hgetall("b")).toEqual({ image: notUtf8 })
       expect(yield* Effect.flip(hashes.hgetall("b"))).toMatchObject({ _tag: "DecodeError", path: [expect.any(Number)] })
-      // A name that is not text: the record cannot say it, names and pairs can.
+      // A name that is not UTF-8 cannot be in a record; lists of names and pairs can have it.
       yield* binary.hset("b", [[notUtf8, bytes("1")]])
       expect(yield* Effect.flip(binary.hgetall("b"))).toMatchObject({ _tag: "DecodeError" })
       const names = yield* binary.hkeys("b")
@@ -456,7 +456,7 @@ liveSuite("hash", ({ effect, isSince, needs, needsVersion, protocol }) => {
     })
   )
 
-  effect("sums", () =>
+  effect("HINCRBY and HINCRBYFLOAT", () =>
     Effect.gen(function* () {
       expect(yield* hashes.hincrby("h", "n", 5)).toBe(5)
       expect(yield* hashes.hincrby("h", "n", -7n)).toBe(-2)
@@ -515,7 +515,7 @@ liveSuite("hash", ({ effect, isSince, needs, needsVersion, protocol }) => {
     })
   )
 
-  effect("HEXPIRE, HTTL, HPERSIST and kin", () =>
+  effect("HEXPIRE, HTTL, HPERSIST and related commands", () =>
     Effect.gen(function* () {
       yield* needs("HEXPIRE", "HPEXPIRE", "HEXPIREAT", "HPEXPIREAT", "HTTL", "HPTTL", "HEXPIRETIME", "HPEXPIRETIME")
       const later = new Date(Math.ceil(Date.now() / 1000) * 1000 + 60_000)
@@ -621,7 +621,7 @@ liveSuite("hash", ({ effect, isSince, needs, needsVersion, protocol }) => {
     })
   )
 
-  effect("wrong types", () =>
+  effect("every command fails with WRONGTYPE on a key of another type", () =>
     Effect.gen(function* () {
       const expiry = isSince({ redis: "7.4", valkey: "9.0" })
       const withValues = isSince({ redis: "8.0", valkey: "9.1" })

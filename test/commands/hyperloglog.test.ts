@@ -9,7 +9,7 @@ import { liveSuite, reads, readsError, refuses, sends, wire } from "../support/c
 const logs = make(Codec.utf8)
 const users = make(Codec.schema(Schema.Struct({ id: Schema.Number })))
 
-describe("hyperloglog, sent", () => {
+describe("hyperloglog commands encode their arguments", () => {
   it("PFADD, PFCOUNT, PFMERGE", () => {
     sends(logs.pfadd("k"), ["PFADD", "k"])
     sends(logs.pfadd("k", ["a", "b"]), ["PFADD", "k", "a", "b"])
@@ -23,7 +23,7 @@ describe("hyperloglog, sent", () => {
   })
 })
 
-describe("hyperloglog, read", () => {
+describe("hyperloglog commands decode their replies", () => {
   it("PFADD, PFCOUNT, PFMERGE", () => {
     reads(logs.pfadd("k", ["a"]), wire.int(1), true)
     reads(logs.pfadd("k", ["a"]), wire.int(0), false)

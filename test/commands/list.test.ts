@@ -25,8 +25,8 @@ const { array, bulk, int, nil, nil2, nilArray } = wire
 
 const pushing = { LPUSH: lists.lpush, LPUSHX: lists.lpushx, RPUSH: lists.rpush, RPUSHX: lists.rpushx }
 
-describe("list, sent", () => {
-  it("names and plain arguments", () => {
+describe("list commands encode their arguments", () => {
+  it("commands without options", () => {
     sends(lists.lindex("l", -1), ["LINDEX", "l", "-1"])
     sends(lists.linsert("l", "before", "p", "e"), ["LINSERT", "l", "BEFORE", "p", "e"])
     sends(lists.linsert("l", "after", "p", "e"), ["LINSERT", "l", "AFTER", "p", "e"])
@@ -40,18 +40,18 @@ describe("list, sent", () => {
     tagged(lists.linsert("l", "before", "p", "e"), ["key", "token", "value", "value"])
   })
 
-  it("what pushes", () => {
+  it("commands that push", () => {
     for (const [name, command] of Object.entries(pushing)) {
       sends(command("l", ["a"]), [name, "l", "a"])
       sends(command("l", ["a", "b"]), [name, "l", "a", "b"])
     }
     sends(binary.rpush("l", [notUtf8]), ["RPUSH", "l", notUtf8])
     sends(users.rpush("l", [ada]), ["RPUSH", "l", adaJson])
-    // An element that is a list is one element.
+    // An array as an element is one element.
     sends(anything.rpush("l", [["a", "b"]]), ["RPUSH", "l", `["a","b"]`])
   })
 
-  it("what pops", () => {
+  it("commands that pop", () => {
     for (const [name, command] of Object.entries({ LPOP: lists.lpop, RPOP: lists.rpop })) {
       sends(command("l"), [name, "l"])
       sends(command("l", { count: 3 }), [name, "l", "3"])
@@ -62,7 +62,7 @@ describe("list, sent", () => {
     tagged(lists.lmpop(["l", "m"], "right", { count: 3 }), ["value", "key", "key", "token", "token", "value"])
   })
 
-  it("what moves", () => {
+  it("commands that move elements", () => {
     for (const from of ["left", "right"] as const) {
       for (const to of ["left", "right"] as const) {
         sends(lists.lmove("l", "m", from, to), ["LMOVE", "l", "m", from.toUpperCase(), to.toUpperCase()])
@@ -82,7 +82,7 @@ describe("list, sent", () => {
     sends(users.lpos("l", ada), ["LPOS", "l", adaJson])
   })
 
-  it("what waits", () => {
+  it("commands that block", () => {
     const timeout = "1500 millis"
     sends(lists.blpop("l", { timeout }), ["BLPOP", "l", "1.5"])
     sends(lists.blpop(["l", "m"], { timeout: "5 seconds" }), ["BLPOP", "l", "m", "5"])
@@ -107,7 +107,7 @@ describe("list, sent", () => {
     sends(lists.blmovem("l", "m", "left", "right", { timeout, exactly: 3, obo: true }), blmovem("EXACTLY", "3", "OBO"))
   })
 
-  it("where what waits has its timeout", () => {
+  it("commands that block know the position of their timeout", () => {
     const timeout = "7 seconds"
     for (const command of [
       lists.blpop(["l", "m"], { timeout }),
@@ -123,13 +123,13 @@ describe("list, sent", () => {
     }
   })
 
-  it("equals by what is sent and read", () => {
+  it("commands are equal when they send the same", () => {
     expect(Equal.equals(lists.lpop("l"), lists.lpop("l"))).toBe(true)
     expect(Equal.equals(lists.lmpop("l", "left"), lists.lmpop(["l"], "left"))).toBe(true)
     expect(Equal.equals(lists.lpop("l"), lists.rpop("l"))).toBe(false)
   })
 
-  it("refuses what cannot be meant", () => {
+  it("empty lists, timeouts of zero and wrong arguments are refused", () => {
     for (const command of Object.values(pushing)) {
       refuses(command("l", [] as never), /at least one value/)
     }
@@ -144,7 +144,7 @@ describe("list, sent", () => {
       refuses(lists.blmovem("l", "m", "left", "left", { timeout }), /longer than zero/)
       refuses(lists.blmpop("l", "left", { timeout }), /longer than zero/)
     }
-    // A program without types may leave the timeout out: nothing throws.
+    // An untyped program may omit the options: the command is refused, and nothing throws.
     const unsaid = undefined as never
     refuses(lists.blpop("l", unsaid), /longer than zero/)
     refuses(lists.brpop("l", unsaid), /longer than zero/)
@@ -159,7 +159,7 @@ describe("list, sent", () => {
   })
 })
 
-describe("list, read", () => {
+describe("list commands decode their replies", () => {
   it("an element or nil", () => {
     for (const command of [
       lists.lindex("l", 0),
@@ -179,7 +179,7 @@ describe("list, read", () => {
     readsError(users.lpop("l"), bulk("no"), { _tag: "DecodeError", command: "LPOP" })
   })
 
-  it("elements", () => {
+  it("lists of elements", () => {
     reads(lists.lrange("l", 0, -1), array(bulk("a"), bulk("b")), ["a", "b"])
     reads(lists.lrange("l", 0, -1), array(), [])
     reads(users.lrange("l", 0, -1), array(bulk(adaJson)), [ada])
@@ -212,7 +212,7 @@ describe("list, read", () => {
     }
   })
 
-  it("LMOVEM and BLMOVEM as documented", () => {
+  it("LMOVEM and BLMOVEM in their documented form", () => {
     const moved = array(bulk("b"), bulk("a"))
     reads(lists.lmovem("l", "m", "left", "left", { count: 2, obo: true }), moved, ["b", "a"])
     readsEach(lists.lmovem("l", "m", "left", "left"), [array(), nilArray, nil2, nil], [])
@@ -224,7 +224,7 @@ describe("list, read", () => {
     readsEach(waiting, [nilArray, nil2, nil], Option.none())
   })
 
-  it("LPOS by its options", () => {
+  it("LPOS, by its options", () => {
     reads(lists.lpos("l", "e"), int(3), Option.some(3))
     readsEach(lists.lpos("l", "e"), [nil2, nil], Option.none())
     reads(lists.lpos("l", "e", { count: 2 }), array(int(1), int(3)), [1, 3])
@@ -232,7 +232,7 @@ describe("list, read", () => {
     reads(binary.lpos("l", bytes("e")), int(3), Option.some(3))
   })
 
-  it("counts and statuses", () => {
+  it("commands that answer a count or a status", () => {
     for (const command of [
       lists.linsert("l", "before", "p", "e"),
       lists.llen("l"),
@@ -254,7 +254,7 @@ describe("list, read", () => {
 })
 
 liveSuite("list", ({ effect, live, needs, onLease, protocol }) => {
-  effect("pushing and popping", () =>
+  effect("commands that push and pop", () =>
     Effect.gen(function* () {
       expect(yield* lists.rpushx("l", ["z"])).toBe(0)
       expect(yield* lists.lpushx("l", ["z"])).toBe(0)
@@ -290,7 +290,7 @@ liveSuite("list", ({ effect, live, needs, onLease, protocol }) => {
     })
   )
 
-  effect("places", () =>
+  effect("commands that take a position", () =>
     Effect.gen(function* () {
       yield* lists.rpush("l", ["a", "b", "c", "b"])
       expect(yield* lists.lindex("l", -1)).toEqual(Option.some("b"))
@@ -315,7 +315,7 @@ liveSuite("list", ({ effect, live, needs, onLease, protocol }) => {
     })
   )
 
-  effect("moving", () =>
+  effect("commands that move elements", () =>
     Effect.gen(function* () {
       yield* lists.rpush("l", ["a", "b", "c"])
       expect(yield* lists.lmove("l", "m", "left", "right")).toEqual(Option.some("a"))
@@ -342,7 +342,7 @@ liveSuite("list", ({ effect, live, needs, onLease, protocol }) => {
     })
   )
 
-  live("waiting for what is there", () =>
+  live("blocking commands answer at once when there is an element", () =>
     onLease(
       Effect.gen(function* () {
         const timeout = "5 seconds"
@@ -358,7 +358,7 @@ liveSuite("list", ({ effect, live, needs, onLease, protocol }) => {
     )
   )
 
-  live("waiting in vain", () =>
+  live("blocking commands answer None after their timeout", () =>
     onLease(
       Effect.gen(function* () {
         const timeout = "20 millis"
@@ -371,7 +371,7 @@ liveSuite("list", ({ effect, live, needs, onLease, protocol }) => {
     )
   )
 
-  live("waiting for what comes", () =>
+  live("BLPOP answers when an element is pushed later", () =>
     Effect.gen(function* () {
       const popped = yield* Effect.fork(onLease(lists.blpop(["l", "m"], { timeout: "1 minute" })))
       yield* Effect.repeat(Effect.delay(RedisCommand.make("INFO", { args: ["clients"] }), "10 millis"), {
@@ -382,7 +382,7 @@ liveSuite("list", ({ effect, live, needs, onLease, protocol }) => {
     })
   )
 
-  live("wrong types", () =>
+  live("every command fails with WRONGTYPE on a key of another type", () =>
     Effect.gen(function* () {
       yield* strings.set("k", "v")
       yield* lists.rpush("l", ["a"])

@@ -12,7 +12,7 @@ const json = make(Codec.json)
 const bytes = (text: string) => new TextEncoder().encode(text)
 const { array, bulk, int } = wire
 
-describe("pubsub, sent", () => {
+describe("pubsub commands encode their arguments", () => {
   it("PUBLISH, SPUBLISH", () => {
     sends(pubsub.publish("c", "m"), ["PUBLISH", "c", "m"])
     sends(pubsub.spublish("c", "m"), ["SPUBLISH", "c", "m"])
@@ -35,7 +35,7 @@ describe("pubsub, sent", () => {
     refuses(pubsub.pubsubNumsub([] as never), /at least one channel/)
   })
 
-  it("SUBSCRIBE and kin, which change their connection", () => {
+  it("SUBSCRIBE, UNSUBSCRIBE and their variants, which are stateful", () => {
     for (const [name, command] of [
       ["SUBSCRIBE", pubsub.subscribe],
       ["SSUBSCRIBE", pubsub.ssubscribe],
@@ -56,8 +56,8 @@ describe("pubsub, sent", () => {
   })
 })
 
-describe("pubsub, read", () => {
-  it("counts", () => {
+describe("pubsub commands decode their replies", () => {
+  it("commands that answer counts", () => {
     for (const command of [pubsub.publish("c", "m"), pubsub.spublish("c", "m"), pubsub.pubsubNumpat()]) {
       reads(command, int(2), 2)
       readsError(command, bulk("x"), { _tag: "DecodeError" })
@@ -73,7 +73,7 @@ describe("pubsub, read", () => {
     reads(binary.pubsubShardnumsub("a"), array(bulk("a"), int(1)), [{ channel: bytes("a"), subscribers: 1 }])
   })
 
-  it("channels", () => {
+  it("lists of channels", () => {
     reads(pubsub.pubsubChannels(), array(bulk("a"), bulk("b")), ["a", "b"])
     reads(pubsub.pubsubShardchannels(), array(), [])
     reads(binary.pubsubChannels(), Buffer.from("*1\r\n$1\r\n\xff\r\n", "latin1"), [new Uint8Array([0xff])])
@@ -85,45 +85,47 @@ describe("pubsub, read", () => {
 })
 
 liveSuite("pubsub", ({ effect, onLease }) => {
-  effect("SUBSCRIBE and kin, on a connection of their own", () =>
-    Effect.gen(function* () {
-      const shared = yield* Redis
-      const seen = <A>(command: RedisCommand.RedisCommand<A>) => Effect.provideService(command, Redis, shared)
-      yield* onLease(
-        Effect.gen(function* () {
-          yield* pubsub.subscribe(["a", "b"])
-          yield* pubsub.unsubscribe("b")
-          expect(yield* seen(pubsub.pubsubNumsub(["a", "b"]))).toEqual([
-            { channel: "a", subscribers: 1 },
-            { channel: "b", subscribers: 0 }
-          ])
-          expect(yield* seen(pubsub.pubsubChannels())).toEqual(["a"])
-          expect(yield* seen(pubsub.publish("a", "m"))).toBe(1)
+  effect(
+    "SUBSCRIBE, UNSUBSCRIBE and their variants work on a leased connection and are refused on the shared one",
+    () =>
+      Effect.gen(function* () {
+        const shared = yield* Redis
+        const seen = <A>(command: RedisCommand.RedisCommand<A>) => Effect.provideService(command, Redis, shared)
+        yield* onLease(
+          Effect.gen(function* () {
+            yield* pubsub.subscribe(["a", "b"])
+            yield* pubsub.unsubscribe("b")
+            expect(yield* seen(pubsub.pubsubNumsub(["a", "b"]))).toEqual([
+              { channel: "a", subscribers: 1 },
+              { channel: "b", subscribers: 0 }
+            ])
+            expect(yield* seen(pubsub.pubsubChannels())).toEqual(["a"])
+            expect(yield* seen(pubsub.publish("a", "m"))).toBe(1)
 
-          yield* pubsub.ssubscribe(["s", "t"])
-          yield* pubsub.sunsubscribe("t")
-          expect(yield* seen(pubsub.pubsubShardnumsub(["s", "t"]))).toEqual([
-            { channel: "s", subscribers: 1 },
-            { channel: "t", subscribers: 0 }
-          ])
-          expect(yield* seen(pubsub.pubsubShardchannels({ pattern: "s*" }))).toEqual(["s"])
-          expect(yield* seen(pubsub.spublish("s", "m"))).toBe(1)
+            yield* pubsub.ssubscribe(["s", "t"])
+            yield* pubsub.sunsubscribe("t")
+            expect(yield* seen(pubsub.pubsubShardnumsub(["s", "t"]))).toEqual([
+              { channel: "s", subscribers: 1 },
+              { channel: "t", subscribers: 0 }
+            ])
+            expect(yield* seen(pubsub.pubsubShardchannels({ pattern: "s*" }))).toEqual(["s"])
+            expect(yield* seen(pubsub.spublish("s", "m"))).toBe(1)
 
-          yield* pubsub.psubscribe(["p*", "q*"])
-          yield* pubsub.punsubscribe("q*")
-          expect(yield* seen(pubsub.pubsubNumpat())).toBe(1)
-          expect(yield* seen(pubsub.publish("pp", "m"))).toBe(1)
+            yield* pubsub.psubscribe(["p*", "q*"])
+            yield* pubsub.punsubscribe("q*")
+            expect(yield* seen(pubsub.pubsubNumpat())).toBe(1)
+            expect(yield* seen(pubsub.publish("pp", "m"))).toBe(1)
 
-          // How many confirmations would follow is not known.
-          expect(yield* Effect.flip(pubsub.unsubscribe())).toMatchObject({ _tag: "UsageError" })
-        })
-      )
-      expect(yield* Effect.flip(pubsub.subscribe("a"))).toMatchObject({ _tag: "UsageError" })
-      expect(yield* Effect.flip(pubsub.punsubscribe("a"))).toMatchObject({ _tag: "UsageError" })
-    })
+            // Refused, because the number of confirmations that would follow is unknown.
+            expect(yield* Effect.flip(pubsub.unsubscribe())).toMatchObject({ _tag: "UsageError" })
+          })
+        )
+        expect(yield* Effect.flip(pubsub.subscribe("a"))).toMatchObject({ _tag: "UsageError" })
+        expect(yield* Effect.flip(pubsub.punsubscribe("a"))).toMatchObject({ _tag: "UsageError" })
+      })
   )
 
-  effect("with nobody listening", () =>
+  effect("PUBLISH and PUBSUB without subscribers", () =>
     Effect.gen(function* () {
       expect(yield* pubsub.publish("c", "m")).toBe(0)
       expect(yield* pubsub.spublish("c", "m")).toBe(0)

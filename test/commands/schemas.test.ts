@@ -1,6 +1,6 @@
 /**
- * The reply schemas of the specification against what real servers send, raw, over RESP2 and RESP3. To check one more
- * command, add it to the stories; where a server and the schema differ, say so in `differences`.
+ * Checks the raw replies of real servers, over RESP2 and RESP3, against the reply schemas of the specification. To check
+ * one more command, add it to `stories`; where a server's reply does not fit the schema, add a line to `differences`.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -14,7 +14,7 @@ import { replySchemas, shown, violation } from "../support/replySchema.js"
 import * as Servers from "../support/servers.js"
 import { listed, modes } from "../support/surface.js"
 
-/** What each story on a server of its own finds there. */
+/** The data that a standalone server has before each story. */
 const seed = `
 SET str hello; SET str2 help; SET num 10; SETBIT bits 7 1
 HSET hash f v g 2; RPUSH list a b c; SADD set a b c; SADD set2 b c d
@@ -25,8 +25,9 @@ XREADGROUP GROUP group ada COUNT 1 STREAMS stream >
 `
 
 /**
- * Commands in a row, each story on the seed alone and on a connection of its own. A reply is checked when its command has a
- * schema; after `~` it is not. An indented line belongs to the one before. `$1` is the last reply; other names are below.
+ * Each line is a story: commands in order, on their own connection and, standalone, on the seed alone. A reply is checked
+ * when its command has a schema, except after `~`. An indented line continues the one before. `$1` is the last reply;
+ * `problemsOf` has the other variables.
  */
 const stories = {
   standalone: `
@@ -167,28 +168,28 @@ const library =
 const script = "return 1"
 
 interface Difference {
-  /** Names of commands, or commands as the stories have them. */
+  /** Names of commands, or whole commands as the stories write them. */
   readonly of: ReadonlyArray<string>
   readonly on?: ReadonlyArray<string>
   readonly protocol?: 2 | 3
-  /** What the servers do. */
+  /** How the servers' replies differ from the schema. */
   readonly why: string
 }
 
-/** Where servers and schemas differ. A line that applies nowhere fails the test, as a difference that is not here does. */
+/** The known differences. A line that applies to no reply fails the test, as does a difference that is not listed. */
 const differences: ReadonlyArray<Difference> = [
-  // RESP2. Flat arrays that stand for maps, and text that stands for numbers, are read as such and need no line.
+  // RESP2. Flat arrays in the place of maps and text in the place of numbers are accepted and need no line.
   { of: ["ZPOPMAX zset2 2", "ZPOPMIN zset2 2"], protocol: 2, why: "members and scores are flat, not pairs" },
   { of: ["XREAD", "XREADGROUP"], protocol: 2, why: "streams and their entries are pairs in an array, not a flat map" },
   { of: ["HELLO"], protocol: 2, why: "`proto` is 2; the schema knows only 3" },
 
-  // Nil that the schema does not know.
+  // Nil where the schema allows none.
   { of: ["LMOVE missing list2 LEFT LEFT"], why: "nil when there is no list" },
   { of: ["GEOHASH geo nowhere"], why: "nil for a missing member" },
   { of: ["OBJECT REFCOUNT missing"], why: "nil for a missing key" },
   { of: ["XPENDING stream group"], why: "nothing pending: both ids and the consumers are nil" },
 
-  // Properties that the schema, which allows no others, does not have.
+  // Properties that the schema, which allows no others, does not list.
   { of: ["FUNCTION LIST"], why: "functions have a `description`" },
   { of: ["COMMAND DOCS"], why: "commands have a `summary`" },
   { of: ["MEMORY STATS"], on: ["redis-7.0"], why: "`overhead.hashtable.slot-to-keys` of a database" },
@@ -197,7 +198,7 @@ const differences: ReadonlyArray<Difference> = [
   { of: ["ACL GETUSER"], on: ["valkey-9.1"], why: "`databases`" },
   { of: ["CLUSTER SHARDS"], on: ["valkey-9.1"], why: "`id` of the shard" },
 
-  // Versions.
+  // Differences of one version.
   { of: ["LATENCY LATEST"], on: ["valkey-9.1"], why: "six items: the sum and the number of events, too" },
   {
     of: ["ZRANK zset c WITHSCORE", "ZREVRANK zset c WITHSCORE", "ZREVRANK zset z WITHSCORE"],
@@ -212,7 +213,7 @@ interface Step {
   readonly checked: boolean
 }
 
-/** Stories out of lines. */
+/** Parses the lines into stories. */
 const read = (text: string): ReadonlyArray<ReadonlyArray<Step>> =>
   text
     .replace(/\n {2}/g, "; ")
@@ -231,7 +232,7 @@ const nameOf = ([first = "", second = ""]: ReadonlyArray<string>): string | unde
 const seen = { commands: new Set<string>(), servers: new Set<string>(), replies: 0 }
 const applied = new Set<Difference>()
 
-/** Runs the stories of a mode, and answers what is wrong and not known to be. */
+/** Runs the stories of a mode, and answers the differences that are not known. */
 const problemsOf = (server: Servers.TestServer, mode: keyof typeof stories, protocol: 2 | 3) =>
   Effect.gen(function* () {
     const problems: Array<string> = []
@@ -298,7 +299,7 @@ const problemsOf = (server: Servers.TestServer, mode: keyof typeof stories, prot
   })
 
 describe("reply schemas", { timeout: 120_000 }, () => {
-  it("are there for everything that the stories check", () => {
+  it("exist for every command that the stories check", () => {
     const steps = Object.values(stories).flatMap(read).flat()
     expect(steps.filter(({ checked, words }) => checked && nameOf(words) === undefined)).toEqual([])
   })
@@ -306,14 +307,14 @@ describe("reply schemas", { timeout: 120_000 }, () => {
   describeReal((server) => {
     for (const mode of Object.keys(stories) as Array<keyof typeof stories>) {
       for (const protocol of [2, 3] as const) {
-        it(`fit what it sends, ${mode}, RESP${protocol}`, async () => {
+        it(`fit the server's replies, ${mode}, RESP${protocol}`, async () => {
           expect(await Effect.runPromise(Effect.scoped(problemsOf(server, mode, protocol)))).toEqual([])
         })
       }
     }
   })
 
-  it("differ where the table says, and only there", () => {
+  it("differ from the replies in every listed way, and in no other", () => {
     if (Servers.expected.every((name) => seen.servers.has(name))) {
       expect(differences.filter((difference) => !applied.has(difference))).toEqual([])
       expect(seen.commands.size).toBeGreaterThan(300)

@@ -17,8 +17,8 @@ redis.register_function{function_name="first",callback=function(k, a) return {k[
 redis.register_function("second", function() return 1 end)`
 const sha = "e0e1f9fabfc9d4800c877a703b823ac0578ff8db"
 
-describe("scripting, sent", () => {
-  it("EVAL and kin", () => {
+describe("scripting commands encode their arguments", () => {
+  it("EVAL, EVALSHA, FCALL and their _RO forms", () => {
     for (const [name, command] of [
       ["EVAL", scripts.eval],
       ["EVAL_RO", scripts.evalRo],
@@ -85,8 +85,8 @@ describe("scripting, sent", () => {
   })
 })
 
-describe("scripting, read", () => {
-  it("EVAL and kin answer what came", () => {
+describe("scripting commands decode their replies", () => {
+  it("EVAL, EVALSHA, FCALL and their _RO forms answer the raw reply", () => {
     for (const command of [scripts.eval("x"), scripts.evalshaRo("x"), scripts.fcall("x")]) {
       reads(command, int(1), 1)
       readsEach(command, [nil, nil2], null)
@@ -149,7 +149,7 @@ describe("scripting, read", () => {
       [{ ...library, libraryCode: source }]
     )
     reads(scripts.functionList(), array(), [])
-    // Whatever the codec, this is text.
+    // The reply is text under every codec.
     reads(binary.functionList(), literal(3, false), [library])
   })
 
@@ -187,7 +187,7 @@ describe("scripting, read", () => {
     )
   })
 
-  it("the rest", () => {
+  it("all other scripting commands", () => {
     reads(scripts.functionLoad(source), bulk("lib"), "lib")
     reads(scripts.scriptLoad("return 1"), bulk(sha), sha)
     reads(scripts.scriptShow(sha), bulk("return 1"), "return 1")
@@ -213,7 +213,7 @@ describe("scripting, read", () => {
 liveSuite(
   "scripting",
   ({ effect, live, needs, onLease, protocol }) => {
-    effect("EVAL and kin", () =>
+    effect("EVAL, EVALSHA and their _RO forms", () =>
       Effect.gen(function* () {
         const script = "return {KEYS[1], ARGV[1], ARGV[2] + 1, false, 'x'}"
         const options = { keys: ["k"], args: ["a", 41] }
@@ -291,7 +291,7 @@ liveSuite(
       })
     )
 
-    live("a function that runs, seen and killed", () =>
+    live("FUNCTION STATS shows a running function; FUNCTION KILL and SCRIPT KILL end it", () =>
       Effect.gen(function* () {
         yield* scripts.functionFlush({ sync: true })
         yield* scripts.functionLoad(

@@ -20,8 +20,8 @@ const sentinel = make()
 const server = makeServerCommands(Codec.utf8)
 const { array, bulk, int, map, nil, simple } = wire
 
-describe("sentinel, sent", () => {
-  it("names and arguments", () => {
+describe("sentinel commands encode their arguments", () => {
+  it("every SENTINEL command", () => {
     sends(sentinel.sentinelCkquorum("m"), ["SENTINEL", "CKQUORUM", "m"])
     sends(sentinel.sentinelConfig({ get: "*" }), ["SENTINEL", "CONFIG", "GET", "*"])
     sends(sentinel.sentinelConfig({ get: ["a", "b"] }), ["SENTINEL", "CONFIG", "GET", "a", "b"])
@@ -73,7 +73,7 @@ describe("sentinel, sent", () => {
   })
 })
 
-describe("sentinel, read", () => {
+describe("sentinel commands decode their replies", () => {
   const instance = {
     name: "mymaster",
     ip: "127.0.0.1",
@@ -86,7 +86,7 @@ describe("sentinel, read", () => {
     Object.entries(fields).flatMap(([name, value]) => [bulk(name), bulk(value)])
   const both = (fields: Record<string, string>) => [array(...flat(fields)), map(...flat(fields))]
 
-  it("statuses and texts", () => {
+  it("commands that answer a status or a text", () => {
     for (const command of [
       sentinel.sentinelConfig({ set: { a: "b" } }),
       sentinel.sentinelDebug({ a: "1 second" }),
@@ -116,14 +116,14 @@ describe("sentinel, read", () => {
     readsEach(sentinel.sentinelDebug(), both({ "PING-PERIOD": "1000" }), { "PING-PERIOD": Duration.seconds(1) })
   })
 
-  it("addresses", () => {
+  it("addresses of a primary", () => {
     for (const command of [sentinel.sentinelGetMasterAddrByName("m"), sentinel.sentinelGetPrimaryAddrByName("m")]) {
       reads(command, array(bulk("127.0.0.1"), bulk("6379")), Option.some({ host: "127.0.0.1", port: 6379 }))
       readsEach(command, ["*-1\r\n", nil], Option.none())
     }
   })
 
-  it("primaries", () => {
+  it("properties of primaries", () => {
     const fields = {
       ...instance,
       "down-after-milliseconds": "30000",
@@ -159,7 +159,7 @@ describe("sentinel, read", () => {
     }
   })
 
-  it("replicas and sentinels", () => {
+  it("properties of replicas and sentinels", () => {
     const fields = {
       ...instance,
       "master-link-status": "ok",
@@ -192,7 +192,7 @@ describe("sentinel, read", () => {
     )
   })
 
-  it("votes, scripts, INFO", () => {
+  it("votes, pending scripts and cached INFO", () => {
     for (const command of [
       sentinel.sentinelIsMasterDownByAddr("h", 1, 0, "*"),
       sentinel.sentinelIsPrimaryDownByAddr("h", 1, 0, "*")
@@ -279,7 +279,7 @@ const codeOf = (effect: Effect.Effect<unknown, RedisError, Redis>) =>
     result._tag === "Right" ? "OK" : result.left._tag === "ReplyError" ? result.left.code : result.left._tag
   )
 
-/** A primary, its replica and a sentinel; `liveSuite` is for servers that have a FLUSHALL. */
+/** A primary, its replica and a sentinel. `liveSuite` cannot be used: it sends FLUSHALL, which a sentinel does not have. */
 describe("sentinel, live", () => {
   const matrix = new LiveMatrix("sentinel")
   afterAll(() => matrix.finish())
@@ -321,7 +321,7 @@ describe("sentinel, live", () => {
             }).pipe(Effect.scoped, Effect.runPromise))
 
         test(
-          "what it watches",
+          "answers about the primary, replicas and sentinels it watches",
           Effect.gen(function* () {
             const master = yield* until(sentinel.sentinelMaster("mymaster"), ({ numSlaves }) => numSlaves === 1)
             expect(master).toMatchObject({ name: "mymaster", port: primary.port, quorum: 1, flags: ["master"] })
@@ -361,7 +361,7 @@ describe("sentinel, live", () => {
         )
 
         test(
-          "its settings",
+          "changes its settings and monitors another primary",
           Effect.gen(function* () {
             yield* sentinel.sentinelConfig({ set: { "announce-port": 1234 } })
             expect(yield* sentinel.sentinelConfig({ get: "announce-*" })).toMatchObject({ "announce-port": "1234" })
@@ -384,7 +384,7 @@ describe("sentinel, live", () => {
         )
       }
 
-      it("fails over, when it is told to", () =>
+      it("fails over at SENTINEL FAILOVER", () =>
         Effect.gen(function* () {
           const { redis } = yield* Connection.make({ host: watcher.host, port: watcher.port })
           const send = redis.send

@@ -19,7 +19,7 @@ const strings = makeStrings(Codec.utf8)
 
 const everything = "user default on nopass ~* &* +@all"
 
-/** Asks until it is so. Replication and background work take their time. */
+/** Asks until the answer is as wanted, because replication and background work take time. */
 const until = <A, E, R>(
   ask: Effect.Effect<A, E, R>,
   so: (a: A) => boolean,
@@ -41,7 +41,7 @@ const codeOf = <R>(effect: Effect.Effect<unknown, RedisError, R>) =>
 liveSuite(
   "server",
   ({ effect, isSince, live, name, needs, needsVersion, onLease, product, protocol, server: running, version }) => {
-    /** Another server of the same kind, and a client on it that this suite's record sees. */
+    /** Starts another server of the same version. */
     const another = (options?: Parameters<typeof makeServer>[1]) => {
       const installed = realServers.find((server) => server.name === name)
       return installed === undefined ? Effect.dieMessage("no such server") : makeServer(installed, options)
@@ -67,7 +67,7 @@ liveSuite(
         expect(ada.passwords).toHaveLength(1)
         expect(ada.passwords[0]).toMatch(/^[0-9a-f]{64}$/)
         expect(ada).toMatchObject({ keys: "~a*", channels: "&news" })
-        // Redis 7.0 makes the rules anew, in any order.
+        // Redis 7.0 generates the rules, in no particular order.
         expect(ada.commands.split(" ").sort()).toEqual(["+get", "+set", "-@all"])
         expect(ada.selectors).toMatchObject([{ commands: "-@all +set", keys: "~b*", channels: "" }])
         expect(Option.isSome(ada.databases)).toBe(isSince({ valkey: "9.1" }))
@@ -108,7 +108,7 @@ liveSuite(
       })
     )
 
-    effect("COMMAND tells of all commands", () =>
+    effect("COMMAND describes every command", () =>
       Effect.gen(function* () {
         const all = yield* server.command()
         expect(yield* server.commandCount()).toBe(all.length)
@@ -211,7 +211,7 @@ liveSuite(
       })
     )
 
-    effect("times, counts, databases", () =>
+    effect("TIME, DBSIZE, SWAPDB, FLUSHDB, LOLWUT, MONITOR and DEBUG", () =>
       Effect.gen(function* () {
         const { epochMicros, time } = yield* server.time()
         expect(Math.abs(DateTime.toEpochMillis(time) - Date.now())).toBeLessThan(60_000)
@@ -240,7 +240,7 @@ liveSuite(
 
     effect("LATENCY", () =>
       Effect.gen(function* () {
-        // Nothing else takes this long, on a busy machine either.
+        // No other command takes this long, even on a busy machine.
         yield* server.configSet({ "latency-monitor-threshold": 150 })
         yield* server.latencyReset()
         expect(yield* server.latencyLatest()).toEqual([])
@@ -271,7 +271,7 @@ liveSuite(
 
     effect("SLOWLOG", () =>
       Effect.gen(function* () {
-        // Nothing else takes this long, on a busy machine either.
+        // No other command takes this long, even on a busy machine.
         yield* server.configSet({ "slowlog-log-slower-than": 150_000 })
         yield* server.slowlogReset()
         expect(yield* server.slowlogGet()).toEqual([])
@@ -322,7 +322,7 @@ liveSuite(
       })
     )
 
-    live("persistence", () =>
+    live("SAVE, BGSAVE, BGREWRITEAOF and LASTSAVE", () =>
       Effect.gen(function* () {
         const idle = until(
           server.info("persistence"),
@@ -346,7 +346,7 @@ liveSuite(
         yield* needsVersion({ valkey: "8.1" })
         yield* until(server.info("persistence"), ({ fields }) => fields.rdb_bgsave_in_progress === "0")
         yield* strings.set("k", "v")
-        // Each key takes this long, so that there is something to cancel.
+        // Saving each key takes this long, so that the save is still running when it is cancelled.
         yield* server.configSet({ "rdb-key-save-delay": 60_000_000 })
         yield* server.bgsave()
         expect(yield* server.bgsave({ cancel: true })).toBe("Background saving cancelled")
@@ -363,12 +363,12 @@ liveSuite(
         expect(yield* on(second)(server.role())).toMatchObject({ host: first.host, port: first.port })
         yield* until(on(first)(server.role()), (role) => role.role === "master" && role.replicas.length === 1)
         expect(yield* on(first)(server.role())).toMatchObject({ replicas: [{ host: "127.0.0.1", port: second.port }] })
-        // A second time it says "OK Already connected to specified master".
+        // The second time the server replies "OK Already connected to specified master".
         yield* on(second)(server.slaveof(first.host, first.port))
 
         yield* on(first)(server.failover({ to: { host: "127.0.0.1", port: second.port }, timeout: "1 minute" }))
         yield* until(on(first)(server.role()), ({ role }) => role === "slave")
-        // The other one is promoted a moment after this one stepped down.
+        // The other server is promoted a moment after this one became its replica.
         yield* until(on(second)(server.role()), ({ role }) => role === "master")
         expect(yield* codeOf(on(second)(server.failover({ abort: true })))).toBe("ERR")
         yield* on(first)(server.replicaof("no one"))
@@ -377,7 +377,7 @@ liveSuite(
       }).pipe(Effect.scoped)
     )
 
-    effect("replication commands on the suite's own server", () =>
+    effect("ROLE, REPLICAOF and SLAVEOF no one, and FAILOVER and SHUTDOWN ABORT with nothing to abort", () =>
       Effect.gen(function* () {
         expect(yield* server.role()).toMatchObject({ role: "master", replicas: [] })
         yield* server.replicaof("no one")

@@ -16,11 +16,11 @@ const strings = makeStrings(Codec.utf8)
 const notUtf8 = Uint8Array.of(0xff, 0x00)
 const { array, bulk, int, map, nil, nil2, set, simple, verbatim } = wire
 
-/** The forms of a record: RESP2's flat array, and RESP3's map. */
+/** The two forms of a record in a reply: RESP2's flat array, and RESP3's map. */
 const record = (...items: ReadonlyArray<string>) => [array(...items), map(...items)] as const
 const both = (text: string) => [bulk(text), verbatim(text)]
 
-describe("server, sent", () => {
+describe("server commands encode their arguments", () => {
   it("ACL", () => {
     sends(server.aclCat(), ["ACL", "CAT"])
     sends(server.aclCat("read"), ["ACL", "CAT", "read"])
@@ -159,7 +159,7 @@ describe("server, sent", () => {
     sends(server.commandlogReset("slow"), ["COMMANDLOG", "RESET", "SLOW"])
   })
 
-  it("persistence", () => {
+  it("BGSAVE, SAVE and other commands of persistence", () => {
     sends(server.bgrewriteaof(), ["BGREWRITEAOF"])
     sends(server.bgsave(), ["BGSAVE"])
     sends(server.bgsave({ schedule: true }), ["BGSAVE", "SCHEDULE"])
@@ -174,7 +174,7 @@ describe("server, sent", () => {
     expect(server.shutdown({ abort: true }).traits.endsConnection).toBe(false)
   })
 
-  it("replication", () => {
+  it("FAILOVER, REPLICAOF and other commands of replication", () => {
     sends(server.failover(), ["FAILOVER"])
     sends(server.failover({ abort: true }), ["FAILOVER", "ABORT"])
     sends(server.failover({ timeout: "2 seconds" }), ["FAILOVER", "TIMEOUT", "2000"])
@@ -191,7 +191,7 @@ describe("server, sent", () => {
     sends(server.slaveof("no one"), ["SLAVEOF", "NO", "ONE"])
   })
 
-  it("the server itself", () => {
+  it("DBSIZE, DEBUG, FLUSHALL, INFO and other commands of the server itself", () => {
     sends(server.dbsize(), ["DBSIZE"])
     sends(server.debug(["SLEEP", 0.5]), ["DEBUG", "SLEEP", "0.5"])
     sends(server.debug(["OBJECT", notUtf8, 1]), ["DEBUG", "OBJECT", notUtf8, "1"])
@@ -210,17 +210,17 @@ describe("server, sent", () => {
     sends(server.time(), ["TIME"])
   })
 
-  it("tags: rules, settings and names are never words of Redis", () => {
+  it("ACL rules, settings and names are tagged values, never tokens", () => {
     tagged(server.aclSetuser("ada", ["on", ">secret"]), ["value", "value", "value"])
     tagged(server.configSet({ requirepass: "secret" }), ["value", "value"])
     tagged(server.debug(["SLEEP", 1]), ["value", "value"])
     tagged(server.memoryUsage("k", { samples: 1 }), ["key", "token", "value"])
-    // A prefix is put before the keys of a command that is asked about.
+    // A prefix is put before the keys of the command that COMMAND GETKEYS is asked about.
     tagged(server.commandGetkeys(strings.set("k", "v", { nx: true })), ["token", "key", "value", "token"])
     expect(String(server.aclSetuser("ada", [">secret"]))).toBe("RedisCommand(ACL SETUSER <value> <value>)")
   })
 
-  it("is equal to the same command", () => {
+  it("commands with the same name, arguments and codec are equal", () => {
     expect(Equal.equals(server.memoryStats(), server.memoryStats())).toBe(true)
     expect(Equal.equals(server.aclLog({ count: 1 }), server.aclLog({ count: 1 }))).toBe(true)
     expect(Equal.equals(server.commandGetkeys(["GET", "k"]), server.commandGetkeys(["GET", "k"]))).toBe(true)
@@ -228,8 +228,8 @@ describe("server, sent", () => {
   })
 })
 
-describe("server, read", () => {
-  it("statuses, counts and lists", () => {
+describe("server commands decode their replies", () => {
+  it("commands that answer a status, a count or a list", () => {
     for (const command of [
       server.aclLoad(),
       server.aclSave(),
@@ -542,7 +542,7 @@ describe("server, read", () => {
       [array(command(array, array, array(child))), array(command(set, map, set(child)))],
       [info]
     )
-    // Redis 6 tells less.
+    // Redis 6 sends fewer items.
     reads(server.command(), array(array(bulk("get"), int(2), array(), int(1), int(1), int(1), array())), [
       { ...info, flags: [], aclCategories: [], tips: [], keySpecs: [], subcommands: [] }
     ])
@@ -643,7 +643,7 @@ describe("server, read", () => {
     })
   })
 
-  it("COMMAND GETKEYS and kin", () => {
+  it("COMMAND GETKEYS, GETKEYSANDFLAGS and LIST", () => {
     reads(server.commandGetkeys(["GET", "a"]), array(bulk("a")), ["a"])
     reads(binary.commandGetkeys(["GET", "a"]), array(bulk("a")), [Uint8Array.of(97)])
     readsError(server.commandGetkeys(["PING"]), "-ERR The command has no key arguments\r\n", { _tag: "ReplyError" })
@@ -679,7 +679,7 @@ describe("server, read", () => {
     ])
   })
 
-  it("HOTKEYS GET, as documented", () => {
+  it("HOTKEYS GET in its documented form", () => {
     const session = [
       bulk("tracking-active"),
       int(1),
@@ -944,7 +944,7 @@ describe("server, read", () => {
     readsError(server.role(), array(), { _tag: "DecodeError" })
   })
 
-  it("times", () => {
+  it("TIME and LASTSAVE", () => {
     reads(server.time(), array(bulk("1795375924"), bulk("828897")), {
       time: DateTime.unsafeMake(1795375924828),
       epochMicros: 1795375924828897
@@ -953,7 +953,7 @@ describe("server, read", () => {
     readsError(server.lastsave(), int(9007199254740991), { _tag: "DecodeError" })
   })
 
-  it("errors do not tell passwords", () => {
+  it("an error does not show a password", () => {
     const command = server.aclSetuser("ada", [">topsecret", "+nosuch"])
     const exit = decode(command, "-ERR Error in ACL SETUSER modifier '>topsecret': no\r\n")
     expect(String(exit)).not.toContain("topsecret")

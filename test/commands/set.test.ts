@@ -25,13 +25,13 @@ const combining = { SDIFF: sets.sdiff, SINTER: sets.sinter, SUNION: sets.sunion 
 const storing = { SDIFFSTORE: sets.sdiffstore, SINTERSTORE: sets.sinterstore, SUNIONSTORE: sets.sunionstore }
 const counting = { SDIFFCARD: sets.sdiffcard, SINTERCARD: sets.sintercard, SUNIONCARD: sets.sunioncard }
 
-describe("set, sent", () => {
-  it("names and plain arguments", () => {
+describe("set commands encode their arguments", () => {
+  it("commands without options", () => {
     sends(sets.sadd("s", ["a"]), ["SADD", "s", "a"])
     sends(sets.sadd("s", ["a", "b"]), ["SADD", "s", "a", "b"])
     sends(binary.sadd("s", [notUtf8]), ["SADD", "s", notUtf8])
     sends(users.sadd("s", [ada]), ["SADD", "s", adaJson])
-    // A member that is a list is one member.
+    // An array as a member is one member.
     sends(anything.sadd("s", [["a", "b"]]), ["SADD", "s", `["a","b"]`])
     sends(anything.sismember("s", ["a", "b"]), ["SISMEMBER", "s", `["a","b"]`])
     sends(sets.scard("s"), ["SCARD", "s"])
@@ -43,7 +43,7 @@ describe("set, sent", () => {
     tagged(sets.smove("s", "t", "a"), ["key", "key", "value"])
   })
 
-  it("what combines sets", () => {
+  it("commands that combine sets", () => {
     for (const [name, command] of Object.entries(combining)) {
       sends(command("s"), [name, "s"])
       sends(command(["s", notUtf8]), [name, "s", notUtf8])
@@ -89,17 +89,17 @@ describe("set, sent", () => {
       "COUNT",
       "100"
     ])
-    // A prefix is for keys: the pattern over members is none of its business.
+    // The pattern matches members, not keys, so no prefix is put before it.
     tagged(sets.sscan("s", "0", { match: "a*" }), ["key", "value", "token", "value"])
   })
 
-  it("equals by what is sent and read", () => {
+  it("commands are equal when they send the same and decode alike", () => {
     expect(Equal.equals(sets.spop("s"), sets.spop("s"))).toBe(true)
     expect(Equal.equals(sets.sunion(["s", "t"]), sets.sunion(["s", "t"]))).toBe(true)
     expect(Equal.equals<RedisCommand.RedisCommand<unknown>, unknown>(sets.spop("s"), binary.spop("s"))).toBe(false)
   })
 
-  it("refuses what cannot be meant", () => {
+  it("empty lists, fractions and values that do not encode are refused", () => {
     for (const command of Object.values(combining)) {
       refuses(command([] as never), /at least one key/)
     }
@@ -118,8 +118,8 @@ describe("set, sent", () => {
   })
 })
 
-describe("set, read", () => {
-  it("members, as an array or a set", () => {
+describe("set commands decode their replies", () => {
+  it("members, from an array or a set", () => {
     for (const command of [
       sets.smembers("s"),
       sets.sdiff("s"),
@@ -138,7 +138,7 @@ describe("set, read", () => {
     readsError(users.smembers("s"), set(bulk(adaJson), bulk("no")), { _tag: "DecodeError", path: [1] })
   })
 
-  it("one by chance", () => {
+  it("SPOP and SRANDMEMBER without a count", () => {
     for (const command of [sets.spop("s"), sets.srandmember("s")]) {
       reads(command, bulk("a"), Option.some("a"))
       readsEach(command, [nil2, nil], Option.none())
@@ -146,7 +146,7 @@ describe("set, read", () => {
     reads(users.spop("s"), bulk(adaJson), Option.some(ada))
   })
 
-  it("predicates", () => {
+  it("commands that answer a boolean", () => {
     for (const command of [sets.sismember("s", "a"), sets.smove("s", "t", "a")]) {
       readsEach(command, [int(1), "#t\r\n"], true)
       readsEach(command, [int(0), "#f\r\n"], false)
@@ -156,7 +156,7 @@ describe("set, read", () => {
     readsError(sets.smismember("s", ["a"]), array(int(2)), { _tag: "DecodeError", path: [0] })
   })
 
-  it("counts", () => {
+  it("commands that answer a count", () => {
     for (const command of [
       sets.sadd("s", ["a"]),
       sets.scard("s"),
@@ -184,7 +184,7 @@ describe("set, read", () => {
 })
 
 liveSuite("set", ({ effect, needs, protocol }) => {
-  effect("members", () =>
+  effect("SADD, SREM and other commands on members", () =>
     Effect.gen(function* () {
       expect(yield* sets.sadd("s", ["a", "b", "a"])).toBe(2)
       expect(yield* sets.scard("s")).toBe(2)
@@ -213,7 +213,7 @@ liveSuite("set", ({ effect, needs, protocol }) => {
     })
   )
 
-  effect("combining sets", () =>
+  effect("commands that combine sets", () =>
     Effect.gen(function* () {
       yield* sets.sadd("s", ["a", "b", "c"])
       yield* sets.sadd("t", ["c", "d"])
@@ -241,7 +241,7 @@ liveSuite("set", ({ effect, needs, protocol }) => {
     })
   )
 
-  effect("by chance", () =>
+  effect("SPOP and SRANDMEMBER", () =>
     Effect.gen(function* () {
       expect(yield* sets.spop("none")).toEqual(Option.none())
       expect(yield* sets.spop("none", { count: 2 })).toEqual([])
@@ -280,7 +280,7 @@ liveSuite("set", ({ effect, needs, protocol }) => {
     })
   )
 
-  effect("wrong types", () =>
+  effect("every command fails with WRONGTYPE on a key of another type", () =>
     Effect.gen(function* () {
       yield* strings.set("k", "v")
       yield* sets.sadd("s", ["a"])

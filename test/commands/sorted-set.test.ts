@@ -15,7 +15,7 @@ const inBytes = make(Codec.bytes)
 const users = make(Codec.schema(Schema.Struct({ id: Schema.Number })))
 
 const wrongType = "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"
-/** RESP2's and RESP3's forms of members with scores. */
+/** The forms of members with scores in RESP2 and RESP3. */
 const scoredLiterals = [
   array(bulk("a"), bulk("1.5"), bulk("b"), bulk("inf")),
   array(array(bulk("a"), double("1.5")), array(bulk("b"), double("inf")))
@@ -25,7 +25,7 @@ const scored = [
   ["b", Infinity]
 ] as const
 
-describe("sorted-set, sent", () => {
+describe("sorted-set commands encode their arguments", () => {
   it("ZADD", () => {
     sends(zsets.zadd("k", [["a", 1]]), ["ZADD", "k", "1", "a"])
     sends(
@@ -107,7 +107,7 @@ describe("sorted-set, sent", () => {
       "5",
       "NOSCORES"
     ])
-    // A pattern over members is none over keys: a prefix must not touch it.
+    // The pattern matches members, not keys, so no prefix is put before it.
     tagged(zsets.zscan("k", "0", { match: "a*" }), ["key", "value", "token", "value"])
   })
 
@@ -176,7 +176,7 @@ describe("sorted-set, sent", () => {
     tagged(zsets.zrangestore("d", "k", 0, -1), ["key", "key", "value", "value"])
   })
 
-  it("ranges of other commands", () => {
+  it("ZCOUNT, ZLEXCOUNT and ZREMRANGEBY… with their ranges", () => {
     sends(zsets.zcount("k", range.exclusive(-Infinity), range.exclusive(Infinity)), ["ZCOUNT", "k", "(-inf", "(+inf"])
     sends(zsets.zlexcount("k", range.lowest, range.inclusive("m")), ["ZLEXCOUNT", "k", "-", "[m"])
     sends(zsets.zremrangebylex("k", range.exclusive("a"), range.highest), ["ZREMRANGEBYLEX", "k", "(a", "+"])
@@ -185,7 +185,7 @@ describe("sorted-set, sent", () => {
     sends(users.zlexcount("k", range.inclusive({ id: 1 }), range.highest), ["ZLEXCOUNT", "k", '[{"id":1}', "+"])
   })
 
-  it("deprecated ranges", () => {
+  it("ZRANGEBYSCORE and other deprecated range commands", () => {
     const limit = { offset: 1, count: 2 }
     sends(zsets.zrangebylex("k", range.lowest, range.highest, { limit }), [
       "ZRANGEBYLEX",
@@ -270,8 +270,8 @@ describe("sorted-set, sent", () => {
   })
 })
 
-describe("sorted-set, read", () => {
-  it("members with scores, flat or in pairs", () => {
+describe("sorted-set commands decode their replies", () => {
+  it("members with scores, from flat arrays or pairs", () => {
     readsEach(zsets.zrange("k", 0, -1, { withscores: true }), scoredLiterals, [...scored])
     readsEach(zsets.zunion("k", { withscores: true }), scoredLiterals, [...scored])
     readsEach(zsets.zdiff("k", { withscores: true }), scoredLiterals, [...scored])
@@ -284,14 +284,14 @@ describe("sorted-set, read", () => {
     ])
   })
 
-  it("members", () => {
+  it("lists of members", () => {
     reads(zsets.zrange("k", 0, -1), array(bulk("a"), bulk("b")), ["a", "b"])
     reads(users.zinter(["k", "l"]), array(bulk('{"id":1}')), [{ id: 1 }])
     readsEach(zsets.zrandmember("k"), [bulk("a")], Option.some("a"))
     readsEach(zsets.zrandmember("k"), [nil2, nil], Option.none())
   })
 
-  it("one member, or none", () => {
+  it("ZPOPMIN, ZMPOP and their blocking forms: members or None", () => {
     readsEach(
       zsets.zpopmin("k"),
       [array(bulk("a"), bulk("1")), array(bulk("a"), double(1))],
@@ -312,7 +312,7 @@ describe("sorted-set, read", () => {
     readsEach(zsets.bzmpop("k", "min", { timeout: "1 second" }), [nilArray, nil], Option.none())
   })
 
-  it("scores and places", () => {
+  it("scores and ranks", () => {
     readsEach(zsets.zscore("k", "a"), [bulk("-inf"), double("-inf")], Option.some(-Infinity))
     readsEach(zsets.zscore("k", "a"), [nil2, nil], Option.none())
     readsEach(
@@ -334,7 +334,7 @@ describe("sorted-set, read", () => {
     readsEach(zsets.zrank("k", "a", { withscore: true }), [nilArray, nil], Option.none())
   })
 
-  it("pages", () => {
+  it("pages of ZSCAN", () => {
     reads(zsets.zscan("k", "0"), array(bulk("18446744073709551615"), array(bulk("a"), bulk("1"))), {
       cursor: "18446744073709551615",
       items: [["a", 1]]
@@ -346,10 +346,10 @@ describe("sorted-set, read", () => {
     reads(zsets.zscan("k", "0"), array(bulk("0"), array()), { cursor: "0", items: [] })
   })
 
-  it("what does not fit", () => {
+  it("a reply that does not fit fails with its path", () => {
     readsError(zsets.zscore("k", "a"), wrongType, { _tag: "ReplyError", code: "WRONGTYPE" })
     readsError(zsets.zscore("k", "a"), bulk("many"), { _tag: "DecodeError", command: "ZSCORE" })
-    // The place of what does not fit, never the member.
+    // The error has the path of the member, never the member itself.
     readsError(
       users.zrange("k", 0, -1, { withscores: true }),
       array(bulk('{"id":1}'), bulk("1"), bulk('{"id":"secret"}'), bulk("2")),
@@ -406,7 +406,7 @@ liveSuite("sorted-set", ({ effect, live, needsVersion, onLease }) => {
     })
   )
 
-  effect("ZRANGE by place, score and member", () =>
+  effect("ZRANGE by index, score and member", () =>
     Effect.gen(function* () {
       yield* board
       yield* names
@@ -432,7 +432,7 @@ liveSuite("sorted-set", ({ effect, live, needsVersion, onLease }) => {
     })
   )
 
-  effect("ZRANGE's elder kin", () =>
+  effect("ZRANGEBYSCORE, ZRANGEBYLEX and ZREVRANGE, which ZRANGE replaces", () =>
     Effect.gen(function* () {
       yield* board
       yield* names
@@ -583,7 +583,7 @@ liveSuite("sorted-set", ({ effect, live, needsVersion, onLease }) => {
     })
   )
 
-  effect("AGGREGATE COUNT", () =>
+  effect("ZUNION with AGGREGATE COUNT", () =>
     Effect.gen(function* () {
       yield* needsVersion({ redis: "8.8" })
       yield* board
@@ -595,7 +595,7 @@ liveSuite("sorted-set", ({ effect, live, needsVersion, onLease }) => {
     })
   )
 
-  effect("codecs", () =>
+  effect("members of other codecs", () =>
     Effect.gen(function* () {
       yield* users.zadd("users", [
         [{ id: 1 }, 1],

@@ -19,7 +19,7 @@ const json = { ...make(Codec.json), ...makeGroups(Codec.json) }
 const bytes = (text: string) => new TextEncoder().encode(text)
 const { array, bulk, error, int, map, nil, nil2, nilArray, simple } = wire
 
-/** An entry as it should be read; the record's order does not matter, the pairs' does. */
+/** The decoded entry that is expected; the order of `pairs` matters, that of `fields` does not. */
 const entry = <V>(id: string, ...pairs: StreamEntry<V>["pairs"]): StreamEntry<V> => ({
   id,
   fields: Object.fromEntries(pairs),
@@ -32,7 +32,7 @@ const oneRead = entry("1-1", ["a", "1"], ["a", "2"], ["b", "3"])
 const two = wireEntry("2-1", "c", "4")
 const twoRead = entry("2-1", ["c", "4"])
 
-describe("stream, sent", () => {
+describe("stream commands encode their arguments", () => {
   it("XADD", () => {
     const { xadd } = streams
     sends(xadd("s", "*", { a: "1", b: "2" }), ["XADD", "s", "*", "a", "1", "b", "2"])
@@ -337,7 +337,7 @@ describe("stream, sent", () => {
   })
 })
 
-describe("stream, read", () => {
+describe("stream commands decode their replies", () => {
   it("XADD", () => {
     reads(streams.xadd("s", "*", { a: "1" }), bulk("1-1"), "1-1")
     reads(streams.xadd("s", "*", { a: "1" }, { nomkstream: true }), bulk("1-1"), Option.some("1-1"))
@@ -345,7 +345,7 @@ describe("stream, read", () => {
     readsError(streams.xadd("s", "*", { a: "1" }), error("WRONGTYPE no"), { _tag: "ReplyError", code: "WRONGTYPE" })
   })
 
-  it("entries keep the order and the repetitions of their fields", () => {
+  it("entries keep the order of their fields and fields that repeat", () => {
     reads(streams.xrange("s", "-", "+"), array(one, two), [oneRead, twoRead])
     reads(streams.xrevrange("s", "+", "-"), array(two, one), [twoRead, oneRead])
     reads(streams.xrange("s", "-", "+"), array(), [])
@@ -354,7 +354,7 @@ describe("stream, read", () => {
     ])
   })
 
-  it("a field called __proto__ is a field", () => {
+  it("a field named __proto__ is kept as a field", () => {
     const command = streams.xrange("s", "-", "+")
     const decoded = command as unknown as { decoder: (reply: unknown) => Array<StreamEntry<string>> }
     const [found] = decoded.decoder([["1-1", ["__proto__", "x"]]])
@@ -363,7 +363,7 @@ describe("stream, read", () => {
     expect(Object.values(found?.fields ?? {})).toEqual(["x"])
   })
 
-  it("values go through the codec, names do not", () => {
+  it("values are decoded by the codec, names of fields are text", () => {
     reads(json.xrange("s", "-", "+"), array(wireEntry("1-1", "a", `{"n":1}`)), [entry("1-1", ["a", { n: 1 }])])
     readsError(json.xrange("s", "-", "+"), array(wireEntry("1-1", "a", "{")), {
       _tag: "DecodeError",
@@ -393,7 +393,7 @@ describe("stream, read", () => {
     )
   })
 
-  it("shapes that are no entries", () => {
+  it("a reply that is not a list of entries fails with its path", () => {
     const path = (...path: ReadonlyArray<string | number>) => ({ _tag: "DecodeError", path }) as const
     readsError(streams.xrange("s", "-", "+"), array(array(bulk("1-1"))), path(0))
     readsError(streams.xrange("s", "-", "+"), array(array(bulk("1-1"), array(bulk("a")))), path(0, "fields"))
@@ -446,7 +446,7 @@ describe("stream, read", () => {
   })
 
   it("XREADGROUP with CLAIM", () => {
-    // Entries that were claimed have two elements more: redis.io/docs/latest/commands/xreadgroup
+    // Claimed entries have two more elements: redis.io/docs/latest/commands/xreadgroup
     const command = streams.xreadgroup("g", "c", { s: ">" }, { claim: "1 second" })
     const claimed = array(bulk("2-1"), array(bulk("c"), bulk("4")), int(1500), int(3))
     readsEach(
@@ -481,7 +481,7 @@ describe("stream, read", () => {
     readsError(streams.xdelex("s", "1"), array(int(7)), { _tag: "DecodeError", path: [0] })
   })
 
-  it("counts, statuses and predicates", () => {
+  it("commands that answer a count, a status or a boolean", () => {
     for (const command of [
       streams.xlen("s"),
       streams.xdel("s", "1"),
@@ -555,7 +555,7 @@ describe("stream, read", () => {
       array(bulk("5-1"), array(bulk("2-1")), array()),
       { next: "5-1", claimed: ["2-1"], deleted: [] }
     )
-    // Redis 6.2: two elements, and nil for what was deleted.
+    // Redis 6.2 sends two elements, with nil for each deleted entry.
     reads(streams.xautoclaim("s", "g", "c", "1 second", "0"), array(bulk("0-0"), array(nilArray, two)), {
       next: "0-0",
       claimed: [twoRead],
@@ -605,7 +605,7 @@ describe("stream, read", () => {
       idempotence: Option.none(),
       ...endsRead
     })
-    // redis.io/docs/latest/commands/xinfo-stream: what Redis 8.6 adds.
+    // The fields that Redis 8.6 adds: redis.io/docs/latest/commands/xinfo-stream
     const idmp = [
       ...[bulk("idmp-duration"), int(100), bulk("idmp-maxsize"), int(50), bulk("pids-tracked"), int(1)],
       ...[bulk("iids-tracked"), int(2), bulk("iids-added"), int(3), bulk("iids-duplicates"), int(0)]
@@ -756,7 +756,7 @@ liveSuite("stream", ({ effect, isSince, live, needs, needsVersion, onLease }) =>
     })
   )
 
-  effect("bytes", () =>
+  effect("entries under Codec.bytes", () =>
     Effect.gen(function* () {
       const name = new Uint8Array([0xff, 0])
       const key = new Uint8Array([0xfe])
@@ -805,7 +805,7 @@ liveSuite("stream", ({ effect, isSince, live, needs, needsVersion, onLease }) =>
 
   live("XREAD with BLOCK", () =>
     Effect.gen(function* () {
-      // Until the server says that somebody waits: `$` is what is last when the command gets there.
+      // Waits until the server reports a blocked client: `$` means the last entry when the command arrives.
       const blocked = Effect.delay(RedisCommand.make("INFO", { args: ["clients"] }), "10 millis").pipe(
         Effect.repeat({ until: (info) => /blocked_clients:1\r/.test(String(info)) })
       )
@@ -813,7 +813,7 @@ liveSuite("stream", ({ effect, isSince, live, needs, needsVersion, onLease }) =>
       yield* blocked
       yield* add("s", "1-1")
       expect(yield* leased).toEqual([{ key: "s", entries: [added("1-1")] }])
-      // The client gives it a connection of its own: nobody else waits.
+      // The client runs it on a separate connection, so that no other command waits.
       const waiting = yield* Effect.fork(streams.xread({ s: "$" }, { block: "30 seconds" }))
       yield* blocked
       yield* add("s", "2-1")
@@ -824,7 +824,7 @@ liveSuite("stream", ({ effect, isSince, live, needs, needsVersion, onLease }) =>
     })
   )
 
-  effect("XREAD and XREADGROUP over a wrong type", () =>
+  effect("missing keys, missing groups and existing groups fail", () =>
     Effect.gen(function* () {
       yield* streams.xgroupCreate("s", "g", "$", { mkstream: true })
       expect(yield* Effect.flip(streams.xgroupCreate("s", "g", "$"))).toMatchObject({ code: "BUSYGROUP" })
@@ -861,7 +861,7 @@ liveSuite("stream", ({ effect, isSince, live, needs, needsVersion, onLease }) =>
     })
   )
 
-  effect("XREADGROUP, XACK, XPENDING and what was deleted", () =>
+  effect("XREADGROUP, XACK, XPENDING and deleted entries", () =>
     Effect.gen(function* () {
       yield* add("s", "1-1", "2-1", "3-1")
       yield* streams.xgroupCreate("s", "g", "0")
@@ -1019,7 +1019,7 @@ liveSuite("stream", ({ effect, isSince, live, needs, needsVersion, onLease }) =>
     })
   )
 
-  effect("XADD and XTRIM that spare or drop references", () =>
+  effect("XADD and XTRIM with a policy for the groups' references", () =>
     Effect.gen(function* () {
       yield* needsVersion({ redis: "8.2.0" })
       yield* add("s", "1-1")
@@ -1028,7 +1028,7 @@ liveSuite("stream", ({ effect, isSince, live, needs, needsVersion, onLease }) =>
     })
   )
 
-  effect("XADD that happens once", () =>
+  effect("XADD with an idempotence id adds the entry once", () =>
     Effect.gen(function* () {
       yield* needs("XCFGSET")
       yield* add("s", "1-1")
@@ -1052,7 +1052,7 @@ liveSuite("stream", ({ effect, isSince, live, needs, needsVersion, onLease }) =>
     })
   )
 
-  effect("XREADGROUP that claims", () =>
+  effect("XREADGROUP with CLAIM", () =>
     Effect.gen(function* () {
       yield* needsVersion({ redis: "8.4.0" })
       yield* add("s", "1-1")

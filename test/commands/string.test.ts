@@ -21,8 +21,8 @@ const whole = new Date("2030-01-01T00:00:00Z")
 const fraction = DateTime.unsafeMake(whole.getTime() + 5)
 const notUtf8 = Uint8Array.of(0xff, 0x00, 0x0d, 0x0a)
 
-describe("string, sent", () => {
-  it("names and plain arguments", () => {
+describe("string commands encode their arguments", () => {
+  it("commands without options", () => {
     sends(strings.append("k", "tail"), ["APPEND", "k", "tail"])
     sends(strings.append("k", notUtf8), ["APPEND", "k", notUtf8])
     sends(strings.decr("k"), ["DECR", "k"])
@@ -106,7 +106,7 @@ describe("string, sent", () => {
     sends(strings.lcs("a", "b", { idx: true, withmatchlen: true }), ["LCS", "a", "b", "IDX", "WITHMATCHLEN"])
   })
 
-  it("MSET and kin", () => {
+  it("MSET, MSETNX and MSETEX", () => {
     sends(strings.mset({ a: "1", b: "2" }), ["MSET", "a", "1", "b", "2"])
     sends(
       strings.mset([
@@ -129,7 +129,7 @@ describe("string, sent", () => {
     refuses(strings.mget([] as never), /at least one key/)
   })
 
-  it("a record's own keys only, __proto__ included", () => {
+  it("MSET of a record sends its own keys only, __proto__ included", () => {
     const entries = JSON.parse(`{"__proto__":"1","constructor":"2"}`) as Record<string, string>
     sends(strings.mset(entries), ["MSET", "__proto__", "1", "constructor", "2"])
   })
@@ -167,7 +167,7 @@ describe("string, sent", () => {
     refuses(strings.set("k", "v", { exat: new Date(Number.NaN) }), /valid date/)
   })
 
-  it("values by the codec", () => {
+  it("values are encoded by the codec", () => {
     sends(binary.set("k", notUtf8), ["SET", "k", notUtf8])
     sends(users.set("k", ada), ["SET", "k", adaJson])
     refuses(users.set("k", { name: "Ada", age: "36" } as never), /a value does not encode at age/)
@@ -176,7 +176,7 @@ describe("string, sent", () => {
     refuses(strings.incrbyfloat("k", Number.NaN), /not NaN/)
   })
 
-  it("tags: what is a key, a value, a word of Redis", () => {
+  it("arguments are tagged as keys, values and tokens", () => {
     tagged(strings.set("k", "v", { ifeq: "old", ex: "1 second" }), ["key", "value", "token", "value", "token", "value"])
     tagged(strings.lcs("a", "b", { len: true }), ["key", "key", "token"])
     tagged(
@@ -189,7 +189,7 @@ describe("string, sent", () => {
     expect(String(strings.set("k", "v", { nx: true }))).toBe("RedisCommand(SET <key> <value> NX)")
   })
 
-  it("is equal to the same command", () => {
+  it("commands with the same name, arguments and codec are equal", () => {
     expect(Equal.equals(strings.lcs("a", "b", { idx: true }), strings.lcs("a", "b", { idx: true }))).toBe(true)
     expect(Equal.equals(strings.getex("k"), strings.getex("k"))).toBe(true)
     expect(Equal.equals(strings.digest("k"), strings.digest("k"))).toBe(true)
@@ -198,8 +198,8 @@ describe("string, sent", () => {
   })
 })
 
-describe("string, read", () => {
-  it("values", () => {
+describe("string commands decode their replies", () => {
+  it("values are decoded by the codec", () => {
     const nils = [wire.nil2, wire.nil]
     for (const command of [strings.get("k"), strings.getdel("k"), strings.getex("k"), strings.getset("k", "v")]) {
       reads(command, wire.bulk("v"), Option.some("v"))
@@ -228,7 +228,7 @@ describe("string, read", () => {
     })
   })
 
-  it("SET by its options", () => {
+  it("SET, by its options", () => {
     reads(strings.set("k", "v"), "+OK\r\n", undefined)
     readsError(strings.set("k", "v"), wire.nil, { _tag: "DecodeError" })
     reads(strings.set("k", "v", { nx: true }), "+OK\r\n", true)
@@ -238,7 +238,7 @@ describe("string, read", () => {
     readsEach(strings.set("k", "v", { get: true, nx: true }), [wire.nil2, wire.nil], Option.none())
   })
 
-  it("predicates", () => {
+  it("commands that answer a boolean", () => {
     for (const command of [
       strings.delex("k"),
       strings.delifeq("k", "v"),
@@ -252,7 +252,7 @@ describe("string, read", () => {
     }
   })
 
-  it("counts and counters", () => {
+  it("commands that answer a number", () => {
     for (const command of [
       strings.append("k", "t"),
       strings.decr("k"),
@@ -271,7 +271,7 @@ describe("string, read", () => {
     reads(strings.incrbyfloat("k", 1), wire.bulk("5.0e3"), 5000)
   })
 
-  it("DIGEST and INCREX as documented", () => {
+  it("DIGEST and INCREX in their documented form", () => {
     reads(strings.digest("k"), wire.bulk("b6acb9d84a38ff74"), Option.some("b6acb9d84a38ff74"))
     readsEach(strings.digest("k"), [wire.nil2, wire.nil], Option.none())
     reads(strings.increx("k"), wire.array(":11\r\n", ":1\r\n"), { value: 11, applied: 1 })
@@ -282,7 +282,7 @@ describe("string, read", () => {
     )
   })
 
-  it("LCS by its options", () => {
+  it("LCS, by its options", () => {
     reads(strings.lcs("a", "b"), wire.bulk("mytext"), "mytext")
     reads(binary.lcs("a", "b"), wire.bulk("my"), Uint8Array.of(0x6d, 0x79))
     reads(strings.lcs("a", "b", { len: true }), ":6\r\n", 6)
@@ -304,7 +304,7 @@ describe("string, read", () => {
     )
   })
 
-  it("parts of values", () => {
+  it("GETRANGE and SUBSTR are text, or bytes under Codec.bytes", () => {
     reads(strings.getrange("k", 0, 1), wire.bulk("ab"), "ab")
     reads(users.getrange("k", 0, 1), wire.bulk(`{"`), `{"`)
     reads(binary.substr("k", 0, 1), wire.bulk("ab"), Uint8Array.of(0x61, 0x62))
@@ -313,7 +313,7 @@ describe("string, read", () => {
 })
 
 liveSuite("string", ({ effect, needs, needsVersion }) => {
-  effect("SET and GET, plain", () =>
+  effect("SET and GET without options", () =>
     Effect.gen(function* () {
       expect(yield* strings.get("k")).toEqual(Option.none())
       yield* strings.set("k", "värde ✓")
@@ -394,7 +394,7 @@ liveSuite("string", ({ effect, needs, needsVersion }) => {
     })
   )
 
-  effect("counters", () =>
+  effect("INCR, DECR and related commands", () =>
     Effect.gen(function* () {
       expect(yield* strings.incr("n")).toBe(1)
       expect(yield* strings.incrby("n", 41)).toBe(42)
@@ -410,7 +410,7 @@ liveSuite("string", ({ effect, needs, needsVersion }) => {
     })
   )
 
-  effect("parts of values", () =>
+  effect("GETRANGE, SETRANGE and APPEND", () =>
     Effect.gen(function* () {
       expect(yield* strings.append("k", "Hello")).toBe(5)
       expect(yield* strings.append("k", " World")).toBe(11)
@@ -424,7 +424,7 @@ liveSuite("string", ({ effect, needs, needsVersion }) => {
     })
   )
 
-  effect("many keys", () =>
+  effect("MSET, MSETNX and MGET", () =>
     Effect.gen(function* () {
       yield* strings.mset({ a: "1", b: "2" })
       yield* strings.mset([["c", "3"]])
@@ -504,7 +504,7 @@ liveSuite("string", ({ effect, needs, needsVersion }) => {
     })
   )
 
-  effect("the wrong type", () =>
+  effect("a key of another type or a value that is not a number fails", () =>
     Effect.gen(function* () {
       yield* RedisCommand.make("RPUSH", { args: [RedisCommand.key("list"), "a"] })
       yield* strings.set("text", "no number")

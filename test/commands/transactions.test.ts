@@ -11,8 +11,8 @@ import { liveSuite, reads, readsEach, readsError, refuses, sends, tagged, wire }
 const raw = make(Codec.utf8)
 const { array, bulk, error, int, nil, nilArray, simple } = wire
 
-describe("transactions", () => {
-  it("sent", () => {
+describe("MULTI, EXEC, DISCARD, WATCH and UNWATCH", () => {
+  it("encode their arguments and are stateful", () => {
     sends(raw.multi(), ["MULTI"])
     sends(raw.exec(), ["EXEC"])
     sends(raw.discard(), ["DISCARD"])
@@ -27,7 +27,7 @@ describe("transactions", () => {
     expect([raw.watch("k"), raw.unwatch()].map(({ traits }) => traits.stateful)).toEqual(["watch", "watch"])
   })
 
-  it("read", () => {
+  it("decode their replies", () => {
     for (const command of [raw.multi(), raw.discard(), raw.unwatch(), raw.watch("k")]) {
       reads(command, simple("OK"), undefined)
     }
@@ -49,7 +49,7 @@ describe("transactions", () => {
 liveSuite("transactions", ({ effect, onLease }) => {
   const set = (value: string) => RedisCommand.make("SET", { args: [RedisCommand.key("k"), value] })
 
-  effect("not on a shared connection", () =>
+  effect("MULTI, EXEC, DISCARD, WATCH and UNWATCH are refused on the shared connection", () =>
     Effect.gen(function* () {
       for (const command of [raw.multi(), raw.exec(), raw.discard(), raw.watch("k"), raw.unwatch()]) {
         expect(yield* Effect.flip<unknown, unknown, Redis>(command)).toMatchObject({ _tag: "UsageError" })
@@ -57,7 +57,7 @@ liveSuite("transactions", ({ effect, onLease }) => {
     })
   )
 
-  effect("a transaction, by hand", () =>
+  effect("MULTI, EXEC, DISCARD, WATCH and UNWATCH work on a leased connection", () =>
     onLease(
       Effect.gen(function* () {
         yield* raw.multi()

@@ -14,7 +14,7 @@ const objects = make(Codec.json)
 const fp32 = Float32Array.of(1, -2.5)
 const fp32Bytes = Uint8Array.of(0, 0, 0x80, 0x3f, 0, 0, 0x20, 0xc0)
 
-describe("vector-set, sent", () => {
+describe("vector-set commands encode their arguments", () => {
   it("VADD", () => {
     sends(vectors.vadd("k", [1, -0.5], "a"), ["VADD", "k", "VALUES", "2", "1", "-0.5", "a"])
     sends(vectors.vadd("k", fp32, "a"), ["VADD", "k", "FP32", fp32Bytes, "a"])
@@ -87,7 +87,7 @@ describe("vector-set, sent", () => {
     )
   })
 
-  it("the rest", () => {
+  it("all other vector set commands", () => {
     sends(vectors.vcard("k"), ["VCARD", "k"])
     sends(vectors.vdim("k"), ["VDIM", "k"])
     sends(vectors.vemb("k", "a"), ["VEMB", "k", "a"])
@@ -106,7 +106,7 @@ describe("vector-set, sent", () => {
   })
 })
 
-describe("vector-set, read", () => {
+describe("vector-set commands decode their replies", () => {
   it("VSIM", () => {
     reads(vectors.vsim("k", [1]), array(bulk("a"), bulk("b")), ["a", "b"])
     const scores = [array(bulk("a"), bulk("0.5")), map(bulk("a"), double("0.5"))]
@@ -147,7 +147,7 @@ describe("vector-set, read", () => {
       Option.some([1, -0.5])
     )
     readsEach(vectors.vemb("k", "a"), [nil2, nil], Option.none())
-    // What is asked for as bytes does not become text on the way.
+    // A raw vector is asked for as bytes, and must not be decoded as text.
     expect(vectors.vemb("k", "a", { raw: true }).text).toBe(false)
     expect(vectors.vemb("k", "a").text).toBe(true)
     const data = Buffer.from([0x7f, 0, 0xff])
@@ -166,7 +166,7 @@ describe("vector-set, read", () => {
     readsEach(vectors.vemb("k", "a", { raw: true }), [nil2, nil], Option.none())
   })
 
-  it("the rest", () => {
+  it("all other vector set commands", () => {
     readsEach(vectors.vadd("k", [1], "a"), [int(1), boolean(true)], true)
     readsEach(vectors.vrem("k", "a"), [int(0), boolean(false)], false)
     readsEach(vectors.vismember("k", "a"), [int(1), boolean(true)], true)

@@ -1,4 +1,4 @@
-/** What a bundler keeps of the packed package: nothing of what is imported for nothing, and no module that is not used. */
+/** A bundler keeps nothing of an import that is not used, and only the modules of the package that are used. */
 import * as path from "node:path"
 import * as esbuild from "esbuild"
 import { beforeAll, describe, expect, it } from "vitest"
@@ -10,7 +10,7 @@ describe("a bundle", () => {
     made = await packed()
   }, 300_000)
 
-  /** The modules of the package of which something is left in the bundle of a program. */
+  /** The modules of the package that are part of a program's bundle. */
   const kept = async (code: string) => {
     const { metafile } = await esbuild.build({
       stdin: { contents: code, resolveDir: made.consumer, loader: "js" },
@@ -21,7 +21,7 @@ describe("a bundle", () => {
       platform: "node",
       absWorkingDir: made.home,
       logLevel: "error",
-      // The repository's own tsconfig maps the package's name to its sources.
+      // The repository's own tsconfig would map the package's name to its sources.
       tsconfigRaw: {},
       external: ["effect", "@effect/*", "js-redis-server"]
     })
@@ -31,13 +31,13 @@ describe("a bundle", () => {
       .map(([name]) => path.relative("dist/esm", name).replace(/\.js$/, ""))
   }
 
-  it("has nothing of what is imported for nothing", async () => {
+  it("keeps nothing of a bare import", async () => {
     for (const entry of made.entrypoints) {
       expect(await kept(`import "${path.posix.join("effect-redis-client", entry)}"`)).toEqual([])
     }
   })
 
-  it("has only the modules that are used", async () => {
+  it("keeps only the modules that are used", async () => {
     const modules = await kept(`import { Codec } from "effect-redis-client"\nconsole.log(Codec)`)
     expect(modules).toContain("Codec")
     expect(modules).not.toContain("Redis")

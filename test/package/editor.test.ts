@@ -19,7 +19,7 @@ describe("the packed types", { timeout: 300_000 }, () => {
     expect(editor.problems(code.join("\n"))).toEqual([])
   })
 
-  it("say of every export since when it is there, and to what it belongs", () => {
+  it("have `@since` and `@category` on every export", () => {
     const modules = editor.packed.entrypoints.filter((entry) => entry !== ".")
     const silent = editor
       .exports(modules.map((module) => `effect-redis-client/${module}`))

@@ -1,4 +1,4 @@
-/** What an editor shows a user of the packed package: TypeScript's language service, asked about a place in a program. */
+/** Asks TypeScript's language service what an editor shows at a place in a program that uses the packed package. */
 import * as fs from "node:fs"
 import * as path from "node:path"
 import ts from "typescript"
@@ -34,9 +34,9 @@ export interface Editor {
   readonly packed: Packed
   /** Type errors of a program. */
   readonly problems: (code: string) => ReadonlyArray<string>
-  /** What is shown for the name that follows the mark `/*|*\/` in a program. */
+  /** The text that the editor shows for the name after the mark `/*|*\/` in a program. */
   readonly hover: (code: string) => Shown
-  /** Every export of the modules, with what is shown for it. */
+  /** Every export of the modules, with the text that the editor shows for it. */
   readonly exports: (specifiers: ReadonlyArray<string>) => ReadonlyArray<Exported>
 }
 
@@ -105,7 +105,7 @@ export const open = async (): Promise<Editor> => {
         const symbol = from && checker.getSymbolAtLocation(from)
         if (symbol === undefined) throw new Error(`no module ${module}`)
         return checker.getExportsOfModule(symbol).map((exported) => {
-          // What is exported from another module has its comment there, or at the export.
+          // A re-exported name has its comment in its own module, or at the re-export.
           const origin = exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported
           const documentation = [exported, origin].map((symbol) =>
             ts.displayPartsToString(symbol.getDocumentationComment(checker))

@@ -1,6 +1,6 @@
 /**
- * Delivery, proven: numbered messages while connections are killed, and while the server is killed and started again.
- * Every loss lies inside a signalled gap, and no gap is signalled without a disconnect.
+ * Delivery of messages: numbered messages are published while connections are killed, and while the server is killed and
+ * started again. Every lost message lies inside a signalled gap, and no gap is signalled without a disconnect.
  */
 import { describe, expect, it as plain } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -22,7 +22,7 @@ interface Numbered {
   readonly payload: string
 }
 
-/** Losses inside and outside of gaps, and what came twice or out of order. */
+/** Counts messages lost inside and outside of gaps, and messages that arrived twice or out of order. */
 const audit = (got: ReadonlyArray<Numbered | Gap>, published: number) => {
   let next = 0
   let inside = 0
@@ -55,69 +55,74 @@ const audit = (got: ReadonlyArray<Numbered | Gap>, published: number) => {
 
 eachServer((it, live) => {
   describe("delivery", () => {
-    it.scoped("through connections that are killed: every loss lies inside a gap, and there is no other gap", () =>
-      Effect.gen(function* () {
-        const { host, port } = yield* RedisServer.RedisServer
-        const redis = yield* live.connect()
-        const run = on(redis)
-        const service = yield* RedisPubSub.make({ host, port, protocol: live.protocol, reconnect: quickly })
-        const listen = listenOn(service)
-        const buffer = { bufferSize: 1_000_000, bufferBytes: 1e9 } as const
-        const views = [
-          yield* collecting(yield* listen(RedisPubSub.withGaps.subscribe("d:n", buffer))),
-          yield* collecting(yield* listen(RedisPubSub.withGaps.psubscribe("d:*", buffer))),
-          yield* collecting(yield* listen(RedisPubSub.withGaps.subscribe("d:n", { strategy: "suspend" })))
-        ]
-        let published = 0
-        let stop = false
-        const publisher = yield* Effect.fork(
-          Effect.whileLoop({
-            while: () => !stop,
-            body: () =>
-              run(Redis.pipeline(Array.from({ length: 50 }, (_, i) => Redis.publish("d:n", String(published + i))))),
-            step: () => {
-              published += 50
-            }
-          })
-        )
-        let kills = 0
-        for (let i = 0; i < 25; i++) {
-          yield* pause(i % 5 === 0 ? 0 : 5 + i)
-          kills += Number(yield* run(Redis.execute("CLIENT", "KILL", "TYPE", "pubsub")))
-        }
-        stop = true
-        yield* publisher.await
-        yield* until(
-          "all are back",
-          Effect.suspend(() => run(Redis.publish("d:n", String(published)))).pipe(
-            Effect.tap(() => Effect.sync(() => published++)),
-            Effect.map((count) => count === 3)
+    it.scoped(
+      "connections are killed: every lost message lies inside a gap, and there is no gap without a killed connection",
+      () =>
+        Effect.gen(function* () {
+          const { host, port } = yield* RedisServer.RedisServer
+          const redis = yield* live.connect()
+          const run = on(redis)
+          const service = yield* RedisPubSub.make({ host, port, protocol: live.protocol, reconnect: quickly })
+          const listen = listenOn(service)
+          const buffer = { bufferSize: 1_000_000, bufferBytes: 1e9 } as const
+          const views = [
+            yield* collecting(yield* listen(RedisPubSub.withGaps.subscribe("d:n", buffer))),
+            yield* collecting(yield* listen(RedisPubSub.withGaps.psubscribe("d:*", buffer))),
+            yield* collecting(yield* listen(RedisPubSub.withGaps.subscribe("d:n", { strategy: "suspend" })))
+          ]
+          let published = 0
+          let stop = false
+          const publisher = yield* Effect.fork(
+            Effect.whileLoop({
+              while: () => !stop,
+              body: () =>
+                run(Redis.pipeline(Array.from({ length: 50 }, (_, i) => Redis.publish("d:n", String(published + i))))),
+              step: () => {
+                published += 50
+              }
+            })
           )
-        )
-        for (const { got } of views) {
-          yield* Peer.eventually("the last came", () => Number((got.at(-1) as Numbered).payload) === published - 1)
-        }
-        const audits = views.map(({ got }) => audit(got, published))
-        const sum = (what: "gaps" | "inside" | "outside" | "disorder" | "received") =>
-          audits.reduce((sum, audit) => sum + audit[what], 0)
-        console.log(
-          `delivery on ${live.server.name} RESP${live.protocol}: ${published} published to 3 views, ${kills} connections ` +
-            `killed, ${sum("received")} received, ${sum("gaps")} gaps, lost inside gaps ${sum("inside")}, ` +
-            `outside ${sum("outside")}, out of order ${sum("disorder")}`
-        )
-        expect(sum("outside")).toBe(0)
-        expect(sum("disorder")).toBe(0)
-        // The shared connection carries the first two views: a kill of it is a gap for both at most.
-        expect(kills).toBeGreaterThan(10)
-        expect(sum("gaps")).toBeGreaterThan(0)
-        for (const { gaps } of audits) {
-          expect(gaps).toBeLessThanOrEqual(kills)
-        }
-        expect((audits[0]?.gaps ?? 0) + (audits[2]?.gaps ?? 0)).toBeLessThanOrEqual(kills)
-      })
+          let kills = 0
+          for (let i = 0; i < 25; i++) {
+            yield* pause(i % 5 === 0 ? 0 : 5 + i)
+            kills += Number(yield* run(Redis.execute("CLIENT", "KILL", "TYPE", "pubsub")))
+          }
+          stop = true
+          yield* publisher.await
+          yield* until(
+            "all listeners are subscribed again",
+            Effect.suspend(() => run(Redis.publish("d:n", String(published)))).pipe(
+              Effect.tap(() => Effect.sync(() => published++)),
+              Effect.map((count) => count === 3)
+            )
+          )
+          for (const { got } of views) {
+            yield* Peer.eventually(
+              "the last message arrived",
+              () => Number((got.at(-1) as Numbered).payload) === published - 1
+            )
+          }
+          const audits = views.map(({ got }) => audit(got, published))
+          const sum = (what: "gaps" | "inside" | "outside" | "disorder" | "received") =>
+            audits.reduce((sum, audit) => sum + audit[what], 0)
+          console.log(
+            `delivery on ${live.server.name} RESP${live.protocol}: ${published} published to 3 views, ${kills} connections ` +
+              `killed, ${sum("received")} received, ${sum("gaps")} gaps, lost inside gaps ${sum("inside")}, ` +
+              `outside ${sum("outside")}, out of order ${sum("disorder")}`
+          )
+          expect(sum("outside")).toBe(0)
+          expect(sum("disorder")).toBe(0)
+          // The first two views share a connection, so killing it causes at most one gap in each.
+          expect(kills).toBeGreaterThan(10)
+          expect(sum("gaps")).toBeGreaterThan(0)
+          for (const { gaps } of audits) {
+            expect(gaps).toBeLessThanOrEqual(kills)
+          }
+          expect((audits[0]?.gaps ?? 0) + (audits[2]?.gaps ?? 0)).toBeLessThanOrEqual(kills)
+        })
     )
 
-    it.scoped("without a disconnect nothing is lost and no gap is signalled", () =>
+    it.scoped("loses no message and signals no gap when no connection is lost", () =>
       Effect.gen(function* () {
         const { host, port } = yield* RedisServer.RedisServer
         const run = on(yield* live.connect())
@@ -140,7 +145,7 @@ describeReal((server) => {
     })
   }
   function live(protocol: 2 | 3) {
-    plain.scopedLive(`through kill -9 and restarts of the server`, () =>
+    plain.scopedLive(`the server is killed with kill -9 and restarted: every lost message lies inside a gap`, () =>
       Effect.gen(function* () {
         const running = yield* makeServer(server)
         const { host, port } = running
@@ -153,7 +158,7 @@ describeReal((server) => {
         let published = 0
         const restarts = 3
         const back = until(
-          "it is back",
+          "the listener is subscribed again",
           Effect.suspend(() => run(Redis.publish("d:n", String(published)))).pipe(
             Effect.tap(() => Effect.sync(() => published++)),
             Effect.map((count) => count === 1)
@@ -169,11 +174,14 @@ describeReal((server) => {
           if (i < restarts) {
             yield* running.kill
             yield* running.start
-            // Or the next kill may fall into the same gap.
+            // Otherwise the next kill could fall into the same gap.
             yield* back
           }
         }
-        yield* Peer.eventually("the last came", () => Number((view.got.at(-1) as Numbered).payload) === published - 1)
+        yield* Peer.eventually(
+          "the last message arrived",
+          () => Number((view.got.at(-1) as Numbered).payload) === published - 1
+        )
         const said = audit(view.got, published)
         console.log(
           `delivery on ${server.name} RESP${protocol}: ${published} published, ${restarts} times kill -9 and restart, ` +

@@ -1,4 +1,4 @@
-/** Many channels, a few slow listeners, and ordinary commands that notice nothing. And nothing is left afterwards. */
+/** Many channels and a few slow listeners do not slow down ordinary commands, and leave nothing open afterwards. */
 import { describe, expect } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
@@ -11,8 +11,8 @@ import { listener } from "../support/pubsub.js"
 const sockets = () => process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length
 
 eachServer((it, live) => {
-  describe("under load", () => {
-    it.scoped("1 000 channels and slow listeners leave commands alone", () =>
+  describe("subscriptions under load", () => {
+    it.scoped("1 000 channels and three slow listeners do not hold up commands", () =>
       Effect.gen(function* () {
         const { connections, listen, run } = yield* listener(live)
         const before = yield* connections
@@ -36,7 +36,7 @@ eachServer((it, live) => {
             })
           )
         )
-        // These never take anything: one for each strategy.
+        // Listeners that never take a message, one for each strategy.
         const slow = yield* Effect.all([
           listen(RedisPubSub.pmailbox("l:*", { bufferSize: 500 })),
           listen(RedisPubSub.pmailbox("l:*", { bufferSize: 500, strategy: "dropping" })),
@@ -72,12 +72,12 @@ eachServer((it, live) => {
         expect(held[0]).toBe(500)
         expect(held[1]).toBe(500)
         expect(held[2]).toBeLessThan(500 + 1500)
-        // A machine that is shared may be slow; a command that waits for a listener would wait for ever.
+        // A shared machine may be slow, but a command that waited for a listener would never be answered.
         expect(waits.at(-1)).toBeLessThan(2_500)
       })
     )
 
-    it.scoped("nothing is left: no socket, no subscription", () =>
+    it.scoped("leave no socket and no subscription once their scope closes", () =>
       Effect.gen(function* () {
         const outer = yield* listener(live)
         const before = yield* outer.connections

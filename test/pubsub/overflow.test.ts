@@ -1,4 +1,4 @@
-/** Slow listeners: bounded, each by its own strategy, and at nobody else's cost. */
+/** A slow listener's buffer is bounded by its own strategy, and does not affect other listeners. */
 import { describe, expect, it as plain } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
@@ -13,26 +13,29 @@ const payloads = (chunk: Chunk.Chunk<{ readonly payload: string }>) =>
 
 eachServer((it, live) => {
   describe("a slow listener", () => {
-    it.scoped("keeps the newest when it slides, the oldest when it drops, and says so once a burst", () => {
-      const { layer, lines } = warnings()
-      return Effect.gen(function* () {
-        const { listen, redis } = yield* listener(live)
-        const sliding = yield* listen(RedisPubSub.mailbox("o:1", { bufferSize: 100 }))
-        const dropping = yield* listen(RedisPubSub.mailbox("o:1", { bufferSize: 100, strategy: "dropping" }))
-        const quick = yield* listen(RedisPubSub.mailbox("o:1", { bufferSize: 10_000 }))
-        for (let burst = 1; burst <= 2; burst++) {
-          yield* publish(redis, "o:1", 5000)
-          const [all] = yield* quick.takeN(5000)
-          expect(payloads(all)).toEqual(Array.from({ length: 5000 }, (_, i) => i))
-          expect(payloads((yield* sliding.takeAll)[0])).toEqual(Array.from({ length: 100 }, (_, i) => 4900 + i))
-          expect(payloads((yield* dropping.takeAll)[0])).toEqual(Array.from({ length: 100 }, (_, i) => i))
-          expect(lines.filter((line) => line.includes("slow Redis subscription drops")).length).toBe(2 * burst)
-        }
-        expect(lines.join()).toContain(`{"subscribe":1,"strategy":"sliding"}`)
-      }).pipe(Effect.provide(layer))
-    })
+    it.scoped(
+      "keeps the newest messages with sliding, the oldest with dropping, and logs one warning per burst",
+      () => {
+        const { layer, lines } = warnings()
+        return Effect.gen(function* () {
+          const { listen, redis } = yield* listener(live)
+          const sliding = yield* listen(RedisPubSub.mailbox("o:1", { bufferSize: 100 }))
+          const dropping = yield* listen(RedisPubSub.mailbox("o:1", { bufferSize: 100, strategy: "dropping" }))
+          const quick = yield* listen(RedisPubSub.mailbox("o:1", { bufferSize: 10_000 }))
+          for (let burst = 1; burst <= 2; burst++) {
+            yield* publish(redis, "o:1", 5000)
+            const [all] = yield* quick.takeN(5000)
+            expect(payloads(all)).toEqual(Array.from({ length: 5000 }, (_, i) => i))
+            expect(payloads((yield* sliding.takeAll)[0])).toEqual(Array.from({ length: 100 }, (_, i) => 4900 + i))
+            expect(payloads((yield* dropping.takeAll)[0])).toEqual(Array.from({ length: 100 }, (_, i) => i))
+            expect(lines.filter((line) => line.includes("slow Redis subscription drops")).length).toBe(2 * burst)
+          }
+          expect(lines.join()).toContain(`{"subscribe":1,"strategy":"sliding"}`)
+        }).pipe(Effect.provide(layer))
+      }
+    )
 
-    it.scoped("is told what it lost, where it lost it, with gaps", () =>
+    it.scoped("with gaps, gets an overflow gap with the number of lost messages at the place of the loss", () =>
       Effect.gen(function* () {
         const { listen, redis } = yield* listener(live)
         const options = { bufferSize: 100 } as const
@@ -53,7 +56,7 @@ eachServer((it, live) => {
       })
     )
 
-    it.scoped("fails typed when it chose to, after what had come", () =>
+    it.scoped("fails with OverflowError under the fail strategy, after the messages it had buffered", () =>
       Effect.gen(function* () {
         const { listen, numsub, redis } = yield* listener(live)
         const failing = yield* listen(RedisPubSub.mailbox("o:3", { bufferSize: 100, strategy: "fail" }))
@@ -80,7 +83,7 @@ eachServer((it, live) => {
       })
     )
 
-    it.scoped("that suspends has a connection of its own, and loses nothing", () =>
+    it.scoped("loses nothing with suspend, because it has its own connection", () =>
       Effect.gen(function* () {
         const { listen, redis, subscribers } = yield* listener(live)
         const quick = yield* listen(RedisPubSub.mailbox("o:5", { bufferSize: 100_000 }))
@@ -89,7 +92,7 @@ eachServer((it, live) => {
         const count = 20_000
         yield* publish(redis, "o:5", count, 100)
         expect(Chunk.size((yield* quick.takeN(count))[0])).toBe(count)
-        // At most what one read brings, beside the bound.
+        // The bound may be exceeded by what one read of the socket brings.
         expect(Option.getOrThrow(yield* suspended.size)).toBeLessThan(100 + 2000)
         const got: Array<number> = []
         while (got.length < count) {
@@ -101,7 +104,7 @@ eachServer((it, live) => {
       })
     )
 
-    it.scoped("that never takes costs no more than its bound", () =>
+    it.scoped("never holds more than its bound when it takes nothing", () =>
       Effect.gen(function* () {
         const { listen, redis } = yield* listener(live)
         const never = yield* listen(RedisPubSub.mailbox("o:6"))

@@ -1,4 +1,4 @@
-/** What no real server does on demand: confirmations that tarry, that nobody asked for, or that belong to others. */
+/** A scripted peer does what no real server does on demand: it confirms late, without being asked, or for others. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -15,7 +15,7 @@ const frame = (protocol: 2 | 3, ...items: ReadonlyArray<string | number>): strin
     .map((item) => (typeof item === "string" ? bulk(item) : `:${item}\r\n`))
     .join("")}`
 
-/** Knows CLIENT ID, which the greeting of RESP2 asks for. */
+/** Answers CLIENT ID, too, which the RESP2 handshake sends. */
 const greeting = (then: Parameters<typeof Peer.greeting>[0]): NonNullable<Peer.Script["onCommand"]> => {
   const answer = Peer.greeting(then)
   return (command, connection) =>
@@ -25,7 +25,7 @@ const greeting = (then: Parameters<typeof Peer.greeting>[0]): NonNullable<Peer.S
 for (const protocol of [2, 3] as const) {
   const push = (...items: ReadonlyArray<string | number>) => frame(protocol, ...items)
 
-  /** A peer that confirms what the script does not answer. */
+  /** A peer that confirms every (un)subscribe command that `answer` leaves to it. */
   const setUp = (
     answer: (command: ReadonlyArray<string>, connection: Peer.PeerConnection) => string | null | undefined = () =>
       undefined,
@@ -56,59 +56,63 @@ for (const protocol of [2, 3] as const) {
     })
 
   describe(`subscriptions of a peer, RESP${protocol}`, () => {
-    it.scoped("each channel is asked for by itself, and settled by its own confirmation, in any company", () =>
-      Effect.gen(function* () {
-        const { commands, connection, listen } = yield* setUp(([name, channel]) =>
-          name === "SUBSCRIBE" && channel !== "read" ? null : undefined
-        )
-        const read = yield* listen(RedisPubSub.mailbox("read"))
-        const a = yield* Effect.fork(listen(RedisPubSub.subscribe("a")))
-        yield* Peer.eventually("a is asked for", () => commands().length === 2)
-        const b = yield* Effect.fork(listen(RedisPubSub.subscribe("b")))
-        yield* Peer.eventually("b is asked for", () => commands().length === 3)
-        // None of these is a's: of another channel, of another kind, and a message.
-        connection().write(push("subscribe", "z", 1) + push("psubscribe", "a", 1) + push("message", "a", "early"))
-        connection().write(push("message", "read", "so far"))
-        yield* read.take
-        yield* settle
-        expect(Option.isNone(yield* Fiber.poll(a))).toBe(true)
-        connection().write(push("subscribe", "a", 1) + push("message", "read", "so far"))
-        yield* Fiber.join(a)
-        yield* read.take
-        yield* settle
-        expect(Option.isNone(yield* Fiber.poll(b))).toBe(true)
-        connection().write(push("subscribe", "b", 2))
-        yield* Fiber.join(b)
-        expect(commands()).toEqual(["SUBSCRIBE read", "SUBSCRIBE a", "SUBSCRIBE b"])
-      })
+    it.scoped(
+      "each channel has its own SUBSCRIBE and is settled only by its own confirmation, whatever other pushes arrive",
+      () =>
+        Effect.gen(function* () {
+          const { commands, connection, listen } = yield* setUp(([name, channel]) =>
+            name === "SUBSCRIBE" && channel !== "read" ? null : undefined
+          )
+          const read = yield* listen(RedisPubSub.mailbox("read"))
+          const a = yield* Effect.fork(listen(RedisPubSub.subscribe("a")))
+          yield* Peer.eventually("SUBSCRIBE a arrived", () => commands().length === 2)
+          const b = yield* Effect.fork(listen(RedisPubSub.subscribe("b")))
+          yield* Peer.eventually("SUBSCRIBE b arrived", () => commands().length === 3)
+          // None of these confirms a: another channel, another kind of subscription, and a message.
+          connection().write(push("subscribe", "z", 1) + push("psubscribe", "a", 1) + push("message", "a", "early"))
+          connection().write(push("message", "read", "so far"))
+          yield* read.take
+          yield* settle
+          expect(Option.isNone(yield* Fiber.poll(a))).toBe(true)
+          connection().write(push("subscribe", "a", 1) + push("message", "read", "so far"))
+          yield* Fiber.join(a)
+          yield* read.take
+          yield* settle
+          expect(Option.isNone(yield* Fiber.poll(b))).toBe(true)
+          connection().write(push("subscribe", "b", 2))
+          yield* Fiber.join(b)
+          expect(commands()).toEqual(["SUBSCRIBE read", "SUBSCRIBE a", "SUBSCRIBE b"])
+        })
     )
 
-    it.scoped("a confirmation of what was given up meanwhile is nobody's", () =>
-      Effect.gen(function* () {
-        const { commands, connection, listen } = yield* setUp(([, channel]) => (channel === "a" ? null : undefined))
-        const read = yield* listen(RedisPubSub.mailbox("read"))
-        const gone = yield* Effect.fork(listen(RedisPubSub.subscribe("a")))
-        yield* Peer.eventually("it is asked for", () => commands().length === 2)
-        yield* Fiber.interrupt(gone)
-        const again = yield* Effect.fork(listen(RedisPubSub.subscribe("a")))
-        yield* Peer.eventually("it is asked for again", () => commands().length === 4)
-        connection().write(push("subscribe", "a", 2) + push("message", "read", "so far"))
-        yield* read.take
-        yield* settle
-        expect(Option.isNone(yield* Fiber.poll(again))).toBe(true)
-        connection().write(push("unsubscribe", "a", 1) + push("subscribe", "a", 2) + push("message", "a", "mine"))
-        expect(yield* first(yield* Fiber.join(again), 1)).toMatchObject([{ payload: "mine" }])
-        expect(commands().slice(1)).toEqual(["SUBSCRIBE a", "UNSUBSCRIBE a", "SUBSCRIBE a"])
-      })
+    it.scoped(
+      "the confirmation of an interrupted subscribe does not settle a later subscribe to the same channel",
+      () =>
+        Effect.gen(function* () {
+          const { commands, connection, listen } = yield* setUp(([, channel]) => (channel === "a" ? null : undefined))
+          const read = yield* listen(RedisPubSub.mailbox("read"))
+          const gone = yield* Effect.fork(listen(RedisPubSub.subscribe("a")))
+          yield* Peer.eventually("SUBSCRIBE a arrived", () => commands().length === 2)
+          yield* Fiber.interrupt(gone)
+          const again = yield* Effect.fork(listen(RedisPubSub.subscribe("a")))
+          yield* Peer.eventually("the second SUBSCRIBE a arrived", () => commands().length === 4)
+          connection().write(push("subscribe", "a", 2) + push("message", "read", "so far"))
+          yield* read.take
+          yield* settle
+          expect(Option.isNone(yield* Fiber.poll(again))).toBe(true)
+          connection().write(push("unsubscribe", "a", 1) + push("subscribe", "a", 2) + push("message", "a", "mine"))
+          expect(yield* first(yield* Fiber.join(again), 1)).toMatchObject([{ payload: "mine" }])
+          expect(commands().slice(1)).toEqual(["SUBSCRIBE a", "UNSUBSCRIBE a", "SUBSCRIBE a"])
+        })
     )
 
-    it.scoped("an error belongs to the one whose slot it is", () =>
+    it.scoped("an error reply fails the subscribe whose place in the order of commands it has", () =>
       Effect.gen(function* () {
         const { commands, connection, listen } = yield* setUp(([name]) => (name === "SUBSCRIBE" ? null : undefined))
         const fibers = yield* Effect.forEach(["a", "b", "c"], (name) =>
           Effect.fork(Effect.exit(listen(RedisPubSub.subscribe(name))))
         )
-        yield* Peer.eventually("all are asked for", () => commands().length === 3)
+        yield* Peer.eventually("all three arrived", () => commands().length === 3)
         connection().write(
           `${push("subscribe", "a", 1)}-NOPERM this user has no permissions to access one of the channels\r\n${push("subscribe", "c", 2)}`
         )
@@ -122,80 +126,86 @@ for (const protocol of [2, 3] as const) {
       })
     )
 
-    it.scoped("those who come while it is asked for wait for the same confirmation", () =>
-      Effect.gen(function* () {
-        const { commands, connection, listen } = yield* setUp(([name]) => (name === "SUBSCRIBE" ? null : undefined))
-        const fibers = yield* Effect.forEach([1, 2, 3], () => Effect.fork(listen(RedisPubSub.subscribe("a"))))
-        yield* Peer.eventually("it is asked for", () => commands().length > 0)
-        connection().write(push("subscribe", "a", 1) + push("message", "a", "hello"))
-        for (const fiber of fibers) {
-          expect(yield* first(yield* Fiber.join(fiber), 1)).toMatchObject([{ payload: "hello" }])
-        }
-        expect(commands()).toEqual(["SUBSCRIBE a"])
-      })
+    it.scoped(
+      "listeners that subscribe to a channel while its SUBSCRIBE is in flight wait for the same confirmation",
+      () =>
+        Effect.gen(function* () {
+          const { commands, connection, listen } = yield* setUp(([name]) => (name === "SUBSCRIBE" ? null : undefined))
+          const fibers = yield* Effect.forEach([1, 2, 3], () => Effect.fork(listen(RedisPubSub.subscribe("a"))))
+          yield* Peer.eventually("SUBSCRIBE a arrived", () => commands().length > 0)
+          connection().write(push("subscribe", "a", 1) + push("message", "a", "hello"))
+          for (const fiber of fibers) {
+            expect(yield* first(yield* Fiber.join(fiber), 1)).toMatchObject([{ payload: "hello" }])
+          }
+          expect(commands()).toEqual(["SUBSCRIBE a"])
+        })
     )
 
-    it.scoped("one that is interrupted before its confirmation leaves nothing subscribed", () =>
+    it.scoped("a subscribe interrupted before its confirmation is unsubscribed", () =>
       Effect.gen(function* () {
         const { commands, connection, listen } = yield* setUp(([name, channel]) =>
           name === "SUBSCRIBE" && channel === "a" ? null : undefined
         )
         yield* listen(RedisPubSub.subscribe("b"))
         const fiber = yield* Effect.fork(listen(RedisPubSub.subscribe(["a", "b"])))
-        yield* Peer.eventually("it is asked for", () => commands().includes("SUBSCRIBE a"))
+        yield* Peer.eventually("SUBSCRIBE a arrived", () => commands().includes("SUBSCRIBE a"))
         yield* Fiber.interrupt(fiber)
         connection().write(push("subscribe", "a", 2))
-        yield* Peer.eventually("it is given up", () => commands().includes("UNSUBSCRIBE a"))
+        yield* Peer.eventually("UNSUBSCRIBE a arrived", () => commands().includes("UNSUBSCRIBE a"))
         expect(commands()).toEqual(["SUBSCRIBE b", "SUBSCRIBE a", "UNSUBSCRIBE a"])
       })
     )
 
-    it.scoped("one that comes while the last leaves is asked for anew, in order, and waits for its own", () =>
-      Effect.gen(function* () {
-        let subscribes = 0
-        const { commands, connection, listen } = yield* setUp(([name]) =>
-          name === "UNSUBSCRIBE" || (name === "SUBSCRIBE" && ++subscribes > 1) ? null : undefined
-        )
-        yield* Effect.scoped(listen(RedisPubSub.subscribe("a")))
-        const again = yield* Effect.fork(listen(RedisPubSub.subscribe("a")))
-        yield* Peer.eventually("it is asked for again", () => commands().length === 3)
-        connection().write(push("message", "a", "between") + push("unsubscribe", "a", 0))
-        connection().write(push("subscribe", "a", 1) + push("message", "a", "mine"))
-        expect(yield* first(yield* Fiber.join(again), 1)).toMatchObject([{ payload: "mine" }])
-        expect(commands()).toEqual(["SUBSCRIBE a", "UNSUBSCRIBE a", "SUBSCRIBE a"])
-      })
+    it.scoped(
+      "a subscribe issued while the channel's UNSUBSCRIBE is in flight sends a new SUBSCRIBE and waits for its confirmation",
+      () =>
+        Effect.gen(function* () {
+          let subscribes = 0
+          const { commands, connection, listen } = yield* setUp(([name]) =>
+            name === "UNSUBSCRIBE" || (name === "SUBSCRIBE" && ++subscribes > 1) ? null : undefined
+          )
+          yield* Effect.scoped(listen(RedisPubSub.subscribe("a")))
+          const again = yield* Effect.fork(listen(RedisPubSub.subscribe("a")))
+          yield* Peer.eventually("the second SUBSCRIBE a arrived", () => commands().length === 3)
+          connection().write(push("message", "a", "between") + push("unsubscribe", "a", 0))
+          connection().write(push("subscribe", "a", 1) + push("message", "a", "mine"))
+          expect(yield* first(yield* Fiber.join(again), 1)).toMatchObject([{ payload: "mine" }])
+          expect(commands()).toEqual(["SUBSCRIBE a", "UNSUBSCRIBE a", "SUBSCRIBE a"])
+        })
     )
 
-    it.scoped("a sunsubscribe of the server's own settles nobody, and is subscribed again, with a gap", () =>
-      Effect.gen(function* () {
-        let slots = 0
-        const { commands, connection, listen } = yield* setUp(([name, channel]) =>
-          name === "SUNSUBSCRIBE" || (channel === "slot" && ++slots > 1) ? null : undefined
-        )
-        const other = yield* listen(RedisPubSub.withGaps.mailbox("other"))
-        const moved = yield* listen(RedisPubSub.withGaps.smailbox("slot"))
-        yield* Effect.scoped(listen(RedisPubSub.ssubscribe("held")))
-        yield* Peer.eventually("held is given up", () => commands().includes("SUNSUBSCRIBE held"))
-        connection().write(push("sunsubscribe", "slot", 0))
-        yield* Peer.eventually("it is subscribed again", () => commands().length === 5)
-        expect(commands().slice(1)).toEqual([
-          "SSUBSCRIBE slot",
-          "SSUBSCRIBE held",
-          "SUNSUBSCRIBE held",
-          "SSUBSCRIBE slot"
-        ])
-        connection().write(push("sunsubscribe", "held", 1) + push("ssubscribe", "slot", 1))
-        expect(yield* moved.take).toMatchObject({ _tag: "Gap", reason: "moved" })
-        connection().write(push("smessage", "slot", "after"))
-        expect(yield* moved.take).toMatchObject({ payload: "after" })
-        // Both the server's word and the answer to ours may come.
-        connection().write(push("sunsubscribe", "held", 0) + push("message", "other", "alive"))
-        expect(yield* other.take).toMatchObject({ payload: "alive" })
-        expect(other.unsafeSize()).toEqual(Option.some(0))
-      })
+    it.scoped(
+      "a sunsubscribe the server sends unasked settles no command; the channel is subscribed again, with a gap",
+      () =>
+        Effect.gen(function* () {
+          let slots = 0
+          const { commands, connection, listen } = yield* setUp(([name, channel]) =>
+            name === "SUNSUBSCRIBE" || (channel === "slot" && ++slots > 1) ? null : undefined
+          )
+          const other = yield* listen(RedisPubSub.withGaps.mailbox("other"))
+          const moved = yield* listen(RedisPubSub.withGaps.smailbox("slot"))
+          yield* Effect.scoped(listen(RedisPubSub.ssubscribe("held")))
+          yield* Peer.eventually("SUNSUBSCRIBE held arrived", () => commands().includes("SUNSUBSCRIBE held"))
+          connection().write(push("sunsubscribe", "slot", 0))
+          yield* Peer.eventually("the second SSUBSCRIBE slot arrived", () => commands().length === 5)
+          expect(commands().slice(1)).toEqual([
+            "SSUBSCRIBE slot",
+            "SSUBSCRIBE held",
+            "SUNSUBSCRIBE held",
+            "SSUBSCRIBE slot"
+          ])
+          connection().write(push("sunsubscribe", "held", 1) + push("ssubscribe", "slot", 1))
+          expect(yield* moved.take).toMatchObject({ _tag: "Gap", reason: "moved" })
+          connection().write(push("smessage", "slot", "after"))
+          expect(yield* moved.take).toMatchObject({ payload: "after" })
+          // The server may send both its own sunsubscribe and the reply to ours.
+          connection().write(push("sunsubscribe", "held", 0) + push("message", "other", "alive"))
+          expect(yield* other.take).toMatchObject({ payload: "alive" })
+          expect(other.unsafeSize()).toEqual(Option.some(0))
+        })
     )
 
-    it.scoped("one that is never confirmed fails in time; what comes late is given up", () =>
+    it.scoped("a subscribe that is not confirmed fails at its deadline; a late confirmation is unsubscribed", () =>
       Effect.gen(function* () {
         const { commands, connection, listen } = yield* setUp(
           ([name, channel]) => (name === "SUBSCRIBE" && channel === "a" ? null : undefined),
@@ -204,12 +214,12 @@ for (const protocol of [2, 3] as const) {
         const late = yield* Effect.exit(listen(RedisPubSub.subscribe("a")))
         expect(failure(late)).toMatchObject({ _tag: "DeadlineError", phase: "reply", delivery: "unknown" })
         connection().write(push("subscribe", "a", 1))
-        yield* Peer.eventually("it is given up", () => commands().includes("UNSUBSCRIBE a"))
+        yield* Peer.eventually("UNSUBSCRIBE a arrived", () => commands().includes("UNSUBSCRIBE a"))
         yield* listen(RedisPubSub.subscribe("b"))
       })
     )
 
-    it.scoped("where there is no server it fails in time, with the reason", () =>
+    it.scoped("a subscribe fails with the connection's error when no server answers within connectTimeout", () =>
       Effect.gen(function* () {
         const service = yield* RedisPubSub.make({
           host: "127.0.0.1",
@@ -222,25 +232,30 @@ for (const protocol of [2, 3] as const) {
       })
     )
 
-    it.scoped("a peer that is silent is asked whether it is there; one that does not answer is left, with a gap", () =>
-      Effect.gen(function* () {
-        let answers = 3
-        const { commands, listen, peer } = yield* setUp(
-          ([name]) =>
-            name !== "PING" ? undefined : answers-- <= 0 ? null : protocol === 3 ? "+PONG\r\n" : push("pong", ""),
-          { pingInterval: "20 millis", unresponsiveTimeout: "200 millis" }
-        )
-        const messages = yield* listen(RedisPubSub.withGaps.mailbox("a"))
-        yield* Peer.eventually("it was asked", () => commands().filter((command) => command === "PING").length >= 3)
-        // The answers were the engine's, and nobody's message.
-        expect(messages.unsafeSize()).toEqual(Option.some(0))
-        expect(peer.connections.length).toBe(1)
-        expect(yield* messages.take).toMatchObject({ _tag: "Gap", cause: { reason: "unresponsive" } })
-        expect(peer.connections.length).toBe(2)
-      })
+    it.scoped(
+      "an idle connection is pinged; when the peer stops answering, the connection is replaced, with a gap",
+      () =>
+        Effect.gen(function* () {
+          let answers = 3
+          const { commands, listen, peer } = yield* setUp(
+            ([name]) =>
+              name !== "PING" ? undefined : answers-- <= 0 ? null : protocol === 3 ? "+PONG\r\n" : push("pong", ""),
+            { pingInterval: "20 millis", unresponsiveTimeout: "200 millis" }
+          )
+          const messages = yield* listen(RedisPubSub.withGaps.mailbox("a"))
+          yield* Peer.eventually(
+            "three pings arrived",
+            () => commands().filter((command) => command === "PING").length >= 3
+          )
+          // The replies to PING went to the engine and are not messages of any listener.
+          expect(messages.unsafeSize()).toEqual(Option.some(0))
+          expect(peer.connections.length).toBe(1)
+          expect(yield* messages.take).toMatchObject({ _tag: "Gap", cause: { reason: "unresponsive" } })
+          expect(peer.connections.length).toBe(2)
+        })
     )
 
-    it.scoped("unsubscribing names its channel, always", () =>
+    it.scoped("every unsubscribe command names its channel", () =>
       Effect.gen(function* () {
         const { commands, listen } = yield* setUp()
         yield* Effect.scoped(
@@ -250,7 +265,7 @@ for (const protocol of [2, 3] as const) {
             yield* listen(RedisPubSub.ssubscribe("s"))
           })
         )
-        yield* Peer.eventually("all are given up", () => commands().length === 8)
+        yield* Peer.eventually("all four are unsubscribed", () => commands().length === 8)
         expect(commands().slice(4).sort()).toEqual([
           "PUNSUBSCRIBE p*",
           "SUNSUBSCRIBE s",
@@ -260,7 +275,7 @@ for (const protocol of [2, 3] as const) {
       })
     )
 
-    it.scoped("closing waits for nobody who does not answer, and leaves no socket", () =>
+    it.scoped("closing does not wait for an unanswered UNSUBSCRIBE, and leaves no socket", () =>
       Effect.gen(function* () {
         const { peer } = yield* Effect.scoped(
           Effect.gen(function* () {
@@ -271,13 +286,13 @@ for (const protocol of [2, 3] as const) {
             return inner
           })
         )
-        yield* Peer.eventually("its sockets are closed", () => peer.open() === 0)
+        yield* Peer.eventually("the sockets are closed", () => peer.open() === 0)
       })
     )
   })
 }
 
-/** Outlives the scope of the subscriptions: what is left is looked for from outside. */
+/** The peer outlives the scope of the subscriptions, so that sockets left open can be counted from outside. */
 const setUpKept = (protocol: 2 | 3) =>
   Effect.gen(function* () {
     const peer = yield* Peer.make({

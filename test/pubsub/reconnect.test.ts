@@ -1,4 +1,4 @@
-/** Subscriptions over disconnects: everything is subscribed again, and what may be missing is said. */
+/** After a disconnect everything is subscribed again, and a gap says where messages may be missing. */
 import { describe, expect, it as plain } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -13,7 +13,7 @@ import { collecting, first, listener, listenOn, until, warnings } from "../suppo
 import { makeServer } from "../support/servers.js"
 
 describeReal((server) => {
-  plain.scoped("under the test clock it is built, subscribes, reconnects and closes", () =>
+  plain.scoped("a service under TestClock is built, subscribes, reconnects and closes", () =>
     Effect.gen(function* () {
       const { host, port } = yield* makeServer(server)
       yield* Effect.gen(function* () {
@@ -28,7 +28,7 @@ describeReal((server) => {
     })
   )
 
-  plain.scopedLive("a shard channel whose slot goes and comes is subscribed again, with a gap", () =>
+  plain.scopedLive("a shard channel whose hash slot leaves the node and returns is subscribed again, with a gap", () =>
     Effect.gen(function* () {
       const { host, port } = yield* makeServer(server, { mode: "cluster" })
       const run = on(yield* Redis.make({ host, port, reconnect: quickly }))
@@ -54,7 +54,7 @@ describeReal((server) => {
     })
   )
 
-  plain.scoped("when there are no more attempts, subscriptions fail; a later one finds the server again", () =>
+  plain.scoped("subscriptions fail when the reconnect Schedule ends; a later subscription connects again", () =>
     Effect.gen(function* () {
       const running = yield* makeServer(server)
       const { host, port } = running
@@ -77,8 +77,8 @@ describeReal((server) => {
 })
 
 eachServer((it, live) => {
-  describe("after a disconnect", () => {
-    it.scoped("everything is subscribed again, and each Stream has one gap, where it was", () =>
+  describe("subscriptions after a disconnect", () => {
+    it.scoped("are all restored, and each Stream has one gap, at the place of the disconnect", () =>
       Effect.gen(function* () {
         const { kill, listen, numsub, run } = yield* listener(live)
         const names = ["r:0", ...Array.from({ length: 49 }, (_, i) => `r:${i + 1}`)] as const
@@ -118,27 +118,29 @@ eachServer((it, live) => {
       })
     )
 
-    it.scoped("a gap is given once everything is subscribed again, and what came before it at once", () =>
-      Effect.gen(function* () {
-        const { kill, listen, run } = yield* listener(live)
-        const messages = yield* listen(RedisPubSub.withGaps.mailbox(["r:a", "r:b"]))
-        yield* run(Redis.publish("r:a", "before"))
-        yield* until(
-          "it is there",
-          Effect.sync(() => Option.getOrNull(messages.unsafeSize()) === 1)
-        )
-        yield* kill
-        expect(yield* messages.take).toMatchObject({ payload: "before" })
-        expect(yield* messages.take).toMatchObject({ _tag: "Gap" })
-        // Whoever reads again now misses nothing, on any channel.
-        expect(yield* run(Redis.publish("r:a", "1"))).toBe(1)
-        expect(yield* run(Redis.publish("r:b", "2"))).toBe(1)
-        expect(yield* messages.take).toMatchObject({ payload: "1" })
-        expect(yield* messages.take).toMatchObject({ payload: "2" })
-      })
+    it.scoped(
+      "give messages received before the disconnect at once, and the gap once everything is subscribed again",
+      () =>
+        Effect.gen(function* () {
+          const { kill, listen, run } = yield* listener(live)
+          const messages = yield* listen(RedisPubSub.withGaps.mailbox(["r:a", "r:b"]))
+          yield* run(Redis.publish("r:a", "before"))
+          yield* until(
+            "the message is buffered",
+            Effect.sync(() => Option.getOrNull(messages.unsafeSize()) === 1)
+          )
+          yield* kill
+          expect(yield* messages.take).toMatchObject({ payload: "before" })
+          expect(yield* messages.take).toMatchObject({ _tag: "Gap" })
+          // A program that reads its state again now misses no later message on any channel.
+          expect(yield* run(Redis.publish("r:a", "1"))).toBe(1)
+          expect(yield* run(Redis.publish("r:b", "2"))).toBe(1)
+          expect(yield* messages.take).toMatchObject({ payload: "1" })
+          expect(yield* messages.take).toMatchObject({ payload: "2" })
+        })
     )
 
-    it.scoped("it is logged where no gap is asked for, and fails typed with failOnGap", () => {
+    it.scoped("log a warning when gaps were not asked for, and fail with ConnectionError when failOnGap is set", () => {
       const { layer, lines } = warnings()
       return Effect.gen(function* () {
         const { kill, listen, run } = yield* listener(live)
@@ -146,7 +148,7 @@ eachServer((it, live) => {
         const strict = yield* listen(RedisPubSub.mailbox("r:log", { failOnGap: true }))
         yield* run(Redis.publish("r:log", "before"))
         yield* until(
-          "it is there",
+          "the message is buffered",
           Effect.sync(() => Option.getOrNull(strict.unsafeSize()) === 1)
         )
         yield* kill
@@ -163,7 +165,7 @@ eachServer((it, live) => {
       }).pipe(Effect.provide(layer))
     })
 
-    it.scoped("who lost a permission meanwhile fails, and nobody else", () =>
+    it.scoped("fail only where the user lost the permission for a channel", () =>
       Effect.gen(function* () {
         const { run } = yield* listener(live)
         const { host, port } = yield* RedisServer.RedisServer
@@ -180,7 +182,7 @@ eachServer((it, live) => {
         const listen = listenOn(service)
         const losing = yield* listen(RedisPubSub.mailbox(["p:kept", "p:lost"]))
         const keeping = yield* listen(RedisPubSub.mailbox("p:kept"))
-        // The server ends the connections of a user who loses channels.
+        // The server closes the connections of a user who loses channels.
         yield* allow("resetchannels", "&p:kept")
         expect(failure(yield* Effect.exit(losing.takeAll))).toMatchObject({ _tag: "ReplyError", code: "NOPERM" })
         yield* run(Redis.publish("p:kept", "still"))
@@ -188,7 +190,7 @@ eachServer((it, live) => {
       })
     )
 
-    it.scoped("a subscribe that is under way goes on over the next connection", () =>
+    it.scoped("include a subscribe that was in flight: it completes on the next connection", () =>
       Effect.gen(function* () {
         const { kill, listen, run } = yield* listener(live)
         yield* listen(RedisPubSub.subscribe("r:first"))
@@ -209,7 +211,7 @@ eachServer((it, live) => {
       })
     )
 
-    it.scoped("invalidations say All, at once and again when they are told anew", () =>
+    it.scoped("give All for invalidations, at once and again when tracking is restored", () =>
       Effect.gen(function* () {
         const { redis, run } = yield* listener(live)
         const { host, port } = yield* RedisServer.RedisServer
@@ -246,13 +248,13 @@ eachServer((it, live) => {
     )
   })
 
-  it.scoped("an idle subscription connection is asked whether it is there, and the answer is no message", () =>
+  it.scoped("an idle subscription connection is pinged, and the reply is not given as a message", () =>
     Effect.gen(function* () {
       const { calls, listen, resetCalls, run } = yield* listener(live, { pingInterval: "20 millis" })
       const messages = yield* listen(RedisPubSub.withGaps.mailbox("r:ping"))
       yield* resetCalls
       yield* until(
-        "it was asked",
+        "three pings were sent",
         Effect.map(calls("ping"), (count) => count >= 3)
       )
       yield* run(Redis.publish("r:ping", "first"))
@@ -260,7 +262,7 @@ eachServer((it, live) => {
     })
   )
 
-  describe("other Streams", () => {
+  describe("Streams of events", () => {
     it.scoped("keyspace notifications are typed, by key, by pattern and by event", () =>
       Effect.gen(function* () {
         const { listen, run } = yield* listener(live)
@@ -285,7 +287,7 @@ eachServer((it, live) => {
       })
     )
 
-    it.scoped("MONITOR is typed, with what was escaped", () =>
+    it.scoped("MONITOR lines are typed, with escaped bytes decoded", () =>
       Effect.gen(function* () {
         const { listen, run } = yield* listener(live)
         const lines = yield* listen(RedisPubSub.subscribeMonitor())
@@ -301,7 +303,7 @@ eachServer((it, live) => {
       })
     )
 
-    it.scoped("invalidations know of a flush; prefixes that overlap are refused", () =>
+    it.scoped("invalidations report a flush; overlapping prefixes are refused", () =>
       Effect.gen(function* () {
         const { listen, run } = yield* listener(live)
         const all = yield* listen(RedisPubSub.subscribeInvalidations())

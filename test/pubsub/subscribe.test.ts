@@ -40,7 +40,7 @@ eachServer((it, live) => {
       })
     )
 
-    it.scoped("receives everything that is published after it returned", () =>
+    it.scoped("receives every message published after it returned", () =>
       Effect.gen(function* () {
         const { listen, run } = yield* listener(live)
         for (let i = 0; i < 100; i++) {
@@ -55,43 +55,45 @@ eachServer((it, live) => {
       })
     )
 
-    it.scoped("shares one connection and one SUBSCRIBE, and is unsubscribed with the last listener", () =>
-      Effect.gen(function* () {
-        const { calls, connections, listen, numsub, resetCalls, run, subscribers } = yield* listener(live)
-        const before = yield* connections
-        const scopes = yield* Effect.all(Array.from({ length: 20 }, () => Scope.make()))
-        yield* resetCalls
-        const streams = yield* Effect.forEach(
-          scopes,
-          (scope) => listen(RedisPubSub.subscribe(["s:shared", "s:shared"])).pipe(Scope.extend(scope)),
-          { concurrency: "unbounded" }
-        )
-        expect(yield* calls("subscribe")).toBe(1)
-        expect(yield* subscribers).toBe(1)
-        expect(yield* connections).toBe(before + 1)
-        expect(yield* run(Redis.publish("s:shared", "all"))).toBe(1)
-        for (const stream of streams) {
-          expect((yield* first(stream, 1))[0]?.payload).toBe("all")
-        }
-        const [last, ...others] = scopes
-        for (const scope of others) {
-          yield* Scope.close(scope, Exit.void)
-        }
-        expect(yield* numsub("s:shared")).toBe(1)
-        expect(yield* calls("unsubscribe")).toBe(0)
-        yield* Scope.close(last as Scope.CloseableScope, Exit.void)
-        yield* until(
-          "it is unsubscribed",
-          Effect.map(numsub("s:shared"), (count) => count === 0)
-        )
-        expect(yield* calls("unsubscribe")).toBe(1)
-      })
+    it.scoped(
+      "shares one connection and one SUBSCRIBE with other listeners, and is unsubscribed when the last one leaves",
+      () =>
+        Effect.gen(function* () {
+          const { calls, connections, listen, numsub, resetCalls, run, subscribers } = yield* listener(live)
+          const before = yield* connections
+          const scopes = yield* Effect.all(Array.from({ length: 20 }, () => Scope.make()))
+          yield* resetCalls
+          const streams = yield* Effect.forEach(
+            scopes,
+            (scope) => listen(RedisPubSub.subscribe(["s:shared", "s:shared"])).pipe(Scope.extend(scope)),
+            { concurrency: "unbounded" }
+          )
+          expect(yield* calls("subscribe")).toBe(1)
+          expect(yield* subscribers).toBe(1)
+          expect(yield* connections).toBe(before + 1)
+          expect(yield* run(Redis.publish("s:shared", "all"))).toBe(1)
+          for (const stream of streams) {
+            expect((yield* first(stream, 1))[0]?.payload).toBe("all")
+          }
+          const [last, ...others] = scopes
+          for (const scope of others) {
+            yield* Scope.close(scope, Exit.void)
+          }
+          expect(yield* numsub("s:shared")).toBe(1)
+          expect(yield* calls("unsubscribe")).toBe(0)
+          yield* Scope.close(last as Scope.CloseableScope, Exit.void)
+          yield* until(
+            "it is unsubscribed",
+            Effect.map(numsub("s:shared"), (count) => count === 0)
+          )
+          expect(yield* calls("unsubscribe")).toBe(1)
+        })
     )
 
-    it.scoped("comes and goes without ever missing what follows its confirmation", () =>
+    it.scoped("never misses a message published after its confirmation while listeners come and go", () =>
       Effect.gen(function* () {
         const { listen, numsub, run } = yield* listener(live)
-        // Each one's UNSUBSCRIBE is in flight when the next one's SUBSCRIBE follows.
+        // The UNSUBSCRIBE of one listener is in flight when the SUBSCRIBE of the next follows.
         yield* Effect.forEach(
           Array.from({ length: 300 }, (_, i) => i),
           (i) =>
@@ -125,13 +127,13 @@ eachServer((it, live) => {
           "the connection is gone",
           Effect.map(connections, (count) => count === before)
         )
-        // And again.
+        // A later listener opens a connection again.
         yield* listen(RedisPubSub.subscribe("s:idle"))
         expect(yield* connections).toBe(before + 1)
       })
     )
 
-    it.scoped("carries bytes that are no text, as channel, pattern and payload", () =>
+    it.scoped("carries bytes that are not UTF-8, as channel, pattern and payload", () =>
       Effect.gen(function* () {
         const { listen, run } = yield* listener(live)
         const bytes = RedisPubSub.withCodec(Codec.bytes)
@@ -151,54 +153,58 @@ eachServer((it, live) => {
       })
     )
 
-    it.scoped("is read by each listener's own codec, and a message that does not fit one fails only that one", () =>
-      Effect.gen(function* () {
-        const { listen, run } = yield* listener(live)
-        const texts = yield* listen(RedisPubSub.mailbox("s:shared"))
-        const others = yield* listen(RedisPubSub.mailbox("s:shared"))
-        const matches = yield* listen(RedisPubSub.pmailbox("s:share*"))
-        const numbers = yield* listen(RedisPubSub.withCodec(Codec.schema(Schema.Number)).mailbox("s:shared"))
-        const bytes = yield* listen(RedisPubSub.withCodec(Codec.bytes).mailbox("s:shared"))
-        const messages = [Uint8Array.of(49, 50), Uint8Array.of(255), Uint8Array.of(51)]
-        for (const payload of messages) {
-          yield* run(Redis.withCodec(Codec.bytes).publish("s:shared", payload))
-        }
-        for (const mailbox of [texts, others, matches]) {
-          const pattern = mailbox === matches ? Option.some("s:share*") : Option.none()
-          expect(yield* mailbox.take).toEqual({ _tag: "Message", channel: "s:shared", pattern, payload: "12" })
-          expect(failure(yield* Effect.exit(mailbox.take))).toMatchObject({ _tag: "DecodeError", path: ["s:shared"] })
-          expect(yield* mailbox.take).toMatchObject({ payload: "3" })
-        }
-        expect(yield* numbers.take).toMatchObject({ payload: 12 })
-        expect(failure(yield* Effect.exit(numbers.take))).toMatchObject({ _tag: "DecodeError", path: ["s:shared"] })
-        expect(yield* numbers.take).toMatchObject({ payload: 3 })
-        for (const payload of messages) {
-          expect(yield* bytes.take).toMatchObject({ payload })
-        }
-      })
+    it.scoped(
+      "is decoded by each listener's own codec, and a message that does not decode fails only that listener",
+      () =>
+        Effect.gen(function* () {
+          const { listen, run } = yield* listener(live)
+          const texts = yield* listen(RedisPubSub.mailbox("s:shared"))
+          const others = yield* listen(RedisPubSub.mailbox("s:shared"))
+          const matches = yield* listen(RedisPubSub.pmailbox("s:share*"))
+          const numbers = yield* listen(RedisPubSub.withCodec(Codec.schema(Schema.Number)).mailbox("s:shared"))
+          const bytes = yield* listen(RedisPubSub.withCodec(Codec.bytes).mailbox("s:shared"))
+          const messages = [Uint8Array.of(49, 50), Uint8Array.of(255), Uint8Array.of(51)]
+          for (const payload of messages) {
+            yield* run(Redis.withCodec(Codec.bytes).publish("s:shared", payload))
+          }
+          for (const mailbox of [texts, others, matches]) {
+            const pattern = mailbox === matches ? Option.some("s:share*") : Option.none()
+            expect(yield* mailbox.take).toEqual({ _tag: "Message", channel: "s:shared", pattern, payload: "12" })
+            expect(failure(yield* Effect.exit(mailbox.take))).toMatchObject({ _tag: "DecodeError", path: ["s:shared"] })
+            expect(yield* mailbox.take).toMatchObject({ payload: "3" })
+          }
+          expect(yield* numbers.take).toMatchObject({ payload: 12 })
+          expect(failure(yield* Effect.exit(numbers.take))).toMatchObject({ _tag: "DecodeError", path: ["s:shared"] })
+          expect(yield* numbers.take).toMatchObject({ payload: 3 })
+          for (const payload of messages) {
+            expect(yield* bytes.take).toMatchObject({ payload })
+          }
+        })
     )
 
-    it.scoped("decodes by a schema; what does not fit fails it typed, by its channel, and it can be gone on with", () =>
-      Effect.gen(function* () {
-        const { listen, run } = yield* listener(live)
-        const Order = Schema.Struct({ id: Schema.Number })
-        const orders = RedisPubSub.withCodec(Codec.schema(Order))
-        const messages = yield* listen(orders.mailbox("s:orders"))
-        const skipping = yield* listen(orders.subscribe("s:orders", { onUndecodable: "skip" }))
-        for (const payload of [`{"id":1}`, `{"id":"secret"}`, "secret", `{"id":2}`]) {
-          yield* run(Redis.publish("s:orders", payload))
-        }
-        expect((yield* messages.take).payload).toEqual({ id: 1 })
-        const wrong = failure(yield* Effect.exit(messages.take))
-        expect(wrong).toMatchObject({ _tag: "DecodeError", path: ["s:orders", "id"] })
-        expect(String(wrong) + JSON.stringify(wrong)).not.toContain("secret")
-        expect(failure(yield* Effect.exit(messages.take))).toMatchObject({ _tag: "DecodeError", path: ["s:orders"] })
-        expect((yield* messages.take).payload).toEqual({ id: 2 })
-        expect((yield* first(skipping, 2)).map(({ payload }) => payload.id)).toEqual([1, 2])
-      })
+    it.scoped(
+      "fails with a DecodeError naming the channel when a payload does not fit the schema, and can be taken from again",
+      () =>
+        Effect.gen(function* () {
+          const { listen, run } = yield* listener(live)
+          const Order = Schema.Struct({ id: Schema.Number })
+          const orders = RedisPubSub.withCodec(Codec.schema(Order))
+          const messages = yield* listen(orders.mailbox("s:orders"))
+          const skipping = yield* listen(orders.subscribe("s:orders", { onUndecodable: "skip" }))
+          for (const payload of [`{"id":1}`, `{"id":"secret"}`, "secret", `{"id":2}`]) {
+            yield* run(Redis.publish("s:orders", payload))
+          }
+          expect((yield* messages.take).payload).toEqual({ id: 1 })
+          const wrong = failure(yield* Effect.exit(messages.take))
+          expect(wrong).toMatchObject({ _tag: "DecodeError", path: ["s:orders", "id"] })
+          expect(String(wrong) + JSON.stringify(wrong)).not.toContain("secret")
+          expect(failure(yield* Effect.exit(messages.take))).toMatchObject({ _tag: "DecodeError", path: ["s:orders"] })
+          expect((yield* messages.take).payload).toEqual({ id: 2 })
+          expect((yield* first(skipping, 2)).map(({ payload }) => payload.id)).toEqual([1, 2])
+        })
     )
 
-    it.scoped("as a Mailbox is taken from one by one, by number, and all at once", () =>
+    it.scoped("as a Mailbox gives messages one by one, by number, and all at once", () =>
       Effect.gen(function* () {
         const { listen, run } = yield* listener(live)
         const messages = yield* listen(RedisPubSub.mailbox("s:mail"))
@@ -212,7 +218,7 @@ eachServer((it, live) => {
         expect(texts(some)).toEqual(["1", "2", "3"])
         expect(done).toBe(false)
         yield* until(
-          "the rest is there",
+          "the other two are buffered",
           Effect.sync(() => Option.getOrNull(messages.unsafeSize()) === 2)
         )
         const [rest] = yield* messages
@@ -222,7 +228,7 @@ eachServer((it, live) => {
       })
     )
 
-    it.scoped("as a lazy Stream is there while it runs", () =>
+    it.scoped("as a lazy Stream is subscribed only while the Stream runs", () =>
       Effect.gen(function* () {
         const { listen, numsub, run } = yield* listener(live)
         const fiber = yield* Effect.fork(listen(first(RedisPubSub.stream("s:lazy"), 1)))
@@ -239,7 +245,7 @@ eachServer((it, live) => {
       })
     )
 
-    it.scoped("that is refused fails typed, and nobody else does", () =>
+    it.scoped("that the server refuses fails with ReplyError, and no other subscription fails", () =>
       Effect.gen(function* () {
         const { run } = yield* listener(live)
         yield* run(Redis.execute("ACL", "SETUSER", "ear", "on", ">pw", "resetchannels", "&open*", "+@all"))
@@ -268,7 +274,7 @@ eachServer((it, live) => {
         expect(Exit.isSuccess(two)).toBe(true)
         yield* run(Redis.publish("open:1", "still"))
         expect((yield* first(open, 1))[0]?.payload).toBe("still")
-        // What the refused one had asked for beside is not kept.
+        // The refused subscription's other channel is unsubscribed.
         const numsub = run(Redis.pubsubNumsub("open:2")).pipe(Effect.map((all) => all[0]?.subscribers))
         yield* until(
           "it is unsubscribed",
@@ -287,7 +293,7 @@ eachServer((it, live) => {
         yield* Redis.publish("s:layer", "hello").pipe(Effect.provide(context))
         yield* has(1)
         yield* Scope.close(scope, Exit.void)
-        // It ends, as it should: nothing failed.
+        // The Stream ends without a failure.
         yield* Fiber.join(fiber)
         expect(got).toMatchObject([{ payload: "hello" }])
         const late = yield* Effect.exit(Effect.scoped(RedisPubSub.subscribe("s:late").pipe(Effect.provide(context))))
@@ -295,7 +301,7 @@ eachServer((it, live) => {
       })
     )
 
-    it.scoped("under a tag of its own listens to another server", () =>
+    it.scoped("under its own tag listens to another server", () =>
       Effect.gen(function* () {
         class Events extends RedisPubSub.Tag("Events")<Events>() {}
         const { host, port } = yield* RedisServer.RedisServer
@@ -307,7 +313,7 @@ eachServer((it, live) => {
       })
     )
 
-    it.scoped("needs names that can be sent", () =>
+    it.scoped("is refused when a name cannot be sent or an option is invalid", () =>
       Effect.gen(function* () {
         const { listen } = yield* listener(live)
         for (const names of [[], ["\uD800"], [1]]) {

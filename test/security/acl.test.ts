@@ -1,4 +1,4 @@
-/** What an ACL user may not do: the error says what kind of thing was denied, and never which one. */
+/** When an ACL user is denied something, the error says which kind of thing was denied, and never which one. */
 import * as util from "node:util"
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
@@ -14,9 +14,9 @@ import { eachServer, failure, on } from "../support/client.js"
 import { describeReal } from "../support/describeReal.js"
 import { atLeast, makeServer } from "../support/servers.js"
 
-/** In every key, channel, value and user name of these tests: no rendering may have it. */
+/** Every key, channel, value and user name of these tests has this mark; no rendering of an error may have it. */
 const mark = "m4rk3d"
-/** A name that is one of the words which the servers' sentences are told apart by. */
+/** A name that is one of the words by which the servers' denials are told apart. */
 const user = `channel-key-${mark}`
 
 const users = [
@@ -37,7 +37,7 @@ const cases: ReadonlyArray<readonly [RedisError.Denied, RedisCommand.RedisComman
   ["key", command("SORT", "ok:list", "BY", `${mark}_*`)],
   ["channel", Redis.publish(mark, mark)],
   ["channel", command("SPUBLISH", mark, mark)],
-  // Of what a script does.
+  // Denials inside of a script.
   ["command", command("EVAL", "return redis.call('flushall')", 0)],
   ["key", command("EVAL", "return redis.call('get', ARGV[1])", 0, mark)],
   ["key", command("EVAL", "return redis.pcall('get', ARGV[1])", 0, mark)],
@@ -65,7 +65,7 @@ const showsNothing = (error: RedisError.ReplyError): void => {
   }
 }
 
-describe("what is denied, in the servers' words", () => {
+describe("the kind of denial is read from the servers' texts", () => {
   const say = (name: string, message: string): RedisError.ReplyError => {
     const exit = RedisCommand.decode(command(name, "k"), Resp.error(message))
     return reply(failure(exit))
@@ -83,11 +83,11 @@ describe("what is denied, in the servers' words", () => {
     ["key", "GET", "NOPERM No permissions to access a key"],
     ["channel", "PUBLISH", "NOPERM No permissions to access a channel"],
     ["database", "SELECT", "NOPERM No permissions to access database"],
-    // Others' words: nothing is guessed where nothing is said.
+    // Texts of other servers: the kind stays unknown when the text does not state it.
     [undefined, "GET", "NOPERM"],
     [undefined, "GET", "NOPERM not today"],
     [undefined, "GET", "NOPERM User key no"],
-    // A script may say anything.
+    // A script may answer any text as its error.
     [undefined, "EVAL", "NOPERM the key to run the channel"],
     [undefined, "EVAL", "ERR ACL failure in script: who knows, some key"],
     [undefined, "EVAL", "MYERR No permissions to access a key"],
@@ -122,7 +122,7 @@ eachServer(
       )
     }
 
-    it.scoped("in a pipeline each slot has its own, and the others their answers", () =>
+    it.scoped("in a pipeline each denied command has its own error, and the others have their results", () =>
       Effect.gen(function* () {
         const { run } = yield* as(user)
         const slots = yield* run(
@@ -142,7 +142,7 @@ eachServer(
       })
     )
 
-    it.scoped("in a transaction: refused while queueing, and nothing is executed", () =>
+    it.scoped("in a transaction a denial while queueing fails it, and nothing is executed", () =>
       Effect.gen(function* () {
         const { run } = yield* as(user)
         yield* run(Redis.set("ok:n", "0"))
@@ -162,7 +162,7 @@ eachServer(
       })
     )
 
-    it.scoped("in a transaction: a script that is denied fails alone", () =>
+    it.scoped("in a transaction a denial inside of a script fails only that script", () =>
       Effect.gen(function* () {
         const { run } = yield* as(user)
         yield* run(Redis.set("ok:m", "0"))
@@ -178,7 +178,7 @@ eachServer(
       })
     )
 
-    it.scoped("subscriptions, of every kind", () =>
+    it.scoped("subscriptions of every kind fail with the denial", () =>
       Effect.gen(function* () {
         const { host, port } = yield* RedisServer.RedisServer
         const connection = yield* Connection.make({
@@ -197,7 +197,7 @@ eachServer(
       })
     )
 
-    it.scoped("selectors: what one of them allows goes, what none does says the kind", () =>
+    it.scoped("a command that one selector allows succeeds; one that no selector allows fails with its kind", () =>
       Effect.gen(function* () {
         const { redis, run } = yield* as(`selected-${mark}`)
         yield* run(Redis.set(`b:${mark}`, "1"))
@@ -214,7 +214,7 @@ eachServer(
       })
     )
 
-    it.scoped("a user who does not exist, or whose password is wrong, is refused at the greeting", () =>
+    it.scoped("an unknown user or a wrong password is refused during the handshake", () =>
       Effect.gen(function* () {
         for (const [username, password] of [
           [`nobody-${mark}`, "pw"],
@@ -234,7 +234,7 @@ eachServer(
   { acl: users, config: { "acl-pubsub-default": "allchannels" } }
 )
 
-describe("databases (Valkey 9.1 has such rules)", () => {
+describe("denied databases (rules of Valkey 9.1)", () => {
   describeReal(
     (server) => {
       for (const protocol of [2, 3] as const) {

@@ -1,6 +1,6 @@
 /**
- * Data stays data: CR, LF, NUL and what looks like RESP, in keys, values, names, channels, sources and URLs; and names
- * that JavaScript's objects have of their own.
+ * Data stays data: CR, LF, NUL and text that looks like RESP, in keys, values, names, channels, sources and URLs, and
+ * names of properties that every JavaScript object has.
  */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -18,7 +18,7 @@ import * as Peer from "../support/peer.js"
 
 const raw = (name: string, ...args: ReadonlyArray<RedisCommand.ArgumentInput>) => RedisCommand.make(name, { args })
 
-/** What would end a line, a string or a command, where those are told by their ends. */
+/** Texts that would end a line, a string or a command in a protocol that marks their ends. */
 const hostile = [
   "\r\n",
   "\n",
@@ -41,7 +41,7 @@ const hostile = [
 const bytes = new Uint8Array(256).map((_, i) => i)
 
 eachServer((it, { connect, protocol }) => {
-  it.scoped("keys, values, fields, members and sources come back as they were, and nothing else ran", () =>
+  it.scoped("keys, values, fields, members and sources return unchanged, and no other command ran", () =>
     Effect.gen(function* () {
       const redis = yield* connect()
       const run = on(redis)
@@ -80,7 +80,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("channels and messages", () =>
+  it.scoped("channels and messages return unchanged", () =>
     Effect.gen(function* () {
       const { host, port } = yield* RedisServer.RedisServer
       const publisher = yield* connect()
@@ -102,7 +102,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("users and passwords, in options and percent-encoded in URLs", () =>
+  it.scoped("users and passwords log in, from options and percent-encoded in URLs", () =>
     Effect.gen(function* () {
       const { host, port } = yield* RedisServer.RedisServer
       const admin = yield* connect()
@@ -114,7 +114,7 @@ eachServer((it, { connect, protocol }) => {
         const byUrl = yield* Connection.make({ url })
         expect(yield* byUrl.execute("PING")).toBe("PONG")
         yield* admin.send(raw("ACL SETUSER", "default", "nopass"))
-        // Users with such names do not exist, and nothing else becomes of them.
+        // These names are not users, so the server refuses them and nothing else happens.
         const username = `u${password}`
         for (const options of [
           { host, port, protocol, username, password: Redacted.make(password) },
@@ -127,7 +127,7 @@ eachServer((it, { connect, protocol }) => {
     })
   )
 
-  it.scoped("names that objects have of their own are names", () =>
+  it.scoped("names such as constructor and __proto__ are ordinary names", () =>
     Effect.gen(function* () {
       const redis = yield* connect()
       const run = on(redis)
@@ -148,7 +148,7 @@ eachServer((it, { connect, protocol }) => {
         expect(Object.getOwnPropertyDescriptor(batch, name)?.value).toEqual(Option.some(name))
         const error = failure(yield* Effect.exit(run(Redis.pipeline({ [name]: Redis.llen(name) }))))
         expect(error).toMatchObject({ _tag: "PipelineError", slot: name })
-        // As a name of a setting, a section and a command.
+        // Such a name as a setting, a section and a command.
         expect(Object.keys(yield* run(Redis.configGet(name)))).toEqual([])
         yield* redis.send(raw("INFO", name))
         const unknown = failure(yield* Effect.exit(redis.send(raw(name, name))))
@@ -168,11 +168,11 @@ eachServer((it, { connect, protocol }) => {
   )
 })
 
-/** Answers the greeting of RESP2 as well. */
+/** Answers the handshake of RESP2, too. */
 const greeting: Peer.Script["onCommand"] & {} = (words, peer) =>
   words[1] === "ID" ? ":7\r\n" : Peer.greeting()(words, peer)
 
-describe("on the wire", () => {
+describe("bytes on the wire", () => {
   const text = FastCheck.string({
     unit: FastCheck.constantFrom(
       "\r",
@@ -196,7 +196,7 @@ describe("on the wire", () => {
     maxLength: 20
   })
 
-  it.scopedLive("whatever is sent arrives as the words that were given", () =>
+  it.scopedLive("every argument arrives as one word, unchanged", () =>
     Effect.gen(function* () {
       const { peer, redis } = yield* connectTo({ onCommand: Peer.greeting() })
       const sent: Array<ReadonlyArray<string>> = []
@@ -209,7 +209,7 @@ describe("on the wire", () => {
     })
   )
 
-  it.scopedLive("the greeting too: user, password and URL", () =>
+  it.scopedLive("user and password arrive unchanged in the handshake, from options and from a URL", () =>
     Effect.gen(function* () {
       for (const word of hostile.filter((text) => text !== "")) {
         for (const protocol of [2, 3] as const) {
@@ -229,7 +229,7 @@ describe("on the wire", () => {
     })
   )
 
-  it.scopedLive("a command's name is one word, whatever is in it", () =>
+  it.scopedLive("a command's name arrives as one word, whatever characters it has", () =>
     Effect.gen(function* () {
       const { peer, redis } = yield* connectTo({ onCommand: greeting })
       for (const name of ["GET\r\nFLUSHALL", "GET\0", "*1\r\n$8\r\nFLUSHALL"]) {
@@ -243,8 +243,8 @@ describe("on the wire", () => {
   )
 })
 
-describe("what cannot be sent is refused by name", () => {
-  it.scopedLive("client names, hosts and paths: before anything is connected", () =>
+describe("an argument that cannot be sent is refused by its name", () => {
+  it.scopedLive("client names, hosts and paths are refused before anything is connected", () =>
     Effect.gen(function* () {
       const peer = yield* Peer.make({ onCommand: greeting })
       const base = { host: "127.0.0.1", port: peer.port }
@@ -274,7 +274,7 @@ describe("what cannot be sent is refused by name", () => {
     })
   )
 
-  it.scopedLive("text that UTF-8 cannot carry: nothing of the command is sent", () =>
+  it.scopedLive("text that UTF-8 cannot encode is refused, and nothing of the command is sent", () =>
     Effect.gen(function* () {
       const { commands, redis, run } = yield* connectTo({ onCommand: greeting })
       const broken = "a\uD800b"

@@ -1,4 +1,4 @@
-/** What users install is listed in docs/security.md, with its licences. */
+/** docs/security.md lists the packages that users install, with their licences. */
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -9,7 +9,7 @@ const script = path.join(root, "scripts", "licences.mjs")
 const text = fs.readFileSync(path.join(root, "docs", "security.md"), "utf8")
 
 describe("docs/security.md", () => {
-  it("lists what the lockfile has, with licences that ask for nothing", () => {
+  it("lists the packages of the lockfile, all with licences that only ask to be named", () => {
     const { status, stderr } = spawnSync(process.execPath, [script, "--check"], { encoding: "utf8" })
     expect(stderr).toBe("")
     expect(status).toBe(0)

@@ -1,7 +1,7 @@
 /**
- * Secrets and values: a program in which every password, key and value has a mark, and in which everything goes wrong.
- * None of what it shows (errors in every rendering, log lines of every level, spans, metrics) has the mark, nor five of
- * its letters in a row. `test/RedisError.test.ts` has the same for single messages.
+ * Secrets and values: in these programs every password, key and value has a mark, and everything goes wrong. Nothing they
+ * show (errors in every rendering, log lines of every level, spans, metrics) has the mark, or five of its letters in a
+ * row. `test/RedisError.test.ts` checks single messages in the same way.
  */
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
@@ -37,7 +37,7 @@ import * as Witness from "./support/witness.js"
 const { mark } = Witness
 const secret = Redacted.make(mark)
 const bytes = new TextEncoder().encode(mark)
-/** The password of the servers of this file. */
+/** The password of this file's servers. */
 const password = Redacted.make(`pw-${mark}`)
 
 type Input = RedisCommand.ArgumentInput
@@ -47,7 +47,7 @@ const Person = Schema.Struct({ name: Schema.String, age: Schema.Number })
 const people = Redis.withCodec(Codec.schema(Person))
 const wrong = { name: mark, age: mark } as unknown as typeof Person.Type
 
-/** Raw text of the server, where there is any. */
+/** The server's raw text, for an error that has one. */
 const rawOf = (exit: Exit.Exit<unknown, unknown>): string => {
   const failure = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
   const error =
@@ -59,8 +59,8 @@ const rawOf = (exit: Exit.Exit<unknown, unknown>): string => {
 }
 
 /**
- * What the client, or the server, refuses, one command each. (A command's name and subcommand are the program's own words,
- * and shown: none of them has the mark.)
+ * Commands that the client or the server refuses. (The names of commands and subcommands are the program's own words and
+ * are shown, so none of them has the mark.)
  */
 const refused: ReadonlyArray<RedisCommand.RedisCommand<unknown>> = [
   // Credentials.
@@ -235,7 +235,7 @@ eachServer(
   (it, { connect: connectAs, protocol }) => {
     const connect = (options?: Parameters<typeof connectAs>[0]) => connectAs({ password, ...options })
 
-    /** Runs a program under a witness; nothing that it showed may have the mark. */
+    /** Runs a program under a witness and checks that nothing the program showed has the mark. */
     const watched = (
       name: string,
       program: (
@@ -252,7 +252,7 @@ eachServer(
         })
       )
 
-    watched("what servers answer to commands that cannot be right", (witness) =>
+    watched("errors of wrong commands", (witness) =>
       Effect.gen(function* () {
         const { host, port } = yield* RedisServer.RedisServer
         const options = { host, port, protocol, password } as const
@@ -263,7 +263,7 @@ eachServer(
         let echoed = 0
         let failed = 0
         for (const command of refused) {
-          // A connection for each: some of these end it, or leave it as another user.
+          // Each command has its own connection, because some close it or change its user.
           const exit = yield* witness.watch(
             `${command.name} ${command.args.length}`,
             Effect.scoped(Effect.flatMap(Connection.make(options), (connection) => connection.execute(command)))
@@ -272,13 +272,13 @@ eachServer(
           failed += Exit.isFailure(exit) ? 1 : 0
           echoed += rawOf(exit).toLowerCase().includes(mark.toLowerCase().slice(0, 8)) ? 1 : 0
         }
-        // Or the test would prove nothing.
+        // Otherwise the test would prove nothing.
         expect(failed).toBeGreaterThan(refused.length * 0.8)
         expect(echoed).toBeGreaterThan(20)
       })
     )
 
-    watched("pipelines, transactions and scripts that fail", (witness) =>
+    watched("errors of pipelines, transactions and scripts", (witness) =>
       Effect.gen(function* () {
         const redis = yield* connect()
         const run = on(redis)
@@ -337,7 +337,7 @@ eachServer(
       })
     )
 
-    watched("credentials that are refused, by every way in", (witness) =>
+    watched("errors of refused credentials, however the connection is made", (witness) =>
       Effect.gen(function* () {
         const { host, port } = yield* RedisServer.RedisServer
         const url = Redacted.make(`redis://${mark}:${mark}@${host}:${port}/3?client_name=me`)
@@ -379,7 +379,7 @@ eachServer(
     )
 
     watched(
-      "subscriptions: slow ones, messages that do not decode, connections that are cut, no permission",
+      "errors of subscriptions: slow listeners, messages that do not decode, lost connections, denied channels",
       (witness) =>
         Effect.gen(function* () {
           const { host, port } = yield* RedisServer.RedisServer
@@ -394,7 +394,7 @@ eachServer(
           const typed = yield* via(RedisPubSub.withCodec(Codec.schema(Person)).subscribe("typed"))
           for (let i = 0; i < 50; i++) {
             yield* publish(`${mark} ${i}`)
-            // The channel is named by the error (docs/security.md), what was in the message is not.
+            // The error names the channel (docs/security.md), but shows nothing of the message.
             yield* admin.send(raw("PUBLISH", "typed", JSON.stringify({ name: mark, age: mark })))
           }
           yield* witness.watch("a slow one", Stream.runDrain(Stream.take(slow, 1)))
@@ -437,7 +437,7 @@ eachServer(
       })
     )
 
-    watched("deadlines, connections that are cut or closed, leases that are over, queues that are full", (witness) =>
+    watched("errors of deadlines, lost and closed connections, ended leases and full queues", (witness) =>
       Effect.gen(function* () {
         const server = yield* RedisServer.RedisServer
         const redis = yield* connect({ replyTimeout: "30 seconds" })
@@ -499,7 +499,7 @@ eachServer(
   { password, acl: [limited] }
 )
 
-describe("peers that repeat what they were sent, wherever they can", () => {
+describe("a peer that repeats what it was sent cannot make the client show it", () => {
   const everything = (words: ReadonlyArray<string>) => words.join(" ")
   const scripts: ReadonlyArray<readonly [string, Peer.Script]> = [
     ["in the error to everything", { onCommand: (words) => `-ERR no such thing as ${everything(words)}\r\n` }],
@@ -555,7 +555,7 @@ describe("peers that repeat what they were sent, wherever they can", () => {
 
   for (const [name, script] of scripts) {
     for (const protocol of [2, 3] as const) {
-      it.scopedLive(`${name}, at the greeting, RESP${protocol}`, () =>
+      it.scopedLive(`${name}, during the handshake, RESP${protocol}`, () =>
         watchedPeer((witness) =>
           Effect.gen(function* () {
             const { port } = yield* Peer.make(script)
@@ -577,7 +577,7 @@ describe("peers that repeat what they were sent, wherever they can", () => {
   }
 
   for (const [name, tag, answer] of later) {
-    it.scopedLive(`${name}, to a command`, () =>
+    it.scopedLive(`${name}, as the reply to a command`, () =>
       watchedPeer((witness) =>
         Effect.gen(function* () {
           const { port } = yield* Peer.make({ onCommand: Peer.greeting(answer) })
@@ -608,9 +608,9 @@ describe("peers that repeat what they were sent, wherever they can", () => {
   }
 })
 
-describe("where nobody listens, and what cannot be understood", () => {
+describe("errors before a connection exists", () => {
   it.scopedLive(
-    "URLs, options and variables",
+    "invalid URLs, options and variables, and addresses without a server",
     () =>
       Effect.gen(function* () {
         const witness = Witness.make()
@@ -716,7 +716,7 @@ describe("where nobody listens, and what cannot be understood", () => {
 })
 
 describe("the witness itself", () => {
-  it("sees the mark wherever it stands, cut short, in other case, as bytes", () => {
+  it("sees the mark anywhere in a text, in part, in another case and as bytes", () => {
     for (const text of [
       mark,
       `x${mark.slice(4, 9)}y`,

@@ -1,6 +1,6 @@
 /**
- * TLS: what is verified, what is refused and why, and that nothing ever leaves in plain text where TLS was asked for.
- * (`test/connection/transports.test.ts` has the refusals of real servers one by one.)
+ * TLS: which certificates are refused and why, and that nothing is ever sent in plain text when TLS was asked for.
+ * (`test/connection/transports.test.ts` tests the refusals of real servers one by one.)
  */
 import { execFile } from "node:child_process"
 import * as Net from "node:net"
@@ -39,7 +39,7 @@ const client = issue({ name: "client", use: "client", ...now }, authority)
 const trusted: Connection.TlsOptions = { ca: [authority.cert] }
 const shows = ({ cert, key }: Issued): Connection.TlsOptions => ({ ...trusted, cert, key: Redacted.make(key) })
 
-/** In the credentials of these tests. No peer may see it unless it proved who it is. */
+/** The credentials of these tests have this mark. A peer may see it only after it has proved its identity. */
 const password = "p4ssw0rd-m4rk3d"
 const credentials = { username: "ada", password: Redacted.make(password) }
 
@@ -71,7 +71,7 @@ const listening = <A extends Net.Server>(server: A): Effect.Effect<A & Listening
   )
 }
 
-/** A TLS server that answers as a Redis does, and what came out of its TLS: decrypted, and the names that were asked for. */
+/** A TLS server that answers as Redis does and records the decrypted bytes and the server names clients asked for. */
 const tlsPeer = (issued: Issued, options: Tls.TlsOptions = {}) =>
   Effect.gen(function* () {
     const behind = yield* Peer.make({ onCommand: Peer.greeting(() => "+PONG\r\n") })
@@ -93,10 +93,10 @@ const tlsPeer = (issued: Issued, options: Tls.TlsOptions = {}) =>
   })
 
 const refusal = (options: RedisOptions): Effect.Effect<RedisError.RedisError> =>
-  // Far more than enough: a refusal has to come by itself, not by the deadline.
+  // Far longer than needed, so that a failure comes from the refusal and not from the deadline.
   Effect.map(Effect.exit(Effect.scoped(Redis.make({ connectTimeout: "1 minute", ...options }))), failure)
 
-describe("a peer that proves nothing is refused, and the reason says what is wrong", () => {
+describe("a peer that does not prove its identity is refused, and the error says why", () => {
   for (const [what, issued, chain, tls, message] of [
     ["a self-signed certificate", issue({ name: "localhost", use: "server", names, ...now }), "", {}, /self-signed/],
     ["an unknown authority", server, "", {}, /authority is not known/],
@@ -152,7 +152,7 @@ describe("a peer that proves nothing is refused, and the reason says what is wro
         expect(error).toMatchObject({ _tag: "ConnectionError", reason: "tls", delivery: "unsent" })
         expect(error.message).toMatch(message)
         expect(error.message).toContain(`localhost:${peer.port}`)
-        // Not even what is encrypted for that peer.
+        // The credentials were not even sent encrypted to that peer.
         expect(peer.decrypted()).toBe("")
         const careless = { host: "localhost", port: peer.port, tls: { ...tls, rejectUnauthorized: false } }
         const redis = yield* Redis.make(careless)
@@ -161,7 +161,7 @@ describe("a peer that proves nothing is refused, and the reason says what is wro
     )
   }
 
-  it.scoped("authorities in between are followed, when the server sends them", () =>
+  it.scoped("a certificate of an intermediate authority is accepted when the server sends that authority's", () =>
     Effect.gen(function* () {
       const leaf = issue({ name: "localhost", use: "server", names, ...now }, middle)
       const peer = yield* tlsPeer({ ...leaf, cert: leaf.cert + middle.cert })
@@ -170,7 +170,7 @@ describe("a peer that proves nothing is refused, and the reason says what is wro
     })
   )
 
-  it.scoped("a key that is not the certificate's, and one that cannot be read", () =>
+  it.scoped("the key of another certificate and an unreadable key fail, with the option's name", () =>
     Effect.gen(function* () {
       const peer = yield* tlsPeer(server)
       const other = issue({ name: "other", use: "client", ...now }, authority)
@@ -244,7 +244,7 @@ describe("the server's name", () => {
       "a.example"
     ]
   ] as ReadonlyArray<readonly [string, Issued, { host: string; serverName?: string }, string]>) {
-    it.scoped(`${what} is not taken`, () =>
+    it.scoped(`${what} is refused`, () =>
       Effect.gen(function* () {
         const peer = yield* tlsPeer(issued)
         const { host, serverName } = options
@@ -258,7 +258,7 @@ describe("the server's name", () => {
 })
 
 describe("versions", () => {
-  it.scoped("TLS 1.1 is refused, by default", () =>
+  it.scoped("TLS 1.1 is refused by default", () =>
     Effect.gen(function* () {
       const peer = yield* tlsPeer(server, {
         minVersion: "TLSv1.1",
@@ -272,7 +272,7 @@ describe("versions", () => {
   )
 
   describeReal((real) => {
-    it.scoped("of a real server: the highest is taken, and none below minVersion", () =>
+    it.scoped("with a real server the highest common version is used, and none below minVersion", () =>
       Effect.gen(function* () {
         const certificates = certificatesOf(server, client)
         const tls = { certificates, clients: "ignored" } as const
@@ -293,7 +293,7 @@ describe("versions", () => {
   })
 })
 
-/** What `RedisServer` takes: the authority is the one that the clients of these tests trust. */
+/** TLS options of `RedisServer`, with the authority that the clients of these tests trust. */
 const certificatesOf = (server: Issued, client: Issued): Certificates => ({
   ca: authority.cert,
   cert: server.cert,
@@ -302,7 +302,7 @@ const certificatesOf = (server: Issued, client: Issued): Certificates => ({
   clientKey: Redacted.make(client.key)
 })
 
-describe("real servers that ask for a client's certificate (tls-auth-clients yes)", () => {
+describe("real servers that require a client's certificate (tls-auth-clients yes)", () => {
   describeReal((real) => {
     for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
       it.scoped(version, () =>
@@ -330,9 +330,9 @@ describe("real servers that ask for a client's certificate (tls-auth-clients yes
   })
 })
 
-describe("real servers, by every way in: a refusal ends the building at once, whatever the Schedule", () => {
+describe("real servers: a refusal fails the building of a client at once, whatever the Schedule", () => {
   describeReal((real) => {
-    it.scoped("clients, pools and connections, by options and by URL", () =>
+    it.scoped("for clients, pools and connections, configured by options and by URL", () =>
       Effect.gen(function* () {
         const { port } = yield* makeServer(real, { tls: true })
         const url = Redacted.make(`rediss://localhost:${port}`)
@@ -352,7 +352,7 @@ describe("real servers, by every way in: a refusal ends the building at once, wh
   })
 })
 
-describe("the environment", () => {
+describe("environment variables of Node", () => {
   const here = Path.dirname(fileURLToPath(import.meta.url))
 
   const run = (port: number, environment: Record<string, string>, ca: string) =>
@@ -366,7 +366,7 @@ describe("the environment", () => {
     })
 
   it.scoped(
-    "NODE_EXTRA_CA_CERTS adds authorities, tls.ca replaces them all, and nothing switches verification off",
+    "NODE_EXTRA_CA_CERTS adds authorities, tls.ca replaces them all, and no variable switches verification off",
     () =>
       Effect.gen(function* () {
         const peer = yield* tlsPeer(server)
@@ -396,8 +396,8 @@ describe("the environment", () => {
   )
 })
 
-describe("a handshake that is broken on its way says nothing against the next one", () => {
-  /** Bytes of a handshake that are changed or cut away, in one connection: behind the length of its first record. */
+describe("a TLS handshake that was damaged on its way is tried again", () => {
+  /** Faults in the handshake of one connection: bytes after the length of its first record are changed or cut away. */
   const breaking = [
     ["toServer", FaultProxy.corrupt(5)],
     ["toServer", FaultProxy.corrupt(60)],
@@ -415,7 +415,7 @@ describe("a handshake that is broken on its way says nothing against the next on
 
   describeReal((real) => {
     for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
-      it.scoped(`${version}: it is tried again, building and later`, () =>
+      it.scoped(`${version}: a damaged handshake is tried again, while building and when reconnecting`, () =>
         Effect.gen(function* () {
           const target = yield* makeServer(real, {
             tls: { certificates: certificatesOf(server, client), clients: "ignored" },
@@ -433,10 +433,10 @@ describe("a handshake that is broken on its way says nothing against the next on
               { _tag: "ConnectionError", delivery: "unsent" }
             ])
             expect(["connect", "transport", "peerClosed"]).toContain((error as RedisError.ConnectionError).reason)
-            // Cuts may be told as what they are; what OpenSSL makes of changed bytes is said in words.
+            // A cut may be reported as a lost connection; OpenSSL's errors of changed bytes are put in words.
             expect(error.message).not.toMatch(/error:[0-9A-F]{8}|tls\.(?:ca|cert|key)/)
             yield* broken
-            // Closed at once: it would reconnect below, and meet the fault that is meant for another.
+            // Closed at once. Otherwise this client would reconnect and meet the fault that is meant for the next one.
             const built = Redis.make({ ...options, connectTimeout: "1 minute" })
             expect(yield* Effect.scoped(Effect.flatMap(built, (redis) => on(redis)(Redis.ping())))).toBe("PONG")
             yield* broken
@@ -449,8 +449,8 @@ describe("a handshake that is broken on its way says nothing against the next on
   })
 })
 
-describe("a server's alert", () => {
-  /** A server that answers its first connection with an alert, and the others by TLS. */
+describe("a TLS alert of the server", () => {
+  /** A server that answers its first connection with an alert, and later connections by TLS. */
   const alerting = (alert: number) =>
     Effect.gen(function* () {
       const behind = yield* tlsPeer(server)
@@ -482,7 +482,7 @@ describe("a server's alert", () => {
     ["unrecognized name", 112],
     ["certificate required", 116]
   ] as const) {
-    it.scoped(`${name} ends the building at once`, () =>
+    it.scoped(`${name} fails the building of a client at once`, () =>
       Effect.gen(function* () {
         const error = yield* refusal(yield* alerting(alert))
         expect(error).toMatchObject({ _tag: "ConnectionError", reason: "tls", delivery: "unsent" })
@@ -498,7 +498,7 @@ describe("a server's alert", () => {
     ["decode error", 50],
     ["decrypt error", 51]
   ] as const) {
-    it.scoped(`${name} is of bytes that were changed on their way: it is tried again`, () =>
+    it.scoped(`${name} means that bytes were changed on their way, and the handshake is tried again`, () =>
       Effect.gen(function* () {
         const error = failure(yield* Effect.exit(Effect.scoped(Connection.make(yield* alerting(alert)))))
         expect(error).toMatchObject({ _tag: "ConnectionError", reason: "connect", delivery: "unsent" })
@@ -510,8 +510,8 @@ describe("a server's alert", () => {
   }
 })
 
-describe("nothing leaves in plain text where TLS was asked for", () => {
-  /** A peer that is no TLS server, and the bytes that it was sent, connection by connection. */
+describe("nothing is sent in plain text when TLS was asked for", () => {
+  /** A peer that does not speak TLS, and the bytes that it received on each connection. */
   const plainPeer = (answer: (socket: Net.Socket) => void, onConnect: (socket: Net.Socket) => void = () => {}) =>
     Effect.gen(function* () {
       const seen: Array<Buffer> = []
@@ -530,7 +530,7 @@ describe("nothing leaves in plain text where TLS was asked for", () => {
       return { port, seen }
     })
 
-  /** Every byte belongs to a TLS record (RFC 8446, 5.1), none of which is of application data. */
+  /** Checks that every byte belongs to a TLS record (RFC 8446, 5.1), and that no record is application data. */
   const isHandshakeOnly = (bytes: Buffer): void => {
     let at = 0
     while (at < bytes.length) {
@@ -568,13 +568,13 @@ describe("nothing leaves in plain text where TLS was asked for", () => {
     ["nothing", () => {}]
   ] as ReadonlyArray<readonly [string, (socket: Net.Socket) => void]>) {
     for (const protocol of [2, 3] as const) {
-      it.scoped(`a peer that answers with ${what}, RESP${protocol}`, () =>
+      it.scoped(`to a peer that answers with ${what}, RESP${protocol}`, () =>
         Effect.gen(function* () {
           const { port, seen } = yield* plainPeer(answer)
           const connection = failure(yield* Effect.exit(Effect.scoped(Connection.make({ ...options(port), protocol }))))
           expect(connection._tag).toMatch(/ConnectionError|DeadlineError/)
           expect(connection).toMatchObject({ delivery: "unsent" })
-          // A client tries again, where that makes sense: still no plain text.
+          // A client may try again, and still sends no plain text.
           const error = failure(yield* Effect.exit(Effect.scoped(Redis.make({ ...options(port), protocol }))))
           expect(error._tag).toMatch(/ConnectionError|DeadlineError/)
           expect(seen.length).toBeGreaterThan(1)
@@ -594,7 +594,7 @@ describe("nothing leaves in plain text where TLS was asked for", () => {
     }
   }
 
-  it.scoped("a peer that greets first, as mail servers do", () =>
+  it.scoped("to a peer that writes first, as mail servers do", () =>
     Effect.gen(function* () {
       const { port, seen } = yield* plainPeer(
         () => {},
@@ -606,10 +606,10 @@ describe("nothing leaves in plain text where TLS was asked for", () => {
     })
   )
 
-  it.scoped("a refused certificate: the peer sees the handshake, and no credentials", () =>
+  it.scoped("to a peer whose certificate is refused: it sees the TLS handshake and no credentials", () =>
     Effect.gen(function* () {
       const peer = yield* tlsPeer(server)
-      // Between them, so that the bytes themselves are seen.
+      // A proxy between client and peer records the raw bytes.
       const seen: Array<Buffer> = []
       const between = yield* listening(
         Net.createServer((socket) => {
@@ -623,7 +623,7 @@ describe("nothing leaves in plain text where TLS was asked for", () => {
       expect(error).toMatchObject({ _tag: "ConnectionError", reason: "tls" })
       expect(peer.decrypted()).toBe("")
       expect(Buffer.concat(seen).includes(password)).toBe(false)
-      // And where the certificate is taken, they are inside of TLS alone.
+      // When the certificate is accepted, the credentials are only sent inside of TLS.
       const connection = yield* Connection.make({ ...options(between.port), database: 0, tls: trusted })
       expect(yield* connection.execute("PING")).toBe("PONG")
       expect(peer.decrypted()).toContain(password)
@@ -632,7 +632,7 @@ describe("nothing leaves in plain text where TLS was asked for", () => {
     })
   )
 
-  it.scoped("a TLS server that becomes a plain one: reconnecting does not fall back", () =>
+  it.scoped("to a server that stops speaking TLS: reconnecting does not fall back", () =>
     Effect.gen(function* () {
       const target = { port: 0 }
       const open = new Set<Net.Socket>()
@@ -656,14 +656,14 @@ describe("nothing leaves in plain text where TLS was asked for", () => {
       }
       const error = failure(yield* Effect.exit(on(redis)(Redis.set("k", password))))
       expect(error._tag).toMatch(/ConnectionError|DeadlineError/)
-      yield* Peer.eventually("it tried again", () => plain.seen.some((bytes) => bytes.length > 0))
+      yield* Peer.eventually("the client tried again", () => plain.seen.some((bytes) => bytes.length > 0))
       plain.seen.forEach(isHandshakeOnly)
     })
   )
 })
 
-describe("a context that is shared", () => {
-  it.scoped("every connection of a pool is verified", () =>
+describe("a shared TLS context", () => {
+  it.scoped("still verifies every connection of a pool", () =>
     Effect.gen(function* () {
       const peer = yield* tlsPeer(server)
       const pool = Context.get(

@@ -1,4 +1,4 @@
-/** The fault proxy does what it says, seen from raw sockets on both sides. */
+/** Tests the fault proxy with raw sockets on both sides. */
 import * as Net from "node:net"
 import { describe, expect, it, layer } from "@effect/vitest"
 import * as Duration from "effect/Duration"
@@ -10,7 +10,7 @@ import * as FaultProxy from "effect-redis-client/testing/FaultProxy"
 import * as RedisServer from "effect-redis-client/testing/RedisServer"
 import { eventually } from "../support/peer.js"
 
-/** A socket and what it has seen. */
+/** A socket and the events it has seen. */
 interface Seen {
   readonly socket: Net.Socket
   readonly chunks: Array<Buffer>
@@ -42,7 +42,7 @@ const watch = (socket: Net.Socket): Seen => {
   return seen
 }
 
-/** A server that keeps what it gets, and ends nothing by itself. */
+/** A server that records what it receives, and never ends a connection by itself. */
 const makeServer: Effect.Effect<
   { readonly port: number; readonly sockets: Array<Seen>; readonly reading: (yes: boolean) => void },
   never,
@@ -76,7 +76,7 @@ const connect = (port: number): Effect.Effect<Seen, never, Scope.Scope> =>
     ({ socket }) => Effect.sync(() => socket.destroy())
   )
 
-/** A client, its proxy and its server, connected through. */
+/** A client that is connected to a server through a proxy. */
 const through = (options?: Omit<FaultProxy.FaultProxyOptions, "target">) =>
   Effect.gen(function* () {
     const server = yield* makeServer
@@ -89,11 +89,11 @@ const through = (options?: Omit<FaultProxy.FaultProxyOptions, "target">) =>
 
 const isOpen = (...sockets: ReadonlyArray<Seen>) => sockets.every(({ closed, ended }) => !ended && closed === undefined)
 
-/** A RST that arrives together with bytes is told as an end behind them, by libuv. */
+/** When a RST arrives together with bytes, libuv reports an end after these bytes. */
 const isGone = ({ closed, ended }: Seen) => ended || closed !== undefined
 
 describe("a proxy without faults", () => {
-  it.scoped("passes bytes both ways, and counts them", () =>
+  it.scoped("passes on bytes both ways, and counts them", () =>
     Effect.gen(function* () {
       const { client, peer, proxy } = yield* through()
       client.socket.write("question")
@@ -106,20 +106,20 @@ describe("a proxy without faults", () => {
     })
   )
 
-  it.scoped("passes a FIN one way, and what comes after it the other way", () =>
+  it.scoped("passes on a FIN one way, and later bytes the other way", () =>
     Effect.gen(function* () {
       const { client, peer, proxy } = yield* through()
       client.socket.end("last")
-      yield* eventually("the server hears the end", () => peer.text() === "last" && peer.ended)
+      yield* eventually("the server sees the end", () => peer.text() === "last" && peer.ended)
       peer.socket.end("words")
-      yield* eventually("the client hears all", () => client.text() === "words" && client.ended)
+      yield* eventually("the client received all", () => client.text() === "words" && client.ended)
       yield* proxy.until(({ open }) => open === 0)
       expect((yield* proxy.stats).bytesToClient).toBe(5)
       yield* eventually("both closed", () => client.closed === "" && peer.closed === "")
     })
   )
 
-  it.scoped("passes a reset", () =>
+  it.scoped("passes on a reset", () =>
     Effect.gen(function* () {
       const { client, peer } = yield* through()
       peer.socket.resetAndDestroy()
@@ -127,7 +127,7 @@ describe("a proxy without faults", () => {
     })
   )
 
-  it.scoped("resets a client whose server is not there", () =>
+  it.scoped("resets a client when the server cannot be reached", () =>
     Effect.gen(function* () {
       const nobody = yield* Effect.scoped(makeServer)
       const proxy = yield* FaultProxy.make({ target: { port: nobody.port } })
@@ -137,7 +137,7 @@ describe("a proxy without faults", () => {
     })
   )
 
-  it.scoped("has no bounds of its own: what the server does not read waits at the client", () =>
+  it.scoped("buffers nothing itself: when the server does not read, the client has to wait", () =>
     Effect.gen(function* () {
       const { client, peer, proxy, server } = yield* through()
       server.reading(false)
@@ -162,7 +162,7 @@ describe("a proxy without faults", () => {
     })
   )
 
-  it.scoped("ends all of its connections with its scope", () =>
+  it.scoped("closes all connections when its scope closes", () =>
     Effect.gen(function* () {
       const server = yield* makeServer
       const clients = yield* Effect.scoped(
@@ -189,7 +189,7 @@ const soon = (millis: number) =>
   })
 
 describe("faults", () => {
-  it.scoped("latency delays, in order, and jitter stays within its bound", () =>
+  it.scoped("latency delays bytes in order, and jitter stays within its bound", () =>
     Effect.gen(function* () {
       const { client, peer, proxy } = yield* through({ seed: 7 })
       yield* proxy.inject(FaultProxy.latency("60 millis", { jitter: "40 millis" }), { direction: "toServer" })
@@ -207,7 +207,7 @@ describe("faults", () => {
     })
   )
 
-  it.scoped("healing lets what was delayed go at once", () =>
+  it.scoped("healing passes on delayed bytes at once", () =>
     Effect.gen(function* () {
       const { client, peer, proxy } = yield* through()
       yield* proxy.inject(FaultProxy.latency("1 hour"))
@@ -220,7 +220,7 @@ describe("faults", () => {
     })
   )
 
-  it.scoped("bandwidth is at most what was said", () =>
+  it.scoped("bandwidth is never more than was set", () =>
     Effect.gen(function* () {
       const { client, peer, proxy } = yield* through()
       yield* proxy.inject(FaultProxy.bandwidth(20_000))
@@ -232,7 +232,7 @@ describe("faults", () => {
     })
   )
 
-  it.scoped("split brings every byte by itself, and every so many", () =>
+  it.scoped("split delivers single bytes, or pieces of the size that was set", () =>
     Effect.gen(function* () {
       const { client, peer, proxy } = yield* through()
       yield* proxy.inject(FaultProxy.split(), { direction: "toClient" })
@@ -246,7 +246,7 @@ describe("faults", () => {
     })
   )
 
-  it.scoped("stalled, nothing is read and nothing is lost", () =>
+  it.scoped("a stall stops reading and loses nothing", () =>
     Effect.gen(function* () {
       const { client, peer, proxy } = yield* through()
       yield* proxy.inject(FaultProxy.stall, { direction: "toServer" })
@@ -260,7 +260,7 @@ describe("faults", () => {
     })
   )
 
-  it.scoped("a black hole swallows bytes and ends, until it is healed by a reset", () =>
+  it.scoped("a black hole swallows bytes and ends; healing resets its connections", () =>
     Effect.gen(function* () {
       const { client, peer, proxy } = yield* through()
       yield* proxy.inject(FaultProxy.blackHole)
@@ -278,7 +278,7 @@ describe("faults", () => {
     })
   )
 
-  it.scoped("a black hole one way lets the other through", () =>
+  it.scoped("a black hole one way lets bytes of the other way through", () =>
     Effect.gen(function* () {
       const { client, peer, proxy } = yield* through()
       yield* proxy.inject(FaultProxy.blackHole, { direction: "toClient" })
@@ -290,7 +290,7 @@ describe("faults", () => {
     })
   )
 
-  it.scoped("one byte is corrupted, wherever the pieces end", () =>
+  it.scoped("one byte is corrupted, however the bytes are split", () =>
     Effect.gen(function* () {
       const { client, peer, proxy } = yield* through()
       yield* proxy.inject([FaultProxy.corrupt(5, { xor: 0x20 }), FaultProxy.corrupt(1, { xor: 0x20 })], {
@@ -307,7 +307,7 @@ describe("faults", () => {
     ["reset", "ECONNRESET"],
     ["close", ""]
   ] as const) {
-    it.scoped(`${ending} after so many bytes`, () =>
+    it.scoped(`${ending} after a number of bytes`, () =>
       Effect.gen(function* () {
         const { client, peer, proxy } = yield* through()
         yield* proxy.inject(FaultProxy.cutAfter(6, ending), { direction: "toServer" })
@@ -324,7 +324,7 @@ describe("faults", () => {
     )
   }
 
-  it.scoped("cut after exactly what was written, with nothing behind it", () =>
+  it.scoped("a cut after exactly the bytes that were written happens without a further byte", () =>
     Effect.gen(function* () {
       const { client, peer, proxy } = yield* through()
       yield* proxy.inject([FaultProxy.cutAfter(4), FaultProxy.latency("10 millis"), FaultProxy.split()], {
@@ -336,7 +336,7 @@ describe("faults", () => {
     })
   )
 
-  it.scoped("cut after nothing: with the first byte that comes", () =>
+  it.scoped("a cut after 0 bytes happens when the first byte arrives", () =>
     Effect.gen(function* () {
       const { client, peer, proxy } = yield* through()
       yield* proxy.inject(FaultProxy.cutAfter(0), { direction: "toClient" })
@@ -349,7 +349,7 @@ describe("faults", () => {
     })
   )
 
-  it.scoped("a black hole after so many bytes", () =>
+  it.scoped("a black hole begins after a number of bytes", () =>
     Effect.gen(function* () {
       const { client, peer, proxy } = yield* through()
       yield* proxy.inject(FaultProxy.cutAfter(2, "blackHole"), { direction: "toServer" })
@@ -361,7 +361,7 @@ describe("faults", () => {
     })
   )
 
-  it.scoped("half-close ends one way, and the other goes on", () =>
+  it.scoped("half-close ends one way, and the other way goes on", () =>
     Effect.gen(function* () {
       const { client, peer, proxy } = yield* through()
       yield* proxy.inject(FaultProxy.halfClose, { direction: "toClient", on: "live" })
@@ -374,7 +374,7 @@ describe("faults", () => {
     })
   )
 
-  it.scoped("reset and close, at once", () =>
+  it.scoped("reset and close act on open connections at once", () =>
     Effect.gen(function* () {
       const { client, peer, proxy } = yield* through()
       const other = yield* connect(proxy.port)
@@ -387,7 +387,7 @@ describe("faults", () => {
     })
   )
 
-  it.scoped("connections to come: refused, reset, closed, and so many of them", () =>
+  it.scoped("later connections are refused, reset or closed, as many as were set", () =>
     Effect.gen(function* () {
       const { client, proxy } = yield* through()
       yield* proxy.inject(FaultProxy.reset, { on: "new", times: 1 })
@@ -408,7 +408,7 @@ describe("faults", () => {
     })
   )
 
-  it.scoped("later, between two bytes, another way", () =>
+  it.scoped("a fault may be replaced by another one between two bytes", () =>
     Effect.gen(function* () {
       const { client, peer, proxy } = yield* through()
       yield* proxy.inject(
@@ -429,7 +429,7 @@ describe("faults", () => {
     })
   )
 
-  it.scoped("a fault that makes no sense is refused", () =>
+  it.scoped("a fault with invalid settings is refused", () =>
     Effect.gen(function* () {
       const { client, peer, proxy } = yield* through()
       for (const fault of [
@@ -447,7 +447,7 @@ describe("faults", () => {
     })
   )
 
-  it.scoped("a port that is taken is an error", () =>
+  it.scoped("fails when its port is in use", () =>
     Effect.gen(function* () {
       const server = yield* makeServer
       const taken = FaultProxy.make({ port: server.port, target: { port: server.port } })
@@ -457,7 +457,7 @@ describe("faults", () => {
 })
 
 layer(FaultProxy.layerServer().pipe(Layer.provideMerge(RedisServer.layerAny())))("as a layer", (it) => {
-  it.scoped("INCR that was executed and not answered", () =>
+  it.scoped("an INCR may be executed without its reply reaching the client", () =>
     Effect.gen(function* () {
       const proxy = yield* FaultProxy.FaultProxy
       const { host, port } = yield* RedisServer.RedisServer

@@ -1,6 +1,6 @@
 /*
- * The layers under the default services of `layer` and `it.effect`, whose clock stands still. In a file of its own:
- * `layer` changes what `it.effect` means for the rest of a file (docs/servers.md).
+ * The layers under the default services of `layer` and `it.effect`, whose clock stands still. This needs its own file,
+ * because `layer` changes the meaning of `it.effect` for the rest of a file (docs/servers.md).
  */
 import * as Net from "node:net"
 import { describe, expect, layer } from "@effect/vitest"

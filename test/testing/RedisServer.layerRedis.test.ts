@@ -19,7 +19,7 @@ layer(RedisServer.layerRedis())("a server of the suite's own", (it) => {
 layer(RedisServer.layerRedis({ tls: true, password: Redacted.make("s3cret"), client: { database: 2 } }))(
   "one with TLS and a password",
   (it) => {
-    it.effect("answers, and takes the client's options", () =>
+    it.effect("answers commands, and uses the client's options", () =>
       Effect.gen(function* () {
         expect(String(yield* Redis.execute("CLIENT", "INFO"))).toContain(" db=2 ")
       })

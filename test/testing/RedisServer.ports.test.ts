@@ -1,5 +1,5 @@
 /*
- * Two servers that pick the same port at random: rare, so the dice are loaded here. The servers are real.
+ * Two servers pick the same random port. This is rare, so the random numbers are fixed here. The servers are real.
  */
 import * as Net from "node:net"
 import { expect, it } from "@effect/vitest"
@@ -24,7 +24,7 @@ const occupied = Effect.acquireRelease(
 )
 
 describeReal((testServer) => {
-  it.scoped("tries another port when the first ones are taken", () =>
+  it.scoped("tries another port when the first ones are in use", () =>
     Effect.gen(function* () {
       const address = (yield* occupied).address()
       const taken = typeof address === "object" && address !== null ? address.port : 0

@@ -16,7 +16,7 @@ import * as RedisServer from "../../src/testing/RedisServer.js"
 import { atLeast, embeddedServer, makeServer, realServers, servers } from "../support/servers.js"
 
 // ---------------------------------------------------------------------------------------------------------------------
-// The smallest client there is: sends commands, ends its side, and gives everything that came back.
+// A minimal client: sends commands, ends its side, and returns everything that the server sent.
 // ---------------------------------------------------------------------------------------------------------------------
 
 const encode = (commands: ReadonlyArray<string>) =>
@@ -49,7 +49,7 @@ const askTls = (server: RedisServer.RedisServer, options: Tls.ConnectionOptions,
 
 const pause = (millis: number) => Effect.promise(() => new Promise((resolve) => setTimeout(resolve, millis)))
 
-/** Waits until something is so, by engine timers. */
+/** Waits, with real timers, until a condition holds. */
 const until = (
   condition: () => Effect.Effect<boolean, unknown> | boolean,
   what: string | (() => string)
@@ -76,7 +76,7 @@ const pidOf = (server: RedisServer.RedisServer) => Effect.map(server.pid, Option
 const refuses = (server: { readonly host: string; readonly port: number }) =>
   Effect.match(ask(server, "PING"), { onFailure: () => true, onSuccess: () => false })
 
-/** What keeps this process busy: timers, sockets, pipes and child processes, each with its number. */
+/** The number of this process's timers, sockets, pipes and child processes, by kind. */
 const busy = () => {
   const counts = new Map<string, number>()
   for (const name of process.getActiveResourcesInfo()) counts.set(name, (counts.get(name) ?? 0) + 1)
@@ -85,7 +85,7 @@ const busy = () => {
   )
 }
 
-/** Waits until there is nothing more of anything than before. Less is possible: the test runner has timers as well. */
+/** Waits until no kind has more than before. It may have fewer, because the test runner has timers, too. */
 const settled = (before: ReturnType<typeof busy>) =>
   Effect.gen(function* () {
     const more = () => busy().filter(([name, count]) => count > (before.find(([same]) => same === name)?.[1] ?? 0))
@@ -95,7 +95,7 @@ const settled = (before: ReturnType<typeof busy>) =>
     )
   })
 
-// Every folder that servers make lies in this one, which has to be empty at the end.
+// All folders of servers are made in this one, which has to be empty at the end.
 const temporary = FileSystem.mkdtempSync(Path.join(Os.tmpdir(), "rs-"))
 const before = process.env.TMPDIR
 
@@ -123,7 +123,7 @@ const withScript = (name: string, text: string) =>
     ({ remove }) => Effect.sync(remove)
   )
 
-/** A server that never answers: it says what real ones say of their version, and then only waits. */
+/** A server that never answers: it prints a version as real ones do, and then only waits. */
 const silent = withScript(
   "redis-server",
   `here=\${0%/*}
@@ -148,7 +148,7 @@ describe.each(servers)("$name", (testServer) => {
     })
   )
 
-  it.scoped("asks for the password", () =>
+  it.scoped("requires the password", () =>
     Effect.gen(function* () {
       const secret = 'p@ss:w/rd"\\%é'
       const server = yield* makeServer(testServer, { password: Redacted.make(secret) })
@@ -215,7 +215,7 @@ describe.each(servers)("$name", (testServer) => {
     })
   )
 
-  it.scoped("forgets everything at a restart when nothing is persisted", () =>
+  it.scoped("is empty after a restart when nothing is persisted", () =>
     Effect.gen(function* () {
       const server = yield* makeServer(testServer)
       expect(yield* ask(server, "SET gone 1")).toBe("+OK\r\n")
@@ -233,7 +233,7 @@ describe.each(servers)("$name", (testServer) => {
     })
   )
 
-  it.effect("leaves nothing behind, though a client is still connected", () =>
+  it.effect("leaves nothing behind when its scope closes while a client is connected", () =>
     Effect.gen(function* () {
       const quiet = busy()
       const scope = yield* Scope.make()
@@ -260,7 +260,7 @@ describe.each(servers)("$name", (testServer) => {
 })
 
 describe.each(realServers)("$name", (testServer) => {
-  it.scoped("takes debug commands, and tells what it prints", () =>
+  it.scoped("accepts DEBUG commands, and its output can be read", () =>
     Effect.gen(function* () {
       const server = yield* makeServer(testServer)
       const answer = yield* ask(server, "DEBUG SLEEP 0", "INFO server")
@@ -270,7 +270,7 @@ describe.each(realServers)("$name", (testServer) => {
     })
   )
 
-  it.scoped("has the users of the options", () =>
+  it.scoped("has the ACL users of the options", () =>
     Effect.gen(function* () {
       const server = yield* makeServer(testServer, {
         password: Redacted.make("master"),
@@ -283,7 +283,7 @@ describe.each(realServers)("$name", (testServer) => {
     })
   )
 
-  it.scoped("has the users of a file, and leaves the file alone", () =>
+  it.scoped("has the ACL users of a file, and does not change the file", () =>
     Effect.gen(function* () {
       const { file } = yield* withScript("users", "")
       const users = "user default off\nuser ada on >one ~* &* +@all\n"
@@ -295,7 +295,7 @@ describe.each(realServers)("$name", (testServer) => {
     })
   )
 
-  it.scoped("is killed on the spot and starts again", () =>
+  it.scoped("can be killed at once and started again", () =>
     Effect.gen(function* () {
       const server = yield* makeServer(testServer, { appendonly: true })
       const first = yield* pidOf(server)
@@ -324,7 +324,7 @@ describe.each(realServers)("$name", (testServer) => {
     })
   )
 
-  it.effect("stops though it is paused", () =>
+  it.effect("stops while it is paused", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const server = yield* Scope.extend(makeServer(testServer), scope)
@@ -335,7 +335,7 @@ describe.each(realServers)("$name", (testServer) => {
     })
   )
 
-  it.scoped("takes further directives", () =>
+  it.scoped("accepts further configuration directives", () =>
     Effect.gen(function* () {
       const server = yield* makeServer(testServer, {
         config: { maxmemory: "7mb", "lazyfree-lazy-user-del": true, "rename-command": ['FLUSHALL ""', "KEYS CLES"] }
@@ -356,7 +356,7 @@ describe.each(realServers)("$name", (testServer) => {
     })
   )
 
-  it.scoped("fails when its port is taken, and takes no other", () =>
+  it.scoped("fails when its port is in use, and tries no other", () =>
     Effect.gen(function* () {
       const first = yield* makeServer(testServer)
       const error = yield* Effect.flip(makeServer(testServer, { port: first.port }))
@@ -365,7 +365,7 @@ describe.each(realServers)("$name", (testServer) => {
     })
   )
 
-  it.scoped("runs twice at once, each with data of its own", () =>
+  it.scoped("runs twice at once, each with its own data", () =>
     Effect.gen(function* () {
       const [one, two] = yield* Effect.all([makeServer(testServer), makeServer(testServer)], { concurrency: 2 })
       expect(one.port).not.toBe(two.port)
@@ -374,7 +374,7 @@ describe.each(realServers)("$name", (testServer) => {
     })
   )
 
-  it.scoped("is a replica", () =>
+  it.scoped("can be a replica", () =>
     Effect.gen(function* () {
       const primary = yield* makeServer(testServer, { password: Redacted.make("both") })
       const replica = yield* makeServer(testServer, { mode: { replicaOf: primary } })
@@ -387,7 +387,7 @@ describe.each(realServers)("$name", (testServer) => {
     })
   )
 
-  it.scoped("is a replica over TLS", () =>
+  it.scoped("can be a replica over TLS", () =>
     Effect.gen(function* () {
       const primary = yield* makeServer(testServer, { tls: { clients: "required" } })
       const certificates = Option.getOrThrow(primary.tls)
@@ -400,20 +400,20 @@ describe.each(realServers)("$name", (testServer) => {
     })
   )
 
-  it.scoped("is a sentinel", () =>
+  it.scoped("can be a sentinel", () =>
     Effect.gen(function* () {
       const primary = yield* makeServer(testServer, { password: Redacted.make("both") })
       const sentinel = yield* makeServer(testServer, { mode: { monitor: { main: { ...primary, quorum: 1 } } } })
       const address = `*2\r\n$9\r\n127.0.0.1\r\n$${`${primary.port}`.length}\r\n${primary.port}\r\n`
       expect(yield* ask(sentinel, "SENTINEL GET-MASTER-ADDR-BY-NAME main")).toBe(address)
-      // it can log in, or the primary would look dead to it
+      // The sentinel has the password. Otherwise the primary would look dead to it.
       expect(yield* ask(sentinel, "SENTINEL CKQUORUM main")).toMatch(/^\+OK 1 usable/)
       yield* sentinel.restart
       expect(yield* ask(sentinel, "SENTINEL GET-MASTER-ADDR-BY-NAME main")).toBe(address)
     })
   )
 
-  it.scoped("is a node of a cluster", () =>
+  it.scoped("can be a node of a cluster", () =>
     Effect.gen(function* () {
       const node = yield* makeServer(testServer, { mode: "cluster" })
       expect(yield* ask(node, "CLUSTER INFO")).toContain("cluster_state:fail")
@@ -437,7 +437,7 @@ describe.each(realServers)("$name", (testServer) => {
   )
 })
 
-describe("what can go wrong", () => {
+describe("a server that fails to start or to stop", () => {
   it.effect.runIf(realServers.length > 0)("does not outlive the process that started it", () =>
     Effect.gen(function* () {
       const fixture = Path.join(import.meta.dirname, "fixtures", "serve.ts")
@@ -456,7 +456,7 @@ describe("what can go wrong", () => {
     })
   )
 
-  it.scoped("fails when there is no such program", () =>
+  it.scoped("fails when the program does not exist", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(RedisServer.make({ executable: "/nowhere/redis-server" }))
       expect(error).toMatchObject({ _tag: "RedisServerError", reason: "NotFound" })
@@ -464,7 +464,7 @@ describe("what can go wrong", () => {
     })
   )
 
-  it.scoped("fails when the program is no server", () =>
+  it.scoped("fails when the program is not a server", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(RedisServer.make({ executable: process.execPath }))
       expect(error.reason).toBe("NotFound")
@@ -483,7 +483,7 @@ describe("what can go wrong", () => {
     })
   )
 
-  it.scoped("is interrupted while it waits, and leaves nothing behind", () =>
+  it.scoped("can be interrupted while it waits, and leaves nothing behind", () =>
     Effect.gen(function* () {
       const { file, folder } = yield* silent
       const fiber = yield* Effect.fork(Effect.scoped(RedisServer.make({ executable: file })))
@@ -497,7 +497,7 @@ describe("what can go wrong", () => {
     })
   )
 
-  it.scoped("takes the embedded server when there is no other", () =>
+  it.scoped("uses the embedded server when there is no other", () =>
     Effect.gen(function* () {
       const environment = { path: process.env.PATH, server: process.env.REDIS_SERVER, folder: process.cwd() }
       yield* Effect.addFinalizer(() =>
@@ -527,7 +527,7 @@ describe("what can go wrong", () => {
 })
 
 describe("the embedded server", () => {
-  it.scoped("says what it cannot do", () =>
+  it.scoped("fails with Unsupported where it lacks an operation or an option", () =>
     Effect.gen(function* () {
       const server = yield* makeServer(embeddedServer)
       for (const effect of [server.kill, server.pause, server.resume]) {
@@ -542,7 +542,7 @@ describe("the embedded server", () => {
   )
 })
 
-it("atLeast chooses as it says", () => {
+it("atLeast selects the real servers of at least the given versions", () => {
   expect(atLeast({ redis: "7.0", valkey: "7.2" })).toEqual(realServers)
   expect(atLeast({ redis: "8.0" }).every(({ name }) => name.startsWith("redis-"))).toBe(true)
   expect(atLeast({ valkey: "99.0" })).toEqual([])

@@ -1,6 +1,4 @@
-/**
- * Type tests of the array and vector set commands (docs/decisions/0002).
- */
+/** Type tests of the array and vector set commands (docs/decisions/0002). */
 import type * as Option from "effect/Option"
 import * as Codec from "effect-redis-client/Codec"
 import type { RedisCommand } from "effect-redis-client/RedisCommand"
@@ -13,7 +11,7 @@ const arrays = makeArrays(Codec.utf8)
 const vectors = makeVectors(Codec.utf8)
 
 describe("array", () => {
-  it("answers by options", () => {
+  it("has an answer that depends on the options", () => {
     expectTypeOf(arrays.arop("k", 0, 1, "sum")).toEqualTypeOf<RedisCommand<Option.Option<number>>>()
     expectTypeOf(arrays.arop("k", 0, 1, "xor")).toEqualTypeOf<RedisCommand<Option.Option<number | bigint>>>()
     expectTypeOf(arrays.arop("k", 0, 1, { match: "a" })).toEqualTypeOf<RedisCommand<number>>()
@@ -25,26 +23,26 @@ describe("array", () => {
     ).toEqualTypeOf<RedisCommand<Array<readonly [index: number | bigint, value: string]>>>()
   })
 
-  it("takes what makes sense", () => {
-    // @ts-expect-error: match what?
+  it("refuses incomplete and contradictory options", () => {
+    // @ts-expect-error: "match" needs a value
     arrays.arop("k", 0, 1, "match")
-    // @ts-expect-error: one kind at a time
+    // @ts-expect-error: an item may have one kind of test only
     arrays.argrep("k", 0, 1, { exact: "a", match: "b" })
-    // @ts-expect-error: looking for nothing
+    // @ts-expect-error: at least one test is required
     arrays.argrep("k", 0, 1, [])
-    // @ts-expect-error: all or one
+    // @ts-expect-error: `and` and `or` exclude each other
     arrays.argrep("k", 0, 1, { match: "a" }, { and: true, or: true })
-    // @ts-expect-error: ends of ranges are made by range
+    // @ts-expect-error: bounds must be made by `range`
     arrays.argrep("k", "-", "+", { match: "a" })
-    // @ts-expect-error: ranges of reading are indexes
+    // @ts-expect-error: the bounds of ARGETRANGE are indexes
     arrays.argetrange("k", range.lowest, 5)
-    // @ts-expect-error: nothing to store
+    // @ts-expect-error: at least one value is required
     arrays.arset("k", 0, [])
   })
 })
 
 describe("vector set", () => {
-  it("answers by options", () => {
+  it("has an answer that depends on the options", () => {
     expectTypeOf(vectors.vsim("k", [1], { count: 1 })).toEqualTypeOf<RedisCommand<Array<string>>>()
     expectTypeOf(vectors.vsim("k", { ele: "a" }, { withscores: true })).toEqualTypeOf<
       RedisCommand<Array<readonly [element: string, score: number]>>
@@ -56,16 +54,16 @@ describe("vector set", () => {
     expectTypeOf(vectors.vemb("k", "a", { raw: true })).toEqualTypeOf<RedisCommand<Option.Option<RawVector>>>()
   })
 
-  it("takes what makes sense", () => {
-    // @ts-expect-error: one way to keep numbers
+  it("refuses incomplete and contradictory options", () => {
+    // @ts-expect-error: quantizations exclude each other
     vectors.vadd("k", [1], "a", { q8: true, bin: true })
-    // @ts-expect-error: a vector is of numbers
+    // @ts-expect-error: a vector must consist of numbers
     vectors.vadd("k", ["1"], "a")
-    // @ts-expect-error: a name is no vector
+    // @ts-expect-error: text is not a vector
     vectors.vsim("k", "apple")
     // @ts-expect-error: attributes are JSON text
     vectors.vsetattr("k", "a", { x: 1 })
-    // @ts-expect-error: no such option
+    // @ts-expect-error: this option does not exist
     vectors.vsim("k", [1], { withScores: true })
   })
 })

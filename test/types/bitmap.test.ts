@@ -9,7 +9,7 @@ import { type BitfieldGet, type BitfieldOperation, make } from "../../src/comman
 const bitmaps = make()
 
 describe("bitfield", () => {
-  it("answers an integer for each operation, exact, and an option where it may fail", () => {
+  it("answers an exact integer for each operation, and an Option where the operation may fail", () => {
     expectTypeOf(
       bitmaps.bitfield("k", [
         { get: "u53", offset: 0 },
@@ -21,7 +21,7 @@ describe("bitfield", () => {
     expectTypeOf(bitmaps.bitfieldRo("k", [{ get: "u8", offset: 0 }])).toEqualTypeOf<RedisCommand<[number]>>()
   })
 
-  it("is honest about operations that it does not know", () => {
+  it("answers a general type when the operations are not known to the compiler", () => {
     const some: ReadonlyArray<BitfieldGet> = []
     expectTypeOf(bitmaps.bitfield("k", some)).toEqualTypeOf<RedisCommand<Array<number | bigint>>>()
     const any: ReadonlyArray<BitfieldOperation> = []
@@ -30,38 +30,38 @@ describe("bitfield", () => {
     >()
   })
 
-  it("takes operations that are complete", () => {
-    // @ts-expect-error: there is no u64
+  it("refuses operations that are incomplete or contradictory", () => {
+    // @ts-expect-error: u64 does not exist
     bitmaps.bitfield("k", [{ get: "u64", offset: 0 }])
-    // @ts-expect-error: one operation at a time
+    // @ts-expect-error: an operation may have one kind only
     bitmaps.bitfield("k", [{ get: "u8", set: "u8", offset: 0, value: 1 }])
-    // @ts-expect-error: reading does not overflow
+    // @ts-expect-error: GET cannot overflow
     bitmaps.bitfield("k", [{ get: "u8", offset: 0, overflow: "fail" }])
-    // @ts-expect-error: where?
+    // @ts-expect-error: an offset is required
     bitmaps.bitfield("k", [{ get: "u8" }])
-    // @ts-expect-error: by how much?
+    // @ts-expect-error: an increment is required
     bitmaps.bitfield("k", [{ incrby: "u8", offset: 0, value: 1 }])
-    // @ts-expect-error: an offset in widths is written #1
+    // @ts-expect-error: an offset counted in widths is written "#1"
     bitmaps.bitfield("k", [{ get: "u8", offset: "1" }])
-    // @ts-expect-error: bitfieldRo reads
+    // @ts-expect-error: BITFIELD_RO can only GET
     bitmaps.bitfieldRo("k", [{ set: "u8", offset: 0, value: 1 }])
   })
 })
 
-describe("the rest", () => {
-  it("takes bits, ranges and operations", () => {
+describe("other bitmap commands", () => {
+  it("take bits, complete ranges and known operations", () => {
     expectTypeOf(bitmaps.setbit("k", 0, 1)).toEqualTypeOf<RedisCommand<0 | 1>>()
-    // @ts-expect-error: no bit
+    // @ts-expect-error: a bit is 0 or 1
     bitmaps.setbit("k", 0, 2)
-    // @ts-expect-error: bytes or bits
+    // @ts-expect-error: `byte` and `bit` exclude each other
     bitmaps.bitcount("k", { start: 0, end: 1, byte: true, bit: true })
-    // @ts-expect-error: a unit needs both ends
+    // @ts-expect-error: a unit needs start and end
     bitmaps.bitcount("k", { start: 0, bit: true })
-    // @ts-expect-error: from where?
+    // @ts-expect-error: an end needs a start
     bitmaps.bitpos("k", 1, { end: 5 })
-    // @ts-expect-error: one bitmap is inverted
+    // @ts-expect-error: NOT takes one key
     bitmaps.bitop("not", "d", ["k", "l"])
-    // @ts-expect-error: no such operation
+    // @ts-expect-error: this operation does not exist
     bitmaps.bitop("nand", "d", ["k", "l"])
   })
 })

@@ -1,4 +1,4 @@
-/** Type checking stays cheap: what a program of many commands adds to the same program without them has a limit. */
+/** Type checking stays cheap: a limit on what many commands add to the cost of the same program without them. */
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { describe, expect, it } from "vitest"

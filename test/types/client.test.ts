@@ -1,4 +1,4 @@
-/** Type tests of the client: what batches, codecs, layers and options infer, and what must not compile. */
+/** Type tests of the client: the inferred types of batches, codecs, layers and options, and programs that must not compile. */
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
@@ -36,28 +36,28 @@ describe("a command", () => {
     expectTypeOf<Needs<typeof get>>().toEqualTypeOf<Redis>()
   })
 
-  it("stays a command when it is mapped, and no longer is one when it is piped through Effect", () => {
+  it("stays a command under RedisCommand.map, and is only an Effect after Effect.map", () => {
     expectTypeOf(RedisCommand.map(Redis.incr("n"), String)).toEqualTypeOf<RedisCommand.RedisCommand<string>>()
     expectTypeOf(Redis.set("a", "b").pipe(RedisCommand.as(1))).toEqualTypeOf<RedisCommand.RedisCommand<number>>()
     const mapped = Effect.map(Redis.incr("n"), String)
-    // @ts-expect-error: an Effect is no command
+    // @ts-expect-error: an Effect is not a command
     Redis.pipeline([mapped])
     Redis.pipeline([RedisCommand.map(Redis.incr("n"), String)])
   })
 
-  it("by its name answers what the server sends", () => {
+  it("made from a name answers the raw reply", () => {
     expectTypeOf(Redis.execute("JSON.GET", "a", 1, 2n, new Uint8Array())).toEqualTypeOf<
       RedisCommand.RedisCommand<Reply>
     >()
-    // @ts-expect-error: no argument of Redis
+    // @ts-expect-error: only text, bytes and numbers are arguments
     Redis.execute("GET", { key: "a" })
-    // @ts-expect-error: no argument of Redis
+    // @ts-expect-error: only text, bytes and numbers are arguments
     Redis.execute("GET", undefined)
-    // @ts-expect-error: no argument of Redis
+    // @ts-expect-error: only text, bytes and numbers are arguments
     Redis.execute("GET", true)
   })
 
-  it("answers by its options", () => {
+  it("has an answer that depends on its options", () => {
     expectTypeOf(Redis.set("a", "b")).toEqualTypeOf<RedisCommand.RedisCommand<void>>()
     expectTypeOf(Redis.set("a", "b", { nx: true })).toEqualTypeOf<RedisCommand.RedisCommand<boolean>>()
     expectTypeOf(Redis.set("a", "b", { get: true })).toEqualTypeOf<RedisCommand.RedisCommand<Option.Option<string>>>()
@@ -68,56 +68,56 @@ describe("a command", () => {
 })
 
 describe("durations", () => {
-  it("have units", () => {
+  it("need units", () => {
     Redis.set("a", "b", { ex: "10 seconds" })
     Redis.set("a", "b", { ex: Duration.seconds(10) })
-    // @ts-expect-error: seconds or milliseconds?
+    // @ts-expect-error: a duration needs a unit
     Redis.set("a", "b", { ex: 10 })
-    // @ts-expect-error: seconds or nanoseconds?
+    // @ts-expect-error: a duration needs a unit
     Redis.set("a", "b", { ex: 10n })
-    // @ts-expect-error: seconds and nanoseconds?
+    // @ts-expect-error: a duration needs a unit
     Redis.set("a", "b", { ex: [10, 0] })
-    // @ts-expect-error: no unit
+    // @ts-expect-error: a duration needs a unit
     Redis.set("a", "b", { ex: "10" })
     RedisCommand.withDeadline(Redis.get("a"), "1 second")
-    // @ts-expect-error: seconds or milliseconds?
+    // @ts-expect-error: a duration needs a unit
     RedisCommand.withDeadline(Redis.get("a"), 1)
     Redis.pipeline([Redis.get("a")], { deadline: "200 millis" })
     Redis.pipeline([Redis.get("a")], { deadline: Duration.infinity, mode: "either" })
     Redis.transaction([Redis.get("a")], { deadline: undefined })
-    // @ts-expect-error: seconds or milliseconds?
+    // @ts-expect-error: a duration needs a unit
     Redis.pipeline([Redis.get("a")], { deadline: 200 })
-    // @ts-expect-error: seconds or milliseconds?
+    // @ts-expect-error: a duration needs a unit
     Redis.pipeline([Redis.get("a")], { deadline: 200, mode: "either" })
-    // @ts-expect-error: seconds or milliseconds?
+    // @ts-expect-error: a duration needs a unit
     Redis.transaction([Redis.get("a")], { deadline: 200 })
     Redis.layer({ connectTimeout: "5 seconds", keepAlive: false })
-    // @ts-expect-error: seconds or milliseconds?
+    // @ts-expect-error: a duration needs a unit
     Redis.layer({ connectTimeout: 5_000 })
-    // @ts-expect-error: seconds or milliseconds?
+    // @ts-expect-error: a duration needs a unit
     Redis.layer({ idleTimeout: 5_000 })
-    // @ts-expect-error: seconds or milliseconds?
+    // @ts-expect-error: a duration needs a unit
     Pool.layer({ acquireTimeout: 5_000 })
-    // @ts-expect-error: how long?
+    // @ts-expect-error: keepAlive needs a delay
     Connection.make({ keepAlive: true })
   })
 })
 
 describe("options", () => {
-  it("are typed as they are read", () => {
+  it("are typed by their allowed values", () => {
     Redis.layer({ url: "redis://h", password: Redacted.make("x"), protocol: 2, family: 6, offline: "fail" })
     Redis.layer({ url: Redacted.make("redis://h") })
     // @ts-expect-error: passwords are redacted
     Redis.layer({ password: "x" })
-    // @ts-expect-error: no such protocol
+    // @ts-expect-error: the protocol is 2 or 3
     Redis.layer({ protocol: 4 })
-    // @ts-expect-error: no such family
+    // @ts-expect-error: the family is 4 or 6
     Redis.layer({ family: 5 })
-    // @ts-expect-error: queue or fail
+    // @ts-expect-error: `offline` is "queue" or "fail"
     Redis.layer({ offline: "drop" })
-    // @ts-expect-error: a misspelt option
+    // @ts-expect-error: this option does not exist
     Redis.layer({ hostname: "h" })
-    // @ts-expect-error: the transport is given, so nothing says where
+    // @ts-expect-error: options of the address are not allowed when the transport is given
     Connection.fromDuplex(null as never, { host: "h" })
     Connection.fromDuplex(null as never, { database: 1 })
   })
@@ -138,7 +138,7 @@ describe("pipeline", () => {
     expectTypeOf<Needs<typeof tuple>>().toEqualTypeOf<Redis>()
   })
 
-  it("fails with every slot's Either, in its shape; in either mode that is the answer", () => {
+  it("fails with an Either for each command, in its shape; with mode "either" that is the answer", () => {
     const commands = { name: Redis.get("a"), visits: Redis.incr("n") }
     type Slots = {
       name: Either.Either<Option.Option<string>, RedisError>
@@ -155,16 +155,16 @@ describe("pipeline", () => {
     >()
     const inTime = Redis.pipeline(commands, { mode: "either", deadline: "1 second" })
     expectTypeOf<Success<typeof inTime>>().toEqualTypeOf<Slots>()
-    // @ts-expect-error: there is no such mode
+    // @ts-expect-error: this mode does not exist
     Redis.pipeline(commands, { mode: "validate" })
   })
 
-  it("takes nothing but commands", () => {
-    // @ts-expect-error: a transaction is no command
+  it("takes only commands", () => {
+    // @ts-expect-error: a transaction is not a command
     Redis.pipeline([Redis.transaction([Redis.incr("n")])])
-    // @ts-expect-error: a string is no command
+    // @ts-expect-error: a string is not a command
     Redis.pipeline({ a: "GET a" })
-    // @ts-expect-error: not one command, but several
+    // @ts-expect-error: a tuple, array or record of commands is required
     Redis.pipeline(Redis.get("a"))
   })
 })
@@ -187,32 +187,32 @@ describe("transaction", () => {
 })
 
 describe("withCodec", () => {
-  it("changes values, and keys that come back only under bytes", () => {
+  it("changes the type of values, and under bytes also of keys in replies", () => {
     expectTypeOf(users.mget(["a"])).toEqualTypeOf<RedisCommand.RedisCommand<Array<Option.Option<User>>>>()
     expectTypeOf(users.keys("*")).toEqualTypeOf<RedisCommand.RedisCommand<Array<string>>>()
     expectTypeOf(binary.keys("*")).toEqualTypeOf<RedisCommand.RedisCommand<Array<Uint8Array>>>()
     expectTypeOf(users.incr("n")).toEqualTypeOf<RedisCommand.RedisCommand<number>>()
-    // @ts-expect-error: no User
+    // @ts-expect-error: the value must be a User
     users.set("a", "Ada")
-    // @ts-expect-error: no User
+    // @ts-expect-error: the value must be a User
     users.set("a", { name: "Ada" })
-    // @ts-expect-error: a number is no text
+    // @ts-expect-error: the value must be text
     Redis.set("a", 1)
   })
 })
 
 describe("lists of keys", () => {
-  it("are not empty", () => {
+  it("must not be empty", () => {
     Redis.del(["a"])
-    // @ts-expect-error: no keys
+    // @ts-expect-error: at least one key is required
     Redis.del([])
-    // @ts-expect-error: no keys
+    // @ts-expect-error: at least one key is required
     Redis.mget([])
-    // @ts-expect-error: no keys
+    // @ts-expect-error: at least one key is required
     Redis.exists([])
-    // @ts-expect-error: no values
+    // @ts-expect-error: at least one value is required
     Redis.rpush("list", [])
-    // @ts-expect-error: no members
+    // @ts-expect-error: at least one member is required
     Redis.sadd("set", [])
   })
 })
@@ -221,19 +221,19 @@ describe("tags and layers", () => {
   class Sessions extends Redis.Tag("Sessions")<Sessions>() {}
   const Live = Redis.layerAs(Sessions, { url: "redis://sessions:6379" })
 
-  it("a further server has a tag of its own", () => {
+  it("a second server has its own tag", () => {
     expectTypeOf(Live).toEqualTypeOf<Layer.Layer<Sessions, RedisError>>()
     const theme = Redis.get("theme").pipe(Redis.using(Sessions))
     expectTypeOf<Needs<typeof theme>>().toEqualTypeOf<Sessions>()
     const mixed = Effect.zip(theme, Redis.get("a"))
     expectTypeOf<Needs<typeof mixed>>().toEqualTypeOf<Sessions | Redis>()
     const provided: Effect.Effect<unknown, RedisError> = Effect.provide(theme, Live)
-    // @ts-expect-error: the other server is missing
+    // @ts-expect-error: the layer of the second server is not provided
     const missing: Effect.Effect<unknown, RedisError> = Effect.provide(mixed, Live)
     expectTypeOf(provided).toEqualTypeOf(missing)
   })
 
-  it("say what they need and how they fail", () => {
+  it("state their requirements and their errors", () => {
     expectTypeOf(Redis.layer()).toEqualTypeOf<Layer.Layer<Redis | RedisPubSub, RedisError>>()
     expectTypeOf(Redis.layerConfig({ url: Config.redacted("REDIS_URL") })).toEqualTypeOf<
       Layer.Layer<Redis | RedisPubSub, RedisError | ConfigError.ConfigError>
@@ -241,11 +241,11 @@ describe("tags and layers", () => {
     expectTypeOf(Redis.layerFromPool).toEqualTypeOf<Layer.Layer<Redis, never, Pool.Pool>>()
     expectTypeOf(Redis.layerFromConnection).toEqualTypeOf<Layer.Layer<Redis, never, Connection.Connection>>()
     expectTypeOf(Redis.make()).toEqualTypeOf<Effect.Effect<RedisService, RedisError, Scope.Scope>>()
-    // @ts-expect-error: a configuration of strings, where numbers are wanted
+    // @ts-expect-error: the port must be a Config of a number
     Redis.layerConfig({ port: Config.string("PORT") })
   })
 
-  it("a prefix needs the client, and a connection of one's own takes its place", () => {
+  it("withPrefix needs the client; a leased connection replaces the client", () => {
     const prefixed = Redis.withPrefix(Redis.get("a"), "app:")
     expectTypeOf<Needs<typeof prefixed>>().toEqualTypeOf<Redis>()
     const own = Pool.withConnection(Redis.get("a"))

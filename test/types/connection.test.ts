@@ -9,7 +9,7 @@ const connection = make(Codec.utf8)
 const binary = make(Codec.bytes)
 
 describe("connection commands", () => {
-  it("answer by their arguments", () => {
+  it("have answers that depend on their arguments", () => {
     expectTypeOf(connection.ping()).toEqualTypeOf<RedisCommand<string>>()
     expectTypeOf(binary.ping()).toEqualTypeOf<RedisCommand<string>>()
     expectTypeOf(binary.ping("x")).toEqualTypeOf<RedisCommand<Uint8Array>>()
@@ -20,36 +20,36 @@ describe("connection commands", () => {
   })
 
   it("refuse tokens that exclude each other", () => {
-    // @ts-expect-error: one or the other
+    // @ts-expect-error: OPTIN and OPTOUT exclude each other
     connection.clientTracking("on", { optin: true, optout: true })
-    // @ts-expect-error: broadcasting has no keys to opt in
+    // @ts-expect-error: BCAST and OPTIN exclude each other
     connection.clientTracking("on", { bcast: true, optin: true })
-    // @ts-expect-error: prefixes are for broadcasting
+    // @ts-expect-error: PREFIX needs BCAST
     connection.clientTracking("on", { prefix: "a:" })
-    // @ts-expect-error: nothing to track
+    // @ts-expect-error: options need tracking to be on
     connection.clientTracking("off", { noloop: true })
-    // @ts-expect-error: one at a time
+    // @ts-expect-error: the name and the version exclude each other
     connection.clientSetinfo({ libName: "a", libVer: "1" })
-    // @ts-expect-error: which of them?
+    // @ts-expect-error: the name or the version is required
     connection.clientSetinfo({})
-    // @ts-expect-error: writes or all
+    // @ts-expect-error: WRITE and ALL exclude each other
     connection.clientPause("1 second", { write: true, all: true })
-    // @ts-expect-error: one way to wake it
+    // @ts-expect-error: TIMEOUT and ERROR exclude each other
     connection.clientUnblock(1, { timeout: true, error: true })
   })
 
-  it("refuse what is no secret, no duration, no protocol", () => {
+  it("refuse plain passwords, durations without a unit and unknown protocols", () => {
     // @ts-expect-error: passwords are redacted
     connection.auth("ada", "secret")
-    // @ts-expect-error: a username alone is no password
+    // @ts-expect-error: a password must be redacted
     connection.auth("secret")
     // @ts-expect-error: passwords are redacted
     connection.hello(3, { auth: { username: "ada", password: "secret" } })
     // @ts-expect-error: there is no RESP4
     connection.hello(4)
-    // @ts-expect-error: seconds or milliseconds?
+    // @ts-expect-error: a duration needs a unit
     connection.clientPause(1000)
-    // @ts-expect-error: no ids
+    // @ts-expect-error: at least one id is required
     connection.clientList({ id: [] })
     expectTypeOf(connection.auth(Redacted.make("secret"))).toEqualTypeOf<RedisCommand<void>>()
   })

@@ -8,7 +8,7 @@ import * as RedisError from "effect-redis-client/RedisError"
 import { describe, expectTypeOf, it } from "vitest"
 
 describe("Codec", () => {
-  it("infers what it carries", () => {
+  it("infers the type of its values", () => {
     expectTypeOf(Codec.utf8).toEqualTypeOf<Codec.Codec<string>>()
     expectTypeOf(Codec.bytes).toEqualTypeOf<Codec.Codec<Uint8Array, Uint8Array>>()
     expectTypeOf(Codec.json).toEqualTypeOf<Codec.Codec<unknown>>()
@@ -16,13 +16,13 @@ describe("Codec", () => {
     expectTypeOf(user).toEqualTypeOf<Codec.Codec<{ readonly name: string; readonly age: number }>>()
   })
 
-  it("takes no schema that needs services", () => {
+  it("refuses a schema that needs services", () => {
     const schema = Schema.declare((u): u is string => typeof u === "string") as Schema.Schema<
       string,
       string,
       "Database"
     >
-    // @ts-expect-error: it would need a Database to encode
+    // @ts-expect-error: the schema needs a Database service to encode
     Codec.schema(schema)
   })
 })
@@ -40,14 +40,14 @@ describe("RedisError", () => {
     >()
   })
 
-  it("says whether a command may have been carried out where that is in question", () => {
+  it("has `delivery` only on errors after which the command may or may not have been executed", () => {
     expectTypeOf<RedisError.ConnectionError["delivery"]>().toEqualTypeOf<"unsent" | "unknown">()
     expectTypeOf<RedisError.DeadlineError["delivery"]>().toEqualTypeOf<"unsent" | "unknown">()
-    // @ts-expect-error: a reply was read, so the command was
+    // @ts-expect-error: a ReplyError has no `delivery`, because the command was executed
     expectTypeOf<RedisError.ReplyError["delivery"]>()
   })
 
-  it("adds what the handler of a code gives, and its errors", () => {
+  it("catching a code adds the handler's result and errors to the type", () => {
     const reading = Effect.fail(null as unknown as RedisError.RedisError) as Effect.Effect<
       string,
       RedisError.RedisError

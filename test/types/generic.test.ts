@@ -16,7 +16,7 @@ const payload = new Uint8Array()
 const secret = Redacted.make("secret")
 
 describe("generic commands", () => {
-  it("answer by their options", () => {
+  it("have answers that depend on their options", () => {
     expectTypeOf(generic.sort("k")).toEqualTypeOf<RedisCommand<Array<string>>>()
     expectTypeOf(json.sort("k", { desc: true })).toEqualTypeOf<RedisCommand<Array<unknown>>>()
     expectTypeOf(generic.sort("k", { get: "n:*" })).toEqualTypeOf<RedisCommand<Array<Option.Option<string>>>>()
@@ -33,40 +33,40 @@ describe("generic commands", () => {
 
   it("refuse tokens that exclude each other", () => {
     generic.expire("k", "1 minute", { xx: true, gt: true })
-    // @ts-expect-error: NX goes with nothing
+    // @ts-expect-error: NX excludes every other condition
     generic.expire("k", "1 minute", { nx: true, gt: true })
-    // @ts-expect-error: later or earlier
+    // @ts-expect-error: GT and LT exclude each other
     generic.expire("k", "1 minute", { gt: true, lt: true })
-    // @ts-expect-error: NX goes with nothing
+    // @ts-expect-error: NX excludes every other condition
     generic.pexpireat("k", new Date(), { nx: true, xx: true })
-    // @ts-expect-error: two directions
+    // @ts-expect-error: ASC and DESC exclude each other
     generic.sort("k", { asc: true, desc: true })
     // @ts-expect-error: SORT_RO stores nothing
     generic.sortRo("k", { store: "d" })
-    // @ts-expect-error: two expiries
+    // @ts-expect-error: expiries exclude each other
     generic.restore("k", payload, { ttl: "1 minute", absttl: new Date() })
-    // @ts-expect-error: LRU or LFU
+    // @ts-expect-error: IDLETIME and FREQ exclude each other
     generic.restore("k", payload, { idletime: "1 minute", freq: 1 })
-    // @ts-expect-error: two ways to log in
+    // @ts-expect-error: AUTH and AUTH2 exclude each other
     generic.migrate("k", "h", 1, 0, "1 second", { auth: secret, auth2: { username: "u", password: secret } })
   })
 
-  it("refuse what is no key, no duration, no secret", () => {
-    // @ts-expect-error: no keys
+  it("refuse empty lists, durations without a unit and plain passwords", () => {
+    // @ts-expect-error: at least one key is required
     generic.del([])
-    // @ts-expect-error: no patterns
+    // @ts-expect-error: at least one pattern is required
     generic.sort("k", { get: [] })
-    // @ts-expect-error: seconds or milliseconds?
+    // @ts-expect-error: a duration needs a unit
     generic.expire("k", 10)
-    // @ts-expect-error: a time, not a number
+    // @ts-expect-error: a time must be a Date or a DateTime
     generic.expireat("k", 1893456000)
-    // @ts-expect-error: cursors are text
+    // @ts-expect-error: a cursor must be text
     generic.scan(0)
-    // @ts-expect-error: dumps are bytes
+    // @ts-expect-error: a dump must be bytes
     generic.restore("k", "text")
     // @ts-expect-error: passwords are redacted
     generic.migrate("k", "h", 1, 0, "1 second", { auth: "secret" })
-    // @ts-expect-error: a server has one AOF
+    // @ts-expect-error: `numlocal` is 0 or 1, because a server has one AOF
     generic.waitaof(2, 0, "1 second")
   })
 })

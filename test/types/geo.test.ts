@@ -11,7 +11,7 @@ const center = { longitude: 15, latitude: 37 }
 const around = { fromlonlat: center, byradius: { radius: 200, unit: "km" } } as const
 
 describe("geo", () => {
-  it("answers what was asked for", () => {
+  it("answers the properties that were asked for", () => {
     expectTypeOf(geo.geosearch("k", around)).toEqualTypeOf<RedisCommand<Array<string>>>()
     expectTypeOf(geo.geosearch("k", around, { asc: true, count: 1 })).toEqualTypeOf<RedisCommand<Array<string>>>()
     expectTypeOf(geo.geosearch("k", around, { withdist: true })).toEqualTypeOf<
@@ -30,36 +30,36 @@ describe("geo", () => {
     expectTypeOf(geo.georadius("k", center, 1, "m", { store: "d" })).toEqualTypeOf<RedisCommand<number>>()
   })
 
-  it("takes what makes sense together", () => {
-    // @ts-expect-error: from where?
+  it("refuses incomplete and contradictory options", () => {
+    // @ts-expect-error: a center is required
     geo.geosearch("k", { byradius: { radius: 200, unit: "km" } })
-    // @ts-expect-error: around one thing
+    // @ts-expect-error: FROMMEMBER and FROMLONLAT exclude each other
     geo.geosearch("k", { ...around, frommember: "a" })
-    // @ts-expect-error: one shape
+    // @ts-expect-error: shapes exclude each other
     geo.geosearch("k", { ...around, bybox: { width: 1, height: 1, unit: "m" } })
-    // @ts-expect-error: a polygon is nowhere around
+    // @ts-expect-error: a polygon has no center
     geo.geosearch("k", { fromlonlat: center, bypolygon: [center, center, center] })
-    // @ts-expect-error: three corners at least
+    // @ts-expect-error: a polygon needs at least three corners
     geo.geosearch("k", { bypolygon: [center, center] })
-    // @ts-expect-error: in which unit?
+    // @ts-expect-error: a unit is required
     geo.geosearch("k", { fromlonlat: center, byradius: { radius: 200 } })
-    // @ts-expect-error: up or down
+    // @ts-expect-error: ASC and DESC exclude each other
     geo.geosearch("k", around, { asc: true, desc: true })
-    // @ts-expect-error: any of how many?
+    // @ts-expect-error: ANY needs a count
     geo.geosearch("k", around, { any: true })
-    // @ts-expect-error: no such option
+    // @ts-expect-error: this option does not exist
     geo.geosearch("k", around, { withDist: true })
-    // @ts-expect-error: what is stored is not answered
+    // @ts-expect-error: STORE excludes options of the answer
     geo.georadius("k", center, 1, "m", { store: "d", withdist: true })
-    // @ts-expect-error: stored once
+    // @ts-expect-error: STORE and STOREDIST exclude each other
     geo.georadius("k", center, 1, "m", { store: "d", storedist: "e" })
-    // @ts-expect-error: stored nowhere
+    // @ts-expect-error: GEORADIUS_RO cannot store
     geo.georadiusRo("k", center, 1, "m", { store: "d" })
-    // @ts-expect-error: new or old
+    // @ts-expect-error: NX and XX exclude each other
     geo.geoadd("k", { ...center, member: "a" }, { nx: true, xx: true })
-    // @ts-expect-error: who is there?
+    // @ts-expect-error: a member is required
     geo.geoadd("k", center)
-    // @ts-expect-error: no such unit
+    // @ts-expect-error: this unit does not exist
     geo.geodist("k", "a", "b", { unit: "miles" })
   })
 })

@@ -14,7 +14,7 @@ const names: [string, ...Array<string>] = ["a"]
 const maybeNone: Array<string> = []
 
 describe("hash", () => {
-  it("answers what its options say", () => {
+  it("has an answer that depends on the options", () => {
     expectTypeOf(hashes.hget("h", "a")).toEqualTypeOf<RedisCommand<Option.Option<string>>>()
     expectTypeOf(hashes.hgetall("h")).toEqualTypeOf<RedisCommand<Record<string, string>>>()
     expectTypeOf(binary.hgetall("h")).toEqualTypeOf<RedisCommand<Record<string, Uint8Array>>>()
@@ -46,68 +46,68 @@ describe("hash", () => {
     expectTypeOf(hashes.himportSet("h", "u", ["1"])).toEqualTypeOf<RedisCommand<void>>()
   })
 
-  it("takes fields that are not none, and values of the codec", () => {
+  it("takes at least one field, and values of the codec", () => {
     hashes.hdel("h", names)
-    // @ts-expect-error: the list may be empty
+    // @ts-expect-error: the type must exclude an empty list
     hashes.hdel("h", maybeNone)
-    // @ts-expect-error: the list is empty
+    // @ts-expect-error: the list must not be empty
     hashes.hmget("h", [])
     hashes.hset("h", [["a", "1"]])
-    // @ts-expect-error: there are no pairs
+    // @ts-expect-error: at least one pair is required
     hashes.hset("h", [])
     hashes.hset("h", "a", "1")
-    // @ts-expect-error: a field without its value
+    // @ts-expect-error: a value is required
     hashes.hset("h", "a")
-    // @ts-expect-error: a number is no value of a codec of text
+    // @ts-expect-error: the value must be text
     hashes.hset("h", { a: 1 })
     anything.hset("h", { a: 1 })
-    // @ts-expect-error: a list of names is no list of pairs
+    // @ts-expect-error: a list of pairs is required, not a list of names
     hashes.hset("h", names)
   })
 
-  it("takes durations and moments with their units, one at a time", () => {
+  it("takes one expiry: a duration with a unit, or a point in time", () => {
     hashes.hexpire("h", "10 seconds", "a")
-    // @ts-expect-error: a bare number has no unit
+    // @ts-expect-error: a duration needs a unit
     hashes.hexpire("h", 10, "a")
-    // @ts-expect-error: a duration is no moment
+    // @ts-expect-error: a point in time is required, not a duration
     hashes.hexpireat("h", "10 seconds", "a")
     hashes.hgetex("h", "a", { ex: "10 seconds" })
-    // @ts-expect-error: a bare number has no unit
+    // @ts-expect-error: a duration needs a unit
     hashes.hgetex("h", "a", { ex: 10 })
-    // @ts-expect-error: one expiry only
+    // @ts-expect-error: expiries exclude each other
     hashes.hgetex("h", "a", { ex: "10 seconds", px: "10 seconds" })
-    // @ts-expect-error: to keep it and to set it
+    // @ts-expect-error: EX and PERSIST exclude each other
     hashes.hgetex("h", "a", { ex: "10 seconds", persist: true })
-    // @ts-expect-error: HGETEX keeps the expiry anyway
+    // @ts-expect-error: HGETEX has no KEEPTTL
     hashes.hgetex("h", "a", { keepttl: true })
   })
 
   it("takes conditions that do not exclude each other", () => {
     hashes.hexpire("h", "10 seconds", "a", { nx: true })
-    // @ts-expect-error: one condition only
+    // @ts-expect-error: conditions exclude each other
     hashes.hexpire("h", "10 seconds", "a", { nx: true, xx: true })
-    // @ts-expect-error: one condition only
+    // @ts-expect-error: conditions exclude each other
     hashes.hpexpireat("h", new Date(), "a", { gt: true, lt: true })
     hashes.hsetex("h", { a: "1" }, { xx: true, fnx: true, keepttl: true })
-    // @ts-expect-error: fields that exist and do not
+    // @ts-expect-error: FNX and FXX exclude each other
     hashes.hsetex("h", { a: "1" }, { fnx: true, fxx: true })
-    // @ts-expect-error: a hash that exists and does not
+    // @ts-expect-error: NX and XX exclude each other
     hashes.hsetex("h", { a: "1" }, { nx: true, xx: true })
-    // @ts-expect-error: one expiry only
+    // @ts-expect-error: expiries exclude each other
     hashes.hsetex("h", { a: "1" }, { ex: "1 second", keepttl: true })
-    // @ts-expect-error: HSETEX cannot persist
+    // @ts-expect-error: HSETEX has no PERSIST
     hashes.hsetex("h", { a: "1" }, { persist: true })
   })
 
-  it("takes no half of an option", () => {
-    // @ts-expect-error: values of how many?
+  it("refuses incomplete options", () => {
+    // @ts-expect-error: WITHVALUES needs a count
     hashes.hrandfield("h", { withvalues: true })
-    // @ts-expect-error: cursors are text: they have up to 64 bits
+    // @ts-expect-error: a cursor must be text, because it has up to 64 bits
     hashes.hscan("h", 0)
-    // @ts-expect-error: at least one value
+    // @ts-expect-error: at least one value is required
     hashes.himportSet("h", "u", [])
     hashes.hincrby("h", "a", 5n)
-    // @ts-expect-error: text is no number
+    // @ts-expect-error: the increment must be a number
     hashes.hincrby("h", "a", "5")
   })
 })

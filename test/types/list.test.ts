@@ -12,7 +12,7 @@ const many = make(Codec.schema(Schema.Array(Schema.Number)))
 const maybeNone: Array<string> = []
 
 describe("list", () => {
-  it("answers what its options say", () => {
+  it("has an answer that depends on the options", () => {
     expectTypeOf(lists.lpop("l")).toEqualTypeOf<RedisCommand<Option.Option<string>>>()
     expectTypeOf(lists.lpop("l", { count: 2 })).toEqualTypeOf<RedisCommand<Option.Option<Array<string>>>>()
     expectTypeOf(lists.blpop("l", { timeout: "1 second" })).branded.toEqualTypeOf<
@@ -34,43 +34,43 @@ describe("list", () => {
     expectTypeOf(lists.lrange("l", 0, -1)).toEqualTypeOf<RedisCommand<Array<string>>>()
   })
 
-  it("takes elements as a list that is not empty", () => {
+  it("takes elements as a non-empty list", () => {
     lists.rpush("l", ["a"])
-    // @ts-expect-error: the list is empty
+    // @ts-expect-error: the list must not be empty
     lists.rpush("l", [])
-    // @ts-expect-error: the list may be empty
+    // @ts-expect-error: the type must exclude an empty list
     lists.rpush("l", maybeNone)
     many.rpush("l", [[1, 2]])
-    // @ts-expect-error: one element that is a list, or two elements?
+    // @ts-expect-error: with a codec of lists, an array of elements is required
     many.rpush("l", [1, 2])
   })
 
-  it("waits for a while that is said", () => {
-    // @ts-expect-error: for how long?
+  it("blocks only with a timeout", () => {
+    // @ts-expect-error: a timeout is required
     lists.blpop("l")
-    // @ts-expect-error: a bare number has no unit
+    // @ts-expect-error: a duration needs a unit
     lists.blpop("l", { timeout: 5 })
-    // @ts-expect-error: from which key?
+    // @ts-expect-error: at least one key is required
     lists.blpop([], { timeout: "1 second" })
-    // @ts-expect-error: LPOP does not wait
+    // @ts-expect-error: LPOP has no timeout
     lists.lpop("l", { timeout: "1 second" })
   })
 
-  it("knows ends, sides and amounts", () => {
-    // @ts-expect-error: a list has two ends
+  it("refuses unknown ends and sides, and contradictory counts", () => {
+    // @ts-expect-error: the end is "left" or "right"
     lists.lmove("l", "m", "left", "top")
-    // @ts-expect-error: a pivot has two sides
+    // @ts-expect-error: the side is "before" or "after"
     lists.linsert("l", "left", "p", "e")
-    // @ts-expect-error: how do they lie then?
+    // @ts-expect-error: a count needs `bulk` or `obo`
     lists.lmovem("l", "m", "left", "left", { count: 2 })
-    // @ts-expect-error: how many?
+    // @ts-expect-error: `bulk` needs a count
     lists.lmovem("l", "m", "left", "left", { bulk: true })
-    // @ts-expect-error: up to, or exactly
+    // @ts-expect-error: COUNT and EXACTLY exclude each other
     lists.lmovem("l", "m", "left", "left", { count: 2, exactly: 2, bulk: true })
-    // @ts-expect-error: one by one, or all at once
+    // @ts-expect-error: BULK and OBO exclude each other
     lists.lmovem("l", "m", "left", "left", { exactly: 2, bulk: true, obo: true })
     lists.blmovem("l", "m", "left", "left", { timeout: "1 second", exactly: 2, bulk: true })
-    // @ts-expect-error: how do they lie then?
+    // @ts-expect-error: a count needs `bulk` or `obo`
     lists.blmovem("l", "m", "left", "left", { timeout: "1 second", exactly: 2 })
   })
 })

@@ -1,4 +1,4 @@
-/** What subscriptions infer, and what must not compile. Checked by the compiler; nothing here runs. */
+/** Type tests of subscriptions. The compiler checks them; nothing here runs. */
 import type * as Effect from "effect/Effect"
 import type * as Mailbox from "effect/Mailbox"
 import * as Schema from "effect/Schema"
@@ -17,7 +17,7 @@ import {
 import { describe, expectTypeOf, it } from "vitest"
 
 describe("subscriptions", () => {
-  it("have their payloads, and gaps where they are asked for", () => {
+  it("have the payload's type, and gaps only with withGaps", () => {
     type Listens<A> = Effect.Effect<Stream.Stream<A, RedisError>, RedisError, RedisPubSub | Scope.Scope>
     expectTypeOf(RedisPubSub.subscribe("a")).toEqualTypeOf<Listens<Message<string>>>()
     expectTypeOf(RedisPubSub.withGaps.psubscribe("a")).toEqualTypeOf<Listens<Message<string> | Gap>>()
@@ -36,12 +36,12 @@ describe("subscriptions", () => {
     expectTypeOf(RedisPubSub.withGaps.subscribeMonitor()).toEqualTypeOf<Listens<MonitorLine | Gap>>()
   })
 
-  it("must name something, and choose among what there is", () => {
-    // @ts-expect-error: no channel
+  it("need a channel or pattern and a known strategy", () => {
+    // @ts-expect-error: at least one channel is required
     RedisPubSub.stream([])
-    // @ts-expect-error: there is no such strategy
+    // @ts-expect-error: this strategy does not exist
     RedisPubSub.stream("a", { strategy: "grow" })
-    // @ts-expect-error: a number has no glob
+    // @ts-expect-error: a pattern must be text or bytes
     RedisPubSub.pstream(1)
   })
 })

@@ -11,7 +11,7 @@ const source = "return 1"
 const strings: ReadonlyArray<string> = []
 
 describe("RedisScript and RedisFunction", () => {
-  it("answer what the result says", () => {
+  it("have the answer of their result schema", () => {
     expectTypeOf(RedisScript.make({ source, keys: 0 })()).toEqualTypeOf<RedisCommand<Resp.Reply>>()
     expectTypeOf(RedisScript.make({ source, keys: 0, result: Schema.Int })()).toEqualTypeOf<RedisCommand<number>>()
     const maybe = RedisScript.make({ source, keys: 0, result: Schema.OptionFromNullOr(Schema.Date) })
@@ -27,7 +27,7 @@ describe("RedisScript and RedisFunction", () => {
     }>()
   })
 
-  it("infer from schemas that are written in place", () => {
+  it("infer types from schemas written in place", () => {
     const script = RedisScript.make({
       source,
       keys: 0,
@@ -45,17 +45,17 @@ describe("RedisScript and RedisFunction", () => {
     expectTypeOf(script("ab", 1, 2)).toEqualTypeOf<RedisCommand<boolean>>()
   })
 
-  it("take exactly their keys, or any number", () => {
+  it("take exactly their number of keys, or a list of any length", () => {
     const two = RedisScript.make({ source, keys: 2, args: [Schema.DurationFromMillis] })
     type Key = string | Uint8Array
     expectTypeOf(two).parameters.toEqualTypeOf<[Key, Key, Duration.Duration]>()
     const none = RedisScript.make({ source, keys: 0 })
     none()
-    // @ts-expect-error: it takes no key
+    // @ts-expect-error: the script takes no key
     none("k")
     const one = RedisScript.make({ source, keys: 1 })
     one("k")
-    // @ts-expect-error: its key is missing
+    // @ts-expect-error: the key is missing
     one()
     // @ts-expect-error: one key too many
     one("k", "l")
@@ -65,28 +65,28 @@ describe("RedisScript and RedisFunction", () => {
     any("k", "a")
     any(["k", "l"], "a")
     any(strings, "a")
-    // @ts-expect-error: the keys are one list
+    // @ts-expect-error: with any number of keys, they are passed as one list
     any("k", "l", "a")
-    // @ts-expect-error: how many, then?
+    // @ts-expect-error: the number of keys is required
     RedisScript.make({ source })
-    // @ts-expect-error: no count
+    // @ts-expect-error: "some" is not a number of keys
     RedisFunction.make("f", { keys: "some" })
-    // @ts-expect-error: nobody has half a key
+    // @ts-expect-error: the number of keys must be an integer
     RedisScript.make({ source, keys: 0.5 })()
-    // @ts-expect-error: a count that is not known here
+    // @ts-expect-error: the number of keys must be a literal
     RedisScript.make({ source, keys: strings.length })("k")
   })
 
-  it("take arguments that have one form as text", () => {
+  it("take arguments whose schemas encode to text, a number or bytes", () => {
     const typed = RedisScript.make({ source, keys: 1, args: [Schema.Int, Codec.bytes] })
     typed("k", 1, new Uint8Array())
-    // @ts-expect-error: a number is asked for
+    // @ts-expect-error: the first argument must be a number
     typed("k", "1", new Uint8Array())
-    // @ts-expect-error: bytes are asked for
+    // @ts-expect-error: the second argument must be bytes
     typed("k", 1, "bytes")
     // @ts-expect-error: an argument is missing
     typed("k", 1)
-    // @ts-expect-error: which text is a struct? Schema.parseJson or Codec.schema say so
+    // @ts-expect-error: a struct has no form as text without Schema.parseJson or Codec.schema
     RedisScript.make({ source, keys: 1, args: [Schema.Struct({ a: Schema.String })] })
     RedisScript.make({ source, keys: 1, args: [Codec.schema(Schema.Struct({ a: Schema.String }))] })
   })

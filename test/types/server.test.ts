@@ -15,7 +15,7 @@ import type { RedisCommand } from "effect-redis-client/RedisCommand"
 import { describe, expectTypeOf, it } from "vitest"
 
 describe("server", () => {
-  it("answers by its options", () => {
+  it("has an answer that depends on the options", () => {
     expectTypeOf(Redis.aclLog()).not.toEqualTypeOf<RedisCommand<void>>()
     expectTypeOf(Redis.aclLog({ reset: true })).toEqualTypeOf<RedisCommand<void>>()
     expectTypeOf(Redis.aclGenpass()).toEqualTypeOf<RedisCommand<Redacted.Redacted<string>>>()
@@ -34,97 +34,97 @@ describe("server", () => {
     ;(role: ServerRole) => role.replicas
   })
 
-  it("keeps exclusive words apart", () => {
+  it("refuses options that exclude each other", () => {
     Redis.flushall({ async: true })
-    // @ts-expect-error: ASYNC or SYNC
+    // @ts-expect-error: ASYNC and SYNC exclude each other
     Redis.flushall({ async: true, sync: true })
-    // @ts-expect-error: SCHEDULE or CANCEL
+    // @ts-expect-error: SCHEDULE and CANCEL exclude each other
     Redis.bgsave({ schedule: true, cancel: true })
     Redis.shutdown({ save: true, now: true })
-    // @ts-expect-error: SAVE or NOSAVE
+    // @ts-expect-error: SAVE and NOSAVE exclude each other
     Redis.shutdown({ save: true, nosave: true })
-    // @ts-expect-error: ABORT stands alone
+    // @ts-expect-error: ABORT excludes every other option
     Redis.shutdown({ abort: true, now: true })
-    // @ts-expect-error: a count, or RESET
+    // @ts-expect-error: a count and RESET exclude each other
     Redis.aclLog({ count: 1, reset: true })
     Redis.commandList({ filterby: { pattern: "a*" } })
-    // @ts-expect-error: one filter
+    // @ts-expect-error: filters exclude each other
     Redis.commandList({ filterby: { pattern: "a*", module: "m" } })
-    // @ts-expect-error: a filter by something
+    // @ts-expect-error: a filter is required
     Redis.commandList({ filterby: {} })
   })
 
-  it("takes FAILOVER's words together as the server does", () => {
+  it("takes only the combinations of FAILOVER's options that the server takes", () => {
     const to = { host: "h", port: 1 }
     Redis.failover({ to: { ...to, force: true }, timeout: "1 second" })
     // @ts-expect-error: FORCE needs a timeout
     Redis.failover({ to: { ...to, force: true } })
-    // @ts-expect-error: ABORT stands alone
+    // @ts-expect-error: ABORT excludes every other option
     Redis.failover({ to, abort: true })
-    // @ts-expect-error: a duration has a unit
+    // @ts-expect-error: a duration needs a unit
     Redis.failover({ to, timeout: 1000 })
   })
 
-  it("takes lists that are not empty", () => {
+  it("refuses empty lists and incomplete addresses", () => {
     Redis.configGet(["a"])
-    // @ts-expect-error: at least one
+    // @ts-expect-error: the list must not be empty
     Redis.configGet([])
-    // @ts-expect-error: at least one
+    // @ts-expect-error: the list must not be empty
     Redis.aclDeluser([])
-    // @ts-expect-error: CPU or NET
+    // @ts-expect-error: at least one metric is required
     Redis.hotkeysStart([])
-    // @ts-expect-error: a command has a name
+    // @ts-expect-error: a command's name is required
     Redis.commandGetkeys([])
     Redis.replicaof("h", 1)
-    // @ts-expect-error: an address has a port
+    // @ts-expect-error: a port is required
     Redis.replicaof("h")
     Redis.aclSetuser("u", [Redacted.make(">secret"), "on"])
   })
 })
 
 describe("cluster", () => {
-  it("answers by its options", () => {
+  it("has an answer that depends on the options", () => {
     const slots = { start: 0, end: 9 }
     expectTypeOf(Redis.clusterShards()).toEqualTypeOf<RedisCommand<Array<ClusterShard>>>()
     expectTypeOf(Redis.clusterMigration({ import: slots })).toEqualTypeOf<RedisCommand<string>>()
     expectTypeOf(Redis.clusterMigration({ cancel: { all: true } })).toEqualTypeOf<RedisCommand<number>>()
     expectTypeOf(Redis.clusterMigration({ status: { id: "t" } })).toEqualTypeOf<RedisCommand<Array<MigrationStatus>>>()
-    // @ts-expect-error: one at a time
+    // @ts-expect-error: operations exclude each other
     Redis.clusterMigration({ import: slots, cancel: { all: true } })
-    // @ts-expect-error: one task, or all
+    // @ts-expect-error: `id` and `all` exclude each other
     Redis.clusterMigration({ status: { id: "t", all: true } })
   })
 
-  it("keeps exclusive words apart", () => {
+  it("refuses options that exclude each other", () => {
     Redis.clusterSetslot(0, { node: "id", timeout: "1 second" })
-    // @ts-expect-error: one of them
+    // @ts-expect-error: exactly one of these is allowed
     Redis.clusterSetslot(0, { node: "id", stable: true })
-    // @ts-expect-error: one of them
+    // @ts-expect-error: exactly one of these is allowed
     Redis.clusterSetslot(0, {})
-    // @ts-expect-error: FORCE or TAKEOVER
+    // @ts-expect-error: FORCE and TAKEOVER exclude each other
     Redis.clusterFailover({ force: true, takeover: true })
-    // @ts-expect-error: HARD or SOFT
+    // @ts-expect-error: HARD and SOFT exclude each other
     Redis.clusterReset({ hard: true, soft: true })
-    // @ts-expect-error: a range, or an order
+    // @ts-expect-error: a range and an order exclude each other
     Redis.clusterSlotStats({ slotsrange: { start: 0, end: 1 }, orderby: "key-count" })
     // @ts-expect-error: a limit needs an order
     Redis.clusterSlotStats({ slotsrange: { start: 0, end: 1 }, limit: 1 })
-    // @ts-expect-error: ASC or DESC
+    // @ts-expect-error: ASC and DESC exclude each other
     Redis.clusterSlotStats({ orderby: "key-count", asc: true, desc: true })
-    // @ts-expect-error: at least one slot
+    // @ts-expect-error: at least one slot is required
     Redis.clusterAddslots([])
   })
 })
 
 describe("sentinel", () => {
-  it("answers by its options", () => {
+  it("has an answer that depends on the options", () => {
     expectTypeOf(Redis.sentinelConfig({ get: "*" })).toEqualTypeOf<RedisCommand<Record<string, string>>>()
     expectTypeOf(Redis.sentinelConfig({ set: { a: true } })).toEqualTypeOf<RedisCommand<void>>()
-    // @ts-expect-error: read or change
+    // @ts-expect-error: `get` and `set` exclude each other
     Redis.sentinelConfig({ get: "*", set: { a: true } })
     expectTypeOf(Redis.sentinelDebug()).toEqualTypeOf<RedisCommand<Record<string, Duration.Duration>>>()
     expectTypeOf(Redis.sentinelDebug({ "PING-PERIOD": "1 second" })).toEqualTypeOf<RedisCommand<void>>()
-    // @ts-expect-error: a duration has a unit
+    // @ts-expect-error: a duration needs a unit
     Redis.sentinelDebug({ "PING-PERIOD": 1000 })
     expectTypeOf(Redis.sentinelSimulateFailure("help")).toEqualTypeOf<RedisCommand<Array<string>>>()
     expectTypeOf(Redis.sentinelSimulateFailure("crash-after-election")).toEqualTypeOf<RedisCommand<void>>()

@@ -11,7 +11,7 @@ const numbers = make(Codec.schema(Schema.Number))
 const maybeNone: Array<string> = []
 
 describe("set", () => {
-  it("answers what its options say", () => {
+  it("has an answer that depends on the options", () => {
     expectTypeOf(numbers.smembers("s")).toEqualTypeOf<RedisCommand<Array<number>>>()
     expectTypeOf(sets.spop("s")).toEqualTypeOf<RedisCommand<Option.Option<string>>>()
     expectTypeOf(sets.spop("s", { count: 2 })).toEqualTypeOf<RedisCommand<Array<string>>>()
@@ -25,21 +25,21 @@ describe("set", () => {
     expectTypeOf(sets.sunioncard("s", { approx: true, limit: 2 })).toEqualTypeOf<RedisCommand<number>>()
   })
 
-  it("takes lists that are not empty, and options that it has", () => {
+  it("refuses empty lists and options that do not exist", () => {
     sets.sadd("s", ["a"])
-    // @ts-expect-error: the list is empty
+    // @ts-expect-error: the list must not be empty
     sets.sadd("s", [])
-    // @ts-expect-error: the list may be empty
+    // @ts-expect-error: the type must exclude an empty list
     sets.srem("s", maybeNone)
-    // @ts-expect-error: a member of another type
+    // @ts-expect-error: the member must be a number
     numbers.sadd("s", ["a"])
-    // @ts-expect-error: no keys
+    // @ts-expect-error: at least one key is required
     sets.sunion([])
-    // @ts-expect-error: an empty options object says nothing
+    // @ts-expect-error: options need a count
     sets.spop("s", {})
-    // @ts-expect-error: only SUNIONCARD estimates
+    // @ts-expect-error: only SUNIONCARD has APPROX
     sets.sintercard("s", { approx: true })
-    // @ts-expect-error: cursors are text: they have up to 64 bits
+    // @ts-expect-error: a cursor must be text, because it has up to 64 bits
     sets.sscan("s", 0)
   })
 })

@@ -31,7 +31,7 @@ describe("zadd", () => {
     >()
   })
 
-  it("takes what makes sense together", () => {
+  it("refuses options that exclude each other", () => {
     // @ts-expect-error: nx and xx exclude each other
     zsets.zadd("k", [["a", 1]], { nx: true, xx: true })
     // @ts-expect-error: nx and gt exclude each other
@@ -41,19 +41,19 @@ describe("zadd", () => {
     const two = [["a", 1] as const, ["b", 2] as const] as const
     // @ts-expect-error: incr is for one member
     zsets.zadd("k", two, { incr: true })
-    // @ts-expect-error: at least one member
+    // @ts-expect-error: at least one member is required
     zsets.zadd("k", [])
     // @ts-expect-error: the member comes first
     zsets.zadd("k", [[1, "a"]])
     // @ts-expect-error: members are of the codec's type
     users.zadd("k", [["a", 1]])
-    // @ts-expect-error: no such option
+    // @ts-expect-error: this option does not exist
     zsets.zadd("k", [["a", 1]], { changed: true })
   })
 })
 
 describe("ranges", () => {
-  it("change the answer by withscores", () => {
+  it("answer scores only with withscores", () => {
     expectTypeOf(zsets.zrange("k", 0, -1)).toEqualTypeOf<RedisCommand<Array<string>>>()
     expectTypeOf(zsets.zrange("k", 0, -1, { withscores: true })).toEqualTypeOf<RedisCommand<Array<Scored<string>>>>()
     expectTypeOf(
@@ -64,56 +64,56 @@ describe("ranges", () => {
     >()
   })
 
-  it("take the bounds of their kind", () => {
+  it("take only bounds of their kind", () => {
     zsets.zrange("k", 1, range.exclusive(5), { byscore: true })
-    // @ts-expect-error: text is no score
+    // @ts-expect-error: a score must be a number or a bound made by `range`
     zsets.zrange("k", "(1", "5", { byscore: true })
-    // @ts-expect-error: places are numbers
+    // @ts-expect-error: an index must be a number
     zsets.zrange("k", range.exclusive(1), 5)
     // @ts-expect-error: a member must say whether it belongs to the range
     zsets.zrange("k", "a", "b", { bylex: true })
-    // @ts-expect-error: members are text here
+    // @ts-expect-error: a member must be text
     zsets.zrange("k", range.inclusive(1), range.highest, { bylex: true })
-    // @ts-expect-error: one of both
+    // @ts-expect-error: BYSCORE and BYLEX exclude each other
     zsets.zrange("k", 1, 2, { byscore: true, bylex: true })
     // @ts-expect-error: a limit needs byscore or bylex
     zsets.zrange("k", 0, -1, { limit: { offset: 0, count: 1 } })
-    // @ts-expect-error: no scores by member
+    // @ts-expect-error: BYLEX excludes WITHSCORES
     zsets.zrange("k", range.lowest, range.highest, { bylex: true, withscores: true })
-    // @ts-expect-error: a limit has both
+    // @ts-expect-error: a limit needs an offset and a count
     zsets.zrange("k", 0, 1, { byscore: true, limit: { count: 1 } })
-    // @ts-expect-error: text is no score
+    // @ts-expect-error: a score must be a number or a bound made by `range`
     zsets.zcount("k", "-inf", "+inf")
-    // @ts-expect-error: zrangestore stores the scores anyway
+    // @ts-expect-error: ZRANGESTORE has no WITHSCORES
     zsets.zrangestore("d", "k", 0, -1, { withscores: true })
   })
 })
 
 describe("combinations", () => {
-  it("take a weight for each key", () => {
+  it("take one weight for each key", () => {
     expectTypeOf(zsets.zunion(["a", "b"], { weights: [1, 2], aggregate: "max", withscores: true })).toEqualTypeOf<
       RedisCommand<Array<Scored<string>>>
     >()
     zsets.zinterstore("d", "a", { weights: 2 })
     const some: readonly [string, ...Array<string>] = ["a", "b"]
     zsets.zunionstore("d", some, { weights: [1, 2] })
-    // @ts-expect-error: two keys, one weight
+    // @ts-expect-error: there must be a weight for each key
     zsets.zunion(["a", "b"], { weights: [1] })
-    // @ts-expect-error: two keys, three weights
+    // @ts-expect-error: there must be a weight for each key
     zsets.zunionstore("d", ["a", "b"], { weights: [1, 2, 3] })
-    // @ts-expect-error: no keys
+    // @ts-expect-error: at least one key is required
     zsets.zunion([])
-    // @ts-expect-error: no such way
+    // @ts-expect-error: this aggregate does not exist
     zsets.zinter(["a", "b"], { aggregate: "avg" })
-    // @ts-expect-error: a difference has no weights
+    // @ts-expect-error: ZDIFF has no weights
     zsets.zdiff(["a", "b"], { weights: [1, 2] })
-    // @ts-expect-error: no such option
+    // @ts-expect-error: this option does not exist
     zsets.zunion(["a", "b"], { weigths: [1, 2] })
   })
 })
 
-describe("the rest", () => {
-  it("answers by options", () => {
+describe("other sorted set commands", () => {
+  it("have answers that depend on the options", () => {
     expectTypeOf(zsets.zpopmin("k")).toEqualTypeOf<RedisCommand<Option.Option<Scored<string>>>>()
     expectTypeOf(zsets.zpopmin("k", { count: 2 })).toEqualTypeOf<RedisCommand<Array<Scored<string>>>>()
     expectTypeOf(inBytes.bzpopmin("k", { timeout: "1 second" })).toEqualTypeOf<
@@ -127,13 +127,13 @@ describe("the rest", () => {
     expectTypeOf(zsets.zrandmember("k", { count: 1 })).toEqualTypeOf<RedisCommand<Array<string>>>()
     // @ts-expect-error: withscores needs a count
     zsets.zrandmember("k", { withscores: true })
-    // @ts-expect-error: blocking for how long?
+    // @ts-expect-error: a timeout is required
     zsets.bzpopmin("k")
-    // @ts-expect-error: a bare number is no duration
+    // @ts-expect-error: a duration needs a unit
     zsets.bzpopmin("k", { timeout: 5 })
-    // @ts-expect-error: min or max
+    // @ts-expect-error: the end is "min" or "max"
     zsets.zmpop("k", "MIN")
-    // @ts-expect-error: cursors are text
+    // @ts-expect-error: a cursor must be text
     zsets.zscan("k", 0)
   })
 })

@@ -30,67 +30,67 @@ describe("streams", () => {
       RedisCommand<Option.Option<string>>
     >()
     streams.xadd("s", "*", [["a", "1"]])
-    // @ts-expect-error: none
+    // @ts-expect-error: the list must not be empty
     streams.xadd("s", "*", [])
     expectTypeOf(streams.xadd).toBeCallableWith("s", "*", {} as StreamEntry<string>["pairs"])
-    // @ts-expect-error: values are what the codec takes
+    // @ts-expect-error: the value must fit the codec
     streams.xadd("s", "*", { a: 1 })
-    // @ts-expect-error: pairs, not a flat list
+    // @ts-expect-error: a list of pairs is required, not a flat list
     streams.xadd("s", "*", ["a", "1"])
   })
 
-  it("fields are what the schema says, literals too", () => {
+  it("fields have the types of the schema, literals included", () => {
     const schema = Schema.Struct({ id: Schema.NumberFromString, kind: Schema.Literal("mail", "call") })
     expectTypeOf(RedisStream.add("s", { id: 1, kind: "mail" }, { schema })).toEqualTypeOf<RedisCommand<string>>()
-    // @ts-expect-error: no such kind
+    // @ts-expect-error: the literal is not part of the schema
     RedisStream.add("s", { id: 1, kind: "letter" }, { schema })
     // @ts-expect-error: without a schema fields are text
     RedisStream.add("s", { id: 1 })
   })
 
-  it("tokens that exclude each other do not come together", () => {
+  it("options that exclude each other are refused", () => {
     streams.xtrim("s", { maxlen: 1, approximately: true, limit: 5, acked: true })
     streams.xtrim("s", { minid: new Date(0), equal: true })
-    // @ts-expect-error: a length or an id
+    // @ts-expect-error: MAXLEN and MINID exclude each other
     streams.xtrim("s", { maxlen: 1, minid: "1" })
-    // @ts-expect-error: neither
+    // @ts-expect-error: MAXLEN or MINID is required
     streams.xtrim("s", {})
-    // @ts-expect-error: = or ~
+    // @ts-expect-error: = and ~ exclude each other
     streams.xtrim("s", { maxlen: 1, equal: true, approximately: true })
-    // @ts-expect-error: LIMIT goes with ~ only
+    // @ts-expect-error: LIMIT needs ~
     streams.xtrim("s", { maxlen: 1, limit: 5 })
-    // @ts-expect-error: one policy
+    // @ts-expect-error: policies exclude each other
     streams.xtrim("s", { maxlen: 1, acked: true, delref: true })
-    // @ts-expect-error: one policy
+    // @ts-expect-error: policies exclude each other
     streams.xdelex("s", "1", { keepref: true, delref: true })
-    // @ts-expect-error: nothing to limit without trimming
+    // @ts-expect-error: LIMIT needs MAXLEN or MINID
     streams.xadd("s", "*", { a: "1" }, { limit: 5 })
     streams.xadd("s", "*", { a: "1" }, { idmpauto: "p", keepref: true, maxlen: 1 })
-    // @ts-expect-error: one way of being idempotent
+    // @ts-expect-error: IDMPAUTO and IDMP exclude each other
     streams.xadd("s", "*", { a: "1" }, { idmpauto: "p", idmp: { producer: "p", id: "i" } })
     streams.xcfgset("s", { idmpMaxsize: 1 })
-    // @ts-expect-error: at least one setting
+    // @ts-expect-error: at least one setting is required
     streams.xcfgset("s", {})
   })
 
-  it("lists of ids are not empty, durations have units", () => {
+  it("lists of ids must not be empty, durations need units", () => {
     streams.xdel("s", ["1", "2"])
-    // @ts-expect-error: none
+    // @ts-expect-error: the list must not be empty
     streams.xdel("s", [])
-    // @ts-expect-error: none
+    // @ts-expect-error: the list must not be empty
     streams.xack("s", "g", [])
-    // @ts-expect-error: none
+    // @ts-expect-error: the list must not be empty
     streams.xclaim("s", "g", "c", "1 second", [])
     streams.xread({ s: "$" }, { block: "5 seconds" })
-    // @ts-expect-error: of what?
+    // @ts-expect-error: a duration needs a unit
     streams.xread({ s: "$" }, { block: 5 })
-    // @ts-expect-error: of what?
+    // @ts-expect-error: a duration needs a unit
     streams.xclaim("s", "g", "c", 1000, "1")
-    // @ts-expect-error: of what?
+    // @ts-expect-error: a duration needs a unit
     streams.xpending("s", "g", { start: "-", end: "+", count: 1, idle: 1000 })
-    // @ts-expect-error: not a time
+    // @ts-expect-error: a bound must be an id or a time
     streams.xrange("s", 5, "+")
-    // @ts-expect-error: not a mode
+    // @ts-expect-error: this mode does not exist
     streams.xnack("s", "g", "maybe", "1")
   })
 
@@ -119,36 +119,36 @@ describe("streams", () => {
     expectTypeOf(streams.xinfoStream("s", { full: true, count: 1 })).toEqualTypeOf<
       RedisCommand<StreamInfoCommands.FullStreamInfo<string, string>>
     >()
-    // @ts-expect-error: COUNT goes with FULL only
+    // @ts-expect-error: COUNT needs FULL
     streams.xinfoStream("s", { count: 1 })
   })
 })
 
 describe("scripting, pub/sub and transactions", () => {
-  it("say what cannot be", () => {
+  it("refuse empty lists, contradictory options and wrong types", () => {
     scripts.functionFlush({ async: true })
-    // @ts-expect-error: one of them
+    // @ts-expect-error: exactly one of these is allowed
     scripts.functionFlush({ async: true, sync: true })
-    // @ts-expect-error: one of them
+    // @ts-expect-error: exactly one of these is allowed
     scripts.scriptFlush({ async: true, sync: true })
-    // @ts-expect-error: one policy
+    // @ts-expect-error: policies exclude each other
     scripts.functionRestore(new Uint8Array(0), { flush: true, replace: true })
-    // @ts-expect-error: not text
+    // @ts-expect-error: a dump must be bytes
     scripts.functionRestore("dump")
-    // @ts-expect-error: none
+    // @ts-expect-error: the list must not be empty
     scripts.scriptExists([])
-    // @ts-expect-error: an argument is no object
+    // @ts-expect-error: an object is not an argument
     scripts.eval("x", { args: [{}] })
     expectTypeOf(scripts.functionList()).toEqualTypeOf<RedisCommand<Array<ScriptingCommands.FunctionLibrary>>>()
     expectTypeOf(scripts.functionList({ withcode: true })).toEqualTypeOf<
       RedisCommand<Array<ScriptingCommands.FunctionLibraryWithCode>>
     >()
     pubsub.publish("c", "m")
-    // @ts-expect-error: not what the codec takes
+    // @ts-expect-error: the message must fit the codec
     pubsub.publish("c", 1)
-    // @ts-expect-error: none
+    // @ts-expect-error: the list must not be empty
     pubsub.subscribe([])
-    // @ts-expect-error: none
+    // @ts-expect-error: the list must not be empty
     transactions.watch([])
   })
 })

@@ -1,4 +1,4 @@
-/** Type tests of the string commands: what must not compile does not, and results have their shapes. */
+/** Type tests of the string commands: the types of answers, and programs that must not compile. */
 
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -13,7 +13,7 @@ const users = make(Codec.schema(Schema.Struct({ name: Schema.String })))
 const json = make(Codec.json)
 
 describe("string commands", () => {
-  it("answer by their options", () => {
+  it("have answers that depend on their options", () => {
     expectTypeOf(strings.set("k", "v")).toEqualTypeOf<RedisCommand<void>>()
     expectTypeOf(strings.set("k", "v", { ex: "1 minute" })).toEqualTypeOf<RedisCommand<void>>()
     expectTypeOf(strings.set("k", "v", { nx: true, px: "1 minute" })).toEqualTypeOf<RedisCommand<boolean>>()
@@ -36,53 +36,53 @@ describe("string commands", () => {
     expectTypeOf(binary.get("k")).toEqualTypeOf<RedisCommand<Option.Option<Uint8Array>>>()
     expectTypeOf(users.getrange("k", 0, 1)).toEqualTypeOf<RedisCommand<string>>()
     expectTypeOf(binary.getrange("k", 0, 1)).toEqualTypeOf<RedisCommand<Uint8Array>>()
-    // @ts-expect-error: no user
+    // @ts-expect-error: the value must be a User
     users.set("k", "Ada")
-    // @ts-expect-error: no user
+    // @ts-expect-error: the value must be a User
     users.mset({ a: "Ada" })
   })
 
   it("refuse tokens that exclude each other", () => {
-    // @ts-expect-error: two conditions
+    // @ts-expect-error: conditions exclude each other
     strings.set("k", "v", { nx: true, xx: true })
-    // @ts-expect-error: two conditions
+    // @ts-expect-error: conditions exclude each other
     strings.set("k", "v", { nx: true, ifeq: "o" })
-    // @ts-expect-error: two expiries
+    // @ts-expect-error: expiries exclude each other
     strings.set("k", "v", { ex: "1 minute", keepttl: true })
-    // @ts-expect-error: two expiries
+    // @ts-expect-error: expiries exclude each other
     strings.set("k", "v", { ex: "1 minute", px: "1 minute" })
-    // @ts-expect-error: PERSIST is GETEX's
+    // @ts-expect-error: SET has no PERSIST
     strings.set("k", "v", { persist: true })
-    // @ts-expect-error: two expiries
+    // @ts-expect-error: expiries exclude each other
     strings.getex("k", { ex: "1 minute", persist: true })
-    // @ts-expect-error: KEEPTTL is SET's
+    // @ts-expect-error: GETEX has no KEEPTTL
     strings.getex("k", { keepttl: true })
-    // @ts-expect-error: two conditions
+    // @ts-expect-error: conditions exclude each other
     strings.msetex({ a: "1" }, { nx: true, xx: true })
-    // @ts-expect-error: two conditions
+    // @ts-expect-error: conditions exclude each other
     strings.delex("k", { ifeq: "a", ifne: "b" })
-    // @ts-expect-error: the length or the offsets
+    // @ts-expect-error: LEN and IDX exclude each other
     strings.lcs("a", "b", { len: true, idx: true })
-    // @ts-expect-error: lengths of matches need the matches
+    // @ts-expect-error: WITHMATCHLEN needs IDX
     strings.lcs("a", "b", { withmatchlen: true })
-    // @ts-expect-error: integers or floats
+    // @ts-expect-error: BYINT and BYFLOAT exclude each other
     strings.increx("k", { byint: 1, byfloat: 1 })
-    // @ts-expect-error: floats have no bigint bounds
+    // @ts-expect-error: with BYFLOAT the bounds must be numbers
     strings.increx("k", { byfloat: 1, ubound: 1n })
-    // @ts-expect-error: no expiry to set only when there is none
+    // @ts-expect-error: ENX needs an expiry
     strings.increx("k", { persist: true, enx: true })
   })
 
   it("refuse empty lists and durations without a unit", () => {
-    // @ts-expect-error: no keys
+    // @ts-expect-error: at least one key is required
     strings.mget([])
-    // @ts-expect-error: no entries
+    // @ts-expect-error: at least one entry is required
     strings.mset([])
-    // @ts-expect-error: seconds or milliseconds?
+    // @ts-expect-error: a duration needs a unit
     strings.set("k", "v", { ex: 10 })
-    // @ts-expect-error: seconds or milliseconds?
+    // @ts-expect-error: a duration needs a unit
     strings.setex("k", 10, "v")
-    // @ts-expect-error: seconds or milliseconds?
+    // @ts-expect-error: a duration needs a unit
     strings.set("k", "v", { exat: 1893456000 })
   })
 })

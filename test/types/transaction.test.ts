@@ -29,7 +29,7 @@ describe("transaction", () => {
     }>()
   })
 
-  it("takes commands, and nothing that was already done to one", () => {
+  it("takes commands only, not Effects made from them", () => {
     // @ts-expect-error: an Effect over a command is not a command
     Redis.transaction([Redis.get("a").pipe(Effect.map(() => 1))])
     // @ts-expect-error: a transaction is not a command either
@@ -48,7 +48,7 @@ describe("optimistic", () => {
     >()
   })
 
-  it("takes one with a deadline", () => {
+  it("takes a transaction with a deadline", () => {
     const body = Effect.succeed(Redis.transaction({ left: Redis.decr("stock") }, { deadline: "1 second" }))
     expectTypeOf<Effect.Effect.Success<ReturnType<typeof run>>>().toEqualTypeOf<{ left: number }>()
     const run = () => Redis.optimistic("stock", body)
@@ -62,28 +62,28 @@ describe("optimistic", () => {
     const run = () => Redis.optimistic(["stock"], body)
   })
 
-  it("does not take a body that ran the transaction, or returns none", () => {
+  it("refuses a body that runs the transaction or returns none", () => {
     const ran = Effect.flatMap(Redis.get("k"), () => Redis.transaction([Redis.incr("k")]))
-    // @ts-expect-error: the transaction was run: its results come back, not the transaction
+    // @ts-expect-error: the body ran the transaction and returns its results, not the transaction
     Redis.optimistic("k", ran)
-    // @ts-expect-error: a transaction is an Effect: as the body itself it would be run, too
+    // @ts-expect-error: a transaction as the body would be run, because it is an Effect
     Redis.optimistic("k", Redis.transaction([Redis.incr("k")]))
-    // @ts-expect-error: a pipeline is no transaction
+    // @ts-expect-error: a pipeline is not a transaction
     Redis.optimistic("k", Effect.succeed(Redis.pipeline([Redis.incr("k")])))
-    // @ts-expect-error: a command is no transaction
+    // @ts-expect-error: a command is not a transaction
     Redis.optimistic("k", Effect.succeed(Redis.incr("k")))
-    // @ts-expect-error: a body that returns nothing
+    // @ts-expect-error: the body must return a transaction
     Redis.optimistic("k", Effect.asVoid(Redis.get("k")))
   })
 
   it("watches at least one key", () => {
-    // @ts-expect-error: none
+    // @ts-expect-error: the list must not be empty
     Redis.optimistic([], Effect.succeed(Redis.transaction([Redis.incr("k")])))
   })
 })
 
 describe("withReplication", () => {
-  it("answers the commands' shape and how many replicas were reached", () => {
+  it("answers the commands' results in their shape, and the number of replicas reached", () => {
     const written = Redis.withReplication({ replicas: 1, timeout: "1 second" }, [Redis.incr("n"), Redis.get("a")])
     expectTypeOf<Effect.Effect.Success<typeof written>>().toMatchTypeOf<{
       readonly results: [number, Option.Option<string>]
@@ -95,10 +95,10 @@ describe("withReplication", () => {
     >()
   })
 
-  it("takes durations with a unit only", () => {
-    // @ts-expect-error: seconds or milliseconds?
+  it("takes only durations with a unit", () => {
+    // @ts-expect-error: a duration needs a unit
     Redis.withReplication({ replicas: 1, timeout: 500 }, [Redis.incr("n")])
-    // @ts-expect-error: this server has one file, or none
+    // @ts-expect-error: `local` is 0 or 1, because a server has one AOF
     Redis.withReplication({ replicas: 1, timeout: "1 second", aof: { local: 2 } }, [Redis.incr("n")])
   })
 })

@@ -1,4 +1,4 @@
-/** Collects everything that a program shows (errors, logs, spans, metrics) and looks for what must not be in it. */
+/** Collects everything that a program shows (errors, logs, spans, metrics) and looks for the mark in it. */
 import * as util from "node:util"
 import * as v8 from "node:v8"
 import * as Cause from "effect/Cause"
@@ -16,16 +16,16 @@ import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import { RedisError } from "effect-redis-client"
 
-/** In every secret and value: a word that nothing else has, with upper and lower case and digits. */
+/** The mark, which every secret and value has: a word that occurs nowhere else, of upper and lower case and digits. */
 export const mark = "Zq7Xv9Kp2mWj4"
 
-/** As many of its letters in a row are a leak: servers shorten what they quote. */
+/** This many of the mark's letters in a row are a leak, because servers shorten what they quote. */
 const pieceLength = 5
 
 const spread = (bytes: Buffer, radix: number, between: string, width: number): string =>
   [...bytes].map((byte) => byte.toString(radix).padStart(width, "0")).join(between)
 
-/** The mark in the forms in which things are shown: text of any case, bytes, base64. */
+/** The mark in every form in which it may be shown: text of any case, bytes, base64. */
 const pieces: ReadonlyArray<string> = (() => {
   const found = new Set<string>()
   for (let i = 0; i + pieceLength <= mark.length; i++) {
@@ -50,9 +50,9 @@ const pieces: ReadonlyArray<string> = (() => {
   return [...found]
 })()
 
-/** What of the mark is in a text. */
+/** The part of the mark that a text has, if any. */
 export const leaks = (text: string): boolean => {
-  // A typed array as JSON has its indexes between the bytes.
+  // JSON of a typed array has indexes between the bytes.
   const lower = text.toLowerCase().replace(/"\d+":\s*/g, "")
   return pieces.some((piece) => lower.includes(piece))
 }
@@ -96,7 +96,7 @@ export const renderings = (value: unknown): ReadonlyArray<readonly [string, stri
     show("its text", () => `${value.name} ${value.message} ${value.stack}`)
     show("its own properties", () =>
       Object.getOwnPropertyNames(value)
-        // `results` of a failed batch are the answers, for whoever asks for them by name.
+        // `results` of a failed batch holds the replies: a program that reads it asks for them.
         .filter((name) => name !== "results")
         .map((name) => util.inspect((value as unknown as Record<string, unknown>)[name], { depth: 20 }))
         .join("\n")
@@ -119,11 +119,11 @@ export interface Witness {
   readonly leaks: ReadonlyArray<Leak>
   readonly lines: () => number
   readonly spans: () => number
-  /** Runs an effect, inside of a span, and looks at what it failed with and at what it logged. */
+  /** Runs an effect inside of a span, and looks at its failure and its log lines. */
   readonly watch: <A, E, R>(name: string, effect: Effect.Effect<A, E, R>) => Effect.Effect<Exit.Exit<A, E>, never, R>
   /** Looks at a value. */
   readonly look: (during: string, where: string, value: unknown) => void
-  /** Every log line, at every level, and every span comes here. */
+  /** Receives every log line, at every level, and every span. */
   readonly layer: Layer.Layer<never>
 }
 
@@ -181,7 +181,7 @@ export const make = (): Witness => {
         end: (endTime, exit) => {
           status = { _tag: "Ended", startTime, endTime, exit }
           check("span's name", name)
-          // A success is what the program asked for.
+          // A successful result is what the program asked for, so it may have the mark.
           if (Exit.isFailure(exit)) {
             check(`span ${name}, exit`, Cause.pretty(exit.cause, { renderErrorCause: true }))
             check(`span ${name}, exit`, util.inspect(exit, { depth: 20 }))
@@ -222,7 +222,7 @@ export const make = (): Witness => {
   }
 }
 
-/** The typed failure, or what it was instead. */
+/** The typed failure, or the other outcome. */
 export const outcome = <A, E>(exit: Exit.Exit<A, E>): string => {
   if (Exit.isSuccess(exit)) {
     return "success"
