@@ -203,7 +203,7 @@ export interface BitmapCommands {
   ) => RedisCommand<BitfieldAnswers<Operations>>
 
   /**
-   * Reads integers inside a string; replicas can answer.
+   * {@link bitfield} that only reads, so replicas can execute it.
    *
    * O(1) for each. Since Redis 6.0.0.
    */

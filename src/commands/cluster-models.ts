@@ -28,7 +28,7 @@ export type {
  * @category models
  */
 export interface ClusterInfo {
-  /** Whether the node answers queries. */
+  /** Whether the node accepts commands on keys. */
   readonly state: "ok" | "fail"
   /** How many of the 16384 slots are assigned to a node. */
   readonly slotsAssigned: number

@@ -3,7 +3,7 @@
  *
  * A missing key and a key that never expires are different results of TTL and its relatives:
  *
- * | | no such key | no expiry | expires |
+ * | | missing key | no expiry | expires |
  * |---|---|---|---|
  * | `ttl`, `pttl` | `None` | `Some(Duration.infinity)` | `Some(duration)` |
  * | `expiretime`, `pexpiretime` | `None` | `Some(None)` | `Some(Some(time))` |

@@ -106,7 +106,7 @@ export interface ServerPersistenceCommands {
   readonly backupStart: () => RedisCommand<void>
 
   /**
-   * The state of the backup.
+   * The current state of BACKUP.
    *
    * O(1). Since Redis 8.10.0; not in Valkey.
    */
