@@ -6,14 +6,22 @@
  *
  * @since 0.1.0
  */
-import type * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import {
+  defect,
+  type ErrorClass,
+  errorClass,
+  errorUnion,
+  literals,
+  path,
+  redactedText
+} from "./internal/effect/errorSchemas.js"
 
 /**
  * @since 0.1.0
@@ -28,30 +36,13 @@ export const TypeId: unique symbol = Symbol.for("effect-redis-client/RedisError"
 export type TypeId = typeof TypeId
 
 /**
- * What `Schema.TaggedError` makes, with its types spelled out. Those that Effect computes from the fields cost each program
- * that puts errors together 8 000 instantiations, more than all its commands.
- */
-interface ErrorClass<Self, Tag extends string, Fields, Encoded = Fields>
-  extends Schema.Schema<Self, { readonly _tag: Tag } & Encoded> {
-  new (fields: Fields, options?: Schema.MakeOptions): Cause.YieldableError & { readonly _tag: Tag } & Fields
-  readonly identifier: string
-}
-
-/** Encodes to a fixed text: an error that is serialised gives its secrets to nobody. */
-const RedactedText: Schema.Schema<Redacted.Redacted<string>, string> = Schema.transform(
-  Schema.String,
-  Schema.RedactedFromSelf(Schema.String),
-  { strict: true, decode: (text) => Redacted.make(text), encode: () => "<redacted>" }
-)
-
-/**
  * What is known of a command that failed: `"unsent"` means the server never saw it, `"unknown"` that it was written and
  * may have been executed.
  *
  * @since 0.1.0
  * @category models
  */
-export const Delivery = Schema.Literal("unsent", "unknown")
+export const Delivery = literals("unsent", "unknown")
 
 /**
  * @since 0.1.0
@@ -65,7 +56,7 @@ export type Delivery = typeof Delivery.Type
  * @since 0.1.0
  * @category models
  */
-export const Denied = Schema.Literal("command", "key", "channel", "database")
+export const Denied = literals("command", "key", "channel", "database")
 
 /**
  * @since 0.1.0
@@ -90,13 +81,13 @@ const ReplyErrorBase: ErrorClass<
     readonly raw: string
     readonly denied?: Denied | undefined
   }
-> = Schema.TaggedError<ReplyError>("effect-redis-client/ReplyError")("ReplyError", {
+> = errorClass<ReplyError>("effect-redis-client/ReplyError")("ReplyError", () => ({
   code: Schema.String,
   command: Schema.String,
   message: Schema.String,
-  raw: RedactedText,
+  raw: redactedText(),
   denied: Schema.optional(Denied)
-})
+}))
 
 /**
  * The server answered the command with an error.
@@ -125,7 +116,7 @@ const ProtocolErrorBase: ErrorClass<
   {
     readonly reason: string
   }
-> = Schema.TaggedError<ProtocolError>("effect-redis-client/ProtocolError")("ProtocolError", { reason: Schema.String })
+> = errorClass<ProtocolError>("effect-redis-client/ProtocolError")("ProtocolError", () => ({ reason: Schema.String }))
 
 /**
  * The peer sent bytes that are not RESP, or a reply nobody asked for. The connection is finished: what came after
@@ -161,7 +152,7 @@ export class ProtocolError extends ProtocolErrorBase {
  * @since 0.1.0
  * @category models
  */
-export const ConnectionErrorReason = Schema.Literal(
+export const ConnectionErrorReason = literals(
   "connect",
   "tls",
   "handshake",
@@ -189,12 +180,12 @@ const ConnectionErrorBase: ErrorClass<
     readonly message: string
     readonly cause?: unknown
   }
-> = Schema.TaggedError<ConnectionError>("effect-redis-client/ConnectionError")("ConnectionError", {
+> = errorClass<ConnectionError>("effect-redis-client/ConnectionError")("ConnectionError", () => ({
   reason: ConnectionErrorReason,
   delivery: Delivery,
   message: Schema.String,
-  cause: Schema.optional(Schema.Defect)
-})
+  cause: Schema.optional(defect)
+}))
 
 /**
  * There is no connection, or it ended before the reply came. `delivery` says whether the command may have been executed.
@@ -221,15 +212,15 @@ const DeadlineErrorBase: ErrorClass<
     /** How far it came, where that helps. */
     readonly hint?: string | undefined
   }
-> = Schema.TaggedError<DeadlineError>("effect-redis-client/DeadlineError")("DeadlineError", {
-  phase: Schema.Literal("connect", "acquire", "queue", "reply"),
+> = errorClass<DeadlineError>("effect-redis-client/DeadlineError")("DeadlineError", () => ({
+  phase: literals("connect", "acquire", "queue", "reply"),
   delivery: Delivery,
   /** The time that was allowed, in milliseconds. */
   milliseconds: Schema.Number,
   command: Schema.optional(Schema.String),
   /** How far it came, where that helps. */
   hint: Schema.optional(Schema.String)
-})
+}))
 
 /**
  * A deadline passed. `phase` says which: connecting, waiting for a connection of the pool (`acquire`), waiting to be
@@ -258,11 +249,11 @@ const DecodeErrorBase: ErrorClass<
     readonly path: ReadonlyArray<string | number>
     readonly reason: string
   }
-> = Schema.TaggedError<DecodeError>("effect-redis-client/DecodeError")("DecodeError", {
+> = errorClass<DecodeError>("effect-redis-client/DecodeError")("DecodeError", () => ({
   command: Schema.String,
-  path: Schema.Array(Schema.Union(Schema.String, Schema.Number)),
+  path: path(),
   reason: Schema.String
-})
+}))
 
 /**
  * The server's reply does not fit what the command's type promises. `path` leads to the part that does not fit. The
@@ -296,8 +287,8 @@ const UsageErrorBase: ErrorClass<
     readonly message: string
     readonly command?: string | undefined
   }
-> = Schema.TaggedError<UsageError>("effect-redis-client/UsageError")("UsageError", {
-  reason: Schema.Literal(
+> = errorClass<UsageError>("effect-redis-client/UsageError")("UsageError", () => ({
+  reason: literals(
     "invalidArgument",
     "invalidOptions",
     "statefulCommand",
@@ -307,7 +298,7 @@ const UsageErrorBase: ErrorClass<
   ),
   message: Schema.String,
   command: Schema.optional(Schema.String)
-})
+}))
 
 /**
  * The program asked for something that cannot be done; nothing was sent.
@@ -337,11 +328,11 @@ const OverflowErrorBase: ErrorClass<
     readonly maximum: number
     readonly command?: string | undefined
   }
-> = Schema.TaggedError<OverflowError>("effect-redis-client/OverflowError")("OverflowError", {
-  limit: Schema.Literal("commands", "bytes", "messages", "messageBytes"),
+> = errorClass<OverflowError>("effect-redis-client/OverflowError")("OverflowError", () => ({
+  limit: literals("commands", "bytes", "messages", "messageBytes"),
   maximum: Schema.Number,
   command: Schema.optional(Schema.String)
-})
+}))
 
 /**
  * More was asked to wait than may wait; nothing was sent. Or, with `messages` and `messageBytes`: a subscription whose
@@ -389,7 +380,7 @@ export type RedisError =
  * @since 0.1.0
  * @category schemas
  */
-export const RedisError = Schema.Union(
+export const RedisError = errorUnion(
   ReplyError,
   ProtocolError,
   ConnectionError,
