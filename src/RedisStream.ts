@@ -13,19 +13,29 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as ParseResult from "effect/ParseResult"
-import * as Schedule from "effect/Schedule"
+import type * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { toIssue, utf8 } from "./Codec.js"
+import { utf8 } from "./Codec.js"
 import { make as makeStream, type XaddOptions } from "./commands/stream.js"
 import type { StreamId, StreamTrim } from "./commands/stream-entry.js"
 import { type AbsoluteTime, args, type DurationWithUnit } from "./internal/command/args.js"
 import { text } from "./internal/command/decode.js"
 import { Redis, type RedisService } from "./internal/command/model.js"
 import * as Options from "./internal/connection/options.js"
+import { fromEither } from "./internal/effect/either.js"
+import { interruptFork, type Running } from "./internal/effect/fork.js"
+import { encoder } from "./internal/effect/issue.js"
+import {
+  defaultReconnect,
+  defaultRetry,
+  everyMillis,
+  liveClock,
+  makeStepper,
+  type Stepper
+} from "./internal/effect/schedule.js"
+import { GroupConsumer } from "./internal/stream/consumer.js"
 import {
   type DecodeFields,
   fieldsDecoder,
@@ -34,8 +44,10 @@ import {
   undecodable,
   wireMillis
 } from "./internal/stream/entry.js"
-import { isTransient, liveClock, pause } from "./internal/stream/wait.js"
-import { GroupConsumer, type GroupEvent, type GroupSettings, type Held } from "./internal/stream/worker.js"
+import type { Held } from "./internal/stream/hand.js"
+import { isTransient, nextPause } from "./internal/stream/persistence.js"
+import type { GroupEvent, GroupSettings } from "./internal/stream/settings.js"
+import { pause } from "./internal/stream/wait.js"
 import { define, type RedisCommand, repeatable } from "./RedisCommand.js"
 import { type RedisError, UsageError } from "./RedisError.js"
 
@@ -118,11 +130,6 @@ export interface ReadOptions {
   readonly reconnect?: Schedule.Schedule<unknown, RedisError> | undefined
 }
 
-const defaultReconnect: Schedule.Schedule<unknown> = Schedule.exponential("50 millis").pipe(
-  Schedule.union(Schedule.spaced("2 seconds")),
-  Schedule.jittered
-)
-
 const count = (value: number | undefined, what: string, fallback: number, least = 1) =>
   value === undefined ? Either.right(fallback) : Options.checkCount(value, what, least)
 
@@ -188,18 +195,18 @@ export const read: {
         return yield* new UsageError({ reason: "invalidArgument", message: "reading needs at least one stream" })
       }
       const settings: ReadSettings<A> = {
-        count: yield* count(options.count, "count", 100),
+        count: yield* fromEither(count(options.count, "count", 100)),
         // Even where nothing is waited for: what blocks goes to a connection of its own.
-        block: options.follow === false ? 1 : yield* duration(options.block, "block", 5_000),
+        block: options.follow === false ? 1 : yield* fromEither(duration(options.block, "block", 5_000)),
         follow: options.follow !== false,
         reconnect: options.reconnect ?? defaultReconnect,
         decode: fieldsDecoder(options.schema)
       }
-      const readAhead = yield* count(options.readAhead, "readAhead", 1, 0)
+      const readAhead = yield* fromEither(count(options.readAhead, "readAhead", 1, 0))
       const redis = yield* Redis
       const positions = new Map<string, StreamId>()
       for (const [stream, from] of given) {
-        positions.set(stream, (yield* idOf(from)) ?? (yield* newest(redis, stream)))
+        positions.set(stream, (yield* fromEither(idOf(from))) ?? (yield* newest(redis, stream)))
       }
       const reader = new Reader(redis, positions, settings)
       const entries = Stream.repeatEffectChunkOption(reader.next)
@@ -233,7 +240,7 @@ class Reader<A> {
       if (this.broken !== undefined) {
         return yield* Effect.fail(Option.some(this.broken))
       }
-      let backoff: Schedule.ScheduleDriver<unknown, RedisError> | undefined
+      let backoff: Stepper<RedisError> | undefined
       while (true) {
         const started = performance.now()
         const found = yield* Effect.either(
@@ -246,9 +253,9 @@ class Reader<A> {
         )
         if (Either.isLeft(found)) {
           const error = found.left
-          backoff ??= yield* Schedule.driver(reconnect)
+          backoff ??= yield* makeStepper(reconnect)
           // Nothing was taken from the server, so a read whose reply is unknown is asked again as it was.
-          if (!isTransient(error) || Exit.isFailure(yield* liveClock(Effect.exit(backoff.next(error))))) {
+          if (!isTransient(error) || !(yield* liveClock(nextPause(backoff, error)))) {
             return yield* Effect.fail(Option.some(error))
           }
           continue
@@ -445,7 +452,7 @@ const resolve = <A, I>(
           : {
               idle,
               count: yield* count(claim?.count, "claim.count", 100),
-              schedule: claim?.schedule ?? Schedule.jittered(Schedule.spaced(Math.max(idle / 2, 1)))
+              schedule: claim?.schedule ?? everyMillis(idle / 2)
             },
       keepEvery,
       ackSize: yield* count(options.acks?.size, "acks.size", 1000),
@@ -495,7 +502,7 @@ export const consume: {
 ): Stream.Stream<Delivered<A>, RedisError, Redis> =>
   Stream.unwrapScoped(
     Effect.gen(function* () {
-      const settings = yield* resolve(options, 1000)
+      const settings = yield* fromEither(resolve(options, 1000))
       const redis = yield* Redis
       const consumer = new GroupConsumer(redis, settings)
       yield* Effect.acquireRelease(consumer.start, () => consumer.stop(0))
@@ -554,11 +561,6 @@ export interface WorkerOptions extends GroupOptions {
   readonly stopTimeout?: DurationWithUnit | undefined
 }
 
-const defaultRetry: Schedule.Schedule<unknown> = Schedule.exponential("1 second").pipe(
-  Schedule.union(Schedule.spaced("1 minute")),
-  Schedule.jittered
-)
-
 /**
  * Runs a handler for the entries of a group, and acknowledges each one after its handler succeeded. It runs until it is
  * interrupted, or fails when there is no going on.
@@ -609,23 +611,20 @@ export const worker: {
 ): Effect.Effect<never, RedisError, Redis | R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
-      const concurrency = yield* count(options.concurrency, "concurrency", 1)
-      const settings = yield* resolve(options, Math.max(2 * concurrency, 32))
-      const stopTimeout = yield* patience(options.stopTimeout, "stopTimeout", 10_000)
+      const concurrency = yield* fromEither(count(options.concurrency, "concurrency", 1))
+      const settings = yield* fromEither(resolve(options, Math.max(2 * concurrency, 32)))
+      const stopTimeout = yield* fromEither(patience(options.stopTimeout, "stopTimeout", 10_000))
       const retry = options.retry ?? defaultRetry
       const redis = yield* Redis
       const consumer = new GroupConsumer(redis, settings)
       yield* consumer.start
       const hand = Effect.interruptible(handle(consumer, handler, retry))
-      const hands: Array<Fiber.RuntimeFiber<unknown>> = []
+      const hands: Array<Running> = []
       for (let i = 0; i < concurrency; i++) {
         hands.push(yield* Effect.forkDaemon(hand))
       }
       const exit = yield* Effect.exit(restore(consumer.end))
-      yield* consumer.stop(
-        stopTimeout,
-        Effect.forEach(hands, (fiber) => Fiber.interruptFork(fiber), { discard: true })
-      )
+      yield* consumer.stop(stopTimeout, Effect.forEach(hands, interruptFork, { discard: true }))
       return yield* exit
     })
   )
@@ -706,10 +705,7 @@ export const add: {
   options: AddOptions & { readonly schema?: Schema.Schema<A, I> | undefined } = {}
 ): RedisCommand<StreamId> => {
   const { id, schema, ...rest } = options
-  const encoded =
-    schema === undefined
-      ? Either.right<unknown>(fields)
-      : Either.mapLeft(ParseResult.encodeEither(schema)(fields), toIssue)
+  const encoded = schema === undefined ? Either.right<unknown>(fields) : encoder(schema)(fields)
   if (Either.isLeft(encoded)) {
     const { path, reason } = encoded.left
     const at = path.length === 0 ? "" : ` at ${path.join(".")}`
