@@ -1,8 +1,8 @@
 /**
- * What can go wrong, as one small tagged union: {@link RedisError}.
+ * What commands fail with, as one small tagged union: {@link RedisError}.
  *
- * No error here carries the value of an argument: messages name the command, the server's code and the reason. The
- * server's own text, which may echo arguments, is kept as `Redacted` in {@link ReplyError}.
+ * Errors contain no value of an argument: messages name the command, the server's code and the reason. The server's own
+ * text may repeat arguments, so {@link ReplyError} keeps it as `Redacted`.
  *
  * @since 0.1.0
  */
@@ -36,8 +36,8 @@ export const TypeId: unique symbol = Symbol.for("effect-redis-client/RedisError"
 export type TypeId = typeof TypeId
 
 /**
- * What is known of a command that failed: `"unsent"` means the server never saw it, `"unknown"` that it was written and
- * may have been executed.
+ * What is known about a command that failed: `"unsent"` means that the server never received it, `"unknown"` that it was
+ * written and may have been executed.
  *
  * @since 0.1.0
  * @category models
@@ -51,7 +51,8 @@ export const Delivery = literals("unsent", "unknown")
 export type Delivery = typeof Delivery.Type
 
 /**
- * What an ACL user may not do: run the command, or a command of the script; access a key, a channel, or a database.
+ * What the ACL forbids to the user: to run the command or a command of the script, or to access a key, a channel or a
+ * database.
  *
  * @since 0.1.0
  * @category models
@@ -93,11 +94,11 @@ const ReplyErrorBase: ErrorClass<
  * The server answered the command with an error.
  *
  * - `code` is the error's first word (`WRONGTYPE`, `NOAUTH`, `MOVED`, …), or `ERR`.
- * - `message` is the server's text with every argument blanked out; where arguments cannot be told apart from the rest
- *   (unknown commands, ACL rules, script errors) a description takes its place.
- * - `raw` is the server's text as it came.
- * - `denied` says what the user has no permission for, when that is the error: of the command itself (`NOPERM`), or of
- *   one that its script ran (`ERR`).
+ * - `message` is the server's text with every argument blanked out. When arguments cannot be told from the rest (unknown
+ *   commands, ACL rules, script errors), it is a description instead.
+ * - `raw` is the server's text, unchanged.
+ * - `denied` is what the user has no permission for, when that is the error: of the command itself (`NOPERM`), or of a
+ *   command that its script ran (`ERR`).
  *
  * @see RESP specification, "Simple errors"
  * @since 0.1.0
@@ -119,8 +120,8 @@ const ProtocolErrorBase: ErrorClass<
 > = errorClass<ProtocolError>("effect-redis-client/ProtocolError")("ProtocolError", () => ({ reason: Schema.String }))
 
 /**
- * The peer sent bytes that are not RESP, or a reply nobody asked for. The connection is finished: what came after
- * cannot be trusted.
+ * The server sent bytes that are not RESP, or a reply that belongs to no command. The connection is closed, because
+ * nothing after that can be trusted.
  *
  * @since 0.1.0
  * @category errors
@@ -138,15 +139,15 @@ export class ProtocolError extends ProtocolErrorBase {
 /**
  * Why there is no connection.
  *
- * - `connect`: no connection could be made (refused, unreachable, unknown host).
- * - `tls`: the TLS handshake failed, or only one side speaks TLS.
- * - `handshake`: the server refused HELLO, SELECT or another part of the greeting.
- * - `authentication`: the server refused the credentials, or asks for some.
- * - `credentials`: the Effect or Stream that gives the credentials failed, or gave none.
- * - `peerClosed`: the server, or something between, closed the connection.
+ * - `connect`: no connection could be opened (refused, unreachable, unknown host).
+ * - `tls`: the TLS handshake failed, or only one side uses TLS.
+ * - `handshake`: the server refused HELLO, SELECT or another command of the handshake.
+ * - `authentication`: the server refused the credentials, or requires some.
+ * - `credentials`: the Effect or Stream of the credentials failed, or provided none.
+ * - `peerClosed`: the server, or a proxy in between, closed the connection.
  * - `transport`: the socket failed.
- * - `unresponsive`: replies were owed and nothing was read for too long.
- * - `protocol`: the connection ended over a {@link ProtocolError}.
+ * - `unresponsive`: commands were in flight, and nothing was read for too long.
+ * - `protocol`: the connection ended because of a {@link ProtocolError}.
  * - `closed`: this side closed it.
  *
  * @since 0.1.0
@@ -188,7 +189,8 @@ const ConnectionErrorBase: ErrorClass<
 }))
 
 /**
- * There is no connection, or it ended before the reply came. `delivery` says whether the command may have been executed.
+ * There is no connection, or it ended before the reply arrived. `delivery` says whether the command may have been
+ * executed.
  *
  * @since 0.1.0
  * @category errors
@@ -209,7 +211,7 @@ const DeadlineErrorBase: ErrorClass<
     /** The time that was allowed, in milliseconds. */
     readonly milliseconds: number
     readonly command?: string | undefined
-    /** How far it came, where that helps. */
+    /** How far the operation got, when that helps to find the cause. */
     readonly hint?: string | undefined
   }
 > = errorClass<DeadlineError>("effect-redis-client/DeadlineError")("DeadlineError", () => ({
@@ -218,13 +220,13 @@ const DeadlineErrorBase: ErrorClass<
   /** The time that was allowed, in milliseconds. */
   milliseconds: Schema.Number,
   command: Schema.optional(Schema.String),
-  /** How far it came, where that helps. */
+  /** How far the operation got, when that helps to find the cause. */
   hint: Schema.optional(Schema.String)
 }))
 
 /**
- * A deadline passed. `phase` says which: connecting, waiting for a connection of the pool (`acquire`), waiting to be
- * sent (`queue`), or waiting for the answer (`reply`).
+ * A deadline passed. `phase` says which: connecting (`connect`), waiting for a connection of the pool (`acquire`), waiting
+ * to be sent (`queue`), or waiting for the reply (`reply`).
  *
  * @since 0.1.0
  * @category errors
@@ -256,8 +258,8 @@ const DecodeErrorBase: ErrorClass<
 }))
 
 /**
- * The server's reply does not fit what the command's type promises. `path` leads to the part that does not fit. The
- * command was executed, and the connection goes on.
+ * The server's reply does not have the type that the command promises. `path` leads to the part that does not fit. The
+ * command was executed, and the connection stays open.
  *
  * @since 0.1.0
  * @category errors
@@ -301,14 +303,14 @@ const UsageErrorBase: ErrorClass<
 }))
 
 /**
- * The program asked for something that cannot be done; nothing was sent.
+ * The program asked for something that this client cannot do; nothing was sent.
  *
- * - `invalidArgument`: an argument cannot be sent, or the command does not take it.
+ * - `invalidArgument`: an argument cannot be sent, or the command does not accept it.
  * - `invalidOptions`: an option, URL or configuration value is wrong.
- * - `statefulCommand`: the command would change a connection that others share.
- * - `blockingCommand`: the command would block a connection that others share.
+ * - `statefulCommand`: the command would change the state of a shared connection.
+ * - `blockingCommand`: the command would block a shared connection.
  * - `refusedCommand`: the command can never be sent through this client.
- * - `released`: the connection was given back to its pool.
+ * - `released`: the lease is over; its connection is back in the pool.
  *
  * @since 0.1.0
  * @category errors
@@ -335,8 +337,9 @@ const OverflowErrorBase: ErrorClass<
 }))
 
 /**
- * More was asked to wait than may wait; nothing was sent. Or, with `messages` and `messageBytes`: a subscription whose
- * strategy is to fail has as many messages waiting as may wait, and more came.
+ * A queue is full. With `commands` and `bytes`: as many commands wait to be sent as may wait, so the command was refused
+ * and not sent. With `messages` and `messageBytes`: a subscription whose strategy is to fail has as many messages waiting
+ * as may wait, and another message arrived.
  *
  * @since 0.1.0
  * @category errors
@@ -360,7 +363,7 @@ export class OverflowError extends OverflowErrorBase {
 }
 
 /**
- * Everything a command can fail with.
+ * All errors that a command can fail with.
  *
  * @since 0.1.0
  * @category models
@@ -397,8 +400,8 @@ export const RedisError = errorUnion(
 export const isRedisError = (u: unknown): u is RedisError => Predicate.hasProperty(u, TypeId)
 
 /**
- * The results stay out of logs and JSON: they hold what the server answered. (A plain property would be enumerable, and
- * Node's `%o` shows the value of one that is not.)
+ * Keeps the results out of logs and JSON, because they contain the server's replies. It is a getter because Node's `%o`
+ * shows the value of any other property, even of one that is not enumerable.
  */
 const hide = (error: object, results: unknown): void => {
   Object.defineProperty(error, "results", { get: () => results, enumerable: false })
@@ -408,13 +411,13 @@ const hide = (error: object, results: unknown): void => {
 const place = (slot: string | number | undefined, command: string | undefined): string =>
   command === undefined ? `${slot}` : `${slot} (${command})`
 
-/** What is known of a command of a batch. A {@link DeadlineError}'s message says by itself whether it was sent. */
-const told = (error: RedisError): string =>
+/** The message of a command's failure, with its delivery. A {@link DeadlineError}'s message contains it already. */
+const describe = (error: RedisError): string =>
   error._tag === "ConnectionError" ? `${error.message} (delivery: ${error.delivery})` : error.message
 
 /**
- * A pipeline of which at least one command failed. Every reply was read: `results` has the shape of the pipeline, with
- * an `Either` in each place, because the other commands were executed.
+ * A pipeline in which at least one command failed. Every reply was read: `results` has the shape of the pipeline, with an
+ * `Either` in each place, because the other commands were executed.
  *
  * @since 0.1.0
  * @category errors
@@ -433,16 +436,16 @@ export class PipelineError<out Results = unknown> extends Data.Error<{
   declare readonly results: Results
 
   constructor(options: {
-    /** Where the first failure is: an index, or the record's key. */
+    /** The place of the first failure: an index, or the record's key. */
     readonly slot: string | number
-    /** The name of the command in that slot. */
+    /** The name of the command in that place. */
     readonly command?: string | undefined
     /** The first failure. */
     readonly error: RedisError
     readonly results: Results
   }) {
     const { command, error, slot } = options
-    super({ slot, command, error, message: `Slot ${place(slot, command)} of the pipeline failed: ${told(error)}` })
+    super({ slot, command, error, message: `Slot ${place(slot, command)} of the pipeline failed: ${describe(error)}` })
     hide(this, options.results)
   }
 }
@@ -450,10 +453,10 @@ export class PipelineError<out Results = unknown> extends Data.Error<{
 /**
  * A transaction that was not executed as one.
  *
- * - `conflict`: a watched key changed, EXEC answered nil, nothing was executed.
- * - `discarded`: a command was refused while queueing (`EXECABORT`), nothing was executed.
- * - `refused`: MULTI itself was refused, so the commands behind it ran one by one: see `results`.
- * - `failed`: everything was executed, and at least one command failed.
+ * - `conflict`: a watched key changed, so EXEC executed nothing and replied with nil.
+ * - `discarded`: the server refused to queue a command, so EXEC executed nothing (`EXECABORT`).
+ * - `refused`: the server refused MULTI itself, so the commands after it ran one by one: see `results`.
+ * - `failed`: all commands were executed, and at least one failed.
  *
  * @see https://redis.io/docs/latest/develop/using-commands/transactions/
  * @since 0.1.0
@@ -475,33 +478,33 @@ export class TransactionError<out Results = unknown> extends Data.Error<{
 
   constructor(options: {
     readonly reason: "conflict" | "discarded" | "refused" | "failed"
-    /** Where the first failure is: an index, or the record's key. Absent on a conflict. */
+    /** The place of the first failure: an index, or the record's key. Absent on a conflict. */
     readonly slot?: string | number | undefined
-    /** The name of the command in that slot. Absent on a conflict. */
+    /** The name of the command in that place. Absent on a conflict. */
     readonly command?: string | undefined
     /** The first failure. Absent on a conflict. */
     readonly error?: RedisError | undefined
     readonly results?: Results | undefined
   }) {
     const { command, error, reason, slot } = options
-    const because = error === undefined ? "" : ` at slot ${place(slot, command)}: ${told(error)}`
+    const because = error === undefined ? "" : ` at slot ${place(slot, command)}: ${describe(error)}`
     super({ reason, slot, command, error, message: `The transaction did not succeed (${reason})${because}` })
     hide(this, options.results)
   }
 }
 
 /**
- * What the client does about a command that the server answered with an error, by the error's code.
+ * What the client does when the server replies to a command with an error, by the error's code.
  *
  * - `retry`: the server is not ready (LOADING, MASTERDOWN, CLUSTERDOWN, TRYAGAIN) and has not executed the command. It is
- *   sent again to the same server, every 100 ms, until its deadline; then the error is the answer.
+ *   sent again to the same server, every 100 ms, until its deadline; then it fails with the error.
  * - `reconnect`: the server became read-only (READONLY), as a master does after a failover. The command is sent again, at
- *   most `maxRetries` times, to whichever server a new connection reaches.
- * - `fail`: everything else. The error is the answer. BUSY is one of these: a script runs, maybe for long, and whoever
- *   could kill it wants to know.
+ *   most `maxRetries` times, to the server that a new connection reaches.
+ * - `fail`: all other codes. The command fails with the error. BUSY is one of them: a script may run for long, and the
+ *   caller should learn of it while it can still be killed.
  *
- * Scripts and functions that may write are never sent again: the error may have come from inside them. Neither are
- * transactions. A pipeline is, if all of it was refused.
+ * Scripts and functions that may write are never sent again, because the error may have come from inside of them.
+ * Transactions are never sent again either. A pipeline is sent again when every command of it was refused.
  *
  * @since 0.1.0
  * @category error handling
@@ -521,7 +524,7 @@ export const recovery = (code: string): "retry" | "reconnect" | "fail" => {
 }
 
 /**
- * Recovers from a server error by its code; everything else stays in the error channel.
+ * Recovers from a server error by its code; other errors stay in the error channel.
  *
  * @example
  * ```ts
