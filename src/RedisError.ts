@@ -36,8 +36,8 @@ export const TypeId: unique symbol = Symbol.for("effect-redis-client/RedisError"
 export type TypeId = typeof TypeId
 
 /**
- * What is known about a command that failed: `"unsent"` means that the server never received it, `"unknown"` that it was
- * written and may have been executed.
+ * What is known about a command that failed: `"unsent"` means that the server never received it, `"unknown"` that it
+ * was written and may have been executed.
  *
  * @since 0.1.0
  * @category models
@@ -94,8 +94,8 @@ const ReplyErrorBase: ErrorClass<
  * The server answered the command with an error.
  *
  * - `code` is the error's first word (`WRONGTYPE`, `NOAUTH`, `MOVED`, …), or `ERR`.
- * - `message` is the server's text with every argument blanked out. When arguments cannot be told from the rest (unknown
- *   commands, ACL rules, script errors), it is a description instead.
+ * - `message` is the server's text with every argument blanked out. When arguments cannot be told from the rest
+ *   (unknown commands, ACL rules, script errors), it is a description instead.
  * - `raw` is the server's text, unchanged.
  * - `denied` is what the user has no permission for, when that is the error: of the command itself (`NOPERM`), or of a
  *   command that its script ran (`ERR`).
@@ -225,8 +225,8 @@ const DeadlineErrorBase: ErrorClass<
 }))
 
 /**
- * A deadline passed. `phase` says which: connecting (`connect`), waiting for a connection of the pool (`acquire`), waiting
- * to be sent (`queue`), or waiting for the reply (`reply`).
+ * A deadline passed. `phase` says which: connecting (`connect`), waiting for a connection of the pool (`acquire`),
+ * waiting to be sent (`queue`), or waiting for the reply (`reply`).
  *
  * @since 0.1.0
  * @category errors
@@ -337,9 +337,9 @@ const OverflowErrorBase: ErrorClass<
 }))
 
 /**
- * A queue is full. With `commands` and `bytes`: as many commands wait to be sent as may wait, so the command was refused
- * and not sent. With `messages` and `messageBytes`: a subscription whose strategy is to fail has as many messages waiting
- * as may wait, and another message arrived.
+ * A queue is full. With `commands` and `bytes`: as many commands wait to be sent as may wait, so the command was
+ * refused and not sent. With `messages` and `messageBytes`: a subscription whose strategy is to fail has as many
+ * messages waiting as may wait, and another message arrived.
  *
  * @since 0.1.0
  * @category errors
@@ -416,8 +416,8 @@ const describe = (error: RedisError): string =>
   error._tag === "ConnectionError" ? `${error.message} (delivery: ${error.delivery})` : error.message
 
 /**
- * A pipeline in which at least one command failed. Every reply was read: `results` has the shape of the pipeline, with an
- * `Either` in each place, because the other commands were executed.
+ * A pipeline in which at least one command failed. Every reply was read: `results` has the shape of the pipeline, with
+ * an `Either` in each place, because the other commands were executed.
  *
  * @since 0.1.0
  * @category errors
@@ -496,10 +496,10 @@ export class TransactionError<out Results = unknown> extends Data.Error<{
 /**
  * What the client does when the server replies to a command with an error, by the error's code.
  *
- * - `retry`: the server is not ready (LOADING, MASTERDOWN, CLUSTERDOWN, TRYAGAIN) and has not executed the command. It is
- *   sent again to the same server, every 100 ms, until its deadline; then it fails with the error.
- * - `reconnect`: the server became read-only (READONLY), as a master does after a failover. The command is sent again, at
- *   most `maxRetries` times, to the server that a new connection reaches.
+ * - `retry`: the server is not ready (LOADING, MASTERDOWN, CLUSTERDOWN, TRYAGAIN) and has not executed the command. It
+ *   is sent again to the same server, every 100 ms, until its deadline; then it fails with the error.
+ * - `reconnect`: the server became read-only (READONLY), as a master does after a failover. The command is sent again,
+ *   at most `maxRetries` times, to the server that a new connection reaches.
  * - `fail`: all other codes. The command fails with the error. BUSY is one of them: a script may run for long, and the
  *   caller should learn of it while it can still be killed.
  *

@@ -1,6 +1,6 @@
 /**
- * Streams of Redis as Streams of Effect: readers that keep their position, consumers of groups, workers, and a producer.
- * `Redis.stream` is this module.
+ * Streams of Redis as Streams of Effect: readers that keep their position, consumers of groups, workers, and a
+ * producer. `Redis.stream` is this module.
  *
  * Reads that wait use a connection of their own, so they never delay other commands. docs/streams.md describes what
  * becomes of an entry.
@@ -119,7 +119,10 @@ export interface ReadOptions {
   readonly count?: number | undefined
   /** How long each read waits at the server for entries. Default: 5 seconds. */
   readonly block?: DurationWithUnit | undefined
-  /** How many replies are read before the program asks for them. Default: 1; with 0 each read waits until it is asked for. */
+  /**
+   * How many replies are read before the program asks for them. Default: 1; with 0 each read waits until it is asked
+   * for.
+   */
   readonly readAhead?: number | undefined
   /** `false` ends the Stream at the end of the streams, instead of waiting for more entries. Default: true. */
   readonly follow?: boolean | undefined
@@ -157,9 +160,9 @@ const newest = (redis: RedisService, stream: string): Effect.Effect<StreamId, Re
  * Reads a stream, or several with a place in each, as a Stream of entries. It waits for entries on a connection of its
  * own and continues after the last id that it gave, after reconnects too: a read whose reply was lost is sent again.
  *
- * `"new"` is resolved to an id when the Stream starts, before the first read. When an entry does not fit the schema, or is
- * not text, the Stream gives the entries before it and then fails with a `DecodeError` that names the stream, the id and
- * the field.
+ * `"new"` is resolved to an id when the Stream starts, before the first read. When an entry does not fit the schema, or
+ * is not text, the Stream gives the entries before it and then fails with a `DecodeError` that names the stream, the id
+ * and the field.
  *
  * @example
  * ```ts
@@ -322,13 +325,13 @@ export interface GroupOptions {
   readonly stream: string
   readonly group: string
   /**
-   * The consumer's name in the group. Give each running consumer a name of its own, and the same name after a restart: it
-   * then resumes the entries that it had in hand.
+   * The consumer's name in the group. Give each running consumer a name of its own, and the same name after a restart:
+   * it then resumes the entries that it had in hand.
    */
   readonly consumer: string
   /**
-   * Makes the group if it does not exist (and an empty stream), to begin there. Without this option a missing group is a
-   * `ReplyError` with the code `NOGROUP`. A group that is deleted later is not made again.
+   * Makes the group if it does not exist (and an empty stream), to begin there. Without this option a missing group is
+   * a `ReplyError` with the code `NOGROUP`. A group that is deleted later is not made again.
    */
   readonly create?: From | undefined
   /** At most this many entries are read at once. Default: 100. */
@@ -336,25 +339,26 @@ export interface GroupOptions {
   /** How long each read waits at the server for entries. Default: 5 seconds. */
   readonly block?: DurationWithUnit | undefined
   /**
-   * How many entries may be in hand, that is, read and not yet handled. Then reading pauses. Default: twice the worker's
-   * `concurrency`, at least 32; 1 000 for `consume`.
+   * How many entries may be in hand, that is, read and not yet handled. Then reading pauses. Default: twice the
+   * worker's `concurrency`, at least 32; 1 000 for `consume`.
    */
   readonly maxInHand?: number | undefined
   /** How to take over entries that other consumers have had for too long; `false` for never. */
   readonly claim?: ClaimOptions | false | undefined
   /**
    * How often the idle time of entries in hand is renewed, so that other consumers do not claim them. It must be well
-   * below the `claim.idle` of every consumer of the group. Default: a quarter of this consumer's `claim.idle`, 15 seconds.
+   * below the `claim.idle` of every consumer of the group. Default: a quarter of this consumer's `claim.idle`, 15
+   * seconds.
    */
   readonly keepEvery?: DurationWithUnit | undefined
   /**
-   * Acknowledges in batches: when `size` entries were handled, or `within` after the first of them. Without it a handled
-   * entry is acknowledged at once, and entries that are handled meanwhile go with the next XACK.
+   * Acknowledges in batches: when `size` entries were handled, or `within` after the first of them. Without it a
+   * handled entry is acknowledged at once, and entries that are handled meanwhile go with the next XACK.
    */
   readonly acks?: { readonly size?: number | undefined; readonly within: DurationWithUnit } | undefined
   /**
-   * How many attempts an entry gets, from all consumers together. After the last one it becomes a dead letter, or is left
-   * pending when there is no `deadLetter`. Default: 5 with `deadLetter`, else unlimited.
+   * How many attempts an entry gets, from all consumers together. After the last one it becomes a dead letter, or is
+   * left pending when there is no `deadLetter`. Default: 5 with `deadLetter`, else unlimited.
    */
   readonly attempts?: number | undefined
   /** The stream for entries that failed too often, or do not fit the schema. */
@@ -386,8 +390,9 @@ export interface ClaimOptions {
  */
 export interface OrderOptions<in A> {
   /**
-   * Entries with the same key are handled one after the other, in their order, retries included; entries with other keys
-   * run beside them. The order holds within one consumer: two consumers may have entries with one key at the same time.
+   * Entries with the same key are handled one after the other, in their order, retries included; entries with other
+   * keys run beside them. The order holds within one consumer: two consumers may have entries with one key at the same
+   * time.
    */
   readonly orderBy?: ((entry: Entry<A>) => string) | undefined
 }
@@ -411,8 +416,8 @@ export interface GroupEntry<out A = Fields> extends Entry<A> {
  */
 export interface Delivered<out A = Fields> extends GroupEntry<A> {
   /**
-   * Acknowledges the entry. The Effect ends when the group has confirmed it; with `acks`, when the entry is in the batch.
-   * Until the group has confirmed it, the entry is in hand and other consumers do not claim it.
+   * Acknowledges the entry. The Effect ends when the group has confirmed it; with `acks`, when the entry is in the
+   * batch. Until the group has confirmed it, the entry is in hand and other consumers do not claim it.
    */
   readonly ack: Effect.Effect<void, RedisError>
   /**
@@ -473,8 +478,8 @@ const resolve = <A, I>(
  * pending for this consumer first, then new entries, and entries that other consumers have had for too long.
  *
  * Entries are in hand until they are acknowledged or rejected; other consumers do not claim them meanwhile. When the
- * Stream ends, entries whose `ack` was called are acknowledged, and entries that the program has not received are handed
- * back to the group.
+ * Stream ends, entries whose `ack` was called are acknowledged, and entries that the program has not received are
+ * handed back to the group.
  *
  * {@link worker} runs a handler instead, with concurrency, retries and a graceful stop.
  *
@@ -556,9 +561,9 @@ export interface WorkerOptions extends GroupOptions {
   /** How many handlers run at the same time. Default: 1. */
   readonly concurrency?: number | undefined
   /**
-   * When to try an entry again after its handler failed, on the program's clock; the entry stays in hand meanwhile. When
-   * the Schedule is done, the entry is left pending, to be claimed once it is idle. `Schedule.stop` leaves it at once.
-   * Default: from 1 second doubling to 1 minute, with jitter, up to `attempts`.
+   * When to try an entry again after its handler failed, on the program's clock; the entry stays in hand meanwhile.
+   * When the Schedule is done, the entry is left pending, to be claimed once it is idle. `Schedule.stop` leaves it at
+   * once. Default: from 1 second doubling to 1 minute, with jitter, up to `attempts`.
    */
   readonly retry?: Schedule.Schedule<unknown, Cause.Cause<unknown>> | undefined
   /** How long a stop waits for running handlers. Default: 10 seconds; `Duration.infinity` waits until they end. */
@@ -569,11 +574,11 @@ export interface WorkerOptions extends GroupOptions {
  * Runs a handler for the entries of a group, and acknowledges each one after its handler succeeded. It runs until it is
  * interrupted, or fails when it cannot go on.
  *
- * - A handler that fails, dies or interrupts itself affects its own entry only: the entry is tried again by `retry`, and
- *   after `attempts` it becomes a dead letter (in one transaction with its acknowledgement) or is left pending.
- * - Interrupting the worker stops it gracefully: it reads no more entries, lets running handlers finish (`stopTimeout`),
- *   acknowledges handled entries, and hands entries that no handler began back to the group. The interruption ends after
- *   that.
+ * - A handler that fails, dies or interrupts itself affects its own entry only: the entry is tried again by `retry`,
+ *   and after `attempts` it becomes a dead letter (in one transaction with its acknowledgement) or is left pending.
+ * - Interrupting the worker stops it gracefully: it reads no more entries, lets running handlers finish
+ *   (`stopTimeout`), acknowledges handled entries, and hands entries that no handler began back to the group. The
+ *   interruption ends after that.
  * - Delivery is at-least-once: an entry may be handled twice, when another consumer claimed it, or when a stop
  *   interrupted its handler.
  *
@@ -677,9 +682,9 @@ const XADD = define("XADD")
 /**
  * Adds an entry and returns its id. It is a command: it can run alone, in pipelines and in transactions.
  *
- * With `idmp` or `idmpauto` the server recognises an entry that it has added already and does not add it again. Therefore
- * the client may send the command again when the connection ended before the reply (Redis 8.6; older servers, and Valkey,
- * refuse these options).
+ * With `idmp` or `idmpauto` the server recognises an entry that it has added already and does not add it again.
+ * Therefore the client may send the command again when the connection ended before the reply (Redis 8.6; older servers,
+ * and Valkey, refuse these options).
  *
  * @example
  * ```ts

@@ -1,6 +1,6 @@
 /**
- * RESP2 and RESP3, the protocol of Redis and Valkey: values, encoding, and an incremental decoder of Streams. The decoder
- * is the parser that connections use.
+ * RESP2 and RESP3, the protocol of Redis and Valkey: values, encoding, and an incremental decoder of Streams. The
+ * decoder is the parser that connections use.
  *
  * @see https://redis.io/docs/latest/develop/reference/protocol-spec/
  * @since 0.1.0
@@ -75,8 +75,8 @@ export {
 }
 
 /**
- * How much a peer may announce before the decoder fails. Each limit is checked before memory is allocated for the value. A
- * limit that is not a number, or is negative, allows nothing.
+ * How much a peer may announce before the decoder fails. Each limit is checked before memory is allocated for the
+ * value. A limit that is not a number, or is negative, allows nothing.
  *
  * @since 0.1.0
  * @category options
@@ -111,9 +111,9 @@ export interface DecodeOptions {
 }
 
 /**
- * The decoder as a Channel: chunks of bytes come in, chunks of values go out, wherever the bytes are split. It fails with a
- * `ProtocolError` on bytes that are not RESP and when the input ends inside a value; complete values before that are
- * emitted first.
+ * The decoder as a Channel: chunks of bytes come in, chunks of values go out, wherever the bytes are split. It fails
+ * with a `ProtocolError` on bytes that are not RESP and when the input ends inside a value; complete values before that
+ * are emitted first.
  *
  * @since 0.1.0
  * @category decoding
@@ -176,8 +176,8 @@ export const resolveLimits = (limits: Limits | undefined) => ({
 })
 
 /**
- * A command as a client sends it: an array of bulk strings, in one buffer. Text is sent as UTF-8. An argument that cannot
- * be sent exactly (NaN, an unsafe integer, a lone surrogate) is refused, and so is an empty list.
+ * A command as a client sends it: an array of bulk strings, in one buffer. Text is sent as UTF-8. An argument that
+ * cannot be sent exactly (NaN, an unsafe integer, a lone surrogate) is refused, and so is an empty list.
  *
  * @since 0.1.0
  * @category encoding
@@ -296,7 +296,8 @@ const doubleText = (value: number): string =>
           : String(value)
 
 /**
- * Text as a reply, as it would arrive from a server: lone surrogates are replaced. For test doubles: `Resp.text("PONG")`.
+ * Text as a reply, as it would arrive from a server: lone surrogates are replaced. For test doubles:
+ * `Resp.text("PONG")`.
  *
  * @since 0.1.0
  * @category constructors

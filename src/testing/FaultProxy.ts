@@ -1,9 +1,9 @@
 /**
- * A TCP proxy that injects faults, for tests: between a client and its server it delays, splits, corrupts, cuts, swallows
- * and refuses.
+ * A TCP proxy that injects faults, for tests: between a client and its server it delays, splits, corrupts, cuts,
+ * swallows and refuses.
  *
- * Node only. It passes bytes without reading them, so it works with TLS too. All waiting here uses timers of JavaScript,
- * so it works under Effect's `TestClock` as well.
+ * Node only. It passes bytes without reading them, so it works with TLS too. All waiting here uses timers of
+ * JavaScript, so it works under Effect's `TestClock` as well.
  *
  * @since 0.1.0
  */
@@ -57,8 +57,8 @@ export class FaultProxyError extends Schema.TaggedError<FaultProxyError>("effect
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * A fault as a value. Faults on one connection add up: latencies are summed, the smallest bandwidth and the smallest piece
- * size apply, and each cut and each corruption happens by itself.
+ * A fault as a value. Faults on one connection add up: latencies are summed, the smallest bandwidth and the smallest
+ * piece size apply, and each cut and each corruption happens by itself.
  *
  * @since 0.1.0
  * @category faults
@@ -130,8 +130,8 @@ export const bandwidth = (bytesPerSecond: number): Fault =>
   )
 
 /**
- * Bytes arrive in pieces of this size, each in a turn of the event loop of its own: one byte each when not given. When the
- * reader is slow, its operating system may join pieces again.
+ * Bytes arrive in pieces of this size, each in a turn of the event loop of its own: one byte each when not given. When
+ * the reader is slow, its operating system may join pieces again.
  *
  * @since 0.1.0
  * @category faults
@@ -140,8 +140,8 @@ export const split = (size = 1): Fault =>
   define(`split every ${size} bytes`, { _tag: "Split", size }, checkWhole("size", size, 1))
 
 /**
- * The proxy stops reading until it is healed. What a peer sends fills the buffers of the operating system and then waits
- * at the sender. Nothing is lost.
+ * The proxy stops reading until it is healed. What a peer sends fills the buffers of the operating system and then
+ * waits at the sender. Nothing is lost.
  *
  * @since 0.1.0
  * @category faults
@@ -158,8 +158,8 @@ export const stall: Fault = define("stalled", { _tag: "Stall" })
 export const blackHole: Fault = define("black hole", { _tag: "BlackHole" })
 
 /**
- * Changes the byte at `offset`, counted from now on a live connection and from the first byte on a new one. `xor` selects
- * the bits that change: all of them when not given.
+ * Changes the byte at `offset`, counted from now on a live connection and from the first byte on a new one. `xor`
+ * selects the bits that change: all of them when not given.
  *
  * @since 0.1.0
  * @category faults
@@ -174,10 +174,10 @@ export const corrupt = (offset: number, options?: { readonly xor?: number | unde
 }
 
 /**
- * Ends the connection as soon as `bytes` bytes have passed, counted from now on a live connection and from the first byte
- * on a new one. With 0 the connection ends when the first byte arrives, which does not pass. So `cutAfter(0)` in the
- * direction `"toClient"` cuts after the write and before the reply: the server has executed the command, and the client
- * does not learn of it.
+ * Ends the connection as soon as `bytes` bytes have passed, counted from now on a live connection and from the first
+ * byte on a new one. With 0 the connection ends when the first byte arrives, which does not pass. So `cutAfter(0)` in
+ * the direction `"toClient"` cuts after the write and before the reply: the server has executed the command, and the
+ * client does not learn of it.
  *
  * @since 0.1.0
  * @category faults
@@ -194,8 +194,8 @@ export const cutAfter = (bytes: number, ending: Ending = "reset"): Fault =>
 export const reset: Fault = define("reset", { _tag: "End", ending: "reset" })
 
 /**
- * Ends the connection with a FIN to both sides, after the bytes that are under way. A new connection is accepted and then
- * closed.
+ * Ends the connection with a FIN to both sides, after the bytes that are under way. A new connection is accepted and
+ * then closed.
  *
  * @since 0.1.0
  * @category faults
@@ -212,9 +212,9 @@ export const close: Fault = define("close", { _tag: "End", ending: "close" })
 export const halfClose: Fault = define("half-close", { _tag: "End", ending: "halfClose" })
 
 /**
- * Another fault that begins when `bytes` bytes have passed and more arrive, just before the first of these. The bytes are
- * counted in the direction in which this fault is injected, from now on a live connection and from the first byte on a
- * new one. The other fault then applies to `direction`, or to both directions.
+ * Another fault that begins when `bytes` bytes have passed and more arrive, just before the first of these. The bytes
+ * are counted in the direction in which this fault is injected, from now on a live connection and from the first byte
+ * on a new one. The other fault then applies to `direction`, or to both directions.
  *
  * @example
  * ```ts
@@ -239,8 +239,8 @@ export const after = (
   )
 
 /**
- * The proxy stops listening: new connections are refused (ECONNREFUSED), live ones go on. It applies to the whole proxy,
- * whatever `Where` says.
+ * The proxy stops listening: new connections are refused (ECONNREFUSED), live ones go on. It applies to the whole
+ * proxy, whatever `Where` says.
  *
  * @since 0.1.0
  * @category faults
@@ -322,8 +322,8 @@ export interface FaultProxy {
     where?: Where | undefined
   ) => Effect.Effect<void, FaultProxyError>
   /**
-   * Ends all faults and accepts new connections. Delayed bytes pass at once. Connections that lost bytes, or one of their
-   * ends, are reset, because they cannot go on.
+   * Ends all faults and accepts new connections. Delayed bytes pass at once. Connections that lost bytes, or one of
+   * their ends, are reset, because they cannot go on.
    */
   readonly heal: Effect.Effect<void, FaultProxyError>
 }

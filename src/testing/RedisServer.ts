@@ -155,7 +155,8 @@ export interface Peer {
  *
  * - `"standalone"`: a server on its own.
  * - `"cluster"`: a node with cluster mode on. It knows no other nodes and serves no hash slots yet.
- * - `replicaOf`: a replica of another server. It counts as started when it answers, which may be before it has synchronised.
+ * - `replicaOf`: a replica of another server. It counts as started when it answers, which may be before it has
+ *   synchronised.
  * - `monitor`: a sentinel that watches other servers, by name.
  *
  * @since 0.1.0
@@ -579,7 +580,8 @@ const makeProcess = (
       if (closed) return yield* failure("Closed", "The scope of this server is closed.")
       if (running !== undefined && !running.hasExited) return
       const fixed = port
-      // The server's earlier port may be taken for a moment by an outgoing connection. A port that the options ask for is not
+      // The server's earlier port may be taken for a moment by an outgoing connection. A port that the options ask for
+      // is not
       // tried again: another process has it.
       const limit = running === undefined && fixed !== undefined ? 1 : 20
       for (let tries = 1; tries <= limit; tries++) {

@@ -1,6 +1,6 @@
 /**
- * The pauses between attempts to connect, by a Schedule. It does not connect, and does not decide whether a failure ends
- * the attempts.
+ * The pauses between attempts to connect, by a Schedule. It does not connect, and does not decide whether a failure
+ * ends the attempts.
  */
 import * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
@@ -11,8 +11,8 @@ import { isPermanent } from "./reconnect.js"
 export interface Pacer {
   /**
    * Waits after a failed attempt, or after a connection that did not last; returns whether there is to be another
-   * attempt. After a permanent failure the pause is as long as the slowest of the Schedule's next 32. `onPause` gets the
-   * length of the pause in milliseconds.
+   * attempt. After a permanent failure the pause is as long as the slowest of the Schedule's next 32. `onPause` gets
+   * the length of the pause in milliseconds.
    */
   readonly pause: (error: RedisError, onPause?: (millis: number) => void) => Effect.Effect<boolean>
   /** Ends the pause under way, because another attempt may now succeed. */

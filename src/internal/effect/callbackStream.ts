@@ -1,6 +1,6 @@
 /**
- * Streams whose elements plain callbacks push, and values with the Stream of their changes. Effect 4 pushes into a Queue
- * and has no `Subscribable`; used by connections, for pushes and for the status.
+ * Streams whose elements plain callbacks push, and values with the Stream of their changes. Effect 4 pushes into a
+ * Queue and has no `Subscribable`; used by connections, for pushes and for the status.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"

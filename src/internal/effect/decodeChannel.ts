@@ -1,6 +1,6 @@
 /**
- * A Channel that passes chunks through a decoder written in plain JavaScript. Effect 4 builds Channels from pulls, orders
- * their type parameters differently and has arrays for chunks; used by `Resp.decodeChannel`.
+ * A Channel that passes chunks through a decoder written in plain JavaScript. Effect 4 builds Channels from pulls,
+ * orders their type parameters differently and has arrays for chunks; used by `Resp.decodeChannel`.
  */
 import type * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"

@@ -1,6 +1,6 @@
 /**
- * An Either as an Effect. In Effect 3 an Either is one; in Effect 4 a Result is not. Used wherever a checked option or an
- * encoded value is needed in an Effect.
+ * An Either as an Effect. In Effect 3 an Either is one; in Effect 4 a Result is not. Used wherever a checked option or
+ * an encoded value is needed in an Effect.
  */
 import type * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"

@@ -1,7 +1,7 @@
 /**
  * Fibers that plain callbacks start, end and look at. Effect 4 has no Runtime (a fiber starts from a Context, and in a
- * scope by another function), and a fiber that still runs is polled as `undefined` instead of `null`; used by connections,
- * pools, subscriptions, blocking commands and consumers of streams.
+ * scope by another function), and a fiber that still runs is polled as `undefined` instead of `null`; used by
+ * connections, pools, subscriptions, blocking commands and consumers of streams.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"

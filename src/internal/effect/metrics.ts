@@ -1,6 +1,6 @@
 /**
- * Metrics that plain callbacks update. Effect 4 names the updates differently, takes a Context for the tags and wraps the
- * description; used for the metrics of pools.
+ * Metrics that plain callbacks update. Effect 4 names the updates differently, takes a Context for the tags and wraps
+ * the description; used for the metrics of pools.
  */
 import * as Duration from "effect/Duration"
 import * as Metric from "effect/Metric"

@@ -1,6 +1,6 @@
 /**
- * A consumer of a consumer group: starts and stops the fibers that read, claim, keep and acknowledge, and is what readers
- * and workers of `RedisStream` talk to. What each fiber does is in the file of its name.
+ * A consumer of a consumer group: starts and stops the fibers that read, claim, keep and acknowledge, and is what
+ * readers and workers of `RedisStream` talk to. What each fiber does is in the file of its name.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -121,8 +121,8 @@ export class GroupConsumer<A> {
   }
 
   /**
-   * Stops reading, waits up to `millis` for handlers that run, acknowledges handled entries, and hands back entries that
-   * no handler began. `abandon` ends the handlers that are not done by then.
+   * Stops reading, waits up to `millis` for handlers that run, acknowledges handled entries, and hands back entries
+   * that no handler began. `abandon` ends the handlers that are not done by then.
    */
   stop(millis: number, abandon: Effect.Effect<unknown> = Effect.void): Effect.Effect<void> {
     const { acknowledging, hand, intake } = this
@@ -156,7 +156,9 @@ export class GroupConsumer<A> {
     })
   }
 
-  /** Hands entries that no handler began, and entries of replies that were not read, to the next consumer that claims. */
+  /**
+   * Hands entries that no handler began, and entries of replies that were not read, to the next consumer that claims.
+   */
   private handBack(unbegun: ReadonlyArray<Held<A>>): Effect.Effect<void> {
     const { group, hand, intake } = this
     return Effect.gen(function* () {

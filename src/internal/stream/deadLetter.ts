@@ -1,6 +1,6 @@
 /**
- * Dead letters: an entry that failed too often is added to another stream and acknowledged, in one transaction. Whether an
- * entry becomes one is decided by `retry.ts`.
+ * Dead letters: an entry that failed too often is added to another stream and acknowledged, in one transaction. Whether
+ * an entry becomes one is decided by `retry.ts`.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -51,8 +51,8 @@ export const stopped = (): ConnectionError =>
 
 /**
  * Adds the dead letter and acknowledges the entry in one transaction; returns whether the entry was still this
- * consumer's. A transaction goes on when one of its commands fails, and XACK must not run without XADD: therefore the key
- * is watched, and its type is checked before.
+ * consumer's. A transaction goes on when one of its commands fails, and XACK must not run without XADD: therefore the
+ * key is watched, and its type is checked before.
  */
 export const bury = <A>(
   group: Group<A>,
@@ -96,7 +96,8 @@ export const bury = <A>(
           // Other consumers add many dead letters at the same time.
           return Effect.zipRight(pause(10), once)
         case "failed":
-          // A command failed that no check before could foresee. The entry is made pending again before this is reported.
+          // A command failed that no check before could foresee. The entry is made pending again before this is
+          // reported.
           return Effect.zipRight(
             group.persist(group.redis.send(group.touch(held.id, { retrycount: held.attempt, force: true }))),
             Effect.fail(error.error ?? stopped())

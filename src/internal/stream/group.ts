@@ -1,6 +1,6 @@
 /**
- * The consumer group as one of its consumers sees it: commands with the names filled in, sent until they are answered, and
- * events. It knows no entries in hand.
+ * The consumer group as one of its consumers sees it: commands with the names filled in, sent until they are answered,
+ * and events. It knows no entries in hand.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

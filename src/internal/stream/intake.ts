@@ -1,6 +1,6 @@
 /**
- * Takes entries into hand: new ones (XREADGROUP), those that were pending for this consumer (XPENDING, XCLAIM), and those
- * that other consumers have had for too long (XAUTOCLAIM). It does not hand entries out.
+ * Takes entries into hand: new ones (XREADGROUP), those that were pending for this consumer (XPENDING, XCLAIM), and
+ * those that other consumers have had for too long (XAUTOCLAIM). It does not hand entries out.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -125,7 +125,9 @@ export class Intake<A> {
     })
   }
 
-  /** Claims entries that already are this consumer's, for their fields. Because it sets the count, it may be sent twice. */
+  /**
+   * Claims entries that already are this consumer's, for their fields. Because it sets the count, it may be sent twice.
+   */
   private takeUp(ids: Some<StreamId>, count: number): Effect.Effect<void, RedisError> {
     const { group, hand } = this
     return Effect.gen(function* () {

@@ -1,6 +1,6 @@
 /**
- * Keeps entries in hand from being claimed by other consumers: renews their idle time, and finds out which entries other
- * consumers have claimed nevertheless. It ends no handler.
+ * Keeps entries in hand from being claimed by other consumers: renews their idle time, and finds out which entries
+ * other consumers have claimed nevertheless. It ends no handler.
  */
 import * as Effect from "effect/Effect"
 import type { RedisError } from "../../RedisError.js"
@@ -39,8 +39,8 @@ export const keep = <A>(group: Group<A>, hand: Hand<A>): Effect.Effect<never, Re
   })
 
 /**
- * Entries in hand that another consumer claimed or acknowledged. Those that no handler has begun are dropped; handlers that
- * run go on.
+ * Entries in hand that another consumer claimed or acknowledged. Those that no handler has begun are dropped; handlers
+ * that run go on.
  */
 export const takenAway = <A>(group: Group<A>, hand: Hand<A>, taken: ReadonlyArray<Held<A>>): Effect.Effect<void> =>
   Effect.suspend(() => {

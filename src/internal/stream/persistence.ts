@@ -38,8 +38,8 @@ export const nextPause = <In>(stepper: Stepper<In>, input: In): Effect.Effect<bo
   Effect.catchAllCause(stepper.pause(input), () => Effect.succeed(false))
 
 /**
- * Sends a command until it is answered, with the pauses of a Schedule, which starts over for each command. A failure that
- * is not transient ends it, and so does the end of the Schedule.
+ * Sends a command until it is answered, with the pauses of a Schedule, which starts over for each command. A failure
+ * that is not transient ends it, and so does the end of the Schedule.
  */
 export class Persistence {
   private readonly stepper: Effect.Effect<Stepper<RedisError>>

@@ -35,8 +35,8 @@ export class Retry<A> {
   ) {}
 
   /**
-   * The entry was not handled. By `retry` it is tried again here, or left to be claimed. After its last attempt, or when
-   * the failure is `final`, it becomes a dead letter, or is left for good.
+   * The entry was not handled. By `retry` it is tried again here, or left to be claimed. After its last attempt, or
+   * when the failure is `final`, it becomes a dead letter, or is left for good.
    */
   failed(held: Held<A>, cause: Cause.Cause<unknown>, retry: Retries | undefined, final = false): Effect.Effect<void> {
     return Effect.suspend(() => {

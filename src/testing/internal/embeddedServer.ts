@@ -1,7 +1,7 @@
 /*
- * The embedded server: the command engine of js-redis-server with sockets of our own. The server of that package listens
- * on every interface, and waits for its clients when it is closed; these sockets listen on the loopback interface only,
- * and closing destroys them.
+ * The embedded server: the command engine of js-redis-server with sockets of our own. The server of that package
+ * listens on every interface, and waits for its clients when it is closed; these sockets listen on the loopback
+ * interface only, and closing destroys them.
  */
 
 import * as Net from "node:net"

@@ -131,8 +131,8 @@ export const terminate = (running: ServerProcess, graceMillis: number): Effect.E
   })
 
 /*
- * Runs a server so that it ends with this process. When this process is killed, its finalizers do not run, but its end of
- * the pipe at fd 0 closes. A shell in the background waits for that; it then kills the server if it still runs, and
+ * Runs a server so that it ends with this process. When this process is killed, its finalizers do not run, but its end
+ * of the pipe at fd 0 closes. A shell in the background waits for that; it then kills the server if it still runs, and
  * removes its folder. When the server ends first, Node closes the pipe as well, and the shell has nothing to do. The
  * server replaces the outer shell (exec), so the process id that we know is the server's.
  */
@@ -203,8 +203,8 @@ export const spawn = (program: Program, log: ServerLog): Effect.Effect<ServerPro
 export type Readiness = "ready" | "exited" | "late"
 
 /**
- * Sends PING over the server's own unix socket until the server answers. The socket lies in a folder that only this server
- * uses, so the answer cannot come from another server, as it could on a TCP port.
+ * Sends PING over the server's own unix socket until the server answers. The socket lies in a folder that only this
+ * server uses, so the answer cannot come from another server, as it could on a TCP port.
  */
 export const awaitReady = (
   running: ServerProcess,

@@ -1,6 +1,6 @@
 /**
- * How testing starts processes and reaches the file system. Effect 4 has these modules elsewhere, and there a command is
- * itself the Effect that starts it; used by `RedisServer`.
+ * How testing starts processes and reaches the file system. Effect 4 has these modules elsewhere, and there a command
+ * is itself the Effect that starts it; used by `RedisServer`.
  */
 import * as Command from "@effect/platform/Command"
 import type * as CommandExecutor from "@effect/platform/CommandExecutor"
