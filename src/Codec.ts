@@ -1,13 +1,12 @@
 /**
- * How values travel: a {@link Codec} turns what a program holds into the text or bytes that Redis stores, and back.
- * `Redis.withCodec(codec)` gives every command over it.
+ * How values are stored: a {@link Codec} turns a program's values into the text or bytes that Redis stores, and back.
+ * `Redis.withCodec(codec)` gives every command with the values of that codec.
  *
  * @since 0.1.0
  */
 import * as Either from "effect/Either"
-import * as ParseResult from "effect/ParseResult"
 import type * as Schema from "effect/Schema"
-import type * as SchemaAST from "effect/SchemaAST"
+import { decoder, encoder } from "./internal/effect/issue.js"
 import { utf8DecodeStrict } from "./internal/resp/text.js"
 
 /**
@@ -23,7 +22,7 @@ export const TypeId: unique symbol = Symbol.for("effect-redis-client/Codec")
 export type TypeId = typeof TypeId
 
 /**
- * Why a value does not encode or decode. The reason never holds the value.
+ * Why a value does not encode or decode: where in the value, and the reason. The reason never contains the value.
  *
  * @since 0.1.0
  * @category models
@@ -34,7 +33,7 @@ export interface CodecIssue {
 }
 
 /**
- * A way to store values of type `A`. `K` is how keys and field names that come back are given: text, except under
+ * A way to store values of type `A`. `K` is the type of the keys and field names in replies: text, except with
  * {@link bytes}.
  *
  * @since 0.1.0
@@ -42,7 +41,7 @@ export interface CodecIssue {
  */
 export interface Codec<A, K extends string | Uint8Array = string> {
   readonly [TypeId]: TypeId
-  /** How the connection hands over what `decode` gets. Bytes that are not UTF-8 arrive as bytes in either case. */
+  /** What `decode` receives. Bytes that are not UTF-8 arrive as bytes even with `text`. */
   readonly wants: "text" | "bytes"
   readonly encode: (value: A) => Either.Either<string | Uint8Array, CodecIssue>
   readonly decode: (stored: string | Uint8Array) => Either.Either<A, CodecIssue>
@@ -97,7 +96,7 @@ export const utf8: Codec<string> = {
 }
 
 /**
- * Bytes as they are; keys that come back are bytes too.
+ * Bytes as they are; keys in replies are bytes too.
  *
  * @since 0.1.0
  * @category codecs
@@ -113,7 +112,7 @@ export const bytes: Codec<Uint8Array, Uint8Array> = {
 const parseJson = (text: string): Either.Either<unknown, CodecIssue> =>
   Either.try({
     try: (): unknown => JSON.parse(text),
-    // The engine's message quotes the text.
+    // JavaScript's own message quotes the text.
     catch: () => ({ path: [], reason: "the text is not JSON" })
   })
 
@@ -131,7 +130,7 @@ const printJson = (value: unknown): Either.Either<string, CodecIssue> =>
           : Either.right(text)
   )
 
-/** Only text with a null in it can have lost a number, so that only such text is made twice. */
+/** Whether JSON would store a number as null. It prints the value again, so it is only asked about JSON with a null. */
 const losesNumber = (value: unknown): boolean => {
   let lost = false
   JSON.stringify(value, (_, part: unknown) => {
@@ -142,7 +141,7 @@ const losesNumber = (value: unknown): boolean => {
 }
 
 /**
- * Anything JSON can hold, unchecked on the way back. Prefer {@link schema}.
+ * Anything that JSON can express. What is read is not checked; prefer {@link schema}.
  *
  * @since 0.1.0
  * @category codecs
@@ -166,86 +165,13 @@ export const json: Codec<unknown> = make({ encode: printJson, decode: parseJson 
  * @category codecs
  */
 export const schema = <A, I>(self: Schema.Schema<A, I>): Codec<A> => {
-  const encode = ParseResult.encodeEither(self)
-  const decode = ParseResult.decodeUnknownEither(self)
+  const encode = encoder(self)
+  const decode = decoder(self)
   return make<A>({
-    encode: (value) => Either.flatMap(Either.mapLeft(encode(value), toIssue), printJson),
-    decode: (text) => Either.flatMap(parseJson(text), (value) => Either.mapLeft(decode(value), toIssue))
+    encode: (value) => Either.flatMap(encode(value), printJson),
+    decode: (text) => Either.flatMap(parseJson(text), decode)
   })
 }
 
-const listOf = <A>(some: A | ReadonlyArray<A>): ReadonlyArray<A> =>
-  Array.isArray(some) ? (some as ReadonlyArray<A>) : [some as A]
-
-/**
- * The first thing that does not fit: its place, and what the schema asks for there. Effect's formatters would quote the
- * value, and run what the schema's author wrote to describe it.
- *
- * @internal
- */
-export const toIssue = (error: ParseResult.ParseIssue): CodecIssue => {
-  const path: Array<string | number> = []
-  let inside: SchemaAST.AST | undefined
-  let current = error
-  while (true) {
-    switch (current._tag) {
-      case "Pointer": {
-        for (const part of listOf(current.path)) {
-          path.push(place(part, inside))
-        }
-        current = current.issue
-        break
-      }
-      case "Refinement":
-      case "Transformation": {
-        if (current._tag === "Refinement" && current.kind === "Predicate") {
-          return unfit(path, `expected ${named(current.ast)}`)
-        }
-        current = current.issue
-        break
-      }
-      case "Composite": {
-        const issues = listOf(current.issues)
-        // Of an optional field, what it is when it is there.
-        const [first, second] = current.ast._tag === "Union" ? issues.filter((member) => !isAbsence(member)) : issues
-        if (first === undefined || (current.ast._tag === "Union" && second !== undefined)) {
-          return unfit(path, `expected ${named(current.ast)}`)
-        }
-        inside = current.ast
-        current = first
-        break
-      }
-      case "Type":
-        return unfit(path, `expected ${named(current.ast)}`)
-      case "Missing":
-        return unfit(path, "missing")
-      case "Unexpected":
-        return unfit(path, "unexpected")
-      case "Forbidden":
-        return unfit(path, "the schema is not synchronous")
-    }
-  }
-}
-
-const isAbsence = (issue: ParseResult.ParseIssue): boolean =>
-  issue._tag === "Type" &&
-  (issue.ast._tag === "UndefinedKeyword" || (issue.ast._tag === "Literal" && issue.ast.literal === null))
-
-const unfit = (path: ReadonlyArray<string | number>, why: string): CodecIssue => ({
-  path,
-  reason: `it does not fit the schema (${why})`
-})
-
-/** What a schema calls itself. */
-const named = (ast: SchemaAST.AST): string => {
-  const name = String(ast)
-  return name.length > 100 ? `${name.slice(0, 100)}…` : name
-}
-
-/** Fields that the schema names are shown; the keys of a record are part of the value. */
-const place = (part: PropertyKey, inside: SchemaAST.AST | undefined): string | number =>
-  typeof part === "number"
-    ? part
-    : inside?._tag === "TypeLiteral" && inside.propertySignatures.some(({ name }) => name === part)
-      ? String(part)
-      : "*"
+/** @internal */
+export { toIssue } from "./internal/effect/issue.js"

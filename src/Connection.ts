@@ -29,6 +29,7 @@ import { type Duplex, fromDuplex as duplexTransport } from "./internal/connectio
 import type { Restore } from "./internal/connection/opening.js"
 import * as Options from "./internal/connection/options.js"
 import { fromSocket as socketTransport } from "./internal/connection/socketTransport.js"
+import { callbackStream } from "./internal/effect/callbackStream.js"
 import type { CloseReason, Transport } from "./internal/engine/transport.js"
 import { closeError } from "./internal/request/failure.js"
 import type { Push, Reply } from "./internal/resp/values.js"
@@ -316,24 +317,17 @@ export const fromLink = (
 }
 
 const pushesOf = (link: Link, released: () => boolean): Connection["pushes"] =>
-  Stream.asyncPush<Push, ConnectionError>(
-    (emit) =>
-      Effect.acquireRelease(
-        Effect.sync(() => {
-          const onEnd = (close: CloseReason | undefined): void => {
-            if (close === undefined || close.reason === "closed") {
-              emit.end()
-            } else {
-              emit.fail(closeError(close, "unsent", link.address))
-            }
-          }
-          if (released()) {
-            onEnd(undefined)
-            return () => {}
-          }
-          return link.onPush({ onPush: (push) => emit.single(push), onEnd })
-        }),
-        (off) => Effect.sync(off)
-      ),
-    { bufferSize: 4096, strategy: "sliding" }
-  )
+  callbackStream<Push, ConnectionError>((emit) => {
+    const onEnd = (close: CloseReason | undefined): void => {
+      if (close === undefined || close.reason === "closed") {
+        emit.end()
+      } else {
+        emit.fail(closeError(close, "unsent", link.address))
+      }
+    }
+    if (released()) {
+      onEnd(undefined)
+      return () => {}
+    }
+    return link.onPush({ onPush: (push) => emit.single(push), onEnd })
+  }, 4096)

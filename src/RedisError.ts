@@ -1,19 +1,27 @@
 /**
- * What can go wrong, as one small tagged union: {@link RedisError}.
+ * What commands fail with, as one small tagged union: {@link RedisError}.
  *
- * No error here carries the value of an argument: messages name the command, the server's code and the reason. The
- * server's own text, which may echo arguments, is kept as `Redacted` in {@link ReplyError}.
+ * Errors contain no value of an argument: messages name the command, the server's code and the reason. The server's own
+ * text may repeat arguments, so {@link ReplyError} keeps it as `Redacted`.
  *
  * @since 0.1.0
  */
-import type * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import {
+  defect,
+  type ErrorClass,
+  errorClass,
+  errorUnion,
+  literals,
+  path,
+  redactedText
+} from "./internal/effect/errorSchemas.js"
 
 /**
  * @since 0.1.0
@@ -28,30 +36,13 @@ export const TypeId: unique symbol = Symbol.for("effect-redis-client/RedisError"
 export type TypeId = typeof TypeId
 
 /**
- * What `Schema.TaggedError` makes, with its types spelled out. Those that Effect computes from the fields cost each program
- * that puts errors together 8 000 instantiations, more than all its commands.
- */
-interface ErrorClass<Self, Tag extends string, Fields, Encoded = Fields>
-  extends Schema.Schema<Self, { readonly _tag: Tag } & Encoded> {
-  new (fields: Fields, options?: Schema.MakeOptions): Cause.YieldableError & { readonly _tag: Tag } & Fields
-  readonly identifier: string
-}
-
-/** Encodes to a fixed text: an error that is serialised gives its secrets to nobody. */
-const RedactedText: Schema.Schema<Redacted.Redacted<string>, string> = Schema.transform(
-  Schema.String,
-  Schema.RedactedFromSelf(Schema.String),
-  { strict: true, decode: (text) => Redacted.make(text), encode: () => "<redacted>" }
-)
-
-/**
- * What is known of a command that failed: `"unsent"` means the server never saw it, `"unknown"` that it was written and
- * may have been executed.
+ * What is known about a command that failed: `"unsent"` means that the server never received it, `"unknown"` that it
+ * was written and may have been executed.
  *
  * @since 0.1.0
  * @category models
  */
-export const Delivery = Schema.Literal("unsent", "unknown")
+export const Delivery = literals("unsent", "unknown")
 
 /**
  * @since 0.1.0
@@ -60,12 +51,13 @@ export const Delivery = Schema.Literal("unsent", "unknown")
 export type Delivery = typeof Delivery.Type
 
 /**
- * What an ACL user may not do: run the command, or a command of the script; access a key, a channel, or a database.
+ * What the ACL forbids to the user: to run the command or a command of the script, or to access a key, a channel or a
+ * database.
  *
  * @since 0.1.0
  * @category models
  */
-export const Denied = Schema.Literal("command", "key", "channel", "database")
+export const Denied = literals("command", "key", "channel", "database")
 
 /**
  * @since 0.1.0
@@ -90,23 +82,23 @@ const ReplyErrorBase: ErrorClass<
     readonly raw: string
     readonly denied?: Denied | undefined
   }
-> = Schema.TaggedError<ReplyError>("effect-redis-client/ReplyError")("ReplyError", {
+> = errorClass<ReplyError>("effect-redis-client/ReplyError")("ReplyError", () => ({
   code: Schema.String,
   command: Schema.String,
   message: Schema.String,
-  raw: RedactedText,
+  raw: redactedText(),
   denied: Schema.optional(Denied)
-})
+}))
 
 /**
  * The server answered the command with an error.
  *
  * - `code` is the error's first word (`WRONGTYPE`, `NOAUTH`, `MOVED`, …), or `ERR`.
- * - `message` is the server's text with every argument blanked out; where arguments cannot be told apart from the rest
- *   (unknown commands, ACL rules, script errors) a description takes its place.
- * - `raw` is the server's text as it came.
- * - `denied` says what the user has no permission for, when that is the error: of the command itself (`NOPERM`), or of
- *   one that its script ran (`ERR`).
+ * - `message` is the server's text with every argument blanked out. When arguments cannot be told from the rest
+ *   (unknown commands, ACL rules, script errors), it is a description instead.
+ * - `raw` is the server's text, unchanged.
+ * - `denied` is what the user has no permission for, when that is the error: of the command itself (`NOPERM`), or of a
+ *   command that its script ran (`ERR`).
  *
  * @see RESP specification, "Simple errors"
  * @since 0.1.0
@@ -125,11 +117,11 @@ const ProtocolErrorBase: ErrorClass<
   {
     readonly reason: string
   }
-> = Schema.TaggedError<ProtocolError>("effect-redis-client/ProtocolError")("ProtocolError", { reason: Schema.String })
+> = errorClass<ProtocolError>("effect-redis-client/ProtocolError")("ProtocolError", () => ({ reason: Schema.String }))
 
 /**
- * The peer sent bytes that are not RESP, or a reply nobody asked for. The connection is finished: what came after
- * cannot be trusted.
+ * The server sent bytes that are not RESP, or a reply that belongs to no command. The connection is closed, because
+ * nothing after that can be trusted.
  *
  * @since 0.1.0
  * @category errors
@@ -147,21 +139,21 @@ export class ProtocolError extends ProtocolErrorBase {
 /**
  * Why there is no connection.
  *
- * - `connect`: no connection could be made (refused, unreachable, unknown host).
- * - `tls`: the TLS handshake failed, or only one side speaks TLS.
- * - `handshake`: the server refused HELLO, SELECT or another part of the greeting.
- * - `authentication`: the server refused the credentials, or asks for some.
- * - `credentials`: the Effect or Stream that gives the credentials failed, or gave none.
- * - `peerClosed`: the server, or something between, closed the connection.
+ * - `connect`: no connection could be opened (refused, unreachable, unknown host).
+ * - `tls`: the TLS handshake failed, or only one side uses TLS.
+ * - `handshake`: the server refused HELLO, SELECT or another command of the handshake.
+ * - `authentication`: the server refused the credentials, or requires some.
+ * - `credentials`: the Effect or Stream of the credentials failed, or provided none.
+ * - `peerClosed`: the server, or a proxy in between, closed the connection.
  * - `transport`: the socket failed.
- * - `unresponsive`: replies were owed and nothing was read for too long.
- * - `protocol`: the connection ended over a {@link ProtocolError}.
+ * - `unresponsive`: commands were in flight, and nothing was read for too long.
+ * - `protocol`: the connection ended because of a {@link ProtocolError}.
  * - `closed`: this side closed it.
  *
  * @since 0.1.0
  * @category models
  */
-export const ConnectionErrorReason = Schema.Literal(
+export const ConnectionErrorReason = literals(
   "connect",
   "tls",
   "handshake",
@@ -191,16 +183,17 @@ const ConnectionErrorBase: ErrorClass<
     readonly server?: string | undefined
     readonly cause?: unknown
   }
-> = Schema.TaggedError<ConnectionError>("effect-redis-client/ConnectionError")("ConnectionError", {
+> = errorClass<ConnectionError>("effect-redis-client/ConnectionError")("ConnectionError", () => ({
   reason: ConnectionErrorReason,
   delivery: Delivery,
   message: Schema.String,
   server: Schema.optional(Schema.String),
-  cause: Schema.optional(Schema.Defect)
-})
+  cause: Schema.optional(defect)
+}))
 
 /**
- * There is no connection, or it ended before the reply came. `delivery` says whether the command may have been executed.
+ * There is no connection, or it ended before the reply arrived. `delivery` says whether the command may have been
+ * executed.
  *
  * @since 0.1.0
  * @category errors
@@ -223,23 +216,23 @@ const DeadlineErrorBase: ErrorClass<
     readonly command?: string | undefined
     /** The server's address, where one was chosen. */
     readonly server?: string | undefined
-    /** How far it came, where that helps. */
+    /** How far the operation got, when that helps to find the cause. */
     readonly hint?: string | undefined
   }
-> = Schema.TaggedError<DeadlineError>("effect-redis-client/DeadlineError")("DeadlineError", {
-  phase: Schema.Literal("connect", "acquire", "queue", "reply"),
+> = errorClass<DeadlineError>("effect-redis-client/DeadlineError")("DeadlineError", () => ({
+  phase: literals("connect", "acquire", "queue", "reply"),
   delivery: Delivery,
   /** The time that was allowed, in milliseconds. */
   milliseconds: Schema.Number,
   command: Schema.optional(Schema.String),
   server: Schema.optional(Schema.String),
-  /** How far it came, where that helps. */
+  /** How far the operation got, when that helps to find the cause. */
   hint: Schema.optional(Schema.String)
-})
+}))
 
 /**
- * A deadline passed. `phase` says which: connecting, waiting for a connection of the pool (`acquire`), waiting to be
- * sent (`queue`), or waiting for the answer (`reply`).
+ * A deadline passed. `phase` says which: connecting (`connect`), waiting for a connection of the pool (`acquire`),
+ * waiting to be sent (`queue`), or waiting for the reply (`reply`).
  *
  * @since 0.1.0
  * @category errors
@@ -264,15 +257,15 @@ const DecodeErrorBase: ErrorClass<
     readonly path: ReadonlyArray<string | number>
     readonly reason: string
   }
-> = Schema.TaggedError<DecodeError>("effect-redis-client/DecodeError")("DecodeError", {
+> = errorClass<DecodeError>("effect-redis-client/DecodeError")("DecodeError", () => ({
   command: Schema.String,
-  path: Schema.Array(Schema.Union(Schema.String, Schema.Number)),
+  path: path(),
   reason: Schema.String
-})
+}))
 
 /**
- * The server's reply does not fit what the command's type promises. `path` leads to the part that does not fit. The
- * command was executed, and the connection goes on.
+ * The server's reply does not have the type that the command promises. `path` leads to the part that does not fit. The
+ * command was executed, and the connection stays open.
  *
  * @since 0.1.0
  * @category errors
@@ -302,8 +295,8 @@ const UsageErrorBase: ErrorClass<
     readonly message: string
     readonly command?: string | undefined
   }
-> = Schema.TaggedError<UsageError>("effect-redis-client/UsageError")("UsageError", {
-  reason: Schema.Literal(
+> = errorClass<UsageError>("effect-redis-client/UsageError")("UsageError", () => ({
+  reason: literals(
     "invalidArgument",
     "invalidOptions",
     "statefulCommand",
@@ -313,17 +306,17 @@ const UsageErrorBase: ErrorClass<
   ),
   message: Schema.String,
   command: Schema.optional(Schema.String)
-})
+}))
 
 /**
- * The program asked for something that cannot be done; nothing was sent.
+ * The program asked for something that this client cannot do; nothing was sent.
  *
- * - `invalidArgument`: an argument cannot be sent, or the command does not take it.
+ * - `invalidArgument`: an argument cannot be sent, or the command does not accept it.
  * - `invalidOptions`: an option, URL or configuration value is wrong.
- * - `statefulCommand`: the command would change a connection that others share.
- * - `blockingCommand`: the command would block a connection that others share.
+ * - `statefulCommand`: the command would change the state of a shared connection.
+ * - `blockingCommand`: the command would block a shared connection.
  * - `refusedCommand`: the command can never be sent through this client.
- * - `released`: the connection was given back to its pool.
+ * - `released`: the lease is over; its connection is back in the pool.
  *
  * @since 0.1.0
  * @category errors
@@ -343,15 +336,16 @@ const OverflowErrorBase: ErrorClass<
     readonly maximum: number
     readonly command?: string | undefined
   }
-> = Schema.TaggedError<OverflowError>("effect-redis-client/OverflowError")("OverflowError", {
-  limit: Schema.Literal("commands", "bytes", "messages", "messageBytes"),
+> = errorClass<OverflowError>("effect-redis-client/OverflowError")("OverflowError", () => ({
+  limit: literals("commands", "bytes", "messages", "messageBytes"),
   maximum: Schema.Number,
   command: Schema.optional(Schema.String)
-})
+}))
 
 /**
- * More was asked to wait than may wait; nothing was sent. Or, with `messages` and `messageBytes`: a subscription whose
- * strategy is to fail has as many messages waiting as may wait, and more came.
+ * A queue is full. With `commands` and `bytes`: as many commands wait to be sent as may wait, so the command was
+ * refused and not sent. With `messages` and `messageBytes`: a subscription whose strategy is to fail has as many
+ * messages waiting as may wait, and another message arrived.
  *
  * @since 0.1.0
  * @category errors
@@ -375,7 +369,7 @@ export class OverflowError extends OverflowErrorBase {
 }
 
 /**
- * Everything a command can fail with.
+ * All errors that a command can fail with.
  *
  * @since 0.1.0
  * @category models
@@ -395,7 +389,7 @@ export type RedisError =
  * @since 0.1.0
  * @category schemas
  */
-export const RedisError = Schema.Union(
+export const RedisError = errorUnion(
   ReplyError,
   ProtocolError,
   ConnectionError,
@@ -412,8 +406,8 @@ export const RedisError = Schema.Union(
 export const isRedisError = (u: unknown): u is RedisError => Predicate.hasProperty(u, TypeId)
 
 /**
- * The results stay out of logs and JSON: they hold what the server answered. (A plain property would be enumerable, and
- * Node's `%o` shows the value of one that is not.)
+ * Keeps the results out of logs and JSON, because they contain the server's replies. It is a getter because Node's `%o`
+ * shows the value of any other property, even of one that is not enumerable.
  */
 const hide = (error: object, results: unknown): void => {
   Object.defineProperty(error, "results", { get: () => results, enumerable: false })
@@ -423,12 +417,12 @@ const hide = (error: object, results: unknown): void => {
 const place = (slot: string | number | undefined, command: string | undefined): string =>
   command === undefined ? `${slot}` : `${slot} (${command})`
 
-/** What is known of a command of a batch. A {@link DeadlineError}'s message says by itself whether it was sent. */
-const told = (error: RedisError): string =>
+/** The message of a command's failure, with its delivery. A {@link DeadlineError}'s message contains it already. */
+const describe = (error: RedisError): string =>
   error._tag === "ConnectionError" ? `${error.message} (delivery: ${error.delivery})` : error.message
 
 /**
- * A pipeline of which at least one command failed. Every reply was read: `results` has the shape of the pipeline, with
+ * A pipeline in which at least one command failed. Every reply was read: `results` has the shape of the pipeline, with
  * an `Either` in each place, because the other commands were executed.
  *
  * @since 0.1.0
@@ -448,16 +442,16 @@ export class PipelineError<out Results = unknown> extends Data.Error<{
   declare readonly results: Results
 
   constructor(options: {
-    /** Where the first failure is: an index, or the record's key. */
+    /** The place of the first failure: an index, or the record's key. */
     readonly slot: string | number
-    /** The name of the command in that slot. */
+    /** The name of the command in that place. */
     readonly command?: string | undefined
     /** The first failure. */
     readonly error: RedisError
     readonly results: Results
   }) {
     const { command, error, slot } = options
-    super({ slot, command, error, message: `Slot ${place(slot, command)} of the pipeline failed: ${told(error)}` })
+    super({ slot, command, error, message: `Slot ${place(slot, command)} of the pipeline failed: ${describe(error)}` })
     hide(this, options.results)
   }
 }
@@ -465,10 +459,10 @@ export class PipelineError<out Results = unknown> extends Data.Error<{
 /**
  * A transaction that was not executed as one.
  *
- * - `conflict`: a watched key changed, EXEC answered nil, nothing was executed.
- * - `discarded`: a command was refused while queueing (`EXECABORT`), nothing was executed.
- * - `refused`: MULTI itself was refused, so the commands behind it ran one by one: see `results`.
- * - `failed`: everything was executed, and at least one command failed.
+ * - `conflict`: a watched key changed, so EXEC executed nothing and replied with nil.
+ * - `discarded`: the server refused to queue a command, so EXEC executed nothing (`EXECABORT`).
+ * - `refused`: the server refused MULTI itself, so the commands after it ran one by one: see `results`.
+ * - `failed`: all commands were executed, and at least one failed.
  *
  * @see https://redis.io/docs/latest/develop/using-commands/transactions/
  * @since 0.1.0
@@ -490,33 +484,33 @@ export class TransactionError<out Results = unknown> extends Data.Error<{
 
   constructor(options: {
     readonly reason: "conflict" | "discarded" | "refused" | "failed"
-    /** Where the first failure is: an index, or the record's key. Absent on a conflict. */
+    /** The place of the first failure: an index, or the record's key. Absent on a conflict. */
     readonly slot?: string | number | undefined
-    /** The name of the command in that slot. Absent on a conflict. */
+    /** The name of the command in that place. Absent on a conflict. */
     readonly command?: string | undefined
     /** The first failure. Absent on a conflict. */
     readonly error?: RedisError | undefined
     readonly results?: Results | undefined
   }) {
     const { command, error, reason, slot } = options
-    const because = error === undefined ? "" : ` at slot ${place(slot, command)}: ${told(error)}`
+    const because = error === undefined ? "" : ` at slot ${place(slot, command)}: ${describe(error)}`
     super({ reason, slot, command, error, message: `The transaction did not succeed (${reason})${because}` })
     hide(this, options.results)
   }
 }
 
 /**
- * What the client does about a command that the server answered with an error, by the error's code.
+ * What the client does when the server replies to a command with an error, by the error's code.
  *
- * - `retry`: the server is not ready (LOADING, MASTERDOWN, CLUSTERDOWN, TRYAGAIN) and has not executed the command. It is
- *   sent again to the same server, every 100 ms, until its deadline; then the error is the answer.
- * - `reconnect`: the server became read-only (READONLY), as a master does after a failover. The command is sent again, at
- *   most `maxRetries` times, to whichever server a new connection reaches.
- * - `fail`: everything else. The error is the answer. BUSY is one of these: a script runs, maybe for long, and whoever
- *   could kill it wants to know.
+ * - `retry`: the server is not ready (LOADING, MASTERDOWN, CLUSTERDOWN, TRYAGAIN) and has not executed the command. It
+ *   is sent again to the same server, every 100 ms, until its deadline; then it fails with the error.
+ * - `reconnect`: the server became read-only (READONLY), as a master does after a failover. The command is sent again,
+ *   at most `maxRetries` times, to the server that a new connection reaches.
+ * - `fail`: all other codes. The command fails with the error. BUSY is one of them: a script may run for long, and the
+ *   caller should learn of it while it can still be killed.
  *
- * Scripts and functions that may write are never sent again: the error may have come from inside them. Neither are
- * transactions. A pipeline is, if all of it was refused.
+ * Scripts and functions that may write are never sent again, because the error may have come from inside of them.
+ * Transactions are never sent again either. A pipeline is sent again when every command of it was refused.
  *
  * @since 0.1.0
  * @category error handling
@@ -536,7 +530,7 @@ export const recovery = (code: string): "retry" | "reconnect" | "fail" => {
 }
 
 /**
- * Recovers from a server error by its code; everything else stays in the error channel.
+ * Recovers from a server error by its code; other errors stay in the error channel.
  *
  * @example
  * ```ts

@@ -1,8 +1,8 @@
 /**
- * Streams of Redis as Streams of Effect: readers that keep their place, consumers of groups, workers, and a producer.
- * `Redis.stream` is this module.
+ * Streams of Redis as Streams of Effect: readers that keep their position, consumers of groups, workers, and a
+ * producer. `Redis.stream` is this module.
  *
- * What reads waits on a connection of its own, so that it never stalls ordinary commands. See docs/streams.md for what
+ * Reads that wait use a connection of their own, so they never delay other commands. docs/streams.md describes what
  * becomes of an entry.
  *
  * @see https://redis.io/docs/latest/develop/data-types/streams/
@@ -13,13 +13,11 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as ParseResult from "effect/ParseResult"
-import * as Schedule from "effect/Schedule"
+import type * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { toIssue, utf8 } from "./Codec.js"
+import { utf8 } from "./Codec.js"
 import { make as makeStream, type XaddOptions } from "./commands/stream.js"
 import type { StreamId, StreamTrim } from "./commands/stream-entry.js"
 import { type AbsoluteTime, args, type DurationWithUnit } from "./internal/command/args.js"
@@ -28,6 +26,18 @@ import { text } from "./internal/command/decode.js"
 import type { RedisCommand } from "./internal/command/model.js"
 import { Redis, type RedisService } from "./internal/command/model.js"
 import * as Options from "./internal/connection/options.js"
+import { fromEither } from "./internal/effect/either.js"
+import { interruptFork, type Running } from "./internal/effect/fork.js"
+import { encoder } from "./internal/effect/issue.js"
+import {
+  defaultReconnect,
+  defaultRetry,
+  everyMillis,
+  liveClock,
+  makeStepper,
+  type Stepper
+} from "./internal/effect/schedule.js"
+import { GroupConsumer } from "./internal/stream/consumer.js"
 import {
   type DecodeFields,
   fieldsDecoder,
@@ -36,20 +46,22 @@ import {
   undecodable,
   wireMillis
 } from "./internal/stream/entry.js"
-import { isTransient, liveClock, pause } from "./internal/stream/wait.js"
-import { GroupConsumer, type GroupEvent, type GroupSettings, type Held } from "./internal/stream/worker.js"
+import type { Held } from "./internal/stream/hand.js"
+import { isTransient, nextPause } from "./internal/stream/persistence.js"
+import type { GroupEvent, GroupSettings } from "./internal/stream/settings.js"
+import { pause } from "./internal/stream/wait.js"
 import { type RedisError, UsageError } from "./RedisError.js"
 
 export type {
   /**
-   * What happened to entries of a consumer that a program may want to hear of.
+   * What happened to the entries of a consumer.
    *
    * - `Failed`: a handler failed. `next` says what becomes of the entry.
-   * - `Claimed`: entries of other consumers that had been idle for too long.
-   * - `Resumed`: entries that were pending for this consumer: from before it was started, or of a reply that was lost.
-   * - `Gone`: pending entries that were deleted from the stream. They were acknowledged; nobody can handle them.
-   * - `Taken`: entries in hand that another consumer claimed meanwhile. It will handle them, too.
-   * - `Disconnected`: a command failed and is asked again.
+   * - `Claimed`: this consumer took over entries of other consumers that had been idle for too long.
+   * - `Resumed`: this consumer took up entries that were pending for it: from before its start, or of a lost reply.
+   * - `Gone`: pending entries were deleted from the stream. Nobody can handle them, so they were acknowledged.
+   * - `Taken`: another consumer claimed entries that are in hand here. It will handle them as well.
+   * - `Disconnected`: a command failed and is sent again.
    *
    * @since 0.1.0
    * @category models
@@ -68,7 +80,7 @@ export type {
 export type Fields = Readonly<Record<string, string>>
 
 /**
- * What schemas of entries encode to: text by name, where fields may be missing.
+ * The encoded side of an entry's schema: text by name, where fields may be missing.
  *
  * @since 0.1.0
  * @category models
@@ -89,8 +101,8 @@ export interface Entry<out A = Fields> {
 }
 
 /**
- * Where reading begins: with everything there is (`"all"`), with what is added from now on (`"new"`), behind an id, or
- * at a time.
+ * Where reading begins: with the first entry (`"all"`), with entries that are added from now on (`"new"`), after an id,
+ * or at a time.
  *
  * @since 0.1.0
  * @category models
@@ -106,23 +118,21 @@ export interface ReadOptions {
   readonly from?: From | undefined
   /** At most this many entries of each stream at once. Default: 100. */
   readonly count?: number | undefined
-  /** How long the server is asked to wait for entries, again and again. Default: 5 seconds. */
+  /** How long each read waits at the server for entries. Default: 5 seconds. */
   readonly block?: DurationWithUnit | undefined
-  /** Replies that are read ahead of whoever listens. Default: 1; 0 asks only when entries are wanted. */
+  /**
+   * How many replies are read before the program asks for them. Default: 1; with 0 each read waits until it is asked
+   * for.
+   */
   readonly readAhead?: number | undefined
-  /** `false` ends the Stream where the streams end, instead of waiting for more. Default: true. */
+  /** `false` ends the Stream at the end of the streams, instead of waiting for more entries. Default: true. */
   readonly follow?: boolean | undefined
   /**
-   * When to ask again after a failure that may pass (the connection ended, the server is loading). It runs on the live
-   * clock and starts over after each answer. Default: from 50 ms doubling to 2 seconds, with jitter, without end.
+   * When to read again after a failure that may pass (the connection ended, the server is loading). It runs on the live
+   * clock and starts over after each reply. Default: from 50 ms doubling to 2 seconds, with jitter, without end.
    */
   readonly reconnect?: Schedule.Schedule<unknown, RedisError> | undefined
 }
-
-const defaultReconnect: Schedule.Schedule<unknown> = Schedule.exponential("50 millis").pipe(
-  Schedule.union(Schedule.spaced("2 seconds")),
-  Schedule.jittered
-)
 
 const count = (value: number | undefined, what: string, fallback: number, least = 1) =>
   value === undefined ? Either.right(fallback) : Options.checkCount(value, what, least)
@@ -130,12 +140,13 @@ const count = (value: number | undefined, what: string, fallback: number, least 
 const duration = (value: DurationWithUnit | undefined, what: string, fallback: number) =>
   value === undefined ? Either.right(fallback) : wireMillis(value, what)
 
-/** Some may be infinite: they are only waited for here. */
+/** A duration that may be infinite, because it is not sent to the server. */
 const patience = (value: DurationWithUnit | undefined, what: string, fallback: number) =>
   value === undefined ? Either.right(fallback) : Options.checkDuration(value, what)
 
 /**
- * The last id of a stream now: reading behind it gives what is added later. `0-0` when there are no entries.
+ * The id of a stream's last entry: reading after it gives the entries that are added later. `0-0` when the stream is
+ * empty.
  *
  * @since 0.1.0
  * @category reading
@@ -148,11 +159,11 @@ const newest = (redis: RedisService, stream: string): Effect.Effect<StreamId, Re
 
 /**
  * Reads a stream, or several with a place in each, as a Stream of entries. It waits for entries on a connection of its
- * own and goes on behind the last id it gave, over reconnects too: a read whose reply was lost is asked again.
+ * own and continues after the last id that it gave, after reconnects too: a read whose reply was lost is sent again.
  *
- * `"new"` is resolved to an id when the Stream starts, before the first entry is waited for. Entries that do not fit
- * the schema, and such that are no text, fail the Stream with a `DecodeError` that names the stream, the id and the
- * field, after those before it were given.
+ * `"new"` is resolved to an id when the Stream starts, before the first read. When an entry does not fit the schema, or
+ * is not text, the Stream gives the entries before it and then fails with a `DecodeError` that names the stream, the id
+ * and the field.
  *
  * @example
  * ```ts
@@ -189,18 +200,18 @@ export const read: {
         return yield* new UsageError({ reason: "invalidArgument", message: "reading needs at least one stream" })
       }
       const settings: ReadSettings<A> = {
-        count: yield* count(options.count, "count", 100),
-        // Even where nothing is waited for: what blocks goes to a connection of its own.
-        block: options.follow === false ? 1 : yield* duration(options.block, "block", 5_000),
+        count: yield* fromEither(count(options.count, "count", 100)),
+        // Reads block even when they do not follow the stream: only blocking commands use a connection of their own.
+        block: options.follow === false ? 1 : yield* fromEither(duration(options.block, "block", 5_000)),
         follow: options.follow !== false,
         reconnect: options.reconnect ?? defaultReconnect,
         decode: fieldsDecoder(options.schema)
       }
-      const readAhead = yield* count(options.readAhead, "readAhead", 1, 0)
+      const readAhead = yield* fromEither(count(options.readAhead, "readAhead", 1, 0))
       const redis = yield* Redis
       const positions = new Map<string, StreamId>()
       for (const [stream, from] of given) {
-        positions.set(stream, (yield* idOf(from)) ?? (yield* newest(redis, stream)))
+        positions.set(stream, (yield* fromEither(idOf(from))) ?? (yield* newest(redis, stream)))
       }
       const reader = new Reader(redis, positions, settings)
       const entries = Stream.repeatEffectChunkOption(reader.next)
@@ -234,7 +245,7 @@ class Reader<A> {
       if (this.broken !== undefined) {
         return yield* Effect.fail(Option.some(this.broken))
       }
-      let backoff: Schedule.ScheduleDriver<unknown, RedisError> | undefined
+      let backoff: Stepper<RedisError> | undefined
       while (true) {
         const started = performance.now()
         const found = yield* Effect.either(
@@ -247,9 +258,9 @@ class Reader<A> {
         )
         if (Either.isLeft(found)) {
           const error = found.left
-          backoff ??= yield* Schedule.driver(reconnect)
-          // Nothing was taken from the server, so a read whose reply is unknown is asked again as it was.
-          if (!isTransient(error) || Exit.isFailure(yield* liveClock(Effect.exit(backoff.next(error))))) {
+          backoff ??= yield* makeStepper(reconnect)
+          // A read takes nothing from the server, so it may be sent again although its reply is unknown.
+          if (!isTransient(error) || !(yield* liveClock(nextPause(backoff, error)))) {
             return yield* Effect.fail(Option.some(error))
           }
           continue
@@ -281,14 +292,14 @@ class Reader<A> {
           return yield* Effect.fail(Option.none())
         }
         if (performance.now() - started < block / 2) {
-          // Somebody unblocked it, or this is no server: either way it must not become a tight loop.
+          // The read was unblocked early, or the server did not wait: it must not become a tight loop.
           yield* pause(10)
         }
       }
     })
   })
 
-  /** The server says the whole name, with what `withPrefix` put before it. */
+  /** The stream as the program named it: the server's name begins with the prefix of `withPrefix`. */
   private nameOf(key: string | Uint8Array): string {
     const { names } = this
     let found = names[0] as string
@@ -306,7 +317,7 @@ class Reader<A> {
 }
 
 /**
- * What a consumer of a group is.
+ * Options of a consumer of a group.
  *
  * @since 0.1.0
  * @category options
@@ -315,46 +326,47 @@ export interface GroupOptions {
   readonly stream: string
   readonly group: string
   /**
-   * The consumer's name in the group. Give each running consumer one of its own, and the same again after a restart: it
-   * then finds what it had in hand.
+   * The consumer's name in the group. Give each running consumer a name of its own, and the same name after a restart:
+   * it then resumes the entries that it had in hand.
    */
   readonly consumer: string
   /**
-   * Makes the group when there is none (and the stream, empty), to begin there. Without it, a group that is not there
-   * is a `ReplyError` with the code `NOGROUP`. A group that vanishes later is never made again by itself.
+   * Makes the group if it does not exist (and an empty stream), to begin there. Without this option a missing group is
+   * a `ReplyError` with the code `NOGROUP`. A group that is deleted later is not made again.
    */
   readonly create?: From | undefined
   /** At most this many entries are read at once. Default: 100. */
   readonly count?: number | undefined
-  /** How long the server is asked to wait for entries, again and again. Default: 5 seconds. */
+  /** How long each read waits at the server for entries. Default: 5 seconds. */
   readonly block?: DurationWithUnit | undefined
   /**
-   * Entries that may be in hand: read, and not yet handled. Reading stops there. Default: twice the worker's
-   * `concurrency`, at least 32; 1 000 for `consume`.
+   * How many entries may be in hand, that is, read and not yet handled. Then reading pauses. Default: twice the
+   * worker's `concurrency`, at least 32; 1 000 for `consume`.
    */
   readonly maxInHand?: number | undefined
-  /** Taking over entries that other consumers have had for too long; `false` for never. */
+  /** How to take over entries that other consumers have had for too long; `false` for never. */
   readonly claim?: ClaimOptions | false | undefined
   /**
-   * How often the group is told that what is in hand is being worked on, so that others do not claim it. It has to be
-   * well below the `claim.idle` of every consumer of the group. Default: a quarter of this one's, 15 seconds.
+   * How often the idle time of entries in hand is renewed, so that other consumers do not claim them. It must be well
+   * below the `claim.idle` of every consumer of the group. Default: a quarter of this consumer's `claim.idle`, 15
+   * seconds.
    */
   readonly keepEvery?: DurationWithUnit | undefined
   /**
-   * Acknowledging in batches: when `size` entries were handled, or `within` after the first of them. Without it what
-   * was handled is acknowledged at once, and what comes meanwhile goes with the next XACK.
+   * Acknowledges in batches: when `size` entries were handled, or `within` after the first of them. Without it a
+   * handled entry is acknowledged at once, and entries that are handled meanwhile go with the next XACK.
    */
   readonly acks?: { readonly size?: number | undefined; readonly within: DurationWithUnit } | undefined
   /**
-   * How often an entry may be attempted, by all consumers together. Then it becomes a dead letter, or is left pending
-   * when there is no `deadLetter`. Default: 5 with `deadLetter`, else without end.
+   * How many attempts an entry gets, from all consumers together. After the last one it becomes a dead letter, or is
+   * left pending when there is no `deadLetter`. Default: 5 with `deadLetter`, else unlimited.
    */
   readonly attempts?: number | undefined
   /** The stream for entries that failed too often, or do not fit the schema. */
   readonly deadLetter?: string | (StreamTrim & { readonly stream: string }) | undefined
-  /** When to ask again after a failure that may pass, as in {@link ReadOptions}. */
+  /** When to send a command again after a failure that may pass, as in {@link ReadOptions}. */
   readonly reconnect?: Schedule.Schedule<unknown, RedisError> | undefined
-  /** Hears what happens. Default: the log. */
+  /** Is called with each event. Default: events are logged. */
   readonly on?: ((event: GroupEvent) => Effect.Effect<unknown>) | undefined
 }
 
@@ -363,10 +375,10 @@ export interface GroupOptions {
  * @category options
  */
 export interface ClaimOptions {
-  /** What nobody has touched for this long is taken over (XAUTOCLAIM). Default: 1 minute. */
+  /** Entries that have been idle for this long are taken over (XAUTOCLAIM). Default: 1 minute. */
   readonly idle?: DurationWithUnit | undefined
   /**
-   * When the whole group is looked through, on the live clock. Default: every half of `idle`, with jitter.
+   * When to search the whole group for idle entries, on the live clock. Default: every half of `idle`, with jitter.
    */
   readonly schedule?: Schedule.Schedule<unknown> | undefined
   /** At most this many entries are taken over at once. Default: 100. */
@@ -379,38 +391,39 @@ export interface ClaimOptions {
  */
 export interface OrderOptions<in A> {
   /**
-   * Entries with the same key are handled one after the other, in their order, retries included; others beside them.
-   * It orders what one consumer has in hand: two consumers may have entries of one key at the same time.
+   * Entries with the same key are handled one after the other, in their order, retries included; entries with other
+   * keys run beside them. The order holds within one consumer: two consumers may have entries with one key at the same
+   * time.
    */
   readonly orderBy?: ((entry: Entry<A>) => string) | undefined
 }
 
 /**
- * An entry of a group, as its consumer gets it.
+ * An entry of a group, as its consumer receives it.
  *
  * @since 0.1.0
  * @category models
  */
 export interface GroupEntry<out A = Fields> extends Entry<A> {
-  /** Which attempt this is, by the group's count of deliveries: from 1. A lost reply may have been one. */
+  /** Which attempt this is, from 1, by the group's count of deliveries. A delivery in a lost reply may count as one. */
   readonly attempt: number
 }
 
 /**
- * An entry of a group whose acknowledgement is the program's.
+ * An entry of a group that the program acknowledges itself.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Delivered<out A = Fields> extends GroupEntry<A> {
   /**
-   * Acknowledges the entry. It ends when the group confirmed it; with `acks`, when it is in the batch. Until then the
-   * entry is in hand and kept from being claimed.
+   * Acknowledges the entry. The Effect ends when the group has confirmed it; with `acks`, when the entry is in the
+   * batch. Until the group has confirmed it, the entry is in hand and other consumers do not claim it.
    */
   readonly ack: Effect.Effect<void, RedisError>
   /**
-   * Gives the entry up. After its last attempt it becomes a dead letter; otherwise it is left pending, to be claimed
-   * once it is idle.
+   * Gives up this attempt. After its last attempt the entry becomes a dead letter; otherwise it is left pending, to be
+   * claimed once it is idle.
    */
   readonly reject: (cause?: Cause.Cause<unknown>) => Effect.Effect<void>
 }
@@ -424,7 +437,9 @@ const resolve = <A, I>(
     const idle = claim === false ? 60_000 : yield* duration(claim?.idle, "claim.idle", 60_000)
     const keepEvery = yield* duration(options.keepEvery, "keepEvery", Math.max(Math.floor(idle / 4), 1))
     if (claim !== false && keepEvery >= idle) {
-      return yield* Options.invalid("keepEvery must be shorter than claim.idle, or consumers claim what is in hand")
+      return yield* Options.invalid(
+        "keepEvery must be shorter than claim.idle, or consumers claim entries that are in hand"
+      )
     }
     const create = options.create === undefined ? undefined : ((yield* idOf(options.create)) ?? "$")
     const [to, trim] =
@@ -446,7 +461,7 @@ const resolve = <A, I>(
           : {
               idle,
               count: yield* count(claim?.count, "claim.count", 100),
-              schedule: claim?.schedule ?? Schedule.jittered(Schedule.spaced(Math.max(idle / 2, 1)))
+              schedule: claim?.schedule ?? everyMillis(idle / 2)
             },
       keepEvery,
       ackSize: yield* count(options.acks?.size, "acks.size", 1000),
@@ -460,11 +475,12 @@ const resolve = <A, I>(
   })
 
 /**
- * Consumes a stream as a member of a group: a Stream of entries, each with its `ack`. First comes what was pending for
- * this consumer, then what is new, and what others had for too long.
+ * Consumes a stream as a member of a group: a Stream of entries, each with its `ack`. It gives the entries that are
+ * pending for this consumer first, then new entries, and entries that other consumers have had for too long.
  *
- * Entries are in hand until they are acknowledged or rejected, and are kept from being claimed by others meanwhile.
- * When the Stream ends, what was handled is acknowledged, and what was not yet given is handed back to the group.
+ * Entries are in hand until they are acknowledged or rejected; other consumers do not claim them meanwhile. When the
+ * Stream ends, entries whose `ack` was called are acknowledged, and entries that the program has not received are
+ * handed back to the group.
  *
  * {@link worker} runs a handler instead, with concurrency, retries and a graceful stop.
  *
@@ -496,7 +512,7 @@ export const consume: {
 ): Stream.Stream<Delivered<A>, RedisError, Redis> =>
   Stream.unwrapScoped(
     Effect.gen(function* () {
-      const settings = yield* resolve(options, 1000)
+      const settings = yield* fromEither(resolve(options, 1000))
       const redis = yield* Redis
       const consumer = new GroupConsumer(redis, settings)
       yield* Effect.acquireRelease(consumer.start, () => consumer.stop(0))
@@ -506,7 +522,7 @@ export const consume: {
 
 const rejected = Cause.fail({ _tag: "Rejected" })
 
-/** The next entries for the program; those that are not to be handled are dealt with on the way. */
+/** The next entries for the program. Entries that must not be handled become dead letters, or are left, right here. */
 const givable = <A>(consumer: GroupConsumer<A>): Effect.Effect<Chunk.Chunk<Delivered<A>>, Option.Option<RedisError>> =>
   Effect.flatMap(consumer.takeAll, (all) =>
     Effect.gen(function* () {
@@ -543,33 +559,29 @@ const delivered = <A>(consumer: GroupConsumer<A>, held: Held<A>): Delivered<A> =
  * @category options
  */
 export interface WorkerOptions extends GroupOptions {
-  /** Handlers that run at once. Default: 1. */
+  /** How many handlers run at the same time. Default: 1. */
   readonly concurrency?: number | undefined
   /**
-   * When an entry whose handler failed is tried again here, on the program's clock; it stays in hand meanwhile. When
-   * the Schedule is done the entry is left pending, to be claimed once it is idle. `Schedule.stop` leaves it at once.
-   * Default: from 1 second doubling to 1 minute, with jitter, up to `attempts`.
+   * When to try an entry again after its handler failed, on the program's clock; the entry stays in hand meanwhile.
+   * When the Schedule is done, the entry is left pending, to be claimed once it is idle. `Schedule.stop` leaves it at
+   * once. Default: from 1 second doubling to 1 minute, with jitter, up to `attempts`.
    */
   readonly retry?: Schedule.Schedule<unknown, Cause.Cause<unknown>> | undefined
-  /** How long a stop waits for handlers that run. Default: 10 seconds; `Duration.infinity` for as long as they take. */
+  /** How long a stop waits for running handlers. Default: 10 seconds; `Duration.infinity` waits until they end. */
   readonly stopTimeout?: DurationWithUnit | undefined
 }
 
-const defaultRetry: Schedule.Schedule<unknown> = Schedule.exponential("1 second").pipe(
-  Schedule.union(Schedule.spaced("1 minute")),
-  Schedule.jittered
-)
-
 /**
  * Runs a handler for the entries of a group, and acknowledges each one after its handler succeeded. It runs until it is
- * interrupted, or fails when there is no going on.
+ * interrupted, or fails when it cannot go on.
  *
- * - A handler that fails, dies or interrupts itself concerns its own entry only: it is tried again by `retry`, and
- *   after `attempts` it becomes a dead letter (in one transaction with its acknowledgement) or is left pending.
- * - Interrupting the worker stops it gracefully: nothing more is read, handlers that run may finish (`stopTimeout`),
- *   what was handled is acknowledged, and what was not begun is handed back to the group. The interruption ends after
- *   that.
- * - Delivery is at least once: an entry may be handled twice, when another consumer claimed it, or a stop cut it off.
+ * - A handler that fails, dies or interrupts itself affects its own entry only: the entry is tried again by `retry`,
+ *   and after `attempts` it becomes a dead letter (in one transaction with its acknowledgement) or is left pending.
+ * - Interrupting the worker stops it gracefully: it reads no more entries, lets running handlers finish
+ *   (`stopTimeout`), acknowledges handled entries, and hands entries that no handler began back to the group. The
+ *   interruption ends after that.
+ * - Delivery is at-least-once: an entry may be handled twice, when another consumer claimed it, or when a stop
+ *   interrupted its handler.
  *
  * @example
  * ```ts
@@ -610,23 +622,20 @@ export const worker: {
 ): Effect.Effect<never, RedisError, Redis | R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
-      const concurrency = yield* count(options.concurrency, "concurrency", 1)
-      const settings = yield* resolve(options, Math.max(2 * concurrency, 32))
-      const stopTimeout = yield* patience(options.stopTimeout, "stopTimeout", 10_000)
+      const concurrency = yield* fromEither(count(options.concurrency, "concurrency", 1))
+      const settings = yield* fromEither(resolve(options, Math.max(2 * concurrency, 32)))
+      const stopTimeout = yield* fromEither(patience(options.stopTimeout, "stopTimeout", 10_000))
       const retry = options.retry ?? defaultRetry
       const redis = yield* Redis
       const consumer = new GroupConsumer(redis, settings)
       yield* consumer.start
       const hand = Effect.interruptible(handle(consumer, handler, retry))
-      const hands: Array<Fiber.RuntimeFiber<unknown>> = []
+      const hands: Array<Running> = []
       for (let i = 0; i < concurrency; i++) {
         hands.push(yield* Effect.forkDaemon(hand))
       }
       const exit = yield* Effect.exit(restore(consumer.end))
-      yield* consumer.stop(
-        stopTimeout,
-        Effect.forEach(hands, (fiber) => Fiber.interruptFork(fiber), { discard: true })
-      )
+      yield* consumer.stop(stopTimeout, Effect.forEach(hands, interruptFork, { discard: true }))
       return yield* exit
     })
   )
@@ -664,7 +673,7 @@ const handle = <A, R>(
  * @category options
  */
 export type AddOptions = XaddOptions & {
-  /** The entry's id. Default: `*`, the server makes one. */
+  /** The entry's id. Default: `*`, the server makes an id. */
   readonly id?: StreamId | undefined
 }
 
@@ -672,10 +681,11 @@ const { xadd } = makeStream(utf8)
 const XADD = define("XADD")
 
 /**
- * Adds an entry, and answers its id. It is a command: alone, in pipelines and in transactions.
+ * Adds an entry and returns its id. It is a command: it can run alone, in pipelines and in transactions.
  *
- * With `idmp` or `idmpauto` the server remembers what it was given and adds nothing twice, so that the client may send
- * the command again after a connection that ended without an answer (Redis 8.6; older servers, and Valkey, refuse it).
+ * With `idmp` or `idmpauto` the server recognises an entry that it has added already and does not add it again.
+ * Therefore the client may send the command again when the connection ended before the reply (Redis 8.6; older servers,
+ * and Valkey, refuse these options).
  *
  * @example
  * ```ts
@@ -707,10 +717,7 @@ export const add: {
   options: AddOptions & { readonly schema?: Schema.Schema<A, I> | undefined } = {}
 ): RedisCommand<StreamId> => {
   const { id, schema, ...rest } = options
-  const encoded =
-    schema === undefined
-      ? Either.right<unknown>(fields)
-      : Either.mapLeft(ParseResult.encodeEither(schema)(fields), toIssue)
+  const encoded = schema === undefined ? Either.right<unknown>(fields) : encoder(schema)(fields)
   if (Either.isLeft(encoded)) {
     const { path, reason } = encoded.left
     const at = path.length === 0 ? "" : ` at ${path.join(".")}`

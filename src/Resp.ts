@@ -1,17 +1,15 @@
 /**
- * RESP2 and RESP3, the protocol that Redis and Valkey speak: values, encoding, and the incremental decoder as a Stream
- * transformer. It is the same parser that connections feed.
+ * RESP2 and RESP3, the protocol of Redis and Valkey: values, encoding, and an incremental decoder of Streams. The
+ * decoder is the parser that connections use.
  *
  * @see https://redis.io/docs/latest/develop/reference/protocol-spec/
  * @since 0.1.0
  */
 
-import type * as Cause from "effect/Cause"
-import * as Channel from "effect/Channel"
-import * as Chunk from "effect/Chunk"
 import * as Either from "effect/Either"
 import * as Stream from "effect/Stream"
 import { Argument } from "./internal/command/args.js"
+import { type ChunkChannel, decodeChannel as makeDecodeChannel } from "./internal/effect/decodeChannel.js"
 import { EncodeFailure, encode as encodeParts, nameless } from "./internal/resp/encoder.js"
 import { Parser, defaultLimits as parserDefaults } from "./internal/resp/parser.js"
 import { isWellFormed, utf8Encode } from "./internal/resp/text.js"
@@ -77,8 +75,8 @@ export {
 }
 
 /**
- * What a peer may announce before it is cut off. Each limit is checked before anything is allocated for it. A limit that
- * is not a number, or negative, allows nothing.
+ * How much a peer may announce before the decoder fails. Each limit is checked before memory is allocated for the
+ * value. A limit that is not a number, or is negative, allows nothing.
  *
  * @since 0.1.0
  * @category options
@@ -88,14 +86,14 @@ export interface Limits {
   readonly maxBulkLength?: number | undefined
   /** Elements of one array, set, push or map, where each key and each value counts. Default: 67 108 864. */
   readonly maxAggregateLength?: number | undefined
-  /** How deep aggregates nest. Default: 128. */
+  /** How deep arrays, sets, maps and pushes may nest. Default: 128. */
   readonly maxDepth?: number | undefined
-  /** Bytes of one whole reply as it is sent; in memory small values take a multiple. Default: 1 GB. */
+  /** Bytes of one whole reply on the wire; small values take a multiple of that in memory. Default: 1 GB. */
   readonly maxBufferedBytes?: number | undefined
 }
 
 /**
- * The limits that hold where none are given.
+ * The limits that apply where an option is not given.
  *
  * @since 0.1.0
  * @category options
@@ -107,23 +105,23 @@ export const defaultLimits: { readonly [K in keyof Limits]-?: number } = parserD
  * @category options
  */
 export interface DecodeOptions {
-  /** How bulk strings are given: as `bytes` (the default), or as `text`, where those that are not UTF-8 stay bytes. */
+  /** Bulk strings as `bytes` (the default), or as `text`. With `text`, a bulk string that is not UTF-8 stays bytes. */
   readonly bulk?: "text" | "bytes" | undefined
   readonly limits?: Limits | undefined
 }
 
 /**
- * The decoder as a Channel: chunks of bytes in, chunks of values out, however the bytes are split. It fails with a
- * `ProtocolError` on bytes that are not RESP and when the input ends inside a value; what was complete before is
- * emitted first.
+ * The decoder as a Channel: chunks of bytes come in, chunks of values go out, wherever the bytes are split. It fails
+ * with a `ProtocolError` on bytes that are not RESP and when the input ends inside a value; complete values before that
+ * are emitted first.
  *
  * @since 0.1.0
  * @category decoding
  */
 export const decodeChannel = <IE = never, Done = unknown>(
   options?: DecodeOptions
-): Channel.Channel<Chunk.Chunk<Frame>, Chunk.Chunk<Uint8Array>, IE | ProtocolError, IE, void, Done> =>
-  Channel.suspend(() => {
+): ChunkChannel<Frame, Uint8Array, ProtocolError, IE, Done> =>
+  makeDecodeChannel(() => {
     let frames: Array<Frame> = []
     const collect = (frame: Frame): void => {
       frames.push(frame)
@@ -134,31 +132,16 @@ export const decodeChannel = <IE = never, Done = unknown>(
       resolveLimits(options?.limits),
       { text, pushText: text }
     )
-    const loop: Channel.Channel<
-      Chunk.Chunk<Frame>,
-      Chunk.Chunk<Uint8Array>,
-      IE | ProtocolError,
-      IE,
-      void,
-      Done
-    > = Channel.readWithCause({
-      onInput: (input: Chunk.Chunk<Uint8Array>) => {
-        for (const bytes of input) {
-          if (parser.write(bytes) !== undefined) {
-            break
-          }
-        }
-        const complete = Chunk.unsafeFromArray<Frame>(frames)
+    return {
+      read: (bytes: Uint8Array) => parser.write(bytes) === undefined,
+      take: () => {
+        const complete = frames
         frames = []
-        const next =
-          parser.failure === undefined ? loop : Channel.fail(new ProtocolError({ reason: parser.failure.reason }))
-        return Chunk.isEmpty(complete) ? next : Channel.zipRight(Channel.write(complete), next)
+        return complete
       },
-      onFailure: (cause: Cause.Cause<IE>) => Channel.failCause(cause),
-      onDone: () =>
-        parser.idle ? Channel.void : Channel.fail(new ProtocolError({ reason: "the input ended inside a value" }))
-    })
-    return loop
+      failure: () => (parser.failure === undefined ? undefined : new ProtocolError({ reason: parser.failure.reason })),
+      unfinished: () => (parser.idle ? undefined : new ProtocolError({ reason: "the input ended inside a value" }))
+    }
   })
 
 /**
@@ -193,8 +176,8 @@ export const resolveLimits = (limits: Limits | undefined) => ({
 })
 
 /**
- * A command as a client sends it: an array of bulk strings, in one buffer. Text is sent as UTF-8; what cannot be sent
- * exactly (NaN, unsafe integers, lone surrogates, an empty list) is refused.
+ * A command as a client sends it: an array of bulk strings, in one buffer. Text is sent as UTF-8. An argument that
+ * cannot be sent exactly (NaN, an unsafe integer, a lone surrogate) is refused, and so is an empty list.
  *
  * @since 0.1.0
  * @category encoding
@@ -208,7 +191,7 @@ export const encodeCommand = (
   }
   const list: Array<Argument> = []
   for (const arg of args) {
-    // Types say so already; a program in JavaScript would send the text "undefined".
+    // The types exclude it, but a program in JavaScript would send the text "undefined".
     if (!isArgument(arg)) {
       return refuse("an argument must be text, bytes or a number")
     }
@@ -250,7 +233,7 @@ const join = (parts: string | ReadonlyArray<string | Uint8Array>): Uint8Array =>
  */
 export const encode = (frame: Frame): Uint8Array => {
   const parts: Array<string | Uint8Array> = []
-  // A list of what is left to write: nesting may be deeper than JavaScript's stack.
+  // A list instead of recursion: nesting may be deeper than JavaScript's stack.
   const left: Array<Frame | undefined> = [frame]
   const aggregate = (prefix: string, length: number, items: ReadonlyArray<Reply>): void => {
     parts.push(`${prefix}${length}\r\n`)
@@ -313,7 +296,8 @@ const doubleText = (value: number): string =>
           : String(value)
 
 /**
- * Text as a reply, as it would come over the wire: a lone surrogate is replaced. For test doubles: `Resp.text("PONG")`.
+ * Text as a reply, as it would arrive from a server: lone surrogates are replaced. For test doubles:
+ * `Resp.text("PONG")`.
  *
  * @since 0.1.0
  * @category constructors

@@ -8,7 +8,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { type Connection, Pool, Redis, RedisError } from "effect-redis-client"
-import { defaultReconnect, slowestAhead } from "../src/internal/connection/pacer.js"
+import { defaultReconnect, makeStepper } from "../src/internal/effect/schedule.js"
 import type { Status } from "../src/Redis.js"
 import { connectTo, eachServer, failure, on, quickly, settle } from "./support/client.js"
 import * as Peer from "./support/peer.js"
@@ -88,10 +88,13 @@ describe("the slowest delay of a Schedule", () => {
     ]
   ] as ReadonlyArray<readonly [string, Schedule.Schedule<unknown>, number, number]>) {
     it.effect(`of ${what}`, () =>
-      Effect.map(slowestAhead(schedule, schedule.initial, wrong), (millis) => {
-        expect(millis).toBeGreaterThanOrEqual(least)
-        expect(millis).toBeLessThanOrEqual(most)
-      })
+      Effect.map(
+        Effect.flatMap(makeStepper(schedule), ({ slowestAhead }) => slowestAhead(wrong)),
+        (millis) => {
+          expect(millis).toBeGreaterThanOrEqual(least)
+          expect(millis).toBeLessThanOrEqual(most)
+        }
+      )
     )
   }
 })

@@ -1,9 +1,9 @@
 /**
- * A TCP proxy that misbehaves on command, for tests: between a client and its server it delays, splits, corrupts, cuts,
+ * A TCP proxy that injects faults, for tests: between a client and its server it delays, splits, corrupts, cuts,
  * swallows and refuses.
  *
- * Node only. It passes bytes and never looks into them, so TLS goes through like anything else. All waiting here is by
- * engine timers, so it works under Effect's `TestClock` as well.
+ * Node only. It passes bytes without reading them, so it works with TLS too. All waiting here uses timers of
+ * JavaScript, so it works under Effect's `TestClock` as well.
  *
  * @since 0.1.0
  */
@@ -17,6 +17,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { DurationWithUnit } from "../internal/command/args.js"
+import { defect, literals } from "../internal/effect/errorSchemas.js"
 import * as Core from "./internal/faultProxyCore.js"
 import { RedisServer as Server } from "./internal/serverTag.js"
 import type { RedisServer } from "./RedisServer.js"
@@ -36,8 +37,8 @@ export type TypeId = typeof TypeId
 /**
  * Why the proxy could not do what was asked.
  *
- * - `Listen`: it cannot listen where it should.
- * - `InvalidFault`: a number or a duration of a fault makes no sense.
+ * - `Listen`: the proxy cannot listen on its host and port.
+ * - `InvalidFault`: a number or a duration of a fault is not valid.
  *
  * @since 0.1.0
  * @category errors
@@ -45,9 +46,9 @@ export type TypeId = typeof TypeId
 export class FaultProxyError extends Schema.TaggedError<FaultProxyError>("effect-redis-client/testing/FaultProxyError")(
   "FaultProxyError",
   {
-    reason: Schema.Literal("Listen", "InvalidFault"),
+    reason: literals("Listen", "InvalidFault"),
     message: Schema.String,
-    cause: Schema.optional(Schema.Defect)
+    cause: Schema.optional(defect)
   }
 ) {}
 
@@ -56,14 +57,14 @@ export class FaultProxyError extends Schema.TaggedError<FaultProxyError>("effect
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * Something that goes wrong, as a value. Faults add up: latencies are summed, of bandwidths and piece sizes the smallest
- * counts, and each cut and each corruption happens by itself.
+ * A fault as a value. Faults on one connection add up: latencies are summed, the smallest bandwidth and the smallest
+ * piece size apply, and each cut and each corruption happens by itself.
  *
  * @since 0.1.0
  * @category faults
  */
 export interface Fault {
-  /** What it is called, in tables and logs. */
+  /** Its name in tables and logs. */
   readonly name: string
   /** @internal */
   readonly fault: Core.Fault
@@ -74,10 +75,10 @@ export interface Fault {
 /**
  * How a connection ends.
  *
- * - `"reset"`: with a RST to both sides. What was not read yet may be lost.
+ * - `"reset"`: with a RST to both sides. Bytes that were not read yet may be lost.
  * - `"close"`: with a FIN to both sides.
- * - `"halfClose"`: with a FIN in one direction. The other goes on.
- * - `"blackHole"`: not at all, to all appearances: nothing goes on, and nobody is told.
+ * - `"halfClose"`: with a FIN in one direction. The other direction goes on.
+ * - `"blackHole"`: without a FIN or RST: bytes are swallowed, and neither side is informed.
  *
  * @since 0.1.0
  * @category faults
@@ -86,7 +87,7 @@ export type Ending = Core.Ending
 
 const define = (name: string, fault: Core.Fault, problem?: string | undefined): Fault => ({ name, fault, problem })
 
-/** Not a number for what is no duration. */
+/** NaN for an input that is not a duration. */
 const millisOf = (input: DurationWithUnit): number =>
   Option.match(Duration.decodeUnknown(input), { onNone: () => Number.NaN, onSome: Duration.toMillis })
 
@@ -97,7 +98,7 @@ const checkWhole = (name: string, value: number, least: number): string | undefi
   Number.isSafeInteger(value) && value >= least ? undefined : `${name} must be a whole number from ${least}`
 
 /**
- * Everything arrives later, in order. `jitter` adds a random part up to so much, by the proxy's `seed`.
+ * All bytes arrive later, in order. `jitter` is the most that a random part, by the proxy's `seed`, adds to each delay.
  *
  * @since 0.1.0
  * @category faults
@@ -116,7 +117,7 @@ export const latency = (
 }
 
 /**
- * At most so many bytes a second, each way.
+ * At most this many bytes a second, in each direction.
  *
  * @since 0.1.0
  * @category faults
@@ -129,8 +130,8 @@ export const bandwidth = (bytesPerSecond: number): Fault =>
   )
 
 /**
- * Arrives in pieces of so many bytes, each in a turn of the event loop of its own: at every byte when not given. Where
- * the reader is slow, its system may put pieces together again.
+ * Bytes arrive in pieces of this size, each in a turn of the event loop of its own: one byte each when not given. When
+ * the reader is slow, its operating system may join pieces again.
  *
  * @since 0.1.0
  * @category faults
@@ -139,8 +140,8 @@ export const split = (size = 1): Fault =>
   define(`split every ${size} bytes`, { _tag: "Split", size }, checkWhole("size", size, 1))
 
 /**
- * The proxy stops reading, until it is healed: what is sent fills the system's buffers and then waits at the sender.
- * Nothing is lost.
+ * The proxy stops reading until it is healed. What a peer sends fills the buffers of the operating system and then
+ * waits at the sender. Nothing is lost.
  *
  * @since 0.1.0
  * @category faults
@@ -148,7 +149,8 @@ export const split = (size = 1): Fault =>
 export const stall: Fault = define("stalled", { _tag: "Stall" })
 
 /**
- * Everything is read and thrown away, and no end of either side is passed on: a peer that is gone without a word.
+ * All bytes are read and thrown away, and the end of either side is not passed on, as when a peer disappears without a
+ * FIN.
  *
  * @since 0.1.0
  * @category faults
@@ -156,8 +158,8 @@ export const stall: Fault = define("stalled", { _tag: "Stall" })
 export const blackHole: Fault = define("black hole", { _tag: "BlackHole" })
 
 /**
- * Changes one byte: the one at `offset`, counted from now on a live connection and from the first on a new one. Its bits
- * are changed by `xor`: all of them when not given.
+ * Changes the byte at `offset`, counted from now on a live connection and from the first byte on a new one. `xor`
+ * selects the bits that change: all of them when not given.
  *
  * @since 0.1.0
  * @category faults
@@ -172,9 +174,10 @@ export const corrupt = (offset: number, options?: { readonly xor?: number | unde
 }
 
 /**
- * Ends the connection as soon as `bytes` bytes have passed, counted from now on a live connection and from the first on
- * a new one. With 0 none passes: it ends when the first one comes. So `cutAfter(0)` in the direction `"toClient"` cuts
- * after the write and before the reply: the server has executed the command, and nobody hears of it.
+ * Ends the connection as soon as `bytes` bytes have passed, counted from now on a live connection and from the first
+ * byte on a new one. With 0 the connection ends when the first byte arrives, which does not pass. So `cutAfter(0)` in
+ * the direction `"toClient"` cuts after the write and before the reply: the server has executed the command, and the
+ * client does not learn of it.
  *
  * @since 0.1.0
  * @category faults
@@ -183,7 +186,7 @@ export const cutAfter = (bytes: number, ending: Ending = "reset"): Fault =>
   define(`${ending} after ${bytes} bytes`, { _tag: "Cut", after: bytes, ending }, checkWhole("bytes", bytes, 0))
 
 /**
- * Ends the connection with a RST, at once. On new connections: they are accepted and reset.
+ * Ends the connection with a RST, at once. A new connection is accepted and then reset.
  *
  * @since 0.1.0
  * @category faults
@@ -191,8 +194,8 @@ export const cutAfter = (bytes: number, ending: Ending = "reset"): Fault =>
 export const reset: Fault = define("reset", { _tag: "End", ending: "reset" })
 
 /**
- * Ends the connection with a FIN to both sides, behind what is under way. On new connections: they are accepted and
- * closed.
+ * Ends the connection with a FIN to both sides, after the bytes that are under way. A new connection is accepted and
+ * then closed.
  *
  * @since 0.1.0
  * @category faults
@@ -200,7 +203,8 @@ export const reset: Fault = define("reset", { _tag: "End", ending: "reset" })
 export const close: Fault = define("close", { _tag: "End", ending: "close" })
 
 /**
- * A FIN in one direction, behind what is under way; what comes later that way is thrown away. The other way goes on.
+ * A FIN in one direction, after the bytes that are under way; later bytes in that direction are thrown away. The other
+ * direction goes on.
  *
  * @since 0.1.0
  * @category faults
@@ -208,15 +212,15 @@ export const close: Fault = define("close", { _tag: "End", ending: "close" })
 export const halfClose: Fault = define("half-close", { _tag: "End", ending: "halfClose" })
 
 /**
- * Another fault, from when `bytes` bytes have passed and more are there: just before the first of these. Counted from now
- * on a live connection and from the first byte on a new one, in the direction in which it is injected. The fault itself
- * then is for `direction`, or both ways.
+ * Another fault that begins when `bytes` bytes have passed and more arrive, just before the first of these. The bytes
+ * are counted in the direction in which this fault is injected, from now on a live connection and from the first byte
+ * on a new one. The other fault then applies to `direction`, or to both directions.
  *
  * @example
  * ```ts
  * import * as FaultProxy from "effect-redis-client/testing/FaultProxy"
  *
- * // Inject it in the direction "toClient": from the first byte of the reply on, nothing comes through, either way.
+ * // Injected in the direction "toClient": from the first byte of the reply on, nothing passes in either direction.
  * export const silence = FaultProxy.after(0, FaultProxy.blackHole)
  * ```
  *
@@ -235,8 +239,8 @@ export const after = (
   )
 
 /**
- * Nobody listens any more: new connections are refused (ECONNREFUSED), live ones go on. It concerns the proxy as a whole,
- * whatever else is said of where it applies.
+ * The proxy stops listening: new connections are refused (ECONNREFUSED), live ones go on. It applies to the whole
+ * proxy, whatever `Where` says.
  *
  * @since 0.1.0
  * @category faults
@@ -254,16 +258,16 @@ export const refuse: Fault = define("refused", { _tag: "Refuse" })
  * @category models
  */
 export interface Where {
-  /** Which way: both when not given. */
+  /** The direction: both when not given. */
   readonly direction?: "toServer" | "toClient" | "both" | undefined
-  /** The connections there are, those to come, both (when not given), or one of those there are, by its id. */
+  /** The live connections, new connections, both (when not given), or one live connection by its id. */
   readonly on?: "live" | "new" | "all" | number | undefined
-  /** How many of the connections to come have it: all when not given. */
+  /** How many of the new connections have the fault: all when not given. */
   readonly times?: number | undefined
 }
 
 /**
- * What went through a connection.
+ * What passed through a connection.
  *
  * @since 0.1.0
  * @category models
@@ -273,12 +277,12 @@ export interface ConnectionStats {
   readonly id: number
   readonly bytesToServer: number
   readonly bytesToClient: number
-  /** Bytes that were read and went nowhere, both ways together. */
+  /** Bytes that were read and not passed on, in both directions together. */
   readonly swallowed: number
 }
 
 /**
- * What went through the proxy, connections that are gone included.
+ * What passed through the proxy, ended connections included.
  *
  * @since 0.1.0
  * @category models
@@ -288,16 +292,16 @@ export interface Stats {
   readonly accepted: number
   /** Connections that their clients have not ended. */
   readonly open: number
-  /** Connections for which the server could not be reached: their clients were reset. */
+  /** Connections that were reset because the server could not be reached. */
   readonly unreachable: number
   readonly bytesToServer: number
   readonly bytesToClient: number
-  /** Bytes that were read and went nowhere, both ways together. */
+  /** Bytes that were read and not passed on, in both directions together. */
   readonly swallowed: number
 }
 
 /**
- * A proxy that listens. Its scope ends it, with every connection.
+ * A proxy that listens. When its scope closes, it ends with all its connections.
  *
  * @since 0.1.0
  * @category models
@@ -306,20 +310,20 @@ export interface FaultProxy {
   readonly [TypeId]: TypeId
   readonly host: string
   readonly port: number
-  /** What went through, until now. */
+  /** What has passed through until now. */
   readonly stats: Effect.Effect<Stats>
-  /** The connections there are. */
+  /** The live connections. */
   readonly connections: Effect.Effect<ReadonlyArray<ConnectionStats>>
-  /** Waits until the proxy has seen something: that bytes went through, that a connection came or went. */
+  /** Waits until the statistics satisfy the predicate: that bytes have passed, or a connection was opened or closed. */
   readonly until: (predicate: (stats: Stats) => boolean) => Effect.Effect<Stats>
-  /** Has something go wrong, in addition to what does already, until it is healed. Several are injected in one step. */
+  /** Adds a fault to those that are active, until the proxy is healed. Several faults are added in one step. */
   readonly inject: (
     fault: Fault | ReadonlyArray<Fault>,
     where?: Where | undefined
   ) => Effect.Effect<void, FaultProxyError>
   /**
-   * Everything flows again, and new connections are accepted. What was delayed goes on at once. Connections of which
-   * bytes went lost, or one end, are reset: nothing else would mend them.
+   * Ends all faults and accepts new connections. Delayed bytes pass at once. Connections that lost bytes, or one of
+   * their ends, are reset, because they cannot go on.
    */
   readonly heal: Effect.Effect<void, FaultProxyError>
 }
@@ -341,20 +345,20 @@ export interface FaultProxyOptions {
   readonly target:
     | { readonly host?: string | undefined; readonly port: number; readonly path?: undefined }
     | { readonly path: string; readonly host?: undefined; readonly port?: undefined }
-  /** Where to listen: `127.0.0.1` when not given. */
+  /** The address to listen on: `127.0.0.1` when not given. */
   readonly host?: string | undefined
-  /** A free one when not given. */
+  /** A free port when not given. */
   readonly port?: number | undefined
-  /** For all that is random: the same seed makes the same jitter. 0 when not given. */
+  /** The seed of random numbers: the same seed makes the same jitter. 0 when not given. */
   readonly seed?: number | undefined
 }
 
-/** A port that was ours a moment ago may be taken by an outgoing connection, for a moment. */
+/** Listening is tried again: the proxy's earlier port may be taken by an outgoing connection for a moment. */
 const listenTries = 20
 
 /**
- * Below the range from which systems take the ports of outgoing connections: a client that keeps trying a port of that
- * range, while nobody listens, ends up connected to itself.
+ * Ports below the range for outgoing connections. A client that keeps connecting to a port of that range, while nobody
+ * listens there, ends up connected to itself.
  */
 const randomPort = (): number => 10_240 + Math.floor(Math.random() * (32_768 - 10_240))
 
@@ -388,7 +392,7 @@ const listening = (
   })
 
 /**
- * Starts a proxy in front of a server. The scope ends it.
+ * Starts a proxy in front of a server. It ends when the scope closes.
  *
  * @example
  * ```ts
@@ -396,7 +400,7 @@ const listening = (
  * import * as FaultProxy from "effect-redis-client/testing/FaultProxy"
  * import { Effect } from "effect"
  *
- * // The server executes INCR, and the connection is cut before its answer arrives.
+ * // The server executes INCR, and the connection is cut before the reply arrives.
  * export const program = Effect.scoped(Effect.gen(function*() {
  *   const proxy = yield* FaultProxy.make({ target: { port: 6379 } })
  *   const redis = yield* Redis.make({ host: proxy.host, port: proxy.port })
@@ -431,7 +435,7 @@ export const make = (options: FaultProxyOptions): Effect.Effect<FaultProxy, Faul
           let stop = (): void => {}
           const look = (): boolean => {
             const { stats } = core
-            // It runs on a socket's stack, where a throw would reach nobody.
+            // It runs on a socket's stack, where nobody would catch a throw.
             const answer = Either.try(() => predicate(stats))
             if (Either.isRight(answer) && !answer.right) {
               return false

@@ -3,18 +3,14 @@
  *
  * Node only. Needs a `redis-server` or `valkey-server`, or the npm package `js-redis-server` for the embedded one.
  *
- * All waiting here is by engine timers, so servers start and stop under Effect's `TestClock` as well.
+ * All waiting here uses timers of JavaScript, so servers start and stop under Effect's `TestClock` as well.
  *
  * @since 0.1.0
  */
 
 import * as Crypto from "node:crypto"
 import * as Path from "node:path"
-import * as Command from "@effect/platform/Command"
-import type * as CommandExecutor from "@effect/platform/CommandExecutor"
 import * as FileSystem from "@effect/platform/FileSystem"
-import * as NodeCommandExecutor from "@effect/platform-node/NodeCommandExecutor"
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -23,11 +19,13 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import { defect, literals } from "../internal/effect/errorSchemas.js"
 import { Redis, type RedisOptions } from "../Redis.js"
 import type { RedisError } from "../RedisError.js"
 import { issue } from "./internal/certificates.js"
 import * as EmbeddedServer from "./internal/embeddedServer.js"
 import * as ServerProcess from "./internal/serverProcess.js"
+import { outputOf, type Platform, platform } from "./internal/spawn.js"
 
 /**
  * @since 0.1.0
@@ -44,11 +42,11 @@ export type TypeId = typeof TypeId
 /**
  * Why a server could not do what was asked.
  *
- * - `NotFound`: there is no server to start.
- * - `Start`: it did not start, or not in time; `log` has its last words.
- * - `NotRunning`: it would have to run for that.
- * - `Unsupported`: this kind of server cannot do that.
- * - `Closed`: its scope is closed.
+ * - `NotFound`: no server was found to start.
+ * - `Start`: the server did not start, or not in time; `log` has the last of its output.
+ * - `NotRunning`: the operation needs a running server.
+ * - `Unsupported`: this kind of server cannot do it.
+ * - `Closed`: the server's scope is closed.
  *
  * @since 0.1.0
  * @category errors
@@ -56,14 +54,14 @@ export type TypeId = typeof TypeId
 export class RedisServerError extends Schema.TaggedError<RedisServerError>(
   "effect-redis-client/testing/RedisServerError"
 )("RedisServerError", {
-  reason: Schema.Literal("NotFound", "Start", "NotRunning", "Unsupported", "Closed"),
+  reason: literals("NotFound", "Start", "NotRunning", "Unsupported", "Closed"),
   message: Schema.String,
   log: Schema.String,
-  cause: Schema.optional(Schema.Defect)
+  cause: Schema.optional(defect)
 }) {}
 
 /**
- * What a server is asked about itself with `--version`.
+ * A server's program, and what it reports with `--version`.
  *
  * @since 0.1.0
  * @category models
@@ -100,9 +98,9 @@ export interface Certificates {
 export interface RedisServer {
   readonly [TypeId]: TypeId
   readonly product: "redis" | "valkey" | "embedded"
-  /** Its version; for the embedded server the Redis version that it plays. */
+  /** Its version; for the embedded server the Redis version that it imitates. */
   readonly version: string
-  /** The program that runs; none for the embedded server. */
+  /** Its executable; none for the embedded server. */
   readonly executable: Option.Option<string>
   readonly host: string
   /** The port of its TCP socket, which speaks TLS when `tls` was asked for. */
@@ -117,19 +115,19 @@ export interface RedisServer {
   readonly folder: string
   /** The id of its process while it runs. */
   readonly pid: Effect.Effect<Option.Option<number>>
-  /** The last of what it printed (64 KB), over all its runs. */
+  /** The last 64 KB that it printed, over all its runs. */
   readonly log: Effect.Effect<string>
-  /** Starts it again on the same port and folder, and waits until it answers. Nothing to do when it runs. */
+  /** Starts it again on the same port and folder, and waits until it answers. Does nothing when it runs. */
   readonly start: Effect.Effect<void, RedisServerError>
-  /** Ends it politely (SIGTERM), and by force when that takes too long. Nothing to do when it does not run. */
+  /** Ends it with SIGTERM, and kills it when that takes too long. Does nothing when it does not run. */
   readonly stop: Effect.Effect<void, RedisServerError>
-  /** `stop`, then `start`. What is not persisted (see the option `appendonly`) is gone. */
+  /** `stop`, then `start`. Data that is not persisted (see the option `appendonly`) is lost. */
   readonly restart: Effect.Effect<void, RedisServerError>
-  /** Ends it on the spot (SIGKILL). Nothing to do when it does not run. */
+  /** Kills it (SIGKILL). Does nothing when it does not run. */
   readonly kill: Effect.Effect<void, RedisServerError>
-  /** Freezes it (SIGSTOP): connections stay open and nothing is answered. */
+  /** Freezes it (SIGSTOP): connections stay open, and no command is answered. */
   readonly pause: Effect.Effect<void, RedisServerError>
-  /** Lets it go on after `pause`. */
+  /** Resumes it after `pause`. */
   readonly resume: Effect.Effect<void, RedisServerError>
 }
 
@@ -142,7 +140,7 @@ export const RedisServer: Context.Tag<RedisServer, RedisServer> = Context.Generi
 )
 
 /**
- * Another server to work with. A `RedisServer` is one.
+ * Another server, for replication or for a sentinel. A `RedisServer` is one.
  *
  * @since 0.1.0
  * @category models
@@ -154,11 +152,12 @@ export interface Peer {
 }
 
 /**
- * What a server is for.
+ * The role of a server.
  *
  * - `"standalone"`: a server on its own.
- * - `"cluster"`: a node with cluster mode on. It knows no other nodes and has no slots yet.
- * - `replicaOf`: a replica of another server. It is ready when it answers, which may be before it has synchronised.
+ * - `"cluster"`: a node with cluster mode on. It knows no other nodes and serves no hash slots yet.
+ * - `replicaOf`: a replica of another server. It counts as started when it answers, which may be before it has
+ *   synchronised.
  * - `monitor`: a sentinel that watches other servers, by name.
  *
  * @since 0.1.0
@@ -179,18 +178,18 @@ export type Mode =
 export interface TlsOptions {
   /** The names and addresses in the server's certificate: `localhost`, `127.0.0.1` and `::1` when not given. */
   readonly names?: ReadonlyArray<string> | undefined
-  /** From when it is valid: since yesterday when not given. */
+  /** The begin of its validity: yesterday when not given. */
   readonly notBefore?: Date | undefined
-  /** Until when it is valid: for a year when not given. A date in the past makes an expired certificate. */
+  /** The end of its validity: in a year when not given. A date in the past makes an expired certificate. */
   readonly notAfter?: Date | undefined
-  /** Whether clients have to show a certificate signed by the authority: `"optional"` when not given. */
+  /** Whether clients must present a certificate signed by the authority: `"optional"` when not given. */
   readonly clients?: "ignored" | "optional" | "required" | undefined
   /** The certificates of another server, so that replicas, and the nodes of a cluster, trust each other. */
   readonly certificates?: Certificates | undefined
 }
 
 /**
- * A directive of `redis.conf`: what follows its name, as it would be written there. Several values make several lines.
+ * The value of a directive in `redis.conf`, as it would be written there. Several values make several lines.
  *
  * @since 0.1.0
  * @category models
@@ -209,7 +208,7 @@ export interface RedisServerOptions {
   readonly executable?: string | undefined
   /** Start the embedded server (the npm package `js-redis-server`) instead of a process. */
   readonly embedded?: boolean | undefined
-  /** A free one when not given. */
+  /** A free port when not given. */
   readonly port?: number | undefined
   readonly mode?: Mode | undefined
   /** The password of the default user. */
@@ -220,20 +219,16 @@ export interface RedisServerOptions {
   readonly aclFile?: string | undefined
   /** Speak TLS on the port, with certificates made for this server. */
   readonly tls?: boolean | TlsOptions | undefined
-  /** Write what is changed to disk at once (`appendfsync always`), so that a restart or a kill loses nothing. */
+  /** Write each change to disk at once (`appendfsync always`), so that a restart or a kill loses no data. */
   readonly appendonly?: boolean | undefined
   readonly databases?: number | undefined
   /** Further directives of `redis.conf`; they come last. */
   readonly config?: Readonly<Record<string, Directive>> | undefined
-  /** How long it may take to answer: 10 seconds when not given. */
+  /** How long the server may take to answer its first PING: 10 seconds when not given. */
   readonly startTimeout?: Duration.DurationInput | undefined
-  /** How long it may take to end before it is killed: 3 seconds when not given. */
+  /** How long the server may take to end before it is killed: 3 seconds when not given. */
   readonly stopTimeout?: Duration.DurationInput | undefined
 }
-
-type Platform = FileSystem.FileSystem | CommandExecutor.CommandExecutor
-
-const platform: Layer.Layer<Platform> = Layer.provideMerge(NodeCommandExecutor.layer, NodeFileSystem.layer)
 
 const failure = (
   reason: RedisServerError["reason"],
@@ -250,21 +245,24 @@ const cannot = (what: string) => (cause: unknown) =>
 
 const programs = ["redis-server", "valkey-server"]
 
-/** What executables said of themselves, by path: asking starts a process. */
+/** The versions of executables that were asked before, by path: asking starts a process. */
 const known = new Map<string, Executable>()
 
 const inspect = (executable: string): Effect.Effect<Executable, RedisServerError, Platform> =>
   Effect.suspend(() => {
     const before = known.get(executable)
     if (before !== undefined) return Effect.succeed(before)
-    return Command.string(Command.make(executable, "--version")).pipe(
+    return outputOf(executable, "--version").pipe(
       Effect.mapError((cause) =>
         failure("NotFound", `The server ${executable} cannot be run: ${cause.message}`, { cause })
       ),
       Effect.flatMap((text) => {
         const match = /(Redis|Valkey) server v=(\S+)/.exec(text)
         if (match === null) {
-          return failure("NotFound", `${executable} is no Redis or Valkey server: --version gave ${text.slice(0, 200)}`)
+          return failure(
+            "NotFound",
+            `${executable} is not a Redis or Valkey server: --version printed ${text.slice(0, 200)}`
+          )
         }
         const found: Executable = {
           executable,
@@ -282,7 +280,7 @@ const candidates = Effect.gen(function* () {
   const folders = (process.env.PATH ?? "").split(Path.delimiter).filter((folder) => folder !== "")
   const made = Path.resolve(".servers")
   const names = yield* fs.readDirectory(made).pipe(Effect.orElseSucceed((): Array<string> => []))
-  // newest first, and Redis before Valkey
+  // The newest first, and Redis before Valkey.
   const rank = (name: string) => (name.startsWith("redis-") ? 0 : 1)
   names.sort((a, b) => rank(a) - rank(b) || b.localeCompare(a, undefined, { numeric: true }))
   return [...folders, ...names.map((name) => Path.join(made, name))].flatMap((folder) =>
@@ -290,7 +288,7 @@ const candidates = Effect.gen(function* () {
   )
 })
 
-/** The server that the options or the environment name. */
+/** The server that is named by the options or the environment. */
 const nameOf = (executable: string | undefined): string | undefined => {
   const named = executable ?? process.env.REDIS_SERVER
   return named === "" ? undefined : named
@@ -345,7 +343,7 @@ export const makeCertificates = (options?: TlsOptions | undefined): Effect.Effec
     const always = { notBefore: new Date(now - 2 * day), notAfter: new Date(now + 366 * day) }
     const ca = issue({ name: `Test authority ${Crypto.randomUUID()}`, use: "authority", ...always })
     const notAfter = options?.notAfter ?? new Date(now + 365 * day)
-    // an expired certificate was valid once
+    // An expired certificate was valid once.
     const notBefore = options?.notBefore ?? new Date(Math.min(now, notAfter.getTime()) - day)
     const names = options?.names ?? ["localhost", "127.0.0.1", "::1"]
     const server = issue({ name: names[0] ?? "server", use: "server", names, notBefore, notAfter }, ca)
@@ -366,7 +364,7 @@ const tlsOptions = (options: RedisServerOptions): TlsOptions | undefined =>
 // Configuration
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** A word of `redis.conf`, whatever it contains. */
+/** A word of `redis.conf`, quoted so that it may contain anything. */
 const quoted = (word: string): string =>
   `"${word.replace(/[\\"]/g, "\\$&").replace(/\n/g, "\\n").replace(/\r/g, "\\r")}"`
 
@@ -414,7 +412,7 @@ const configuration = (
     `dir ${quoted(files.folder)}`,
     `unixsocket ${quoted(files.socket)}`,
     "unixsocketperm 700",
-    // signals are looked at this many times a second: stopping takes 20 ms instead of 100
+    // The server checks for signals this many times a second: stopping takes 20 ms instead of 100.
     "hz 50"
   ]
   if (tls === undefined) {
@@ -435,7 +433,7 @@ const configuration = (
   if (!sentinel) {
     lines.push('save ""', `databases ${options.databases ?? 16}`, `appendonly ${options.appendonly ? "yes" : "no"}`)
     if (options.appendonly) lines.push("appendfsync always")
-    // replicas of a test should not wait for others to come, nor a stopping server for its replicas
+    // In a test a replica should not wait for other replicas to connect, nor a stopping server for its replicas.
     lines.push("repl-diskless-sync-delay 0")
     if (seven) lines.push("shutdown-timeout 0")
   }
@@ -470,7 +468,7 @@ const usersOf = (options: RedisServerOptions): Effect.Effect<string | undefined,
         : yield* Effect.mapError(fs.readFileString(options.aclFile), cannot("The ACL file cannot be read"))
     const lines = (options.acl ?? []).map((line) => (/^\s*user\s/.test(line) ? line.trim() : `user ${line.trim()}`))
     const text = [...lines, file].join("\n")
-    // an ACL file without the default user would undo its password
+    // An ACL file without the default user would remove that user's password.
     return options.password === undefined || /^\s*user\s+default\s/m.test(text)
       ? text
       : `user default on #${sha256(Redacted.value(options.password))} ~* &* +@all\n${text}`
@@ -482,7 +480,7 @@ const sha256 = (text: string): string => Crypto.createHash("sha256").update(text
 // Starting a process
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Below the range from which systems take the ports of outgoing connections; a cluster's bus lies 10 000 above. */
+/** Ports below the range for outgoing connections. The bus of a cluster node uses the port 10 000 above. */
 const randomPort = (mode: Mode | undefined): number => Crypto.randomInt(10_240, mode === "cluster" ? 22_768 : 32_768)
 
 const temporaryFolder = Effect.flatMap(FileSystem.FileSystem, (fs) =>
@@ -519,7 +517,7 @@ const makeProcess = (
 
     const log = new ServerProcess.ServerLog()
     const configFile = Path.join(files.folder, sentinel ? "sentinel.conf" : "redis.conf")
-    const command = ServerProcess.guarded(
+    const program = ServerProcess.guarded(
       files.folder,
       found.executable,
       configFile,
@@ -537,11 +535,11 @@ const makeProcess = (
         return ServerProcess.terminate(old, graceMillis)
       })
 
-    /** One try; false when the port belongs to someone else. */
+    /** One attempt to start; false when another process has the port. */
     const attempt: Effect.Effect<boolean, RedisServerError> = Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
         const started = yield* Effect.mapError(
-          Effect.provide(ServerProcess.spawn(command, log), context),
+          Effect.provide(ServerProcess.spawn(program, log), context),
           cannot(`${found.executable} cannot be started`)
         )
         running = started
@@ -561,13 +559,13 @@ const makeProcess = (
           "Start",
           `${found.product} ${found.version} ${
             outcome === "exited" ? "ended instead of starting" : `did not answer within ${startMillis} ms`
-          }. ${said === "" ? "It printed nothing." : `Its last words:\n${said}`}`,
+          }. ${said === "" ? "It printed nothing." : `The last of its output:\n${said}`}`,
           { log: log.thisRun }
         )
       })
     )
 
-    /** Sentinels, and nodes of a cluster, write what they learn into their files: these are written once per port. */
+    /** Sentinels and cluster nodes write their state into their files, so the files are written once for each port. */
     let written: number | undefined
     const configure = (port: number) =>
       written === port
@@ -583,7 +581,9 @@ const makeProcess = (
       if (closed) return yield* failure("Closed", "The scope of this server is closed.")
       if (running !== undefined && !running.hasExited) return
       const fixed = port
-      // a port we had before may be taken for a moment by an outgoing connection; one that was asked for is just taken
+      // The server's earlier port may be taken for a moment by an outgoing connection. A port that the options ask for
+      // is not
+      // tried again: another process has it.
       const limit = running === undefined && fixed !== undefined ? 1 : 20
       for (let tries = 1; tries <= limit; tries++) {
         const chosen = fixed ?? randomPort(options.mode)
@@ -602,7 +602,7 @@ const makeProcess = (
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
         closed = true
-        // twice: a start that was under way in another fiber may have got past the first one
+        // Twice: a start that is under way in another fiber may begin its process after the first time.
         return Effect.zipRight(terminate(stopMillis), lock.withPermits(1)(terminate(0)))
       })
     )
@@ -741,7 +741,7 @@ const makeEmbeddedServer = (
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * Starts a server and waits until it answers. It stops, and its folder goes, when the scope closes.
+ * Starts a server and waits until it answers. When the scope closes, the server is stopped and its folder removed.
  *
  * @since 0.1.0
  * @category constructors
@@ -750,8 +750,8 @@ export const make = (options: RedisServerOptions = {}): Effect.Effect<RedisServe
   Effect.provide(options.embedded === true ? makeEmbeddedServer(options) : makeProcess(options), platform)
 
 /**
- * Starts the embedded server: in this process, in memory, pure JavaScript. It is looser than real servers and lacks
- * some commands. Needs the npm package `js-redis-server`.
+ * Starts the embedded server: in this process, in memory, in pure JavaScript. It checks less than real servers do and
+ * lacks some commands. Needs the npm package `js-redis-server`.
  *
  * @since 0.1.0
  * @category constructors
@@ -768,7 +768,7 @@ export const makeEmbedded = (
  */
 export const makeAny = (options: RedisServerOptions = {}): Effect.Effect<RedisServer, RedisServerError, Scope.Scope> =>
   Effect.flatMap(Effect.either(find(options)), (found) =>
-    // a server that was named is meant: to take another one instead would hide that it is missing
+    // When a server was named, the embedded server is no replacement: it would hide that the named server is missing.
     make({ ...options, embedded: found._tag === "Left" && nameOf(options.executable) === undefined })
   )
 

@@ -6,6 +6,7 @@ import { makeDial } from "../../src/internal/connection/dial.js"
 import { connect } from "../../src/internal/connection/lazyNodeTransport.js"
 import * as Options from "../../src/internal/connection/options.js"
 import { reconnectSettings } from "../../src/internal/connection/pacer.js"
+import { forker, forkerIn } from "../../src/internal/effect/fork.js"
 import { Hub } from "../../src/internal/pubsub/hub.js"
 import { Delivery, Gap } from "../../src/internal/pubsub/inbox.js"
 import { Subscription, type SubscriptionOwner } from "../../src/internal/pubsub/subscription.js"
@@ -24,9 +25,9 @@ const node = Effect.gen(function* () {
       dial: makeDial({ options: { ...options, encoding: "utf8" }, connect }),
       reconnect: reconnectSettings({ reconnect: Schedule.spaced("5 millis") }),
       idleAfter: 0,
-      runtime: yield* Effect.runtime<never>()
+      logger: yield* forker()
     },
-    yield* Effect.scope
+    yield* forkerIn(yield* Effect.scope)
   )
   yield* Effect.addFinalizer(() => Effect.sync(() => hub.close()))
   const subscribed = (index: number, channel: string) =>

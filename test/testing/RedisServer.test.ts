@@ -468,7 +468,7 @@ describe("a server that fails to start or to stop", () => {
     Effect.gen(function* () {
       const error = yield* Effect.flip(RedisServer.make({ executable: process.execPath }))
       expect(error.reason).toBe("NotFound")
-      expect(error.message).toContain("is no Redis or Valkey server")
+      expect(error.message).toContain("is not a Redis or Valkey server")
     })
   )
 

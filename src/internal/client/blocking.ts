@@ -6,14 +6,11 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import * as Runtime from "effect/Runtime"
-import type * as Scope from "effect/Scope"
 import type { RedisError } from "../../RedisError.js"
 import { reword, withDeadline } from "../command/command.js"
 import type { RedisCommand } from "../command/model.js"
 import { make as makeCommand } from "../command/raw.js"
+import { type Forker, interrupt, type Running } from "../effect/fork.js"
 import type { Member, PoolCore } from "../pool/core.js"
 import { argumentText } from "../request/blockingTime.js"
 import type { BlockingCall } from "../request/call.js"
@@ -48,8 +45,7 @@ export class BlockingCommands {
     private readonly pool: PoolCore,
     private readonly sendShared: Send,
     private readonly onOrphan: (orphan: Orphan) => Effect.Effect<void>,
-    private readonly runtime: Runtime.Runtime<never>,
-    private readonly scope: Scope.Scope
+    private readonly fork: Forker
   ) {}
 
   send<A>(command: RedisCommand<A>): Effect.Effect<A, RedisError> {
@@ -113,9 +109,11 @@ export class BlockingCommands {
     const forget = link.onClose(() => {
       clearTimeout(timer)
       // A server that takes its place may have given the id to another connection.
-      unblocking?.unsafeInterruptAsFork(FiberId.none)
+      if (unblocking !== undefined) {
+        interrupt(unblocking)
+      }
     })
-    let unblocking: Fiber.RuntimeFiber<void> | undefined
+    let unblocking: Running<void, never> | undefined
     call.late = (reply) => {
       this.hand(call.command, reply)
       answered()
@@ -158,10 +156,6 @@ export class BlockingCommands {
             : Effect.zipRight(warnOfOrphan(orphan), Effect.logWarning("The handler of orphans failed", cause))
       )
     )
-  }
-
-  private fork(effect: Effect.Effect<void>): Fiber.RuntimeFiber<void> {
-    return Runtime.runFork(this.runtime)(effect, { scope: this.scope })
   }
 }
 

@@ -4,12 +4,12 @@
  * through its own dial.
  */
 import * as Effect from "effect/Effect"
-import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { type RedisError, UsageError } from "../../RedisError.js"
 import type { RedisCommand, RedisService } from "../command/model.js"
 import type { Dial } from "../connection/dial.js"
 import { holderOf, serviceOf } from "../connection/linkService.js"
+import { forkerIn } from "../effect/fork.js"
 import { makeCore, type PoolCore } from "../pool/core.js"
 import { blockingMillis } from "../request/blockingTime.js"
 import { BlockingCommands, type Orphan } from "./blocking.js"
@@ -49,9 +49,8 @@ export const makeNode = (dial: Dial, settings: NodeSettings): Effect.Effect<Node
       checkAfter
     })
     const shared = new SharedClient(dial, settings)
-    const runtime = yield* Effect.runtime<never>()
-    const scope = yield* Effect.scope
-    const blocked = new BlockingCommands(pool, (command) => shared.send(command), settings.onOrphan, runtime, scope)
+    const fork = yield* forkerIn(yield* Effect.scope)
+    const blocked = new BlockingCommands(pool, (command) => shared.send(command), settings.onOrphan, fork)
     yield* shared.start(settings.lazy)
     return {
       service: {
@@ -74,7 +73,7 @@ export const makeNode = (dial: Dial, settings: NodeSettings): Effect.Effect<Node
       pool,
       renew: () => {
         pool.renew()
-        Runtime.runFork(runtime)(shared.renew, { scope })
+        fork(shared.renew)
       }
     }
   })

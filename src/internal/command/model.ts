@@ -9,9 +9,9 @@ import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Inspectable from "effect/Inspectable"
 import type * as Scope from "effect/Scope"
-import type * as Subscribable from "effect/Subscribable"
 import type * as Types from "effect/Types"
 import type { RedisError, UsageError } from "../../RedisError.js"
+import type { Subscribable } from "../effect/callbackStream.js"
 import type { Argument } from "./args.js"
 import type { Traits } from "./facts.js"
 
@@ -71,7 +71,7 @@ export interface RedisService {
   /** A service of the same kind on a connection of its own, until the scope closes. */
   readonly lease: Effect.Effect<RedisService, RedisError, Scope.Scope>
   /** Whether there is a connection, now and as it changes. */
-  readonly status: Subscribable.Subscribable<Status>
+  readonly status: Subscribable<Status>
 }
 
 /**

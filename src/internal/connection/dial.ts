@@ -5,9 +5,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Runtime from "effect/Runtime"
 import { ConnectionError, DeadlineError, type RedisError } from "../../RedisError.js"
+import { forker, interruptFork } from "../effect/fork.js"
 import { longestTimer } from "../engine/timers.js"
 import type { Transport } from "../engine/transport.js"
 import { notify, type Observer } from "../telemetry/observer.js"
@@ -108,12 +107,12 @@ class DialOf implements Dial {
 
 /** Logs the end of a link at debug level, and reports it to the observer. */
 export const reportEnd = (link: Link, observer: Observer | undefined): Effect.Effect<void> =>
-  Effect.map(Effect.runtime<never>(), (runtime) => {
+  Effect.map(forker(), (fork) => {
     const server = link.address
     notify(observer?.connection, { server, id: link.id, change: "ready", reason: undefined })
     link.onClose((close) => {
       notify(observer?.connection, { server, id: link.id, change: "lost", reason: close.message })
-      Runtime.runFork(runtime)(
+      fork(
         Effect.logDebug(`Redis connection ended: ${close.message}`).pipe(
           Effect.annotateLogs({
             server,
@@ -204,7 +203,7 @@ const asked = <A, E extends RedisError>(
   stage: Stage
 ): Effect.Effect<A, RedisError> =>
   Effect.flatMap(Effect.forkDaemon(Effect.interruptible(effect)), (fiber) => {
-    const stop = Fiber.interruptFork(fiber)
+    const stop = interruptFork(fiber)
     return Effect.async<A, RedisError>((resume) => {
       own(
         () =>

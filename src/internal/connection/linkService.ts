@@ -3,10 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
-import * as Subscribable from "effect/Subscribable"
 import { type ConnectionError, UsageError } from "../../RedisError.js"
 import type { RedisService, Status } from "../command/model.js"
+import { callbackStream, type Subscribable, subscribable } from "../effect/callbackStream.js"
 import type { CloseReason } from "../engine/transport.js"
 import { closeError } from "../request/failure.js"
 import { Holder, type Link } from "./link.js"
@@ -48,7 +47,7 @@ interface LinkFacts {
   readonly protocol: Effect.Effect<2 | 3>
   readonly db: Effect.Effect<number>
   readonly closeReason: Effect.Effect<Option.Option<ConnectionError>>
-  readonly status: Subscribable.Subscribable<Status>
+  readonly status: Subscribable<Status>
 }
 
 const facts = new WeakMap<Link, LinkFacts>()
@@ -72,30 +71,23 @@ export const factsOf = (link: Link): LinkFacts => {
 }
 
 /** A connection is ready until it ends. It is never replaced. */
-const statusOf = (link: Link): Subscribable.Subscribable<Status> => {
+const statusOf = (link: Link): Subscribable<Status> => {
   const closed = (close: CloseReason): Status => ({ _tag: "Closed", cause: closeError(close, "unsent", link.address) })
-  return Subscribable.make({
-    get: Effect.sync(() => (link.engine.closed === undefined ? ready : closed(link.engine.closed))),
-    changes: Stream.asyncPush<Status>(
-      (emit) =>
-        Effect.acquireRelease(
-          Effect.sync(() => {
-            const end = (close: CloseReason): void => {
-              emit.single(closed(close))
-              emit.end()
-            }
-            if (link.engine.closed !== undefined) {
-              end(link.engine.closed)
-              return () => {}
-            }
-            emit.single(ready)
-            return link.onClose(end)
-          }),
-          (off) => Effect.sync(off)
-        ),
-      { bufferSize: "unbounded" }
-    )
-  })
+  return subscribable(
+    () => (link.engine.closed === undefined ? ready : closed(link.engine.closed)),
+    callbackStream<Status>((emit) => {
+      const end = (close: CloseReason): void => {
+        emit.single(closed(close))
+        emit.end()
+      }
+      if (link.engine.closed !== undefined) {
+        end(link.engine.closed)
+        return () => {}
+      }
+      emit.single(ready)
+      return link.onClose(end)
+    }, "unbounded")
+  )
 }
 
 const ready: Status = { _tag: "Ready" }

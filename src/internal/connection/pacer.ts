@@ -2,21 +2,12 @@
  * The pace of attempts to connect, by the user's Schedule: the first connection of a layer, and the pauses between later
  * attempts. It opens nothing itself.
  */
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { constFalse } from "effect/Function"
-import * as Schedule from "effect/Schedule"
-import * as ScheduleDecision from "effect/ScheduleDecision"
-import * as ScheduleIntervals from "effect/ScheduleIntervals"
+import type * as Schedule from "effect/Schedule"
 import { DeadlineError, type RedisError } from "../../RedisError.js"
+import { defaultReconnect, liveClock, makeStepper, withPauses } from "../effect/schedule.js"
 import { isPermanent } from "../request/recovery.js"
-
-/** From 50 ms doubling to 2 seconds, with jitter, without end. */
-export const defaultReconnect: Schedule.Schedule<unknown> = Schedule.exponential("50 millis").pipe(
-  Schedule.union(Schedule.spaced("2 seconds")),
-  Schedule.jittered
-)
 
 /** A connection that was ready for less than this, in milliseconds, counts as accepted and dropped. */
 const readyAfter = 10_000
@@ -71,32 +62,8 @@ export const firstConnection = (
         })
       )
     )
-    const schedule = Schedule.modifyDelay(reconnect, (_, delay) => Duration.min(delay, Duration.millis(left())))
+    const schedule = withPauses(reconnect, (millis) => Math.min(millis, left()))
     return Effect.retry(next, { schedule, while: (error) => left() > 0 && !isPermanent(error) }).pipe(liveClock)
-  })
-
-/** How many of a schedule's next delays are looked at for the longest, and how long that may be, in milliseconds. */
-const stepsAhead = 32
-const longestAhead = 60_000
-
-/** The longest of a schedule's next delays, in milliseconds. The steps are taken from its present state and not kept. */
-export const slowestAhead = (schedule: Reconnect, from: unknown, error: RedisError): Effect.Effect<number> =>
-  Effect.suspend(() => {
-    let slowest = 0
-    const ahead = (steps: number, now: number, state: unknown): Effect.Effect<void> =>
-      Effect.flatMap(schedule.step(now, error, state), ([next, , decision]) => {
-        if (ScheduleDecision.isDone(decision)) {
-          return Effect.void
-        }
-        const delay = Math.max(ScheduleIntervals.start(decision.intervals) - now, 0)
-        slowest = Math.max(slowest, delay)
-        return steps === 1 || slowest >= longestAhead ? Effect.void : ahead(steps - 1, now + delay, next)
-      })
-    return Effect.flatMap(Clock.currentTimeMillis, (now) => ahead(stepsAhead, now, from)).pipe(
-      // A schedule that dies ahead will die again at its turn, and is reported then.
-      Effect.catchAllDefect(() => Effect.void),
-      Effect.map(() => Math.min(slowest, longestAhead))
-    )
   })
 
 /** The pauses between attempts, by a Schedule. After a permanent failure a pause is as long as the longest of its next delays. */
@@ -112,40 +79,32 @@ export interface Pacer {
   readonly reset: Effect.Effect<void>
 }
 
-export const makePacer = (schedule: Reconnect): Effect.Effect<Pacer> =>
+export const makePacer = (schedule: Schedule.Schedule<unknown, RedisError>): Effect.Effect<Pacer> =>
   Effect.suspend(() => {
-    let least = Duration.zero
-    let told: ((millis: number) => void) | undefined
+    let least = 0
+    let report: ((millis: number) => void) | undefined
     let hurry = (): void => {}
     const hurried = Effect.async<boolean>((resume) => {
       hurry = () => resume(Effect.succeed(true))
     })
-    const paced = Schedule.modifyDelayEffect(schedule, (_, delay) =>
-      Effect.sync(() => {
-        const pause = Duration.max(delay, least)
-        told?.(Duration.toMillis(pause))
-        return pause
-      })
-    )
-    return Effect.map(Schedule.driver(paced), (driver) => ({
+    const stepper = makeStepper(schedule, (millis) => {
+      const pause = Math.max(millis, least)
+      report?.(pause)
+      return pause
+    })
+    return Effect.map(stepper, ({ pause, reset, slowestAhead }) => ({
       pause: (error, onPause) =>
-        (isPermanent(error)
-          ? Effect.flatMap(driver.state, (state) => slowestAhead(schedule, state, error))
-          : Effect.succeed(0)
-        ).pipe(
+        (isPermanent(error) ? slowestAhead(error) : Effect.succeed(0)).pipe(
           Effect.flatMap((millis) => {
-            least = Duration.millis(millis)
-            told = onPause
-            return Effect.isSuccess(driver.next(error))
+            least = millis
+            report = onPause
+            return pause(error)
           }),
-          // The race includes the look ahead, because its steps may take long too.
+          // The race includes the look ahead, which may take long when the Schedule's Effects do.
           (paused) => Effect.raceFirst(hurried, paused),
           liveClock
         ),
       hurry: () => hurry(),
-      reset: driver.reset
+      reset
     }))
   })
-
-/** Connecting keeps real time, whatever clock the program runs under. */
-export const liveClock = Effect.withClock(Clock.make())

@@ -7,16 +7,19 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import * as Subscribable from "effect/Subscribable"
 import { ConnectionError, type RedisError } from "../../RedisError.js"
 import type { Status } from "../command/model.js"
+import { callbackStream, type Subscribable, subscribable } from "../effect/callbackStream.js"
+import { liveClock } from "../effect/schedule.js"
 import type { CloseReason } from "../engine/transport.js"
 import { closeError } from "../request/failure.js"
 import { isPermanent } from "../request/recovery.js"
 import type { Dial } from "./dial.js"
 import type { Link } from "./link.js"
-import { firstConnection, liveClock, makePacer, type Pacer, type ReconnectSettings } from "./pacer.js"
+import { firstConnection, makePacer, type Pacer, type ReconnectSettings } from "./pacer.js"
+
+/** How many changes of status wait for a slow subscriber. */
+const statusCapacity = 64
 
 /** The owner of the link. It is called from plain callbacks, so it must not throw. */
 export interface LinkOwner {
@@ -47,27 +50,20 @@ export class Reconnector {
   ) {}
 
   /** The status now, and as it changes. A subscriber that lags sees the newest few. */
-  readonly status: Subscribable.Subscribable<Status> = Subscribable.make({
-    get: Effect.sync(() => this.current),
-    changes: Stream.asyncPush<Status>(
-      (emit) =>
-        Effect.acquireRelease(
-          Effect.sync(() => {
-            const listener = (status: Status): void => {
-              emit.single(status)
-              if (status._tag === "Closed") {
-                emit.end()
-              }
-            }
-            this.listeners.add(listener)
-            listener(this.current)
-            return listener
-          }),
-          (listener) => Effect.sync(() => this.listeners.delete(listener))
-        ),
-      { bufferSize: 64, strategy: "sliding" }
-    )
-  })
+  readonly status: Subscribable<Status> = subscribable(
+    () => this.current,
+    callbackStream<Status>((emit) => {
+      const listener = (status: Status): void => {
+        emit.single(status)
+        if (status._tag === "Closed") {
+          emit.end()
+        }
+      }
+      this.listeners.add(listener)
+      listener(this.current)
+      return () => this.listeners.delete(listener)
+    }, statusCapacity)
+  )
 
   private report(status: Status): void {
     this.current = status

@@ -11,7 +11,6 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { DeadlineError, type RedisError } from "../../RedisError.js"
 import { withDeadline } from "../command/command.js"
@@ -21,6 +20,7 @@ import type { Link } from "../connection/link.js"
 import type { Restore } from "../connection/opening.js"
 import type { ResolvedOptions } from "../connection/options.js"
 import { firstConnection, makePacer, type Pacer, type ReconnectSettings } from "../connection/pacer.js"
+import { type Forker, forkerIn } from "../effect/fork.js"
 import { longestTimer } from "../engine/timers.js"
 import type { CloseReason } from "../engine/transport.js"
 import { closeError } from "../request/failure.js"
@@ -109,8 +109,7 @@ export class PoolCore {
     readonly dial: Dial,
     readonly settings: PoolSettings,
     private readonly pacer: Pacer,
-    private readonly runtime: Runtime.Runtime<never>,
-    private readonly scope: Scope.Scope
+    private readonly fork: Forker
   ) {
     this.home = { database: dial.options.database }
   }
@@ -363,7 +362,7 @@ export class PoolCore {
     this.pauses++
     const startOver = this.goodSince !== undefined && now() - this.goodSince >= this.settings.readyAfter
     this.goodSince = undefined
-    Runtime.runFork(this.runtime)(
+    this.fork(
       Effect.zipRight(startOver ? this.pacer.reset : Effect.void, this.pacer.pause(error)).pipe(
         Effect.catchAllDefect((defect) =>
           Effect.as(Effect.logError("The Schedule of a Redis pool died", defect), false)
@@ -378,8 +377,7 @@ export class PoolCore {
         ),
         // The pool may be built where nothing interrupts, but closing it must not wait for the pause.
         Effect.interruptible
-      ),
-      { scope: this.scope }
+      )
     )
   }
 
@@ -560,7 +558,7 @@ export class PoolCore {
 
   private openSpare(): void {
     this.opening++
-    Runtime.runFork(this.runtime)(
+    this.fork(
       Effect.uninterruptibleMask((restore) =>
         Effect.matchEffect(this.openNew(restore), {
           onFailure: (error) => {
@@ -569,8 +567,7 @@ export class PoolCore {
           },
           onSuccess: (member) => Effect.sync(() => this.release(member))
         })
-      ),
-      { scope: this.scope }
+      )
     )
   }
 
@@ -698,9 +695,8 @@ const ping = withDeadline(makeCommand("PING"), "1 second")
 /** Opens a pool, filled to its minimum. The scope closes it. */
 export const makeCore = (dial: Dial, settings: PoolSettings): Effect.Effect<PoolCore, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
-    const runtime = yield* Effect.runtime<never>()
-    const scope = yield* Effect.scope
-    const core = new PoolCore(dial, settings, yield* makePacer(settings.schedule), runtime, scope)
+    const fork = yield* forkerIn(yield* Effect.scope)
+    const core = new PoolCore(dial, settings, yield* makePacer(settings.schedule), fork)
     yield* Effect.addFinalizer(() => core.close)
     yield* core.build
     return core

@@ -10,13 +10,12 @@
  * reconnecting (the reconnector does).
  */
 import * as Effect from "effect/Effect"
-import * as Runtime from "effect/Runtime"
-import type * as Scope from "effect/Scope"
 import { type ConnectionError, DeadlineError, type RedisError, UsageError } from "../../RedisError.js"
 import type { Dial } from "../connection/dial.js"
 import type { Link } from "../connection/link.js"
 import type { ReconnectSettings } from "../connection/pacer.js"
 import { Reconnector } from "../connection/reconnect.js"
+import type { Forker } from "../effect/fork.js"
 import { longestTimer } from "../engine/timers.js"
 import type { CloseReason } from "../engine/transport.js"
 import { closeError } from "../request/failure.js"
@@ -33,7 +32,8 @@ export interface HubSettings {
   readonly reconnect: ReconnectSettings
   /** How long an idle connection, one without subscriptions, is kept, in milliseconds. */
   readonly idleAfter: number
-  readonly runtime: Runtime.Runtime<never>
+  /** Runs log lines. They are written even while the scope closes. */
+  readonly logger: Forker
 }
 
 /** The time in which the hub keeps itself connected: from the first subscription until it is idle or gives up. */
@@ -56,14 +56,14 @@ export class Hub implements SubscriptionOwner {
   private idle: ReturnType<typeof setTimeout> | undefined
   private closed = false
 
-  /** Connections live in `scope`, which closes them. */
+  /** The fibers of `fork` keep the connections. The scope that ends them closes the connections. */
   constructor(
     private readonly settings: HubSettings,
-    private readonly scope: Scope.Scope
+    private readonly fork: Forker
   ) {}
 
   log(effect: Effect.Effect<void>): void {
-    Runtime.runFork(this.settings.runtime)(effect)
+    this.settings.logger(effect)
   }
 
   /** Subscribes to targets for a subscription. The server has not confirmed them yet. */
@@ -190,7 +190,7 @@ export class Hub implements SubscriptionOwner {
     if (this.run !== undefined) {
       return
     }
-    const { dial, reconnect, runtime } = this.settings
+    const { dial, reconnect } = this.settings
     const reconnector = new Reconnector(dial, reconnect, {
       attach: (link) => {
         if (this.run === run) {
@@ -241,7 +241,7 @@ export class Hub implements SubscriptionOwner {
         })
       )
     )
-    Runtime.runFork(runtime)(life, { scope: this.scope })
+    this.fork(life)
   }
 
   /**
@@ -258,7 +258,7 @@ export class Hub implements SubscriptionOwner {
       return this.stop()
     }
     if (this.link === undefined) {
-      Runtime.runFork(this.settings.runtime)(run.reconnector.renew, { scope: this.scope })
+      this.fork(run.reconnector.renew)
     }
   }
 

@@ -17,6 +17,7 @@ import { type Dial, makeDial } from "../connection/dial.js"
 import { connect } from "../connection/lazyNodeTransport.js"
 import * as Options from "../connection/options.js"
 import { reconnectSettings } from "../connection/pacer.js"
+import { forker, forkerIn } from "../effect/fork.js"
 import { currentObserver } from "../telemetry/observer.js"
 import { Hub, type HubSettings } from "./hub.js"
 import type { Inbox } from "./inbox.js"
@@ -84,7 +85,7 @@ export const make = (options: RedisPubSubOptions = {}): Effect.Effect<RedisPubSu
       dial,
       reconnect: reconnectSettings(options),
       idleAfter,
-      runtime: yield* Effect.runtime<never>()
+      logger: yield* forker()
     }
     const hubs = new Set<Hub>()
     onRotate(() => {
@@ -105,10 +106,10 @@ export const make = (options: RedisPubSubOptions = {}): Effect.Effect<RedisPubSu
 
 /** The hub is a member of `hubs` until the scope closes it. */
 const makeHub = (settings: HubSettings, hubs: Set<Hub>): Effect.Effect<Hub, never, Scope.Scope> =>
-  Effect.flatMap(Effect.scope, (scope) =>
+  Effect.flatMap(Effect.flatMap(Effect.scope, forkerIn), (fork) =>
     Effect.acquireRelease(
       Effect.sync(() => {
-        const hub = new Hub(settings, scope)
+        const hub = new Hub(settings, fork)
         hubs.add(hub)
         return hub
       }),

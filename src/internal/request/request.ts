@@ -5,9 +5,9 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import type { RedisError } from "../../RedisError.js"
 import type { RedisCommand } from "../command/model.js"
+import { hasEnded, type Running } from "../effect/fork.js"
 import type { Failure } from "../engine/failure.js"
 import { Pending, withdraw } from "../engine/pending.js"
 import type { Encoded } from "../resp/encoder.js"
@@ -70,7 +70,7 @@ export abstract class Request extends Pending {
   /** The link that it was given to last. */
   via: Via | undefined = undefined
   /** The fiber that waits. Only set where the request may be sent again: such a request has no canceler. */
-  caller: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
+  caller: Running | undefined = undefined
 
   constructor(
     remaining: number,
@@ -159,8 +159,6 @@ export abstract class Request extends Pending {
     this.owner?.demoted(this)
   }
 }
-
-const hasEnded = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean => fiber.unsafePoll() !== null
 
 /** Takes a waiting request back. A function of its own, so that only requests that wait pay for the closure. */
 export const withdrawal = (request: Request): Effect.Effect<void> => Effect.sync(() => withdraw(request))

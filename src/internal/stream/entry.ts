@@ -1,19 +1,19 @@
 /**
- * Entries as consumers of streams read them: a value that is no text spoils its own entry, never the others of a reply.
+ * Entries as streams are read here: a value that is not text makes its own entry undecodable, not the whole reply.
  */
 
 import * as DateTime from "effect/DateTime"
 import * as Either from "effect/Either"
-import * as ParseResult from "effect/ParseResult"
 import type * as Schema from "effect/Schema"
-import { type Codec, type CodecIssue, TypeId, toIssue } from "../../Codec.js"
+import { type Codec, type CodecIssue, TypeId } from "../../Codec.js"
 import { make as makeStream } from "../../commands/stream.js"
 import type { StreamEntry } from "../../commands/stream-entry.js"
 import { make as makeGroup } from "../../commands/stream-group.js"
 import { DecodeError, UsageError } from "../../RedisError.js"
 import { type AbsoluteTime, type Key, wholeMillis } from "../command/args.js"
+import { decoder } from "../effect/issue.js"
 
-/** Takes what comes: text, and bytes where they are not text. */
+/** Text, and bytes where they are not UTF-8. */
 const asItComes: Codec<Key, Key> = {
   [TypeId]: TypeId,
   wants: "text",
@@ -27,7 +27,7 @@ export type RawEntry = StreamEntry<Key, Key>
 export const streams = makeStream(asItComes)
 export const groups = makeGroup(asItComes)
 
-/** From an entry's fields to what the program works with. */
+/** Turns an entry's fields into the value that the program works with. */
 export type DecodeFields<A> = (entry: RawEntry) => Either.Either<A, CodecIssue>
 
 const textOnly: DecodeFields<Readonly<Record<string, string>>> = ({ fields, pairs }) => {
@@ -42,20 +42,20 @@ const textOnly: DecodeFields<Readonly<Record<string, string>>> = ({ fields, pair
   return Either.right(fields as Readonly<Record<string, string>>)
 }
 
-/** The decoder of a schema over a record of text; without one, the record itself. */
+/** The decoder of a schema over a record of text; without a schema, the record itself. */
 export const fieldsDecoder = <A, I>(schema: Schema.Schema<A, I> | undefined): DecodeFields<A> => {
   if (schema === undefined) {
     return textOnly as DecodeFields<never>
   }
-  const decode = ParseResult.decodeUnknownEither(schema)
-  return ({ fields }) => Either.mapLeft(decode(fields), toIssue)
+  const decode = decoder(schema)
+  return ({ fields }) => decode(fields)
 }
 
-/** Where in which entry a reply does not fit. Ids and names of fields are shown, values never. */
+/** Names the entry and the field that do not decode. Ids and names of fields are shown, values never. */
 export const undecodable = (command: string, stream: string, id: string, issue: CodecIssue): DecodeError =>
   new DecodeError({ command, path: [stream, id, "fields", ...issue.path], reason: issue.reason })
 
-/** The id behind which entries begin, or `undefined` for the last one there is when the reading starts. */
+/** Reading begins after this id; `undefined` stands for the last id of the stream when reading starts. */
 export const idOf = (from: string | AbsoluteTime): Either.Either<string | undefined, UsageError> => {
   if (typeof from === "string") {
     return from === "new"
@@ -68,7 +68,7 @@ export const idOf = (from: string | AbsoluteTime): Either.Either<string | undefi
   }
   const millis = from instanceof Date ? from.getTime() : DateTime.isDateTime(from) ? DateTime.toEpochMillis(from) : NaN
   return Number.isSafeInteger(millis)
-    ? // Behind the last id there can be before that millisecond.
+    ? // The last id that is possible before that millisecond.
       Either.right(millis <= 0 ? "0-0" : `${millis - 1}-18446744073709551615`)
     : invalid("where to begin must be a valid date")
 }
@@ -76,7 +76,7 @@ export const idOf = (from: string | AbsoluteTime): Either.Either<string | undefi
 const invalid = (message: string): Either.Either<never, UsageError> =>
   Either.left(new UsageError({ reason: "invalidArgument", message }))
 
-/** Whole milliseconds for the wire, from 1. */
+/** A whole number of milliseconds, at least 1, as commands take it. */
 export const wireMillis = (input: unknown, what: string): Either.Either<number, UsageError> => {
   const millis = wholeMillis(input as never)
   return millis !== undefined && millis > 0

@@ -1,8 +1,8 @@
 /*
- * Self-made certificates: a certificate authority, and what it signs. X.509 is a small, fixed structure and node:crypto
- * has the keys and the signatures, so this needs neither the openssl program nor a package.
+ * Certificates for tests: a certificate authority and the certificates that it signs. X.509 is a small, fixed structure
+ * and node:crypto makes the keys and the signatures, so neither the openssl program nor a package is needed.
  *
- * Not for production: the keys live in memory and in temporary folders, and nobody can revoke anything.
+ * Not for production: the keys are kept in memory and in temporary folders, and no certificate can be revoked.
  */
 import * as Crypto from "node:crypto"
 import * as Net from "node:net"
@@ -25,7 +25,7 @@ const bits = (content: Uint8Array, unused = 0) => tagged(0x03, Buffer.from([unus
 const truth = tagged(0x01, Buffer.from([0xff]))
 const text = (value: string) => tagged(0x0c, Buffer.from(value, "utf8"))
 
-/** A positive integer: a leading zero keeps a set top bit from meaning a sign. */
+/** A positive integer: with a leading zero, a set top bit does not mean a negative number. */
 const integer = (bytes: Uint8Array) =>
   tagged(0x02, (bytes[0] ?? 0) >= 0x80 ? Buffer.concat([Buffer.from([0]), bytes]) : bytes)
 
@@ -40,7 +40,7 @@ const objectId = (dotted: string) => {
   return tagged(0x06, Buffer.from(bytes))
 }
 
-/** Two-digit years up to 2049, four digits from then on: the standard asks for exactly that. */
+/** The standard requires years with two digits up to 2049, and with four digits from 2050 on. */
 const time = (date: Date) => {
   const digits = `${date.toISOString().replace(/[-:T]|\.\d+/g, "")}`
   return date.getUTCFullYear() < 2050
@@ -70,7 +70,7 @@ const ecdsaWithSha256 = sequence(objectId("1.2.840.10045.4.3.2"))
 const serverAuth = "1.3.6.1.5.5.7.3.1"
 const clientAuth = "1.3.6.1.5.5.7.3.2"
 
-/** A certificate, its private key, and what is needed to sign others with it. */
+/** A certificate, its private key, and the data that signing other certificates needs. */
 export interface Issued {
   /** PEM. */
   readonly cert: string
@@ -85,13 +85,13 @@ export interface Issued {
 export interface Request {
   readonly name: string
   readonly use: "authority" | "server" | "client"
-  /** DNS names and IP addresses that a server may be called by. */
+  /** The DNS names and IP addresses of a server. */
   readonly names?: ReadonlyArray<string> | undefined
   readonly notBefore: Date
   readonly notAfter: Date
 }
 
-/** Makes a key pair and a certificate for it, signed by `issuer`, or by itself. */
+/** Makes a key pair and a certificate for it, signed by `issuer`, or by its own key. */
 export const issue = (request: Request, issuer?: Issued): Issued => {
   const { privateKey, publicKey } = Crypto.generateKeyPairSync("ec", { namedCurve: "prime256v1" })
   const keyInfo = publicKey.export({ format: "der", type: "spki" })
@@ -99,13 +99,13 @@ export const issue = (request: Request, issuer?: Issued): Issued => {
   const authority = request.use === "authority"
   const extensions = [
     extension("2.5.29.19", sequence(...(authority ? [truth] : [])), true),
-    // an authority signs certificates and revocation lists; the others sign handshakes
+    // An authority signs certificates and revocation lists; other keys sign handshakes.
     extension("2.5.29.15", authority ? bits(Buffer.from([0x06]), 1) : bits(Buffer.from([0x80]), 7), true),
     extension("2.5.29.14", octets(keyId)),
     extension("2.5.29.35", sequence(tagged(0x80, issuer?.keyId ?? keyId)))
   ]
   if (!authority) {
-    // a server's certificate is a client's, too: replicas, and the nodes of a cluster, call each other with it
+    // A server's certificate is also a client's: replicas and cluster nodes connect to each other with it.
     const uses = request.use === "server" ? [serverAuth, clientAuth] : [clientAuth]
     extensions.push(extension("2.5.29.37", sequence(...uses.map(objectId))))
   }
@@ -113,7 +113,7 @@ export const issue = (request: Request, issuer?: Issued): Issued => {
     extensions.push(extension("2.5.29.17", sequence(...request.names.map(alternativeName))))
   }
   const serial = Crypto.randomBytes(16)
-  serial[0] = 0x40 | ((serial[0] ?? 0) & 0x3f) // positive, and no superfluous leading zero
+  serial[0] = 0x40 | ((serial[0] ?? 0) & 0x3f) // Positive, and without a superfluous leading zero.
   const body = sequence(
     tagged(0xa0, integer(Buffer.from([2]))), // version 3
     integer(serial),

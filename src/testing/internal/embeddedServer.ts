@@ -1,6 +1,7 @@
 /*
- * The embedded server: js-redis-server's command engine behind sockets of our own. Its ready-made server listens on
- * every interface and waits for its clients when it is closed; these sockets listen on the loopback only and are cut.
+ * The embedded server: the command engine of js-redis-server with sockets of our own. The server of that package
+ * listens on every interface, and waits for its clients when it is closed; these sockets listen on the loopback
+ * interface only, and closing destroys them.
  */
 
 import * as Net from "node:net"
@@ -8,13 +9,13 @@ import * as Tls from "node:tls"
 import * as Effect from "effect/Effect"
 import type { RedisServerState } from "js-redis-server/core"
 
-/** What the sockets need. */
+/** Options of the embedded server. */
 export interface EmbeddedOptions {
   readonly databases: number | undefined
   readonly password: string | undefined
   readonly socketPath: string
   readonly tls: Tls.TlsOptions | undefined
-  /** Whether the data outlives a restart. */
+  /** Whether a restart keeps the data. */
   readonly keepData: boolean
 }
 
@@ -22,7 +23,7 @@ export interface EmbeddedOptions {
 export interface Embedded {
   readonly version: string
   readonly isRunning: () => boolean
-  /** Listens; port 0 means any. Gives the port. */
+  /** Listens; port 0 means any free port. Returns the port. */
   readonly start: (port: number) => Effect.Effect<number, Error>
   readonly stop: Effect.Effect<void>
 }
@@ -42,7 +43,7 @@ const close = (server: Net.Server) =>
     server.close(() => resume(Effect.void))
   })
 
-/** Loads the package; fails when it is not installed. */
+/** Loads the package js-redis-server; fails when it is not installed. */
 export const make = (options: EmbeddedOptions): Effect.Effect<Embedded, Error> =>
   Effect.gen(function* () {
     const core = yield* Effect.tryPromise({
@@ -51,7 +52,7 @@ export const make = (options: EmbeddedOptions): Effect.Effect<Embedded, Error> =
     })
     const makeState = () =>
       new core.RedisServerState({
-        databaseCount: options.databases ?? 16, // as real servers have it; the engine alone has one
+        databaseCount: options.databases ?? 16, // The default of real servers; the engine's own default is one.
         ...(options.password === undefined ? {} : { requirepass: options.password })
       })
     let state: RedisServerState | undefined
@@ -67,7 +68,7 @@ export const make = (options: EmbeddedOptions): Effect.Effect<Embedded, Error> =
       }
       sockets.add(socket)
       socket.once("close", () => sockets.delete(socket))
-      socket.on("error", () => {}) // the peer's business
+      socket.on("error", () => {}) // The close event follows.
       core
         .attachSession(new core.SocketConnectionTransport(socket), {
           state,
@@ -92,7 +93,7 @@ export const make = (options: EmbeddedOptions): Effect.Effect<Embedded, Error> =
           state ??= makeState()
           const tcp = options.tls === undefined ? Net.createServer(accept) : Tls.createServer(options.tls, accept)
           const unix = Net.createServer(accept)
-          // a raw socket that never becomes a TLS one has to be cut as well
+          // A TCP socket whose TLS handshake never ends must be destroyed on close as well.
           if (options.tls !== undefined) {
             tcp.on("connection", (socket: Net.Socket) => {
               sockets.add(socket)

@@ -1,17 +1,17 @@
 /*
- * The proxy itself, in plain JavaScript: a listener, and for each connection two sockets and two pipes. All time here is
- * by engine timers; what goes through is bytes, never looked into, so TLS passes like anything else.
+ * The fault proxy in plain JavaScript: a listener, and for each connection two sockets and two pipes. It uses timers of
+ * JavaScript, and passes bytes without reading them, so it works with TLS too.
  */
 
 import * as Net from "node:net"
 
-/** Which way bytes go. */
+/** The direction of bytes. */
 export type Direction = "toServer" | "toClient"
 
-/** How a connection ends, or seems to live on. */
+/** How a connection ends, or appears to stay open. */
 export type Ending = "reset" | "close" | "halfClose" | "blackHole"
 
-/** What goes wrong. Times are milliseconds. */
+/** A fault. Times are milliseconds. */
 export type Fault =
   | { readonly _tag: "Latency"; readonly millis: number; readonly jitter: number }
   | { readonly _tag: "Bandwidth"; readonly bytesPerSecond: number }
@@ -29,13 +29,13 @@ export type Target =
   | { readonly host?: string | undefined; readonly port: number; readonly path?: undefined }
   | { readonly path: string; readonly host?: undefined; readonly port?: undefined }
 
-/** What went through a connection. */
+/** What passed through a connection. */
 export interface ConnectionStats {
   /** Counted from 0, in order of arrival. */
   readonly id: number
   readonly bytesToServer: number
   readonly bytesToClient: number
-  /** Bytes that were read and went nowhere, both ways together. */
+  /** Bytes that were read and not passed on, in both directions together. */
   readonly swallowed: number
 }
 
@@ -54,10 +54,10 @@ export interface CoreOptions {
   readonly seed: number
 }
 
-/** More than this waits in the sockets of whoever sends it. */
+/** When this many bytes wait in a pipe, it stops reading: further bytes wait at their sender. */
 const fullAt = 256 * 1024
 
-/** A slow line sends this many times a second. */
+/** With a limited bandwidth, bytes are sent in this many pieces a second. */
 const piecesPerSecond = 100
 
 /** Numbers from 0 to 1, the same for the same seed. */
@@ -73,9 +73,9 @@ const randomFrom = (seed: number) => {
 
 interface Item {
   bytes: Uint8Array
-  /** When it may go on. */
+  /** When the bytes may pass. */
   readonly at: number
-  /** What happens once the bytes are out. */
+  /** Called when the bytes have been written. */
   readonly then: (() => void) | undefined
 }
 
@@ -83,7 +83,7 @@ interface Item {
 class Pipe {
   forwarded = 0
   swallowed = 0
-  /** Reads, and forwards nothing: not even that the source ended. */
+  /** The pipe reads and forwards nothing, not even the end of the source. */
   private dark = false
   private stalled = false
   private latency = 0
@@ -96,9 +96,9 @@ class Pipe {
 
   private queue: Array<Item> = []
   private queued = 0
-  /** When what was queued last may go: what comes later never overtakes it. */
+  /** When the bytes that were queued last may pass: later bytes never overtake them. */
   private lastAt = 0
-  /** When a slow line is free again. */
+  /** When the bandwidth allows the next piece. */
   private freeAt = 0
   private timer: ReturnType<typeof setTimeout> | undefined
   private immediate: ReturnType<typeof setImmediate> | undefined
@@ -145,7 +145,7 @@ class Pipe {
     }
   }
 
-  /** Forgets all faults. What was delayed goes on at once. */
+  /** Ends all faults. Delayed bytes pass at once. */
   heal(): void {
     this.latency = 0
     this.jitter = 0
@@ -161,7 +161,7 @@ class Pipe {
     this.pump()
   }
 
-  /** From now on nothing goes on, and nobody is told. */
+  /** From now on bytes are swallowed, and neither side is informed. */
   darken(): void {
     this.dark = true
     this.relay.broken = true
@@ -169,19 +169,19 @@ class Pipe {
     this.updateReading()
   }
 
-  /** A FIN behind what is queued; what comes later goes nowhere. */
+  /** Sends a FIN after the queued bytes; later bytes are thrown away. */
   finish(): void {
     if (!this.finished) {
       this.finished = true
       this.push(new Uint8Array(0), () => this.sink.end())
     } else if (this.queue.length === 0) {
-      // A cut was the last that stood there.
+      // A cut was queued last, and all bytes before it have passed.
       this.sink.end()
     }
   }
 
-  /** Whether the other side hears what becomes of the source. */
-  get tells(): boolean {
+  /** Whether the other side is informed when the source ends. */
+  get informs(): boolean {
     return !this.dark
   }
 
@@ -207,7 +207,7 @@ class Pipe {
     this.relay.changed()
   }
 
-  /** Lets what happens later happen between the bytes where it belongs. */
+  /** Begins faults that were injected with `after` between the bytes where they are due. */
   private arrived(bytes: Uint8Array): void {
     let rest = bytes
     while (this.later.length > 0 && rest.length > 0) {
@@ -247,7 +247,7 @@ class Pipe {
     } else {
       const passing = changed.subarray(0, cut.left)
       this.swallowed += bytes.length - passing.length
-      // What is still queued goes out first: the cut is behind the bytes before it.
+      // Queued bytes are sent first: the cut comes after them.
       this.finished = true
       this.relay.broken = true
       this.push(passing, () => this.relay.end(cut.ending, this))
@@ -271,7 +271,7 @@ class Pipe {
     return changed
   }
 
-  /** The cut that these bytes reach: with its last byte, or, when none may pass, with the first that comes. */
+  /** The cut that these bytes reach: by their last byte, or by their first one when no byte may pass. */
   private nextCut(length: number): { readonly left: number; readonly ending: Ending } | undefined {
     let next: { left: number; readonly ending: Ending } | undefined
     for (const cut of this.cuts) {
@@ -335,7 +335,7 @@ class Pipe {
         this.freeAt = Math.max(now, this.freeAt) + (piece.length * 1000) / this.bytesPerSecond
       }
       if (this.pieceSize !== Number.POSITIVE_INFINITY && this.queue.length > 0) {
-        // A turn of the event loop for each piece, so that the reader sees it by itself.
+        // Each piece gets a turn of the event loop, so that the reader receives it by itself.
         this.immediate = setImmediate(() => {
           this.immediate = undefined
           this.pump()
@@ -351,7 +351,7 @@ class Pipe {
       return then?.()
     }
     this.forwarded += bytes.length
-    // A reset throws away what the kernel does not have yet, so it waits for that.
+    // A reset throws away bytes that the kernel does not have yet, so it waits until they are written.
     this.sink.write(bytes, then === undefined ? undefined : () => then())
     this.relay.changed()
   }
@@ -365,7 +365,7 @@ class Pipe {
   }
 }
 
-/** A handle that is shutting down cannot be reset: Node would keep it for ever. */
+/** A socket that is shutting down is destroyed instead: Node would keep it for ever when it is reset. */
 const resetNow = (socket: Net.Socket): void => {
   if (socket.writableEnded || socket.destroyed) {
     socket.destroy()
@@ -374,11 +374,11 @@ const resetNow = (socket: Net.Socket): void => {
   }
 }
 
-/** One connection: the client's socket, ours to the server, and the pipes between them. */
+/** One connection: the client's socket, the socket to the server, and the pipes between them. */
 export class Relay {
   readonly toServer: Pipe
   readonly toClient: Pipe
-  /** Something is missing from what went through: only a new connection mends that. */
+  /** Bytes are missing, so the connection cannot go on when the proxy is healed. */
   broken = false
   private clientOpen = true
   private serverOpen = true
@@ -422,7 +422,7 @@ export class Relay {
     if (fault._tag === "Refuse") {
       return this.core.refuse()
     }
-    // What ends a connection ends it once, whatever the direction.
+    // These faults end the whole connection, so they are added once.
     if (direction === "both" && fault._tag === "End" && fault.ending !== "halfClose") {
       return this.toServer.add(fault)
     }
@@ -473,9 +473,9 @@ export class Relay {
     this.core.changed()
   }
 
-  /** One side was reset: so is the other, unless nothing gets through. */
+  /** One side was reset: the other is reset too, unless a black hole is between them. */
   private failed(pipe: Pipe, other: Net.Socket): void {
-    if (pipe.tells) {
+    if (pipe.informs) {
       this.toServer.dispose()
       this.toClient.dispose()
       resetNow(other)
@@ -492,19 +492,19 @@ export class Relay {
   }
 }
 
-/** Faults for connections to come. */
+/** A fault for new connections. */
 interface Rule {
   readonly fault: Fault
   readonly direction: Direction | "both"
-  /** How many connections it is for. */
+  /** How many more connections have the fault. */
   left: number
 }
 
-/** What a fault is for. */
+/** Where a fault applies. */
 export interface Where {
   readonly direction: Direction | "both"
   readonly on: "live" | "new" | "all" | number
-  /** Of the connections to come, how many have it. */
+  /** How many of the new connections have the fault. */
   readonly times: number
 }
 
@@ -515,7 +515,7 @@ export class ProxyCore {
   private rules: Array<Rule> = []
   private accepted = 0
   private unreachable = 0
-  /** What connections that are gone had. */
+  /** The sums of connections that have ended. */
   private past = { bytesToServer: 0, bytesToClient: 0, swallowed: 0 }
   private readonly observers = new Set<() => void>()
   private closed = false
@@ -539,7 +539,7 @@ export class ProxyCore {
     return [...this.relays.values()].map((relay) => relay.stats)
   }
 
-  /** Listens; port 0 means any. `done` is told the problem, if there is one. */
+  /** Listens; port 0 means any free port. `done` gets the problem if there is one. */
   listen(port: number, done: (problem: Error | undefined) => void): void {
     if (this.listener !== undefined || this.closed) {
       return done(undefined)
@@ -597,13 +597,13 @@ export class ProxyCore {
     }
   }
 
-  /** Nobody listens any more. */
+  /** Stops listening. */
   refuse(): void {
     this.listener?.close()
     this.listener = undefined
   }
 
-  /** Everything flows again. Connections of which something is missing are reset. */
+  /** Ends all faults. Connections that lost bytes are reset. */
   heal(done: (problem: Error | undefined) => void): void {
     this.rules = []
     for (const relay of [...this.relays.values()]) {

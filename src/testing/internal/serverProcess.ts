@@ -1,24 +1,22 @@
 /*
- * One run of a server's process, watched with plain callbacks and engine timers.
+ * The process of a server, watched with plain callbacks and timers of JavaScript.
  *
- * Why not fibers and Effect.timeout: all of this also runs in finalizers, where a race cannot interrupt its loser, and
- * in tests whose clock stands still.
+ * It uses no fibers and no Effect.timeout, because it also runs in finalizers, where a race cannot interrupt its loser,
+ * and in tests whose clock stands still.
  */
 
 import * as Net from "node:net"
-import * as Command from "@effect/platform/Command"
-import type * as CommandExecutor from "@effect/platform/CommandExecutor"
-import type * as PlatformError from "@effect/platform/Error"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { type Program, type SpawnError, type Spawner, start } from "./spawn.js"
 
 /** How much of a server's output is kept. */
 const logLimit = 64 * 1024
 
-/** The last of what a server printed, over all its runs. */
+/** The last 64 KB that a server printed, over all its runs. */
 export class ServerLog {
   private text = ""
   /** Everything from here on belongs to the current run. */
@@ -79,8 +77,8 @@ export class ServerProcess {
   }
 
   /**
-   * Sends a signal; false when there is no such process any more. What ends the server on the spot ends the children
-   * with which it writes its files, too: the executor makes each process the leader of its group.
+   * Sends a signal; returns false when the process has ended. SIGKILL also goes to the child processes with which the
+   * server writes its files: the server leads a process group of its own.
    */
   signal(signal: NodeJS.Signals): boolean {
     if (this.ended) return false
@@ -92,14 +90,14 @@ export class ServerProcess {
   }
 }
 
-/** Sleeps by an engine timer: a test's clock may stand still. */
+/** Sleeps by a timer of JavaScript: a test's clock may stand still. */
 export const sleep = (millis: number): Effect.Effect<void> =>
   Effect.async<void>((resume) => {
     const timer = setTimeout(() => resume(Effect.void), millis)
     return Effect.sync(() => clearTimeout(timer))
   })
 
-/** Waits for the end of a process, at most so long; whether it ended. */
+/** Waits for the end of a process, for at most `millis`; returns whether it ended. */
 export const awaitExit = (running: ServerProcess, millis: number): Effect.Effect<boolean> =>
   Effect.async<boolean>((resume) => {
     let forget = () => {}
@@ -118,8 +116,8 @@ export const awaitExit = (running: ServerProcess, millis: number): Effect.Effect
   })
 
 /**
- * Asks the process to end and makes it end after a while. A stopped process (SIGSTOP) would never see the polite signal,
- * so it is woken first.
+ * Asks the process to end (SIGTERM), and kills it when it has not ended after `graceMillis`. A paused process (SIGSTOP)
+ * would not see SIGTERM, so it is resumed first.
  */
 export const terminate = (running: ServerProcess, graceMillis: number): Effect.Effect<void> =>
   Effect.gen(function* () {
@@ -133,10 +131,10 @@ export const terminate = (running: ServerProcess, graceMillis: number): Effect.E
   })
 
 /*
- * Runs a server so that it cannot outlive us. A finalizer does not run when this process is killed, and then its end of
- * the pipe at fd 0 closes: a shell in the background waits for that, ends a server that is still there, and removes its
- * folder. When the server ends first, Node closes the pipe as well, and there is nothing left to do. The server takes
- * the place of the outer shell (exec), so the process that we know is the server.
+ * Runs a server so that it ends with this process. When this process is killed, its finalizers do not run, but its end
+ * of the pipe at fd 0 closes. A shell in the background waits for that; it then kills the server if it still runs, and
+ * removes its folder. When the server ends first, Node closes the pipe as well, and the shell has nothing to do. The
+ * server replaces the outer shell (exec), so the process id that we know is the server's.
  */
 const guardScript = `
 folder=$1
@@ -153,23 +151,27 @@ exec 3<&-
 exec "$@"
 `
 
-/** A command that runs a server, and ends it and removes the folder when this process dies. */
-export const guarded = (folder: string, executable: string, ...args: ReadonlyArray<string>): Command.Command =>
-  Command.make("/bin/sh", "-c", guardScript, "guard", folder, executable, ...args)
+/** A program that runs a server, and ends the server and removes the folder when this process dies. */
+export const guarded = (folder: string, executable: string, ...args: ReadonlyArray<string>): Program => [
+  "/bin/sh",
+  "-c",
+  guardScript,
+  "guard",
+  folder,
+  executable,
+  ...args
+]
 
 /**
- * Starts a command. Its output goes to the log. The returned process is not tied to a scope: whoever starts it must
- * terminate it, because the executor's own finalizer waits without a bound.
+ * Starts a program. Its output goes to the log. The returned process is not tied to a scope: the caller must terminate
+ * it, because the finalizer of the spawner would wait for its end without a bound.
  */
-export const spawn = (
-  command: Command.Command,
-  log: ServerLog
-): Effect.Effect<ServerProcess, PlatformError.PlatformError, CommandExecutor.CommandExecutor> =>
+export const spawn = (program: Program, log: ServerLog): Effect.Effect<ServerProcess, SpawnError, Spawner> =>
   Effect.uninterruptible(
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       log.startRun()
-      const started = yield* Command.start(command).pipe(
+      const started = yield* start(...program).pipe(
         Scope.extend(scope),
         Effect.tapErrorCause(() => Scope.close(scope, Exit.void))
       )
@@ -182,11 +184,10 @@ export const spawn = (
           Effect.interruptible,
           Effect.forkDaemon
         )
-      // unread pipes would fill up and block the server
+      // Pipes that are not read would fill up and block the server.
       const readers = [yield* read("stdout"), yield* read("stderr")]
-      yield* started.exitCode.pipe(
-        Effect.exit,
-        // the last words come after the exit; a child of the server may hold the pipe open, so not for ever
+      yield* started.ended.pipe(
+        // Its last output arrives after its exit. The wait is bounded: a child of the server may hold the pipe open.
         Effect.zipRight(Effect.raceFirst(Fiber.awaitAll(readers), sleep(500))),
         Effect.zipRight(Fiber.interruptAll(readers)),
         Effect.zipRight(Scope.close(scope, Exit.void)),
@@ -202,8 +203,8 @@ export const spawn = (
 export type Readiness = "ready" | "exited" | "late"
 
 /**
- * Asks over the server's own unix socket until it answers. The socket lies in a folder that only this server knows, so
- * the answer cannot come from another server, as it could on a port that was lost to someone else.
+ * Sends PING over the server's own unix socket until the server answers. The socket lies in a folder that only this
+ * server uses, so the answer cannot come from another server, as it could on a TCP port.
  */
 export const awaitReady = (
   running: ServerProcess,
@@ -211,7 +212,7 @@ export const awaitReady = (
     readonly socketPath: string
     readonly password: string | undefined
     readonly millis: number
-    /** Whether its log says that it takes connections: all there is to go by when it refuses to talk to us. */
+    /** Whether its log says that it accepts connections. It decides when the server refuses our commands. */
     readonly logSaysReady: () => boolean
   }
 ): Effect.Effect<Readiness> =>
@@ -221,7 +222,7 @@ export const awaitReady = (
     let forget = () => {}
     let settled = false
     const cleanup = () => {
-      settled = true // the socket's close event comes later, and must not ask again
+      settled = true // The socket's close event comes later, and must not start another attempt.
       clearTimeout(deadline)
       clearTimeout(retry)
       forget()
@@ -245,18 +246,18 @@ export const awaitReady = (
       asked.setEncoding("latin1")
       asked.on("error", again)
       asked.on("close", again)
-      asked.on("connect", () => asked.write(greeting))
+      asked.on("connect", () => asked.write(request))
       asked.on("data", (chunk: string) => {
         answer += chunk
         if (answer.includes("+PONG\r\n") || (/-NO(AUTH|PERM)/.test(answer) && options.logSaysReady())) {
           over = true
           settle("ready")
         } else if (/^-(?!ERR AUTH|WRONGPASS)/m.test(answer)) {
-          again() // loading, busy, or refusing without having said that it is ready
+          again() // It is loading, busy, or refuses although its log does not say that it is ready.
         }
       })
     }
-    const greeting =
+    const request =
       options.password === undefined
         ? "PING\r\n"
         : `*2\r\n$4\r\nAUTH\r\n$${Buffer.byteLength(options.password)}\r\n${options.password}\r\n*1\r\n$4\r\nPING\r\n`

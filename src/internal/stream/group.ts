@@ -1,0 +1,138 @@
+/**
+ * The consumer group as one of its consumers sees it: commands with the names filled in, sent until they are answered,
+ * and events. It knows no entries in hand.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { Exclusive } from "../../commands/range.js"
+import type { StreamEntry, StreamId } from "../../commands/stream-entry.js"
+import type { RedisError } from "../../RedisError.js"
+import type { Key } from "../command/args.js"
+import type { RedisCommand, RedisService } from "../command/model.js"
+import { groups } from "./entry.js"
+import { report } from "./events.js"
+import { isUnknown, Persistence } from "./persistence.js"
+import type { GroupEvent, GroupSettings } from "./settings.js"
+
+/** How many ids one command names. */
+export const batchSize = 500
+
+/** A list that is not empty. */
+export type Some<B> = readonly [B, ...ReadonlyArray<B>]
+
+/** An entry that was delivered and not acknowledged, as XPENDING lists it. */
+export interface PendingEntry {
+  readonly id: StreamId
+  readonly deliveries: number | bigint
+}
+
+type ClaimOptions = Parameters<typeof groups.xclaim>[5]
+
+export class Group<A> {
+  /** A reply that may have held entries was not read: they may be pending here without being in hand. */
+  mayBeLost = false
+  private readonly persistence: Persistence
+
+  constructor(
+    readonly redis: RedisService,
+    readonly settings: GroupSettings<A>
+  ) {
+    this.persistence = new Persistence(settings.reconnect, (error) => {
+      if (isUnknown(error)) {
+        this.mayBeLost = true
+      }
+      return this.report({ _tag: "Disconnected", stream: settings.stream, error })
+    })
+  }
+
+  report(event: GroupEvent): Effect.Effect<void> {
+    return report(this.settings.on, event)
+  }
+
+  persist<B>(effect: Effect.Effect<B, RedisError>): Effect.Effect<B, RedisError> {
+    return this.persistence.persist(effect)
+  }
+
+  /** Sends on a connection of its own: replies with entries are large, and other commands must not wait for them. */
+  own<B>(command: RedisCommand<B>): Effect.Effect<B, RedisError> {
+    return Effect.scoped(Effect.flatMap(this.redis.lease, (redis) => redis.send(command)))
+  }
+
+  xack(ids: StreamId | Some<StreamId>): RedisCommand<unknown> {
+    return groups.xack(this.settings.stream, this.settings.group, ids)
+  }
+
+  /** XCLAIM that gives the entries with their fields. */
+  xclaim(ids: StreamId | Some<StreamId>, retrycount: number): RedisCommand<ReadonlyArray<StreamEntry<Key, Key>>> {
+    const { consumer, group, stream } = this.settings
+    return groups.xclaim(stream, group, consumer, "0 millis", ids, { retrycount })
+  }
+
+  /** XCLAIM that changes what the group knows of the entries. */
+  touch(
+    ids: StreamId | Some<StreamId>,
+    options: Omit<ClaimOptions & object, "justid">,
+    leastIdle = 0
+  ): RedisCommand<unknown> {
+    const { consumer, group, stream } = this.settings
+    return groups.xclaim(stream, group, consumer, `${leastIdle} millis`, ids, { ...options, justid: true } as never)
+  }
+
+  /** What is pending for this consumer, from an id on. */
+  xpending(start: StreamId | Exclusive<StreamId>): RedisCommand<ReadonlyArray<PendingEntry>> {
+    const { consumer, group, stream } = this.settings
+    return groups.xpending(stream, group, { start, end: "+", count: batchSize, consumer })
+  }
+
+  /** One entry, when it is pending for this consumer. */
+  xpendingOne(id: StreamId): RedisCommand<ReadonlyArray<PendingEntry>> {
+    const { consumer, group, stream } = this.settings
+    return groups.xpending(stream, group, { start: id, end: id, count: 1, consumer })
+  }
+
+  /** The entries among `ids` that are pending for this consumer, with the group's count of their deliveries. */
+  deliveries(ids: ReadonlyArray<StreamId>): Effect.Effect<ReadonlyMap<StreamId, number>, RedisError> {
+    return Effect.gen(this, function* () {
+      const found = new Map<StreamId, number>()
+      for (let at = 0; at < ids.length; at += batchSize) {
+        const asked = ids.slice(at, at + batchSize).map((id) => this.xpendingOne(id))
+        const { exits } = yield* this.persist(
+          Effect.tap(this.redis.sendAll(asked, { atomic: false }), ({ exits }) =>
+            Effect.forEach(exits, (exit) => exit, { discard: true })
+          )
+        )
+        for (const exit of exits as ReadonlyArray<Exit.Exit<ReadonlyArray<PendingEntry>>>) {
+          const one = Exit.isSuccess(exit) ? exit.value[0] : undefined
+          if (one !== undefined) {
+            found.set(one.id, Number(one.deliveries))
+          }
+        }
+      }
+      return found
+    })
+  }
+
+  /** Acknowledges pending entries that were deleted from the stream: nobody can handle them. */
+  forget(ids: ReadonlyArray<StreamId>): Effect.Effect<void, RedisError> {
+    const [first, ...rest] = ids
+    return first === undefined
+      ? Effect.void
+      : Effect.zipRight(
+          this.persist(this.redis.send(this.xack([first, ...rest]))),
+          this.report({ _tag: "Gone", stream: this.settings.stream, ids })
+        )
+  }
+}
+
+/** The ids with equal counts together: one command can name them. */
+export const byCount = (
+  pending: ReadonlyArray<PendingEntry>,
+  count: (entry: PendingEntry) => number
+): ReadonlyMap<number, Some<StreamId>> => {
+  const groups = new Map<number, Some<StreamId>>()
+  for (const entry of pending) {
+    const group = groups.get(count(entry))
+    groups.set(count(entry), group === undefined ? [entry.id] : [...group, entry.id])
+  }
+  return groups
+}

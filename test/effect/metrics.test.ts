@@ -1,0 +1,21 @@
+import { expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import { gauge, timer } from "../../src/internal/effect/metrics.js"
+
+it.effect("callbacks change gauges and record times, which snapshots of Effect show", () =>
+  Effect.gen(function* () {
+    const size = gauge("test_metrics_size", "A size")
+    size.change(0)
+    size.change(3)
+    gauge("test_metrics_size", "A size").change(-1)
+    expect(yield* Metric.value(Metric.gauge("test_metrics_size", { description: "A size" }))).toMatchObject({
+      value: 2
+    })
+    const time = timer("test_metrics_time", "A time")
+    time.record(5)
+    time.record(0.5)
+    const shown = [...(yield* Metric.snapshot)].find(({ metricKey }) => metricKey.name === "test_metrics_time")
+    expect(shown?.metricState).toMatchObject({ count: 2, sum: 5.5 })
+  })
+)
