@@ -1,16 +1,21 @@
 /**
- * `npm run build`: `src/` becomes `dist/`, one output file per module, so that bundlers can leave out what is not used.
+ * `npm run build`: `src/` becomes `dist/`.
  *
- *     dist/esm/   ES modules, source maps, declarations (with doc comments) and declaration maps
- *     dist/cjs/   the same as CommonJS, with a package.json that says so
+ *     dist/esm/   ES modules: one file per public module, and one per chunk of internal ones; declarations per module
+ *     dist/cjs/   CommonJS file by file, with a package.json that says so, and the same declarations
  *
- * TypeScript does both: the ES modules from a checked program, the CommonJS file by file. Each format has declarations of
- * its own, because a declaration file takes the module format of the package.json above it; their text is the same.
- * The type checker has the last word: with an error nothing is written.
+ * Node pays for every file it loads and for every import it resolves, so rollup joins the ES modules by room
+ * (docs/decisions/0019-chunks.md). TypeScript checks the program, translates each file and writes the declarations. Each
+ * format has declarations of its own, because a declaration file takes the module format of the package.json above it;
+ * their text is the same. Both formats have source maps that point into `src/`.
+ *
+ * With an error nothing is written.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
+import { transform } from "esbuild"
+import { type Plugin, rollup } from "rollup"
 import ts from "typescript"
 
 const root = path.resolve(import.meta.dirname, "..")
@@ -30,10 +35,136 @@ const write = (file: string, text: string) => {
   fs.writeFileSync(file, text)
 }
 
-const emitEsm = (project: ts.ParsedCommandLine, outDir: string) => {
-  const program = ts.createProgram(project.fileNames, { ...project.options, outDir, noEmitOnError: true })
+/** Checks the program and writes its declarations. */
+const emitDeclarations = (project: ts.ParsedCommandLine, outDir: string) => {
+  const options = { ...project.options, outDir, noEmitOnError: true, emitDeclarationOnly: true }
+  const program = ts.createProgram(project.fileNames, options)
   failOn(ts.getPreEmitDiagnostics(program))
   failOn(program.emit().diagnostics)
+}
+
+/**
+ * The chunk in which an internal module, or a module of `commands/`, is put. A chunk is what one part of the package loads
+ * together: `Codec` loads `resp` alone, `RedisError` loads none. Rooms that no rule names go to `client`.
+ */
+const chunks: ReadonlyArray<readonly [modules: RegExp, chunk: string]> = [
+  [/^internal\/resp\//, "internal/resp"],
+  // Each of these is all that a small public module needs of Effect: `RedisError`, `Codec`, `Resp`.
+  [/^internal\/effect\/errorSchemas$/, "internal/errorSchemas"],
+  [/^internal\/effect\/(issue|either)$/, "internal/issue"],
+  [/^internal\/effect\/decodeChannel$/, "internal/decodeChannel"],
+  [/^internal\/command\//, "internal/command"],
+  [/^commands\//, "internal/commands"],
+  // `node:net` and `node:tls` are imported here and nowhere else.
+  [/^internal\/connection\/nodeTransport$/, "internal/node"],
+  [/^internal\/(effect|telemetry|engine|request|connection|pool)\b/, "internal/connection"],
+  [/^internal\//, "internal/client"]
+]
+
+/** Public modules, except those of `commands/`, are files of their own, and so is the inside of `testing/`. */
+const chunkOf = (module: string): string => chunks.find(([modules]) => modules.test(module))?.[1] ?? module
+
+/**
+ * Marks every call that runs when the module is loaded as one that a bundler may leave out when its result is not used.
+ * The package promises this with `sideEffects: []` for whole files; a chunk holds many modules, so it has to be said for
+ * each call.
+ */
+const markPure: ts.TransformerFactory<ts.SourceFile> = (context) => (file) => {
+  const mark = <N extends ts.Node>(node: N): N =>
+    ts.addSyntheticLeadingComment(node, ts.SyntaxKind.MultiLineCommentTrivia, "#__PURE__", false)
+  const skipCallee = (callee: ts.Node): ts.Node =>
+    ts.isCallExpression(callee) || ts.isPropertyAccessExpression(callee)
+      ? ts.visitEachChild(callee, (child) => (child === callee.expression ? skipCallee(child) : visit(child)), context)
+      : visit(callee)
+  const visit = (node: ts.Node): ts.Node => {
+    // What is in a function runs later.
+    if (ts.isFunctionLike(node)) return node
+    if (ts.isCallExpression(node)) {
+      // One mark stands for a whole chain of calls.
+      return mark(
+        ts.visitEachChild(node, (child) => (child === node.expression ? skipCallee(child) : visit(child)), context)
+      )
+    }
+    const visited = ts.visitEachChild(node, visit, context)
+    return ts.isNewExpression(visited) ? mark(visited) : visited
+  }
+  return ts.visitEachChild(
+    file,
+    (statement) =>
+      ts.isVariableStatement(statement) || ts.isClassDeclaration(statement) ? visit(statement) : statement,
+    context
+  )
+}
+
+/** TypeScript translates and marks the calls, esbuild drops the comments: they are in `src/` and in the declarations. */
+const translate = async (file: string, options: ts.CompilerOptions) => {
+  const typed = ts.transpileModule(fs.readFileSync(file, "utf8"), {
+    fileName: file,
+    compilerOptions: {
+      ...options,
+      module: ts.ModuleKind.ESNext,
+      moduleResolution: ts.ModuleResolutionKind.Bundler,
+      declaration: false,
+      declarationMap: false,
+      inlineSourceMap: true,
+      sourceMap: false
+    },
+    transformers: { before: [markPure] },
+    reportDiagnostics: true
+  })
+  failOn(typed.diagnostics ?? [])
+  return transform(typed.outputText, {
+    loader: "js",
+    sourcefile: file,
+    sourcemap: "external",
+    legalComments: "none",
+    tsconfigRaw: {}
+  })
+}
+
+const emitEsm = async (project: ts.ParsedCommandLine, src: string, outDir: string) => {
+  const moduleOf = (file: string) => path.relative(src, file).replaceAll(path.sep, "/").replace(/\.ts$/, "")
+  const files = new Map(project.fileNames.map((file) => [moduleOf(file), path.resolve(file)]))
+  const sources: Plugin = {
+    name: "sources",
+    resolveId(name, importer) {
+      if (importer === undefined) return name
+      if (!name.startsWith(".")) return { id: name, external: true, moduleSideEffects: false }
+      // Public modules import each other as users do: `Redis.stream` is the namespace that \`import * as\` gives.
+      const isPublic = (module: string) => !module.includes("/")
+      const imported = path.resolve(path.dirname(importer), name.replace(/\.js$/, ".ts"))
+      return isPublic(moduleOf(importer)) && isPublic(moduleOf(imported))
+        ? { id: name, external: true, moduleSideEffects: false }
+        : imported
+    },
+    load: (file) => translate(file, project.options),
+    // A module of `commands/` only names its exports: beside the chunk that has them there is nothing to load.
+    renderChunk: (code, { modules }) =>
+      Object.keys(modules).length > 0 ? null : { code: code.replace(/^import '[^']+';\n/gm, ""), map: null }
+  }
+  const bundle = await rollup({
+    input: Object.fromEntries([...files].filter(([module]) => !module.split("/").includes("internal"))),
+    plugins: [sources],
+    preserveEntrySignatures: "strict",
+    treeshake: { moduleSideEffects: false },
+    onLog: (_, { message }) => {
+      // Among others: chunks that import each other.
+      throw new Error(`the build failed\n${message}`)
+    }
+  })
+  await bundle.write({
+    dir: outDir,
+    format: "es",
+    entryFileNames: "[name].js",
+    chunkFileNames: "[name].js",
+    manualChunks: (file) => chunkOf(moduleOf(file)),
+    minifyInternalExports: false,
+    generatedCode: "es2015",
+    hoistTransitiveImports: false,
+    sourcemap: true,
+    sourcemapExcludeSources: true
+  })
+  await bundle.close()
 }
 
 /**
@@ -62,7 +193,7 @@ const toCommonJs = (file: string, options: ts.CompilerOptions, outFile: string) 
 }
 
 /** Builds the sources of the package in `home` into its `dist`. */
-export const build = (home: string = root) => {
+export const build = async (home: string = root) => {
   const dist = path.join(home, "dist")
   // A module that was deleted or renamed must not be published from an older build.
   fs.rmSync(dist, { recursive: true, force: true })
@@ -76,7 +207,8 @@ export const build = (home: string = root) => {
   failOn(project.errors)
   const esm = path.join(dist, "esm")
   const cjs = path.join(dist, "cjs")
-  emitEsm(project, esm)
+  emitDeclarations(project, esm)
+  await emitEsm(project, path.join(home, "src"), esm)
   for (const file of project.fileNames) {
     const module = path.relative(path.join(home, "src"), file).replace(/\.ts$/, "")
     toCommonJs(file, project.options, path.join(cjs, `${module}.js`))
@@ -91,7 +223,7 @@ export const build = (home: string = root) => {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
-    const { modules } = build()
+    const { modules } = await build()
     console.log(`built ${modules} modules into dist/esm and dist/cjs`)
   } catch (error) {
     console.error(error instanceof Error ? error.message : error)

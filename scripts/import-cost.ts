@@ -1,8 +1,11 @@
 /**
  * `npm run import-cost [runs]`: what `import "effect-redis-client"` costs at run time beyond the modules of Effect that it
- * imports, beside what `import "redis"` costs. Each is imported by fresh processes in turn, into which those modules of
- * Effect were imported before, so that both find the same loader, equally warm; printed are medians. Measured is the
- * packed package, as a user gets it.
+ * imports, beside what `import "redis"` costs. It fails above the limit, by time and by processor time alike.
+ *
+ * Each package is imported by fresh processes in turn, into which those modules of Effect were imported before, so that
+ * both find the same loader, equally warm. Ours and `redis` follow each other in each round, and the share is the median
+ * of the rounds' shares: a machine that is busy for a while slows down both. If a share is above the limit, as many rounds
+ * are measured again and all of them count. The package is the packed one, as a user gets it.
  */
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -10,7 +13,7 @@ import * as path from "node:path"
 import { packed } from "./packed.js"
 
 const limit = 0.6
-const runs = Number(process.argv[2] ?? 15)
+const runs = Number(process.argv[2] ?? 21)
 
 const { consumer, home } = await packed()
 
@@ -52,43 +55,50 @@ process.exit(0)
   return file
 }
 
-const subjects = {
-  effect: program("effect", [], effects),
-  ours: program("ours", effects, ["effect-redis-client"]),
-  redis: program("redis", effects, ["redis"]),
-  "redis alone": program("redis-alone", [], ["redis"])
+interface Cost {
+  readonly wall: number
+  readonly cpu: number
 }
+
+const cost = (file: string): Cost => JSON.parse(execFileSync(process.execPath, [file], { encoding: "utf8" }))
 
 const median = (numbers: ReadonlyArray<number>): number =>
   [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] as number
 
-const sampled = (): { wall: Array<number>; cpu: Array<number> } => ({ wall: [], cpu: [] })
-const samples = { effect: sampled(), ours: sampled(), redis: sampled(), "redis alone": sampled() }
-// One round is left out: the first reads from the disk.
-for (let run = 0; run <= runs; run++) {
-  for (const [name, file] of Object.entries(subjects)) {
-    const { cpu, wall } = JSON.parse(execFileSync(process.execPath, [file], { encoding: "utf8" }))
-    if (run > 0) {
-      const { cpu: cpus, wall: walls } = samples[name as keyof typeof subjects]
-      cpus.push(cpu)
-      walls.push(wall)
-    }
-  }
+const version = JSON.parse(fs.readFileSync(path.resolve("node_modules/redis/package.json"), "utf8")).version
+const files = {
+  effect: program("effect", [], effects),
+  ours: program("ours", effects, ["effect-redis-client"]),
+  redis: program("redis", effects, ["redis"])
+}
+type Round = { readonly [K in keyof typeof files]: Cost }
+const round = (): Round => ({ effect: cost(files.effect), ours: cost(files.ours), redis: cost(files.redis) })
+
+const percent = (share: number) => `${Math.round(share * 100)} %`
+const line = (what: string, rounds: ReadonlyArray<Round>, subject: keyof Round) => {
+  const [wall, cpu] = (["wall", "cpu"] as const).map((kind) => median(rounds.map((round) => round[subject][kind])))
+  const millis = (number = 0) => `${number.toFixed(1).padStart(7)} ms`
+  console.log(`${what.padEnd(44)}${millis(wall)} ${millis(cpu)} of processor`)
 }
 
-const of = (name: keyof typeof subjects) => ({ wall: median(samples[name].wall), cpu: median(samples[name].cpu) })
-const line = (what: string, { cpu, wall }: { readonly cpu: number; readonly wall: number }) =>
-  console.log(`${what.padEnd(44)}${wall.toFixed(1).padStart(7)} ms ${cpu.toFixed(1).padStart(7)} ms of processor`)
+/** Prints the medians, and answers whether both shares are within the limit. */
+const report = (rounds: ReadonlyArray<Round>): boolean => {
+  console.log(`medians of ${rounds.length} processes each, Node ${process.versions.node}`)
+  line(`Effect: ${effects.length} modules`, rounds, "effect")
+  line(`effect-redis-client: ${own.size} files, after Effect`, rounds, "ours")
+  line(`redis ${version}, after Effect`, rounds, "redis")
+  const share = (kind: keyof Cost) => median(rounds.map(({ ours, redis }) => ours[kind] / redis[kind]))
+  const time = share("wall")
+  const processor = share("cpu")
+  console.log(`${percent(time)} of redis by time, ${percent(processor)} by processor; the limit is ${percent(limit)}`)
+  return time <= limit && processor <= limit
+}
 
-const version = JSON.parse(fs.readFileSync(path.resolve("node_modules/redis/package.json"), "utf8")).version
-console.log(`medians of ${runs} processes each, Node ${process.versions.node}`)
-line(`Effect: ${effects.length} modules`, of("effect"))
-line(`effect-redis-client: ${own.size} modules, after Effect`, of("ours"))
-line(`redis ${version}, after Effect`, of("redis"))
-line(`redis ${version}, alone`, of("redis alone"))
-const ratio = of("ours").wall / of("redis").wall
-const percent = (number: number) => `${Math.round(number * 100)} %`
-console.log(
-  `${percent(ratio)} of redis by time, ${percent(of("ours").cpu / of("redis").cpu)} by processor; the limit is ${percent(limit)}`
-)
-if (ratio > limit) process.exitCode = 1
+// The first round reads from the disk, so it does not count.
+round()
+const rounds = Array.from({ length: runs }, round)
+if (!report(rounds)) {
+  console.log("above the limit: as many rounds again")
+  for (let i = 0; i < runs; i++) rounds.push(round())
+  if (!report(rounds)) process.exitCode = 1
+}

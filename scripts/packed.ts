@@ -85,10 +85,10 @@ const sweep = () => {
   }
 }
 
-const make = (folder: string, files: ReadonlyArray<string>) => {
+const make = async (folder: string, files: ReadonlyArray<string>) => {
   const stage = path.join(folder, "stage")
   for (const file of files) fs.cpSync(path.join(root, file), path.join(stage, file))
-  build(stage)
+  await build(stage)
   execFileSync("npm", ["pack", "--ignore-scripts", "--silent", "--pack-destination", folder], { cwd: stage })
   fs.rmSync(stage, { recursive: true })
   const { consumer, home, tarball } = at(folder)
@@ -107,7 +107,7 @@ const wanted = () => {
 const pause = (millis: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis)
 
 /** Makes the folder unless it is there. One process makes it, others that want the same one wait. */
-const ensure = () => {
+const ensure = async () => {
   const { files, folder } = wanted()
   const lock = `${folder}.lock`
   while (!fs.existsSync(folder)) {
@@ -124,7 +124,7 @@ const ensure = () => {
     try {
       // Whoever had the lock before may have made it since we looked.
       if (!fs.existsSync(folder)) {
-        make(making, files)
+        await make(making, files)
         fs.renameSync(making, folder)
       }
     } finally {
@@ -158,7 +158,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   fs.mkdirSync(tmp, { recursive: true })
   sweep()
   try {
-    ensure()
+    await ensure()
   } catch (error) {
     console.error(error instanceof Error ? error.message : error)
     process.exitCode = 1

@@ -1,4 +1,5 @@
 /** A bundler keeps nothing of an import that is not used, and only the modules of the package that are used. */
+import * as fs from "node:fs"
 import * as path from "node:path"
 import * as esbuild from "esbuild"
 import { beforeAll, describe, expect, it } from "vitest"
@@ -10,8 +11,8 @@ describe("a bundle", () => {
     made = await packed()
   }, 300_000)
 
-  /** The modules of the package that are part of a program's bundle. */
-  const kept = async (code: string) => {
+  /** What is left of each module of the package in the bundle of a program, in bytes. */
+  const bytes = async (code: string): Promise<ReadonlyMap<string, number>> => {
     const { metafile } = await esbuild.build({
       stdin: { contents: code, resolveDir: made.consumer, loader: "js" },
       bundle: true,
@@ -21,26 +22,45 @@ describe("a bundle", () => {
       platform: "node",
       absWorkingDir: made.home,
       logLevel: "error",
-      // The repository's own tsconfig would map the package's name to its sources.
+      // The repository's own tsconfig maps the package's name to its sources.
       tsconfigRaw: {},
       external: ["effect", "@effect/*", "js-redis-server"]
     })
-    return Object.values(metafile.outputs)
-      .flatMap(({ inputs }) => Object.entries(inputs))
-      .filter(([name, { bytesInOutput }]) => name !== "<stdin>" && bytesInOutput > 0)
-      .map(([name]) => path.relative("dist/esm", name).replace(/\.js$/, ""))
+    return new Map(
+      Object.values(metafile.outputs)
+        .flatMap(({ inputs }) => Object.entries(inputs))
+        .filter(([name, { bytesInOutput }]) => name !== "<stdin>" && bytesInOutput > 0)
+        .map(([name, { bytesInOutput }]) => [path.relative("dist/esm", name).replace(/\.js$/, ""), bytesInOutput])
+    )
   }
+  const kept = async (code: string) => [...(await bytes(code)).keys()]
 
-  it("keeps nothing of a bare import", async () => {
+  it("has nothing of what is imported for nothing", async () => {
     for (const entry of made.entrypoints) {
       expect(await kept(`import "${path.posix.join("effect-redis-client", entry)}"`)).toEqual([])
     }
   })
 
-  it("keeps only the modules that are used", async () => {
+  it("has only the modules that are used", async () => {
     const modules = await kept(`import { Codec } from "effect-redis-client"\nconsole.log(Codec)`)
     expect(modules).toContain("Codec")
     expect(modules).not.toContain("Redis")
     expect(modules.filter((name) => /transport|connection|pool/i.test(name))).toEqual([])
+  })
+
+  it("has no client, connection or command group for the modules that need none", async () => {
+    const of = (module: string) => kept(`import * as M from "effect-redis-client/${module}"\nconsole.log(M)`)
+    expect((await of("RedisError")).sort()).toEqual(["RedisError"])
+    expect((await of("Codec")).sort()).toEqual(["Codec", "internal/resp"])
+    const others = (await of("Resp")).filter(
+      (name) => !["Resp", "RedisError", "internal/resp", "internal/command"].includes(name)
+    )
+    expect(others).toEqual([])
+  })
+
+  it("leaves out of a chunk what is not used", async () => {
+    const chunk = fs.statSync(path.join(made.home, "dist/esm/internal/commands.js")).size
+    const used = await bytes(`import { make } from "effect-redis-client/commands/transactions"\nconsole.log(make)`)
+    expect(used.get("internal/commands")).toBeLessThan(chunk / 50)
   })
 })
