@@ -35,20 +35,20 @@ describe("a bundle", () => {
   }
   const kept = async (code: string) => [...(await bytes(code)).keys()]
 
-  it("has nothing of what is imported for nothing", async () => {
+  it("keeps nothing of a bare import", async () => {
     for (const entry of made.entrypoints) {
       expect(await kept(`import "${path.posix.join("effect-redis-client", entry)}"`)).toEqual([])
     }
   })
 
-  it("has only the modules that are used", async () => {
+  it("keeps only the modules that are used", async () => {
     const modules = await kept(`import { Codec } from "effect-redis-client"\nconsole.log(Codec)`)
     expect(modules).toContain("Codec")
     expect(modules).not.toContain("Redis")
     expect(modules.filter((name) => /transport|connection|pool/i.test(name))).toEqual([])
   })
 
-  it("has no client, connection or command group for the modules that need none", async () => {
+  it("of a small module keeps no client, connection or command group", async () => {
     const of = (module: string) => kept(`import * as M from "effect-redis-client/${module}"\nconsole.log(M)`)
     expect((await of("RedisError")).sort()).toEqual(["RedisError"])
     expect((await of("Codec")).sort()).toEqual(["Codec", "internal/resp"])
@@ -58,7 +58,7 @@ describe("a bundle", () => {
     expect(others).toEqual([])
   })
 
-  it("leaves out of a chunk what is not used", async () => {
+  it("keeps only the used parts of a chunk", async () => {
     const chunk = fs.statSync(path.join(made.home, "dist/esm/internal/commands.js")).size
     const used = await bytes(`import { make } from "effect-redis-client/commands/transactions"\nconsole.log(make)`)
     expect(used.get("internal/commands")).toBeLessThan(chunk / 50)
