@@ -172,6 +172,3 @@ export const schema = <A, I>(self: Schema.Schema<A, I>): Codec<A> => {
     decode: (text) => Either.flatMap(parseJson(text), decode)
   })
 }
-
-/** @internal */
-export { toIssue } from "./internal/effect/issue.js"

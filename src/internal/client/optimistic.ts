@@ -105,9 +105,9 @@ const unexecuted = (error: RedisError | TransactionError): TransactionError | Co
 /** The watched connection as the body sees it: commands that would end WATCH are refused. */
 const watching = (redis: RedisService): RedisService => {
   const self: RedisService = {
-    send: (command) => (mayEndWatch(command) ? Effect.fail(wouldEndWatch) : redis.send(command)),
+    send: (command) => (mayEndWatch(command) ? Effect.fail(wouldEndWatch()) : redis.send(command)),
     sendAll: (commands, options) =>
-      options.atomic || commands.some(mayEndWatch) ? Effect.fail(wouldEndWatch) : redis.sendAll(commands, options),
+      options.atomic || commands.some(mayEndWatch) ? Effect.fail(wouldEndWatch()) : redis.sendAll(commands, options),
     lease: Effect.sync(() => self),
     status: redis.status
   }
@@ -117,7 +117,9 @@ const watching = (redis: RedisService): RedisService => {
 const mayEndWatch = (command: RedisCommand<unknown>): boolean =>
   command.traits.stateful === "transaction" || endsWatch(command) || command.traits.session === "quit"
 
-const wouldEndWatch = new UsageError({
-  reason: "refusedCommand",
-  message: "inside `optimistic` it would end WATCH, and the body's reads would be worth nothing; return the transaction"
-})
+const wouldEndWatch = (): UsageError =>
+  new UsageError({
+    reason: "refusedCommand",
+    message:
+      "inside `optimistic` it would end WATCH, and the body's reads would be worth nothing; return the transaction"
+  })

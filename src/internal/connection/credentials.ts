@@ -39,13 +39,19 @@ const isStream = (input: CredentialsInput | undefined): input is Stream.Stream<C
   input !== undefined && Stream.StreamTypeId in input
 
 const firstOf = (stream: Stream.Stream<Credentials, unknown>): Effect.Effect<Credentials, unknown> =>
-  Effect.flatMap(Stream.runHead(stream), Option.match({ onNone: () => Effect.fail(none), onSome: Effect.succeed }))
+  Effect.flatMap(
+    Stream.runHead(stream),
+    Option.match({ onNone: () => Effect.fail(noCredentials()), onSome: Effect.succeed })
+  )
 
-const none = new ConnectionError({
-  reason: "credentials",
-  delivery: "unsent",
-  message: "the Stream of credentials ended without any"
-})
+const endedWithoutAny = "the Stream of credentials ended without any"
+
+const noCredentials = (): ConnectionError =>
+  new ConnectionError({
+    reason: "credentials",
+    delivery: "unsent",
+    message: endedWithoutAny
+  })
 
 /**
  * The failure is somebody else's: it may hold a whole request with its token, so it is no `cause`. Our own errors hold
@@ -53,8 +59,8 @@ const none = new ConnectionError({
  */
 const unavailable = (cause: Cause.Cause<unknown>): ConnectionError => {
   const error = Cause.squash(cause)
-  return error === none
-    ? none
+  return error instanceof ConnectionError && error.message === endedWithoutAny
+    ? error
     : new ConnectionError({
         reason: "credentials",
         delivery: "unsent",
@@ -128,7 +134,7 @@ const follow = (
       Effect.zipRight(
         Effect.sync(() => {
           if (newest === undefined) {
-            settle(Exit.fail(none))
+            settle(Exit.fail(noCredentials()))
           }
         })
       ),

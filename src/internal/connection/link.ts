@@ -218,7 +218,7 @@ export class Link implements Tracker, Via {
       return Effect.succeed(nothing)
     }
     return Effect.async<BatchResult, RedisError>((resume) => {
-      let refusal = holder?.refusal() ?? (options.atomic && this.session.inTransaction ? nested : undefined)
+      let refusal = holder?.refusal() ?? (options.atomic && this.session.inTransaction ? nested() : undefined)
       for (let i = 0; refusal === undefined && i < commands.length; i++) {
         refusal = this.refusal(commands[i] as RedisCommand<unknown>)
       }
@@ -319,4 +319,5 @@ const lastId = (reply: Reply): string => {
   return typeof id === "string" ? id : "0-0"
 }
 
-const nested = refused("MULTI", "the connection is inside a transaction already, which was begun with MULTI")
+const nested = (): UsageError =>
+  refused("MULTI", "the connection is inside a transaction already, which was begun with MULTI")

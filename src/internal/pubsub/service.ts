@@ -129,7 +129,7 @@ const subscribeOver = (
   Effect.uninterruptibleMask((restore) =>
     Effect.suspend(() => {
       if (targets.length === 0) {
-        return Effect.fail(withoutNames)
+        return Effect.fail(withoutNames())
       }
       for (const target of targets) {
         const problem = problemOf(target)
@@ -152,7 +152,8 @@ const subscribeOver = (
     })
   )
 
-const withoutNames = new UsageError({ reason: "invalidArgument", message: "a subscription needs at least one name" })
+const withoutNames = (): UsageError =>
+  new UsageError({ reason: "invalidArgument", message: "a subscription needs at least one name" })
 
 /** Uses a connection of its own: under RESP2 a connection with subscriptions cannot send CONFIG. */
 const notify = (dial: Dial, classes: string): Effect.Effect<void, RedisError> =>

@@ -64,7 +64,7 @@ export const subscribeCommands = (target: Target, link: Link): ReadonlyArray<Red
   }
   const resp2 = link.session.protocol === 2
   if (resp2 && link.id === undefined) {
-    return withoutId
+    return withoutId()
   }
   const tracking = makeCommand("CLIENT TRACKING", {
     args: [
@@ -97,8 +97,9 @@ export const problemOf = (target: Target): UsageError | undefined => {
   return undefined
 }
 
-const withoutId = new UsageError({
-  reason: "refusedCommand",
-  command: "CLIENT TRACKING",
-  message: "CLIENT TRACKING was not sent: under RESP2 it needs the connection's id, and the server did not report one"
-})
+const withoutId = (): UsageError =>
+  new UsageError({
+    reason: "refusedCommand",
+    command: "CLIENT TRACKING",
+    message: "CLIENT TRACKING was not sent: under RESP2 it needs the connection's id, and the server did not report one"
+  })

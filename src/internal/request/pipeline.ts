@@ -120,6 +120,7 @@ export class PipelineRequest extends BatchRequest {
       }
     }
     this.errors = undefined
+    this.encoded = undefined
     this.places = places.length === this.commands.length ? undefined : places
     this.known -= places.length
     this.remaining = places.length

@@ -1,10 +1,10 @@
 /** The shared part of `RedisScript` and `RedisFunction`: the keys, the typed arguments and the result of a call. */
 import * as Either from "effect/Either"
-import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
-import { type Codec, type CodecIssue, type TypeId as CodecTypeId, toIssue } from "../../Codec.js"
+import type { Codec, CodecIssue, TypeId as CodecTypeId } from "../../Codec.js"
 import { type Args, type Argument, args, type Key, toList } from "../command/args.js"
 import { DecodeFailure, type Decoder, raw } from "../command/decode.js"
+import { decoder, unknownEncoder } from "../effect/issue.js"
 import { MapReply, type Reply, SetReply, VerbatimString } from "../resp/values.js"
 
 /** The types that an argument's schema may encode to. Each has one obvious form as text. */
@@ -139,14 +139,14 @@ const appender = (type: ArgumentType): Appender => {
   if (!Schema.isSchema(type)) {
     return (builder, value) => builder.value(type as Codec<unknown>, value)
   }
-  const encode = ParseResult.encodeUnknownEither(type as Schema.Schema<unknown>)
+  const encode = unknownEncoder(type as Schema.Schema<unknown>)
   return (builder, value, position) => {
     // A schema may run user code. The error it throws is dropped, because it may quote the value.
     const tried = Either.try(() => encode(value))
     if (Either.isLeft(tried)) {
       builder.fail(`argument ${position} does not encode: its schema threw`)
     } else if (Either.isLeft(tried.right)) {
-      const { path, reason } = toIssue(tried.right.left)
+      const { path, reason } = tried.right.left
       builder.fail(`argument ${position} does not encode${path.length === 0 ? "" : ` at ${path.join(".")}`}: ${reason}`)
     } else {
       appendEncoded(builder, tried.right.right, position)
@@ -182,11 +182,11 @@ export const resultDecoder = ({ result }: AnyOptions): Decoder<unknown> => {
   if (!Schema.isSchema(result)) {
     return result as (reply: Reply) => unknown
   }
-  const decode = ParseResult.decodeUnknownEither(result as Schema.Schema<unknown>)
+  const decode = decoder(result as Schema.Schema<unknown>)
   return (reply) => {
     const decoded = decode(plain(reply))
     if (Either.isLeft(decoded)) {
-      const { path, reason } = toIssue(decoded.left)
+      const { path, reason } = decoded.left
       throw new DecodeFailure(reason, path)
     }
     return decoded.right
