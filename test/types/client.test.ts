@@ -138,7 +138,7 @@ describe("pipeline", () => {
     expectTypeOf<Needs<typeof tuple>>().toEqualTypeOf<Redis>()
   })
 
-  it("fails with an Either for each command, in its shape; with mode "either" that is the answer", () => {
+  it("fails with an Either for each command, in its shape; with mode either that is the answer", () => {
     const commands = { name: Redis.get("a"), visits: Redis.incr("n") }
     type Slots = {
       name: Either.Either<Option.Option<string>, RedisError>
