@@ -6,7 +6,7 @@
  *
  * TypeScript does both: the ES modules from a checked program, the CommonJS file by file. Each format has declarations of
  * its own, because a declaration file takes the module format of the package.json above it; their text is the same.
- * The type checker has the last word: with an error nothing is written.
+ * When the type checker reports an error, nothing is written.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
