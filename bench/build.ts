@@ -71,7 +71,7 @@ export const build = (sources: string = path.join(root, "src")): string => {
     try {
       fs.renameSync(making, folder)
     } catch (error) {
-      // Somebody else made it meanwhile.
+      // Another process made the folder meanwhile.
       fs.rmSync(making, { recursive: true, force: true })
       if (!fs.existsSync(folder)) {
         throw error

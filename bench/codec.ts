@@ -138,7 +138,7 @@ export const decoder = (contestant: string, place: Place, work: Decode): Runner 
   }
 }
 
-/** What was made is kept until the next one, so that nothing is left out as unused. */
+/** The result is kept until the next one, so that the compiler cannot leave it out as unused. */
 let last: unknown
 
 const encoding = (count: number, one: () => unknown): Runner =>

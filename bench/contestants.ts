@@ -1,5 +1,5 @@
 /**
- * Who takes part. Each runs in a process of its own; see docs/decisions for why.
+ * The contestants. Each runs in its own process; docs/decisions says why.
  */
 
 import { floor, floorInEffect, runtime } from "./clients/floor.js"

@@ -1,4 +1,4 @@
-/** What is not a matter of operations per second: importing, type checking, memory. */
+/** Costs other than operations per second: importing, type checking, memory. */
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"

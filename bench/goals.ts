@@ -1,4 +1,4 @@
-/** What we want to reach, and whether we did. */
+/** The goals, and whether they are reached. */
 import type { Figure, RowResult } from "./report.js"
 
 interface Goal {
@@ -92,7 +92,7 @@ export const check = (results: ReadonlyArray<RowResult>): ReadonlyArray<GoalResu
   }
   for (const { figures, name } of results.filter(({ name }) => name.startsWith("decode-"))) {
     const rivals = figures.filter(({ contestant, ratio }) => contestant !== "us" && ratio !== undefined)
-    // Nothing waits in these rows, so processor time is all there is, and other work on the machine does not change it.
+    // These rows wait for no server, so they are compared by processor time, which other work on the machine does not change.
     const fastest = rivals.sort((a, b) => (a.cpuRatio ?? 0) - (b.cpuRatio ?? 0))[0]
     if (fastest?.ratio !== undefined) {
       checked.push({

@@ -78,7 +78,7 @@ export interface Settings {
   readonly profile: string | undefined
 }
 
-/** What a contestant did in each round, or why it took no part. */
+/** The results of a contestant in each round, or why it took no part. */
 export type Outcome =
   | { readonly entry: Entry; readonly rounds: ReadonlyArray<Round> }
   | { readonly entry: Entry; readonly failure: string }

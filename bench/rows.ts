@@ -218,7 +218,7 @@ export const rows: ReadonlyArray<Row> = [
     name: "xreadgroup-100",
     title: "XREADGROUP of 100 entries of 2 fields",
     concurrency: 1,
-    // What is pending for a consumer is read again and again: the same reply each time.
+    // The consumer's pending entries are read each time, so that the reply is always the same.
     work: { op: "xreadgroup", key: "bench:stream", group: "group", count: 100 },
     seed: [
       ["DEL", "bench:stream"],

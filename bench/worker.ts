@@ -21,7 +21,7 @@ let concurrency = 1
 /** Operations per millisecond of processor time, as last seen. */
 let rate = 0
 
-/** The server answers nobody for a while. */
+/** Makes the server answer no client for a while. */
 const pausing = ({ host, port }: Assignment, millis: number): Promise<void> =>
   new Promise((resolve) => {
     const socket = Net.connect({ host, port }, () => socket.write(`CLIENT PAUSE ${millis} ALL\r\n`))
@@ -214,5 +214,5 @@ process.on("message", (request: Request) => {
     answer({ type: "failed", message: error instanceof Error ? error.message : String(error) })
   })
 })
-// The parent is gone.
+// The parent process has ended.
 process.on("disconnect", () => process.exit())

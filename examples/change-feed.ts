@@ -2,8 +2,8 @@
  * A change feed: the server publishes what happens to keys (keyspace notifications), and the program reads it as a typed
  * Stream.
  *
- * The server says that a key changed, not what it holds, and says it once: whoever is not connected then does not hear of
- * it. So a feed tells when to look, and a gap in it is a reason to look at everything. What must not be missed belongs in
+ * The server reports that a key changed, not what it holds, and reports it once: a client that is not connected then misses
+ * it. So a feed says when to look, and after a gap everything has to be looked at. Events that must not be missed belong in
  * a stream (`Redis.stream`).
  *
  * Servers notify of nothing unless they are told to. `notify` tells them, by CONFIG SET. Managed servers do not let
@@ -19,7 +19,7 @@ type Change = Data.TaggedEnum<{
   /** It has a time to live now. */
   WillExpire: { readonly key: string }
   Removed: { readonly key: string; readonly why: "deleted" | "expired" }
-  /** Whatever is known may be old. */
+  /** Everything read before may be out of date. */
   Unknown: { readonly since: Date }
 }>
 const { $match, Removed, Unknown, WillExpire, Written } = Data.taggedEnum<Change>()
@@ -53,7 +53,7 @@ const describe = $match({
   Unknown: () => "anything may have changed"
 })
 
-/** Somebody else, who does not know of the feed. */
+/** Another program, which does not know of the feed. */
 const somebody = Effect.gen(function* () {
   yield* Redis.set("example:feed:motto", "slow and steady")
   yield* Redis.hset("example:feed:user", { name: "Ada", city: "London" })

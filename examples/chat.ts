@@ -85,7 +85,7 @@ const ChatLive = Layer.unwrapScoped(
       HttpRouter.get("/", page),
       HttpRouter.get("/rooms/:room/events", listen(closing)),
       HttpRouter.post("/rooms/:room/messages", say),
-      // What Redis said is ours to know. A room or a message that does not fit is answered with 400.
+      // Errors of Redis are not shown to the browser. A room or a message that does not fit is answered with 400.
       HttpRouter.catchAll((error) =>
         RedisError.isRedisError(error)
           ? Effect.as(Effect.logError(error), HttpServerResponse.empty({ status: 503 }))

@@ -28,7 +28,7 @@ const program = Effect.gen(function* () {
   const stored = yield* Redis.get("example:user:ada")
   yield* Console.log(Option.getOrElse(stored, () => "nothing"))
 
-  // What is stored may be somebody else's. A value that does not fit fails typed, says where, and does not show itself.
+  // Another program may have stored the value. One that does not fit fails with its path, and is not shown.
   yield* Redis.set("example:user:bob", `{"name":"Bob","born":1970}`, { ex: "1 minute" })
   const problem = yield* users.get("example:user:bob").pipe(
     Effect.as("fine"),

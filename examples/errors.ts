@@ -1,5 +1,5 @@
 /**
- * What goes wrong is in the type: by tag, by the server's code, and with what is known of the command's fate.
+ * Errors are part of the type: matched by tag or by the server's code, with what is known about the command's execution.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Config, Console, Effect, Either, Match, Option, Redacted } from "effect"
@@ -30,7 +30,7 @@ const program = Effect.gen(function* () {
   )
   yield* Console.log(`deadline: ${slow}`)
 
-  // What cannot be sent right is refused before it is sent.
+  // A command with an invalid argument is refused before anything is sent.
   const wrong = yield* Redis.incrby("example:count", 0.5).pipe(Effect.flip)
   yield* Console.log(`refused: ${wrong.message}`)
   const shared = yield* Redis.execute("SELECT", 3).pipe(Effect.flip)
@@ -46,7 +46,7 @@ const program = Effect.gen(function* () {
   yield* Console.log(`pipeline: ${batch}`)
 })
 
-/** The whole union, matched: what a program may do about each. */
+/** Matches the whole union, with what a program may do about each error. */
 export const advice = Match.type<RedisError.RedisError>().pipe(
   Match.tag("ConnectionError", "DeadlineError", ({ delivery }) =>
     delivery === "unsent" ? "try again" : "look first: it may have been executed"

@@ -1,6 +1,6 @@
 /**
- * A job worker: jobs are entries of a stream, workers are members of its group. What fails is tried again, what fails
- * for good becomes a dead letter, and a terminal shows live how far it is.
+ * A job worker: jobs are entries of a stream, workers are members of its group. A job that fails is tried again, a job that
+ * fails permanently becomes a dead letter, and a terminal shows the progress.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Config, Console, Data, Deferred, Effect, Redacted, Ref, Schedule, Schema } from "effect"
@@ -92,7 +92,7 @@ const program = Effect.gen(function* () {
         )
     )
 
-  // Whoever loses a race is interrupted, and a worker that is interrupted finishes what it has in hand.
+  // The loser of a race is interrupted, and an interrupted worker finishes the jobs it holds.
   yield* Deferred.await(finished).pipe(
     Effect.raceFirst(worker("worker-1")),
     Effect.raceFirst(worker("worker-2")),

@@ -32,7 +32,7 @@ const program = Effect.gen(function* () {
   const job = yield* Fiber.join(worker)
   yield* Console.log(`job: ${Option.match(job, { onNone: () => "none", onSome: ([, element]) => element })}`)
 
-  // What is held past its scope is void: it fails, and never reaches the next borrower.
+  // A lease that is used after its scope fails, and its commands never reach the next borrower.
   const kept = yield* Effect.scoped(Pool.acquire)
   const refused = yield* Effect.flip(kept.execute("PING"))
   yield* Console.log(`after its scope: ${refused._tag}`)

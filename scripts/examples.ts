@@ -1,8 +1,8 @@
 /**
  * `npm run examples [name …]`: runs every example against a server and checks what it prints (see programs.ts for how an
  * example says what that is). Each one gets an empty server of its own, in `REDIS_URL`; if `REDIS_URL` is set already, they
- * all run against that one, and it is neither started, emptied nor stopped. `DEMO` says to examples that would serve until
- * they are stopped that nobody will: they show what they do and end.
+ * all run against that one, and it is neither started, emptied nor stopped. With `DEMO` set, examples that would serve until
+ * they are stopped show what they do and end.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"

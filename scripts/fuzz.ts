@@ -130,7 +130,7 @@ if (flag("hostile")) {
   console.log(`fuzz: seed ${seed}, servers ${tested.map(({ name }) => name).join(", ")}`)
   install({ trace: flag("trace") })
   observe()
-  // Connections that end, and callers that leave values behind, are what this is about.
+  // The fuzzer kills connections and interrupts callers on purpose, so the warnings about that are switched off.
   const fine = await Effect.runPromise(Effect.scoped(main).pipe(Logger.withMinimumLogLevel(LogLevel.None)))
   process.exitCode = fine ? 0 : 1
 }

@@ -115,14 +115,14 @@ const ensure = async () => {
       fs.mkdirSync(lock)
     } catch {
       const made = fs.statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
-      // Whoever made a lock this old is gone. (And others that wait may be quicker to remove it.)
+      // The process that made a lock this old has ended. (Another waiting process may be quicker to remove the lock.)
       if (Date.now() - made > 600_000) fs.rmSync(lock, { recursive: true, force: true })
       pause(100)
       continue
     }
     const making = fs.mkdtempSync(path.join(tmp, "packing-"))
     try {
-      // Whoever had the lock before may have made it since we looked.
+      // The process that had the lock before may have made the folder since the last look.
       if (!fs.existsSync(folder)) {
         await make(making, files)
         fs.renameSync(making, folder)

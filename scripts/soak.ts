@@ -60,7 +60,7 @@ let bytes = 0
 let phase = "small values"
 const started = performance.now()
 const samples: Array<Sample> = []
-/** After a forced collection, between the parts: what is really kept. */
+/** The memory still in use after a forced collection, measured between the parts. */
 const floors: Array<Sample> = []
 
 const sample = (into: Array<Sample>): Sample => {
@@ -71,7 +71,7 @@ const sample = (into: Array<Sample>): Sample => {
 }
 
 const settle = Effect.gen(function* () {
-  // Twice: what finalizers let go of is collected the second time.
+  // Twice, because objects released by finalizers are collected the second time.
   for (let i = 0; i < 2; i++) {
     gc?.()
     yield* turn
@@ -303,7 +303,7 @@ const stoppedConsumers = (redis: RedisService, pubsub: Effect.Effect.Success<Ret
           pubsub
         )
         const payload = "n".repeat(1_000)
-        // Far more than may wait, before anything is taken.
+        // Publishes far more than the buffer holds, before anything is taken.
         for (let round = 0; round < 20; round++) {
           const { exits } = yield* redis.sendAll(
             Array.from({ length: 1_000 }, () => Redis.publish("news", payload)),

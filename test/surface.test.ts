@@ -92,6 +92,33 @@ const differences = (on: string, name: string, ours: Facts, others: Facts, seen:
     return [`${on}: ${key} is ${ours[fact]} here and ${others[fact]} there`]
   })
 
+/**
+ * What a server says of a command beyond {@link theirs} and the table of facts lacks: that replies may differ, where the
+ * number of keys stands, and that channels hash like keys.
+ */
+const unknownTips = (
+  on: string,
+  { name, traits }: RedisCommand<unknown>,
+  keySpecs: ReadonlyArray<unknown>,
+  tips: ReadonlyArray<string>
+): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  const specs = JSON.stringify(keySpecs)
+  if (traits.readonly && tips.includes("nondeterministic_output") && traits.nondeterministic !== "content") {
+    found.push(`${on}: the content of ${name} may differ`)
+  }
+  if (traits.readonly && tips.includes("nondeterministic_output_order") && traits.nondeterministic === undefined) {
+    found.push(`${on}: the order of ${name} may differ`)
+  }
+  if (/keynum"/.test(specs) !== (traits.numkeys !== undefined)) {
+    found.push(`${on}: the number of keys of ${name}: ${specs}`)
+  }
+  if (/not_key/.test(specs) && traits.shardChannels === undefined && name !== "CLUSTERSCAN") {
+    found.push(`${on}: ${name} has an argument that hashes like a key: ${specs}`)
+  }
+  return found
+}
+
 const keysOf = ({ args }: RedisCommand<unknown>): string =>
   args
     .filter(({ kind }) => kind === "key")
@@ -151,6 +178,18 @@ describe("the surface", () => {
     expect(found).toEqual([])
   })
 
+  it("a command by its name has the traits of its typed constructor", () => {
+    const found = samples.flatMap((sample) => {
+      const traits = raw(sample.name, { args: sample.args }).traits
+      // SHUTDOWN ABORT is the one variant of a command: it has a reply, and the connection goes on.
+      return JSON.stringify({ ...traits, endsConnection: false }) ===
+        JSON.stringify({ ...sample.traits, endsConnection: false })
+        ? []
+        : [sample.name]
+    })
+    expect(found).toEqual([])
+  })
+
   it("tags a key in each command that has one", () => {
     const hasKey = (sample: RedisCommand<unknown>) => ({ keys: String(keysOf(sample) !== "") })
     const found = samples.flatMap((sample) =>
@@ -188,6 +227,7 @@ describe("the surface, live", () => {
           }
           compared++
           const { flags, tips } = info.value
+          found.push(...unknownTips(installed.name, sample, info.value.keySpecs, tips))
           const keys = yield* Effect.either(server.commandGetkeys(sample))
           found.push(
             ...differences(

@@ -19,7 +19,7 @@ const encode = (words: ReadonlyArray<string>): string =>
 
 const pong = Buffer.from("+PONG\r\n")
 
-/** How many bytes the reply has: whatever comes before that of a PING behind it. */
+/** The length of the reply: a PING is sent after the command, and its reply marks the end. */
 const replyLength = (socket: Net.Socket, request: Buffer): Promise<number> =>
   new Promise((resolve) => {
     let read = 0

@@ -103,7 +103,7 @@ export const sample = (random: Random, depth = 4): Sample => {
       return { sent: `~${items.length}\r\n${sent}`, shown: `~[${shown}]` }
     }
     case 15: {
-      // What is set aside, before a value.
+      // Pushes and attributes, which are set aside, before a value.
       const key = sample(random, 0)
       const value = sample(random, depth - 1)
       const { sent, shown } = sample(random, depth - 1)
@@ -193,7 +193,7 @@ const numbers = [
 
 const types = "+-:$*_#,(!=%~>|;.?"
 
-/** Streams that were thought of, short enough to be put anywhere. */
+/** Hand-written streams, short enough to be put anywhere. */
 export const notions: ReadonlyArray<string> = [
   "-MOVED __proto__\r\n",
   "-MOVED 3999 __proto__:constructor\r\n",
@@ -275,7 +275,7 @@ export const mutate = (random: Random, stream: string): string => {
         text = before + random.pick(notions) + text.slice(at)
         break
       case 6: {
-        // Another number in the place of one.
+        // Replaces a number by another one.
         const spots = [...text.matchAll(/[-+]?\d+/g)]
         const spot = spots.length === 0 ? undefined : random.pick(spots)
         text =
@@ -303,7 +303,7 @@ export const mutate = (random: Random, stream: string): string => {
   return text
 }
 
-/** Bytes of any kind: values as they should be, changed values, notions, and noise that looks a little like RESP. */
+/** Bytes of any kind: correct values, changed values, hand-written streams, and noise that looks a little like RESP. */
 export const hostile = (random: Random): string =>
   random.weighted<() => string>([
     [5, () => mutate(random, Array.from({ length: 1 + random.below(4) }, () => sample(random).sent).join(""))],

@@ -1,6 +1,6 @@
 /**
- * What a task may do, and what its owner must see. Each asks for what holds its own name; what it writes is looked at
- * again at the end of the round, when it is known how often it may have been executed.
+ * The kinds of tasks, and what each must observe. A task asks for values that hold its own name. Its writes are compared with
+ * the server at the end of the round, when it is known how often each may have been executed.
  */
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
@@ -16,7 +16,7 @@ import { Codec, type Connection, type Pool, Redis, RedisCommand, RedisPubSub, Re
 import type { RedisService } from "../../src/Redis.js"
 import { currentTask, pause, type Task } from "./task.js"
 
-/** What tasks of a round share. */
+/** The clients and records that the tasks of a round share. */
 export interface World {
   readonly name: string
   /** The shared client, and one that may have few commands in flight, so that most of them wait. */
@@ -24,7 +24,7 @@ export interface World {
   readonly tight: RedisService
   readonly pool: Pool.Pool
   readonly pooled: RedisService
-  /** A connection of one's own. */
+  /** Opens a connection for one task. */
   readonly connect: Effect.Effect<Connection.Connection, unknown, Scope.Scope>
   /** Subscriptions of all tasks, over one connection. */
   readonly pubsub: Effect.Effect.Success<ReturnType<typeof RedisPubSub.make>>
@@ -35,7 +35,7 @@ export interface World {
   readonly killing: boolean
 }
 
-/** What was written, to be compared with what the server holds in the end. */
+/** What was written, to be compared with the server at the end of the round. */
 export class Ledger {
   /** By key: how often a write was sent, and how often it was confirmed. */
   readonly counters = new Map<string, { sent: number; confirmed: number }>()
@@ -71,7 +71,7 @@ type Work = Effect.Effect<Complaints, unknown, Redis | RedisPubSub | Scope.Scope
 
 const fine: Complaints = []
 
-/** The complaint that a value is another's. */
+/** The complaint that a task got another task's value. */
 const same = (task: Task, got: unknown, wanted: unknown = task.own): Complaints =>
   got === wanted ? fine : [`${task.kind} of ${String(wanted).slice(0, 40)} got ${show(got)}`]
 
@@ -82,7 +82,7 @@ const show = (value: unknown): string => {
 
 const textOf = (value: Option.Option<string>): string => Option.getOrElse(value, () => "nothing")
 
-/** The same command, whose decoding is a place to be interrupted at. */
+/** The same command, with decoding as a place where the task may be interrupted. */
 const decoding = <A>(task: Task, command: RedisCommand.RedisCommand<A>): RedisCommand.RedisCommand<A> =>
   RedisCommand.map(command, (value) => {
     const { stage } = task
@@ -92,7 +92,7 @@ const decoding = <A>(task: Task, command: RedisCommand.RedisCommand<A>): RedisCo
     return value
   })
 
-/** Text whose encoding is a place to be interrupted at. */
+/** Text with encoding as a place where the task may be interrupted. */
 const hooked = Redis.withCodec(
   Codec.make<string>({
     encode: (value) => {
@@ -138,7 +138,7 @@ const echo = RedisScript.make({
   result: Schema.Tuple(Schema.String, Schema.String, Schema.NullOr(Schema.String))
 })
 
-/** A failure that says that the write was not executed takes it out of what may have been. */
+/** When a failure says that the write was not executed, the write is removed from those that may have been. */
 const counted = <A, E, R>(
   entry: { sent: number; confirmed: number },
   effect: Effect.Effect<A, E, R>
@@ -159,7 +159,7 @@ const counted = <A, E, R>(
     )
   )
 
-/** Whether an error says that the server never saw it. */
+/** Whether an error says that the command never reached the server. */
 export const unsent = (error: unknown): boolean =>
   typeof error === "object" && error !== null && "delivery" in error && error.delivery === "unsent"
 
@@ -219,7 +219,7 @@ const incr = (world: World, task: Task): Work => {
   return Effect.map(Effect.all(Array.from({ length: 1 + task.random.below(3) }, () => once)), (all) => all.flat())
 }
 
-/** Whose reply comes too late: the next one's must not be it. */
+/** A command whose reply is late: the next command must not get that reply. */
 const late = (_: World, task: Task): Work =>
   Effect.flatMap(
     Effect.either(RedisCommand.withDeadline(Redis.get("not this one's"), `${1 + task.random.below(40)} millis`)),
@@ -229,7 +229,7 @@ const late = (_: World, task: Task): Work =>
         : Effect.map(Redis.get(task.own), (value) => same(task, textOf(value)))
   )
 
-/** A user's function that throws is that caller's defect, and nobody else's. */
+/** When a user's function throws, only that caller gets the defect. */
 const throws = (_: World, task: Task): Work =>
   Effect.flatMap(
     Effect.exit(
@@ -370,7 +370,7 @@ const blocking = (world: World, task: Task): Work => {
   const wait = task.random.pick([
     () => Redis.blpop(key, { timeout: "20 seconds" }),
     () => Redis.brpop([`${key}:none`, key], { timeout: "20 seconds" }),
-    // For ever: it is asked for in slices.
+    // Without a timeout: the client asks the server in slices.
     () => Redis.blpop([key], { timeout: Duration.infinity })
   ] as const)
   const ask = Effect.map(
@@ -388,7 +388,7 @@ const blocking = (world: World, task: Task): Work => {
   if (task.random.chance(0.4)) {
     return Effect.zipRight(push, ask)
   }
-  // Its own fiber, which ends with the task: who was interrupted gets nothing pushed.
+  // The push has its own fiber, which ends with the task, so an interrupted task gets nothing pushed.
   return Effect.scoped(
     Effect.zipRight(Effect.forkScoped(Effect.ignore(Effect.zipRight(pause(task.random.below(25)), push))), ask)
   )
@@ -410,7 +410,7 @@ const subscription = (world: World, task: Task): Work =>
     yield* connection.execute("SUBSCRIBE", channel, `${channel}:other`)
     const publish = (text: string) => Effect.provideService(Redis.publish(channel, text), Redis, world.shared)
     for (const n of [1, 2, 3]) {
-      // A publication that is lost with its connection is not sent again: it may have been executed.
+      // A PUBLISH that was in flight on a lost connection is not sent again, because it may have been executed.
       const reached = yield* publish(`${task.own}#${n}`)
       if (reached !== 1 && !(world.killing && reached === 0)) {
         return [`${channel} had ${reached} subscribers`]
@@ -423,7 +423,7 @@ const subscription = (world: World, task: Task): Work =>
 /** A channel of its own over the connection that all subscriptions share. */
 const pubsub = (world: World, task: Task): Work =>
   Effect.gen(function* () {
-    // It ends in a full stop: the pattern of task 21 must not mean the channel of task 218.
+    // It ends in a full stop, so that the pattern of task 21 does not match the channel of task 218.
     const channel = `${world.name}:${task.random.pick(["d", "e"])}:${task.id}.`
     const byPattern = task.random.chance(0.3)
     const messages = yield* acquired(
@@ -449,7 +449,7 @@ const pubsub = (world: World, task: Task): Work =>
     return same(task, got.join(), [1, 2, 3].map((n) => `${channel}=${task.own}#${n}`).join())
   })
 
-/** A connection of the pool for a while, left in a state that must not reach the next borrower. */
+/** Leases a connection of the pool and leaves it in a state that must not reach the next borrower. */
 const lease = (world: World, task: Task): Work =>
   Effect.gen(function* () {
     const connection = yield* acquired(task, world.pool.acquire)
@@ -478,7 +478,7 @@ const lease = (world: World, task: Task): Work =>
     return complaints
   })
 
-/** Several of them at once in one fiber: what is interrupted is all of it. */
+/** Runs several kinds at once in one fiber, so that an interruption interrupts all of them. */
 const several = (_: World, task: Task): Work =>
   Effect.map(
     Effect.all(
@@ -492,9 +492,9 @@ export interface Kind {
   readonly name: string
   readonly weight: number
   readonly work: (world: World, task: Task) => Work
-  /** Whether it chooses its connection itself. */
+  /** Whether the kind chooses its connection itself. */
   readonly own?: boolean
-  /** Whether it comes by `encode`, and by `release`. */
+  /** Whether the kind passes the places `encode` and `release`. */
   readonly encodes?: boolean
   readonly releases?: boolean
 }

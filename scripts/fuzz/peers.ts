@@ -16,7 +16,7 @@ import * as Peer from "../../test/support/peer.js"
 import { bytesOf, hostile, parts } from "./bytes.js"
 import type { Random } from "./random.js"
 
-/** In whose place the bytes come. */
+/** The reply that the bytes replace. */
 export const phases = [
   "greeting",
   "idle",
@@ -39,7 +39,7 @@ interface Case {
   readonly bytes: ReadonlyArray<Buffer>
   /** Before which answer they come. */
   readonly before: number
-  /** What the peer does then. */
+  /** What the peer does afterwards. */
   readonly afterwards: "end" | "reset" | "answer" | "silence"
 }
 
@@ -351,9 +351,9 @@ export interface Flooded {
   /** The tag of its error, or `answered`. */
   readonly outcome: string
   readonly reason: string
-  /** Bytes that the server got rid of. */
+  /** The number of bytes that the server could send. */
   readonly sent: number
-  /** How much more memory there was meanwhile, in bytes, and how long all of it took, in milliseconds. */
+  /** The growth of memory meanwhile, in bytes, and the time of all of it, in milliseconds. */
   readonly grown: number
   readonly millis: number
 }
@@ -363,7 +363,7 @@ const memory = (): number => {
   return heapUsed + arrayBuffers
 }
 
-/** A command is owed its reply, and the server sends what never becomes one, as fast as it is read. */
+/** A command waits for its reply, and the server sends bytes that never complete a reply, as fast as they are read. */
 export const flood = (
   stream: { readonly begin: string; readonly more: string; readonly harmless?: boolean },
   protocol: 2 | 3

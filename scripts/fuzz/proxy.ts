@@ -107,7 +107,7 @@ export const splitting = (target: Target, random: Random): Effect.Effect<Way, ne
               at += size
             }
             held += bytes.length
-            // What is not taken on the other side is not read on this one.
+            // While one side does not read, the proxy stops reading from the other side.
             if (held > 262_144) {
               from.pause()
             }

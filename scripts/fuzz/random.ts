@@ -55,6 +55,6 @@ export const make = (seed: number, stream = 0): Random => {
   }
 }
 
-/** A seed from the command line or the environment, or one that nobody chose. */
+/** A seed from the command line or the environment, or else a random one. */
 export const seedFrom = (given: string | undefined): number =>
   Number(given ?? Math.floor(Math.random() * 2 ** 32)) >>> 0

@@ -54,10 +54,10 @@ export interface Tally {
   rounds: number
   tasks: number
   answered: number
-  /** Of failures that had a reason: a connection that was killed, a deadline, a conflict. */
+  /** Failures with an expected reason: a killed connection, a deadline, a conflict. */
   failed: number
   interrupted: number
-  /** Interruptions that came when the task had ended. */
+  /** Interruptions that came after the task had ended. */
   tooLate: number
   readonly met: Record<Point, number>
   readonly byKind: Record<string, number>
@@ -90,7 +90,7 @@ export const emptyTally = (): Tally => ({
 export const clean = (tally: Tally): boolean =>
   tally.wrong.length + tally.unsettled.length + tally.sockets + tally.timers.length + tally.fibers.length === 0
 
-/** What this round is like: by its number what must alternate, by its seed the rest. */
+/** The settings of this round: its number decides those that must alternate, its seed the rest. */
 interface Shape {
   readonly target: Target
   readonly protocol: 2 | 3
@@ -129,7 +129,7 @@ export const describe = (options: RoundOptions): string => {
   )
 }
 
-/** What the tasks read. */
+/** Writes the keys that the tasks read. */
 const fill = (observer: Connection.Connection) =>
   Effect.gen(function* () {
     yield* observer.execute("FLUSHALL")
@@ -151,7 +151,7 @@ const fill = (observer: Connection.Connection) =>
     )
   })
 
-/** Whether a failure has its reason in what the round does. */
+/** Whether the round itself explains a failure. */
 const permitted = (error: unknown, kind: Kind, killing: boolean): boolean => {
   if (typeof error !== "object" || error === null || !("_tag" in error)) {
     return false
@@ -177,7 +177,7 @@ export const run = (options: RoundOptions, tally: Tally): Effect.Effect<Left> =>
   Effect.gen(function* () {
     const random = Random.make(options.seed, options.round)
     const shape = shapeOf(options, random)
-    // What the tasks draw must not depend on how many draws anything else needed.
+    // The tasks' random numbers must not depend on how many numbers other parts drew.
     const streams = { proxy: random.fork(), tasks: random.fork(), kills: random.fork() }
     yield* Effect.orDie(fill(shape.target.observer))
     engines.clear()
@@ -189,7 +189,7 @@ export const run = (options: RoundOptions, tally: Tally): Effect.Effect<Left> =>
           const way = shape.proxied ? yield* options.proxy(shape.target, streams.proxy, shape.killing) : shape.target
           const world = yield* Effect.orDie(open(name, way, shape, ledger))
           yield* work(options, shape, world, streams, tally)
-          // Replies that are owed to nobody are still to come; then nothing more is executed.
+          // Late replies of interrupted commands still arrive; after them nothing more is executed.
           yield* settled(tally, name)
         })
       ),
@@ -260,7 +260,7 @@ const work = (
       const own = ownKey(random.below(owners))
       const service = random.weighted<RedisService>([
         [70, world.shared],
-        // Few at once: more would only wait for each other.
+        // Few tasks at once, because more would only wait for each other.
         [Math.min(30, 4 * shape.tightness), world.tight],
         [1.5 * shape.poolSize, world.pooled]
       ])
@@ -326,7 +326,7 @@ const work = (
         launch(id++)
       }
       yield* turn
-      // Not more of them at once than this round is made for.
+      // No more tasks at once than this round's settings allow.
       while (alive.size > shape.alive) {
         yield* pause(1)
       }
@@ -362,7 +362,7 @@ const kill = (shape: Shape, random: Random.Random, tally: Tally): Effect.Effect<
     )
   )
 
-/** Every engine that is up has no reply owed; those that ended have none either. */
+/** Checks that no engine, open or ended, has a command in flight. */
 const settled = (tally: Tally, name: string): Effect.Effect<void> =>
   Effect.gen(function* () {
     const owed = () => [...engines].filter((engine) => engine.pending > 0)

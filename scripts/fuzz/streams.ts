@@ -13,7 +13,7 @@ const tightLimits: ParserLimits = {
 /** Nearly those of a connection that was told nothing: a length that is announced is memory at once, as much as is allowed. */
 const wideLimits: ParserLimits = { ...defaultLimits, maxBulkLength: 16 * 1024 * 1024 }
 
-/** What a parse came to: what was handed over, in order, and why it ended. */
+/** The result of a parse: the values that were handed over, in order, and why it ended. */
 const outcome = (chunks: ReadonlyArray<Uint8Array>, limits: ParserLimits, text: boolean): ReadonlyArray<string> => {
   const seen: Array<string> = []
   const parser = new Parser(
@@ -112,7 +112,7 @@ export const run = (random: Random, count: number, millis: number, tally: Stream
     } else {
       tally.unfinished++
     }
-    // What is set aside was handed over before it.
+    // Pushes and attributes, which are set aside, were handed over before the value.
     if (good && whole.at(-1) !== shown) {
       tally.problems.push(`${JSON.stringify(sent)} should be ${shown} and was ${whole}`)
     }
@@ -123,12 +123,12 @@ export const run = (random: Random, count: number, millis: number, tally: Stream
   tally.grown = Math.max(tally.grown, used() - before)
 }
 
-/** Streams that never end, by what would be kept of them. */
+/** Streams that never end, by the part that a parser would have to keep. */
 export const endless: ReadonlyArray<{
   readonly name: string
   readonly begin: string
   readonly more: string
-  /** Whether a server may go on like this for ever: nothing of it is kept. */
+  /** Whether a server may send this without end, because the parser keeps nothing of it. */
   readonly harmless?: boolean
 }> = [
   { name: "a simple string without its end", begin: "+", more: "a".repeat(4096) },

@@ -1,6 +1,6 @@
 /**
- * A task is one fiber of a round and what is known of it: when it is to be interrupted, and where it was when it was.
- * Where a command stands is seen at `Engine.accept`, which is wrapped for that; nothing else of the library is touched.
+ * A task is one fiber of a round and its record: when it is to be interrupted, and where it was when that happened. The state
+ * of a command is observed at `Engine.accept`, which is wrapped for that; nothing else of the library is touched.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -12,7 +12,7 @@ import type { Pending } from "../../src/internal/engine/pending.js"
 import type { Random } from "./random.js"
 import { untracked } from "./watch.js"
 
-/** Where an interruption met its fiber. */
+/** The place where a fiber was interrupted. */
 export const points = [
   "before encoding",
   "acquiring",
@@ -34,7 +34,7 @@ export type Plan =
   | { readonly at: "start" | "encode" | "accept" | "queue" | "decode" | "release" }
   | { readonly at: "microtask" | "turn" | "millis"; readonly after: number }
 
-/** What a task comes by; a plan for a place that it does not come by would be none. */
+/** The places that a task passes; a plan for any other place would never interrupt it. */
 export interface Places {
   readonly encode: boolean
   readonly queue: boolean
@@ -75,7 +75,7 @@ export class Task {
     readonly random: Random
   ) {}
 
-  /** Says where it is; a plan for this place interrupts it here. */
+  /** Records the task's place; a plan for this place interrupts the task here. */
   reached(at: Plan["at"]): void {
     if (this.plan.at === at) {
       this.interrupt()
@@ -154,7 +154,7 @@ export const observe = (): void => {
     task?.accepting(this, pending)
     const taken = accept.call(this, pending, encoded)
     if (!taken && task !== undefined && task.plan.at === "queue") {
-      // Behind the fiber's own step, when it waits.
+      // After the fiber's own step, when the fiber waits.
       queueMicrotask(() => task.reached("queue"))
     }
     return taken

@@ -1,6 +1,6 @@
 /**
- * What a round leaves behind: sockets and timers of this process, and fibers. Timers are told by who set them: the
- * globals are replaced, so that also those are seen that do not keep the process alive.
+ * Watches what a round leaves behind: sockets and timers of this process, and fibers. The global timer functions are replaced,
+ * so that timers that do not keep the process alive are counted, too.
  */
 import * as Net from "node:net"
 import * as Effect from "effect/Effect"

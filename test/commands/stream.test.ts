@@ -159,7 +159,11 @@ describe("stream commands encode their arguments", () => {
     refuses(streams.xread({}), /at least one key/)
     refuses(streams.xread({ s: "$" }, { block: "0 millis" }), /longer than zero/)
     expect(streams.xread({ s: "$" }).traits.readonly).toBe(true)
-    expect(streams.xread({ s: "$" }).traits.blocking).toEqual({ unit: "milliseconds", token: "BLOCK" })
+    expect(streams.xread({ s: "$" }).traits.blocking).toEqual({
+      unit: "milliseconds",
+      token: "BLOCK",
+      fromNewest: true
+    })
     expect(streams.xreadgroup("g", "c", { s: ">" }).traits.blocking).toEqual({ unit: "milliseconds", token: "BLOCK" })
   })
 

@@ -50,12 +50,24 @@ describe("a bundle", () => {
 
   it("of a small module keeps no client, connection or command group", async () => {
     const of = (module: string) => kept(`import * as M from "effect-redis-client/${module}"\nconsole.log(M)`)
-    expect((await of("RedisError")).sort()).toEqual(["RedisError"])
-    expect((await of("Codec")).sort()).toEqual(["Codec", "internal/resp"])
+    expect((await of("RedisError")).sort()).toEqual(["RedisError", "internal/errorSchemas"])
+    expect((await of("Codec")).sort()).toEqual(["Codec", "internal/issue", "internal/resp"])
     const others = (await of("Resp")).filter(
-      (name) => !["Resp", "RedisError", "internal/resp", "internal/command"].includes(name)
+      (name) =>
+        !["Resp", "RedisError", "internal/resp", "internal/decodeChannel", "internal/errorSchemas"].includes(name)
     )
     expect(others).toEqual([])
+  })
+
+  it("loads the Node transport only with the first connection: no other chunk names node:net or node:tls", () => {
+    const folder = path.join(made.home, "dist/esm/internal")
+    const naming = fs
+      .readdirSync(folder)
+      .filter(
+        (file) => file.endsWith(".js") && /node:(?:net|tls)/.test(fs.readFileSync(path.join(folder, file), "utf8"))
+      )
+    expect(naming).toEqual(["node.js"])
+    expect(fs.readFileSync(path.join(folder, "connection.js"), "utf8")).toMatch(/import\(["']\.\/node\.js["']\)/)
   })
 
   it("keeps only the used parts of a chunk", async () => {
