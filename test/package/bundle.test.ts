@@ -54,7 +54,14 @@ describe("a bundle", () => {
     expect((await of("Codec")).sort()).toEqual(["Codec", "internal/issue", "internal/resp"])
     const others = (await of("Resp")).filter(
       (name) =>
-        !["Resp", "RedisError", "internal/resp", "internal/decodeChannel", "internal/errorSchemas"].includes(name)
+        ![
+          "Resp",
+          "RedisError",
+          "internal/resp",
+          "internal/command",
+          "internal/decodeChannel",
+          "internal/errorSchemas"
+        ].includes(name)
     )
     expect(others).toEqual([])
   })

@@ -21,6 +21,7 @@ import { BlockingCall, type Left } from "../request/call.js"
 import { nothing, prepare, prepareAll } from "../request/prepare.js"
 import { type Request, type RequestSettings, type Tracker, type Via, withdrawal } from "../request/request.js"
 import type { Push, Reply } from "../resp/values.js"
+import type { Observer } from "../telemetry/observer.js"
 import type { ServerFacts } from "./serverFacts.js"
 import { endsWatch, Session } from "./session.js"
 
@@ -49,7 +50,7 @@ const longestSlice = 20_000
 
 const exec = makeCommand("EXEC")
 
-export class Link implements Tracker, Via {
+export class Link implements Tracker, Via, RequestSettings {
   readonly engine: Engine
   readonly session: Session
   /** What the handshake learnt of the server; `undefined` until it is done. */
@@ -83,6 +84,15 @@ export class Link implements Tracker, Via {
   /** The server's id of this connection, where it is known. */
   get id(): number | undefined {
     return this.server?.id
+  }
+
+  get replyTimeout(): number {
+    return this.options.replyTimeout
+  }
+
+  /** The handshake is reported as an attempt to connect, so its commands are not reported as requests. */
+  get observer(): Observer | undefined {
+    return this.server === undefined ? undefined : this.options.observer
   }
 
   get address(): string {
@@ -179,7 +189,7 @@ export class Link implements Tracker, Via {
 
   private sendOnce<A>(command: RedisCommand<A>, holder: Holder | undefined, left?: Left): Effect.Effect<A, RedisError> {
     return Effect.async<A, RedisError>((resume) => {
-      const call = holder?.refusal() ?? this.refusal(command) ?? prepare(command, resume, this.options, this)
+      const call = holder?.refusal() ?? this.refusal(command) ?? prepare(command, resume, this, this)
       if (call instanceof UsageError) {
         return resume(Exit.fail(call))
       }
@@ -222,7 +232,7 @@ export class Link implements Tracker, Via {
       for (let i = 0; refusal === undefined && i < commands.length; i++) {
         refusal = this.refusal(commands[i] as RedisCommand<unknown>)
       }
-      const request = refusal ?? prepareAll(commands, options, resume, this.options, this)
+      const request = refusal ?? prepareAll(commands, options, resume, this, this)
       if (request instanceof UsageError) {
         return resume(Exit.fail(request))
       }
