@@ -305,9 +305,11 @@ describe("make", () => {
     expect(RedisCommand.make("get", { args: ["k"] }).traits).toMatchObject({ stateful: undefined, blocking: undefined })
   })
 
-  it("readonly is what the caller declares", () => {
-    expect(RedisCommand.make("FT.SEARCH", { readonly: true }).traits.readonly).toBe(true)
-    expect(RedisCommand.make("FT.SEARCH").traits.readonly).toBe(false)
+  it("readonly is known by the name, or declared by the caller", () => {
+    expect(RedisCommand.make("GET").traits.readonly).toBe(true)
+    expect(RedisCommand.make("FT.SEARCH").traits.readonly).toBe(true)
+    expect(RedisCommand.make("MY.READ").traits.readonly).toBe(false)
+    expect(RedisCommand.make("MY.READ", { readonly: true }).traits.readonly).toBe(true)
   })
 
   it("arguments keep their kinds, and untagged ones are values", () => {

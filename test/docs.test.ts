@@ -24,7 +24,7 @@ const docs = (fs.readdirSync(path.join(root, "docs"), { recursive: true }) as Ar
   .sort()
 
 /** Pages that are linked to before they are written. */
-const planned = ["docs/architecture.md"]
+const planned: ReadonlyArray<string> = []
 
 const pages = new Map(["README.md", ...docs].map((page) => [page, read(page)]))
 

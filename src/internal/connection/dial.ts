@@ -9,6 +9,7 @@ import { ConnectionError, DeadlineError, type RedisError } from "../../RedisErro
 import { forker, interruptFork } from "../effect/fork.js"
 import { longestTimer } from "../engine/timers.js"
 import type { Transport } from "../engine/transport.js"
+import { changed } from "../request/failure.js"
 import { notify, type Observer } from "../telemetry/observer.js"
 import * as Credentials from "./credentials.js"
 import { type ExtraSteps, shakeHands } from "./handshake.js"
@@ -191,7 +192,7 @@ export const openOver = <R>(
 /** Names the server in an error of an attempt to connect. */
 const withServer = (error: RedisError, server: string): RedisError =>
   error._tag === "ConnectionError" && error.server === undefined
-    ? new ConnectionError({ ...error, message: error.message, server })
+    ? changed(error, { server })
     : error._tag === "DeadlineError" && error.server === undefined
       ? new DeadlineError({ ...error, server })
       : error
@@ -276,7 +277,7 @@ const negotiate = <R>(
   const link =
     options.protocol === 2 ? attempt(false) : Effect.catchIf(attempt(true), closedAtHello, () => attempt(false))
   return Effect.mapError(link, (error) =>
-    unheard && endedUnheard(error) ? new ConnectionError({ ...error, message: `${error.message}${ifUnheard}` }) : error
+    unheard && endedUnheard(error) ? changed(error, { message: `${error.message}${ifUnheard}` }) : error
   )
 }
 

@@ -15,6 +15,7 @@ import * as Decode from "../command/decode.js"
 import type { RedisCommand } from "../command/model.js"
 import { make, token } from "../command/raw.js"
 import { ownWords } from "../engine/sentences.js"
+import { changed } from "../request/failure.js"
 import { utf8Decode } from "../resp/text.js"
 import type { Reply } from "../resp/values.js"
 import type { Link } from "./link.js"
@@ -186,7 +187,7 @@ const handshakeError = (error: RedisError, command: string, { password }: Resolv
   const hint = (text: string): string => (password === undefined && /\bNOAUTH\b/.test(text) ? wantsPassword : "")
   if (error instanceof ConnectionError) {
     // Only the handshake was sent, and nothing that a caller asked for.
-    return new ConnectionError({ ...error, message: `${error.message}${hint(error.message)}`, delivery: "unsent" })
+    return changed(error, { message: `${error.message}${hint(error.message)}`, delivery: "unsent" })
   }
   if (!(error instanceof ReplyError)) {
     return error

@@ -8,6 +8,20 @@ import type { BatchResult } from "../command/model.js"
 import type { Failure } from "../engine/failure.js"
 import type { CloseReason } from "../engine/transport.js"
 
+/** A copy of an error with other properties. Its cause is not enumerable, so spreading the error would lose it. */
+export const changed = (
+  error: ConnectionError,
+  properties: { readonly message?: string; readonly server?: string; readonly delivery?: "unsent" | "unknown" }
+): ConnectionError =>
+  new ConnectionError({
+    reason: error.reason,
+    delivery: error.delivery,
+    message: error.message,
+    ...(error.server === undefined ? {} : { server: error.server }),
+    ...(error.cause === undefined ? {} : { cause: error.cause }),
+    ...properties
+  })
+
 /** `server` is the address, where it is known. */
 export const closeError = (
   close: CloseReason,
