@@ -39,8 +39,8 @@ const program = Effect.gen(function* () {
   // In a pipeline the other commands were executed nevertheless: their results are in the error.
   const batch = yield* Redis.pipeline({ good: Redis.llen("example:list"), bad: Redis.incr("example:list") }).pipe(
     Effect.as("fine"),
-    Effect.catchTag("PipelineError", ({ error, results, slot }) =>
-      Effect.succeed(`${slot} failed with ${error._tag}; good is ${Either.getOrElse(results.good, () => 0)}`)
+    Effect.catchTag("PipelineError", ({ at, error, results }) =>
+      Effect.succeed(`${at} failed with ${error._tag}; good is ${Either.getOrElse(results.good, () => 0)}`)
     )
   )
   yield* Console.log(`pipeline: ${batch}`)

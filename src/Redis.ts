@@ -393,11 +393,11 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    * Sends a tuple, an array or a record of commands in one write and answers the same shape.
    *
    * When a command fails, all replies were read nevertheless, because the others were executed: the `PipelineError`
-   * says which slot failed and holds every slot's `Either`. With `mode: "either"` the answer is those `Either`s. An
+   * says which command failed and holds every command's `Either`. With `mode: "either"` the answer is those `Either`s. An
    * empty pipeline does no I/O. Blocking and state-changing commands are refused.
    *
    * It lasts as long as the longest of its commands may, or as its own `deadline` says: that covers waiting, retries and
-   * all replies, and stands in for those of the commands. When it passes, what was read stays read, and the other slots
+   * all replies, and stands in for those of the commands. When it passes, what was read stays read, and the other commands
    * have a `DeadlineError`.
    *
    * @example

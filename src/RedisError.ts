@@ -414,8 +414,8 @@ const hide = (error: object, results: unknown): void => {
 }
 
 /** Which command of a batch failed. */
-const place = (slot: string | number | undefined, command: string | undefined): string =>
-  command === undefined ? `${slot}` : `${slot} (${command})`
+const place = (at: string | number | undefined, command: string | undefined): string =>
+  command === undefined ? `${at}` : `${at} (${command})`
 
 /** The message of a command's failure, with its delivery. A {@link DeadlineError}'s message contains it already. */
 const describe = (error: RedisError): string =>
@@ -429,7 +429,7 @@ const describe = (error: RedisError): string =>
  * @category errors
  */
 export class PipelineError<out Results = unknown> extends Data.Error<{
-  readonly slot: string | number
+  readonly at: string | number
   readonly command: string | undefined
   readonly error: RedisError
   readonly message: string
@@ -443,15 +443,15 @@ export class PipelineError<out Results = unknown> extends Data.Error<{
 
   constructor(options: {
     /** The place of the first failure: an index, or the record's key. */
-    readonly slot: string | number
+    readonly at: string | number
     /** The name of the command in that place. */
     readonly command?: string | undefined
     /** The first failure. */
     readonly error: RedisError
     readonly results: Results
   }) {
-    const { command, error, slot } = options
-    super({ slot, command, error, message: `Slot ${place(slot, command)} of the pipeline failed: ${describe(error)}` })
+    const { at, command, error } = options
+    super({ at, command, error, message: `Command ${place(at, command)} of the pipeline failed: ${describe(error)}` })
     hide(this, options.results)
   }
 }
@@ -470,7 +470,7 @@ export class PipelineError<out Results = unknown> extends Data.Error<{
  */
 export class TransactionError<out Results = unknown> extends Data.Error<{
   readonly reason: "conflict" | "discarded" | "refused" | "failed"
-  readonly slot: string | number | undefined
+  readonly at: string | number | undefined
   readonly command: string | undefined
   readonly error: RedisError | undefined
   readonly message: string
@@ -485,16 +485,16 @@ export class TransactionError<out Results = unknown> extends Data.Error<{
   constructor(options: {
     readonly reason: "conflict" | "discarded" | "refused" | "failed"
     /** The place of the first failure: an index, or the record's key. Absent on a conflict. */
-    readonly slot?: string | number | undefined
+    readonly at?: string | number | undefined
     /** The name of the command in that place. Absent on a conflict. */
     readonly command?: string | undefined
     /** The first failure. Absent on a conflict. */
     readonly error?: RedisError | undefined
     readonly results?: Results | undefined
   }) {
-    const { command, error, reason, slot } = options
-    const because = error === undefined ? "" : ` at slot ${place(slot, command)}: ${describe(error)}`
-    super({ reason, slot, command, error, message: `The transaction did not succeed (${reason})${because}` })
+    const { at, command, error, reason } = options
+    const because = error === undefined ? "" : ` at command ${place(at, command)}: ${describe(error)}`
+    super({ reason, at, command, error, message: `The transaction did not succeed (${reason})${because}` })
     hide(this, options.results)
   }
 }

@@ -150,34 +150,34 @@ describe("batches", () => {
 
   it("a PipelineError names the slot, and does not show the results", () => {
     const results = [Either.right(secret), Either.left(first)]
-    const error = new RedisError.PipelineError({ slot: 1, error: first, results })
-    expect(error.message).toBe("Slot 1 of the pipeline failed: SET: ERR no")
-    expect([error._tag, error.slot, error.error, error.results]).toEqual(["PipelineError", 1, first, results])
+    const error = new RedisError.PipelineError({ at: 1, error: first, results })
+    expect(error.message).toBe("Command 1 of the pipeline failed: SET: ERR no")
+    expect([error._tag, error.at, error.error, error.results]).toEqual(["PipelineError", 1, first, results])
     for (const text of renderings(error)) {
       expect(text).not.toContain(secret)
     }
-    expect(String(error)).toContain("Slot 1")
-    expect(new RedisError.PipelineError({ slot: 1, command: "SET", error: first, results })).toMatchObject({
+    expect(String(error)).toContain("Command 1")
+    expect(new RedisError.PipelineError({ at: 1, command: "SET", error: first, results })).toMatchObject({
       command: "SET",
-      message: "Slot 1 (SET) of the pipeline failed: SET: ERR no"
+      message: "Command 1 (SET) of the pipeline failed: SET: ERR no"
     })
   })
 
   it("a TransactionError names the slot, and does not show the results", () => {
     const error = new RedisError.TransactionError({
       reason: "failed",
-      slot: "stock",
+      at: "stock",
       error: first,
       results: { stock: secret }
     })
-    expect(error.message).toBe("The transaction did not succeed (failed) at slot stock: SET: ERR no")
+    expect(error.message).toBe("The transaction did not succeed (failed) at command stock: SET: ERR no")
     expect(error.results).toEqual({ stock: secret })
     for (const text of renderings(error)) {
       expect(text).not.toContain(secret)
     }
     expect(new RedisError.TransactionError({ reason: "conflict" })).toMatchObject({
       message: "The transaction did not succeed (conflict)",
-      slot: undefined,
+      at: undefined,
       error: undefined,
       results: undefined
     })

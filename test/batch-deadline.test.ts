@@ -39,7 +39,7 @@ eachServer((it, { connect, protocol }) => {
       yield* run(Redis.set("k", "v"))
       const commands = [RedisCommand.withDeadline(Redis.get("k"), "1 minute"), Redis.incr("n")] as const
       const error = failure(yield* stopped(run(Redis.pipeline(commands, { deadline: "200 millis" }))))
-      expect(error).toMatchObject({ _tag: "PipelineError", slot: 0, error: { ...late, command: "GET" } })
+      expect(error).toMatchObject({ _tag: "PipelineError", at: 0, error: { ...late, command: "GET" } })
       const slots = yield* stopped(run(Redis.pipeline(commands, { mode: "either", deadline: "200 millis" })))
       expect(yield* slots).toMatchObject([
         { left: { ...late, command: "GET" } },

@@ -664,7 +664,7 @@ describe("closing", () => {
       )
       yield* Scope.close(scope, Exit.void)
       expect(failure(yield* Fiber.join(written))).toMatchObject({ reason: "closed", delivery: "unknown" })
-      expect(failure(yield* Fiber.join(batch))).toMatchObject({ _tag: "PipelineError", slot: 0 })
+      expect(failure(yield* Fiber.join(batch))).toMatchObject({ _tag: "PipelineError", at: 0 })
       expect(failure(yield* Fiber.join(blocked))).toMatchObject({ reason: "closed" })
       yield* Peer.eventually("no socket is left", () => peer.open() === 0)
     })
@@ -844,7 +844,7 @@ describe.each(realServers)("on $name", (server) => {
             run(Redis.transaction({ n: Redis.incr("n"), wrong: Redis.incr("text"), m: Redis.incr("n") }))
           )
         )
-        expect(error).toMatchObject({ _tag: "TransactionError", reason: "refused", slot: "wrong" })
+        expect(error).toMatchObject({ _tag: "TransactionError", reason: "refused", at: "wrong" })
         const { m, n, wrong } = (error as TransactionError<Record<string, Either.Either<number, RedisError>>>)
           .results as {
           readonly [K in "m" | "n" | "wrong"]: Either.Either<number, RedisError>
@@ -975,7 +975,7 @@ describe.each(realServers)("on $name", (server) => {
               if (error._tag !== "PipelineError") {
                 return yield* Effect.dieMessage(`not a PipelineError: ${error}`)
               }
-              expect(error).toMatchObject({ slot: "wrong", error: { _tag: "ReplyError", command: "INCR" } })
+              expect(error).toMatchObject({ at: "wrong", error: { _tag: "ReplyError", command: "INCR" } })
               expect(error.results.before).toEqual(Either.right(1))
               expect(error.results.after).toEqual(Either.right(2))
               const either = yield* run(Redis.pipeline(commands, { mode: "either" }))
@@ -1033,7 +1033,7 @@ describe.each(realServers)("on $name", (server) => {
             if (error._tag !== "TransactionError") {
               return yield* Effect.dieMessage(`not a TransactionError: ${error}`)
             }
-            expect(error).toMatchObject({ reason: "failed", slot: 1, error: { _tag: "ReplyError", command: "INCR" } })
+            expect(error).toMatchObject({ reason: "failed", at: 1, error: { _tag: "ReplyError", command: "INCR" } })
             expect(error.results?.[0]).toEqual(Either.right(1))
             expect(error.results?.[2]).toEqual(Either.right(2))
           })

@@ -31,8 +31,8 @@ eachServer((it, { connect, protocol, server }) => {
           )
         )
       ) as PipelineError
-      expect(error).toMatchObject({ _tag: "PipelineError", slot: "count", command: "INCR" })
-      expect(error.message).toMatch(/^Slot count \(INCR\) of the pipeline failed: .*\(delivery: unknown\)$/)
+      expect(error).toMatchObject({ _tag: "PipelineError", at: "count", command: "INCR" })
+      expect(error.message).toMatch(/^Command count \(INCR\) of the pipeline failed: .*\(delivery: unknown\)$/)
       expect(error.message).toContain(error.error.message)
     })
   )
@@ -45,7 +45,7 @@ eachServer((it, { connect, protocol, server }) => {
         yield* Effect.yieldNow()
       }
       const error = failure(yield* Effect.exit(run(Redis.pipeline([Redis.incr("n")])))) as PipelineError
-      expect(error.message).toMatch(/^Slot 0 \(INCR\) of the pipeline failed: .*\(delivery: unsent\)$/)
+      expect(error.message).toMatch(/^Command 0 \(INCR\) of the pipeline failed: .*\(delivery: unsent\)$/)
     })
   )
 
@@ -56,7 +56,7 @@ eachServer((it, { connect, protocol, server }) => {
       const exit = yield* Effect.exit(run(Redis.pipeline([Redis.get("k")], { deadline: "50 millis" })))
       yield* process.resume
       expect((failure(exit) as PipelineError).message).toBe(
-        "Slot 0 (GET) of the pipeline failed: The reply deadline of GET passed after 50 ms (delivery: unknown)"
+        "Command 0 (GET) of the pipeline failed: The reply deadline of GET passed after 50 ms (delivery: unknown)"
       )
     })
   )
@@ -66,9 +66,9 @@ eachServer((it, { connect, protocol, server }) => {
       const run = on(yield* connect())
       yield* run(Redis.set("text", "x"))
       const error = failure(yield* Effect.exit(run(Redis.transaction([Redis.ping(), Redis.incr("text")]))))
-      expect(error).toMatchObject({ _tag: "TransactionError", slot: 1, command: "INCR" })
+      expect(error).toMatchObject({ _tag: "TransactionError", at: 1, command: "INCR" })
       expect(error.message).toBe(
-        "The transaction did not succeed (failed) at slot 1 (INCR): INCR: ERR value is not an integer or out of range"
+        "The transaction did not succeed (failed) at command 1 (INCR): INCR: ERR value is not an integer or out of range"
       )
     })
   )

@@ -334,7 +334,7 @@ eachServer((it, { connect }) => {
         return Redis.transaction({ n: Redis.incr("n"), wrong: Redis.lpush("text", ["y"]) })
       })
       const error = failure(yield* Effect.exit(run(Redis.optimistic("k", body))))
-      expect(error).toMatchObject({ _tag: "TransactionError", reason: "failed", slot: "wrong" })
+      expect(error).toMatchObject({ _tag: "TransactionError", reason: "failed", at: "wrong" })
       expect([bodies, yield* run(Redis.get("n"))]).toEqual([1, Option.some("1")])
       yield* expectClean(redis)
     })

@@ -298,7 +298,7 @@ eachServer((it, { protocol, server }) => {
         expect(error.message).toMatch(/WRONGPASS/)
       }
       const pipeline = failure(yield* Effect.exit(run(Redis.pipeline([Redis.get("k"), Redis.incr("n")]))))
-      expect(pipeline).toMatchObject({ _tag: "PipelineError", slot: 0, error: { reason: "authentication" } })
+      expect(pipeline).toMatchObject({ _tag: "PipelineError", at: 0, error: { reason: "authentication" } })
       // The first one makes an attempt, the second one fails before the next attempt.
       for (let i = 0; i < 2; i++) {
         const error = failure(yield* Effect.exit(run(Redis.blpop("list", { timeout: "1 hour" }))))

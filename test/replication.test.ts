@@ -87,7 +87,7 @@ describe("sent commands", () => {
         )
       )
       const error = failure(exit) as PipelineError<{ readonly set: Either.Either<void, unknown> }>
-      expect(error).toMatchObject({ _tag: "PipelineError", slot: "n", error: { code: "WRONGTYPE" } })
+      expect(error).toMatchObject({ _tag: "PipelineError", at: "n", error: { code: "WRONGTYPE" } })
       expect(error.results.set).toEqual(Either.right(undefined))
       expect(commands()).toEqual(["SET a b", "INCR n"])
     })

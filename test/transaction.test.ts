@@ -150,7 +150,7 @@ eachServer(
         const error = failure(
           yield* Effect.exit(run(Redis.transaction([Redis.set("a", "1"), Redis.execute("GET"), Redis.get("a")])))
         )
-        expect(error).toMatchObject({ reason: "discarded", slot: 1, error: { code: "ERR", command: "GET" } })
+        expect(error).toMatchObject({ reason: "discarded", at: 1, error: { code: "ERR", command: "GET" } })
       })
     )
 
@@ -170,7 +170,7 @@ eachServer(
             )
           )
         ) as TransactionError<Record<string, Either.Either<unknown, RedisError>>>
-        expect(error).toMatchObject({ _tag: "TransactionError", reason: "refused", slot: "wrong" })
+        expect(error).toMatchObject({ _tag: "TransactionError", reason: "refused", at: "wrong" })
         const { counted, data, set, wrong } = error.results as Record<
           "counted" | "data" | "set" | "wrong",
           Either.Either<unknown, RedisError>
@@ -187,7 +187,7 @@ eachServer(
         yield* start()
         const run = on(yield* as("nomulti"))
         const error = failure(yield* Effect.exit(run(Redis.transaction([Redis.incr("n")])))) as TransactionError
-        expect(error).toMatchObject({ reason: "refused", slot: undefined, error: undefined })
+        expect(error).toMatchObject({ reason: "refused", at: undefined, error: undefined })
         expect(error.results).toEqual([Either.right(1)])
       })
     )
@@ -208,7 +208,7 @@ eachServer(
         yield* start()
         const run = on(yield* as("noexec"))
         const error = failure(yield* Effect.exit(run(Redis.transaction([Redis.set("a", "1")]))))
-        expect(error).toMatchObject({ _tag: "TransactionError", reason: "discarded", slot: 0 })
+        expect(error).toMatchObject({ _tag: "TransactionError", reason: "discarded", at: 0 })
         expect(yield* run(Redis.get("a"))).toEqual(Option.none())
       })
     )
@@ -218,7 +218,7 @@ eachServer(
         yield* start()
         const run = on(yield* as("noset"))
         const error = failure(yield* Effect.exit(run(Redis.transaction([Redis.incr("n"), Redis.set("a", "1")]))))
-        expect(error).toMatchObject({ reason: "discarded", slot: 1, error: { code: "NOPERM", command: "SET" } })
+        expect(error).toMatchObject({ reason: "discarded", at: 1, error: { code: "NOPERM", command: "SET" } })
         expect(yield* run(Redis.exists(["n", "a"]))).toBe(0)
       })
     )
@@ -231,7 +231,7 @@ eachServer(
             run(Redis.transaction([Redis.set("text", "x"), Redis.lpush("text", ["y"]), Redis.incr("n")]))
           )
         ) as TransactionError<ReadonlyArray<Either.Either<unknown, RedisError>>>
-        expect(error).toMatchObject({ reason: "failed", slot: 1, error: { _tag: "ReplyError", code: "WRONGTYPE" } })
+        expect(error).toMatchObject({ reason: "failed", at: 1, error: { _tag: "ReplyError", code: "WRONGTYPE" } })
         expect(error.results?.map(Either.isRight)).toEqual([true, false, true])
         expect(yield* run(Redis.get("n"))).toEqual(Option.some("1"))
       })
@@ -387,7 +387,7 @@ describe("with a scripted peer", () => {
         const { run } = yield* connectTo(queued(() => exec))
         const error = failure(yield* Effect.exit(run(Redis.transaction([Redis.get("a")])))) as TransactionError
         expect(error).toBeInstanceOf(TransactionError)
-        expect(error).toMatchObject({ reason: "conflict", slot: undefined, error: undefined })
+        expect(error).toMatchObject({ reason: "conflict", at: undefined, error: undefined })
         expect(error.results).toBeUndefined()
       })
     )

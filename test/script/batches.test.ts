@@ -144,7 +144,7 @@ eachServer((it, { connect, protocol }) => {
       expect(yield* calls).toEqual([2, 3])
       yield* other(Redis.scriptFlush())
       const exit = yield* Effect.exit(run(Redis.pipeline([countUp(key, 1)])))
-      expect(Exit.isFailure(exit) && failure(exit)).toMatchObject({ slot: 0, error: { code: "NOSCRIPT" } })
+      expect(Exit.isFailure(exit) && failure(exit)).toMatchObject({ at: 0, error: { code: "NOSCRIPT" } })
       expect(yield* run(Redis.pipeline([countUp(key, 1)]))).toEqual([6])
     })
   )

@@ -138,7 +138,7 @@ eachServer(
           showsNothing(error)
         }
         const first = failure(yield* Effect.exit(run(Redis.pipeline({ fine: Redis.get("ok:1"), no: Redis.get(mark) }))))
-        expect(first).toMatchObject({ _tag: "PipelineError", slot: "no", error: { denied: "key" } })
+        expect(first).toMatchObject({ _tag: "PipelineError", at: "no", error: { denied: "key" } })
       })
     )
 
@@ -155,7 +155,7 @@ eachServer(
           const error = failure(
             yield* Effect.exit(run(Redis.transaction({ n: Redis.incr("ok:n"), no: denial as typeof denial })))
           )
-          expect(error).toMatchObject({ _tag: "TransactionError", reason: "discarded", slot: "no", error: { denied } })
+          expect(error).toMatchObject({ _tag: "TransactionError", reason: "discarded", at: "no", error: { denied } })
           expect(String(error)).not.toContain(mark)
         }
         expect(yield* run(Redis.get("ok:n"))).toEqual(Option.some("0"))
@@ -171,7 +171,7 @@ eachServer(
         expect(error).toMatchObject({
           _tag: "TransactionError",
           reason: "failed",
-          slot: "no",
+          at: "no",
           error: { code: "ERR", denied: "key" }
         })
         expect(yield* run(Redis.get("ok:m"))).toEqual(Option.some("1"))

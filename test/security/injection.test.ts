@@ -147,7 +147,7 @@ eachServer((it, { connect, protocol }) => {
         const batch = yield* run(Redis.pipeline({ [name]: Redis.get(name), other: Redis.get("nothing") }))
         expect(Object.getOwnPropertyDescriptor(batch, name)?.value).toEqual(Option.some(name))
         const error = failure(yield* Effect.exit(run(Redis.pipeline({ [name]: Redis.llen(name) }))))
-        expect(error).toMatchObject({ _tag: "PipelineError", slot: name })
+        expect(error).toMatchObject({ _tag: "PipelineError", at: name })
         // Such a name as a setting, a section and a command.
         expect(Object.keys(yield* run(Redis.configGet(name)))).toEqual([])
         yield* redis.send(raw("INFO", name))

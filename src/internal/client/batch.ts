@@ -58,7 +58,7 @@ const successes = (exits: ReadonlyArray<Exit.Exit<unknown, RedisError>>): Readon
   return values
 }
 
-/** A defect in one slot (a throw in `map`) is a defect of the whole. */
+/** A defect of one command (a throw in `map`) is a defect of the whole. */
 const toEithers = (
   exits: ReadonlyArray<Exit.Exit<unknown, RedisError>>
 ): Effect.Effect<ReadonlyArray<Either.Either<unknown, RedisError>>> => {
@@ -78,7 +78,7 @@ const toEithers = (
 }
 
 interface FirstFailure {
-  readonly slot: PlaceInBatch
+  readonly at: PlaceInBatch
   readonly command: string | undefined
   readonly error: RedisError
 }
@@ -92,7 +92,7 @@ const firstLeft = (
   for (let i = 0; i < eithers.length; i++) {
     const either = eithers[i]
     if (either !== undefined && Either.isLeft(either) && which(either.left)) {
-      return { slot: placeOf(source, i), command: commands[i]?.name, error: either.left }
+      return { at: placeOf(source, i), command: commands[i]?.name, error: either.left }
     }
   }
   return undefined

@@ -434,7 +434,7 @@ export class Engine {
       // One that is overdue is no reason for silence any more.
       blocked ||= pending.blocking && pending.deadline > now
       if (pending.deadline <= now && !pending.settled) {
-        // The slot stays: its reply is read and thrown away.
+        // It stays in the queue: its late reply is read and dropped.
         settleFailure(pending, { _tag: "Deadline", phase: "reply", delivery: "unknown" })
       }
     }
