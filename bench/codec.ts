@@ -4,12 +4,30 @@
  */
 import * as path from "node:path"
 import { Redis } from "effect-redis-client"
-import { specFor } from "effect-redis-client/internal/command/command"
-import { encode } from "effect-redis-client/internal/resp/encoder"
-import { defaultLimits, Parser } from "effect-redis-client/internal/resp/parser"
+import type * as Command from "effect-redis-client/internal/command/command"
+import type * as Encoder from "effect-redis-client/internal/resp/encoder"
+import type * as ParserModule from "effect-redis-client/internal/resp/parser"
 import type { RedisCommand } from "effect-redis-client/RedisCommand"
 import { load } from "./clients/rival.js"
 import type { Place, Runner, Work } from "./work.js"
+
+/** Loads the first module there is. With `--base` and `--at` the sources may be older than the folders of `internal/`. */
+const firstOf = async <A>(...names: ReadonlyArray<string>): Promise<A> => {
+  for (const name of names) {
+    try {
+      return await import(`effect-redis-client/${name}`)
+    } catch (error) {
+      if ((error as { readonly code?: unknown }).code !== "ERR_MODULE_NOT_FOUND") {
+        throw error
+      }
+    }
+  }
+  throw new Error(`none of ${names.join(", ")}`)
+}
+
+const { specFor } = await firstOf<typeof Command>("internal/command/command", "RedisCommand")
+const { encode } = await firstOf<typeof Encoder>("internal/resp/encoder", "internal/encoder")
+const { defaultLimits, Parser } = await firstOf<typeof ParserModule>("internal/resp/parser", "internal/parser")
 
 type Decode = Work & { readonly op: "decode" }
 type Encode = Work & { readonly op: "encode" }
