@@ -1,8 +1,8 @@
 /**
- * One connection to a server: one socket, greeted and ready, for as long as its scope lives. It is never replaced; when
- * it ends, everything that is owed fails with the reason, and so does everything sent later.
+ * One connection to a server: one socket, ready after its handshake, for as long as its scope lives. It is never
+ * replaced. When it ends, commands in flight fail with the reason, and so do later commands.
  *
- * Commands issued in one turn of the event loop leave in one write (or in writes of 64) and are answered in order, so any
+ * Commands of one turn of the event loop leave in one write (or in writes of 64) and are answered in order, so any
  * number of fibers may share a connection, as long as none changes its state.
  *
  * @since 0.1.0
@@ -55,7 +55,7 @@ export type TypeId = typeof TypeId
  */
 export interface Connection {
   readonly [TypeId]: TypeId
-  /** The server's id of this connection, as CLIENT ID gives it; `None` where the server told none. */
+  /** The server's id of this connection, as CLIENT ID gives it; `None` when the server did not report it. */
   readonly id: Option.Option<number>
   /** How raw replies are read: as UTF-8 text, or as bytes. */
   readonly encoding: "utf8" | "bytes"
@@ -68,8 +68,8 @@ export interface Connection {
   /** Why it has ended. */
   readonly closeReason: Effect.Effect<Option.Option<ConnectionError>>
   /**
-   * Runs a command, or sends any command by its name and answers the reply as the server sent it, text or bytes as
-   * `encoding` says.
+   * Runs a command, or sends any command by its name and returns the reply as the server sent it, as text or bytes by
+   * `encoding`.
    */
   readonly execute: {
     <A>(command: RedisCommand<A>): Effect.Effect<A, RedisError>
@@ -84,8 +84,8 @@ export interface Connection {
   /** Becomes another user (AUTH). Without a user name it is the default user. */
   readonly auth: (credentials: Options.Credentials) => Effect.Effect<void, RedisError>
   /**
-   * What the server sends on its own account: invalidations, messages. Up to 4 096 wait for a slow listener; the oldest
-   * go. It ends with the lease, or when this side closes the connection.
+   * Pushes of the server: invalidations, messages. Up to 4 096 wait for a slow listener; then the oldest are dropped.
+   * The Stream ends with the lease, or when this side closes the connection.
    */
   readonly pushes: Stream.Stream<Push, ConnectionError>
   /** This connection as the service that commands need. */
@@ -96,7 +96,7 @@ export interface Connection {
 
 export type {
   /**
-   * Who to be for the server.
+   * The user that a connection authenticates as.
    *
    * @since 0.1.0
    * @category models
@@ -126,7 +126,7 @@ export type {
 } from "./internal/connection/options.js"
 
 /**
- * Connects and greets, within `connectTimeout`; the scope closes the connection.
+ * Connects and shakes hands, within `connectTimeout`. The scope closes the connection.
  *
  * Fails with `UsageError` on options that are wrong, `ConnectionError` when there is no connection, and `DeadlineError`
  * when there is none in time.
@@ -309,7 +309,7 @@ export const fromLink = (
           )
         )
       ),
-    // Made when it is run: it costs more than a lease.
+    // Made when it is run, because it costs more than a lease.
     pushes: Stream.suspend(() => pushesOf(link, released)),
     redis,
     close: Effect.suspend(() => (released() ? Effect.void : link.close(options.closeTimeout)))

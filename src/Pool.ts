@@ -1,10 +1,10 @@
 /**
- * A pool of connections, each lent to one borrower at a time: for what cannot share a connection (transactions under
- * WATCH, blocking commands, other databases).
+ * A pool of connections, each lent to one borrower at a time: for work that cannot share a connection (transactions
+ * under WATCH, blocking commands, other databases).
  *
- * A connection comes back only when it is as its handshake made it and owes no reply; otherwise it is destroyed. What a
- * borrower holds is a handle that is void once its scope is closed: a fiber that outlives the scope fails with a
- * `UsageError` and never reaches the next borrower.
+ * A connection becomes free again only when its state is what the handshake made it and it owes no reply; otherwise it
+ * is destroyed. The borrower's handle ends with its scope: a fiber that uses it later fails with a `UsageError` and
+ * never reaches the next borrower.
  *
  * @since 0.1.0
  */
@@ -61,8 +61,8 @@ export interface Pool {
   /** The database that connections are at. */
   readonly db: Effect.Effect<number>
   /**
-   * Lends a connection until the scope closes. Waits while all are out, or none can be opened, in order of arrival, for
-   * at most `acquireTimeout`.
+   * Lends a connection until the scope closes. While all are lent, or none can be opened, callers wait in order of
+   * arrival, for at most `acquireTimeout`.
    */
   readonly acquire: Effect.Effect<Connection, RedisError, Scope.Scope>
   /** Lends a connection as the service that commands need, until the scope closes. */
@@ -91,21 +91,21 @@ export interface PoolOptions extends ConnectionOptions {
   /** Opens nothing before somebody asks. Default: false. */
   readonly lazy?: boolean | undefined
   /**
-   * How long to wait before each attempt to open a connection when the last one failed, or was of no duration. It starts
-   * over once a connection was ready for 10 seconds; when it is done, who waits fails with the reason, and who comes
-   * begins it anew. Behind a failure that no attempt will mend, such as a wrong password, the slowest of its next delays
-   * is waited (at most a minute): its steps are taken ahead for that, Effects inside of it included.
-   * Default: from 50 ms doubling to 2 seconds, with jitter, without end.
+   * How long to wait before each attempt to open a connection after the last attempt failed, or its connection ended at
+   * once. The Schedule starts over once a connection was ready for 10 seconds. When it is done, waiting callers fail
+   * with the reason, and the next caller starts it over. After a permanent failure, such as a wrong password, the pool
+   * waits the longest of the Schedule's next 32 delays (at most a minute). To find that delay the Schedule is stepped
+   * ahead, so its Effects run early. Default: from 50 ms doubling to 2 seconds, with jitter, without end.
    */
   readonly reconnect?: Schedule.Schedule<unknown, RedisError> | undefined
   /**
-   * Failures after which who waits fails at once, and nothing is opened before somebody asks. Default: none, besides those
-   * that no attempt will mend, which fail who waits as well.
+   * Failures after which waiting callers fail at once, and nothing is opened until a caller asks. Default: none.
+   * Permanent failures also fail waiting callers at once.
    */
   readonly stopReconnecting?: ((error: RedisError) => boolean) | undefined
   /**
    * What `acquire` does when no connection can be opened: wait for the next attempt (`queue`, the default) or `fail`.
-   * Before an attempt that will not mend what the last one failed by, a wrong password say, it fails in any case.
+   * After a permanent failure it fails at once, whatever this is set to.
    */
   readonly offline?: "queue" | "fail" | undefined
   /** How long `acquire` waits for a connection, attempts to open one included. Default: 5 seconds. */

@@ -1,8 +1,8 @@
 /**
  * The client: one value that is the service's tag, its layers, and every command.
  *
- * `Redis.layer` makes one shared connection, on which commands of all fibers are pipelined by themselves, and connections
- * of their own, on demand, for what cannot share.
+ * `Redis.layer` makes one shared connection, on which the commands of all fibers are pipelined, and further connections
+ * on demand for commands that cannot share one.
  *
  * @since 0.1.0
  */
@@ -88,7 +88,7 @@ export type {
 
 export type {
   /**
-   * What a blocking command took for a caller that was gone.
+   * Elements that a blocking command removed for a caller that had stopped waiting.
    *
    * @since 0.1.0
    * @category models
@@ -162,16 +162,16 @@ export type {
  */
 export interface RedisOptions extends ConnectionOptions {
   /**
-   * How long to wait before each attempt to reconnect. It starts over once a connection was ready for 10 seconds; when
-   * it is done, so is the client. Behind a failure that no attempt will mend, such as a wrong password, the slowest of its
-   * next delays is waited (at most a minute), and commands that come meanwhile fail with the reason: its steps are taken
-   * ahead for that, Effects inside of it included.
-   * Default: from 50 ms doubling to 2 seconds, with jitter, without end.
+   * How long to wait before each attempt to reconnect. The Schedule starts over once a connection was ready for 10
+   * seconds. When it is done, the client is closed. After a permanent failure, such as a wrong password, the client
+   * waits the longest of the Schedule's next 32 delays (at most a minute), and commands fail at once with the reason
+   * meanwhile. To find that delay the Schedule is stepped ahead, so its Effects run early. Default: from 50 ms doubling
+   * to 2 seconds, with jitter, without end.
    */
   readonly reconnect?: Schedule.Schedule<unknown, RedisError> | undefined
   /**
-   * Failures after which there are no more attempts, once there was a connection: whoever waits, and whoever comes, hears
-   * of it. Default: none; even a wrong password may be right later, since passwords rotate.
+   * Failures after which there are no more attempts, once there was a connection: waiting and later commands fail with
+   * the reason. Default: none, because even a wrong password may be accepted later, when passwords rotate.
    */
   readonly stopReconnecting?: ((error: RedisError) => boolean) | undefined
   /** What commands do while there is no connection: wait (`queue`, the default) or `fail` at once. */
@@ -183,10 +183,10 @@ export interface RedisOptions extends ConnectionOptions {
   /** Connections of their own that there can be at once, for blocking commands and leases. Default: 10. */
   readonly maxDedicated?: number | undefined
   /**
-   * What to do with elements that BLPOP, BRPOP, BLMPOP, BZPOPMIN, BZPOPMAX or BZMPOP took for a caller that was
-   * interrupted, or whose deadline had passed, meanwhile: `warn` (the default) logs the command's name and their count,
-   * `pushBack` puts them back where they were taken from, which others may see as a change of order. BLMOVE and streams
-   * lose nothing and need none of this.
+   * What to do with elements that BLPOP, BRPOP, BLMPOP, BZPOPMIN, BZPOPMAX or BZMPOP removed for a caller that was
+   * interrupted, or whose deadline had passed, meanwhile. `warn` (the default) logs the command's name and their count.
+   * `pushBack` puts them back where they were removed, which other clients may see as a change of order. BLMOVE and
+   * streams lose nothing and need none of this.
    */
   readonly onOrphan?: "warn" | "pushBack" | ((orphan: Orphan) => Effect.Effect<void>) | undefined
   /** How long a command waits for such a connection. Default: 5 seconds. */
@@ -259,8 +259,8 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
   /**
    * The client of a Layer: one shared connection, and connections of their own on demand. It provides `RedisPubSub`, too.
    *
-   * Building it connects, within `connectTimeout`, and fails typed otherwise. Layers are memoised by reference: two
-   * calls of `Redis.layer` make two clients, so keep the layer in a constant.
+   * Building the layer connects, within `connectTimeout`, or fails with a typed error. Layers are memoised by
+   * reference: two calls of `Redis.layer` make two clients, so keep the layer in a constant.
    *
    * @example
    * ```ts
@@ -270,7 +270,7 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
   readonly layer: (options?: RedisOptions) => Layer.Layer<RedisIdentifier | RedisPubSubIdentifier, RedisError>
 
   /**
-   * The client of a Layer, its options read from the configuration. A URL that is wrong is never echoed.
+   * The client of a Layer, its options read from the configuration. The error for a wrong URL does not show it.
    *
    * @example
    * ```ts
@@ -282,11 +282,12 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
   ) => Layer.Layer<RedisIdentifier | RedisPubSubIdentifier, RedisError | ConfigError.ConfigError>
 
   /**
-   * One scheduler for all fibers under it: hundreds of fibers that are answered at once are resumed in one batch instead
-   * of by a promise each. Worth trying where that many wait for Redis at once; measure it with your program.
+   * One scheduler for all fibers under this layer: hundreds of fibers that get their replies at once are resumed in one
+   * batch, instead of with one promise for each. It may help where that many fibers wait for Redis at once; measure it
+   * with your program.
    *
-   * It is the scheduler of everything under it, not only of commands. Fibers are as fair to each other as before, and
-   * the event loop gets its turns; but a fiber that is resumed waits for those that were resumed before it in that turn.
+   * It schedules everything under the layer, not only commands. Fibers stay as fair to each other as before, and the
+   * event loop gets its turns; but a resumed fiber waits for the fibers that were resumed before it in that turn.
    *
    * @example
    * ```ts
@@ -302,7 +303,7 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
   readonly layerFromConnection: Layer.Layer<RedisIdentifier, never, Connection>
 
   /**
-   * A client that answers what a function says: a test double without a server. Replies are decoded as a server's are.
+   * A client whose replies a function gives: a test double without a server. Its replies are decoded like a server's.
    *
    * @example
    * ```ts
@@ -369,9 +370,10 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
   readonly withCodec: <V, K extends Key>(codec: Codec<V, K>) => Commands<V, K>
 
   /**
-   * How the client is connected, now and as it changes: `Connecting`, `Ready`, `Reconnecting` with the attempt, when
-   * it begins, and the cause, `Closed`. A pool opens connections as they are needed, so over `layerFromPool` it is always `Ready`.
-   * For what it is now alone, as in a health endpoint: `Effect.flatMap(Redis, ({ status }) => status.get)`.
+   * Whether the client is connected, now and as it changes: `Connecting`, `Ready`, `Reconnecting` (with the attempt,
+   * when it begins, and the cause), `Closed`. A pool opens connections as they are needed, so over `layerFromPool` it
+   * is always `Ready`. For the present status alone, as in a health endpoint: `Effect.flatMap(Redis, ({ status }) =>
+   * status.get)`.
    *
    * @example
    * ```ts
@@ -392,13 +394,13 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
   /**
    * Sends a tuple, an array or a record of commands in one write and answers the same shape.
    *
-   * When a command fails, all replies were read nevertheless, because the others were executed: the `PipelineError`
-   * says which command failed and holds every command's `Either`. With `mode: "either"` the answer is those `Either`s. An
-   * empty pipeline does no I/O. Blocking and state-changing commands are refused.
+   * When a command fails, the other commands were executed all the same, and their replies were read. The
+   * `PipelineError` says which command failed first and holds every command's `Either`. With `mode: "either"` the
+   * result is those `Either`s. An empty pipeline does no I/O. Blocking and state-changing commands are refused.
    *
-   * It lasts as long as the longest of its commands may, or as its own `deadline` says: that covers waiting, retries and
-   * all replies, and stands in for those of the commands. When it passes, what was read stays read, and the other commands
-   * have a `DeadlineError`.
+   * Its deadline is the longest of its commands' deadlines, or the option `deadline`, which replaces those. It covers
+   * waiting, retries and all replies. When it passes, results that were read are kept, and the other commands have a
+   * `DeadlineError`.
    *
    * @example
    * ```ts
@@ -419,7 +421,7 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
 
   /**
    * Executes a tuple, an array or a record of commands between MULTI and EXEC, as one unit that nothing else enters.
-   * It is a value until it is run. Its `deadline` counts from then, and stands in for those of the commands.
+   * It is a value until it is run. Its `deadline` counts from then, and replaces the deadlines of the commands.
    *
    * @example
    * ```ts
@@ -436,8 +438,9 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    * executed only if no watched key changed meanwhile. Commands inside the body go to that connection by themselves.
    * The body may run several times, so it should only read.
    *
-   * A conflict, or a connection that ends before EXEC was written, runs the whole again, by `schedule`, and then fails
-   * with the `TransactionError` or `ConnectionError`. An empty transaction means that there is nothing to do.
+   * After a conflict, or when the connection ends before EXEC was written, the whole is run again, by `schedule`; when
+   * the schedule is done, it fails with the `TransactionError` or `ConnectionError`. An empty transaction means that
+   * there is nothing to do.
    *
    * @see https://redis.io/docs/latest/commands/watch/
    * @example
@@ -471,8 +474,8 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
 
   /**
    * Sends commands and then waits until replicas have them (WAIT), or until files do (WAITAOF, with `aof`), all on one
-   * connection, since waiting speaks of the writes of its own connection. Fewer than asked for is no failure: see
-   * `replicas` and `local` in the answer.
+   * connection, because WAIT is about the writes of its own connection. When fewer have them in time, that is not a
+   * failure: see `replicas` and `local` in the result.
    *
    * @see https://redis.io/docs/latest/commands/wait/
    * @example

@@ -48,8 +48,8 @@ export {
 } from "./internal/command/model.js"
 export type {
   /**
-   * Everything that can be an argument of a raw command. Text, bytes and numbers are values: nobody shows them, and no
-   * prefix is put before them. {@link key} and {@link token} say otherwise.
+   * Everything that can be an argument of a command by name. Text, bytes and numbers are values: they are never shown,
+   * and get no prefix. {@link key} and {@link token} tag an argument as something else.
    *
    * @since 0.1.0
    * @category models
@@ -130,11 +130,11 @@ export const token: (data: string) => Argument = Raw.token
 export const value: (data: string | Uint8Array) => Argument = Raw.value
 
 /**
- * A command by its name, for what has no constructor of its own: new commands, modules. `decode` reads the reply; a
- * throw in it is a defect. Without it the answer is the reply as the server sent it.
+ * A command by its name, where there is no constructor: new commands, modules. `decode` reads the reply; a throw in it
+ * is a defect. Without it the result is the reply as the server sent it.
  *
- * The name may hold the subcommand (`"CLIENT SETNAME"`), or it may be the first argument. State-changing and blocking
- * commands are recognised by their names here too.
+ * The name may hold the subcommand (`"CLIENT SETNAME"`), or it may be the first argument. The traits of known commands,
+ * such as readonly, blocking and state-changing, are recognised by their names here too.
  *
  * @example
  * ```ts
@@ -153,7 +153,7 @@ export const make: {
 } = Raw.make
 
 /**
- * Changes what a command answers; it stays a command. A throw in `f` is a defect of whoever runs it.
+ * Changes the result of a command; it stays a command. A throw in `f` is a defect of the fiber that runs it.
  *
  * @since 0.1.0
  * @category mapping
@@ -164,7 +164,7 @@ export const map: {
 } = dual(2, Core.mapped)
 
 /**
- * Replaces what a command answers.
+ * Replaces the result of a command.
  *
  * @since 0.1.0
  * @category mapping
@@ -195,7 +195,7 @@ export const mapArguments: {
 )
 
 /**
- * The keys of a command, in order: what its arguments are tagged as.
+ * The keys of a command, in order: its arguments that are tagged as keys.
  *
  * @since 0.1.0
  * @category getters
@@ -205,9 +205,10 @@ export const keys = (self: RedisCommand<unknown>): ReadonlyArray<Key> =>
 
 /**
  * Gives one command a deadline of its own, counted from when it is accepted. It covers waiting, retries and the reply;
- * when it passes, the command fails with a `DeadlineError` that says what is known of it. Exact to about 20 ms. It
- * takes a command, so it goes before anything that makes an Effect of it. A pipeline or transaction lasts as long as its
- * commands may, unless it has a `deadline` of its own, which then counts alone.
+ * when it passes, the command fails with a `DeadlineError` that says whether the command may have been executed. It is
+ * exact to about 20 ms. It takes a command, so apply it before operators that return an Effect. A pipeline or
+ * transaction uses the longest deadline of its commands, unless it has a `deadline` of its own, which then counts
+ * alone.
  *
  * @since 0.1.0
  * @category combinators
@@ -219,9 +220,9 @@ export const withDeadline: {
 
 /**
  * Declares that executing a command twice is the same as once, so that it may be sent again when its connection ended
- * before its reply came. Readonly commands are taken for that by themselves; of writes only you can know: `SET` of one
- * value is, where nobody else writes the key; `INCR` is not. A pipeline is sent again when each of its commands is
- * readonly or declared so; a transaction when each is declared so, those that only read too.
+ * before its reply. Readonly commands count as such without a declaration. Of writes only you can know: a `SET` is
+ * repeatable where nobody else writes the key; `INCR` is not. A pipeline is sent again when each of its commands is
+ * readonly or declared; a transaction when each command is declared, readonly ones too.
  *
  * @example
  * ```ts
@@ -236,7 +237,7 @@ export const withDeadline: {
 export const repeatable = <A>(self: RedisCommand<A>): RedisCommand<A> => Core.declare(self, "repeatable")
 
 /**
- * What a reply means to a command: its answer, or the typed error. For test doubles and for whoever routes commands.
+ * What a reply means to a command: its result, or the typed error. For test doubles and for code that routes commands.
  *
  * @since 0.1.0
  * @category decoding
@@ -244,9 +245,9 @@ export const repeatable = <A>(self: RedisCommand<A>): RedisCommand<A> => Core.de
 export const decode: <A>(self: RedisCommand<A>, reply: Reply) => Exit.Exit<A, RedisError> = Core.decode
 
 /**
- * The same request, whose value is the reply as it came, not yet decoded: for whoever joins the replies of several
- * servers, keeps replies in a cache, or compares them. {@link decode} turns such a reply into the command's own value. An
- * error reply still fails with a `ReplyError`.
+ * The same request, whose result is the reply before it is decoded: for code that joins the replies of several servers,
+ * keeps replies in a cache, or compares them. {@link decode} turns such a reply into the command's own value. An error
+ * reply still fails with a `ReplyError`.
  *
  * @example
  * ```ts

@@ -166,7 +166,7 @@ const BGSAVE = define("BGSAVE")
 const LASTSAVE = define("LASTSAVE")
 const SAVE = define("SAVE")
 const SHUTDOWN = define("SHUTDOWN")
-/** Its success is an answer: a connection that ends is none. */
+/** SHUTDOWN ABORT succeeds with a reply; a closed connection is a failure. */
 const SHUTDOWN_ABORT = define("SHUTDOWN", { traits: { endsConnection: false } })
 
 const status = Decode.structNamed("_", {

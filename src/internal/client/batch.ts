@@ -1,5 +1,6 @@
 /**
- * Pipelines and transactions: from a tuple, array or record of commands to one send, and back to the same shape.
+ * Pipelines and transactions: a tuple, array or record of commands becomes one request, and its results take the same
+ * shape.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -46,7 +47,7 @@ const shape = (commands: BatchCommands, values: ReadonlyArray<unknown>): unknown
   return record
 }
 
-/** What the commands answered, when all succeeded: in one pass, since pipelines are for many of them. */
+/** The values of the commands when all succeeded; otherwise `undefined`. In one pass, since a pipeline may be long. */
 const successes = (exits: ReadonlyArray<Exit.Exit<unknown, RedisError>>): ReadonlyArray<unknown> | undefined => {
   const values: Array<unknown> = []
   for (const exit of exits) {
@@ -98,7 +99,7 @@ const firstLeft = (
   return undefined
 }
 
-/** What is asked of the service; a deadline that is none fails the batch when it is run, an empty one too. */
+/** The options for the service. A deadline that is not valid fails the batch when it is run, also an empty batch. */
 const asked = (atomic: boolean, deadline: DurationWithUnit | undefined): Either.Either<BatchOptions, UsageError> =>
   deadline === undefined
     ? atomic
@@ -145,7 +146,8 @@ export const pipeline = (
 export const TransactionTypeId: unique symbol = Symbol.for("effect-redis-client/Redis/Transaction")
 
 /**
- * BatchCommands that are executed as one, as a value: it can be yielded, or returned from the body of `Redis.optimistic`.
+ * Commands that are executed as one unit, as a value: it can be yielded, or returned from the body of
+ * `Redis.optimistic`.
  *
  * @since 0.1.0
  * @category models
@@ -155,10 +157,10 @@ export interface Transaction<out A, out E> extends Effect.Effect<A, RedisError |
   readonly commands: ReadonlyArray<RedisCommand<unknown>>
 }
 
-/** What a transaction answers; of several, any of theirs. */
+/** The result of a transaction; of a union of transactions, the union of their results. */
 export type TransactionResult<T> = T extends Transaction<infer A, unknown> ? A : never
 
-/** What a failed transaction's `results` hold; of several, any of theirs. */
+/** The `results` of a failed transaction; of a union of transactions, the union of theirs. */
 export type TransactionFailure<T> = T extends Transaction<unknown, infer E> ? E : never
 
 class TransactionValue
@@ -199,7 +201,7 @@ class TransactionValue
       return Effect.succeed(shape(this.source, values))
     }
     return Effect.flatMap(toEithers(exits), (eithers) => {
-      // Of a discarded one, the command that was refused; the others only hear that all is off.
+      // When a transaction was discarded, the refused command has the reason; the others only have EXECABORT.
       const failure =
         firstLeft(this.source, this.commands, eithers, isRefusal) ?? firstLeft(this.source, this.commands, eithers)
       return Effect.fail(

@@ -1,5 +1,6 @@
 /**
- * Credentials that are not known ahead: asked for at each connect, or followed as they rotate.
+ * Credentials that are not known when the client is built: an Effect is run at each attempt to connect, and a Stream is
+ * followed as its credentials rotate.
  */
 import * as Cause from "effect/Cause"
 import * as ConfigError from "effect/ConfigError"
@@ -12,25 +13,25 @@ import * as Stream from "effect/Stream"
 import { ConnectionError, isRedisError } from "../../RedisError.js"
 import type { Credentials, CredentialsInput, ResolvedOptions } from "./options.js"
 
-/** Options whose credentials can be asked for at any time, and how to hear that they were replaced. */
+/** Options whose credentials can be read at any time, and a way to listen for new ones. */
 export interface Source {
   readonly options: ResolvedOptions
   readonly onRotate: (listener: () => void) => void
 }
 
-/** Makes options ready for connecting: what a Stream says is followed as long as the scope lives. */
+/** Makes options ready for connecting. A Stream of credentials is followed as long as the scope lives. */
 export const source = (options: ResolvedOptions): Effect.Effect<Source, never, Scope.Scope> => {
   const { credentials } = options
   return isStream(credentials) ? follow(options, credentials) : Effect.succeed({ options, onRotate: () => {} })
 }
 
-/** What a greeting is to use; the options' own, when they have no other. */
+/** The credentials for a handshake; `undefined` when the options hold fixed ones or none. */
 export const current = (options: ResolvedOptions): Effect.Effect<Credentials, ConnectionError> | undefined => {
   const { credentials } = options
   return credentials === undefined
     ? undefined
     : Effect.catchAllCause(isStream(credentials) ? firstOf(credentials) : credentials, (cause) =>
-        // One that interrupts itself must not end the attempts: it runs in a fiber of its own.
+        // An Effect that interrupts itself must not end the attempts, so its interruption is a failure.
         Effect.fail(unavailable(cause))
       )
 }
@@ -54,8 +55,8 @@ const noCredentials = (): ConnectionError =>
   })
 
 /**
- * The failure is somebody else's: it may hold a whole request with its token, so it is no `cause`. Our own errors hold
- * nothing of the kind.
+ * The error for credentials that could not be had. A failure of the user's code may hold a request with its token, so
+ * it does not become the `cause`. Errors of this library hold no secrets, so they do.
  */
 const unavailable = (cause: Cause.Cause<unknown>): ConnectionError => {
   const error = Cause.squash(cause)
@@ -70,8 +71,9 @@ const unavailable = (cause: Cause.Cause<unknown>): ConnectionError => {
 }
 
 /**
- * What a failure of the user's is called. A tagged error is one that its author wrote to be read, and its message is
- * told. Anything else may quote whatever it met, the answer of a vault, say.
+ * What may be shown of a failure of the user's code. The message of a tagged error is shown, because its author wrote
+ * it to be read. Any other error shows its name only, because its message may quote a secret, such as the reply of a
+ * vault.
  */
 const told = (cause: Cause.Cause<unknown>): string => {
   const error = Cause.squash(cause)
@@ -86,7 +88,7 @@ const told = (cause: Cause.Cause<unknown>): string => {
 
 const isText = (u: unknown): u is string => typeof u === "string" && u !== ""
 
-/** Errors that show what they could not read, or the URL that they asked, with whatever is in it. */
+/** Errors whose messages quote the input that they could not read, or the URL that they requested. */
 const quotes = (error: { readonly _tag: unknown }): boolean =>
   error._tag === "ParseError" ||
   error._tag === "RequestError" ||
@@ -120,7 +122,7 @@ const follow = (
           settle(Exit.failCause(cause))
           return Effect.void
         }
-        // The last ones may be good for long; where they are not, connecting says so.
+        // The last credentials may stay valid for long. When they expire, the next handshake reports it.
         return Effect.logWarning(`The Stream of Redis credentials failed; the newest ones stay in use: ${told(cause)}`)
       })
     const credentials = Effect.async<Credentials, unknown>((resume) => {

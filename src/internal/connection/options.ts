@@ -1,5 +1,5 @@
 /**
- * Options and URLs, checked: everything wrong is named, nothing is guessed, and no value that may be a secret is echoed.
+ * Checks options and URLs: each mistake is named, nothing is guessed, and no value that may be a secret is shown.
  */
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
@@ -36,7 +36,7 @@ export interface TlsOptions {
 }
 
 /**
- * Where a server is and how to speak to it. What is given on its own wins over what the URL says.
+ * Where a server is and how to connect to it. An option wins over the same part of the URL.
  *
  * @since 0.1.0
  * @category options
@@ -63,12 +63,13 @@ export interface ConnectionOptions {
   readonly username?: string | undefined
   readonly password?: Redacted.Redacted<string> | undefined
   /**
-   * User and password that are not known ahead, instead of the two above. An Effect is asked at each connect, within
-   * `connectTimeout`. Of a Stream the newest count: with each new ones a client's shared connection is replaced, without
-   * anybody noticing, and a pool's connections as they come back. A `Connection` uses what is newest when it is made.
+   * User and password that are not known when the client is built, instead of the two above. An Effect is run at each
+   * attempt to connect, within `connectTimeout`. Of a Stream the newest credentials count: when new ones arrive, a
+   * client's shared connection is replaced without failing a command, and a pool's connections when they come back. A
+   * `Connection` uses the newest credentials when it is made.
    *
-   * Where it fails, the `ConnectionError` says the message of a tagged error, and of anything else its name only: that may
-   * hold a token. Whoever wants to see more of it logs it inside (`Effect.tapErrorCause`).
+   * When it fails, the `ConnectionError` shows the message of a tagged error, and only the name of any other error,
+   * because its message may hold a token. To see more, log it inside (`Effect.tapErrorCause`).
    */
   readonly credentials?: CredentialsInput | undefined
   /** The name that CLIENT LIST shows. No spaces or line breaks. */
@@ -79,30 +80,32 @@ export interface ConnectionOptions {
   readonly protocol?: 2 | 3 | undefined
   /** How raw replies are read by default. Default: `utf8`. */
   readonly encoding?: "utf8" | "bytes" | undefined
-  /** Resolving, connecting, TLS and greeting, together. Default: 5 seconds. */
+  /** How long resolving, connecting, TLS and the handshake may take together. Default: 5 seconds. */
   readonly connectTimeout?: DurationWithUnit | undefined
-  /** From accepting a command to its reply. `Duration.infinity` for none. Default: 5 seconds. */
+  /**
+   * The deadline of a command: from when it is accepted to its reply. `Duration.infinity` for none. Default: 5 seconds.
+   */
   readonly replyTimeout?: DurationWithUnit | undefined
   /** How long closing waits for replies that are owed. Default: 2 seconds. */
   readonly closeTimeout?: DurationWithUnit | undefined
-  /** Replies owed and nothing read for this long ends the connection. Default: 30 seconds. */
+  /** The connection ends when replies are owed and nothing was read for this long. Default: 30 seconds. */
   readonly unresponsiveTimeout?: DurationWithUnit | undefined
   /**
-   * A connection on which nothing was owed or read for this long is asked with PING; with no answer it is `unresponsive`
-   * in its time. `Duration.infinity` for never. Default: 30 seconds.
+   * After this long without traffic the server is asked with PING. Without a reply the connection ends after
+   * `unresponsiveTimeout`. `Duration.infinity` for never. Default: 30 seconds.
    */
   readonly pingInterval?: DurationWithUnit | undefined
   /** How long TCP may be silent before the kernel probes; `false` for never. Default: 30 seconds. */
   readonly keepAlive?: DurationWithUnit | false | undefined
   /** Whether to disable Nagle's algorithm. Default: true. */
   readonly noDelay?: boolean | undefined
-  /** Commands on the wire at once; more wait unsent. Default: 1 048 576. */
+  /** How many commands may be in flight at once; more wait unsent. Default: 1 048 576. */
   readonly maxInFlight?: number | undefined
-  /** Commands that may wait unsent. Default: 1 048 576. */
+  /** How many commands may wait unsent. Default: 1 048 576. */
   readonly maxQueuedCommands?: number | undefined
-  /** Bytes of commands that may wait unsent. Default: 256 MB. */
+  /** How many bytes of commands may wait unsent. Default: 256 MB. */
   readonly maxQueuedBytes?: number | undefined
-  /** What the server may announce. */
+  /** Limits on the replies of the server, checked before memory is allocated. */
   readonly limits?:
     | {
         readonly maxBulkLength?: number | undefined
@@ -125,7 +128,7 @@ export interface Credentials {
   readonly password: Redacted.Redacted<string>
 }
 
-/** Given by the user: an Effect that is asked, or a Stream of which the newest counts. */
+/** Credentials as the user gives them: an Effect that is run at each attempt, or a Stream of which the newest count. */
 export type CredentialsInput = Effect.Effect<Credentials, unknown> | Stream.Stream<Credentials, unknown>
 
 export type Endpoint =
@@ -196,7 +199,7 @@ export const checkCount = (value: unknown, what: string, least = 1): Checked<num
 const certificatePem = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/
 const keyPem = /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----/
 
-/** What Node would take without a word, and only refuse, or ignore, when it connects. */
+/** Checks options that Node would accept silently, and refuse or ignore only when it connects. */
 const checkTls = (tls: TlsOptions): Checked<TlsOptions> => {
   if (typeof tls !== "object") {
     return invalid("tls must be true, false, or an object of options")
@@ -258,7 +261,7 @@ const schemes = new Map([
 /** Reads a URL. No message shows more of it than a scheme or a parameter's name. */
 export const parseUrl = (source: string): Checked<Url> =>
   Either.gen(function* () {
-    // What stands before a colon is only a scheme when slashes follow; else it may be anything, a secret too.
+    // The text before a colon is a scheme only when slashes follow. Otherwise it may be a secret.
     if (!/^[a-z+]+:\/\//i.test(source)) {
       return yield* invalid(
         source === ""
@@ -287,7 +290,7 @@ export const parseUrl = (source: string): Checked<Url> =>
       return yield* invalid("the URL has a fragment; percent-encode a # in the password as %23")
     }
     if (url.search.includes("@")) {
-      // What looks like parameters is the rest of a password: none of it may be shown.
+      // The query is the rest of a password here, so none of it may be shown.
       return yield* invalid("the URL has an @ in its query; percent-encode a ? in the password as %3F")
     }
     const username = yield* percentDecode(url.username, "user")
@@ -330,7 +333,7 @@ const percentDecode = (text: string, what: string): Checked<string> =>
 const parseDatabase = (text: string): Checked<number> =>
   /^\d+$/.test(text) ? checkDatabase(Number(text), "the URL's database") : invalid("the URL's database is not a number")
 
-/** Only what looks like a parameter's name is shown as one. */
+/** Shows a parameter's name only when it looks like one. */
 const showName = (name: string): string => (/^[a-z_-]{1,32}$/i.test(name) ? ` "${name}"` : "")
 
 const parseQuery = (params: URLSearchParams): Checked<Pick<Url, "database" | "protocol" | "clientName" | "family">> =>
@@ -373,13 +376,13 @@ const parseQuery = (params: URLSearchParams): Checked<Pick<Url, "database" | "pr
 const readDuration = (input: DurationWithUnit | undefined, what: string, fallback: number): Checked<number> =>
   input === undefined ? Either.right(fallback) : checkDuration(input, what)
 
-/** `Duration.infinity` is never, which sockets say by not being asked. */
+/** Without end becomes `undefined`: the socket is not told to probe. */
 const finite = (millis: number): number | undefined => (millis === Number.POSITIVE_INFINITY ? undefined : millis)
 
 const readCount = (input: number | undefined, what: string, fallback: number): Checked<number> =>
   input === undefined ? Either.right(fallback) : checkCount(input, what)
 
-/** Puts options, URL and defaults together, checked. */
+/** Joins options, URL and defaults, and checks them. */
 export const resolve = (options: ConnectionOptions): Checked<ResolvedOptions> =>
   Either.gen(function* () {
     const source = Redacted.isRedacted(options.url) ? Redacted.value(options.url) : options.url

@@ -16,31 +16,34 @@ import { type CloseReason, ended, type Transport } from "./transport.js"
 export interface EngineOptions {
   readonly limits: ParserLimits
   readonly pushText: boolean
-  /** Replies owed at once, those nobody waits for any more included; what is beyond waits unsent. */
+  /** How many replies may be owed at once, late replies included. Further requests wait unsent. */
   readonly maxInFlight: number
   /** How many commands, and bytes of them, may wait unsent. */
   readonly maxQueuedCommands: number
   readonly maxQueuedBytes: number
-  /** Replies owed and nothing read for this long ends the connection. Milliseconds; Infinity for never. */
+  /** The connection ends when replies are owed and nothing was read for this long, in milliseconds. Infinity: never. */
   readonly unresponsiveAfter: number
-  /** With nothing owed and nothing read for this long the peer is asked with PING. Milliseconds; Infinity for never. */
+  /** An idle peer is asked with PING after this long, in milliseconds. Infinity: never. */
   readonly pingInterval: number
   readonly onPush: (push: Push) => void
   readonly onClose: (reason: CloseReason) => void
 }
 
-/** How often deadlines are looked at, in milliseconds: one timer per connection, running only while replies are owed. */
+/**
+ * How often deadlines are checked, in milliseconds. Each connection has one timer, which runs only while replies are
+ * owed.
+ */
 const tickMillis = 20
 
 /**
- * What one turn issues leaves in one write, unless it is so much that the server could be at work meanwhile: so many
- * commands, or so much of them, leave at once. At 100 fibers the turn of the client and that of the server overlap then
- * (a fifth less time for each GET, at the same processor time).
+ * Commands of one turn leave in one write, or in several when there are many of them: a write ends at this many
+ * commands, or at this length. The server then works on the first ones while the client still encodes (at 100 fibers a
+ * GET takes a fifth less time, at the same processor time).
  */
 const writeAtCommands = 64
 const writeAtLength = 32 * 1024
 
-/** A PING of the engine's own. Any answer will do, an error too. */
+/** A PING of the engine itself. Any reply will do, an error too. */
 class Ping extends Pending {
   readonly text = true
   constructor() {
@@ -50,7 +53,7 @@ class Ping extends Pending {
   onFailure(): void {}
 }
 
-/** What a subscribed RESP2 connection sends as arrays, and RESP3 as pushes. */
+/** The kinds of messages that come as arrays under RESP2, and as pushes under RESP3. */
 const pubsubKinds = new Set([
   "message",
   "pmessage",
@@ -70,13 +73,18 @@ export class Engine {
   closed: CloseReason | undefined
   /** Whether it takes no more commands because it is being closed. */
   closing = false
-  /** The connection gets what MONITOR sends. */
+  /** The connection is in MONITOR mode. */
   monitoring = false
-  /** It is kept for subscriptions alone: even with none left, an array that reads like a message is one. */
+  /**
+   * The connection is only used for subscriptions: also when none is left, an array that reads like a message is one.
+   */
   subscriber = false
-  /** Nobody reads, because whoever takes what comes has enough. */
+  /** Reading is paused, because a listener has enough. */
   private paused = false
-  /** RESP2, where pub/sub messages arrive as arrays: how many channels and patterns, and shard channels, there are. */
+  /**
+   * How many channels and patterns, and shard channels, are subscribed. Under RESP2 messages arrive as arrays while
+   * there are any.
+   */
   private subscriptions = 0
   private shardSubscriptions = 0
   /** When something was last read, by the engine's clock. */
@@ -84,7 +92,7 @@ export class Engine {
 
   private readonly parser: Parser
   private readonly inFlight = new Ring<Pending>()
-  /** Accepted commands that wait, encoded: for room in flight, or for the socket to drain. */
+  /** Accepted requests that wait, encoded, for room in flight or for the socket to drain. */
   private readonly queue: CommandQueue
 
   private text = ""
@@ -102,7 +110,7 @@ export class Engine {
   private timer: ReturnType<typeof setTimeout> | undefined
   private firstBytes: Uint8Array | undefined
   private anyReply = false
-  /** The last error the server sent to nobody: often why it closes next. */
+  /** The last error that answered no request. It often says why the server closes the connection next. */
   private lastWords: string | undefined
   private whenIdle: (() => void) | undefined
 
@@ -128,16 +136,16 @@ export class Engine {
     })
   }
 
-  /** How many replies are owed, those nobody waits for any more included, and commands that wait unsent. */
+  /** How many replies are owed, late ones included, and how many requests wait unsent. */
   get pending(): number {
     return this.inFlight.length + this.queue.length - (this.ping.remaining > 0 ? 1 : 0)
   }
 
-  /** The engine's own question to a peer that is silent. */
+  /** The PING that is sent to an idle peer. */
   private readonly ping = new Ping()
   private pinger: ReturnType<typeof setTimeout> | undefined
 
-  /** Asks whether the peer is there when it is silent, while `mayAsk` says that a PING does no harm. */
+  /** Asks an idle peer with PING, while `mayAsk` says that a PING does no harm. */
   startPinging(mayAsk: () => boolean): void {
     const { pingInterval } = this.options
     const look = (): void => {
@@ -147,7 +155,7 @@ export class Engine {
         this.ping.settled = false
         this.accept(this.ping, "*1\r\n$4\r\nPING\r\n")
       }
-      // One timer that is late costs commands nothing, unlike one that each of them would have to move.
+      // The timer is not moved by commands, because that would cost each of them something. It may fire late.
       const next = silent >= pingInterval ? pingInterval : pingInterval - silent
       this.pinger = setTimeout(look, Math.ceil(next))
     }
@@ -166,8 +174,8 @@ export class Engine {
   }
 
   /**
-   * Takes a command. Answers whether it is on its way; otherwise it waits, and `withdraw` can take it back. On a
-   * closed connection it fails at once.
+   * Takes a request. Returns whether it is on its way; otherwise it waits, and `withdraw` can take it back. On a closed
+   * connection it fails at once.
    */
   accept(pending: Pending, encoded: Encoded): boolean {
     if (this.closed !== undefined || this.closing) {
@@ -254,7 +262,7 @@ export class Engine {
         this.transport.uncork()
       }
     } catch (cause) {
-      // Bytes whose memory was given away meanwhile, say. How much of it left is not known.
+      // For example, the memory of its bytes was transferred meanwhile. How much was written is not known.
       return this.destroy({ reason: "transport", message: "what was to be written could not be", cause })
     }
     this.full = this.transport.isFull()
@@ -265,7 +273,7 @@ export class Engine {
     this.refill()
   }
 
-  /** Stops reading. Silence is no sign of a dead peer then. */
+  /** Stops reading. While reading is paused, silence does not mean that the peer is dead. */
   pause(): void {
     if (!this.paused && this.closed === undefined) {
       this.paused = true
@@ -281,7 +289,7 @@ export class Engine {
     }
   }
 
-  /** Moves what waits onto the wire while there is room. */
+  /** Writes waiting requests while there is room. */
   private refill(): void {
     while (
       this.queue.length > 0 &&
@@ -344,8 +352,8 @@ export class Engine {
   }
 
   /**
-   * Counts subscriptions, as the server confirms them: with the last one gone an array is a reply again, whatever its
-   * first element says.
+   * Counts subscriptions as the server confirms them. Once the last one is gone, an array is a reply again, whatever
+   * its first element says.
    */
   private follow({ items, kind }: Push): void {
     const count = items[2]
@@ -392,7 +400,10 @@ export class Engine {
     this.options.onPush(push)
   }
 
-  /** A reply nobody asked for. An error is what a server says before it closes; anything else is a broken peer. */
+  /**
+   * A reply that no request owns. An error is what a server sends before it closes; anything else means that the peer
+   * is broken.
+   */
   private onUnowned(reply: Reply): void {
     if (reply instanceof ErrorReply) {
       this.lastWords = reply.message
@@ -421,7 +432,7 @@ export class Engine {
     }
   }
 
-  /** Looks at every deadline; stops when nothing is owed, so an idle connection has no timer. */
+  /** Checks every deadline. The timer stops when nothing is owed, so an idle connection has none. */
   private readonly tick = (): void => {
     this.timer = undefined
     if (this.closed !== undefined) {
@@ -431,7 +442,7 @@ export class Engine {
     let blocked = false
     for (let i = 0; i < this.inFlight.length; i++) {
       const pending = this.inFlight.at(i) as Pending
-      // One that is overdue is no reason for silence any more.
+      // A blocking command past its deadline does not excuse silence any more.
       blocked ||= pending.blocking && pending.deadline > now
       if (pending.deadline <= now && !pending.settled) {
         // It stays in the queue: its late reply is read and dropped.
@@ -457,8 +468,8 @@ export class Engine {
   }
 
   /**
-   * Takes no more commands, waits for the replies that are owed (those of blocking commands excepted) for at most
-   * `graceMillis`, then ends the connection. `done` is called once it has ended.
+   * Takes no more requests, waits at most `graceMillis` for the replies that are owed (except those of blocking
+   * commands), then ends the connection. `done` is called once it has ended.
    */
   close(graceMillis: number, done: () => void): void {
     if (this.closed !== undefined) {
@@ -466,7 +477,7 @@ export class Engine {
     }
     this.closing = true
     const bound = setTimeout(() => this.destroy(closedHere), graceMillis)
-    // Whoever closes it meanwhile hears of its end too, and it may end by itself.
+    // The connection may also end by itself, or by another call of `close`.
     this.whenDestroyed.push(() => {
       clearTimeout(bound)
       done()
@@ -480,7 +491,7 @@ export class Engine {
   }
   private readonly whenDestroyed: Array<() => void> = []
 
-  /** Whether nothing is owed that closing waits for. */
+  /** Whether closing waits for no reply any more. */
   private owesNothing(): boolean {
     if (this.queue.length > 0) {
       return false
@@ -510,7 +521,7 @@ export class Engine {
       this.transport.end()
     }
     this.transport.destroy()
-    // A program may hold an ended connection for long, and a socket holds the memory that it read into.
+    // A program may hold an ended connection for long. It must not hold its socket, whose memory for reading is large.
     this.transport = ended
     const written = this.inFlight.length - this.unflushed
     for (let i = 0; this.inFlight.length > 0; i++) {
@@ -534,7 +545,7 @@ export class Engine {
 
 const closedHere: CloseReason = { reason: "closed", message: "the connection was closed by this side" }
 
-/** Of an error that nobody asked for. A code that no server has may be a word that was sent. */
+/** What may be shown of an error that no request owns. An unknown code may be a word of an argument. */
 const safeWords = (message: string): string => {
   const { code } = new ErrorReply(message)
   return ownWords(message) ?? (/^[A-Z]{2,20}$/.test(code) ? code : "ERR")
@@ -545,7 +556,7 @@ const isPubSub = (reply: ReadonlyArray<Reply>): boolean => {
   return pubsubKinds.has(typeof kind === "string" ? kind : kind instanceof Uint8Array ? new Push(reply).kind : "")
 }
 
-/** Two peers that are met by a wrong port: TLS records begin with 0x14–0x17 and 0x03, HTTP answers say so. */
+/** Recognises a peer behind a wrong port: TLS records begin with 0x14–0x17 and 0x03, HTTP responses with `HTTP`. */
 const foreignPeer = (bytes: Uint8Array): string | undefined => {
   const first = bytes[0] as number
   if (first >= 0x14 && first <= 0x17 && (bytes.length < 2 || bytes[1] === 0x03)) {

@@ -1,5 +1,5 @@
 /**
- * From what the engine knows of a failure to the typed error.
+ * Makes the typed error from what the engine knows of a failure.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -45,7 +45,8 @@ export const toRedisError = (
 ): RedisError => {
   switch (failure._tag) {
     case "Closed":
-      // Those whose replies were being read when the peer broke the protocol hear of that; the others were not sent.
+      // A request that was written fails with the ProtocolError; a request that was not sent fails with the lost
+      // connection.
       return failure.close.protocol !== undefined && failure.delivery === "unknown"
         ? new ProtocolError({ reason: failure.close.protocol })
         : closeError(failure.close, failure.delivery, server)
@@ -63,11 +64,16 @@ export const toRedisError = (
   }
 }
 
-/** A deadline error that says all the time that was allowed, of which a part went by while there was no connection. */
+/**
+ * A deadline error with the whole time that was allowed, when a part of it passed before the request was handed over.
+ */
 export const allowedWas = (milliseconds: number, error: RedisError): RedisError =>
   error._tag === "DeadlineError" && error.phase !== "acquire" ? new DeadlineError({ ...error, milliseconds }) : error
 
-/** The same for a batch, of whose time so much went by first. A deadline ends all that is owed, so the last tells of it. */
+/**
+ * The same for a batch, of whose time this much passed before. A deadline fails every reply that is owed, so the last
+ * result shows it.
+ */
 export const allWaited = (
   milliseconds: number,
   result: Effect.Effect<BatchResult, RedisError>

@@ -50,7 +50,7 @@ export class PipelineRequest extends BatchRequest {
       : this.places.map((at) => this.commands[at] as RedisCommand<unknown>)
   }
 
-  /** The place of the command whose reply comes when so many are owed. */
+  /** The place of the command whose reply is next when this many are owed. */
   private placeOf(owed: number): number {
     return this.places === undefined ? this.commands.length - owed : (this.places[this.places.length - owed] ?? -1)
   }

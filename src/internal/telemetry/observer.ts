@@ -84,7 +84,7 @@ export const currentObserver: Effect.Effect<Observer | undefined> = Effect.map(
   ({ observer }) => observer
 )
 
-/** Calls an observer. What it throws is its own defect, and is reported by nobody: the caller's work goes on. */
+/** Calls an observer. What it throws is dropped, so that the caller's work goes on. */
 export const notify = <A, B>(observe: ((event: A) => B) | undefined, event: A): B | undefined => {
   if (observe === undefined) {
     return undefined
