@@ -217,7 +217,13 @@ const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisErro
 
 /** Subscriptions have connections of their own, made when somebody listens; so they share no more than the options. */
 const layer = (options: RedisOptions = {}): Layer.Layer<RedisIdentifier | RedisPubSubIdentifier, RedisError> =>
-  Layer.merge(Layer.scoped(RedisTag, make(options)), Layer.scoped(RedisPubSubTag, makePubSub(options)))
+  // Checked first, because both check them, and would fail with the same error.
+  Layer.unwrapEffect(
+    Effect.as(
+      Options.resolve(options),
+      Layer.merge(Layer.scoped(RedisTag, make(options)), Layer.scoped(RedisPubSubTag, makePubSub(options)))
+    )
+  )
 
 const layerConfig = (
   options: Config.Config.Wrap<RedisOptions>

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { ConnectionError, isRedisError } from "../../RedisError.js"
@@ -86,6 +87,13 @@ const told = (cause: Cause.Cause<unknown>): string => {
       : "for no known reason"
 }
 
+/** A Stream may repeat its credentials, and the same ones are no reason to replace a connection. */
+const isSame = (a: Exit.Exit<Credentials, unknown>, b: Exit.Exit<Credentials, unknown>): boolean =>
+  Exit.isSuccess(a) &&
+  Exit.isSuccess(b) &&
+  a.value.username === b.value.username &&
+  Redacted.value(a.value.password) === Redacted.value(b.value.password)
+
 const isText = (u: unknown): u is string => typeof u === "string" && u !== ""
 
 /** Errors whose messages quote the input that they could not read, or the URL that they requested. */
@@ -104,7 +112,7 @@ const follow = (
     const waiting = new Set<(exit: Exit.Exit<Credentials, unknown>) => void>()
     const listeners = new Set<() => void>()
     const settle = (exit: Exit.Exit<Credentials, unknown>): void => {
-      const rotated = newest !== undefined
+      const rotated = newest !== undefined && !isSame(newest, exit)
       newest = exit
       for (const resume of waiting) {
         resume(exit)

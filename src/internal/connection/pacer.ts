@@ -52,10 +52,12 @@ export const firstConnection = (
     // The failure of the last attempt that failed for another reason than the deadline.
     let last: RedisError | undefined
     // Only made when it is needed, because making an error costs a twentieth of connecting.
-    const late = () => last ?? new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: connectTimeout })
+    const late = (attempt?: DeadlineError) =>
+      last ?? new DeadlineError({ ...attempt, phase: "connect", delivery: "unsent", milliseconds: connectTimeout })
     // Each attempt and each pause is cut to the time that is left, so that this works where nothing can be interrupted.
     const next = Effect.suspend(() => (left() > 0 ? attempt(left()) : Effect.fail(late()))).pipe(
-      Effect.mapError((error) => (error._tag === "DeadlineError" ? late() : error)),
+      // How far the attempt came stays in the error, but its time is that of the whole.
+      Effect.mapError((error) => (error._tag === "DeadlineError" ? late(error) : error)),
       Effect.tapError((error) =>
         Effect.sync(() => {
           last = error
