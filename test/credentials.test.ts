@@ -18,7 +18,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Connection, Pool, Redis, RedisError } from "effect-redis-client"
-import { connectTo, eachServer, failure, on, quickly } from "./support/client.js"
+import { connectTo, eachServer, failure, on, quickly, settle } from "./support/client.js"
 import * as Peer from "./support/peer.js"
 import { makeServer } from "./support/servers.js"
 
@@ -237,6 +237,21 @@ describe("a connection that newer credentials replace", () => {
       expect(yield* Fiber.join(fiber)).toEqual(Option.some("x"))
       // Well before the deadline, which would also settle it.
       expect(performance.now() - before).toBeLessThan(10_000)
+    })
+  )
+
+  it.scoped("is not replaced when the Stream repeats its credentials", () =>
+    Effect.gen(function* () {
+      const { credentials, rotate } = yield* rotating
+      const { peer, run } = yield* connectTo({ onCommand: Peer.greeting() }, { credentials })
+      expect(auth(peer.connections[0])).toBe("one")
+      yield* rotate("one")
+      yield* rotate("one")
+      yield* settle
+      yield* run(Redis.set("k", "v"))
+      expect(peer.connections.length).toBe(1)
+      yield* rotate("two")
+      yield* Peer.eventually("it is replaced", () => peer.connections.length === 2)
     })
   )
 

@@ -86,7 +86,7 @@ const cutter = (port: number) =>
       const sockets = new Set<Net.Socket>()
       const server = Net.createServer((client) => {
         const upstream = Net.connect(port, "127.0.0.1")
-        let armed = false
+        let asked = ""
         for (const socket of [client, upstream]) {
           sockets.add(socket)
           socket.on("error", () => {})
@@ -96,12 +96,12 @@ const cutter = (port: number) =>
           })
         }
         client.on("data", (bytes) => {
-          armed ||= proxy.cut !== undefined && bytes.toString("latin1").includes(proxy.cut)
+          asked = bytes.toString("latin1")
           upstream.write(bytes)
         })
         upstream.on("data", (bytes) => {
           // The nil reply of a wait that timed out is not swallowed.
-          if (armed && proxy.cut !== undefined && bytes.length > 10) {
+          if (proxy.cut !== undefined && asked.includes(proxy.cut) && bytes.length > 10) {
             proxy.cut = undefined
             proxy.cuts++
             client.resetAndDestroy()
