@@ -22,6 +22,7 @@ import { Argument } from "./internal/command/args.js"
 import { type Alone, declare, define, reword, Spec } from "./internal/command/command.js"
 import { traitsOf } from "./internal/command/facts.js"
 import type { RedisCommand } from "./internal/command/model.js"
+import * as Timers from "./internal/engine/timers.js"
 import { allowedWas } from "./internal/request/failure.js"
 import { isWellFormed, utf8Encode } from "./internal/resp/text.js"
 import type { Reply } from "./internal/resp/values.js"
@@ -221,7 +222,7 @@ const bySha =
     command.problem !== undefined
       ? Effect.fail(command.problem)
       : Effect.suspend(() => {
-          const accepted = performance.now()
+          const accepted = Timers.now()
           const [source, ...rest] = command.args
           const args = [new Argument("value", shaOf(source as Argument)), ...rest]
           const short = reword(command, { name: spec, args })
@@ -236,7 +237,7 @@ const bySha =
                 return redis.send(command)
               }
               // The deadline covers both attempts together.
-              const left = Math.max(0, deadline - (performance.now() - accepted))
+              const left = Math.max(0, deadline - (Timers.now() - accepted))
               return Effect.mapError(redis.send(reword(command, { deadline: left })), (error) =>
                 allowedWas(deadline, error)
               )

@@ -37,6 +37,7 @@ import {
   makeStepper,
   type Stepper
 } from "./internal/effect/schedule.js"
+import * as Timers from "./internal/engine/timers.js"
 import { GroupConsumer } from "./internal/stream/consumer.js"
 import {
   type DecodeFields,
@@ -247,7 +248,7 @@ class Reader<A> {
       }
       let backoff: Stepper<RedisError> | undefined
       while (true) {
-        const started = performance.now()
+        const started = Timers.now()
         const found = yield* Effect.either(
           this.redis.send(
             streamCommands.xread([...this.positions] as unknown as [[string, StreamId]], {
@@ -291,7 +292,7 @@ class Reader<A> {
         if (!follow) {
           return yield* Effect.fail(Option.none())
         }
-        if (performance.now() - started < block / 2) {
+        if (Timers.now() - started < block / 2) {
           // The read was unblocked early, or the server did not wait: it must not become a tight loop.
           yield* pause(10)
         }

@@ -661,7 +661,7 @@ describe("reading", () => {
       expect(read(parts, "text", { maxBufferedBytes: 4 }).frames).toStrictEqual([1, 2, 3])
       expect(read(parts, "text", { maxBufferedBytes: 3 })).toStrictEqual({
         frames: [],
-        failure: "one reply is larger than 3 bytes",
+        failure: "one reply is larger than 3 bytes (limits.maxBufferedBytes)",
         idle: true
       })
     }

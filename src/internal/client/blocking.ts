@@ -11,6 +11,7 @@ import { reword, withDeadline } from "../command/command.js"
 import type { RedisCommand } from "../command/model.js"
 import { make as makeCommand } from "../command/raw.js"
 import { type Forker, interrupt, type Running } from "../effect/fork.js"
+import * as Timers from "../engine/timers.js"
 import type { Member, PoolCore } from "../pool/core.js"
 import { argumentText } from "../request/blockingTime.js"
 import type { BlockingCall } from "../request/call.js"
@@ -52,11 +53,11 @@ export class BlockingCommands {
     return Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
         const { deadline } = command
-        const until = performance.now() + (deadline ?? Infinity)
+        const until = Timers.now() + (deadline ?? Infinity)
         return Effect.flatMap(this.pool.take(restore, deadline ?? Infinity), (member) => {
           // The wait for the connection counts against the command's own deadline.
           const rest =
-            deadline === undefined ? command : reword(command, { deadline: Math.max(until - performance.now(), 1) })
+            deadline === undefined ? command : reword(command, { deadline: Math.max(until - Timers.now(), 1) })
           let left: BlockingCall<unknown> | undefined
           let last: Answer | undefined
           const leave = (call: BlockingCall<unknown>, reply?: Reply): void => {
@@ -99,15 +100,15 @@ export class BlockingCommands {
     const answered = (): void => {
       owed--
       if (owed === 0) {
-        clearTimeout(timer)
+        unlimit()
         forget()
         this.pool.release(member)
       }
     }
-    const timer = setTimeout(giveUp, graceMillis)
+    const unlimit = Timers.limit(graceMillis, giveUp)
     // The connection may live for long, so it must not keep a listener for each wait that was given up.
     const forget = link.onClose(() => {
-      clearTimeout(timer)
+      unlimit()
       // A server that takes its place may have given the id to another connection.
       if (unblocking !== undefined) {
         interrupt(unblocking)
@@ -122,7 +123,7 @@ export class BlockingCommands {
       call.late(answer.reply)
     }
     if (link.engine.closed !== undefined || link.id === undefined) {
-      clearTimeout(timer)
+      unlimit()
       giveUp()
       this.pool.release(member)
       return

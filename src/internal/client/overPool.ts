@@ -7,6 +7,7 @@ import type { RedisError } from "../../RedisError.js"
 import { reword } from "../command/command.js"
 import type { RedisService } from "../command/model.js"
 import { holderOf, serviceOf } from "../connection/linkService.js"
+import * as Timers from "../engine/timers.js"
 import { coreOfPool } from "../pool/core.js"
 import { blockingMillis } from "../request/blockingTime.js"
 import { allowedWas, allWaited } from "../request/failure.js"
@@ -52,9 +53,9 @@ export const overPool = (pool: PoolLike): RedisService => {
     use: (redis: RedisService, waited: number) => Effect.Effect<A, RedisError>
   ): Effect.Effect<A, RedisError> =>
     Effect.suspend(() => {
-      const started = performance.now()
+      const started = Timers.now()
       return Effect.scoped(
-        Effect.flatMap(lend(allowed), (redis) => use(redis, allowed === Infinity ? 0 : performance.now() - started))
+        Effect.flatMap(lend(allowed), (redis) => use(redis, allowed === Infinity ? 0 : Timers.now() - started))
       )
     })
   return {

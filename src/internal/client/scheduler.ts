@@ -5,6 +5,7 @@
  */
 import * as Layer from "effect/Layer"
 import * as Scheduler from "effect/Scheduler"
+import * as Timers from "../engine/timers.js"
 
 /**
  * After this many consecutive batches the scheduler yields to the event loop, as Effect's own scheduler does, so that
@@ -15,7 +16,7 @@ const batchesOnEnd = 2048
 const make = (): Scheduler.Scheduler => {
   const runner = new Scheduler.SchedulerRunner((depth, drain) => {
     if (depth >= batchesOnEnd) {
-      setTimeout(() => drain(0), 0)
+      Timers.setTimeout(() => drain(0), 0)
     } else {
       Promise.resolve(undefined).then(() => drain(depth + 1))
     }

@@ -20,6 +20,7 @@ import { Reconnector, supervise } from "../connection/reconnect.js"
 import type { Failure } from "../engine/failure.js"
 import { settleFailure } from "../engine/pending.js"
 import { CommandQueue } from "../engine/queue.js"
+import * as Timers from "../engine/timers.js"
 import { blockingMillis } from "../request/blockingTime.js"
 import { nothing, prepare, prepareAll } from "../request/prepare.js"
 import { isRefusal, recovery } from "../request/recovery.js"
@@ -41,10 +42,10 @@ const retryMillis = 100
 export class SharedClient implements RequestOwner, RequestSettings {
   readonly reconnector: Reconnector
   private readonly waiting: CommandQueue
-  private timer: ReturnType<typeof setTimeout> | undefined
+  private timer: Timers.Timer | undefined
   /** Requests that a server refused because it was not ready. They are sent again together, in order. */
   private readonly delayed: CommandQueue
-  private retryTimer: ReturnType<typeof setTimeout> | undefined
+  private retryTimer: Timers.Timer | undefined
 
   constructor(
     private readonly dial: Dial,
@@ -110,7 +111,7 @@ export class SharedClient implements RequestOwner, RequestSettings {
       request.attempts = 1
       return link.accept(request) ? undefined : withdrawal(request)
     }
-    request.deadline = performance.now() + request.allowed
+    request.deadline = Timers.now() + request.allowed
     if (this.reconnector.closed || this.settings.offline === "fail") {
       settleFailure(request, this.noConnection())
       return undefined
@@ -135,7 +136,7 @@ export class SharedClient implements RequestOwner, RequestSettings {
     }
     const overflow = this.waiting.add(request, request.wire)
     if (overflow === undefined && this.timer === undefined) {
-      this.timer = setTimeout(this.tick, tickMillis)
+      this.timer = Timers.setTimeout(this.tick, tickMillis)
     }
     return overflow
   }
@@ -156,9 +157,9 @@ export class SharedClient implements RequestOwner, RequestSettings {
 
   private readonly tick = (): void => {
     this.timer = undefined
-    this.waiting.expire(performance.now(), `there was no connection: ${this.reconnector.lastClose.message}`)
+    this.waiting.expire(Timers.now(), `there was no connection: ${this.reconnector.lastClose.message}`)
     if (this.waiting.length > 0) {
-      this.timer = setTimeout(this.tick, tickMillis)
+      this.timer = Timers.setTimeout(this.tick, tickMillis)
     }
   }
 
@@ -166,9 +167,10 @@ export class SharedClient implements RequestOwner, RequestSettings {
   recover(request: Request, failure: Failure): boolean {
     if (
       failure._tag !== "Closed" ||
+      failure.own === true ||
       this.reconnector.closed ||
       this.settings.offline === "fail" ||
-      request.deadline <= performance.now()
+      request.deadline <= Timers.now()
     ) {
       return false
     }
@@ -203,7 +205,7 @@ export class SharedClient implements RequestOwner, RequestSettings {
     }
     request.refusals++
     // There must be time for the pause, and as much for the reply.
-    if (this.reconnector.closed || request.deadline - performance.now() <= 2 * retryMillis) {
+    if (this.reconnector.closed || request.deadline - Timers.now() <= 2 * retryMillis) {
       return false
     }
     if (recovery(refusal.code) === "reconnect") {
@@ -219,7 +221,7 @@ export class SharedClient implements RequestOwner, RequestSettings {
       return false
     }
     this.reportRetry(request, refusal.code)
-    this.retryTimer ??= setTimeout(this.sendDelayed, retryMillis)
+    this.retryTimer ??= Timers.setTimeout(this.sendDelayed, retryMillis)
     return true
   }
 
@@ -261,7 +263,7 @@ export class SharedClient implements RequestOwner, RequestSettings {
 
   /** Makes a link the current one. Requests that waited go first. */
   private attach(link: Link): void {
-    clearTimeout(this.timer)
+    Timers.clearTimeout(this.timer)
     this.timer = undefined
     for (let next = this.waiting.shift(); next !== undefined; next = this.waiting.shift()) {
       const request = next.pending as Request
@@ -271,7 +273,7 @@ export class SharedClient implements RequestOwner, RequestSettings {
   }
 
   private failWaiting(failure: Failure): void {
-    clearTimeout(this.retryTimer)
+    Timers.clearTimeout(this.retryTimer)
     this.retryTimer = undefined
     for (const request of this.takeWaiting()) {
       request.settled = true
@@ -291,7 +293,7 @@ export class SharedClient implements RequestOwner, RequestSettings {
   readonly renew: Effect.Effect<void> = Effect.suspend(() => this.reconnector.renew)
 
   private readonly close: Effect.Effect<void> = Effect.suspend(() => {
-    clearTimeout(this.timer)
+    Timers.clearTimeout(this.timer)
     return this.reconnector.close
   })
 }

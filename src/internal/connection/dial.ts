@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { ConnectionError, DeadlineError, type RedisError } from "../../RedisError.js"
 import { forker, interruptFork } from "../effect/fork.js"
-import { longestTimer } from "../engine/timers.js"
+import * as Timers from "../engine/timers.js"
 import type { Transport } from "../engine/transport.js"
 import { changed } from "../request/failure.js"
 import { notify, type Observer } from "../telemetry/observer.js"
@@ -165,14 +165,9 @@ export const openOver = <R>(
       aborted ??= error
       end()
     }
-    const timer =
-      connectTimeout > longestTimer
-        ? undefined
-        : setTimeout(
-            () =>
-              abort(new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: connectTimeout, hint })),
-            connectTimeout
-          )
+    const unlimit = Timers.limit(connectTimeout, () =>
+      abort(new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: connectTimeout, hint }))
+    )
     opening.started?.(abort)
     const ready = Effect.flatMap(withCredentials(options, own), (options) => negotiate(make, options, own, opening))
     return opening.restore(ready).pipe(
@@ -180,7 +175,7 @@ export const openOver = <R>(
       Effect.mapError((error) => withServer(aborted ?? error, opening.address())),
       Effect.onExit((exit) =>
         Effect.sync(() => {
-          clearTimeout(timer)
+          unlimit()
           if (!Exit.isSuccess(exit)) {
             end()
           }
@@ -264,7 +259,7 @@ const negotiate = <R>(
         return shakeHands(link, options, hello, steps).pipe(
           Effect.tapError(() =>
             Effect.sync(() => {
-              unheard = link.engine.lastRead === lastRead && performance.now() - lastRead < atOnce
+              unheard = link.engine.lastRead === lastRead && Timers.now() - lastRead < atOnce
             })
           ),
           Effect.map((facts) => {

@@ -14,6 +14,7 @@ import type { BatchOptions, BatchResult, RedisCommand } from "../command/model.j
 import { make as makeCommand } from "../command/raw.js"
 import { Engine, type EngineOptions } from "../engine/engine.js"
 import { rethrowLater } from "../engine/pending.js"
+import * as Timers from "../engine/timers.js"
 import type { CloseReason, Transport } from "../engine/transport.js"
 import { refused } from "../request/batchRequest.js"
 import { argumentText, newestOf, sliceOf } from "../request/blockingTime.js"
@@ -155,10 +156,10 @@ export class Link implements Tracker, Via, RequestSettings {
       return this.sendOnce(command, holder, left)
     }
     const again: Effect.Effect<A, RedisError> = Effect.suspend(() => {
-      const started = performance.now()
+      const started = Timers.now()
       return Effect.flatMap(this.sendOnce(slice, holder, left), (reply) =>
         // A nil reply before the slice has passed is the answer: the server unblocked this connection.
-        reply === null && performance.now() - started >= millis * 0.9 ? again : decode(command, reply)
+        reply === null && Timers.now() - started >= millis * 0.9 ? again : decode(command, reply)
       )
     })
     return again

@@ -7,6 +7,7 @@ import * as Tls from "node:tls"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { ConnectionError } from "../../RedisError.js"
+import * as Timers from "../engine/timers.js"
 import type { Transport, TransportListener } from "../engine/transport.js"
 import { fromDuplex } from "./nodeDuplex.js"
 import type { Connect } from "./opening.js"
@@ -49,7 +50,7 @@ class Reader {
       if (length < longRead) {
         this.turn = 0
       } else if (this.turn === 0) {
-        this.turn = performance.now()
+        this.turn = Timers.now()
       }
       if (this.listener !== undefined) {
         this.listener.onData(bytes)
@@ -58,11 +59,11 @@ class Reader {
         this.early ??= []
         this.early.push(new Uint8Array(bytes))
       }
-      if (this.turn === 0 || this.again === undefined || performance.now() - this.turn < longestTurn) {
+      if (this.turn === 0 || this.again === undefined || Timers.now() - this.turn < longestTurn) {
         return true
       }
       this.turn = 0
-      setImmediate(this.again)
+      Timers.afterPoll(this.again)
       // Node stops reading.
       return false
     }
@@ -75,7 +76,7 @@ class Reader {
     if (early !== undefined) {
       this.early = undefined
       // Later, like any other read: the listener is still being constructed.
-      queueMicrotask(() => {
+      Timers.queueMicrotask(() => {
         for (const bytes of early) {
           listener.onData(bytes)
         }

@@ -7,6 +7,7 @@ import { constFalse } from "effect/Function"
 import type * as Schedule from "effect/Schedule"
 import { DeadlineError, type RedisError } from "../../RedisError.js"
 import { defaultReconnect, liveClock, makeStepper, withPauses } from "../effect/schedule.js"
+import * as Timers from "../engine/timers.js"
 import { isPermanent } from "../request/recovery.js"
 
 /** A connection that was ready for less than this, in milliseconds, counts as accepted and dropped. */
@@ -47,8 +48,8 @@ export const firstConnection = (
   attempt: (left: number) => Effect.Effect<void, RedisError>
 ): Effect.Effect<void, RedisError> =>
   Effect.suspend(() => {
-    const until = performance.now() + connectTimeout
-    const left = () => Math.max(until - performance.now(), 0)
+    const until = Timers.now() + connectTimeout
+    const left = () => Math.max(until - Timers.now(), 0)
     // The failure of the last attempt that failed for another reason than the deadline.
     let last: RedisError | undefined
     // Only made when it is needed, because making an error costs a twentieth of connecting.

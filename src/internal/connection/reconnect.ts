@@ -11,6 +11,7 @@ import { ConnectionError, type RedisError } from "../../RedisError.js"
 import type { Status } from "../command/model.js"
 import { callbackStream, type Subscribable, subscribable } from "../effect/callbackStream.js"
 import { liveClock } from "../effect/schedule.js"
+import * as Timers from "../engine/timers.js"
 import type { CloseReason } from "../engine/transport.js"
 import { closeError } from "../request/failure.js"
 import { isPermanent } from "../request/recovery.js"
@@ -80,7 +81,7 @@ export class Reconnector {
     if (this.closed || this.link !== undefined) {
       return
     }
-    const next = pause === undefined ? undefined : Option.getOrUndefined(DateTime.make(Date.now() + pause))
+    const next = pause === undefined ? undefined : Option.getOrUndefined(DateTime.make(Timers.timeOfDay() + pause))
     this.report({ _tag: "Reconnecting", attempt, next, cause })
   }
 
@@ -137,7 +138,7 @@ export class Reconnector {
     const previous = this.link
     this.link = link
     this.refused = false
-    this.since = performance.now()
+    this.since = Timers.now()
     this.report({ _tag: "Ready" })
     link.onClose((close) => {
       if (this.link === link) {
@@ -252,7 +253,7 @@ export class Reconnector {
         }
         return Effect.flatMap(this.loss, (close) => {
           // Without a pause, a server that accepts and drops connections would be asked in a tight loop.
-          return performance.now() - this.since >= readyAfter
+          return Timers.now() - this.since >= readyAfter
             ? Effect.zipRight(pacer.reset, loop)
             : pause(1, closeError(close, "unsent", this.dial.address), loop)
         })

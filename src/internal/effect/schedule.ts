@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
+import * as Timers from "../engine/timers.js"
 
 /** When to connect again: from 50 ms doubling to 2 seconds, with jitter, without end. */
 export const defaultReconnect: Schedule.Schedule<unknown> = Schedule.exponential("50 millis").pipe(
@@ -26,8 +27,25 @@ export const defaultRetry: Schedule.Schedule<unknown> = Schedule.exponential("1 
 export const everyMillis = (millis: number): Schedule.Schedule<unknown> =>
   Schedule.jittered(Schedule.spaced(Math.max(millis, 1)))
 
+const clock = Clock.make()
+
+/** The real clock, by the timers that were there when this library was loaded. */
+const realTime: Clock.Clock = {
+  [Clock.ClockTypeId]: Clock.ClockTypeId,
+  unsafeCurrentTimeMillis: Timers.timeOfDay,
+  unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos(),
+  currentTimeMillis: Effect.sync(Timers.timeOfDay),
+  currentTimeNanos: clock.currentTimeNanos,
+  sleep: (duration) =>
+    Effect.async<void>((resume) => {
+      const millis = Duration.toMillis(duration)
+      const timer = millis > Timers.longestTimer ? undefined : Timers.setTimeout(() => resume(Effect.void), millis)
+      return Effect.sync(() => Timers.clearTimeout(timer))
+    })
+}
+
 /** Runs an Effect on the real clock, whatever clock the program has: waiting for a server takes real time. */
-export const liveClock = Effect.withClock(Clock.make())
+export const liveClock = Effect.withClock(realTime)
 
 /** The Schedule with each of its pauses as `change` makes it of the pause and says, in milliseconds. */
 export const withPauses = <In>(

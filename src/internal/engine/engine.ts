@@ -10,7 +10,7 @@ import { Pending, settleFailure, settleReply } from "./pending.js"
 import { CommandQueue } from "./queue.js"
 import { Ring } from "./ring.js"
 import { ownWords } from "./sentences.js"
-import { longestTimer } from "./timers.js"
+import * as Timers from "./timers.js"
 import { type CloseReason, ended, type Transport } from "./transport.js"
 
 export interface EngineOptions {
@@ -34,6 +34,9 @@ export interface EngineOptions {
  * owed.
  */
 const tickMillis = 20
+
+/** How often the socket is polled at most before a passed deadline is enforced. A busy connection always reads something. */
+const mostReads = 16
 
 /**
  * Commands of one turn leave in one write, or in several when there are many of them: a write ends at this many
@@ -88,7 +91,7 @@ export class Engine {
   private subscriptions = 0
   private shardSubscriptions = 0
   /** When something was last read, by the engine's clock. */
-  lastRead = performance.now()
+  lastRead = Timers.now()
 
   private readonly parser: Parser
   private readonly inFlight = new Ring<Pending>()
@@ -107,7 +110,9 @@ export class Engine {
   /** The time of this turn; 0 when it has to be read again. */
   private turn = 0
   private owedSince = 0
-  private timer: ReturnType<typeof setTimeout> | undefined
+  private timer: Timers.Timer | undefined
+  /** When the timer was started. */
+  private ticked = 0
   private firstBytes: Uint8Array | undefined
   private anyReply = false
   /** The last error that answered no request. It often says why the server closes the connection next. */
@@ -143,13 +148,13 @@ export class Engine {
 
   /** The PING that is sent to an idle peer. */
   private readonly ping = new Ping()
-  private pinger: ReturnType<typeof setTimeout> | undefined
+  private pinger: Timers.Timer | undefined
 
   /** Asks an idle peer with PING, while `mayAsk` says that a PING does no harm. */
   startPinging(mayAsk: () => boolean): void {
     const { pingInterval } = this.options
     const look = (): void => {
-      const silent = performance.now() - this.lastRead
+      const silent = Timers.now() - this.lastRead
       if (silent >= pingInterval && this.inFlight.length === 0 && this.queue.length === 0 && !this.paused && mayAsk()) {
         this.ping.remaining = 1
         this.ping.settled = false
@@ -157,17 +162,17 @@ export class Engine {
       }
       // The timer is not moved by commands, because that would cost each of them something. It may fire late.
       const next = silent >= pingInterval ? pingInterval : pingInterval - silent
-      this.pinger = setTimeout(look, Math.ceil(next))
+      this.pinger = Timers.setTimeout(look, Math.ceil(next))
     }
-    if (this.closed === undefined && pingInterval <= longestTimer) {
-      this.pinger = setTimeout(look, pingInterval)
+    if (this.closed === undefined && pingInterval <= Timers.longestTimer) {
+      this.pinger = Timers.setTimeout(look, pingInterval)
     }
   }
 
   /** The engine's clock: one reading per turn. */
   now(): number {
     if (this.turn === 0) {
-      this.turn = performance.now()
+      this.turn = Timers.now()
       this.schedule()
     }
     return this.turn
@@ -230,7 +235,7 @@ export class Engine {
   private schedule(): void {
     if (!this.flushScheduled) {
       this.flushScheduled = true
-      queueMicrotask(this.flushNow)
+      Timers.queueMicrotask(this.flushNow)
     }
   }
 
@@ -284,7 +289,7 @@ export class Engine {
   resume(): void {
     if (this.paused && this.closed === undefined) {
       this.paused = false
-      this.lastRead = performance.now()
+      this.lastRead = Timers.now()
       this.transport.resume()
     }
   }
@@ -315,12 +320,15 @@ export class Engine {
     const failure = this.parser.write(bytes)
     if (failure !== undefined && this.closed === undefined) {
       const foreign = this.anyReply || this.firstBytes === undefined ? undefined : foreignPeer(this.firstBytes)
-      this.destroy({
+      const close: CloseReason = {
         reason: "protocol",
         message: foreign ?? `the server broke the protocol: ${failure.reason}`,
         protocol: foreign ?? failure.reason
-      })
-      return
+      }
+      if (foreign === undefined && !failure.inPush && this.inFlight.length > this.unflushed) {
+        settleFailure(this.inFlight.peek() as Pending, { _tag: "Closed", close, delivery: "unknown", own: true })
+      }
+      return this.destroy(close)
     }
     if (this.queue.length > 0) {
       this.refill()
@@ -428,41 +436,98 @@ export class Engine {
 
   private startTimer(): void {
     if (this.timer === undefined) {
-      this.timer = setTimeout(this.tick, tickMillis)
+      this.ticked = Timers.now()
+      this.timer = Timers.setTimeout(this.tick, tickMillis)
     }
   }
 
-  /** Checks every deadline. The timer stops when nothing is owed, so an idle connection has none. */
+  /**
+   * Looks for requests whose deadline has passed. The timer stops when nothing is owed, so an idle connection has none. What
+   * waits in the socket is read before a request fails: event loops run timers first, so after a time in which the program
+   * did not run, every deadline would pass although the reply has arrived.
+   */
   private readonly tick = (): void => {
     this.timer = undefined
     if (this.closed !== undefined) {
       return
     }
-    const now = performance.now()
-    let blocked = false
+    const now = Timers.now()
+    if (now - this.ticked > this.options.unresponsiveAfter / 2) {
+      // The program did not run for so long that nothing can be said about the peer.
+      this.owedSince = now
+    }
+    this.queue.expire(now)
+    if (this.isOverdue(now)) {
+      return this.afterReading(() => this.enforce())
+    }
+    this.goOn()
+  }
+
+  /** Calls `f` once the event loop has polled the socket without reading anything from it, or several times. */
+  private afterReading(f: () => void, times = mostReads): void {
+    const { lastRead } = this
+    Timers.afterPoll(() => {
+      if (this.closed !== undefined) {
+        return
+      }
+      if (this.lastRead !== lastRead && times > 1) {
+        return this.afterReading(f, times - 1)
+      }
+      f()
+    })
+  }
+
+  private isOverdue(now: number): boolean {
+    for (let i = 0; i < this.inFlight.length; i++) {
+      const pending = this.inFlight.at(i) as Pending
+      if (pending.deadline <= now && !pending.settled) {
+        return true
+      }
+    }
+    return this.isSilent(now)
+  }
+
+  /** Whether the peer owes replies and has been silent for too long. */
+  private isSilent(now: number): boolean {
+    if (this.paused || now - Math.max(this.lastRead, this.owedSince) <= this.options.unresponsiveAfter) {
+      return false
+    }
+    const head = this.inFlight.peek()
+    if (head === undefined || (head.mayTakeLong && head.deadline > now)) {
+      return false
+    }
     for (let i = 0; i < this.inFlight.length; i++) {
       const pending = this.inFlight.at(i) as Pending
       // A blocking command past its deadline does not excuse silence any more.
-      blocked ||= pending.blocking && pending.deadline > now
+      if (pending.blocking && pending.deadline > now) {
+        return false
+      }
+    }
+    return true
+  }
+
+  /** Fails the requests whose deadline has passed, and ends a connection whose peer is silent. */
+  private enforce(): void {
+    const now = Timers.now()
+    for (let i = 0; i < this.inFlight.length; i++) {
+      const pending = this.inFlight.at(i) as Pending
       if (pending.deadline <= now && !pending.settled) {
         // It stays in the queue: its late reply is read and dropped.
         settleFailure(pending, { _tag: "Deadline", phase: "reply", delivery: "unknown" })
       }
     }
-    this.queue.expire(now)
-    this.whenIdle?.()
-    if (
-      this.inFlight.length > 0 &&
-      !blocked &&
-      !this.paused &&
-      now - Math.max(this.lastRead, this.owedSince) > this.options.unresponsiveAfter
-    ) {
+    if (this.isSilent(now)) {
       return this.destroy({
         reason: "unresponsive",
         message: `replies are owed and nothing was read for ${this.options.unresponsiveAfter} ms`
       })
     }
-    if (this.inFlight.length > 0 || this.queue.length > 0) {
+    this.goOn()
+  }
+
+  private goOn(): void {
+    this.whenIdle?.()
+    if (this.closed === undefined && (this.inFlight.length > 0 || this.queue.length > 0)) {
       this.startTimer()
     }
   }
@@ -476,10 +541,10 @@ export class Engine {
       return done()
     }
     this.closing = true
-    const bound = setTimeout(() => this.destroy(closedHere), graceMillis)
+    const unbound = Timers.limit(graceMillis, () => this.destroy(closedHere))
     // The connection may also end by itself, or by another call of `close`.
     this.whenDestroyed.push(() => {
-      clearTimeout(bound)
+      unbound()
       done()
     })
     this.whenIdle = () => {
@@ -511,9 +576,9 @@ export class Engine {
     }
     this.closed = reason
     this.parser.stop()
-    clearTimeout(this.timer)
+    Timers.clearTimeout(this.timer)
     this.timer = undefined
-    clearTimeout(this.pinger)
+    Timers.clearTimeout(this.pinger)
     this.whenIdle = undefined
     this.text = ""
     this.parts = undefined

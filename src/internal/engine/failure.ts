@@ -4,7 +4,13 @@
 import type { CloseReason } from "./transport.js"
 
 export type Failure =
-  | { readonly _tag: "Closed"; readonly close: CloseReason; readonly delivery: "unsent" | "unknown" }
+  | {
+      readonly _tag: "Closed"
+      readonly close: CloseReason
+      readonly delivery: "unsent" | "unknown"
+      /** The request's own reply ended the connection, and would end the next one, too. */
+      readonly own?: true
+    }
   | {
       readonly _tag: "Deadline"
       readonly phase: "queue" | "reply"

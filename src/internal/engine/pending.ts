@@ -3,6 +3,7 @@
  */
 import type { Reply } from "../resp/values.js"
 import type { Failure } from "./failure.js"
+import * as Timers from "./timers.js"
 
 /** A place in a queue of requests that wait to be written. */
 export interface Place {
@@ -37,6 +38,11 @@ export abstract class Pending {
     return false
   }
 
+  /** Its caller gave it a deadline of its own. While the server works on it, silence does not mean that the peer is dead. */
+  get mayTakeLong(): boolean {
+    return false
+  }
+
   /** No caller waits for it any more, as far as can be known. While it waits to be written, it is dropped. */
   get abandoned(): boolean {
     return false
@@ -68,7 +74,7 @@ export abstract class Pending {
  * in a callback. The parser goes on with the next reply.
  */
 export const rethrowLater = (error: unknown): void => {
-  queueMicrotask(() => {
+  Timers.queueMicrotask(() => {
     throw error
   })
 }

@@ -21,7 +21,7 @@ import type { Restore } from "../connection/opening.js"
 import type { ResolvedOptions } from "../connection/options.js"
 import { firstConnection, makePacer, type Pacer, type ReconnectSettings } from "../connection/pacer.js"
 import { type Forker, forkerIn } from "../effect/fork.js"
-import { longestTimer } from "../engine/timers.js"
+import * as Timers from "../engine/timers.js"
 import type { CloseReason } from "../engine/transport.js"
 import { closeError } from "../request/failure.js"
 import { isPermanent } from "../request/recovery.js"
@@ -72,7 +72,7 @@ interface Waiter {
   resume: (result: Effect.Effect<Grant, RedisError>) => void
 }
 
-const now = (): number => performance.now()
+const { now } = Timers
 
 export class PoolCore {
   /** The database of all links. Their sessions share it, so that `select` moves all of them. */
@@ -88,8 +88,8 @@ export class PoolCore {
   /** How to end those attempts. */
   private readonly aborts = new Set<(error: RedisError) => void>()
   private closed = false
-  private sweeper: ReturnType<typeof setTimeout> | undefined
-  private refiller: ReturnType<typeof setTimeout> | undefined
+  private sweeper: Timers.Timer | undefined
+  private refiller: Timers.Timer | undefined
   /** The schedule's pause is running: nothing is opened. */
   private pausing = false
   /** How many pauses there were. Attempts that began before the same pause fail together. */
@@ -228,7 +228,7 @@ export class PoolCore {
 
   private openFor(want: Want, restore: Restore): Effect.Effect<Member, RedisError> {
     const { generation } = this
-    return Effect.matchEffect(this.openNew(restore, want.until), {
+    return Effect.matchEffect(this.openNew(restore, want.until - now()), {
       onFailure: (error) => {
         if (this.isReplaced(error, generation)) {
           return this.takeFor(want, restore)
@@ -288,10 +288,10 @@ export class PoolCore {
   }
 
   /** Opens a link in the place that was reserved for it. */
-  private openNew(restore: Restore, until = Infinity): Effect.Effect<Member, RedisError> {
+  private openNew(restore: Restore, left = Infinity): Effect.Effect<Member, RedisError> {
     return Effect.suspend(() => {
       const { generation, pauses } = this
-      const connectTimeout = Math.min(this.options.connectTimeout, Math.max(Math.ceil(until - now()), 1))
+      const connectTimeout = Math.min(this.options.connectTimeout, Math.max(Math.ceil(left), 1))
       let abort: ((error: RedisError) => void) | undefined
       return this.dial
         .open({
@@ -450,7 +450,7 @@ export class PoolCore {
       const line = want.tried ? this.retrying : this.waiters
       const left = Math.max(want.until - now(), 1)
       const leave = (): void => {
-        clearTimeout(timer)
+        unlimit()
         line.delete(waiter)
         this.report()
       }
@@ -458,8 +458,7 @@ export class PoolCore {
         leave()
         resume(result)
       }
-      const timer =
-        left > longestTimer ? undefined : setTimeout(() => waiter.resume(Effect.fail(this.late(want))), left)
+      const unlimit = Timers.limit(left, () => waiter.resume(Effect.fail(this.late(want))))
       line.add(waiter)
       this.report()
       return Effect.sync(leave)
@@ -543,7 +542,7 @@ export class PoolCore {
   /** Opens links up to the minimum, in the background, by the schedule. */
   private refill(): void {
     if (this.refiller === undefined && this.lacks()) {
-      this.refiller = setTimeout(() => {
+      this.refiller = Timers.setTimeout(() => {
         this.refiller = undefined
         while (this.lacks()) {
           this.openSpare()
@@ -574,15 +573,15 @@ export class PoolCore {
   /** Opens the minimum, in the way a client opens its first connection. */
   readonly build: Effect.Effect<void, RedisError> = Effect.suspend(() =>
     Effect.ensuring(
-      firstConnection(this.options.connectTimeout, this.settings.schedule, (left) => this.fill(now() + left)),
+      firstConnection(this.options.connectTimeout, this.settings.schedule, (left) => this.fill(left)),
       Effect.sync(() => {
         this.building = false
       })
     )
   )
 
-  /** Opens links up to the minimum. Fails with the first failure. */
-  private fill(until: number): Effect.Effect<void, RedisError> {
+  /** Opens links up to the minimum, within `left` milliseconds. Fails with the first failure. */
+  private fill(left: number): Effect.Effect<void, RedisError> {
     return Effect.suspend(() => {
       const missing = Math.max(this.settings.min - this.size, 0)
       this.opening += missing
@@ -590,7 +589,7 @@ export class PoolCore {
         Array.from({ length: missing }),
         () =>
           Effect.uninterruptibleMask((restore) =>
-            Effect.map(this.openNew(restore, until), (member) => this.release(member))
+            Effect.map(this.openNew(restore, left), (member) => this.release(member))
           ),
         { concurrency: "unbounded", discard: true }
       )
@@ -628,8 +627,8 @@ export class PoolCore {
   /** Closes the pool: waiting callers fail, and each link is closed after the replies that it owes, within a bound. */
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
     this.closed = true
-    clearTimeout(this.sweeper)
-    clearTimeout(this.refiller)
+    Timers.clearTimeout(this.sweeper)
+    Timers.clearTimeout(this.refiller)
     if (this.waiting > 0 || this.aborts.size > 0) {
       const error = closeError(poolClosed, "unsent", this.dial.address)
       for (const waiter of [...this.retrying, ...this.waiters]) {
@@ -654,7 +653,7 @@ export class PoolCore {
     const { idleTimeout, maxAge } = this.settings
     const soonest = Math.min(idleTimeout, maxAge)
     if (this.sweeper === undefined && soonest !== Infinity) {
-      this.sweeper = setTimeout(this.sweep, Math.min(Math.max(soonest / 4, 100), longestTimer))
+      this.sweeper = Timers.setTimeout(this.sweep, Math.min(Math.max(soonest / 4, 100), Timers.longestTimer))
     }
   }
 

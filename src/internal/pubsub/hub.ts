@@ -16,7 +16,7 @@ import type { Link } from "../connection/link.js"
 import type { ReconnectSettings } from "../connection/pacer.js"
 import { Reconnector } from "../connection/reconnect.js"
 import type { Forker } from "../effect/fork.js"
-import { longestTimer } from "../engine/timers.js"
+import * as Timers from "../engine/timers.js"
 import type { CloseReason } from "../engine/transport.js"
 import { closeError } from "../request/failure.js"
 import type { Push } from "../resp/values.js"
@@ -53,7 +53,7 @@ export class Hub implements SubscriptionOwner {
   private readonly subscriptions = new Map<Subscription, Set<Topic>>()
   private run: Run | undefined
   private link: Link | undefined
-  private idle: ReturnType<typeof setTimeout> | undefined
+  private idle: Timers.Timer | undefined
   private closed = false
 
   /** The fibers of `fork` keep the connections. The scope that ends them closes the connections. */
@@ -74,7 +74,7 @@ export class Hub implements SubscriptionOwner {
     if (this.settings.reconnect.offline === "fail" && this.link === undefined && this.run?.attached === true) {
       return subscription.fail(closeError(this.run.reconnector.lastClose, "unsent", this.settings.dial.address))
     }
-    clearTimeout(this.idle)
+    Timers.clearTimeout(this.idle)
     const topics = this.subscriptions.get(subscription) ?? new Set<Topic>()
     this.subscriptions.set(subscription, topics)
     let waits = false
@@ -155,12 +155,12 @@ export class Hub implements SubscriptionOwner {
 
   /** An idle connection is kept for a while. An attempt to connect is given up at once. */
   private onIdle(): void {
-    clearTimeout(this.idle)
+    Timers.clearTimeout(this.idle)
     const { idleAfter } = this.settings
     if (this.link === undefined || idleAfter === 0) {
       this.stop()
-    } else if (idleAfter <= longestTimer) {
-      this.idle = setTimeout(() => this.stop(), idleAfter)
+    } else if (idleAfter <= Timers.longestTimer) {
+      this.idle = Timers.setTimeout(() => this.stop(), idleAfter)
     }
   }
 
@@ -265,7 +265,7 @@ export class Hub implements SubscriptionOwner {
   /** Ends all subscriptions without an error, those that have not started excepted. */
   close(): void {
     this.closed = true
-    clearTimeout(this.idle)
+    Timers.clearTimeout(this.idle)
     for (const subscription of [...this.subscriptions.keys()]) {
       if (subscription.started) {
         this.subscriptions.delete(subscription)

@@ -6,6 +6,7 @@
 import * as DateTime from "effect/DateTime"
 import { type ConnectionError, OverflowError, type RedisError } from "../../RedisError.js"
 import { Ring } from "../engine/ring.js"
+import * as Timers from "../engine/timers.js"
 import type { Reply } from "../resp/values.js"
 
 /** What happens to messages when the inbox is full. */
@@ -34,7 +35,7 @@ export class Gap {
     since?: DateTime.Utc,
     public dropped = 0
   ) {
-    this.since = since ?? DateTime.unsafeMake(Date.now())
+    this.since = since ?? DateTime.unsafeMake(Timers.timeOfDay())
   }
 }
 

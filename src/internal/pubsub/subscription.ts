@@ -5,7 +5,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import { ConnectionError, type RedisError } from "../../RedisError.js"
-import { longestTimer } from "../engine/timers.js"
+import * as Timers from "../engine/timers.js"
 import { Inbox, type InboxOptions, type InboxOwner } from "./inbox.js"
 import type { Target } from "./target.js"
 
@@ -31,7 +31,7 @@ export class Subscription implements InboxOwner {
   /** Set once: everything was confirmed for the first time, or the error because of which it never will be. */
   private outcome: { readonly error: RedisError | undefined } | undefined
   private onOutcome: ((error: RedisError | undefined) => void) | undefined
-  private timer: ReturnType<typeof setTimeout> | undefined
+  private unlimit = (): void => {}
   private gap: { readonly since: number; readonly reason: string } | undefined
 
   constructor(
@@ -59,10 +59,8 @@ export class Subscription implements InboxOwner {
 
   /** Calls `expired` after a while, unless everything is confirmed before. A new limit replaces the last one. */
   limit(millis: number, expired: () => void): void {
-    clearTimeout(this.timer)
-    if (millis <= longestTimer) {
-      this.timer = setTimeout(expired, millis)
-    }
+    this.unlimit()
+    this.unlimit = Timers.limit(millis, expired)
   }
 
   /** One more of its topics waits for a confirmation. */
@@ -95,7 +93,7 @@ export class Subscription implements InboxOwner {
     if (gap !== undefined && this.options.gaps === "none") {
       this.warn("Messages of a Redis subscription may have been missed", {
         reason: gap.reason,
-        millis: Math.round(performance.now() - gap.since)
+        millis: Math.round(Timers.now() - gap.since)
       })
     }
   }
@@ -116,7 +114,7 @@ export class Subscription implements InboxOwner {
         })
       )
     }
-    this.gap ??= { since: performance.now(), reason }
+    this.gap ??= { since: Timers.now(), reason }
     this.inbox.hold(reason, cause)
   }
 
@@ -132,12 +130,12 @@ export class Subscription implements InboxOwner {
 
   /** Ends it without an error. The program first gets the messages that wait. */
   finish(): void {
-    clearTimeout(this.timer)
+    this.unlimit()
     this.inbox.finish(undefined)
   }
 
   private start(error: RedisError | undefined): void {
-    clearTimeout(this.timer)
+    this.unlimit()
     this.outcome = { error }
     try {
       this.onOutcome?.(error)

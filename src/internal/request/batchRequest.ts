@@ -20,6 +20,13 @@ export abstract class BatchRequest extends Request {
     super(remaining, encoded)
   }
 
+  /** The batch, or one of its commands, has a deadline of its own. */
+  hasOwnDeadline = false
+
+  override get mayTakeLong(): boolean {
+    return this.hasOwnDeadline && this.allowed !== Infinity
+  }
+
   /** The commands that are written next. */
   protected get unsent(): ReadonlyArray<RedisCommand<unknown>> {
     return this.commands

@@ -35,6 +35,11 @@ export class Call<A> extends Request {
     return this.command.text
   }
 
+  override get mayTakeLong(): boolean {
+    const { deadline } = this.command
+    return deadline !== undefined && deadline !== Infinity
+  }
+
   override get endsConnection(): boolean {
     return this.command.traits.endsConnection
   }

@@ -66,6 +66,7 @@ export const prepareAll = (
     ? new TransactionRequest(commands, settle, encoded, tracker)
     : new PipelineRequest(commands, settle, encoded, tracker, blocking > 0)
   request.allowed = options.deadline ?? longestOf(commands, settings.replyTimeout) + blocking
+  request.hasOwnDeadline = options.deadline !== undefined || commands.some(({ deadline }) => deadline !== undefined)
   return request
 }
 

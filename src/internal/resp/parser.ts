@@ -36,6 +36,8 @@ export const defaultLimits: ParserLimits = {
 
 /** Why the bytes are not valid RESP. The text never contains bytes of a payload. */
 export class ParseFailure {
+  /** Whether it was met inside of a push, so that no reply is to blame. */
+  inPush = false
   constructor(readonly reason: string) {}
 }
 
@@ -231,11 +233,13 @@ export class Parser {
     try {
       this.run(chunk)
     } catch (error) {
+      const inPush = this.openPushes > 0
       this.release()
       if (!(error instanceof ParseFailure)) {
         this.stopped = true
         throw error
       }
+      error.inPush = inPush
       this.failure = error
     }
     return this.failure
@@ -606,7 +610,7 @@ export class Parser {
   }
 
   private tooMuchBuffered(): never {
-    throw new ParseFailure(`one reply is larger than ${this.limits.maxBufferedBytes} bytes`)
+    throw new ParseFailure(`one reply is larger than ${this.limits.maxBufferedBytes} bytes (limits.maxBufferedBytes)`)
   }
 
   /**
@@ -795,7 +799,9 @@ export class Parser {
   }
 
   private bulkTooLong(length: number): never {
-    throw new ParseFailure(`a bulk string of ${length} bytes, more than the limit of ${this.limits.maxBulkLength}`)
+    throw new ParseFailure(
+      `a bulk string of ${length} bytes, more than the limit of ${this.limits.maxBulkLength} (limits.maxBulkLength)`
+    )
   }
 
   /** Fills the body, then checks its CRLF, whose bytes may arrive in later chunks. */
@@ -966,7 +972,7 @@ export class Parser {
   }
 
   private lineTooLong(): never {
-    throw new ParseFailure(`a line of more than ${this.limits.maxBulkLength} bytes`)
+    throw new ParseFailure(`a line of more than ${this.limits.maxBulkLength} bytes (limits.maxBulkLength)`)
   }
 
   private endLine(type: number, bytes: Uint8Array, from: number, to: number, next: number): void {
@@ -1014,7 +1020,7 @@ export class Parser {
     const elements = length === -3 ? -1 : type === PERCENT || type === PIPE ? length * 2 : length
     if (elements > this.limits.maxAggregateLength) {
       throw new ParseFailure(
-        `an aggregate of ${elements} elements, more than the limit of ${this.limits.maxAggregateLength}`
+        `an aggregate of ${elements} elements, more than the limit of ${this.limits.maxAggregateLength} (limits.maxAggregateLength)`
       )
     }
     if (length === -3 && (type === GREATER || type === PIPE)) {
@@ -1024,7 +1030,7 @@ export class Parser {
       throw new ParseFailure("a push without a kind")
     }
     if (this.depth >= this.limits.maxDepth) {
-      throw new ParseFailure(`values nested deeper than ${this.limits.maxDepth}`)
+      throw new ParseFailure(`values nested deeper than ${this.limits.maxDepth} (limits.maxDepth)`)
     }
     const frame = new Frame(type, elements, this.frame)
     if (type === GREATER) {
@@ -1071,7 +1077,9 @@ export class Parser {
       frame.items[frame.filled++] = item
       if (frame.filled !== frame.length) {
         if (frame.length === -1 && frame.filled > this.limits.maxAggregateLength) {
-          throw new ParseFailure(`a streamed aggregate of more than ${this.limits.maxAggregateLength} elements`)
+          throw new ParseFailure(
+            `a streamed aggregate of more than ${this.limits.maxAggregateLength} elements (limits.maxAggregateLength)`
+          )
         }
         return
       }

@@ -8,6 +8,7 @@ import { type Exclusive, range } from "../../commands/range.js"
 import type { StreamId } from "../../commands/stream-entry.js"
 import { type RedisError, ReplyError } from "../../RedisError.js"
 import { liveClock, makeStepper } from "../effect/schedule.js"
+import * as Timers from "../engine/timers.js"
 import { checkDeadLetter } from "./deadLetter.js"
 import { groups } from "./entry.js"
 import { byCount, type Group, type PendingEntry, type Some } from "./group.js"
@@ -44,7 +45,7 @@ export class Intake<A> {
           yield* this.resume(false)
           continue
         }
-        const started = performance.now()
+        const started = Timers.now()
         const found = yield* Effect.either(
           group.redis.send(
             groups.xreadgroup(
@@ -74,7 +75,7 @@ export class Intake<A> {
           for (const entry of only.entries) {
             hand.register(entry, 1)
           }
-        } else if (performance.now() - started < block / 2) {
+        } else if (Timers.now() - started < block / 2) {
           // The read was unblocked early, or the server did not wait: it must not become a tight loop.
           yield* pause(10)
         }

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { interruptFork } from "../effect/fork.js"
-import { longestTimer } from "../engine/timers.js"
+import * as Timers from "../engine/timers.js"
 
 /** Where fibers wait until a condition holds. The code that makes it hold calls `notify`. */
 export class Signal {
@@ -25,7 +25,7 @@ export class Signal {
         return undefined
       }
       const leave = (): void => {
-        clearTimeout(timer)
+        Timers.clearTimeout(timer)
         this.waiters.delete(look)
       }
       const look = (): void => {
@@ -35,9 +35,9 @@ export class Signal {
         }
       }
       const timer =
-        millis > longestTimer
+        millis > Timers.longestTimer
           ? undefined
-          : setTimeout(() => {
+          : Timers.setTimeout(() => {
               leave()
               resume(Effect.sync(condition))
             }, millis)

@@ -1,0 +1,214 @@
+/**
+ * Time and connections: a program that did not run for a while loses no reply that has arrived meanwhile, and test tools that
+ * replace the global timers stop no deadline for good.
+ */
+import { describe, expect, it as test } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import { vi } from "vitest"
+import { Connection, Pool, Redis, RedisCommand, RedisPubSub } from "../../src/index.js"
+import * as RedisServer from "../../src/testing/RedisServer.js"
+import { connectTo, eachServer, failure, on } from "../support/client.js"
+import { greeting } from "../support/peer.js"
+
+/** Keeps the event loop from running anything for this long, in milliseconds. */
+const hold = (millis: number) =>
+  Effect.sync(() => {
+    for (const until = performance.now() + millis; performance.now() < until; ) {
+      // Nothing else runs.
+    }
+  })
+
+/** Runs the effects, and holds the event loop once all of them have been sent. */
+const held = <A, E, R>(effects: ReadonlyArray<Effect.Effect<A, E, R>>, millis: number) =>
+  Effect.gen(function* () {
+    const fibers = yield* Effect.forEach(effects, Effect.fork)
+    // Commands of one turn are written at its end.
+    yield* Effect.promise(() => Promise.resolve())
+    yield* hold(millis)
+    return yield* Effect.forEach(fibers, Fiber.await)
+  })
+
+const eight = Array.from({ length: 8 }, (_, i) => i + 1)
+
+eachServer((it, { connect, protocol }) => {
+  const address = Effect.map(RedisServer.RedisServer, ({ host, port }) => ({ host, port, protocol }))
+
+  it.scoped("replies that arrive while the event loop is held are given to their callers, not their deadlines", () =>
+    Effect.gen(function* () {
+      const run = on(yield* connect({ replyTimeout: "100 millis" }))
+      const exits = yield* run(
+        held(
+          eight.map(() => Redis.incr(`held-${protocol}`)),
+          250
+        )
+      )
+      expect(exits.map((exit) => (exit._tag === "Success" ? exit.value : exit.cause))).toEqual(eight)
+    })
+  )
+
+  it.scoped("a connection is not taken for dead because the event loop was held", () =>
+    Effect.gen(function* () {
+      const redis = yield* connect({ unresponsiveTimeout: "200 millis" })
+      const run = on(redis)
+      const id = yield* run(Redis.clientId())
+      const exits = yield* run(
+        held(
+          eight.map(() => Redis.incr(`held-again-${protocol}`)),
+          300
+        )
+      )
+      expect(exits.map((exit) => (exit._tag === "Success" ? exit.value : exit.cause))).toEqual(eight)
+      expect(yield* run(Redis.clientId())).toBe(id)
+    })
+  )
+
+  it.scoped("pipelines, transactions, blocking commands and leases keep the replies that arrive meanwhile", () =>
+    Effect.gen(function* () {
+      const run = on(yield* connect({ replyTimeout: "300 millis" }))
+      const [pipeline, transaction] = yield* run(
+        held<Array<number>, unknown, Redis>(
+          [
+            Redis.pipeline([Redis.incr(`p-${protocol}`), Redis.incr(`p-${protocol}`)]),
+            Redis.transaction([Redis.incr(`t-${protocol}`), Redis.incr(`t-${protocol}`)])
+          ],
+          600
+        )
+      )
+      expect(pipeline).toEqual(yield* Effect.exit(Effect.succeed([1, 2])))
+      expect(transaction).toEqual(yield* Effect.exit(Effect.succeed([1, 2])))
+      const connection = yield* Connection.make({ ...(yield* address), replyTimeout: "300 millis" })
+      const [ping] = yield* held([connection.execute(Redis.ping())], 600)
+      expect(ping).toEqual(yield* Effect.exit(Effect.succeed("PONG")))
+      const blocked = yield* Effect.fork(connection.execute(Redis.blpop("list-2", { timeout: "200 millis" })))
+      yield* run(Redis.rpush("list-2", ["b"]))
+      yield* hold(600)
+      expect(Option.map(yield* Fiber.join(blocked), ([, element]) => element)).toEqual(Option.some("b"))
+    })
+  )
+
+  it.scoped("connecting goes on where it was when the event loop was held for longer than connectTimeout", () =>
+    Effect.gen(function* () {
+      const to = { ...(yield* address), connectTimeout: "200 millis" } as const
+      const attempts = [
+        Effect.asVoid(Redis.make(to)),
+        Effect.asVoid(Connection.make(to)),
+        Effect.flatMap(Pool.make({ ...to, acquireTimeout: "200 millis" }), (pool) => Effect.asVoid(pool.acquire)),
+        Effect.flatMap(RedisPubSub.make(to), (pubsub) =>
+          Effect.provideService(Effect.asVoid(RedisPubSub.subscribe("channel")), RedisPubSub, pubsub)
+        )
+      ]
+      const exits = yield* held(attempts, 300)
+      expect(exits.map((exit) => (exit._tag === "Success" ? "connected" : String(exit.cause)))).toEqual(
+        attempts.map(() => "connected")
+      )
+    })
+  )
+
+  it.scoped("closing still takes the replies that arrived while the event loop was held", () =>
+    Effect.gen(function* () {
+      const reply = yield* Deferred.make<Either.Either<number, unknown>>()
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const run = on(yield* connect({ closeTimeout: "100 millis" }))
+          yield* Effect.forkDaemon(Effect.intoDeferred(run(Effect.either(Redis.incr(`closing-${protocol}`))), reply))
+          yield* Effect.yieldNow()
+          yield* Effect.addFinalizer(() => Effect.forkDaemon(hold(200)))
+        })
+      )
+      expect(yield* Deferred.await(reply)).toEqual(Either.right(1))
+    })
+  )
+
+  for (const fakes of ["vitest's default", "everything, as jest does"]) {
+    it.scoped(`commands and deadlines go on after fake timers (${fakes}) were used for a while`, () =>
+      Effect.gen(function* () {
+        const server = yield* RedisServer.RedisServer
+        const run = on(yield* connect({ replyTimeout: "200 millis" }))
+        yield* run(Redis.set("k", "v"))
+        const during = yield* Effect.sync(() => {
+          vi.useFakeTimers(
+            fakes === "vitest's default"
+              ? {}
+              : {
+                  toFake: [
+                    "setTimeout",
+                    "clearTimeout",
+                    "setImmediate",
+                    "clearImmediate",
+                    "queueMicrotask",
+                    "Date",
+                    "performance"
+                  ]
+                }
+          )
+        }).pipe(
+          Effect.zipRight(Effect.fork(run(Redis.get("k")))),
+          Effect.tap(() => Effect.promise(() => Promise.resolve())),
+          Effect.ensuring(Effect.sync(() => vi.useRealTimers()))
+        )
+        expect(yield* Fiber.join(during)).toEqual(Option.some("v"))
+        expect(yield* run(Redis.get("k"))).toEqual(Option.some("v"))
+        yield* server.pause
+        const late = yield* Effect.ensuring(Effect.exit(run(Redis.get("k"))), Effect.orDie(server.resume))
+        expect(failure(late)).toMatchObject({ _tag: "DeadlineError", phase: "reply" })
+      })
+    )
+  }
+
+  it.scoped("a reply beyond a limit ends the connection once: its command is not sent again, others are", () =>
+    Effect.gen(function* () {
+      const plain = on(yield* connect())
+      const run = on(yield* connect({ limits: { maxBulkLength: 1000 } }))
+      yield* plain(Redis.set("large", "x".repeat(5000)))
+      yield* plain(Redis.configResetstat())
+      const [large, small] = yield* run(
+        Effect.all([Effect.exit(Redis.get("large")), Effect.exit(Redis.get("missing"))], { concurrency: 2 })
+      )
+      const error = failure(large)
+      expect(error).toMatchObject({ _tag: "ProtocolError" })
+      expect(error.message).toContain("limits.maxBulkLength")
+      expect(small).toEqual(yield* Effect.exit(Effect.succeed(Option.none())))
+      const { sections } = yield* plain(Redis.info("commandstats"))
+      expect(sections.commandstats?.cmdstat_get).toContain("calls=3,")
+    })
+  )
+
+  it.scoped("a reply that nests too deeply is not asked for again, although the command is repeatable", () =>
+    Effect.gen(function* () {
+      const run = on(yield* connect({ limits: { maxDepth: 8 } }))
+      const runs = `runs-${protocol}`
+      const deep = RedisCommand.repeatable(
+        RedisCommand.make("EVAL", { args: ["redis.call('incr',KEYS[1]) return {{{{{{{{{{1}}}}}}}}}}", 1, runs] })
+      )
+      expect(failure(yield* run(Effect.exit(deep)))).toMatchObject({
+        _tag: "ProtocolError",
+        message: expect.stringContaining("limits.maxDepth")
+      })
+      expect(yield* run(Redis.get(runs))).toEqual(Option.some("1"))
+    })
+  )
+})
+
+describe("a peer", () => {
+  test.scoped("may take as long as the deadline of the command itself allows", () =>
+    Effect.gen(function* () {
+      const { commands, peer, run } = yield* connectTo(
+        {
+          onCommand: greeting((_, { write }) => {
+            setTimeout(() => write("$1\r\nv\r\n"), 350)
+            return undefined
+          })
+        },
+        { unresponsiveTimeout: "100 millis" }
+      )
+      const value = yield* run(Redis.get("k").pipe(RedisCommand.withDeadline("5 seconds")))
+      expect(value).toEqual(Option.some("v"))
+      expect(peer.connections.length).toBe(1)
+      expect(commands().length).toBe(1)
+    })
+  )
+})
