@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import { vi } from "vitest"
 import { Connection, Pool, Redis, RedisCommand, RedisPubSub } from "../../src/index.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
@@ -113,10 +114,21 @@ eachServer((it, { connect, protocol }) => {
       const reply = yield* Deferred.make<Either.Either<number, unknown>>()
       yield* Effect.scoped(
         Effect.gen(function* () {
-          const run = on(yield* connect({ closeTimeout: "100 millis" }))
+          const server = yield* RedisServer.RedisServer
+          const redis = yield* connect({ closeTimeout: "100 millis" })
+          const run = on(redis)
           yield* Effect.forkDaemon(Effect.intoDeferred(run(Effect.either(Redis.incr(`closing-${protocol}`))), reply))
           yield* Effect.yieldNow()
-          yield* Effect.addFinalizer(() => Effect.forkDaemon(hold(200)))
+          yield* redis.status.changes.pipe(
+            Stream.takeUntil(({ _tag }) => _tag === "Closed"),
+            Stream.runDrain,
+            Effect.zipRight(hold(200)),
+            Effect.forkDaemon
+          )
+          // The reply is read only after closing has begun.
+          yield* server.pause
+          yield* Effect.yieldNow()
+          yield* Effect.addFinalizer(() => Effect.orDie(server.resume))
         })
       )
       expect(yield* Deferred.await(reply)).toEqual(Either.right(1))
