@@ -4,6 +4,8 @@
  * what became of them (docs/fuzz.md). `--round` runs one round of a seed again. `npm run fuzz -- --hostile [--streams N]
  * [--cases N]` throws bytes at the parser and at live connections instead. Exits 1 when anything was not as it must be.
  */
+import "./fuzz/watch.js"
+
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
@@ -15,7 +17,7 @@ import { faulty, splitting } from "./fuzz/proxy.js"
 import { seedFrom } from "./fuzz/random.js"
 import { clean, describe, emptyTally, type RoundOptions, run, type Tally, type Target } from "./fuzz/round.js"
 import { observe } from "./fuzz/task.js"
-import { install } from "./fuzz/watch.js"
+import { trace } from "./fuzz/watch.js"
 
 const given = process.argv.slice(2)
 const option = (name: string): string | undefined => {
@@ -128,7 +130,9 @@ if (flag("hostile")) {
   console.log("fuzz: not run, no real server was found. `npm run servers` fetches them.")
 } else {
   console.log(`fuzz: seed ${seed}, servers ${tested.map(({ name }) => name).join(", ")}`)
-  install({ trace: flag("trace") })
+  if (flag("trace")) {
+    trace()
+  }
   observe()
   // The fuzzer kills connections and interrupts callers on purpose, so the warnings about that are switched off.
   const fine = await Effect.runPromise(Effect.scoped(main).pipe(Logger.withMinimumLogLevel(LogLevel.None)))

@@ -97,6 +97,8 @@ interface Shape {
   readonly proxied: boolean
   /** Connections are killed all the while. */
   readonly killing: boolean
+  /** The program does not run for up to 60 milliseconds now and then. */
+  readonly holding: boolean
   /** Many large values, over sockets that are full. */
   readonly large: boolean
   readonly tightness: number
@@ -114,6 +116,7 @@ const shapeOf = ({ round, targets }: RoundOptions, random: Random.Random): Shape
     [10, { proxied: true, large: true }]
   ]),
   killing: random.chance(0.2),
+  holding: random.chance(0.25),
   tightness: random.pick([1, 2, 8, 32]),
   poolSize: random.pick([1, 3, 8, 16]),
   burst: random.pick([1, 20, 100, 400]),
@@ -326,6 +329,9 @@ const work = (
         launch(id++)
       }
       yield* turn
+      if (shape.holding && random.chance(0.1)) {
+        hold(random.below(60))
+      }
       // No more tasks at once than this round's settings allow.
       while (alive.size > shape.alive) {
         yield* pause(1)
@@ -342,6 +348,13 @@ const work = (
       tally.unsettled.push(`${describe(options)}: ${kind} (${showPlan(plan)})`)
     }
   })
+
+/** Keeps everything else from running for this long, in milliseconds. */
+const hold = (millis: number): void => {
+  for (const until = performance.now() + millis; performance.now() < until; ) {
+    // Nothing else runs.
+  }
+}
 
 const showPlan = (plan: Plan): string => JSON.stringify(plan)
 

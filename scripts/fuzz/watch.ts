@@ -1,6 +1,7 @@
 /**
  * Watches what a round leaves behind: sockets and timers of this process, and fibers. The global timer functions are replaced,
- * so that timers that do not keep the process alive are counted, too.
+ * so that timers that do not keep the process alive are counted, too. The client takes these functions when it is loaded, so
+ * this module must be loaded first.
  */
 import * as Net from "node:net"
 import * as Effect from "effect/Effect"
@@ -24,9 +25,13 @@ const place = (kind: string): string => {
   return `${kind}${frames.slice(0, 3).join("")}`
 }
 
+/** Notes where timers are set from now on. */
+export const trace = (): void => {
+  traced = true
+}
+
 /** Counts timers from now on, all but those set with {@link untracked}. */
-export const install = (options: { readonly trace: boolean }): void => {
-  traced = options.trace
+const install = (): void => {
   const once =
     (set: (callback: (...args: Array<unknown>) => void, ...rest: Array<unknown>) => Handle, kind: string) =>
     (callback: (...args: Array<unknown>) => void, ...rest: Array<unknown>): Handle => {
@@ -58,6 +63,8 @@ export const install = (options: { readonly trace: boolean }): void => {
   globals.clearInterval = clear(real.clearInterval)
   globals.clearImmediate = clear(real.clearImmediate)
 }
+
+install()
 
 /** The timers of the fuzzer itself. */
 export const untracked = real
