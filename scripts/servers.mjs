@@ -21,11 +21,14 @@ const home = path.join(path.dirname(fileURLToPath(import.meta.url)), "..", ".ser
 
 /**
  * What is wanted. A suite is used only if it has the wanted version: a suite in motion moves on one day, and then the
- * next one in the list, or this table, has to answer.
+ * next one in the list, or this table, has to answer. Of "experimental sid" the server comes from the first suite, and
+ * what that one does not have from the second.
  */
 const wanted = [
-  { name: "redis-7.0", product: "redis", version: "7.0", suites: ["bookworm"] },
+  { name: "redis-6.0", product: "redis", version: "6.0", suites: ["bullseye"] },
+  { name: "redis-7.0", product: "redis", version: "7.0", suites: ["bookworm"], modules: ["redis-redisearch"] },
   { name: "redis-8.0", product: "redis", version: "8.0", suites: ["trixie", "forky", "sid"] },
+  { name: "redis-8.6", product: "redis", version: "8.6", suites: ["sid", "experimental sid"] },
   { name: "valkey-9.1", product: "valkey", version: "9.1", suites: ["forky", "sid"] }
 ]
 
@@ -97,7 +100,7 @@ const mirrors = (state) => {
   return [...new Set(found)]
 }
 
-/** An apt that knows one suite only and keeps everything in its own folder. */
+/** An apt that knows these suites only, prefers the first, and keeps everything in its own folder. */
 const makeApt = async (folder, suite) => {
   for (const part of ["state/lists/partial", "cache/archives/partial", "debs"]) {
     fs.mkdirSync(path.join(folder, part), { recursive: true })
@@ -132,6 +135,8 @@ const makeApt = async (folder, suite) => {
     "Acquire::Retries=3",
     "-o",
     "APT::Update::Error-Mode=any",
+    "-o",
+    `APT::Default-Release=${suite.split(" ")[0]}`,
     // apt's own user cannot write into this folder
     ...(process.getuid?.() === 0 ? ["-o", "APT::Sandbox::User=root"] : [])
   ]
@@ -172,7 +177,7 @@ const libraries = (deb) =>
           .trim()
           .split(/[\s(:]/)[0]
     )
-    .filter((name) => name.startsWith("lib") || name === "zlib1g")
+    .filter((name) => /^(lib|lua-)/.test(name) || name === "zlib1g")
 
 const walk = (folder) =>
   fs.readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
@@ -183,7 +188,7 @@ const walk = (folder) =>
 /** Downloads and unpacks the server and, round by round, the libraries that its packages ask for. */
 const unpack = async (apt, debs, root, server) => {
   const seen = new Set()
-  let next = [`${server.product}-server`, `${server.product}-tools`]
+  let next = [`${server.product}-server`, `${server.product}-tools`, ...(server.modules ?? [])]
   while (next.length > 0) {
     for (const name of next) seen.add(name)
     await apt.download(next)
@@ -193,7 +198,8 @@ const unpack = async (apt, debs, root, server) => {
       run("dpkg-deb", ["-x", file, root])
       fs.rmSync(file)
     }
-    next = [...new Set(names)].filter((name) => !seen.has(name))
+    // A virtual package has no candidate. Another package, which is asked for too, provides it.
+    next = [...new Set(names)].filter((name) => !seen.has(name) && !/^(\(none\))?$/.test(apt.candidate(name) ?? ""))
   }
   for (const useless of ["usr/share", "etc", "var", "lib/systemd", "usr/lib/systemd"]) {
     fs.rmSync(path.join(root, useless), { recursive: true, force: true })
@@ -206,11 +212,17 @@ const unpack = async (apt, debs, root, server) => {
  */
 const writeLaunchers = (folder, root, server) => {
   const files = walk(root)
-  const loader = files.find((file) => /^ld-linux.*\.so\.\d+$/.test(path.basename(file)) && fs.lstatSync(file).isFile())
+  // Older C libraries have it under their own version, `ld-2.31.so`, and a link to it.
+  const isLoader = (file) => /^ld-(linux.*\.so\.\d+|[\d.]+\.so)$/.test(path.basename(file))
+  const loader = files.find((file) => isLoader(file) && fs.lstatSync(file).isFile())
   if (loader === undefined) throw new Error("the suite's libc6 has no dynamic loader")
   const directories = [...new Set(files.filter((file) => /\.so(\.\d+)*$/.test(file)).map(path.dirname))].filter(
     (directory) => /\/lib\/[^/]+-linux-[^/]+$/.test(directory)
   )
+  // The loader of C libraries before 2.33 cannot give the program another name.
+  const named = spawnSync(loader, ["--help"], { encoding: "utf8" }).stdout?.includes("--argv0")
+    ? ' --argv0 "$self"'
+    : ""
   const search = directories.map((directory) => `$here/${path.relative(folder, directory)}`).join(":")
   for (const program of ["server", "cli", "benchmark"].map((end) => `${server.product}-${end}`)) {
     const binary = path.join(root, "usr/bin", program)
@@ -230,7 +242,7 @@ const writeLaunchers = (folder, root, server) => {
 self=$0
 if [ -L "$self" ]; then self=$(readlink -f "$self"); fi
 here=\${self%/*}
-exec "$here/${path.relative(folder, loader)}" --argv0 "$self" --library-path "${search}" "$here/${path.relative(folder, binary)}" "$@"
+exec "$here/${path.relative(folder, loader)}"${named} --library-path "${search}" "$here/${path.relative(folder, binary)}" "$@"
 `,
       { mode: 0o755 }
     )
@@ -242,7 +254,7 @@ const make = async (server, work) => {
   for (const suite of server.suites) {
     const folder = path.join(work, server.name)
     try {
-      const aptFolder = path.join(work, suite)
+      const aptFolder = path.join(work, suite.replace(" ", "-"))
       const apt = await makeApt(aptFolder, suite)
       const candidate = apt.candidate(`${server.product}-server`)
       if (candidate === undefined || !candidate.startsWith(`${server.version}.`)) {

@@ -8,7 +8,7 @@ import * as Codec from "../src/Codec.js"
 import { make } from "../src/commands/server.js"
 import { type RedisCommand, make as raw } from "../src/RedisCommand.js"
 import { samples } from "./support/samples.js"
-import { realServers } from "./support/servers.js"
+import { commandServers } from "./support/servers.js"
 import {
   counted,
   factoryNames,
@@ -200,11 +200,11 @@ describe("the surface", () => {
 })
 
 describe("the surface, live", () => {
-  if (realServers.length === 0) {
+  if (commandServers.length === 0) {
     it.skip("no real server found: run `npm run servers`", () => {})
   }
   const seen = new Set<string>()
-  for (const installed of realServers) {
+  for (const installed of commandServers) {
     for (const [mode, options] of Object.entries(modes)) {
       it(`${installed.name}, ${mode}: every command has a name`, async () => {
         const names = counted(await Effect.runPromise(onServer(installed, options, listed)))
@@ -247,7 +247,7 @@ describe("the surface, live", () => {
     })
   }
 
-  it.runIf(realServers.length >= 3)("every listed difference still exists on its servers", () => {
+  it.runIf(commandServers.length >= 3)("every listed difference still exists on its servers", () => {
     const stale = Object.entries(deliberate).flatMap(([key, { on }]) =>
       on.filter((server) => server !== "spec" && !seen.has(`${key} ${server}`)).map((server) => `${key} ${server}`)
     )

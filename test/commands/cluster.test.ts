@@ -577,7 +577,7 @@ liveSuite(
     // A primary refuses the reset while it holds keys, so they are flushed then; a replica refuses the flush.
     const fresh = Effect.orElse(reset, () => Effect.zipRight(server.flushall(), reset))
     const another = Effect.suspend(() => {
-      const installed = Servers.realServers.find((server) => server.name === name)
+      const installed = Servers.commandServers.find((server) => server.name === name)
       return installed === undefined
         ? Effect.dieMessage("no such server")
         : Servers.makeServer(installed, { mode: "cluster", config: { "cluster-node-timeout": 1500 } })

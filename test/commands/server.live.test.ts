@@ -12,7 +12,7 @@ import { make as makeStrings } from "../../src/commands/string.js"
 import * as RedisCommand from "../../src/RedisCommand.js"
 import type { RedisError } from "../../src/RedisError.js"
 import { liveSuite } from "../support/commands.js"
-import { makeServer, realServers } from "../support/servers.js"
+import { commandServers, makeServer } from "../support/servers.js"
 
 const server = make(Codec.utf8)
 const strings = makeStrings(Codec.utf8)
@@ -43,7 +43,7 @@ liveSuite(
   ({ effect, isSince, live, name, needs, needsVersion, onLease, product, protocol, server: running, version }) => {
     /** Starts another server of the same version. */
     const another = (options?: Parameters<typeof makeServer>[1]) => {
-      const installed = realServers.find((server) => server.name === name)
+      const installed = commandServers.find((server) => server.name === name)
       return installed === undefined ? Effect.dieMessage("no such server") : makeServer(installed, options)
     }
     const on =

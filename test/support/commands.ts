@@ -282,11 +282,11 @@ export const liveSuite = (
 ): void => {
   describe(`${group}, live over the ${layerName}`, () => {
     const matrix = new LiveMatrix(group)
-    if (Servers.realServers.length === 0) {
+    if (Servers.commandServers.length === 0) {
       it.skip("no real server found: run `npm run servers`", () => {})
     }
     afterAll(() => matrix.finish())
-    for (const server of Servers.realServers) {
+    for (const server of Servers.commandServers) {
       describe(server.name, () => {
         const scope = Effect.runSync(Scope.make())
         let started: RedisServer.RedisServer | undefined

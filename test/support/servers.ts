@@ -68,10 +68,30 @@ const fromPath = (): ReadonlyArray<TestServer> =>
 const fromEnvironment = (): ReadonlyArray<TestServer> =>
   process.env.REDIS_SERVER ? fromProgram(process.env.REDIS_SERVER) : []
 
+const compare = (a: string, b: string): number => a.localeCompare(b, "en", { numeric: true })
+
 /** Every real server found. For the same release, REDIS_SERVER wins over `.servers`, and `.servers` over PATH. */
-export const realServers: ReadonlyArray<TestServer> = [
+const found: ReadonlyArray<TestServer> = [
   ...new Map([...fromPath(), ...fromFolder(), ...fromEnvironment()].map((server) => [server.name, server])).values()
-].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }))
+].sort((a, b) => compare(a.name, b.name))
+
+const isOlder = ({ product, version }: TestServer): boolean => product === "redis" && compare(version, "7.0") < 0
+
+/** Servers that are older than the oldest that is supported in full: a client must connect, and run the common commands. */
+export const olderServers: ReadonlyArray<TestServer> = found.filter(isOlder)
+
+/** The servers that every command is run on. */
+export const commandServers: ReadonlyArray<TestServer> = found.filter((server) => !isOlder(server))
+
+/**
+ * The servers that all other suites run on. Of Redis 8 that is the newest release: its others differ in their commands only,
+ * and each server costs the suites minutes.
+ */
+export const realServers: ReadonlyArray<TestServer> = commandServers.filter(
+  ({ name, version }) =>
+    !name.startsWith("redis-8.") ||
+    !commandServers.some((other) => other.name.startsWith("redis-8.") && compare(other.version, version) > 0)
+)
 
 /** The server in pure JavaScript, always available. */
 export const embeddedServer: TestServer = {
@@ -82,13 +102,13 @@ export const embeddedServer: TestServer = {
 }
 
 /** Every server found, the embedded one last. */
-export const servers: ReadonlyArray<TestServer> = [...realServers, embeddedServer]
+export const servers: ReadonlyArray<TestServer> = [...commandServers, embeddedServer]
 
 /** The real servers of one release or later: `atLeast({ redis: "8.0", valkey: "9.0" })`. An omitted product has none. */
 export const atLeast = (wanted: { readonly redis?: string; readonly valkey?: string }): ReadonlyArray<TestServer> =>
-  realServers.filter(({ product, version }) => {
+  commandServers.filter(({ product, version }) => {
     const lowest = product === "embedded" ? undefined : wanted[product]
-    return lowest !== undefined && version.localeCompare(lowest, "en", { numeric: true }) >= 0
+    return lowest !== undefined && compare(version, lowest) >= 0
   })
 
 /** The options that start this server. */

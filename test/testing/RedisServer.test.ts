@@ -13,7 +13,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as RedisServer from "../../src/testing/RedisServer.js"
-import { atLeast, embeddedServer, makeServer, realServers, servers } from "../support/servers.js"
+import { atLeast, commandServers, embeddedServer, makeServer, servers } from "../support/servers.js"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // A minimal client: sends commands, ends its side, and returns everything that the server sent.
@@ -259,7 +259,7 @@ describe.each(servers)("$name", (testServer) => {
   )
 })
 
-describe.each(realServers)("$name", (testServer) => {
+describe.each(commandServers)("$name", (testServer) => {
   it.scoped("accepts DEBUG commands, and its output can be read", () =>
     Effect.gen(function* () {
       const server = yield* makeServer(testServer)
@@ -438,10 +438,10 @@ describe.each(realServers)("$name", (testServer) => {
 })
 
 describe("a server that fails to start or to stop", () => {
-  it.effect.runIf(realServers.length > 0)("does not outlive the process that started it", () =>
+  it.effect.runIf(commandServers.length > 0)("does not outlive the process that started it", () =>
     Effect.gen(function* () {
       const fixture = Path.join(import.meta.dirname, "fixtures", "serve.ts")
-      const child = spawn(process.execPath, ["--import", "tsx", fixture, `${realServers[0]?.executable}`], {
+      const child = spawn(process.execPath, ["--import", "tsx", fixture, `${commandServers[0]?.executable}`], {
         stdio: ["ignore", "pipe", "inherit"],
         // tsx leaves its own traces in the temporary folder
         env: { ...process.env, TMPDIR: before }
@@ -517,7 +517,7 @@ describe("a server that fails to start or to stop", () => {
       expect((yield* RedisServer.makeAny()).product).toBe("embedded")
       process.env.REDIS_SERVER = Path.join(temporary, "missing")
       expect((yield* Effect.flip(RedisServer.makeAny())).reason).toBe("NotFound")
-      const [real] = realServers
+      const [real] = commandServers
       if (real?.executable === undefined) return
       process.env.REDIS_SERVER = real.executable
       expect((yield* RedisServer.find()).version).toBe(real.version)
@@ -543,7 +543,7 @@ describe("the embedded server", () => {
 })
 
 it("atLeast selects the real servers of at least the given versions", () => {
-  expect(atLeast({ redis: "7.0", valkey: "7.2" })).toEqual(realServers)
+  expect(atLeast({ redis: "7.0", valkey: "7.2" })).toEqual(commandServers)
   expect(atLeast({ redis: "8.0" }).every(({ name }) => name.startsWith("redis-"))).toBe(true)
   expect(atLeast({ valkey: "99.0" })).toEqual([])
 })
