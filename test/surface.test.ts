@@ -55,7 +55,7 @@ const deliberate: Readonly<Record<string, { readonly on: ReadonlyArray<string>; 
 
   // For the server this argument is plain text. We tag it as a key, so that a prefix is added and it stays the same key.
   "CLUSTER KEYSLOT keys": {
-    on: ["redis-7.0", "redis-8.0", "valkey-9.1", "spec"],
+    on: ["redis-7.0", "redis-8.0", "redis-8.6", "valkey-9.1", "spec"],
     why: "the slot of a key is asked for"
   }
 }

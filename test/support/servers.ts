@@ -30,7 +30,7 @@ const root = Path.join(Path.dirname(fileURLToPath(import.meta.url)), "..", "..")
 const made = Path.join(root, ".servers")
 
 /** The servers that `npm run servers` installs and CI requires. */
-export const expected: ReadonlyArray<string> = ["redis-7.0", "redis-8.0", "valkey-9.1"]
+export const expected: ReadonlyArray<string> = ["redis-6.0", "redis-7.0", "redis-8.0", "redis-8.6", "valkey-9.1"]
 
 const named = (product: "redis" | "valkey", version: string, executable: string): TestServer => ({
   name: `${product}-${version.split(".").slice(0, 2).join(".")}`,
