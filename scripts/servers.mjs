@@ -64,10 +64,13 @@ const versionOf = (executable) => {
   return match === null ? undefined : { product: match[1].toLowerCase(), version: match[2] }
 }
 
-/** The server made earlier, if it still runs: a folder copied to another machine may not. */
+/** The server made earlier, if it still runs (a folder copied to another machine may not) and has its modules. */
 const existing = (server) => {
   const found = versionOf(path.join(home, server.name, `${server.product}-server`))
-  return found?.version.startsWith(`${server.version}.`) ? found : undefined
+  const complete = (server.modules ?? []).every(() =>
+    fs.existsSync(path.join(home, server.name, "root/usr/lib/redis/modules"))
+  )
+  return complete && found?.version.startsWith(`${server.version}.`) ? found : undefined
 }
 
 const isDebian = () => {
@@ -297,6 +300,7 @@ const main = async () => {
     if (found !== undefined) say(`${server.name}: ${found.product} ${found.version}, made earlier`)
     return found === undefined
   })
+  const isNeeded = ({ name }) => required.length === 0 || required.includes(name)
   if (missing.length === 0) return 0
   if (!isDebian()) {
     say(
@@ -317,7 +321,7 @@ const main = async () => {
         const made = await make(server, work)
         say(`${server.name}: ${made.product} ${made.version}, from Debian ${made.suite}, in .servers/${server.name}`)
       } catch (error) {
-        failed = true
+        failed ||= isNeeded(server)
         say(`${server.name}: NOT made`)
         say(error.message)
       }
