@@ -193,7 +193,7 @@ export interface StringCommands<V, K extends Key> {
    * Adds to a counter within bounds, and sets its expiry, in one step: a rate limiter in one command. `enx` sets the
    * expiry only if the key has none.
    *
-   * O(1). Since Redis 8.8.0.
+   * O(1). Since Redis 8.8.0, Valkey 9.2.0.
    *
    * @example
    * ```ts
