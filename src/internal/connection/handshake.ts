@@ -15,7 +15,7 @@ import * as Decode from "../command/decode.js"
 import type { RedisCommand } from "../command/model.js"
 import { make, token } from "../command/raw.js"
 import { ownWords } from "../engine/sentences.js"
-import { changed } from "../request/failure.js"
+import { changed, closeError } from "../request/failure.js"
 import { utf8Decode } from "../resp/text.js"
 import type { Reply } from "../resp/values.js"
 import type { Link } from "./link.js"
@@ -65,7 +65,11 @@ export const shakeHands = (
           // When an optional step is answered NOAUTH, a password is missing, and no user command would fare better.
           if (required || !(error instanceof ReplyError) || error.code === "NOAUTH") {
             const said = error instanceof ConnectionError ? lastWords(answer) : undefined
-            return Effect.fail(handshakeError(said ?? error, command.name, options))
+            // The attempt failed, and not a command that somebody sent: the error names none.
+            const { closed } = link.engine
+            const ended =
+              closed !== undefined && error instanceof ConnectionError ? closeError(closed, "unsent") : error
+            return Effect.fail(handshakeError(said ?? ended, command.name, options))
           }
         }
       }

@@ -4,7 +4,6 @@
  * not settled. How each kind is encoded and answered is in call.ts, pipeline.ts and transaction.ts.
  */
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import type { RedisError } from "../../RedisError.js"
 import type { RedisCommand } from "../command/model.js"
 import { hasEnded, type Running } from "../effect/fork.js"
@@ -17,7 +16,7 @@ import { toRedisError } from "./failure.js"
 import { isReadOnly } from "./recovery.js"
 
 /** How the caller of a request is given its result. Called once, from the socket's stack. */
-export type Resume<A> = (exit: Exit.Exit<A, RedisError>) => void
+export type Resume<A> = (result: Effect.Effect<A, RedisError>) => void
 
 /** What a request takes from the client or connection that sends it. */
 export interface RequestSettings {
