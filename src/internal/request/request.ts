@@ -44,6 +44,8 @@ export interface Via {
 
 /** Who may send a request again. When `recover` or `refused` answers true, the owner has taken the request over. */
 export interface RequestOwner {
+  /** The address of the server that it sends to, for the errors of requests that were given to no link. */
+  readonly address?: string | undefined
   /** The request got no reply: its link ended, its deadline passed, or a queue was full. */
   readonly recover: (request: Request, failure: Failure) => boolean
   /**
@@ -131,7 +133,7 @@ export abstract class Request extends Pending {
       this.written && failure._tag !== "Overflow" ? { ...failure, delivery: "unknown" } : failure,
       command,
       this.allowed,
-      this.via?.address
+      this.via?.address ?? this.owner?.address
     )
   }
 
