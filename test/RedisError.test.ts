@@ -440,8 +440,8 @@ describe("the text of a ReplyError", () => {
     ["GET", ["k"], "MOVED 3999 127.0.0.1:6381", "MOVED"],
     // Servers quote no argument in these, so a short one that stands in them hides nothing.
     ["SET", ["a", "1"], "MOVED 15495 127.0.0.1:7723", "MOVED"],
-    ["SET", ["redis-1", "3999"], "ASK 3999 redis-1.example:6379", "ASK"],
-    ["SET", ["1", "::1"], "MOVED 1 ::1:7000", "MOVED"],
+    ["SET", ["one", "a"], "ASK 3999 redis-one.a.example:6379", "ASK"],
+    ["SET", ["1", "::"], "MOVED 1 ::1:7000", "MOVED"],
     ["GET", ["1"], "MOVED 1 :7000", "MOVED"],
     [
       "HELLO",
@@ -492,6 +492,7 @@ describe("the text of a ReplyError", () => {
     ["a value inside of a word", "SET", [secret], `ERR bad x=${secret},y`],
     ["a value behind a fixed code", "SET", [secret], `WRONGTYPE of ${secret}`],
     ["a value in quotes behind a fixed code", "SET", [`${secret}!`], `MOVED '${secret}'`],
+    ["a value as the address of a redirection", "SET", [secret], `MOVED 1 ${secret}:1`],
     ["a value behind a redirection", "SET", [secret], `MOVED 1 127.0.0.1:1 ${secret}`],
     [
       "a value in a sentence that is almost a server's own",

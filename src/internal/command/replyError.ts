@@ -65,7 +65,10 @@ const refusing = new Set([
   "MISCONF"
 ])
 
-/** What a node of a cluster answers to a command that belongs to another node: a hash slot and an address. */
+/**
+ * What a node of a cluster answers to a command that belongs to another node: a hash slot and an address. Short arguments are
+ * not blanked in it: they are in many addresses by chance, and a node quotes none.
+ */
 const redirection = /^(?:MOVED|ASK) \d{1,5} [^\s'"`]*:\d{1,5}$/
 
 /** Common words of server messages. They are not blanked, although an argument may contain the same word. */
@@ -136,7 +139,7 @@ const codeOf = (reply: ErrorReply, args: ReadonlyArray<Argument>): string => {
 const describe = (code: string, message: string, command: string, args: ReadonlyArray<Argument>): string => {
   const script = runsScript(command)
   const sentence = script ? message.replace(whereInScript, "") : message
-  if (isSentence(sentence) || (!script && redirection.test(message))) {
+  if (isSentence(sentence)) {
     return sentence
   }
   if (/^ERR unknown (?:sub)?command/i.test(message)) {
@@ -153,7 +156,11 @@ const describe = (code: string, message: string, command: string, args: Readonly
   if (message.length > longestMessage || values.reduce((sum, { data }) => sum + data.length, 0) > longestArguments) {
     return `${code} (the server's text is too long to be cleared of arguments: see the redacted field \`raw\`)`
   }
-  const texts = values.map((arg) => textOf(arg, Infinity)).sort((a, b) => b.length - a.length)
+  const least = redirection.test(message) ? shortLength : 0
+  const texts = values
+    .map((arg) => textOf(arg, Infinity))
+    .filter(({ length }) => length > least)
+    .sort((a, b) => b.length - a.length)
   const text = blankQuotes(blankWhole(message, texts), command, args)
   return fixed.has(code) && !unclear ? text : blankParts(text, texts)
 }
@@ -213,6 +220,9 @@ const forWhat: Record<Denied, string> = {
 
 const blanked = "<…>"
 
+/** Arguments up to this length are short. */
+const shortLength = 3
+
 /**
  * Blanks every whole argument that is not a token. The longest come first, because one argument may be the beginning of
  * another.
@@ -225,7 +235,7 @@ const blankWhole = (message: string, texts: ReadonlyArray<string>): string => {
     }
     // Short arguments are blanked only as whole words; otherwise most of the text would be blanked.
     text =
-      data.length > 3
+      data.length > shortLength
         ? text.replaceAll(data, blanked)
         : text.replace(new RegExp(`(?<![\\p{L}\\p{N}])${escape(data)}(?![\\p{L}\\p{N}])`, "gu"), blanked)
   }
@@ -254,7 +264,7 @@ const blankParts = (message: string, texts: ReadonlyArray<string>): string => {
   const all = texts.join("\n").toLowerCase()
   const given = (word: string): boolean => {
     const lower = word.toLowerCase()
-    return lower.length > 3 && !vocabulary.has(lower) && all.includes(lower)
+    return lower.length > shortLength && !vocabulary.has(lower) && all.includes(lower)
   }
   return message.replace(/\S+/g, (word, at: number) => {
     if (at === 0 && known.has(word)) {
