@@ -1,5 +1,5 @@
 /** Messages of errors on real servers: each says what failed, why, and what to do. */
-import { expect } from "@effect/vitest"
+import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -13,12 +13,30 @@ import {
   isRetryable,
   type OverflowError,
   type PipelineError,
+  type ProtocolError,
   type ReplyError
 } from "../src/RedisError.js"
 import * as FaultProxy from "../src/testing/FaultProxy.js"
 import type { RedisServerOptions } from "../src/testing/RedisServer.js"
-import { eachServer, failure, on, quickly, settle } from "./support/client.js"
+import { connectTo, eachServer, failure, on, quickly, settle } from "./support/client.js"
+import * as Peer from "./support/peer.js"
 import { makeServer } from "./support/servers.js"
+
+describe("a peer that breaks the protocol", () => {
+  it.scoped("fails each command by name, and an attempt to connect with an error that names none", () =>
+    Effect.gen(function* () {
+      const { peer, run } = yield* connectTo({ onCommand: Peer.greeting(() => "nonsense\r\n") }, { maxRetries: 0 })
+      const address = `127.0.0.1:${peer.port}`
+      const error = failure(yield* Effect.exit(run(Redis.incr("n")))) as ProtocolError
+      expect(error).toMatchObject({ _tag: "ProtocolError", command: "INCR", server: address })
+      expect(error.message).toMatch(new RegExp(`^INCR: the server ${address} broke the protocol: `))
+      const nonsense = yield* Peer.make({ onCommand: () => "nonsense\r\n" })
+      const exit = yield* Effect.exit(Effect.scoped(Connection.make({ host: "127.0.0.1", port: nonsense.port })))
+      expect(failure(exit)).toMatchObject({ _tag: "ProtocolError", server: `127.0.0.1:${nonsense.port}` })
+      expect((failure(exit) as ProtocolError).command).toBeUndefined()
+    })
+  )
+})
 
 eachServer((it, { connect, protocol, server }) => {
   /** A server for this test alone, and a client of it. */

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { ConnectionError, type RedisError, ReplyError } from "../../RedisError.js"
+import { ConnectionError, ProtocolError, type RedisError, ReplyError } from "../../RedisError.js"
 import { withDeadline } from "../command/command.js"
 import * as Decode from "../command/decode.js"
 import type { RedisCommand } from "../command/model.js"
@@ -65,11 +65,7 @@ export const shakeHands = (
           // When an optional step is answered NOAUTH, a password is missing, and no user command would fare better.
           if (required || !(error instanceof ReplyError) || error.code === "NOAUTH") {
             const said = error instanceof ConnectionError ? lastWords(answer) : undefined
-            // The attempt failed, and not a command that somebody sent: the error names none.
-            const { closed } = link.engine
-            const ended =
-              closed !== undefined && error instanceof ConnectionError ? closeError(closed, "unsent") : error
-            return Effect.fail(handshakeError(said ?? ended, command.name, options))
+            return Effect.fail(handshakeError(said ?? ofAttempt(error, link), command.name, options))
           }
         }
       }
@@ -80,6 +76,14 @@ export const shakeHands = (
     }
   )
 }
+
+/** An attempt to connect failed, and not a command that somebody sent: the error of its connection names no command. */
+const ofAttempt = (error: RedisError, { address, engine }: Link): RedisError =>
+  error instanceof ConnectionError && engine.closed !== undefined
+    ? closeError(engine.closed, "unsent", address)
+    : error instanceof ProtocolError
+      ? new ProtocolError({ reason: error.reason, server: address })
+      : error
 
 /** The error with which a server explained why it ended the connection. */
 const lastWords = (answer: Exit.Exit<unknown, RedisError> | undefined): ReplyError | undefined => {

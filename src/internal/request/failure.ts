@@ -80,6 +80,9 @@ export const ofCommand = (command: string, error: RedisError): RedisError => {
   if (error._tag === "DeadlineError" && error.command === undefined) {
     return withoutFrames(DeadlineError, { ...error, command })
   }
+  if (error._tag === "ProtocolError" && error.command === undefined) {
+    return withoutFrames(ProtocolError, { ...error, command })
+  }
   if (error._tag !== "ConnectionError" || error.command !== undefined) {
     return error
   }
@@ -92,7 +95,9 @@ export const ofCommand = (command: string, error: RedisError): RedisError => {
  * A deadline error with the whole time that was allowed, when a part of it passed before the request was handed over.
  */
 export const allowedWas = (milliseconds: number, error: RedisError): RedisError =>
-  error._tag === "DeadlineError" && error.phase !== "acquire" ? new DeadlineError({ ...error, milliseconds }) : error
+  error._tag === "DeadlineError" && error.phase !== "acquire"
+    ? withoutFrames(DeadlineError, { ...error, milliseconds })
+    : error
 
 /**
  * The same for a batch, of whose time this much passed before. A deadline fails every reply that is owed, so the last
