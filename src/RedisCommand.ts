@@ -221,8 +221,9 @@ export const withDeadline: {
 /**
  * Declares that executing a command twice is the same as once, so that it may be sent again when its connection ended
  * before its reply. Readonly commands count as such without a declaration. Of writes only you can know: a `SET` is
- * repeatable where nobody else writes the key; `INCR` is not. A pipeline is sent again when each of its commands is
- * readonly or declared; a transaction when each command is declared, readonly ones too.
+ * repeatable where nobody else writes the key; `INCR` is not. Of a pipeline, the commands without a reply are sent again
+ * when each of them is readonly or declared; a transaction is sent again when each command is declared, readonly ones too.
+ * A script that is declared so is also sent again when it answers that the server is not ready (LOADING and its kin).
  *
  * @example
  * ```ts

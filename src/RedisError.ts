@@ -1,5 +1,6 @@
 /**
- * What commands fail with, as one small tagged union: {@link RedisError}.
+ * What commands fail with, as one small tagged union: {@link RedisError}. {@link AnyRedisError} adds the errors of
+ * pipelines and transactions.
  *
  * Errors contain no value of an argument: messages name the command, the server's code and the reason. The server's own
  * text may repeat arguments, so {@link ReplyError} keeps it as `Redacted`.
@@ -8,6 +9,7 @@
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -74,6 +76,7 @@ const ReplyErrorBase: ErrorClass<
     readonly message: string
     readonly raw: Redacted.Redacted<string>
     readonly denied?: Denied | undefined
+    readonly transient?: boolean | undefined
   },
   {
     readonly code: string
@@ -81,13 +84,15 @@ const ReplyErrorBase: ErrorClass<
     readonly message: string
     readonly raw: string
     readonly denied?: Denied | undefined
+    readonly transient?: boolean | undefined
   }
 > = errorClass<ReplyError>("effect-redis-client/ReplyError")("ReplyError", () => ({
   code: Schema.String,
   command: Schema.String,
   message: Schema.String,
   raw: redactedText(),
-  denied: Schema.optional(Denied)
+  denied: Schema.optional(Denied),
+  transient: Schema.optional(Schema.Boolean)
 }))
 
 /**
@@ -99,6 +104,8 @@ const ReplyErrorBase: ErrorClass<
  * - `raw` is the server's text, unchanged.
  * - `denied` is what the user has no permission for, when that is the error: of the command itself (`NOPERM`), or of a
  *   command that its script ran (`ERR`).
+ * - `transient` is true when the server refused the command before it executed any of it, and may execute it later: a
+ *   server that loads its data, is out of memory, or is a replica. See {@link isRetryable}.
  *
  * @see RESP specification, "Simple errors"
  * @since 0.1.0
@@ -116,8 +123,15 @@ const ProtocolErrorBase: ErrorClass<
   "ProtocolError",
   {
     readonly reason: string
+    readonly command?: string | undefined
+    /** The server's address. */
+    readonly server?: string | undefined
   }
-> = errorClass<ProtocolError>("effect-redis-client/ProtocolError")("ProtocolError", () => ({ reason: Schema.String }))
+> = errorClass<ProtocolError>("effect-redis-client/ProtocolError")("ProtocolError", () => ({
+  reason: Schema.String,
+  command: Schema.optional(Schema.String),
+  server: Schema.optional(Schema.String)
+}))
 
 /**
  * The server sent bytes that are not RESP, or a reply that belongs to no command. The connection is closed, because
@@ -132,7 +146,9 @@ export class ProtocolError extends ProtocolErrorBase {
     return TypeId
   }
   override get message(): string {
-    return `The server broke the protocol: ${this.reason}`
+    const { command, reason, server } = this
+    const text = `${server === undefined ? "server" : `server ${server}`} broke the protocol: ${reason}`
+    return command === undefined ? `The ${text}` : `${command}: the ${text}`
   }
 }
 
@@ -179,6 +195,8 @@ const ConnectionErrorBase: ErrorClass<
     readonly reason: ConnectionErrorReason
     readonly delivery: Delivery
     readonly message: string
+    /** The name of the command that failed. Absent where no command did, as when connecting. */
+    readonly command?: string | undefined
     /** The server's address: `host:port`, or the path of a unix socket. */
     readonly server?: string | undefined
     readonly cause?: unknown
@@ -187,13 +205,14 @@ const ConnectionErrorBase: ErrorClass<
   reason: ConnectionErrorReason,
   delivery: Delivery,
   message: Schema.String,
+  command: Schema.optional(Schema.String),
   server: Schema.optional(Schema.String),
   cause: Schema.optional(defect)
 }))
 
 /**
  * There is no connection, or it ended before the reply arrived. `delivery` says whether the command may have been
- * executed.
+ * executed. The `message` of a command's failure also names the command, the server and the delivery.
  *
  * @since 0.1.0
  * @category errors
@@ -243,9 +262,11 @@ export class DeadlineError extends DeadlineErrorBase {
     return TypeId
   }
   override get message(): string {
-    const of = this.command === undefined ? "" : ` of ${this.command}`
-    const hint = this.hint === undefined ? "" : `: ${this.hint}`
-    return `The ${this.phase} deadline${of} passed after ${this.milliseconds} ms (delivery: ${this.delivery})${hint}`
+    const { command, delivery, hint, milliseconds, phase, server } = this
+    const of = command === undefined ? "" : ` of ${command}`
+    const at = server === undefined ? "" : `server: ${server}, `
+    const how = hint === undefined ? "" : `: ${hint}`
+    return `The ${phase} deadline${of} passed after ${milliseconds} ms (${at}delivery: ${delivery})${how}`
   }
 }
 
@@ -400,16 +421,23 @@ export const RedisError = errorUnion(
 )
 
 /**
+ * Whether a value is one of the errors of a command. The errors of pipelines and transactions are not:
+ * {@link isAnyRedisError} is true for them, too.
+ *
  * @since 0.1.0
  * @category guards
  */
 export const isRedisError = (u: unknown): u is RedisError => Predicate.hasProperty(u, TypeId)
 
+/** By this, the errors of batches are recognised, also those of another copy of this package. */
+const BatchTypeId = Symbol.for("effect-redis-client/RedisError/Batch")
+
 /**
- * Keeps the results out of logs and JSON, because they contain the server's replies. It is a getter because Node's `%o`
- * shows the value of any other property, even of one that is not enumerable.
+ * Marks the error of a batch, and keeps the results out of logs and JSON, because they contain the server's replies. They
+ * are a getter because Node's `%o` shows the value of any other property, even of one that is not enumerable.
  */
 const hide = (error: object, results: unknown): void => {
+  Object.defineProperty(error, BatchTypeId, { value: BatchTypeId })
   Object.defineProperty(error, "results", { get: () => results, enumerable: false })
 }
 
@@ -417,9 +445,11 @@ const hide = (error: object, results: unknown): void => {
 const place = (at: string | number | undefined, command: string | undefined): string =>
   command === undefined ? `${at}` : `${at} (${command})`
 
-/** The message of a command's failure, with its delivery. A {@link DeadlineError}'s message contains it already. */
+/** The message of a failure, with its delivery. It is there already, except where no command was named. */
 const describe = (error: RedisError): string =>
-  error._tag === "ConnectionError" ? `${error.message} (delivery: ${error.delivery})` : error.message
+  error._tag === "ConnectionError" && error.command === undefined
+    ? `${error.message} (delivery: ${error.delivery})`
+    : error.message
 
 /**
  * A pipeline in which at least one command failed. Every reply was read: `results` has the shape of the pipeline, with
@@ -500,6 +530,139 @@ export class TransactionError<out Results = unknown> extends Data.Error<{
 }
 
 /**
+ * All errors that this library fails with: {@link RedisError}, and the errors of pipelines and transactions. For code that
+ * handles whatever fails, such as the mapping to a response of HTTP.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type AnyRedisError = RedisError | PipelineError | TransactionError
+
+/**
+ * Whether a value is an error of this library: of a command, a pipeline or a transaction.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isAnyRedisError = (u: unknown): u is AnyRedisError => isRedisError(u) || isBatchError(u)
+
+const isBatchError = (u: unknown): u is PipelineError | TransactionError => Predicate.hasProperty(u, BatchTypeId)
+
+const placesOf = ({ results }: PipelineError | TransactionError): ReadonlyArray<unknown> =>
+  Predicate.isObject(results) ? Object.values(results) : []
+
+/** The errors of a batch's commands. */
+const leftsOf = (error: PipelineError | TransactionError): ReadonlyArray<RedisError> =>
+  placesOf(error).flatMap((place) => (Either.isEither(place) && Either.isLeft(place) ? [place.left as RedisError] : []))
+
+/** The errors of a batch of which every command failed. */
+const failuresOf = (error: PipelineError | TransactionError): ReadonlyArray<RedisError> => {
+  const lefts = leftsOf(error)
+  return lefts.length === placesOf(error).length ? lefts : []
+}
+
+/** A command of a discarded transaction that failed only because of another one. */
+const isAborted = (error: RedisError): boolean =>
+  error._tag === "ReplyError" && error.code === "EXECABORT" && error.transient !== true
+
+/**
+ * Whether the server never received what failed: a command with the delivery `unsent`, one that was refused by this
+ * library ({@link UsageError}, {@link OverflowError}), or a pipeline of which all of that is true of each command. It is
+ * false for all other values.
+ *
+ * @see {@link isRetryable} for what may be tried again
+ * @since 0.1.0
+ * @category guards
+ */
+export const isUnsent = (u: unknown): boolean => {
+  if (isBatchError(u)) {
+    const failures = failuresOf(u)
+    return failures.length > 0 && failures.every(isUnsent)
+  }
+  if (!isRedisError(u)) {
+    return false
+  }
+  switch (u._tag) {
+    case "ConnectionError":
+    case "DeadlineError":
+      return u.delivery === "unsent"
+    case "OverflowError":
+      return u.limit === "commands" || u.limit === "bytes"
+    case "UsageError":
+      return true
+    default:
+      return false
+  }
+}
+
+/**
+ * Whether what failed was certainly not executed, and may succeed when the program tries again. So it is safe for writes:
+ *
+ * - what is unsent ({@link isUnsent}), except for a {@link UsageError}, for failures that every further attempt would meet
+ *   again (wrong credentials, a bad certificate, a refused handshake, a peer that speaks another protocol), and for a
+ *   client that was closed;
+ * - a command that the server refused before it executed any of it (`ReplyError.transient`): LOADING, MASTERDOWN,
+ *   CLUSTERDOWN, TRYAGAIN, READONLY, BUSY, OOM, NOREPLICAS, MISCONF. Of a script that may write, only the server's own
+ *   sentence counts;
+ * - a pipeline of which each command failed so;
+ * - a transaction that was not executed because of a conflict, or because commands were refused so. After a conflict, what
+ *   is tried again has to include the reads.
+ *
+ * It is false for everything else, so for a delivery of `unknown`, too. Readonly commands and those that are declared
+ * repeatable were sent again by the client already.
+ *
+ * @example
+ * ```ts
+ * import { Redis, RedisError } from "effect-redis-client"
+ * import { Effect, Schedule } from "effect"
+ *
+ * export const hits = Redis.incr("hits").pipe(
+ *   Effect.retry({ while: RedisError.isRetryable, schedule: Schedule.exponential("100 millis"), times: 5 })
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isRetryable = (u: unknown): boolean => {
+  if (isBatchError(u)) {
+    if (u._tag === "TransactionError" && u.reason === "conflict") {
+      return true
+    }
+    const causes = failuresOf(u).filter((error) => !isAborted(error))
+    return causes.length > 0 && causes.every(isRetryable)
+  }
+  if (!isRedisError(u)) {
+    return false
+  }
+  switch (u._tag) {
+    case "ReplyError":
+      return u.transient === true
+    case "ConnectionError":
+      return u.delivery === "unsent" && mayConnect(u)
+    case "UsageError":
+      return false
+    default:
+      return isUnsent(u)
+  }
+}
+
+/** Whether a further attempt to connect may succeed. */
+const mayConnect = ({ cause, message, reason }: ConnectionError): boolean => {
+  switch (reason) {
+    case "authentication":
+    case "tls":
+    case "protocol":
+    case "closed":
+      return false
+    case "handshake":
+      return isRetryable(cause) || message.includes("max number of clients")
+    default:
+      return true
+  }
+}
+
+/**
  * What the client does when the server replies to a command with an error, by the error's code.
  *
  * - `retry`: the server is not ready (LOADING, MASTERDOWN, CLUSTERDOWN, TRYAGAIN) and has not executed the command. It
@@ -509,8 +672,10 @@ export class TransactionError<out Results = unknown> extends Data.Error<{
  * - `fail`: all other codes. The command fails with the error. BUSY is one of them: a script may run for long, and the
  *   caller should learn of it while it can still be killed.
  *
- * Scripts and functions that may write are never sent again, because the error may have come from inside of them.
- * Transactions are never sent again either. A pipeline is sent again when every command of it was refused.
+ * A script or function that may write can answer any error itself. It is sent again only when the error is, word for word,
+ * the server's own sentence, which the server gives before it runs the script; or when the call is declared repeatable
+ * (`RedisCommand.repeatable`). Transactions are never sent again. A pipeline is sent again when every command of it was
+ * refused.
  *
  * @since 0.1.0
  * @category error handling
@@ -530,7 +695,8 @@ export const recovery = (code: string): "retry" | "reconnect" | "fail" => {
 }
 
 /**
- * Recovers from a server error by its code; other errors stay in the error channel.
+ * Recovers from a server error by its code; other errors stay in the error channel. The error of a pipeline or transaction
+ * is recovered from when all its failures are server errors of these codes; `f` gets the first of them.
  *
  * @example
  * ```ts
@@ -562,9 +728,19 @@ export const catchCode: {
     code: string | ReadonlyArray<string>,
     f: (error: ReplyError) => Effect.Effect<A2, E2, R2>
   ): Effect.Effect<A | A2, E | E2, R | R2> =>
-    Effect.catchSome(self, (error) =>
-      error instanceof ReplyError && (typeof code === "string" ? error.code === code : code.includes(error.code))
-        ? Option.some(f(error))
+    Effect.catchSome(self, (error) => {
+      const codes = typeof code === "string" ? [code] : code
+      const [first, ...rest] = replyErrors(error)
+      return first !== undefined && [first, ...rest].every((error) => codes.includes(error.code))
+        ? Option.some(f(first))
         : Option.none()
-    )
+    })
 )
+
+/** The server errors of which a failure is made; none when anything else failed, too. */
+const replyErrors = (error: unknown): ReadonlyArray<ReplyError> => {
+  const all = isBatchError(error) ? leftsOf(error) : isRedisError(error) ? [error] : []
+  const causes = all.some((error) => !isAborted(error)) ? all.filter((error) => !isAborted(error)) : all
+  const replies = causes.filter((error) => error._tag === "ReplyError")
+  return replies.length === causes.length ? replies : []
+}

@@ -117,10 +117,11 @@ export type {
  *
  * An error of the script is a `ReplyError` with the script's own code, or `ERR`. Its text may quote arguments, so it is
  * only in the redacted field `raw`. A call that may have been executed is never sent again, unless the script is
- * `readonly`.
+ * `readonly` or the call is declared repeatable (`RedisCommand.repeatable`).
  *
- * A call sends the source when the server replies with its own error for an unknown SHA1. A script must therefore not
- * return exactly this error itself.
+ * A call sends the source when the server replies with its own error for an unknown SHA1, and waits when the server replies
+ * with its own sentence that it is not ready (LOADING and its kin). A script must therefore not return exactly these errors
+ * itself.
  *
  * @example
  * ```ts

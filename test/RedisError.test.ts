@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as ReplyErrors from "../src/internal/command/replyError.js"
+import { isPermanent } from "../src/internal/request/recovery.js"
 import * as RedisCommand from "../src/RedisCommand.js"
 import * as RedisError from "../src/RedisError.js"
 import * as Resp from "../src/Resp.js"
@@ -55,10 +56,16 @@ const errors: ReadonlyArray<readonly [RedisError.RedisError, message: string]> =
     "The server broke the protocol: unknown type byte 0x48"
   ],
   [
+    new RedisError.ProtocolError({ reason: "unknown type byte 0x48", command: "GET", server: "localhost:6379" }),
+    "GET: the server localhost:6379 broke the protocol: unknown type byte 0x48"
+  ],
+  [
     new RedisError.ConnectionError({
       reason: "peerClosed",
       delivery: "unknown",
-      message: "The server closed the connection"
+      message: "The server closed the connection",
+      command: "GET",
+      server: "localhost:6379"
     }),
     "The server closed the connection"
   ],
@@ -69,6 +76,17 @@ const errors: ReadonlyArray<readonly [RedisError.RedisError, message: string]> =
   [
     new RedisError.DeadlineError({ phase: "acquire", delivery: "unsent", milliseconds: 1 }),
     "The acquire deadline passed after 1 ms (delivery: unsent)"
+  ],
+  [
+    new RedisError.DeadlineError({
+      phase: "queue",
+      delivery: "unsent",
+      milliseconds: 1,
+      command: "GET",
+      server: "localhost:6379",
+      hint: "there was no connection"
+    }),
+    "The queue deadline of GET passed after 1 ms (server: localhost:6379, delivery: unsent): there was no connection"
   ],
   [
     new RedisError.DecodeError({ command: "HGETALL", path: ["age", 1], reason: "expected an integer, got text" }),
@@ -188,6 +206,153 @@ describe("batches", () => {
     expect(RedisError.isRedisError(new Error("x"))).toBe(false)
     expect(RedisError.isRedisError(undefined)).toBe(false)
   })
+
+  it("isAnyRedisError is true for every error of this library, and for nothing else", () => {
+    for (const error of [
+      ...errors.map(([error]) => error),
+      new RedisError.TransactionError({ reason: "conflict" }),
+      new RedisError.PipelineError({ at: 0, error: first, results: [Either.left(first)] })
+    ]) {
+      expect([error._tag, RedisError.isAnyRedisError(error)]).toEqual([error._tag, true])
+    }
+    for (const other of [new Error("x"), { _tag: "PipelineError" }, null, undefined, "ERR"]) {
+      expect(RedisError.isAnyRedisError(other)).toBe(false)
+    }
+  })
+
+  it("a failure that names no command is shown with its delivery", () => {
+    const error = new RedisError.ConnectionError({ reason: "transport", delivery: "unknown", message: "it broke" })
+    expect(new RedisError.PipelineError({ at: 0, error, results: [] }).message).toBe(
+      "Command 0 of the pipeline failed: it broke (delivery: unknown)"
+    )
+  })
+})
+
+describe("isUnsent and isRetryable", () => {
+  const reply = (code: string, transient?: boolean) =>
+    new RedisError.ReplyError({
+      code,
+      command: "SET",
+      message: `SET: ${code}`,
+      raw: Redacted.make(code),
+      ...(transient === undefined ? {} : { transient })
+    })
+  const connection = (
+    reason: RedisError.ConnectionErrorReason,
+    delivery: RedisError.Delivery = "unsent",
+    rest: { readonly message?: string; readonly cause?: unknown } = {}
+  ) => new RedisError.ConnectionError({ reason, delivery, message: "", ...rest })
+  const deadline = (phase: "connect" | "acquire" | "queue" | "reply", delivery: RedisError.Delivery) =>
+    new RedisError.DeadlineError({ phase, delivery, milliseconds: 1 })
+  const overflow = (limit: "commands" | "bytes" | "messages" | "messageBytes") =>
+    new RedisError.OverflowError({ limit, maximum: 1 })
+  const unsent = deadline("queue", "unsent")
+  const loading = reply("LOADING", true)
+  const aborted = reply("EXECABORT")
+  const failed = (errors: ReadonlyArray<RedisError.RedisError | "done">) =>
+    errors.map((error) => (error === "done" ? Either.right("OK") : Either.left(error)))
+  const pipeline = (...errors: ReadonlyArray<RedisError.RedisError | "done">) =>
+    new RedisError.PipelineError({ at: 0, error: unsent, results: failed(errors) })
+  const transaction = (
+    reason: "discarded" | "refused" | "failed",
+    ...errors: ReadonlyArray<RedisError.RedisError | "done">
+  ) => new RedisError.TransactionError({ reason, at: 0, error: unsent, results: { ...failed(errors) } })
+
+  it.each<readonly [string, unknown, isUnsent: boolean, isRetryable: boolean]>([
+    ["a server that is not ready", loading, false, true],
+    ["another error of a server", reply("WRONGTYPE"), false, false],
+    ["a script's own LOADING", reply("LOADING"), false, false],
+    ["no connection", connection("connect"), true, true],
+    ["a connection that was lost before the command was written", connection("transport"), true, true],
+    ["a connection that was lost after that", connection("transport", "unknown"), false, false],
+    ["credentials that could not be got", connection("credentials"), true, true],
+    ["wrong credentials", connection("authentication"), true, false],
+    ["a bad certificate", connection("tls"), true, false],
+    ["another protocol", connection("protocol"), true, false],
+    ["a closed client", connection("closed"), true, false],
+    ["a refused handshake", connection("handshake"), true, false],
+    ["a handshake while the server loads", connection("handshake", "unsent", { cause: loading }), true, true],
+    [
+      "a handshake with too many clients",
+      connection("handshake", "unsent", { message: "the server refused HELLO: ERR max number of clients reached" }),
+      true,
+      true
+    ],
+    ["a deadline in the queue", unsent, true, true],
+    ["a deadline of the pool", deadline("acquire", "unsent"), true, true],
+    ["a deadline after the command was written", deadline("reply", "unknown"), false, false],
+    ["too many commands", overflow("commands"), true, true],
+    ["too many bytes", overflow("bytes"), true, true],
+    ["a slow subscription", overflow("messages"), false, false],
+    ["a usage error", new RedisError.UsageError({ reason: "released", message: "" }), true, false],
+    [
+      "a reply that does not decode",
+      new RedisError.DecodeError({ command: "GET", path: [], reason: "" }),
+      false,
+      false
+    ],
+    ["a broken protocol", new RedisError.ProtocolError({ reason: "" }), false, false],
+    ["a pipeline of which nothing was sent", pipeline(unsent, unsent), true, true],
+    ["a pipeline that was refused", pipeline(loading, unsent), false, true],
+    ["a pipeline of which a part was executed", pipeline("done", unsent), false, false],
+    [
+      "a pipeline of which a part may have been executed",
+      pipeline(unsent, connection("transport", "unknown")),
+      false,
+      false
+    ],
+    ["a conflict", new RedisError.TransactionError({ reason: "conflict" }), false, true],
+    ["a transaction that was discarded for now", transaction("discarded", aborted, reply("OOM", true)), false, true],
+    ["a transaction that was discarded for good", transaction("discarded", aborted, reply("ERR")), false, false],
+    ["a transaction of which only EXEC failed", transaction("discarded", aborted, aborted), false, false],
+    ["a transaction whose server is not ready", transaction("refused", loading, loading), false, true],
+    ["a transaction that was executed", transaction("failed", "done", reply("WRONGTYPE")), false, false],
+    ["an error without results", new RedisError.TransactionError({ reason: "failed" }), false, false],
+    ["another error", new Error("LOADING"), false, false],
+    ["what looks like one", { _tag: "ConnectionError", delivery: "unsent" }, false, false],
+    ["nothing", undefined, false, false]
+  ])("%s", (_, error, isUnsent, isRetryable) => {
+    expect([RedisError.isUnsent(error), RedisError.isRetryable(error)]).toEqual([isUnsent, isRetryable])
+  })
+
+  it("what the client takes for a permanent failure is never retryable", () => {
+    const causes = [undefined, loading, reply("ERR")]
+    for (const reason of RedisError.ConnectionErrorReason.literals) {
+      for (const cause of causes) {
+        // The message of a refused handshake has the server's words.
+        const message = cause === loading ? "the server refused HELLO: LOADING" : "the server refused HELLO: ERR"
+        const error = connection(reason, "unsent", { cause, message })
+        expect([reason, cause, RedisError.isRetryable(error)]).toEqual([
+          reason,
+          cause,
+          !isPermanent(error) && reason !== "closed"
+        ])
+      }
+    }
+  })
+
+  it.each([
+    ["SET", "LOADING Redis is loading the dataset in memory", true],
+    ["SET", "LOADING in words of another server", true],
+    ["SET", "OOM command not allowed when used memory > 'maxmemory'.", true],
+    ["SET", "ERR no", undefined],
+    ["SET", "MOVED 1 127.0.0.1:1", undefined],
+    ["BLPOP", "UNBLOCKED client unblocked via CLIENT UNBLOCK", undefined],
+    ["BLPOP", "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)", true],
+    [
+      "EXEC",
+      "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.",
+      true
+    ],
+    ["EXEC", "EXECABORT Transaction discarded because of previous errors.", undefined],
+    ["EVAL_RO", "LOADING from inside", true],
+    ["EVAL", "LOADING Valkey is loading the dataset in memory", true],
+    ["EVAL", "LOADING from inside", undefined],
+    ["EVALSHA", "OOM command not allowed when used memory > 'maxmemory'. script: 0a1b, on @user_script:1.", undefined],
+    ["FCALL", "READONLY You can't write against a read only replica. script: on @user_script:1.", undefined]
+  ])("%s, %s: transient is %s", (command, message, transient) => {
+    expect(ReplyErrors.make(Resp.error(message), command, []).transient).toBe(transient)
+  })
 })
 
 describe("catchCode", () => {
@@ -223,6 +388,31 @@ describe("catchCode", () => {
       expect(yield* Effect.exit(guard(Effect.fail(usage)))).toEqual(Exit.fail(usage))
     })
   )
+
+  it.effect("recovers from a batch whose failures all have the codes, and from no other", () =>
+    Effect.gen(function* () {
+      const replied = (code: string) =>
+        new RedisError.ReplyError({ code, command: "GET", message: code, raw: Redacted.make(code) })
+      const usage = new RedisError.UsageError({ reason: "released", message: "" })
+      const catches = (error: RedisError.AnyRedisError) =>
+        Effect.fail(error).pipe(
+          RedisError.catchCode(["WRONGTYPE", "OOM"], ({ code }) => Effect.succeed(code)),
+          Effect.catchAll(() => Effect.succeed("not caught"))
+        )
+      const lefts = (...errors: ReadonlyArray<RedisError.RedisError>) => [Either.right(1), ...errors.map(Either.left)]
+      const pipeline = (...errors: ReadonlyArray<RedisError.RedisError>) =>
+        catches(new RedisError.PipelineError({ at: 1, error: usage, results: lefts(...errors) }))
+      const transaction = (...errors: ReadonlyArray<RedisError.RedisError>) =>
+        catches(new RedisError.TransactionError({ reason: "discarded", results: { ...lefts(...errors) } }))
+      expect(yield* pipeline(replied("WRONGTYPE"))).toBe("WRONGTYPE")
+      expect(yield* pipeline(replied("OOM"), replied("WRONGTYPE"))).toBe("OOM")
+      expect(yield* pipeline(replied("WRONGTYPE"), replied("ERR"))).toBe("not caught")
+      expect(yield* pipeline(replied("WRONGTYPE"), usage)).toBe("not caught")
+      expect(yield* transaction(replied("EXECABORT"), replied("OOM"))).toBe("OOM")
+      expect(yield* transaction(replied("EXECABORT"), replied("EXECABORT"))).toBe("not caught")
+      expect(yield* catches(new RedisError.TransactionError({ reason: "conflict" }))).toBe("not caught")
+    })
+  )
 })
 
 describe("the text of a ReplyError", () => {
@@ -248,6 +438,28 @@ describe("the text of a ReplyError", () => {
     ["GET", [], "ERR wrong number of arguments for 'get' command", "ERR"],
     ["CLUSTER SLOTS", ["x"], "ERR wrong number of arguments for 'cluster|slots' command", "ERR"],
     ["GET", ["k"], "MOVED 3999 127.0.0.1:6381", "MOVED"],
+    // Servers quote no argument in these, so a short one that stands in them hides nothing.
+    ["SET", ["a", "1"], "MOVED 15495 127.0.0.1:7723", "MOVED"],
+    ["SET", ["one", "a"], "ASK 3999 redis-one.a.example:6379", "ASK"],
+    ["SET", ["1", "::"], "MOVED 1 ::1:7000", "MOVED"],
+    ["GET", ["1"], "MOVED 1 :7000", "MOVED"],
+    [
+      "HELLO",
+      ["3", RedisCommand.token("AUTH"), "user", "pair"],
+      "WRONGPASS invalid username-password pair or user is disabled.",
+      "WRONGPASS"
+    ],
+    ["SET", ["is", "in"], "LOADING Valkey is loading the dataset in memory", "LOADING"],
+    ["SET", ["a", "to"], "NOREPLICAS Not enough good replicas to write.", "NOREPLICAS"],
+    ["SETBIT", ["is", "or", "an"], "ERR bit offset is not an integer or out of range", "ERR"],
+    // Of a script, too, because the server says it before it runs the script, or of a command inside of it.
+    ["EVALSHA", ["0a1b", "0"], "LOADING Redis is loading the dataset in memory", "LOADING"],
+    [
+      "FCALL",
+      ["f", "0"],
+      "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+      "BUSY"
+    ],
     ["GET", ["k"], "LOADING Redis is loading the dataset in memory", "LOADING"],
     ["SET", ["k", "v", RedisCommand.token("GX")], "ERR Unsupported option 'GX'", "ERR"],
     ["GET", ["k"], "ERR Can't execute 'get': only (P|S)SUBSCRIBE / PING / QUIT are allowed in this context", "ERR"],
@@ -280,6 +492,21 @@ describe("the text of a ReplyError", () => {
     ["a value inside of a word", "SET", [secret], `ERR bad x=${secret},y`],
     ["a value behind a fixed code", "SET", [secret], `WRONGTYPE of ${secret}`],
     ["a value in quotes behind a fixed code", "SET", [`${secret}!`], `MOVED '${secret}'`],
+    ["a value as the address of a redirection", "SET", [secret], `MOVED 1 ${secret}:1`],
+    ["a value behind a redirection", "SET", [secret], `MOVED 1 127.0.0.1:1 ${secret}`],
+    [
+      "a value in a sentence that is almost a server's own",
+      "SET",
+      [secret],
+      `LOADING ${secret} is loading the dataset in memory`
+    ],
+    ["a script's error that looks like a redirection", "EVAL", ["x", 0], `MOVED 1 ${secret}:1`],
+    [
+      "a script's error that looks like a server's own",
+      "EVAL",
+      ["x", 0],
+      `LOADING ${secret} is loading the dataset in memory`
+    ],
     ["an unknown command", "FOO", [secret], `ERR unknown command 'FOO', with args beginning with: '${secret}' `],
     [
       "an unknown command, as older servers say",
@@ -404,6 +631,16 @@ describe("the text of a ReplyError", () => {
     },
     { fastCheck: { numRuns: 300 } }
   )
+
+  it.each([
+    " script: 756928dd1246249109cfe8475bfa267e967ea948, on @user_script:1.",
+    " script: on @user_script:1.",
+    " script: f, on @library:2."
+  ])("the place inside of a script is not shown: %s", (place) => {
+    expect(say("EVAL", ["x", 0], `READONLY You can't write against a read only replica.${place}`).message).toBe(
+      "EVAL: READONLY You can't write against a read only replica."
+    )
+  })
 
   it("a code is recognised by its form", () => {
     for (const [message, code] of [

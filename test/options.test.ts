@@ -12,7 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import { Connection, Pool, Redis } from "effect-redis-client"
+import { Connection, Pool, Redis, RedisPubSub } from "effect-redis-client"
 import * as Options from "../src/internal/connection/options.js"
 import type { RedisError } from "../src/RedisError.js"
 import * as Peer from "./support/peer.js"
@@ -350,6 +350,25 @@ describe("options", () => {
         const error = Option.getOrThrow(Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none())
         expect(error).toMatchObject({ _tag: "UsageError", reason: "invalidOptions" })
         expect(error.message).toMatch(message)
+      })
+    )
+  }
+})
+
+describe("a layer with wrong options", () => {
+  const url = "http://localhost"
+  for (const [name, layer] of [
+    ["Redis.layer", Redis.layer({ url })],
+    ["Redis.layerFromPool", Layer.provideMerge(Redis.layerFromPool, Pool.layer({ url }))],
+    ["RedisPubSub.layer", RedisPubSub.layer({ url })],
+    ["Pool.layer", Pool.layer({ url })],
+    ["Connection.layer", Connection.layer({ url })]
+  ] as ReadonlyArray<readonly [string, Layer.Layer<unknown, RedisError>]>) {
+    it.scoped(`${name} fails with one error, which a main function prints once`, () =>
+      Effect.gen(function* () {
+        const exit = yield* Effect.exit(Layer.build(layer))
+        const failures = Exit.isFailure(exit) ? [...Cause.failures(exit.cause)] : []
+        expect(failures.map(({ _tag }) => _tag)).toEqual(["UsageError"])
       })
     )
   }

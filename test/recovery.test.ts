@@ -8,9 +8,9 @@ import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
-import { type Connection, Redis, RedisCommand, RedisError } from "effect-redis-client"
+import { type Connection, Redis, RedisCommand, RedisError, RedisScript } from "effect-redis-client"
 import type { RedisOptions, Status } from "../src/Redis.js"
-import { connectTo, eachServer, failure, on, quickly } from "./support/client.js"
+import { connectTo, eachServer, failure, on, quickly, settle } from "./support/client.js"
 import * as Peer from "./support/peer.js"
 import { makeServer } from "./support/servers.js"
 
@@ -81,6 +81,29 @@ describe("the classes of error codes", () => {
       }
       expect(yield* run(Redis.evalRo("return 7"))).toBe(7)
       expect(commands().map((line) => line.split(" ")[0])).toEqual(["EVAL", "FCALL", "EVAL_RO", "EVAL_RO"])
+    })
+  )
+
+  it.scoped("a script that may write is retried after the server's own sentence, and not after words of its own", () =>
+    Effect.gen(function* () {
+      const loading = "LOADING Redis is loading the dataset in memory"
+      const { commands, run } = yield* connectTo(
+        refusing(["MASTERDOWN from inside", `${loading} script: 0a1b, on @user_script:1.`, loading], ":7\r\n")
+      )
+      for (const code of ["MASTERDOWN", "LOADING"]) {
+        expect(failure(yield* Effect.exit(run(Redis.eval("return 7"))))).toMatchObject({ code })
+      }
+      expect(yield* run(Redis.eval("return 7"))).toBe(7)
+      expect(commands().length).toBe(4)
+    })
+  )
+
+  it.scoped("a script that is declared repeatable is retried after any refusal", () =>
+    Effect.gen(function* () {
+      const { commands, run } = yield* connectTo(refusing(["LOADING from inside", "TRYAGAIN from inside"], ":7\r\n"))
+      const script = RedisScript.make({ source: "return 7", keys: 0 })
+      expect(yield* run(RedisCommand.repeatable(script()))).toBe(7)
+      expect(commands().map((line) => line.split(" ")[0])).toEqual(["EVALSHA", "EVALSHA", "EVALSHA"])
     })
   )
 
@@ -259,6 +282,101 @@ describe("RedisCommand.repeatable", () => {
       expect(commands()).toEqual(["SET k v", "SET k v"])
     })
   )
+
+  describe("a pipeline that is cut in the middle", () => {
+    /** Answers GET, and ends the first connection at the first other command. */
+    const cutAfterReads: Peer.Script = {
+      onCommand: (command, connection) =>
+        Peer.greeting(() => {
+          if (command[0] === "GET") {
+            return `$1\r\n${connection.index}\r\n`
+          }
+          if (connection.index === 0) {
+            connection.end()
+            return undefined
+          }
+          return ":5\r\n"
+        })(command, connection)
+    }
+    const hset = (key: string) => RedisCommand.repeatable(Redis.hset(key, { f: "v" }))
+
+    it.scoped("sends the commands without a reply again, and all results keep their places", () =>
+      Effect.gen(function* () {
+        const { commands, peer, run } = yield* connectTo(cutAfterReads)
+        const answer = yield* run(
+          Redis.pipeline({ a: Redis.get("a"), b: hset("b"), c: Redis.get("c"), d: hset("d"), e: Redis.strlen("e") })
+        )
+        expect(answer).toEqual({ a: Option.some("0"), b: 5, c: Option.some("1"), d: 5, e: 5 })
+        expect(commands().slice(-4)).toEqual(["HSET b f v", "GET c", "HSET d f v", "STRLEN e"])
+        expect(peer.connections.length).toBe(2)
+      })
+    )
+
+    it.scoped("may be cut again, at most maxRetries times", () =>
+      Effect.gen(function* () {
+        // Each connection answers one command and ends at the second.
+        const { commands, run } = yield* connectTo(
+          {
+            onCommand: (command, connection) =>
+              Peer.greeting(() => {
+                if (Peer.sent(connection).length > 1) {
+                  connection.end()
+                  return undefined
+                }
+                return `$1\r\n${command[1]}\r\n`
+              })(command, connection)
+          },
+          { maxRetries: 2 }
+        )
+        const reads = ["a", "b", "c", "d"].map((key) => Redis.get(key))
+        const error = failure(yield* Effect.exit(run(Redis.pipeline(reads)))) as RedisError.PipelineError
+        expect(error).toMatchObject({ at: 3, error: { _tag: "ConnectionError", delivery: "unknown" } })
+        expect(commands().filter((line) => line === "GET a")).toEqual(["GET a"])
+        expect(commands().filter((line) => line === "GET c").length).toBeGreaterThanOrEqual(1)
+        const three = yield* connectTo(
+          {
+            onCommand: (command, connection) =>
+              Peer.greeting(() => {
+                if (Peer.sent(connection).length > 1) {
+                  connection.end()
+                  return undefined
+                }
+                return `$1\r\n${command[1]}\r\n`
+              })(command, connection)
+          },
+          { maxRetries: 3 }
+        )
+        expect(yield* three.run(Redis.pipeline(reads))).toEqual(["a", "b", "c", "d"].map(Option.some))
+      })
+    )
+
+    it.scoped("fails when one of the commands without a reply may not run twice", () =>
+      Effect.gen(function* () {
+        const { commands, run } = yield* connectTo(cutAfterReads)
+        const answer = yield* run(Redis.pipeline([Redis.get("a"), hset("b"), Redis.incr("c")], { mode: "either" }))
+        expect(answer.map(({ _tag }) => _tag)).toEqual(["Right", "Left", "Left"])
+        expect(answer[2]).toMatchObject({ left: { _tag: "ConnectionError", delivery: "unknown", command: "INCR" } })
+        expect(commands().filter((line) => line.startsWith("INCR")).length).toBeLessThanOrEqual(1)
+      })
+    )
+
+    it.scoped("is sent again although the command that was answered may not run twice", () =>
+      Effect.gen(function* () {
+        const { commands, run } = yield* connectTo({
+          onCommand: (command, connection) =>
+            Peer.greeting(() => {
+              if (command[0] === "INCR" || connection.index > 0) {
+                return ":1\r\n"
+              }
+              connection.end()
+              return undefined
+            })(command, connection)
+        })
+        expect(yield* run(Redis.pipeline([Redis.incr("n"), hset("a"), hset("b")]))).toEqual([1, 1, 1])
+        expect(commands().filter((line) => line.startsWith("INCR"))).toEqual(["INCR n"])
+      })
+    )
+  })
 
   it.scoped("a transaction is retried if its commands are declared repeatable", () =>
     Effect.gen(function* () {
@@ -443,6 +561,71 @@ eachServer((it, { protocol, server }) => {
       yield* redisServer.start
       // The server accepted the connection and answered LOADING until it had its data.
       expect(yield* Fiber.join(waiting)).toEqual(Array.from({ length: 50 }, (_, i) => i + 1))
+    })
+  )
+
+  it.scoped("scripts and functions wait for a server that is loading its data, as other commands do", () =>
+    Effect.gen(function* () {
+      const redisServer = yield* makeServer(server, {
+        config: { "key-load-delay": "1500", "loading-process-events-interval-bytes": "1024" }
+      })
+      const { host, port } = redisServer
+      const redis = yield* Redis.make({ host, port, protocol, reconnect: quickly, replyTimeout: "30 seconds" })
+      const run = on(redis)
+      const count = RedisScript.make({ source: "return redis.call('INCR', KEYS[1])", keys: 1 })
+      yield* run(
+        Redis.functionLoad(
+          "#!lua name=counters\nredis.register_function('count', function(keys) return redis.call('INCR', keys[1]) end)"
+        )
+      )
+      yield* run(Redis.pipeline(Array.from({ length: 1_000 }, (_, i) => Redis.set(`key:${i}`, "x".repeat(100)))))
+      yield* run(Redis.execute("SAVE"))
+      yield* redisServer.kill
+      const waiting = yield* Effect.fork(
+        Effect.all(
+          Array.from({ length: 10 }, () => [
+            run(count("script")),
+            run(RedisCommand.repeatable(count("repeatable"))),
+            run(Redis.eval("return redis.call('INCR', KEYS[1])", { keys: ["eval"] })),
+            run(Redis.fcall("count", { keys: ["function"] })),
+            run(Redis.pipeline([count("pipeline"), Redis.fcall("count", { keys: ["pipeline"] })]))
+          ]).flat(),
+          { concurrency: "unbounded" }
+        )
+      )
+      yield* redisServer.start
+      yield* Fiber.join(waiting)
+      // Each was executed once.
+      expect(yield* run(Redis.mget(["script", "repeatable", "eval", "function", "pipeline"]))).toEqual(
+        ["10", "10", "10", "10", "20"].map(Option.some)
+      )
+    })
+  )
+
+  it.scoped("a script waits for a replica that serves no stale data", () =>
+    Effect.gen(function* () {
+      const { host, port } = yield* makeServer(server, { config: { "replica-serve-stale-data": "no" } })
+      const run = on(yield* Redis.make({ host, port, protocol, replyTimeout: "30 seconds" }))
+      yield* run(Redis.execute("REPLICAOF", "127.0.0.1", "1"))
+      const script = yield* Effect.fork(run(Redis.eval("return redis.call('GET', 'k') or 'nothing'")))
+      yield* settle
+      yield* run(Redis.execute("REPLICAOF", "NO", "ONE"))
+      expect(yield* Fiber.join(script)).toBe("nothing")
+    })
+  )
+
+  it.scoped("a function that writes waits until its replica becomes a master", () =>
+    Effect.gen(function* () {
+      const { host, port } = yield* makeServer(server)
+      const run = on(yield* Redis.make({ host, port, protocol, maxRetries: 1_000, replyTimeout: "30 seconds" }))
+      yield* run(
+        Redis.functionLoad("#!lua name=l\nredis.register_function('f', function() return redis.call('INCR', 'n') end)")
+      )
+      yield* run(Redis.execute("REPLICAOF", "127.0.0.1", "1"))
+      const write = yield* Effect.fork(run(Redis.fcall("f")))
+      yield* settle
+      yield* run(Redis.execute("REPLICAOF", "NO", "ONE"))
+      expect(yield* Fiber.join(write)).toBe(1)
     })
   )
 

@@ -346,6 +346,23 @@ describe("with a scripted peer", () => {
     })
   )
 
+  it.scoped("a page is never taken with the run id of another server", () =>
+    Effect.gen(function* () {
+      // The first server answers its page and ends before it answers INFO; the second one is another run.
+      const { commands, run } = yield* connectTo(
+        scanned((words, connection) => {
+          if (words[0] === "INFO" && connection.index === 0) {
+            connection.end()
+            return "nothing"
+          }
+          return words[0] === "INFO" ? info("run2") : undefined
+        })
+      )
+      expect(yield* run(collect(Redis.scanStream()))).toEqual(all)
+      expect(scans(commands())).toEqual(["0", "0", "1", "2", "3"])
+    })
+  )
+
   it.scoped("where INFO is refused, the scan continues without it, and a lost page is a failure", () =>
     Effect.gen(function* () {
       let cuts = 1

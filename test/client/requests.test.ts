@@ -4,6 +4,7 @@ import * as Exit from "effect/Exit"
 import { Redis } from "effect-redis-client"
 import { describe, expect, it } from "vitest"
 import type { BatchResult } from "../../src/internal/command/model.js"
+import { exitOf } from "../../src/internal/effect/atCaller.js"
 import { prepareAll } from "../../src/internal/request/prepare.js"
 import type { Refusals, Request, RequestOwner } from "../../src/internal/request/request.js"
 import { ErrorReply, type Reply } from "../../src/internal/resp/values.js"
@@ -15,7 +16,7 @@ const gets = ["a", "b", "c"].map((key) => Redis.get(key))
 const batch = (atomic: boolean, keeps: (errors: Refusals) => boolean) => {
   const results: Array<Exit.Exit<BatchResult, unknown>> = []
   const asked: Array<ReadonlyArray<string | undefined>> = []
-  const request = prepareAll(gets, { atomic }, (exit) => results.push(exit), settings, undefined) as Request
+  const request = prepareAll(gets, { atomic }, (result) => results.push(exitOf(result)), settings, undefined) as Request
   const owner: RequestOwner = {
     recover: () => false,
     refused: (_, errors) => {

@@ -220,7 +220,7 @@ describe("a caller's own Duplex", () => {
         _tag: "ConnectionError",
         reason: "transport",
         delivery: "unknown",
-        message: "the connection failed: the tunnel fell in"
+        message: expect.stringMatching(/^PING: the connection failed: the tunnel fell in \(.*delivery: unknown\)$/)
       })
     })
   )

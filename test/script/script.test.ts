@@ -279,7 +279,7 @@ describe("a script's call outside a batch", () => {
     "-BUSY Redis is busy running a script.\r\n",
     "-NOSCRIPT of the script's own making\r\n",
     `-NOSCRIPT No matching script. Please use EVAL. script: ${countUp.sha1}, on @user_script:1.\r\n`,
-    "-LOADING Redis is loading the dataset in memory\r\n",
+    "-LOADING in words of the script\r\n",
     "$4\r\ntext\r\n"
   ]) {
     it.scoped(`no other error is retried: ${answer.trim()}`, () =>

@@ -12,6 +12,7 @@ import type { DurationWithUnit } from "../command/args.js"
 import type { RedisCommand } from "../command/model.js"
 import { type BatchOptions, type BatchResult, Redis } from "../command/model.js"
 import { checkDuration } from "../connection/options.js"
+import { withoutStack } from "../effect/errorSchemas.js"
 
 export type BatchCommands = ReadonlyArray<RedisCommand<unknown>> | Readonly<Record<string, RedisCommand<unknown>>>
 
@@ -136,7 +137,7 @@ export const pipeline = (
               const failure = options?.mode === "either" ? undefined : firstLeft(commands, list, eithers)
               return failure === undefined
                 ? Effect.succeed(shape(commands, eithers))
-                : Effect.fail(new PipelineError({ ...failure, results: shape(commands, eithers) }))
+                : Effect.fail(withoutStack(() => new PipelineError({ ...failure, results: shape(commands, eithers) })))
             })
       }
     )
@@ -194,7 +195,7 @@ class TransactionValue
 
   private read({ exits, outcome }: BatchResult): Effect.Effect<unknown, TransactionError> {
     if (outcome === "conflict") {
-      return Effect.fail(new TransactionError({ reason: "conflict" }))
+      return Effect.fail(withoutStack(() => new TransactionError({ reason: "conflict" })))
     }
     const values = outcome === "executed" ? successes(exits) : undefined
     if (values !== undefined) {
@@ -205,11 +206,14 @@ class TransactionValue
       const failure =
         firstLeft(this.source, this.commands, eithers, isRefusal) ?? firstLeft(this.source, this.commands, eithers)
       return Effect.fail(
-        new TransactionError({
-          reason: outcome === "executed" ? "failed" : outcome,
-          ...failure,
-          results: shape(this.source, eithers)
-        })
+        withoutStack(
+          () =>
+            new TransactionError({
+              reason: outcome === "executed" ? "failed" : outcome,
+              ...failure,
+              results: shape(this.source, eithers)
+            })
+        )
       )
     })
   }

@@ -15,7 +15,7 @@ import * as Timers from "../engine/timers.js"
 import type { Member, PoolCore } from "../pool/core.js"
 import { argumentText } from "../request/blockingTime.js"
 import type { BlockingCall } from "../request/call.js"
-import { allowedWas } from "../request/failure.js"
+import { allowedWas, ofCommand } from "../request/failure.js"
 import { ErrorReply, type Reply } from "../resp/values.js"
 
 /**
@@ -54,7 +54,10 @@ export class BlockingCommands {
       Effect.suspend(() => {
         const { deadline } = command
         const until = Timers.now() + (deadline ?? Infinity)
-        return Effect.flatMap(this.pool.take(restore, deadline ?? Infinity), (member) => {
+        const taken = Effect.mapError(this.pool.take(restore, deadline ?? Infinity), (error) =>
+          ofCommand(command.name, error)
+        )
+        return Effect.flatMap(taken, (member) => {
           // The wait for the connection counts against the command's own deadline.
           const rest =
             deadline === undefined ? command : reword(command, { deadline: Math.max(until - Timers.now(), 1) })

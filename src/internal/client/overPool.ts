@@ -10,7 +10,7 @@ import { holderOf, serviceOf } from "../connection/linkService.js"
 import * as Timers from "../engine/timers.js"
 import { coreOfPool } from "../pool/core.js"
 import { blockingMillis } from "../request/blockingTime.js"
-import { allowedWas, allWaited } from "../request/failure.js"
+import { allowedWas, allWaited, ofCommand } from "../request/failure.js"
 import { allowedFor } from "../request/prepare.js"
 import { alwaysReady } from "./alwaysReady.js"
 import { waitAlone } from "./node.js"
@@ -75,7 +75,7 @@ export const overPool = (pool: PoolLike): RedisService => {
         within(allowed, (redis, waited) =>
           redis.send(allowed === Infinity ? command : reword(command, { deadline: Math.max(allowed - waited, 1) }))
         ),
-        (error) => (allowed === Infinity ? error : allowedWas(allowed, error))
+        (error) => ofCommand(command.name, allowed === Infinity ? error : allowedWas(allowed, error))
       )
     },
     sendAll: (commands, options) => {

@@ -19,11 +19,11 @@ import type { SscanOptions } from "../../commands/set.js"
 import type { ZscanOptions } from "../../commands/sorted-set.js"
 import type { ScoredMember } from "../../commands/sorted-set-range.js"
 import { ConnectionError, type RedisError } from "../../RedisError.js"
-import type { Key } from "../command/args.js"
+import { args, type Key } from "../command/args.js"
+import { define } from "../command/command.js"
 import { type ScanPage, text } from "../command/decode.js"
 import type { RedisCommand } from "../command/model.js"
 import { Redis, type RedisService } from "../command/model.js"
-import { make as makeCommand } from "../command/raw.js"
 
 /**
  * Streams of keys, fields and members that may be too many for one reply. Every element that exists during the whole
@@ -65,10 +65,14 @@ interface Position {
 
 const beginning: Position = { cursor: "0", run: undefined }
 
-const runId = makeCommand("INFO", {
-  args: ["server"],
-  decode: (reply) => /run_id:(\w+)/.exec(text(reply))?.[1]
-})
+/**
+ * It says of which run the page before it is, so it must come over the same connection. As it is not repeatable here, the
+ * client does not send it again without its page.
+ */
+const runId = define("INFO", { traits: { repeatable: false } })(
+  args().text("server"),
+  (reply) => /run_id:(\w+)/.exec(text(reply))?.[1]
+)
 
 /** How often a page is requested again when its reply was lost. */
 const maxRetries = 3

@@ -7,11 +7,10 @@
  * - written otherwise: it fails, and the error says that it may have been executed.
  */
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { type RedisError, UsageError } from "../../RedisError.js"
+import { type RedisError, recovery, UsageError } from "../../RedisError.js"
 import type { BatchOptions, BatchResult, RedisCommand } from "../command/model.js"
 import type { Dial } from "../connection/dial.js"
 import type { Link } from "../connection/link.js"
@@ -23,7 +22,7 @@ import { CommandQueue } from "../engine/queue.js"
 import * as Timers from "../engine/timers.js"
 import { blockingMillis } from "../request/blockingTime.js"
 import { nothing, prepare, prepareAll } from "../request/prepare.js"
-import { isRefusal, recovery } from "../request/recovery.js"
+import { isRefusal } from "../request/recovery.js"
 import { type Refusals, type Request, type RequestOwner, type RequestSettings, withdrawal } from "../request/request.js"
 import type { ErrorReply } from "../resp/values.js"
 import { notify } from "../telemetry/observer.js"
@@ -75,7 +74,7 @@ export class SharedClient implements RequestOwner, RequestSettings {
   send<A>(command: RedisCommand<A>): Effect.Effect<A, RedisError> {
     return Effect.async<A, RedisError>((resume) => {
       const call = prepare(command, resume, this, undefined)
-      return call instanceof UsageError ? resume(Exit.fail(call)) : this.accept(call, this)
+      return call instanceof UsageError ? resume(Effect.fail(call)) : this.accept(call, this)
     })
   }
 
@@ -90,11 +89,11 @@ export class SharedClient implements RequestOwner, RequestSettings {
       for (const command of commands) {
         const refusal = refuseShared(command)
         if (refusal !== undefined) {
-          return resume(Exit.fail(refusal))
+          return resume(Effect.fail(refusal))
         }
       }
       const request = prepareAll(commands, options, resume, this, undefined)
-      return request instanceof UsageError ? resume(Exit.fail(request)) : this.accept(request, this)
+      return request instanceof UsageError ? resume(Effect.fail(request)) : this.accept(request, this)
     })
   }
 

@@ -13,6 +13,7 @@ import * as Hash from "effect/Hash"
 import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import { DecodeError, type RedisError, UsageError } from "../../RedisError.js"
+import { withoutFrames } from "../effect/errorSchemas.js"
 import { Name } from "../resp/encoder.js"
 import { ErrorReply, type Reply } from "../resp/values.js"
 import { type Args, type Argument, type DurationWithUnit, isInfinite, args as newArgs, wholeMillis } from "./args.js"
@@ -226,7 +227,7 @@ export const decode = <A>(self: RedisCommand<A>, reply: Reply): Exit.Exit<A, Red
     return Exit.succeed(result as A)
   } catch (thrown) {
     return thrown instanceof Decode.DecodeFailure
-      ? Exit.fail(new DecodeError({ command: command.name, path: thrown.path, reason: thrown.reason }))
+      ? Exit.fail(withoutFrames(DecodeError, { command: command.name, path: thrown.path, reason: thrown.reason }))
       : Exit.die(thrown)
   }
 }

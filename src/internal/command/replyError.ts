@@ -4,16 +4,18 @@
  */
 import * as Redacted from "effect/Redacted"
 import { type Denied, ReplyError } from "../../RedisError.js"
+import { withoutFrames } from "../effect/errorSchemas.js"
 import { utf8Decode } from "../resp/text.js"
 import type { ErrorReply } from "../resp/values.js"
 import type { Argument } from "./args.js"
 import { traitsOf } from "./facts.js"
+import { isRefusalSentence, isSentence } from "./sentences.js"
 
 /** Scripts make up errors of any code, from anything they have read. */
 const runsScript = (command: string): boolean => traitsOf(command).script !== undefined
 
 /** The suffix that servers add to errors of commands inside a script. */
-const whereInScript = / script: \w+, on @\w+:\d+\.$/
+const whereInScript = / script: (?:\w+, )?on @\w+:\d+\.$/
 
 /** Codes whose text is a fixed sentence of the server, independent of the arguments. */
 const fixed = new Set([
@@ -50,36 +52,24 @@ const fixed = new Set([
 /** Codes that are taken as codes even when an argument is the same word. */
 const known = new Set([...fixed, "ERR", "NOPERM", "BUSY"])
 
-/** The commonest errors, word for word. They contain nothing of the arguments. */
-const sentences = new Set([
-  "WRONGTYPE Operation against a key holding the wrong kind of value",
-  "NOAUTH Authentication required.",
-  "EXECABORT Transaction discarded because of previous errors.",
-  "NOSCRIPT No matching script. Please use EVAL.",
-  "NOSCRIPT No matching script.",
-  "BUSYKEY Target key name already exists.",
-  "OOM command not allowed when used memory > 'maxmemory'.",
-  "READONLY You can't write against a read only replica.",
-  "CROSSSLOT Keys in request don't hash to the same slot",
-  "ERR syntax error",
-  "ERR no such key",
-  "ERR index out of range",
-  "ERR offset is out of range",
-  "ERR value is not an integer or out of range",
-  "ERR value is not a valid float",
-  "ERR hash value is not an integer",
-  "ERR hash value is not a float",
-  "ERR increment or decrement would overflow",
-  "ERR increment would produce NaN or Infinity",
-  "ERR timeout is not a float or out of range",
-  "ERR timeout is negative",
-  "ERR min or max is not a float",
-  "ERR DB index is out of range",
-  "ERR MULTI calls can not be nested",
-  "ERR EXEC without MULTI",
-  "ERR DISCARD without MULTI",
-  "ERR WATCH inside MULTI is not allowed"
+/** Codes by which a server refuses a command before it executes any of it, and may execute it later. */
+const refusing = new Set([
+  "LOADING",
+  "MASTERDOWN",
+  "CLUSTERDOWN",
+  "TRYAGAIN",
+  "READONLY",
+  "BUSY",
+  "OOM",
+  "NOREPLICAS",
+  "MISCONF"
 ])
+
+/**
+ * What a node of a cluster answers to a command that belongs to another node: a hash slot and an address. Short arguments are
+ * not blanked in it: they are in many addresses by chance, and a node quotes none.
+ */
+const redirection = /^(?:MOVED|ASK) \d{1,5} [^\s'"`]*:\d{1,5}$/
 
 /** Common words of server messages. They are not blanked, although an argument may contain the same word. */
 const vocabulary = new Set(
@@ -108,14 +98,28 @@ export const make = (reply: ErrorReply, command: string, args: ReadonlyArray<Arg
     denied === undefined || sortDenied.test(reply.message)
       ? describe(code, reply.message, command, args)
       : `${code}${code === "NOPERM" ? "" : " in the script:"} this user has no permissions ${forWhat[denied]}`
-  return new ReplyError({
+  return withoutFrames(ReplyError, {
     code,
     command,
     message: `${command}: ${text}`,
     raw: Redacted.make(reply.message),
-    ...(denied === undefined ? {} : { denied })
+    ...(denied === undefined ? {} : { denied }),
+    ...(isTransient(code, reply.message, command) ? { transient: true } : {})
   })
 }
+
+/**
+ * Whether the server refused the command before it executed any of it, and may execute it later. A script that may write
+ * can answer any code, so of a script only the server's own sentence counts.
+ */
+const isTransient = (code: string, message: string, command: string): boolean => {
+  const { readonly, script } = traitsOf(command)
+  const refusal = discarded.exec(message)?.[1] ?? code
+  return isRefusalSentence(message) || ((script === undefined || readonly) && refusing.has(refusal))
+}
+
+/** EXEC was refused for the state that the server is in. */
+const discarded = /^EXECABORT Transaction discarded because of: ([A-Z]+) /
 
 /**
  * The code of an error. A script may return an argument as its error; then the first word is data, not a code, and the
@@ -133,8 +137,9 @@ const codeOf = (reply: ErrorReply, args: ReadonlyArray<Argument>): string => {
 }
 
 const describe = (code: string, message: string, command: string, args: ReadonlyArray<Argument>): string => {
-  const sentence = runsScript(command) ? message.replace(whereInScript, "") : message
-  if (sentences.has(sentence)) {
+  const script = runsScript(command)
+  const sentence = script ? message.replace(whereInScript, "") : message
+  if (isSentence(sentence)) {
     return sentence
   }
   if (/^ERR unknown (?:sub)?command/i.test(message)) {
@@ -144,14 +149,18 @@ const describe = (code: string, message: string, command: string, args: Readonly
     return "NOPERM this user has no permissions (for details see the redacted field `raw`)"
   }
   const unclear = traitsOf(command).quotesArguments
-  if (unclear && (!fixed.has(code) || runsScript(command))) {
+  if (unclear && (!fixed.has(code) || script)) {
     return `${code} (the server's text may quote arguments: see the redacted field \`raw\`)`
   }
   const values = args.filter(({ kind }) => kind !== "token")
   if (message.length > longestMessage || values.reduce((sum, { data }) => sum + data.length, 0) > longestArguments) {
     return `${code} (the server's text is too long to be cleared of arguments: see the redacted field \`raw\`)`
   }
-  const texts = values.map((arg) => textOf(arg, Infinity)).sort((a, b) => b.length - a.length)
+  const least = redirection.test(message) ? shortLength : 0
+  const texts = values
+    .map((arg) => textOf(arg, Infinity))
+    .filter(({ length }) => length > least)
+    .sort((a, b) => b.length - a.length)
   const text = blankQuotes(blankWhole(message, texts), command, args)
   return fixed.has(code) && !unclear ? text : blankParts(text, texts)
 }
@@ -211,6 +220,9 @@ const forWhat: Record<Denied, string> = {
 
 const blanked = "<…>"
 
+/** Arguments up to this length are short. */
+const shortLength = 3
+
 /**
  * Blanks every whole argument that is not a token. The longest come first, because one argument may be the beginning of
  * another.
@@ -223,7 +235,7 @@ const blankWhole = (message: string, texts: ReadonlyArray<string>): string => {
     }
     // Short arguments are blanked only as whole words; otherwise most of the text would be blanked.
     text =
-      data.length > 3
+      data.length > shortLength
         ? text.replaceAll(data, blanked)
         : text.replace(new RegExp(`(?<![\\p{L}\\p{N}])${escape(data)}(?![\\p{L}\\p{N}])`, "gu"), blanked)
   }
@@ -252,7 +264,7 @@ const blankParts = (message: string, texts: ReadonlyArray<string>): string => {
   const all = texts.join("\n").toLowerCase()
   const given = (word: string): boolean => {
     const lower = word.toLowerCase()
-    return lower.length > 3 && !vocabulary.has(lower) && all.includes(lower)
+    return lower.length > shortLength && !vocabulary.has(lower) && all.includes(lower)
   }
   return message.replace(/\S+/g, (word, at: number) => {
     if (at === 0 && known.has(word)) {

@@ -9,13 +9,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { ConnectionError, type RedisError, ReplyError } from "../../RedisError.js"
+import { ConnectionError, ProtocolError, type RedisError, ReplyError } from "../../RedisError.js"
 import { withDeadline } from "../command/command.js"
 import * as Decode from "../command/decode.js"
 import type { RedisCommand } from "../command/model.js"
 import { make, token } from "../command/raw.js"
 import { ownWords } from "../engine/sentences.js"
-import { changed } from "../request/failure.js"
+import { changed, closeError } from "../request/failure.js"
 import { utf8Decode } from "../resp/text.js"
 import type { Reply } from "../resp/values.js"
 import type { Link } from "./link.js"
@@ -65,7 +65,7 @@ export const shakeHands = (
           // When an optional step is answered NOAUTH, a password is missing, and no user command would fare better.
           if (required || !(error instanceof ReplyError) || error.code === "NOAUTH") {
             const said = error instanceof ConnectionError ? lastWords(answer) : undefined
-            return Effect.fail(handshakeError(said ?? error, command.name, options))
+            return Effect.fail(handshakeError(said ?? ofAttempt(error, link), command.name, options))
           }
         }
       }
@@ -76,6 +76,14 @@ export const shakeHands = (
     }
   )
 }
+
+/** An attempt to connect failed, and not a command that somebody sent: the error of its connection names no command. */
+const ofAttempt = (error: RedisError, { address, engine }: Link): RedisError =>
+  error instanceof ConnectionError && engine.closed !== undefined
+    ? closeError(engine.closed, "unsent", address)
+    : error instanceof ProtocolError
+      ? new ProtocolError({ reason: error.reason, server: address })
+      : error
 
 /** The error with which a server explained why it ended the connection. */
 const lastWords = (answer: Exit.Exit<unknown, RedisError> | undefined): ReplyError | undefined => {

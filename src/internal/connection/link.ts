@@ -192,7 +192,7 @@ export class Link implements Tracker, Via, RequestSettings {
     return Effect.async<A, RedisError>((resume) => {
       const call = holder?.refusal() ?? this.refusal(command) ?? prepare(command, resume, this, this)
       if (call instanceof UsageError) {
-        return resume(Exit.fail(call))
+        return resume(Effect.fail(call))
       }
       this.follow(command, holder)
       if (left === undefined || !(call instanceof BlockingCall)) {
@@ -235,7 +235,7 @@ export class Link implements Tracker, Via, RequestSettings {
       }
       const request = refusal ?? prepareAll(commands, options, resume, this, this)
       if (request instanceof UsageError) {
-        return resume(Exit.fail(request))
+        return resume(Effect.fail(request))
       }
       if (options.atomic) {
         if (holder?.watching !== undefined && holder.watching !== this.session.watchEnds) {

@@ -94,6 +94,29 @@ export const errorClass =
     return Base as never
   }
 
+/** Makes an error without stack frames, where all of them would be frames of this library. */
+export const withoutStack = <E>(make: () => E): E => {
+  const limit = Error.stackTraceLimit
+  // Reflect does not throw where the global Error is frozen. Some runtimes have no limit.
+  const limited = typeof limit === "number" && Reflect.set(Error, "stackTraceLimit", 0)
+  try {
+    return make()
+  } finally {
+    if (limited) {
+      Error.stackTraceLimit = limit
+    }
+  }
+}
+
+/**
+ * Makes an error on the socket's stack: without frames, and without a check of its fields, because the end of a connection
+ * may fail thousands of commands at once.
+ */
+export const withoutFrames = <Fields, E>(
+  Class: new (fields: Fields, options?: Schema.MakeOptions) => E,
+  fields: Fields
+): E => withoutStack(() => new Class(fields, { disableValidation: true }))
+
 /** A union of error classes, like `Schema.Union`. */
 export const errorUnion = <Members extends ReadonlyArray<Schema.Schema.Any>>(
   ...members: Members

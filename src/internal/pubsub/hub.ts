@@ -116,12 +116,13 @@ export class Hub implements SubscriptionOwner {
 
   /** A subscription waits for a connection, then for its confirmations: each has its own bound. */
   private limit(subscription: Subscription): void {
-    const { connectTimeout, replyTimeout } = this.settings.dial.options
+    const { address: server, options } = this.settings.dial
+    const { connectTimeout, replyTimeout } = options
     const command = commandOf(subscription.targets[0] as Target)
     if (this.link !== undefined) {
       return subscription.limit(replyTimeout, () =>
         subscription.fail(
-          new DeadlineError({ phase: "reply", delivery: "unknown", milliseconds: replyTimeout, command })
+          new DeadlineError({ phase: "reply", delivery: "unknown", milliseconds: replyTimeout, command, server })
         )
       )
     }
@@ -129,8 +130,8 @@ export class Hub implements SubscriptionOwner {
       const { run } = this
       subscription.fail(
         run === undefined || run.reconnector.lastClose === run.beforeAttempts
-          ? new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: connectTimeout, command })
-          : closeError(run.reconnector.lastClose, "unsent", this.settings.dial.address)
+          ? new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: connectTimeout, command, server })
+          : closeError(run.reconnector.lastClose, "unsent", server)
       )
     })
   }

@@ -5,6 +5,7 @@
 import * as Exit from "effect/Exit"
 import { decode, specFor } from "../command/command.js"
 import type { RedisCommand } from "../command/model.js"
+import { atCaller } from "../effect/atCaller.js"
 import type { Failure } from "../engine/failure.js"
 import { withdraw } from "../engine/pending.js"
 import { type Encoded, encode } from "../resp/encoder.js"
@@ -85,11 +86,11 @@ export class Call<A> extends Request {
   }
 
   protected answer(reply: Reply): void {
-    this.resume(decode(this.command, reply))
+    this.resume(atCaller(decode(this.command, reply)))
   }
 
   fail(failure: Failure): void {
-    this.resume(Exit.fail(this.errorOf(failure, this.command.name)))
+    this.resume(atCaller(Exit.fail(this.errorOf(failure, this.command.name))))
   }
 }
 

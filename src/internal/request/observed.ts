@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { RedisCommand } from "../command/model.js"
+import { exitOf } from "../effect/atCaller.js"
 import { notify } from "../telemetry/observer.js"
 import type { RequestSettings, Resume } from "./request.js"
 
@@ -23,8 +24,8 @@ export const observed = <A>(
   })
   return ended === undefined
     ? resume
-    : (exit) => {
-        notify(ended, Exit.asVoid(exit))
-        resume(exit)
+    : (result) => {
+        notify(ended, Exit.asVoid(exitOf(result)))
+        resume(result)
       }
 }

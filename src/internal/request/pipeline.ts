@@ -1,6 +1,6 @@
 /**
  * A pipeline: commands that are written in one piece, each with a result of its own. When the server refuses some of them
- * before executing them, the owner may have just those sent again.
+ * before executing them, the owner may have just those sent again; and when the connection ends, those without a reply.
  */
 import * as Exit from "effect/Exit"
 import type { RedisError } from "../../RedisError.js"
@@ -23,8 +23,6 @@ export class PipelineRequest extends BatchRequest {
   /** The errors that say that a command was not executed, by the command's place. Made for the first of them. */
   private errors: Array<ErrorReply | undefined> | undefined = undefined
   private readOnly = false
-  /** How many results are known. */
-  private known = 0
 
   constructor(
     commands: ReadonlyArray<RedisCommand<unknown>>,
@@ -44,10 +42,14 @@ export class PipelineRequest extends BatchRequest {
     }
   }
 
+  /** The commands whose replies are owed: all of them, until the first reply. */
   protected override get unsent(): ReadonlyArray<RedisCommand<unknown>> {
-    return this.places === undefined
-      ? this.commands
-      : this.places.map((at) => this.commands[at] as RedisCommand<unknown>)
+    const { commands, places, remaining } = this
+    return places !== undefined
+      ? places.slice(places.length - remaining).map((at) => commands[at] as RedisCommand<unknown>)
+      : remaining === commands.length
+        ? commands
+        : commands.slice(commands.length - remaining)
   }
 
   /** The place of the command whose reply is next when this many are owed. */
@@ -63,9 +65,15 @@ export class PipelineRequest extends BatchRequest {
     return this.blocks
   }
 
-  /** Only as a whole, when none of its results is known. */
+  /** Only the commands without a reply are sent again. */
   get repeatable(): boolean {
-    return this.known === 0 && this.errors === undefined && this.commands.every(isRepeatable)
+    return this.unsent.every(isRepeatable)
+  }
+
+  override take(scripts: Set<string>): Encoded {
+    // What another server answered says nothing of this one.
+    this.readOnly = false
+    return super.take(scripts)
   }
 
   onReply(reply: Reply): void {
@@ -86,7 +94,6 @@ export class PipelineRequest extends BatchRequest {
       }
     }
     this.exits[at] = decode(command, reply)
-    this.known++
     if (this.remaining === 0) {
       this.finish()
     }
@@ -122,7 +129,6 @@ export class PipelineRequest extends BatchRequest {
     this.errors = undefined
     this.encoded = undefined
     this.places = places.length === this.commands.length ? undefined : places
-    this.known -= places.length
     this.remaining = places.length
   }
 

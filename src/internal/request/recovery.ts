@@ -2,35 +2,23 @@
  * What a failure says about another attempt: which errors the server gave before it executed anything, which commands may
  * run twice, and which failures every further attempt to connect would meet again.
  */
-import type { RedisError } from "../../RedisError.js"
+import { type RedisError, recovery } from "../../RedisError.js"
 import type { RedisCommand } from "../command/model.js"
+import { isRefusalSentence } from "../command/sentences.js"
 import { ErrorReply, type Reply } from "../resp/values.js"
 import { argumentText } from "./blockingTime.js"
-
-/** What the client does about an error reply, by its code. Public as `RedisError.recovery`, with the reasons. */
-export const recovery = (code: string): "retry" | "reconnect" | "fail" => {
-  switch (code) {
-    case "LOADING":
-    case "MASTERDOWN":
-    case "CLUSTERDOWN":
-    case "TRYAGAIN":
-      return "retry"
-    case "READONLY":
-      return "reconnect"
-    default:
-      return "fail"
-  }
-}
 
 export const isReadOnly = (reply: Reply | undefined): boolean =>
   reply instanceof ErrorReply && recovery(reply.code) === "reconnect"
 
 /**
- * Whether an error reply of this command was given before anything was executed. A script that may write can answer such an
- * error after it has written, so its error says nothing.
+ * Whether a command that was answered with this error may be sent again, because the server refused it before it executed
+ * any of it. A script that may write can answer any error after it has written. So of such a script only the server's own
+ * sentence counts, unless executing it twice does no harm.
  */
 export const isRefusal = ({ traits }: RedisCommand<unknown>, error: ErrorReply): boolean =>
-  (traits.readonly || traits.script === undefined) && recovery(error.code) !== "fail"
+  recovery(error.code) !== "fail" &&
+  (traits.script === undefined || traits.readonly || traits.repeatable || isRefusalSentence(error.message))
 
 /**
  * Whether executing a command twice is the same as once. A cursor means something only to the server run that gave it, so a

@@ -4,7 +4,6 @@
  * not settled. How each kind is encoded and answered is in call.ts, pipeline.ts and transaction.ts.
  */
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import type { RedisError } from "../../RedisError.js"
 import type { RedisCommand } from "../command/model.js"
 import { hasEnded, type Running } from "../effect/fork.js"
@@ -17,7 +16,7 @@ import { toRedisError } from "./failure.js"
 import { isReadOnly } from "./recovery.js"
 
 /** How the caller of a request is given its result. Called once, from the socket's stack. */
-export type Resume<A> = (exit: Exit.Exit<A, RedisError>) => void
+export type Resume<A> = (result: Effect.Effect<A, RedisError>) => void
 
 /** What a request takes from the client or connection that sends it. */
 export interface RequestSettings {
@@ -45,6 +44,8 @@ export interface Via {
 
 /** Who may send a request again. When `recover` or `refused` answers true, the owner has taken the request over. */
 export interface RequestOwner {
+  /** The address of the server that it sends to, for the errors of requests that were given to no link. */
+  readonly address?: string | undefined
   /** The request got no reply: its link ended, its deadline passed, or a queue was full. */
   readonly recover: (request: Request, failure: Failure) => boolean
   /**
@@ -132,7 +133,7 @@ export abstract class Request extends Pending {
       this.written && failure._tag !== "Overflow" ? { ...failure, delivery: "unknown" } : failure,
       command,
       this.allowed,
-      this.via?.address
+      this.via?.address ?? this.owner?.address
     )
   }
 

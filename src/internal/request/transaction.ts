@@ -7,6 +7,7 @@ import { decode } from "../command/command.js"
 import type { BatchResult, RedisCommand } from "../command/model.js"
 import { make } from "../command/raw.js"
 import * as ReplyErrors from "../command/replyError.js"
+import { atCaller } from "../effect/atCaller.js"
 import type { Failure } from "../engine/failure.js"
 import type { Encoded } from "../resp/encoder.js"
 import { ErrorReply, type Reply } from "../resp/values.js"
@@ -73,7 +74,7 @@ export class TransactionRequest extends BatchRequest {
       this.demote()
     }
     this.settled = true
-    this.resume(this.result(reply))
+    this.resume(atCaller(this.result(reply)))
   }
 
   /** Whether the owner sends the whole again, after errors that say that nothing was executed. */
@@ -162,7 +163,7 @@ export class TransactionRequest extends BatchRequest {
   }
 
   fail(failure: Failure): void {
-    this.resume(Exit.fail(this.errorOf(failure, "EXEC")))
+    this.resume(atCaller(Exit.fail(this.errorOf(failure, "EXEC"))))
   }
 }
 
