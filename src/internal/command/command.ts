@@ -28,6 +28,8 @@ export type Alone = <A>(command: RedisCommand<A>, redis: RedisService) => Effect
 export interface ScriptForm {
   readonly sha: (args: ReadonlyArray<Argument>) => string
   readonly short?: Spec
+  /** Of a command by SHA1: the same call with the source. */
+  readonly full?: <A>(command: RedisCommand<A>) => RedisCommand<A>
 }
 
 /** What all commands of one name have in common. */
@@ -205,6 +207,9 @@ export const define = (
 export const none: ReadonlyArray<never> = []
 
 export const specFor = (self: RedisCommand<unknown>): Spec => own(self).spec
+
+/** The command as it is sent inside MULTI: a script with its source, because an unknown SHA1 would only fail at EXEC. */
+export const insideMulti = <A>(self: RedisCommand<A>): RedisCommand<A> => specFor(self).script?.full?.(self) ?? self
 
 /** Runs a command by itself on a client. */
 export const run = <A>(self: RedisCommand<A>, redis: RedisService): Effect.Effect<A, RedisError> => {

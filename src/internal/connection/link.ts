@@ -9,7 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { type RedisError, UsageError } from "../../RedisError.js"
 import { Argument } from "../command/args.js"
-import { decode, reword } from "../command/command.js"
+import { decode, insideMulti, reword } from "../command/command.js"
 import type { BatchOptions, BatchResult, RedisCommand } from "../command/model.js"
 import { make as makeCommand } from "../command/raw.js"
 import { Engine, type EngineOptions } from "../engine/engine.js"
@@ -189,7 +189,8 @@ export class Link implements Tracker, Via, RequestSettings {
 
   private sendOnce<A>(command: RedisCommand<A>, holder: Holder | undefined, left?: Left): Effect.Effect<A, RedisError> {
     return Effect.async<A, RedisError>((resume) => {
-      const call = holder?.refusal() ?? this.refusal(command) ?? prepare(command, resume, this, this)
+      const sent = this.session.inTransaction ? insideMulti(command) : command
+      const call = holder?.refusal() ?? this.refusal(command) ?? prepare(sent, resume, this, this)
       if (call instanceof UsageError) {
         return resume(Exit.fail(call))
       }
@@ -261,7 +262,8 @@ export class Link implements Tracker, Via, RequestSettings {
   /** Hands a request, whose deadline is set, to the engine. Returns whether it is on its way; otherwise it waits. */
   accept(request: Request): boolean {
     request.via = this
-    const encoded = request.take(this.scripts)
+    // Inside a MULTI that the program sent by itself every source is sent, and QUEUED does not mean that the server holds it.
+    const encoded = request.take(this.session.inTransaction ? new Set() : this.scripts)
     if (request.flushesScripts) {
       // A new set: replies to what was sent before the flush are still learnt by the old one.
       this.scripts = new Set()

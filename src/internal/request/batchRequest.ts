@@ -27,8 +27,13 @@ export abstract class BatchRequest extends Request {
 
   override take(scripts: Set<string>): Encoded {
     this.scripts = scripts
-    if (scripts.size > 0 && this.unsent.some((command) => specFor(command).script?.short !== undefined)) {
-      this.encoded = encodeAll(this.unsent, this.atomic, scripts) as Encoded
+    // A transaction always sends the source: a SHA1 that the server has lost since would leave it half executed.
+    if (
+      !this.atomic &&
+      scripts.size > 0 &&
+      this.unsent.some((command) => specFor(command).script?.short !== undefined)
+    ) {
+      this.encoded = encodeAll(this.unsent, false, scripts) as Encoded
     }
     return super.take(scripts)
   }
