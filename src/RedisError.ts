@@ -563,7 +563,9 @@ export const catchCode: {
     f: (error: ReplyError) => Effect.Effect<A2, E2, R2>
   ): Effect.Effect<A | A2, E | E2, R | R2> =>
     Effect.catchSome(self, (error) =>
-      error instanceof ReplyError && (typeof code === "string" ? error.code === code : code.includes(error.code))
+      isRedisError(error) &&
+      error._tag === "ReplyError" &&
+      (typeof code === "string" ? error.code === code : code.includes(error.code))
         ? Option.some(f(error))
         : Option.none()
     )

@@ -14,7 +14,7 @@ import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import { DecodeError, type RedisError, UsageError } from "../../RedisError.js"
 import { Name } from "../resp/encoder.js"
-import { ErrorReply, type Reply } from "../resp/values.js"
+import { isErrorReply, type Reply } from "../resp/values.js"
 import { type Args, type Argument, type DurationWithUnit, isInfinite, args as newArgs, wholeMillis } from "./args.js"
 import * as Decode from "./decode.js"
 import { type Traits, traitsOf } from "./facts.js"
@@ -130,6 +130,7 @@ export class Command<A> extends Effectable.Class<A, RedisError, Redis> implement
 
   [Equal.symbol](that: Equal.Equal): boolean {
     return (
+      // A command of another copy of this package reads its reply by another function, so the two are never equal.
       that instanceof Command &&
       this.name === that.name &&
       this.spec.alone === that.spec.alone &&
@@ -182,7 +183,10 @@ const sameArgument = (a: Argument, b: Argument): boolean => {
 const render = (command: RedisCommand<unknown>): string =>
   [command.name, ...command.args.map(({ data, kind }) => (kind === "token" ? String(data) : `<${kind}>`))].join(" ")
 
-/** The command's value as this library made it. */
+/**
+ * The command's value as this library made it. Another copy of this package may have made it: its fields and methods are
+ * the same, so it is never asked which class it is of. A version that changes them changes the {@link TypeId}.
+ */
 const own = <A>(self: RedisCommand<A>): Command<A> => self as Command<A>
 
 /**
@@ -220,7 +224,7 @@ export const run = <A>(self: RedisCommand<A>, redis: RedisService): Effect.Effec
 /** What a reply means to a command: its value, or the typed error. */
 export const decode = <A>(self: RedisCommand<A>, reply: Reply): Exit.Exit<A, RedisError> => {
   const command = own(self)
-  if (reply instanceof ErrorReply) {
+  if (isErrorReply(reply)) {
     return Exit.fail(ReplyErrors.make(reply, command.name, command.args))
   }
   try {
@@ -230,7 +234,7 @@ export const decode = <A>(self: RedisCommand<A>, reply: Reply): Exit.Exit<A, Red
     }
     return Exit.succeed(result as A)
   } catch (thrown) {
-    return thrown instanceof Decode.DecodeFailure
+    return Decode.isDecodeFailure(thrown)
       ? Exit.fail(new DecodeError({ command: command.name, path: thrown.path, reason: thrown.reason }))
       : Exit.die(thrown)
   }

@@ -7,7 +7,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import { type RedisError, UsageError } from "../../RedisError.js"
+import type { RedisError, UsageError } from "../../RedisError.js"
 import { Argument } from "../command/args.js"
 import { decode, insideMulti, reword } from "../command/command.js"
 import type { BatchOptions, BatchResult, RedisCommand } from "../command/model.js"
@@ -19,7 +19,7 @@ import { refused } from "../request/batchRequest.js"
 import { argumentText, newestOf, sliceOf } from "../request/blockingTime.js"
 import { BlockingCall, type Left } from "../request/call.js"
 import { nothing, prepare, prepareAll } from "../request/prepare.js"
-import { type Request, type RequestSettings, type Tracker, type Via, withdrawal } from "../request/request.js"
+import { Request, type RequestSettings, type Tracker, type Via, withdrawal } from "../request/request.js"
 import type { Push, Reply } from "../resp/values.js"
 import type { Observer } from "../telemetry/observer.js"
 import type { ServerFacts } from "./serverFacts.js"
@@ -191,7 +191,8 @@ export class Link implements Tracker, Via, RequestSettings {
     return Effect.async<A, RedisError>((resume) => {
       const sent = this.session.inTransaction ? insideMulti(command) : command
       const call = holder?.refusal() ?? this.refusal(command) ?? prepare(sent, resume, this, this)
-      if (call instanceof UsageError) {
+      // The error may be of another copy of this package: see `SharedClient.send`.
+      if (!(call instanceof Request)) {
         return resume(Exit.fail(call))
       }
       this.follow(command, holder)
@@ -234,7 +235,7 @@ export class Link implements Tracker, Via, RequestSettings {
         refusal = this.refusal(commands[i] as RedisCommand<unknown>)
       }
       const request = refusal ?? prepareAll(commands, options, resume, this, this)
-      if (request instanceof UsageError) {
+      if (!(request instanceof Request)) {
         return resume(Exit.fail(request))
       }
       if (options.atomic) {

@@ -95,6 +95,10 @@ export const encodeAll = (
   return parts.length === 1 ? text : parts
 }
 
+/** A problem may be of another copy of this package, so it is not asked whether it is a `UsageError`. */
+export const isEncoded = (encoded: Encoded | UsageError): encoded is Encoded =>
+  typeof encoded === "string" || Array.isArray(encoded)
+
 /** A command that was refused before anything was sent. */
 export const refused = (command: string, why: string): UsageError =>
   new UsageError({ reason: "refusedCommand", command, message: `${command} was not sent: ${why}` })
