@@ -19,12 +19,16 @@ import { encodedNames, pickFields } from "./internal/effect/struct.js"
 import type { Reply } from "./internal/resp/values.js"
 
 /**
+ * The property by which the commands of a schema are recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: unique symbol = Symbol.for("effect-redis-client/RedisHash")
 
 /**
+ * The property by which the commands of a schema are recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
@@ -126,9 +130,43 @@ export interface RedisHash<A, Fields extends Schema.Struct.Fields = Record<never
  * @category constructors
  */
 export const make: {
+  /**
+   * Makes the hash commands of a struct or class, whose fields can also be read and written one by one. The schema must
+   * encode each field to text, work synchronously and need no services.
+   *
+   * @example
+   * ```ts
+   * import { Redis, RedisHash } from "effect-redis-client"
+   * import { Effect, Schema } from "effect"
+   *
+   * const User = Schema.Struct({
+   *   name: Schema.String,
+   *   visits: Schema.NumberFromString,
+   *   email: Schema.optional(Schema.String)
+   * })
+   * const users = RedisHash.make(User)
+   *
+   * export const program = Effect.gen(function*() {
+   *   yield* users.hset("user:ada", { name: "Ada", visits: 1 })
+   *   const ada = yield* users.hgetall("user:ada") // Option<{ name: string, visits: number, email?: string }>
+   *   const [contact] = yield* Redis.pipeline([users.hmget("user:ada", ["name", "email"])])
+   *   return { ada, contact }
+   * })
+   * ```
+   *
+   * @since 0.1.0
+   * @category constructors
+   */
   <A, I extends EncodedFields, Fields extends Schema.Struct.Fields>(
     schema: Schema.Schema<A, I> & { readonly fields: Fields }
   ): RedisHash<A, Fields>
+  /**
+   * Makes the hash commands of any other schema. It must encode each field to text, work synchronously and need no
+   * services.
+   *
+   * @since 0.1.0
+   * @category constructors
+   */
   <A, I extends EncodedFields>(schema: Schema.Schema<A, I>): RedisHash<A>
 } = struct as never
 
@@ -254,6 +292,8 @@ const decoded = (
 }
 
 /**
+ * Whether a value is the hash commands of a schema.
+ *
  * @since 0.1.0
  * @category guards
  */

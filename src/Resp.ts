@@ -50,36 +50,50 @@ export {
    */
   type Frame,
   /**
+   * Whether a value is attributes, of this copy of the package or of another one in the process.
+   *
    * @since 0.1.0
    * @category guards
    */
   isAttribute,
   /**
+   * Whether a value is an error reply, of this copy of the package or of another one in the process.
+   *
    * @since 0.1.0
    * @category guards
    */
   isErrorReply,
   /**
+   * Whether a value is a map, of this copy of the package or of another one in the process.
+   *
    * @since 0.1.0
    * @category guards
    */
   isMapReply,
   /**
+   * Whether a value is a push, of this copy of the package or of another one in the process.
+   *
    * @since 0.1.0
    * @category guards
    */
   isPush,
   /**
+   * Whether a value is a set, of this copy of the package or of another one in the process.
+   *
    * @since 0.1.0
    * @category guards
    */
   isSetReply,
   /**
+   * Whether a value is a value whose text does not fit its type, of this copy of the package or of another one in the process.
+   *
    * @since 0.1.0
    * @category guards
    */
   isUnreadable,
   /**
+   * Whether a value is a verbatim string, of this copy of the package or of another one in the process.
+   *
    * @since 0.1.0
    * @category guards
    */
