@@ -525,7 +525,7 @@ export const kinds: ReadonlyArray<Kind> = [
   { name: "transaction", weight: 10, work: transaction },
   { name: "optimistic", weight: 1, work: optimistic },
   { name: "script", weight: 8, work: script },
-  { name: "SCRIPT FLUSH", weight: 0.5, work: flush },
+  { name: "SCRIPT FLUSH", weight: 3, work: flush },
   { name: "scan", weight: 4, work: scan },
   { name: "blocking", weight: 1, work: blocking },
   { name: "subscription", weight: 0.5, work: subscription, own: true, releases: true },
