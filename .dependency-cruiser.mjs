@@ -19,7 +19,7 @@ export const floors = [
   ["commands"],
   ["internal/client"],
   ["internal/stream"],
-  ["Resp.ts", "RedisCommand.ts", "RedisPubSub.ts", "RedisScript.ts"],
+  ["Resp.ts", "RedisCommand.ts", "RedisHash.ts", "RedisPubSub.ts", "RedisScript.ts"],
   ["Connection.ts", "RedisFunction.ts", "RedisStream.ts"],
   ["Pool.ts"],
   ["Redis.ts"],

@@ -51,7 +51,7 @@ const chunks: ReadonlyArray<readonly [modules: RegExp, chunk: string]> = [
   [/^internal\/resp\//, "internal/resp"],
   // Each of these is all that a small public module needs of Effect: `RedisError`, `Codec`, `Resp`.
   [/^internal\/effect\/errorSchemas$/, "internal/errorSchemas"],
-  [/^internal\/effect\/(issue|either)$/, "internal/issue"],
+  [/^internal\/effect\/(issue|either|jsonSide|struct)$/, "internal/issue"],
   [/^internal\/effect\/decodeChannel$/, "internal/decodeChannel"],
   [/^internal\/command\//, "internal/command"],
   [/^commands\//, "internal/commands"],

@@ -22,7 +22,7 @@ import { type Codec, utf8 } from "./Codec.js"
 import { type Key, type OneOrMore, toList } from "./internal/command/args.js"
 import { escapePattern, prepend } from "./internal/command/prefix.js"
 import * as Options from "./internal/connection/options.js"
-import { Gap as InboxGap, type Strategy } from "./internal/pubsub/inbox.js"
+import { type Gap as InboxGap, isGap as isInboxGap, type Strategy } from "./internal/pubsub/inbox.js"
 import * as InboxMailbox from "./internal/pubsub/mailbox.js"
 import * as Read from "./internal/pubsub/read.js"
 import {
@@ -380,7 +380,7 @@ const openMailbox = <A>(request: Request, read: Read.Read<A>, onGap: (gap: Inbox
             failOnGap,
             alone: alone || strategy === "suspend"
           }),
-          (inbox) => InboxMailbox.make<A>(inbox, (item) => (item instanceof InboxGap ? onGap(item) : reader(item)))
+          (inbox) => InboxMailbox.make<A>(inbox, (item) => (isInboxGap(item) ? onGap(item) : reader(item)))
         )
       )
     )

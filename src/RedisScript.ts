@@ -2,11 +2,13 @@
  * Lua scripts as typed values, with their keys, arguments and results.
  *
  * A call is a command like any other. Run by itself, it sends the script's SHA1 (EVALSHA), and the source only when the
- * server does not hold the script. In a pipeline or a transaction, where the source could not be sent afterwards, it
- * sends the source (EVAL), unless this connection has run the script recently. If the server has lost the script since
- * then, because another client sent SCRIPT FLUSH or ran hundreds of other scripts by EVAL (from Redis 7.4 on, servers
- * keep 500 of those), this one command of the batch fails with `NOSCRIPT`. It is not sent again; the next batch sends
- * the source.
+ * server does not hold the script. In a transaction it always sends the source (EVAL), because an SHA1 that the server
+ * does not know would fail alone while the other commands are executed.
+ *
+ * In a pipeline it sends the source, unless this connection has run the script recently. If the server has lost the
+ * script since then, because another client sent SCRIPT FLUSH or ran hundreds of other scripts by EVAL (from Redis 7.4
+ * on, servers keep 500 of those), this one command of the pipeline fails with `NOSCRIPT`. It was not executed. It is not
+ * sent again, because the commands after it have run; the next pipeline sends the source.
  *
  * @see https://redis.io/docs/latest/develop/programmability/eval-intro/
  * @since 0.1.0
@@ -212,9 +214,28 @@ const shaOf = (source: Argument): string => {
   return sha
 }
 
+/** The SHA1 of a script that is sent, with the source in case that it must be sent after all. */
+class Sha extends Argument {
+  constructor(readonly source: Argument) {
+    super("value", shaOf(source))
+  }
+}
+
 /** EVALSHA as calls of scripts send it. */
 const shaSpec = (name: "EVALSHA" | "EVALSHA_RO"): Spec =>
-  new Spec(name, traitsOf(name), undefined, { sha: ([sha]) => String(sha?.data) })
+  new Spec(name, traitsOf(name), undefined, {
+    sha: ([sha]) => String(sha?.data),
+    full: (command) => {
+      const [sha, ...rest] = command.args
+      return reword(command, { name: fullSpecs[name], args: [(sha as Sha).source, ...rest] })
+    }
+  })
+
+/** EVAL in place of EVALSHA. */
+const fullSpecs = {
+  EVALSHA: new Spec("EVAL", traitsOf("EVAL")),
+  EVALSHA_RO: new Spec("EVAL_RO", traitsOf("EVAL_RO"))
+}
 
 /** Runs a script outside of batches: sends its SHA1 and, when the server does not hold the script, its source, once. */
 const bySha =
@@ -225,7 +246,7 @@ const bySha =
       : Effect.suspend(() => {
           const accepted = Timers.now()
           const [source, ...rest] = command.args
-          const args = [new Argument("value", shaOf(source as Argument)), ...rest]
+          const args = [new Sha(source as Argument), ...rest]
           const short = reword(command, { name: spec, args })
           return Effect.catchAll(
             redis.send(command.traits.repeatable ? declare(short, "repeatable") : short),

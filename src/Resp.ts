@@ -17,6 +17,13 @@ import {
   Attribute,
   ErrorReply,
   type Frame,
+  isAttribute,
+  isErrorReply,
+  isMapReply,
+  isPush,
+  isSetReply,
+  isUnreadable,
+  isVerbatimString,
   MapReply,
   Push,
   type Reply,
@@ -42,6 +49,55 @@ export {
    * @category models
    */
   type Frame,
+  /**
+   * Whether a value is attributes, of this copy of the package or of another one in the process.
+   *
+   * @since 0.1.0
+   * @category guards
+   */
+  isAttribute,
+  /**
+   * Whether a value is an error reply, of this copy of the package or of another one in the process.
+   *
+   * @since 0.1.0
+   * @category guards
+   */
+  isErrorReply,
+  /**
+   * Whether a value is a map, of this copy of the package or of another one in the process.
+   *
+   * @since 0.1.0
+   * @category guards
+   */
+  isMapReply,
+  /**
+   * Whether a value is a push, of this copy of the package or of another one in the process.
+   *
+   * @since 0.1.0
+   * @category guards
+   */
+  isPush,
+  /**
+   * Whether a value is a set, of this copy of the package or of another one in the process.
+   *
+   * @since 0.1.0
+   * @category guards
+   */
+  isSetReply,
+  /**
+   * Whether a value is a value whose text does not fit its type, of this copy of the package or of another one in the process.
+   *
+   * @since 0.1.0
+   * @category guards
+   */
+  isUnreadable,
+  /**
+   * Whether a value is a verbatim string, of this copy of the package or of another one in the process.
+   *
+   * @since 0.1.0
+   * @category guards
+   */
+  isVerbatimString,
   /**
    * @since 0.1.0
    * @category models
@@ -257,24 +313,24 @@ export const encode = (frame: Frame): Uint8Array => {
       parts.push(value ? "#t\r\n" : "#f\r\n")
     } else if (value === null) {
       parts.push("_\r\n")
-    } else if (value instanceof MapReply) {
+    } else if (isMapReply(value)) {
       aggregate("%", value.size, value.items)
-    } else if (value instanceof SetReply) {
+    } else if (isSetReply(value)) {
       aggregate("~", value.items.length, value.items)
-    } else if (value instanceof Push) {
+    } else if (isPush(value)) {
       aggregate(">", value.items.length, value.items)
-    } else if (value instanceof Attribute) {
+    } else if (isAttribute(value)) {
       aggregate("|", value.items.length / 2, value.items)
-    } else if (value instanceof ErrorReply) {
+    } else if (isErrorReply(value)) {
       if (/[\r\n]/.test(value.message)) {
         bulk("!", value.message)
       } else {
         parts.push(`-${value.message}\r\n`)
       }
-    } else if (value instanceof VerbatimString) {
+    } else if (isVerbatimString(value)) {
       const text = typeof value.value === "string" ? utf8Encode(value.value) : value.value
       parts.push(`=${text.length + 4}\r\n${value.format}:`, text, "\r\n")
-    } else if (value instanceof Unreadable) {
+    } else if (isUnreadable(value)) {
       parts.push(`${value.type === "double" ? "," : "("}${value.text}\r\n`)
     } else {
       const items = value as ReadonlyArray<Reply>

@@ -36,6 +36,10 @@ export * as RedisFunction from "./RedisFunction.js"
 /**
  * @since 0.1.0
  */
+export * as RedisHash from "./RedisHash.js"
+/**
+ * @since 0.1.0
+ */
 export { RedisPubSub } from "./RedisPubSub.js"
 /**
  * @since 0.1.0

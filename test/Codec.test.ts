@@ -2,10 +2,14 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
+import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import { Redis, type RedisError } from "effect-redis-client"
 import * as Codec from "../src/Codec.js"
 import { args } from "../src/internal/command/args.js"
+import { eachServer, on } from "./support/client.js"
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 const secret = "s3cr3t-v4lue"
@@ -72,9 +76,81 @@ describe("Codec.bytes", () => {
 
 describe("Codec.json", () => {
   it.prop("gives back any JSON value", [FastCheck.jsonValue()], ([value]) => {
-    // JSON does not distinguish -0 from 0.
-    const plain: unknown = JSON.parse(JSON.stringify(value))
-    expect(roundTrip(Codec.json, value)).toEqual([plain, plain])
+    const encoded = Codec.json.encode(value)
+    if (Either.isLeft(encoded)) {
+      expect(encoded.left.reason).toMatch(/beyond 2\^53 - 1/)
+      return
+    }
+    expect(roundTrip(Codec.json, value)).toEqual([value, value])
+  })
+
+  it("keeps the sign of -0", () => {
+    expect(roundTrip<unknown, string>(Codec.json, [-0, "-0", "-00", { n: -0 }, 0])[1]).toEqual([
+      -0,
+      "-0",
+      "-00",
+      { n: -0 },
+      0
+    ])
+    expect(Codec.json.encode(-0)).toEqual(Either.right("-0"))
+  })
+
+  it.each<readonly [string, unknown, ReadonlyArray<string | number>, RegExp]>([
+    ["a Date", { at: new Date(0) }, ["*"], /a Date or a Map/],
+    ["a Map", [new Map([[1, 2]])], [0], /a Date or a Map/],
+    ["a Set", [1, new Set([1])], [1], /a Date or a Map/],
+    ["bytes", Uint8Array.of(1), [], /a Date or a Map/],
+    ["an Option", Option.some(1), [], /a Date or a Map/],
+    ["a secret", [{ password: Redacted.make(secret) }], [0, "*"], /a Date or a Map/],
+    ["an instance of a class", new (class Point {})(), [], /a Date or a Map/],
+    ["a form of its own", { toJSON: () => "x" }, [], /a Date or a Map/],
+    ["undefined in a list", [1, undefined], [1], /undefined/],
+    ["a hole in a list", new Array(2), [0], /undefined/],
+    ["NaN", [Number.NaN], [0], /NaN/],
+    ["an integer that may have lost digits", { id: 2 ** 53 }, ["*"], /beyond 2\^53 - 1/],
+    ["a function in a field", { f: () => secret }, ["*"], /no JSON form/]
+  ])("refuses what JSON would not give back: %s", (_, value, path, reason) => {
+    expect(issueOf(Codec.json.encode(value))).toEqual({ path, reason: expect.stringMatching(reason) })
+  })
+
+  it("keeps plain objects of any origin, absent fields, and numbers that are approximate anyway", () => {
+    for (const value of [
+      Object.assign(Object.create(null), { a: 1 }),
+      JSON.parse('{"toJSON":1}'),
+      1e21,
+      -1.5e300,
+      0.1
+    ]) {
+      expect(roundTrip<unknown, string>(Codec.json, value)[0]).toEqual(value)
+    }
+    expect(Codec.json.encode({ a: undefined, b: 1 })).toEqual(Either.right('{"b":1}'))
+  })
+
+  it("refuses a value that is nested too deeply to look at", () => {
+    let deep: unknown = 1
+    for (let i = 0; i < 100_000; i++) {
+      deep = [deep]
+    }
+    expect(Either.isLeft(Codec.json.encode(deep))).toBe(true)
+  })
+
+  it("refuses numbers of others that JavaScript would change, and no other", () => {
+    const lost = "the text has a number with more digits than a JavaScript number can hold"
+    for (const text of ["9007199254740993", '{"\\"":[1,-12345678901234567891]}', "1e400", `1${"0".repeat(400)}`]) {
+      expect(issueOf(Codec.json.decode(text)).reason, text).toBe(lost)
+    }
+    for (const text of [
+      "9007199254740992",
+      "1152921504606846976", // 2^60, as others print it
+      "1152921504606847000", // and as JavaScript does
+      '"9007199254740993"',
+      '{"9007199254740993":"\\\\","a":"\\"9007199254740993"}',
+      `0.${"1".repeat(3000)}`,
+      "1e300",
+      "123456789012345678e-1"
+    ]) {
+      expect(Codec.json.decode(text), text).toEqual(Either.right(JSON.parse(text)))
+    }
   })
 
   it("lone surrogates are escaped, and come back", () => {
@@ -147,11 +223,83 @@ describe("Codec.schema", () => {
     expect(numbers.encode({ n: null })).toEqual(Either.right('{"n":null}'))
   })
 
+  it.each<readonly [string, Schema.Schema.AnyNoContext, ReadonlyArray<string | number>, string]>([
+    ["SetFromSelf", Schema.SetFromSelf(Schema.Number), [], "Set<number>"],
+    [
+      "MapFromSelf",
+      Schema.Struct({ m: Schema.MapFromSelf({ key: Schema.String, value: Schema.Number }) }),
+      ["m"],
+      "Map"
+    ],
+    ["OptionFromSelf", Schema.Struct({ o: Schema.optional(Schema.OptionFromSelf(Schema.String)) }), ["o"], "Option"],
+    ["DateFromSelf", Schema.Array(Schema.DateFromSelf), ["*"], "DateFromSelf"],
+    ["DurationFromSelf", Schema.Tuple(Schema.String, Schema.DurationFromSelf), [1], "DurationFromSelf"],
+    ["Uint8ArrayFromSelf", Schema.Uint8ArrayFromSelf, [], "Uint8ArrayFromSelf"],
+    ["RedactedFromSelf", Schema.Struct({ r: Schema.RedactedFromSelf(Schema.String) }), ["r"], "Redacted"],
+    ["a class instance", Schema.instanceOf(URL), [], "URL"],
+    ["a parameter that is transformed", Schema.SetFromSelf(Schema.NumberFromString), [], "Set<"],
+    ["bigint", Schema.Record({ key: Schema.String, value: Schema.BigIntFromSelf }), ["*"], "bigint"],
+    ["a bigint literal", Schema.Literal(1n), [], "1n"],
+    ["a symbol", Schema.SymbolFromSelf, [], "symbol"],
+    ["undefined in a list", Schema.Array(Schema.Undefined), ["*"], "undefined"],
+    ["nothing but unfit members", Schema.Union(Schema.DateFromSelf, Schema.BigIntFromSelf), [], "DateFromSelf"]
+  ])("refuses a schema that JSON cannot hold when the codec is used at all: %s", (_, schema, path, shown) => {
+    const codec = Codec.schema(schema)
+    for (const issue of [issueOf(codec.encode("x")), issueOf<unknown, Codec.CodecIssue>(codec.decode('"x"'))]) {
+      expect(issue.path).toEqual(path)
+      expect(issue.reason).toContain(`JSON cannot hold what its schema encodes to (`)
+      expect(issue.reason).toContain(shown)
+    }
+  })
+
+  it("refuses a value that JSON would not give back, where the schema does not say what it is", () => {
+    interface Tree {
+      readonly children: ReadonlyArray<Tree>
+      readonly any?: unknown
+    }
+    const Tree: Schema.Schema<Tree> = Schema.Struct({
+      children: Schema.Array(Schema.suspend(() => Tree)),
+      any: Schema.optional(Schema.Unknown)
+    })
+    const tree = Codec.schema(Tree)
+    const value: Tree = { children: [{ children: [], any: { a: [1, null] } }, { children: [] }] }
+    expect(roundTrip(tree, value)).toEqual([value, value])
+    expect(issueOf(tree.encode({ children: [value, { children: [], any: new Map() }] })).path).toEqual([
+      "children",
+      1,
+      "any"
+    ])
+    class Point {}
+    const isPoint = (u: unknown): u is Point => u instanceof Point
+    expect(issueOf(Codec.schema(Schema.declare(isPoint)).encode(new Point())).reason).toContain("a Date or a Map")
+    const isText = (u: unknown): u is string => typeof u === "string"
+    expect(roundTrip(Codec.schema(Schema.declare(isText)), "x")).toEqual(["x", "x"])
+    const either = Codec.schema(Schema.Struct({ v: Schema.Union(Schema.String, Schema.DateFromSelf) }))
+    expect(roundTrip(either, { v: "x" })[0]).toEqual({ v: "x" })
+    expect(issueOf(either.encode({ v: new Date(0) })).path).toEqual(["v"])
+    const list = Codec.schema(Schema.Array(Schema.UndefinedOr(Schema.String)))
+    expect(roundTrip(list, ["x"])[0]).toEqual(["x"])
+    expect(issueOf(list.encode(["x", undefined]))).toEqual({ path: [1], reason: expect.stringContaining("undefined") })
+    expect(
+      roundTrip(Codec.schema(Schema.Struct({ a: Schema.UndefinedOr(Schema.String) })), { a: undefined })[0]
+    ).toEqual({})
+  })
+
+  it("keeps -0, and refuses integers that may have lost digits", () => {
+    const numbers = Codec.schema(Schema.Struct({ n: Schema.Number }))
+    expect(roundTrip(numbers, { n: -0 })).toEqual([{ n: -0 }, { n: -0 }])
+    expect(issueOf(numbers.encode({ n: 2 ** 53 }))).toEqual({
+      path: ["n"],
+      reason: "it is an integer beyond 2^53 - 1, which may have lost digits; use Schema.BigInt"
+    })
+    expect(issueOf(numbers.decode('{"n":9007199254740993}')).reason).toContain("more digits")
+  })
+
   it.prop("gives back any value of a schema, or refuses it", [shape], ([value]) => {
     const codec = Codec.schema(shape)
     const encoded = codec.encode(value)
     if (Either.isLeft(encoded)) {
-      expect(encoded.left.reason).toMatch(/NaN or an infinity/)
+      expect(encoded.left.reason).toMatch(/NaN or an infinity|beyond 2\^53 - 1/)
       return
     }
     const plain: unknown = JSON.parse(encoded.right as string)
@@ -250,4 +398,37 @@ describe("Codec.make", () => {
     )
     expect(args().values(Codec.utf8, []).problem).toBe("needs at least one value")
   })
+})
+
+eachServer((it, { connect, protocol }) => {
+  const tags = Codec.schema(Schema.SetFromSelf(Schema.Number))
+  const notes = Codec.schema(Schema.Struct({ note: Schema.Unknown }))
+
+  it.scoped("a value that could not be read again is not written: not by a command, nor by a publication", () =>
+    Effect.gen(function* () {
+      const run = on(yield* connect())
+      const key = `codec:${protocol}`
+      for (const write of [
+        Redis.withCodec(tags).set(key, new Set([1])),
+        Redis.withCodec(notes).set(key, { note: new Date(0) }),
+        Redis.withCodec(Codec.json).rpush(key, [{ n: 2 ** 53 }]),
+        Redis.withCodec(tags).publish(key, new Set([1])),
+        Redis.withCodec(notes).publish(key, { note: new Map() })
+      ]) {
+        const error = yield* Effect.flip(run(write as Effect.Effect<unknown, RedisError.RedisError, Redis>))
+        expect(error).toMatchObject({ _tag: "UsageError", reason: "invalidArgument" })
+        expect(error.message).toContain("does not encode")
+      }
+      expect(yield* run(Redis.exists(key))).toBe(0)
+      yield* run(Redis.set(key, "{}"))
+      expect(yield* Effect.flip(run(Redis.withCodec(tags).get(key)))).toMatchObject({
+        _tag: "DecodeError",
+        reason: expect.stringContaining("Set<number>")
+      })
+      yield* run(Redis.set(key, '{"note":9007199254740993}'))
+      expect(yield* Effect.flip(run(Redis.withCodec(notes).get(key)))).toMatchObject({ _tag: "DecodeError" })
+      yield* run(Redis.withCodec(notes).set(key, { note: [-0, 1e21] }))
+      expect(yield* run(Redis.withCodec(notes).get(key))).toEqual(Option.some({ note: [-0, 1e21] }))
+    })
+  )
 })

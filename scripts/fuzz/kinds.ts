@@ -138,6 +138,12 @@ const echo = RedisScript.make({
   result: Schema.Tuple(Schema.String, Schema.String, Schema.NullOr(Schema.String))
 })
 
+const increment = RedisScript.make({
+  source: `return redis.call("INCR", KEYS[1])`,
+  keys: 1,
+  result: Schema.Number
+})
+
 /** When a failure says that the write was not executed, the write is removed from those that may have been. */
 const counted = <A, E, R>(
   entry: { sent: number; confirmed: number },
@@ -298,7 +304,8 @@ const transaction = (world: World, task: Task): Work => {
       Redis.transaction({
         one: Redis.incr(`${key}:a`),
         own: decoding(task, Redis.get(task.own)),
-        two: Redis.incr(`${key}:b`),
+        // The server loses its scripts all the while: see `flush`.
+        two: increment(`${key}:b`),
         missing: Redis.get("no such key")
       })
     ),
@@ -309,6 +316,8 @@ const transaction = (world: World, task: Task): Work => {
     ]
   )
 }
+
+const flush = (): Work => Effect.as(Redis.scriptFlush(), fine)
 
 const optimistic = (world: World, task: Task): Work => {
   const key = `${world.name}:o:${task.random.below(optimisticGroups)}`
@@ -516,6 +525,7 @@ export const kinds: ReadonlyArray<Kind> = [
   { name: "transaction", weight: 10, work: transaction },
   { name: "optimistic", weight: 1, work: optimistic },
   { name: "script", weight: 8, work: script },
+  { name: "SCRIPT FLUSH", weight: 3, work: flush },
   { name: "scan", weight: 4, work: scan },
   { name: "blocking", weight: 1, work: blocking },
   { name: "subscription", weight: 0.5, work: subscription, own: true, releases: true },

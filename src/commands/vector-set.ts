@@ -10,7 +10,7 @@ import { type Args, type AtMostOne, args, type Key } from "../internal/command/a
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
-import { MapReply, type Reply } from "../internal/resp/values.js"
+import { isMapReply, type Reply } from "../internal/resp/values.js"
 import { appendLex, type LexBound } from "./range.js"
 
 /**
@@ -334,7 +334,7 @@ const scoreAndAttributes = Decode.tuple(Decode.double, optionalText)
 const triples = <V>(element: Decode.Decoder<V>): Decode.Decoder<Array<readonly [V, number, Option.Option<string>]>> => {
   const nested = Decode.pairs(element, scoreAndAttributes)
   return (reply) => {
-    if (reply instanceof MapReply) {
+    if (isMapReply(reply)) {
       return nested(reply).map(([element, [score, attributes]]) => [element, score, attributes])
     }
     const items = Decode.items(reply)

@@ -2,6 +2,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { describe, expect, it } from "vitest"
@@ -9,6 +10,7 @@ import * as Codec from "../../src/Codec.js"
 import { make } from "../../src/commands/hash.js"
 import { make as makeLists } from "../../src/commands/list.js"
 import type * as RedisCommand from "../../src/RedisCommand.js"
+import { decode } from "../../src/RedisCommand.js"
 import { liveSuite, reads, readsEach, readsError, refuses, sends, tagged, wire } from "../support/commands.js"
 
 const hashes = make(Codec.utf8)
@@ -249,6 +251,12 @@ describe("hash commands decode their replies", () => {
     reads(users.hgetall("h"), map(bulk("ada"), bulk(adaJson)), { ada })
     readsError(users.hgetall("h"), map(bulk("ada"), bulk("no")), { _tag: "DecodeError", path: [0] })
     readsError(hashes.hgetall("h"), array(bulk("a")), { _tag: "DecodeError" })
+  })
+
+  it("HGETALL has a field of any name or nothing under it, and a copy that equals a plain object", () => {
+    const hash = Exit.getOrElse(decode(hashes.hgetall("h"), ["a", "1"]), () => ({}))
+    expect(hash.constructor).toBeUndefined()
+    expect({ ...hash }).toStrictEqual({ a: "1" })
   })
 
   it("HGETALL under Codec.bytes has values of bytes, and fails when a name is not UTF-8", () => {

@@ -57,15 +57,17 @@ describe("a script in a batch", () => {
   }
   const names = (lines: ReadonlyArray<string>) => lines.map((line) => line.split(" ").slice(0, 1).join(" "))
 
-  it.scoped("is sent as its source first and as its SHA1 later, in pipelines and transactions", () =>
-    Effect.gen(function* () {
-      const { commands, run } = yield* connectTo(server().script)
-      expect(yield* run(Redis.pipeline([countUp("n", 1), countUp("n", 1)]))).toEqual([1, 1])
-      expect(yield* run(Redis.pipeline([countUp("n", 1), Redis.ping()]))).toEqual([2, "OK"])
-      expect(yield* run(Redis.transaction([countUp("n", 1)]))).toEqual([2])
-      expect(names(commands())).toEqual(["EVAL", "EVAL", "EVALSHA", "PING", "MULTI", "EVALSHA", "EXEC"])
-      expect(commands()[2]).toBe(`EVALSHA ${countUp.sha1} 1 n 1`)
-    })
+  it.scoped(
+    "is sent as its source first and as its SHA1 later in pipelines, and always as its source in transactions",
+    () =>
+      Effect.gen(function* () {
+        const { commands, run } = yield* connectTo(server().script)
+        expect(yield* run(Redis.pipeline([countUp("n", 1), countUp("n", 1)]))).toEqual([1, 1])
+        expect(yield* run(Redis.pipeline([countUp("n", 1), Redis.ping()]))).toEqual([2, "OK"])
+        expect(yield* run(Redis.transaction([countUp("n", 1)]))).toEqual([1])
+        expect(names(commands())).toEqual(["EVAL", "EVAL", "EVALSHA", "PING", "MULTI", "EVAL", "EXEC"])
+        expect(commands()[2]).toBe(`EVALSHA ${countUp.sha1} 1 n 1`)
+      })
   )
 
   it.scoped("is sent as its SHA1 after it ran outside a batch", () =>
@@ -103,10 +105,7 @@ describe("a script in a batch", () => {
         expect(Either.getOrThrow(Either.flip(first))).toMatchObject({ _tag: "ReplyError", code: "NOSCRIPT" })
         expect(second).toEqual(Either.right("OK"))
         expect(yield* run(Redis.pipeline([countUp("n", 1)]))).toEqual([1])
-        held.clear()
-        const exit = yield* Effect.exit(run(Redis.transaction([countUp("n", 1)])))
-        expect(failure(exit)).toMatchObject({ _tag: "TransactionError", reason: "failed", error: { code: "NOSCRIPT" } })
-        expect(names(commands())).toEqual(["EVAL", "EVALSHA", "PING", "EVAL", "MULTI", "EVALSHA", "EXEC"])
+        expect(names(commands())).toEqual(["EVAL", "EVALSHA", "PING", "EVAL"])
       })
   )
 
@@ -141,7 +140,7 @@ eachServer((it, { connect, protocol }) => {
         a: 5,
         b: Option.some("5")
       })
-      expect(yield* calls).toEqual([2, 3])
+      expect(yield* calls).toEqual([3, 2])
       yield* other(Redis.scriptFlush())
       const exit = yield* Effect.exit(run(Redis.pipeline([countUp(key, 1)])))
       expect(Exit.isFailure(exit) && failure(exit)).toMatchObject({ at: 0, error: { code: "NOSCRIPT" } })
@@ -159,6 +158,54 @@ eachServer((it, { connect, protocol }) => {
       yield* run(Redis.pipeline(all))
       const again = yield* run(Redis.pipeline(all.slice(0, 100)))
       expect(again[7]).toBe(7 + protocol * 100_000)
+    })
+  )
+
+  it.scoped(
+    "a transaction is executed whole although the server lost its script: flushed, or evicted by 600 others",
+    () =>
+      Effect.gen(function* () {
+        const run = on(yield* connect())
+        const other = on(yield* connect())
+        const key = `whole:${protocol}`
+        const losses = [
+          other(Redis.scriptFlush()),
+          other(
+            Redis.pipeline(
+              Array.from({ length: 600 }, (_, n) =>
+                Redis.eval(`return ${n} + ${protocol} * 1000`, { keys: [], args: [] })
+              )
+            )
+          )
+        ]
+        for (const loss of losses) {
+          yield* run(Redis.del(key))
+          yield* run(countUp(key, 1))
+          yield* loss
+          expect(yield* run(Redis.transaction([Redis.incr(key), countUp(key, 1), Redis.incr(key)]))).toEqual([2, 3, 4])
+        }
+      })
+  )
+
+  it.scoped("so is a MULTI that the program sends by itself, with the script alone or in a pipeline", () =>
+    Effect.gen(function* () {
+      const redis = yield* connect()
+      const run = on(yield* redis.lease)
+      const other = on(yield* connect())
+      const key = `by-hand:${protocol}`
+      const raw = RedisScript.make({ source, keys: 1, args: [Schema.Int] })
+      yield* run(Redis.pipeline([raw(key, 1)]))
+      yield* run(Redis.execute("MULTI"))
+      expect(yield* run(raw(key, 1))).toBe("QUEUED")
+      expect(yield* run(Redis.pipeline([raw(key, 1)]))).toEqual(["QUEUED"])
+      yield* other(Redis.scriptFlush())
+      expect(yield* run(Redis.execute("EXEC"))).toEqual([2, 3])
+      // A script that was only queued is not known to be held.
+      const discarded = RedisScript.make({ source: `${source} -- ${protocol}`, keys: 1, args: [Schema.Int] })
+      yield* run(Redis.execute("MULTI"))
+      yield* run(Redis.pipeline([discarded(key, 1)]))
+      yield* run(Redis.execute("DISCARD"))
+      expect(yield* run(Redis.pipeline([discarded(key, 1)]))).toEqual([4])
     })
   )
 

@@ -379,34 +379,35 @@ describe("a script's call outside a batch", () => {
 })
 
 describe("a script's call in a batch", () => {
-  it.scoped("is sent with its source unless the server is known to hold it; NOSCRIPT is its slot's error", () =>
-    Effect.gen(function* () {
-      const { asked, redis } = yield* over(([name, script]) => {
-        switch (name) {
-          case "EVAL":
-            return script === source ? int(5) : noScript
-          case "EVALSHA":
-            return int(5)
-          case "MULTI":
-            return simple("OK")
-          case "EXEC":
-            return array(int(6))
-          default:
-            return simple("PONG")
-        }
+  it.scoped(
+    "is sent with its source unless the server is known to hold it, in a transaction always; NOSCRIPT is its slot's error",
+    () =>
+      Effect.gen(function* () {
+        const { asked, redis } = yield* over(([name, script]) => {
+          switch (name) {
+            case "EVAL":
+              return script === source ? int(5) : noScript
+            case "EVALSHA":
+              return int(5)
+            case "MULTI":
+              return simple("OK")
+            case "EXEC":
+              return array(int(6))
+            default:
+              return simple("PONG")
+          }
+        })
+        const run = <A, E>(effect: Effect.Effect<A, E, Redis>) => Effect.provideService(effect, Redis, redis)
+        expect(yield* run(Redis.pipeline([countUp("k", 1), Redis.execute("PING")]))).toEqual([5, "PONG"])
+        expect(asked()).toEqual([bySource, "PING"])
+        expect(yield* run(Redis.transaction({ count: countUp("k", 1) }))).toEqual({ count: 6 })
+        expect(asked().slice(2)).toEqual(["MULTI", bySource, "EXEC"])
+        const other = RedisScript.make({ source: "other", keys: 0 })
+        const [failed, fine] = yield* run(Redis.pipeline([other(), countUp("k", 1)], { mode: "either" }))
+        expect(Option.getOrThrow(Either.getLeft(failed))).toMatchObject({ _tag: "ReplyError", code: "NOSCRIPT" })
+        expect(fine).toEqual(Either.right(5))
+        expect(asked().slice(5)).toEqual(["EVAL other 0", `EVALSHA ${countUp.sha1} 1 k 1`])
       })
-      const run = <A, E>(effect: Effect.Effect<A, E, Redis>) => Effect.provideService(effect, Redis, redis)
-      expect(yield* run(Redis.pipeline([countUp("k", 1), Redis.execute("PING")]))).toEqual([5, "PONG"])
-      expect(asked()).toEqual([bySource, "PING"])
-      expect(yield* run(Redis.transaction({ count: countUp("k", 1) }))).toEqual({ count: 6 })
-      const bySha = `EVALSHA ${countUp.sha1} 1 k 1`
-      expect(asked().slice(2)).toEqual(["MULTI", bySha, "EXEC"])
-      const other = RedisScript.make({ source: "other", keys: 0 })
-      const [failed, fine] = yield* run(Redis.pipeline([other(), countUp("k", 1)], { mode: "either" }))
-      expect(Option.getOrThrow(Either.getLeft(failed))).toMatchObject({ _tag: "ReplyError", code: "NOSCRIPT" })
-      expect(fine).toEqual(Either.right(5))
-      expect(asked().slice(5)).toEqual(["EVAL other 0", bySha])
-    })
   )
 })
 

@@ -2,8 +2,16 @@
  * Optimistic transactions: reads under WATCH and their transaction, on one leased connection, until nothing conflicts.
  */
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
-import { ConnectionError, PipelineError, type RedisError, TransactionError, UsageError } from "../../RedisError.js"
+import {
+  type ConnectionError,
+  isRedisError,
+  type PipelineError,
+  type RedisError,
+  type TransactionError,
+  UsageError
+} from "../../RedisError.js"
 import { type Key, toList } from "../command/args.js"
 import { withDeadline } from "../command/command.js"
 import { Redis, type RedisCommand, type RedisService } from "../command/model.js"
@@ -88,17 +96,26 @@ const again = <A, E, R>(
     return why === undefined ? error : new Again(error, why)
   })
 
-/** The end of a connection, if that is what failed. */
+/**
+ * The end of a connection, if that is what failed. The client, the body and its transaction may be of different copies of
+ * this package, so errors are recognised by their ids and tags.
+ */
 const lost = (error: unknown): ConnectionError | undefined =>
-  error instanceof ConnectionError ? error : error instanceof PipelineError ? lost(error.error) : undefined
+  isRedisError(error)
+    ? error._tag === "ConnectionError"
+      ? error
+      : undefined
+    : Predicate.isTagged(error, "PipelineError")
+      ? lost((error as PipelineError).error)
+      : undefined
 
 /** Why a transaction was certainly not executed, when trying again may help. A written one may have been executed. */
 const unexecuted = (error: RedisError | TransactionError): TransactionError | ConnectionError | undefined =>
-  error instanceof TransactionError
+  error._tag === "TransactionError"
     ? error.reason === "conflict"
       ? error
       : undefined
-    : error instanceof ConnectionError && error.delivery === "unsent"
+    : error._tag === "ConnectionError" && error.delivery === "unsent"
       ? error
       : undefined
 

@@ -23,7 +23,7 @@ import * as Timers from "../engine/timers.js"
 import { blockingMillis } from "../request/blockingTime.js"
 import { nothing, prepare, prepareAll } from "../request/prepare.js"
 import { isRefusal } from "../request/recovery.js"
-import { type Refusals, type Request, type RequestOwner, type RequestSettings, withdrawal } from "../request/request.js"
+import { type Refusals, Request, type RequestOwner, type RequestSettings, withdrawal } from "../request/request.js"
 import type { ErrorReply } from "../resp/values.js"
 import { notify } from "../telemetry/observer.js"
 
@@ -74,7 +74,8 @@ export class SharedClient implements RequestOwner, RequestSettings {
   send<A>(command: RedisCommand<A>): Effect.Effect<A, RedisError> {
     return Effect.async<A, RedisError>((resume) => {
       const call = prepare(command, resume, this, undefined)
-      return call instanceof UsageError ? resume(Effect.fail(call)) : this.accept(call, this)
+      // A command of another copy of this package has a `UsageError` of that copy, so the request is what is asked for.
+      return call instanceof Request ? this.accept(call, this) : resume(Effect.fail(call))
     })
   }
 
@@ -93,7 +94,7 @@ export class SharedClient implements RequestOwner, RequestSettings {
         }
       }
       const request = prepareAll(commands, options, resume, this, undefined)
-      return request instanceof UsageError ? resume(Effect.fail(request)) : this.accept(request, this)
+      return request instanceof Request ? this.accept(request, this) : resume(Effect.fail(request))
     })
   }
 

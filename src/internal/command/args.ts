@@ -8,6 +8,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type { Codec } from "../../Codec.js"
 
@@ -17,13 +18,22 @@ import type { Codec } from "../../Codec.js"
  */
 export type ArgumentKind = "token" | "key" | "keyPrefix" | "pattern" | "channel" | "value"
 
+const argumentId: unique symbol = Symbol.for("effect-redis-client/Argument")
+
 /** An argument as it is sent, with its kind. */
 export class Argument {
   constructor(
     readonly kind: ArgumentKind,
     readonly data: string | Uint8Array
   ) {}
+
+  get [argumentId](): true {
+    return true
+  }
 }
+
+/** Also of another copy of this package. */
+export const isArgument = (u: unknown): u is Argument => Predicate.hasProperty(u, argumentId)
 
 /** A key, or any other name that Redis stores as bytes. */
 export type Key = string | Uint8Array

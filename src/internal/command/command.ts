@@ -15,7 +15,7 @@ import * as Option from "effect/Option"
 import { DecodeError, type RedisError, UsageError } from "../../RedisError.js"
 import { withoutFrames } from "../effect/errorSchemas.js"
 import { Name } from "../resp/encoder.js"
-import { ErrorReply, type Reply } from "../resp/values.js"
+import { isErrorReply, type Reply } from "../resp/values.js"
 import { type Args, type Argument, type DurationWithUnit, isInfinite, args as newArgs, wholeMillis } from "./args.js"
 import * as Decode from "./decode.js"
 import { type Traits, traitsOf } from "./facts.js"
@@ -29,6 +29,8 @@ export type Alone = <A>(command: RedisCommand<A>, redis: RedisService) => Effect
 export interface ScriptForm {
   readonly sha: (args: ReadonlyArray<Argument>) => string
   readonly short?: Spec
+  /** Of a command by SHA1: the same call with the source. */
+  readonly full?: <A>(command: RedisCommand<A>) => RedisCommand<A>
 }
 
 /** What all commands of one name have in common. */
@@ -129,6 +131,7 @@ export class Command<A> extends Effectable.Class<A, RedisError, Redis> implement
 
   [Equal.symbol](that: Equal.Equal): boolean {
     return (
+      // A command of another copy of this package reads its reply by another function, so the two are never equal.
       that instanceof Command &&
       this.name === that.name &&
       this.spec.alone === that.spec.alone &&
@@ -181,7 +184,10 @@ const sameArgument = (a: Argument, b: Argument): boolean => {
 const render = (command: RedisCommand<unknown>): string =>
   [command.name, ...command.args.map(({ data, kind }) => (kind === "token" ? String(data) : `<${kind}>`))].join(" ")
 
-/** The command's value as this library made it. */
+/**
+ * The command's value as this library made it. Another copy of this package may have made it: its fields and methods are
+ * the same, so it is never asked which class it is of. A version that changes them changes the {@link TypeId}.
+ */
 const own = <A>(self: RedisCommand<A>): Command<A> => self as Command<A>
 
 /**
@@ -207,6 +213,9 @@ export const none: ReadonlyArray<never> = []
 
 export const specFor = (self: RedisCommand<unknown>): Spec => own(self).spec
 
+/** The command as it is sent inside MULTI: a script with its source, because an unknown SHA1 would only fail at EXEC. */
+export const insideMulti = <A>(self: RedisCommand<A>): RedisCommand<A> => specFor(self).script?.full?.(self) ?? self
+
 /** Runs a command by itself on a client. */
 export const run = <A>(self: RedisCommand<A>, redis: RedisService): Effect.Effect<A, RedisError> => {
   const { alone } = specFor(self)
@@ -216,7 +225,7 @@ export const run = <A>(self: RedisCommand<A>, redis: RedisService): Effect.Effec
 /** What a reply means to a command: its value, or the typed error. */
 export const decode = <A>(self: RedisCommand<A>, reply: Reply): Exit.Exit<A, RedisError> => {
   const command = own(self)
-  if (reply instanceof ErrorReply) {
+  if (isErrorReply(reply)) {
     return Exit.fail(ReplyErrors.make(reply, command.name, command.args))
   }
   try {
@@ -226,7 +235,7 @@ export const decode = <A>(self: RedisCommand<A>, reply: Reply): Exit.Exit<A, Red
     }
     return Exit.succeed(result as A)
   } catch (thrown) {
-    return thrown instanceof Decode.DecodeFailure
+    return Decode.isDecodeFailure(thrown)
       ? Exit.fail(withoutFrames(DecodeError, { command: command.name, path: thrown.path, reason: thrown.reason }))
       : Exit.die(thrown)
   }

@@ -7,11 +7,14 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import type { Codec, CodecIssue } from "../../Codec.js"
 import { utf8DecodeStrict } from "../resp/text.js"
-import { ErrorReply, MapReply, type Reply, SetReply, Unreadable, VerbatimString } from "../resp/values.js"
+import { isErrorReply, isMapReply, isSetReply, isUnreadable, isVerbatimString, type Reply } from "../resp/values.js"
 
 export type Decoder<out A> = (reply: Reply) => A
+
+const failureId: unique symbol = Symbol.for("effect-redis-client/DecodeFailure")
 
 /**
  * Why a reply does not fit. It never contains data of the reply. It is not an `Error`, because its stack is not needed.
@@ -21,7 +24,14 @@ export class DecodeFailure {
     readonly reason: string,
     readonly path: ReadonlyArray<string | number> = []
   ) {}
+
+  get [failureId](): true {
+    return true
+  }
 }
+
+/** Also of another copy of this package, whose command a client of this one decodes. */
+export const isDecodeFailure = (u: unknown): u is DecodeFailure => Predicate.hasProperty(u, failureId)
 
 /** The type of a reply, for messages. */
 export const describe = (reply: Reply): string => {
@@ -43,16 +53,16 @@ export const describe = (reply: Reply): string => {
   if (reply instanceof Uint8Array) {
     return "bytes that are not text"
   }
-  if (reply instanceof MapReply) {
+  if (isMapReply(reply)) {
     return "a map"
   }
-  if (reply instanceof SetReply) {
+  if (isSetReply(reply)) {
     return "a set"
   }
-  if (reply instanceof ErrorReply) {
+  if (isErrorReply(reply)) {
     return `the error ${reply.code}`
   }
-  if (reply instanceof Unreadable) {
+  if (isUnreadable(reply)) {
     return `a malformed ${reply.type}`
   }
   return "a verbatim string"
@@ -64,7 +74,7 @@ export const mismatch = (expected: string, reply: Reply): never => {
 
 /** Prefixes the failure's path with this part; other throws pass through. */
 const inside = (part: string | number, failure: unknown): unknown =>
-  failure instanceof DecodeFailure ? new DecodeFailure(failure.reason, [part, ...failure.path]) : failure
+  isDecodeFailure(failure) ? new DecodeFailure(failure.reason, [part, ...failure.path]) : failure
 
 /** Decodes a part of a reply. A failure's path then begins with that part. */
 export const at = <A>(part: string | number, decoder: Decoder<A>, reply: Reply): A => {
@@ -90,7 +100,7 @@ export const text: Decoder<string> = (reply) => {
   if (typeof reply === "string") {
     return reply
   }
-  if (reply instanceof VerbatimString) {
+  if (isVerbatimString(reply)) {
     return text(reply.value)
   }
   if (reply instanceof Uint8Array) {
@@ -144,7 +154,7 @@ export const double: Decoder<number> = (reply) => {
   if (typeof reply === "bigint") {
     return Number(reply)
   }
-  const source = reply instanceof Uint8Array || reply instanceof VerbatimString ? text(reply) : reply
+  const source = reply instanceof Uint8Array || isVerbatimString(reply) ? text(reply) : reply
   if (typeof source === "string") {
     switch (source) {
       case "inf":
@@ -188,11 +198,7 @@ export const nullable =
 
 /** The items of an array or a set. */
 export const items = (reply: Reply): ReadonlyArray<Reply> =>
-  Array.isArray(reply)
-    ? (reply as ReadonlyArray<Reply>)
-    : reply instanceof SetReply
-      ? reply.items
-      : mismatch("an array", reply)
+  Array.isArray(reply) ? (reply as ReadonlyArray<Reply>) : isSetReply(reply) ? reply.items : mismatch("an array", reply)
 
 /** An array (or set) of one kind of element. */
 export const array =
@@ -245,7 +251,7 @@ export const scanPage = <A>(items: Decoder<ReadonlyArray<A>>): Decoder<ScanPage<
 
 /** Keys and values in turn, from a RESP3 map, the flat array of RESP2, or an array of pairs. */
 export const flatEntries = (reply: Reply): ReadonlyArray<Reply> => {
-  if (reply instanceof MapReply) {
+  if (isMapReply(reply)) {
     return reply.items
   }
   const source = items(reply)
@@ -381,7 +387,7 @@ const stored = (reply: Reply): string | Uint8Array => {
   if (typeof reply === "string" || reply instanceof Uint8Array) {
     return reply
   }
-  if (reply instanceof VerbatimString) {
+  if (isVerbatimString(reply)) {
     return reply.value
   }
   // Scripts and RESP3 may send a number where text was stored.

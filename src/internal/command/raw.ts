@@ -3,8 +3,17 @@
  * constructor. The name is normalised, so that the table of facts knows the command however it was written.
  */
 import { utf8Decode } from "../resp/text.js"
-import { ErrorReply, MapReply, type Reply, SetReply, Unreadable, VerbatimString } from "../resp/values.js"
-import { type Args, Argument, type ArgumentKind, args as newArgs } from "./args.js"
+import {
+  isErrorReply,
+  isMapReply,
+  isSetReply,
+  isUnreadable,
+  isVerbatimString,
+  MapReply,
+  type Reply,
+  SetReply
+} from "../resp/values.js"
+import { type Args, Argument, type ArgumentKind, isArgument, args as newArgs } from "./args.js"
 import { Command, declare, none, specOf } from "./command.js"
 import * as Decode from "./decode.js"
 import { isContainer } from "./facts.js"
@@ -34,21 +43,21 @@ const raw =
     if (reply instanceof Uint8Array) {
       return text ? Decode.text(reply) : reply
     }
-    if (reply instanceof VerbatimString) {
+    if (isVerbatimString(reply)) {
       return text ? Decode.text(reply) : reply.value
     }
-    if (reply instanceof Unreadable) {
+    if (isUnreadable(reply)) {
       return Decode.mismatch("a reply that can be read", reply)
     }
     const all = (items: ReadonlyArray<Reply>): ReadonlyArray<Reply> =>
       items.map((item, i) => Decode.at(i, text ? rawTextDecoder : rawDecoder, item))
-    if (reply instanceof MapReply) {
+    if (isMapReply(reply)) {
       return new MapReply(all(reply.items))
     }
-    if (reply instanceof SetReply) {
+    if (isSetReply(reply)) {
       return new SetReply(all(reply.items))
     }
-    return reply instanceof ErrorReply ? reply : all(reply as ReadonlyArray<Reply>)
+    return isErrorReply(reply) ? reply : all(reply as ReadonlyArray<Reply>)
   }
 
 const rawDecoder = raw(false)
@@ -68,7 +77,7 @@ export const make: {
   let rest: ReadonlyArray<ArgumentInput> = options?.args ?? []
   const container = isContainer((given[0] as string).toUpperCase())
   if (container && given.length === 1 && rest.length > 0) {
-    const first = rest[0] instanceof Argument ? rest[0].data : rest[0]
+    const first = isArgument(rest[0]) ? rest[0].data : rest[0]
     // As bytes too: a subcommand decides what is refused, and is not overlooked for how it was written.
     const subcommand = first instanceof Uint8Array ? utf8Decode(first, 0, first.length) : first
     if (typeof subcommand === "string" && subcommand.length > 0) {
@@ -102,7 +111,7 @@ export interface MakeOptions {
 }
 
 const append = (builder: Args, arg: ArgumentInput): void => {
-  if (arg instanceof Argument) {
+  if (isArgument(arg)) {
     typeof arg.data === "string" || arg.data instanceof Uint8Array
       ? builder.add(arg)
       : builder.fail("an argument must be text or bytes")

@@ -7,9 +7,9 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import { type RedisError, UsageError } from "../../RedisError.js"
+import type { RedisError, UsageError } from "../../RedisError.js"
 import { Argument } from "../command/args.js"
-import { decode, reword } from "../command/command.js"
+import { decode, insideMulti, reword } from "../command/command.js"
 import type { BatchOptions, BatchResult, RedisCommand } from "../command/model.js"
 import { make as makeCommand } from "../command/raw.js"
 import { Engine, type EngineOptions } from "../engine/engine.js"
@@ -20,7 +20,7 @@ import { refused } from "../request/batchRequest.js"
 import { argumentText, newestOf, sliceOf } from "../request/blockingTime.js"
 import { BlockingCall, type Left } from "../request/call.js"
 import { nothing, prepare, prepareAll } from "../request/prepare.js"
-import { type Request, type RequestSettings, type Tracker, type Via, withdrawal } from "../request/request.js"
+import { Request, type RequestSettings, type Tracker, type Via, withdrawal } from "../request/request.js"
 import type { Push, Reply } from "../resp/values.js"
 import type { Observer } from "../telemetry/observer.js"
 import type { ServerFacts } from "./serverFacts.js"
@@ -190,8 +190,10 @@ export class Link implements Tracker, Via, RequestSettings {
 
   private sendOnce<A>(command: RedisCommand<A>, holder: Holder | undefined, left?: Left): Effect.Effect<A, RedisError> {
     return Effect.async<A, RedisError>((resume) => {
-      const call = holder?.refusal() ?? this.refusal(command) ?? prepare(command, resume, this, this)
-      if (call instanceof UsageError) {
+      const sent = this.session.inTransaction ? insideMulti(command) : command
+      const call = holder?.refusal() ?? this.refusal(command) ?? prepare(sent, resume, this, this)
+      // The error may be of another copy of this package: see `SharedClient.send`.
+      if (!(call instanceof Request)) {
         return resume(Effect.fail(call))
       }
       this.follow(command, holder)
@@ -234,7 +236,7 @@ export class Link implements Tracker, Via, RequestSettings {
         refusal = this.refusal(commands[i] as RedisCommand<unknown>)
       }
       const request = refusal ?? prepareAll(commands, options, resume, this, this)
-      if (request instanceof UsageError) {
+      if (!(request instanceof Request)) {
         return resume(Effect.fail(request))
       }
       if (options.atomic) {
@@ -262,7 +264,8 @@ export class Link implements Tracker, Via, RequestSettings {
   /** Hands a request, whose deadline is set, to the engine. Returns whether it is on its way; otherwise it waits. */
   accept(request: Request): boolean {
     request.via = this
-    const encoded = request.take(this.scripts)
+    // Inside a MULTI that the program sent by itself every source is sent, and QUEUED does not mean that the server holds it.
+    const encoded = request.take(this.session.inTransaction ? new Set() : this.scripts)
     if (request.flushesScripts) {
       // A new set: replies to what was sent before the flush are still learnt by the old one.
       this.scripts = new Set()

@@ -92,7 +92,7 @@ const unfit = (path: ReadonlyArray<string | number>, why: string): Issue => ({
 })
 
 /** What a schema calls itself. */
-const named = (ast: SchemaAST.AST): string => {
+export const named = (ast: SchemaAST.AST): string => {
   const name = String(ast)
   return name.length > 100 ? `${name.slice(0, 100)}…` : name
 }

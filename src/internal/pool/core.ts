@@ -701,5 +701,5 @@ export const makeCore = (dial: Dial, settings: PoolSettings): Effect.Effect<Pool
     return core
   })
 
-/** The bookkeeping of pools that this library made. A program may make a `Pool` of its own. */
+/** The bookkeeping of pools that this copy of the library made. A program may make a `Pool` of its own. */
 export const coreOfPool = new WeakMap<object, PoolCore>()

@@ -39,6 +39,9 @@ export class Gap {
   }
 }
 
+/** The inbox may be of another copy of this package than the program that takes from it. */
+export const isGap = (item: Delivery | Gap): item is Gap => "_tag" in item
+
 export interface InboxOptions {
   /** How many messages may wait, and how many bytes. */
   readonly capacity: number

@@ -34,8 +34,13 @@ export abstract class BatchRequest extends Request {
 
   override take(scripts: Set<string>): Encoded {
     this.scripts = scripts
-    if (scripts.size > 0 && this.unsent.some((command) => specFor(command).script?.short !== undefined)) {
-      this.encoded = encodeAll(this.unsent, this.atomic, scripts) as Encoded
+    // A transaction always sends the source: a SHA1 that the server has lost since would leave it half executed.
+    if (
+      !this.atomic &&
+      scripts.size > 0 &&
+      this.unsent.some((command) => specFor(command).script?.short !== undefined)
+    ) {
+      this.encoded = encodeAll(this.unsent, false, scripts) as Encoded
     }
     return super.take(scripts)
   }
@@ -96,6 +101,10 @@ export const encodeAll = (
   parts.push(text)
   return parts.length === 1 ? text : parts
 }
+
+/** A problem may be of another copy of this package, so it is not asked whether it is a `UsageError`. */
+export const isEncoded = (encoded: Encoded | UsageError): encoded is Encoded =>
+  typeof encoded === "string" || Array.isArray(encoded)
 
 /** A command that was refused before anything was sent. */
 export const refused = (command: string, why: string): UsageError =>

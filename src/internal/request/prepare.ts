@@ -2,11 +2,11 @@
  * From commands to a request: checked and encoded before anything is queued (design law 2). What cannot be sent fails here
  * with a `UsageError`.
  */
-import { UsageError } from "../../RedisError.js"
+import type { UsageError } from "../../RedisError.js"
 import { specFor } from "../command/command.js"
 import type { BatchOptions, BatchResult, RedisCommand } from "../command/model.js"
 import { EncodeFailure, encode } from "../resp/encoder.js"
-import { encodeAll, noScripts, unsendable } from "./batchRequest.js"
+import { encodeAll, isEncoded, noScripts, unsendable } from "./batchRequest.js"
 import { blockingMillis, blockingTime } from "./blockingTime.js"
 import { BlockingCall, Call, ScriptCall, StatefulCall } from "./call.js"
 import { observed } from "./observed.js"
@@ -57,7 +57,7 @@ export const prepareAll = (
 ): Request | UsageError => {
   const { atomic } = options
   const encoded = encodeAll(commands, atomic, noScripts)
-  if (encoded instanceof UsageError) {
+  if (!isEncoded(encoded)) {
     return encoded
   }
   const blocking = blockingTime(commands, atomic)

@@ -1,7 +1,19 @@
 /**
  * The RESP values for which JavaScript has no type of its own. `Resp` re-exports them with their constructors and
  * guards.
+ *
+ * A process may hold two copies of this package: its ES modules beside its CommonJS, or one that was loaded again. The
+ * parser of one copy then makes the replies that decoders of the other read, so whatever reads replies of others uses the
+ * guards. `instanceof` is for the rooms that only see what their own parser made: engine, request and connection.
  */
+
+/** What kind of value it is, for every copy of this package. */
+const kindId: unique symbol = Symbol.for("effect-redis-client/Resp/kind")
+
+type Kind = "map" | "set" | "error" | "verbatim" | "push" | "attribute" | "unreadable"
+
+const isKind = (u: unknown, expected: Kind): boolean =>
+  typeof u === "object" && u !== null && (u as { readonly [kindId]?: Kind })[kindId] === expected
 
 /**
  * A reply: what a server sends in response to one command.
@@ -41,6 +53,10 @@ export type Frame = Reply | Push | Attribute
 export class MapReply {
   constructor(readonly items: ReadonlyArray<Reply>) {}
 
+  get [kindId](): Kind {
+    return "map"
+  }
+
   get size(): number {
     return this.items.length / 2
   }
@@ -54,14 +70,26 @@ export class MapReply {
   }
 }
 
+export const isMapReply = (u: unknown): u is MapReply => isKind(u, "map")
+
 /** A RESP3 set, in the order the server sent it. */
 export class SetReply {
   constructor(readonly items: ReadonlyArray<Reply>) {}
+
+  get [kindId](): Kind {
+    return "set"
+  }
 }
+
+export const isSetReply = (u: unknown): u is SetReply => isKind(u, "set")
 
 /** A RESP error as the server sent it. It becomes a `ReplyError` when a command fails with it. */
 export class ErrorReply {
   constructor(readonly message: string) {}
+
+  get [kindId](): Kind {
+    return "error"
+  }
 
   /** The error code: the first word when it is in capitals, as in `WRONGTYPE Operation against …`; otherwise `ERR`. */
   get code(): string {
@@ -69,17 +97,29 @@ export class ErrorReply {
   }
 }
 
+export const isErrorReply = (u: unknown): u is ErrorReply => isKind(u, "error")
+
 /** A RESP3 verbatim string: text with a format of three letters, `txt` or `mkd`. */
 export class VerbatimString {
   constructor(
     readonly format: string,
     readonly value: string | Uint8Array
   ) {}
+
+  get [kindId](): Kind {
+    return "verbatim"
+  }
 }
+
+export const isVerbatimString = (u: unknown): u is VerbatimString => isKind(u, "verbatim")
 
 /** A RESP3 push: a message that the server sends by itself, never the reply to a command. */
 export class Push {
   constructor(readonly items: ReadonlyArray<Reply>) {}
+
+  get [kindId](): Kind {
+    return "push"
+  }
 
   /** The kind of push, such as `message` or `invalidate`. */
   get kind(): string {
@@ -88,10 +128,18 @@ export class Push {
   }
 }
 
+export const isPush = (u: unknown): u is Push => isKind(u, "push")
+
 /** RESP3 attributes: additional data about the value that follows. */
 export class Attribute {
   constructor(readonly items: ReadonlyArray<Reply>) {}
+
+  get [kindId](): Kind {
+    return "attribute"
+  }
 }
+
+export const isAttribute = (u: unknown): u is Attribute => isKind(u, "attribute")
 
 /** A well-framed value whose text does not fit its type. Decoding it fails; the connection stays usable. */
 export class Unreadable {
@@ -99,4 +147,10 @@ export class Unreadable {
     readonly type: "double" | "big number",
     readonly text: string
   ) {}
+
+  get [kindId](): Kind {
+    return "unreadable"
+  }
 }
+
+export const isUnreadable = (u: unknown): u is Unreadable => isKind(u, "unreadable")

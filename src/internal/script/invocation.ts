@@ -5,7 +5,7 @@ import type { Codec, CodecIssue, TypeId as CodecTypeId } from "../../Codec.js"
 import { type Args, type Argument, args, type Key, toList } from "../command/args.js"
 import { DecodeFailure, type Decoder, raw } from "../command/decode.js"
 import { decoder, unknownEncoder } from "../effect/issue.js"
-import { MapReply, type Reply, SetReply, VerbatimString } from "../resp/values.js"
+import { isMapReply, isSetReply, isVerbatimString, type Reply } from "../resp/values.js"
 
 /** The types that an argument's schema may encode to. Each has one obvious form as text. */
 export type Encodable = string | Uint8Array | number | bigint | boolean
@@ -198,12 +198,12 @@ const plain = (reply: Reply): unknown => {
   if (typeof reply === "boolean") {
     return reply ? 1 : 0
   }
-  if (reply instanceof VerbatimString) {
+  if (isVerbatimString(reply)) {
     return reply.value
   }
   return Array.isArray(reply)
     ? (reply as ReadonlyArray<Reply>).map(plain)
-    : reply instanceof MapReply || reply instanceof SetReply
+    : isMapReply(reply) || isSetReply(reply)
       ? reply.items.map(plain)
       : reply
 }

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type { StreamFields } from "../../commands/stream-entry.js"
-import { ConnectionError, type RedisError, TransactionError, UsageError } from "../../RedisError.js"
+import { ConnectionError, type RedisError, UsageError } from "../../RedisError.js"
 import { transaction } from "../client/batch.js"
 import { optimistic } from "../client/optimistic.js"
 import type { Key } from "../command/args.js"
@@ -88,7 +88,7 @@ export const bury = <A>(
     // When the entry is not pending any more, an EXEC whose reply was lost has buried it, if there was one.
     Effect.map((results) => (results as ReadonlyArray<unknown>).length > 0 || mayBeWritten),
     Effect.catchAll((error): Effect.Effect<boolean, RedisError> => {
-      if (!(error instanceof TransactionError)) {
+      if (error._tag !== "TransactionError") {
         mayBeWritten ||= isUnknown(error)
         return Effect.fail(error)
       }

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { type Exclusive, range } from "../../commands/range.js"
 import type { StreamId } from "../../commands/stream-entry.js"
-import { type RedisError, ReplyError } from "../../RedisError.js"
+import type { RedisError } from "../../RedisError.js"
 import { liveClock, makeStepper } from "../effect/schedule.js"
 import * as Timers from "../engine/timers.js"
 import { checkDeadLetter } from "./deadLetter.js"
@@ -91,7 +91,7 @@ export class Intake<A> {
           this.group.persist(
             Effect.catchIf(
               this.group.redis.send(groups.xgroupCreate(stream, group, create, { mkstream: true })),
-              (error) => error instanceof ReplyError && error.code === "BUSYGROUP",
+              (error) => error._tag === "ReplyError" && error.code === "BUSYGROUP",
               () => Effect.void
             )
           )
