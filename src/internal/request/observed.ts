@@ -4,7 +4,9 @@
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import type { RedisError } from "../../RedisError.js"
 import type { RedisCommand } from "../command/model.js"
+import { interrupted, onEnd } from "../effect/fork.js"
 import { notify } from "../telemetry/observer.js"
 import type { RequestSettings, Resume } from "./request.js"
 
@@ -15,16 +17,26 @@ export const observed = <A>(
   atomic: boolean,
   resume: Resume<A>
 ): Resume<A> => {
-  const ended = notify(observer?.request, {
-    commands,
-    atomic,
-    server: address,
-    fiber: Option.getOrUndefined(Fiber.getCurrentFiber())
-  })
-  return ended === undefined
-    ? resume
-    : (exit) => {
-        notify(ended, Exit.asVoid(exit))
-        resume(exit)
-      }
+  const fiber = Option.getOrUndefined(Fiber.getCurrentFiber())
+  const ended = notify(observer?.request, { commands, atomic, server: address, fiber })
+  if (ended === undefined) {
+    return resume
+  }
+  let open = true
+  let forget = (): void => {}
+  const end = (exit: Exit.Exit<unknown, RedisError>): void => {
+    if (open) {
+      open = false
+      forget()
+      notify(ended, exit)
+    }
+  }
+  if (fiber !== undefined) {
+    // A caller that is interrupted may get no result. Its request ends with its fiber.
+    forget = onEnd(fiber, () => end(interrupted))
+  }
+  return (exit) => {
+    end(Exit.asVoid(exit))
+    resume(exit)
+  }
 }
