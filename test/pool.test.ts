@@ -125,6 +125,7 @@ describe("a lease whose connection cannot be opened", () => {
       const { pool } = yield* away({ acquireTimeout: "200 millis" }, "-ERR max number of clients reached\r\n")
       const error = failure(yield* Effect.exit(ping(pool)))
       expect(error).toMatchObject({ _tag: "DeadlineError", phase: "acquire", delivery: "unsent", milliseconds: 200 })
+      expect(error).toHaveProperty("server", expect.stringMatching(/^127\.0\.0\.1:\d+$/))
       expect(error.message).toMatch(/the last attempt to connect failed: .*max number of clients reached/)
       // The waiter has left the line.
       expect(yield* pool.waiting).toBe(0)

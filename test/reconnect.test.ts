@@ -344,3 +344,33 @@ eachServer((it, { protocol, server }) => {
     })
   )
 })
+
+describe("requests that wait for a connection", () => {
+  it.scopedLive("wait for the next one when a write ends it, and hold no event loop", () =>
+    Effect.gen(function* () {
+      let refuses = false
+      const peer = yield* Peer.make({
+        onConnect: (connection) => refuses && connection.reset(),
+        onCommand: Peer.greeting(() => "$1\r\nv\r\n")
+      })
+      const redis = yield* Redis.make({ host: "127.0.0.1", port: peer.port, replyTimeout: "10 seconds" })
+      refuses = true
+      peer.connections[0]?.reset()
+      yield* Peer.eventually("it is disconnected", () => peer.connections.length > 1)
+      const bytes = new Uint8Array(200)
+      const set = yield* Effect.fork(Effect.exit(redis.send(Redis.execute("SET", "k", bytes))))
+      const gets = yield* Effect.fork(
+        Effect.all(
+          Array.from({ length: 100 }, () => redis.send(Redis.get("k"))),
+          { concurrency: "unbounded" }
+        )
+      )
+      yield* Effect.yieldNow()
+      // What the SET holds cannot be written any more. With so many commands it is written while the link is attached.
+      structuredClone(bytes.buffer, { transfer: [bytes.buffer] })
+      refuses = false
+      expect(failure(yield* Fiber.join(set))).toMatchObject({ reason: "transport", delivery: "unknown" })
+      expect(new Set((yield* Fiber.join(gets)).map(Option.getOrThrow))).toEqual(new Set(["v"]))
+    })
+  )
+})

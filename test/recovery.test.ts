@@ -171,6 +171,25 @@ describe("the classes of error codes", () => {
     )
   }
 
+  for (const [what, options] of [
+    ["there is no time for it", { replyTimeout: "150 millis" }],
+    ["maxRetries is 0", { maxRetries: 0 }]
+  ] as const) {
+    it.scoped(`READONLY: the connection is replaced although the command is not sent again, because ${what}`, () =>
+      Effect.gen(function* () {
+        const { commands, peer, run } = yield* connectTo(
+          {
+            onCommand: Peer.greeting((_, { index }) => (index === 0 ? "-READONLY a replica\r\n" : ":1\r\n"))
+          },
+          options
+        )
+        expect(failure(yield* Effect.exit(run(Redis.incr("n"))))).toMatchObject({ code: "READONLY" })
+        yield* Peer.eventually("another connection was made", () => peer.connections.length === 2)
+        expect(commands()).toEqual(["INCR n"])
+      })
+    )
+  }
+
   it.scoped("READONLY every time: retried at most maxRetries times", () =>
     Effect.gen(function* () {
       const { commands, run } = yield* connectTo(

@@ -74,6 +74,25 @@ describe("a dial", () => {
     })
   )
 
+  it.scoped("names the server of each attempt, also when several attempts to different servers run at once", () =>
+    Effect.gen(function* () {
+      const { port } = yield* answering("x")
+      const { port: other } = yield* answering("y")
+      const ports = [port, other]
+      const dial = makeDial({
+        options: yield* Options.resolve({ host: "127.0.0.1", port: 1 }),
+        connect,
+        endpoint: Effect.sync(() => ({ _tag: "Tcp", host: "127.0.0.1", port: ports.shift() ?? 1 }))
+      })
+      const open = Effect.acquireRelease(
+        Effect.uninterruptibleMask((restore) => dial.open({ restore })),
+        (link) => link.close(100)
+      )
+      const links = yield* Effect.all([open, open], { concurrency: "unbounded" })
+      expect(links.map(({ address }) => address)).toEqual([`127.0.0.1:${port}`, `127.0.0.1:${other}`])
+    })
+  )
+
   it.scoped("adds the steps that it is given to the handshake", () =>
     Effect.gen(function* () {
       const peer = yield* answering("x")

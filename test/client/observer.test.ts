@@ -1,10 +1,14 @@
 /** The observer of a client: everything that the client does passes through it, and what it throws ends nothing. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { Pool, Redis, RedisPubSub } from "effect-redis-client"
+import { makeDial } from "../../src/internal/connection/dial.js"
+import { connect } from "../../src/internal/connection/lazyNodeTransport.js"
+import { Holder } from "../../src/internal/connection/link.js"
+import * as Options from "../../src/internal/connection/options.js"
 import { CurrentObserver, type Observer } from "../../src/internal/telemetry/observer.js"
 import * as Peer from "../support/peer.js"
 
@@ -108,6 +112,71 @@ describe("an observer", () => {
         expect(yield* messages.take).toMatchObject({ payload: "hello" })
         expect(lines).toEqual(["message for 1"])
       }).pipe(Effect.provide(live), observing(observer))
+    })
+  )
+
+  it.scoped("is told the end of a request whose caller was interrupted", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make(Peer.silent)
+      const open = new Set<string>()
+      const exits: Array<boolean> = []
+      const request: Observer["request"] = ({ commands }) => {
+        const name = commands[0]?.name ?? ""
+        open.add(name)
+        return (exit) => {
+          open.delete(name)
+          exits.push(Exit.isInterrupted(exit))
+        }
+      }
+      const redis = yield* observing({ request })(Redis.make({ host: "127.0.0.1", port: peer.port }))
+      const waits = yield* Effect.forEach([Redis.execute("BLPOP", "k", 0), Redis.execute("GET", "k")], (command) =>
+        Effect.fork(redis.send(command))
+      )
+      yield* Peer.eventually("both were sent", () => peer.connections.flatMap(Peer.sent).length === 2)
+      yield* Fiber.interruptAll(waits)
+      expect(exits).toEqual([true, true])
+      peer.connections[0]?.reset()
+      yield* Peer.eventually("CLIENT UNBLOCK ended too", () => open.size === 0)
+      expect(exits.length).toBe(3)
+    })
+  )
+
+  it.scoped("is not told of a transaction that is not sent, because another holder ended its WATCH", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make({ onCommand: Peer.greeting() })
+      const { lines, observer } = noting()
+      const dial = makeDial({
+        options: yield* Options.resolve({ host: "127.0.0.1", port: peer.port }),
+        connect,
+        observer
+      })
+      const link = yield* Effect.acquireRelease(
+        Effect.uninterruptibleMask((restore) => dial.open({ restore })),
+        (link) => link.close(100)
+      )
+      const [one, other] = [new Holder(() => undefined), new Holder(() => undefined)]
+      yield* link.send(Redis.execute("WATCH", "k"), one)
+      yield* link.send(Redis.execute("UNWATCH"), other)
+      lines.length = 0
+      expect(yield* link.sendAll([Redis.get("k")], { atomic: true }, one)).toMatchObject({ outcome: "conflict" })
+      expect(lines).toEqual([])
+    })
+  )
+
+  it.scoped("is told the end of a connection that ends right after its handshake", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make({
+        onCommand: (words, connection) =>
+          connection.index > 0
+            ? Peer.greeting()(words, connection)
+            : connection.received.length === 3
+              ? `${Peer.hello3}+OK\r\n+OK\r\n-ERR shutting down\r\n`
+              : undefined
+      })
+      const changes: Array<string> = []
+      const observer: Observer = { connection: ({ change }) => changes.push(change) }
+      yield* observing(observer)(Redis.make({ host: "127.0.0.1", port: peer.port }))
+      expect(changes).toEqual(["ready", "lost", "ready"])
     })
   )
 

@@ -263,9 +263,14 @@ export class SharedClient implements RequestOwner, RequestSettings {
 
   /** Makes a link the current one. Requests that waited go first. */
   private attach(link: Link): void {
-    Timers.clearTimeout(this.timer)
-    this.timer = undefined
-    for (let next = this.waiting.shift(); next !== undefined; next = this.waiting.shift()) {
+    // A write that fails ends the link at once. The requests that are left, or came back, wait for the next link.
+    while (link.engine.closed === undefined) {
+      const next = this.waiting.shift()
+      if (next === undefined) {
+        Timers.clearTimeout(this.timer)
+        this.timer = undefined
+        return
+      }
       const request = next.pending as Request
       request.attempts++
       link.accept(request)

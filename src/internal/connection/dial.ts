@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit"
 import { ConnectionError, DeadlineError, type RedisError } from "../../RedisError.js"
 import { forker, interruptFork } from "../effect/fork.js"
 import * as Timers from "../engine/timers.js"
-import type { Transport } from "../engine/transport.js"
+import type { CloseReason, Transport } from "../engine/transport.js"
 import { changed } from "../request/failure.js"
 import { notify, type Observer } from "../telemetry/observer.js"
 import * as Credentials from "./credentials.js"
@@ -77,15 +77,17 @@ class DialOf implements Dial {
     const ifUnheard = (to: Endpoint) =>
       options.tls === undefined && to._tag === "Tcp" ? "; if this port speaks TLS, ask for it" : ""
     const opened = Effect.suspend(() => {
-      const began = notify(observer?.attempt, { server: this.address })
+      // Of this attempt: others may run at the same time, to other addresses.
+      let { address } = this
+      const began = notify(observer?.attempt, { server: address })
       const link = openOver(
         (own) =>
-          Effect.map(this.locate(endpoint, own), (to) => ({
-            transport: connect(to, options, own),
-            ifUnheard: ifUnheard(to)
-          })),
+          Effect.map(this.locate(endpoint, own), (to) => {
+            address = this.address = showEndpoint(to)
+            return { transport: connect(to, options, own), ifUnheard: ifUnheard(to) }
+          }),
         options,
-        { restore, started, steps: steps ?? [], observer, address: () => this.address }
+        { restore, started, steps: steps ?? [], observer, address: () => address }
       )
       return began === undefined
         ? link
@@ -95,14 +97,9 @@ class DialOf implements Dial {
   }
 
   private locate(source: EndpointSource | undefined, own: Own): Effect.Effect<Endpoint, RedisError> {
-    if (source === undefined || !Effect.isEffect(source)) {
-      return Effect.succeed(source ?? this.options.endpoint)
-    }
-    return Effect.tap(asked(source, own, "the server's address did not come"), (endpoint) =>
-      Effect.sync(() => {
-        this.address = showEndpoint(endpoint)
-      })
-    )
+    return source === undefined || !Effect.isEffect(source)
+      ? Effect.succeed(source ?? this.options.endpoint)
+      : asked(source, own, "the server's address did not come")
   }
 }
 
@@ -111,7 +108,7 @@ export const reportEnd = (link: Link, observer: Observer | undefined): Effect.Ef
   Effect.map(forker(), (fork) => {
     const server = link.address
     notify(observer?.connection, { server, id: link.id, change: "ready", reason: undefined })
-    link.onClose((close) => {
+    const ended = (close: CloseReason): void => {
       notify(observer?.connection, { server, id: link.id, change: "lost", reason: close.message })
       fork(
         Effect.logDebug(`Redis connection ended: ${close.message}`).pipe(
@@ -122,7 +119,13 @@ export const reportEnd = (link: Link, observer: Observer | undefined): Effect.Ef
           })
         )
       )
-    })
+    }
+    // It may have ended right after its handshake.
+    if (link.engine.closed === undefined) {
+      link.onClose(ended)
+    } else {
+      ended(link.engine.closed)
+    }
   })
 
 /** A transport that is about to be made, and what to add to the error when its peer ends it at its first bytes. */

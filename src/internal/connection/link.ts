@@ -235,16 +235,17 @@ export class Link implements Tracker, Via, RequestSettings {
       for (let i = 0; refusal === undefined && i < commands.length; i++) {
         refusal = this.refusal(commands[i] as RedisCommand<unknown>)
       }
+      const lost = options.atomic && holder?.watching !== undefined && holder.watching !== this.session.watchEnds
+      if (refusal === undefined && lost) {
+        // Another holder of this connection ended the WATCH that this transaction relies on, and EXEC would not report it.
+        holder.watching = undefined
+        return resume(Exit.succeed({ outcome: "conflict", exits: [] }))
+      }
       const request = refusal ?? prepareAll(commands, options, resume, this, this)
       if (!(request instanceof Request)) {
         return resume(Effect.fail(request))
       }
       if (options.atomic) {
-        if (holder?.watching !== undefined && holder.watching !== this.session.watchEnds) {
-          // Another holder of this connection ended the WATCH that this transaction relies on, and EXEC would not report it.
-          holder.watching = undefined
-          return resume(Exit.succeed({ outcome: "conflict", exits: [] }))
-        }
         this.follow(exec, holder)
       } else {
         for (const command of commands) {

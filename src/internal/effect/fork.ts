@@ -4,6 +4,7 @@
  * connections, pools, subscriptions, blocking commands and consumers of streams.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
@@ -29,6 +30,15 @@ export const forkerIn = <R = never>(scope: Scope.Scope): Effect.Effect<Forker<R>
 
 /** Whether the fiber has ended. A fiber that runs finalizers has not. */
 export const hasEnded = (fiber: Running): boolean => fiber.unsafePoll() !== null
+
+/** Calls `f` when the fiber ends; returns how to prevent that. */
+export const onEnd = (fiber: Running, f: () => void): (() => void) => {
+  fiber.addObserver(f)
+  return () => fiber.removeObserver(f)
+}
+
+/** The exit of an interrupted fiber. */
+export const interrupted: Exit.Exit<never> = Exit.interrupt(FiberId.none)
 
 /** Interrupts the fiber, and does not wait for its end. */
 export const interrupt = (fiber: Running): void => fiber.unsafeInterruptAsFork(FiberId.none)

@@ -257,6 +257,7 @@ export class PoolCore {
       phase: "acquire",
       delivery: "unsent",
       milliseconds: limit,
+      server: this.dial.address,
       hint:
         failure === undefined
           ? `all ${this.settings.max} connections are in use (maxSize of a pool, maxDedicated of a client)`

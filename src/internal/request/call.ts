@@ -11,7 +11,7 @@ import { withdraw } from "../engine/pending.js"
 import { type Encoded, encode } from "../resp/encoder.js"
 import { utf8Encode } from "../resp/text.js"
 import { ErrorReply, type Reply } from "../resp/values.js"
-import { isReadOnly, isRefusal, isRepeatable } from "./recovery.js"
+import { isReadOnly, isRepeatable } from "./recovery.js"
 import { Request, type Resume, type Tracker } from "./request.js"
 import { learn } from "./scripts.js"
 
@@ -78,8 +78,7 @@ export class Call<A> extends Request {
       }
       this.remaining = 0
     }
-    // An owner that could have sent the command again has left the read-only server already.
-    if (isReadOnly(error) && (this.owner === undefined || !isRefusal(this.command, error))) {
+    if (isReadOnly(error)) {
       this.demote()
     }
     return false

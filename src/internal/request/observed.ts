@@ -4,8 +4,10 @@
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import type { RedisError } from "../../RedisError.js"
 import type { RedisCommand } from "../command/model.js"
 import { exitOf } from "../effect/atCaller.js"
+import { interrupted, onEnd } from "../effect/fork.js"
 import { notify } from "../telemetry/observer.js"
 import type { RequestSettings, Resume } from "./request.js"
 
@@ -16,16 +18,26 @@ export const observed = <A>(
   atomic: boolean,
   resume: Resume<A>
 ): Resume<A> => {
-  const ended = notify(observer?.request, {
-    commands,
-    atomic,
-    server: address,
-    fiber: Option.getOrUndefined(Fiber.getCurrentFiber())
-  })
-  return ended === undefined
-    ? resume
-    : (result) => {
-        notify(ended, Exit.asVoid(exitOf(result)))
-        resume(result)
-      }
+  const fiber = Option.getOrUndefined(Fiber.getCurrentFiber())
+  const ended = notify(observer?.request, { commands, atomic, server: address, fiber })
+  if (ended === undefined) {
+    return resume
+  }
+  let open = true
+  let forget = (): void => {}
+  const end = (exit: Exit.Exit<unknown, RedisError>): void => {
+    if (open) {
+      open = false
+      forget()
+      notify(ended, exit)
+    }
+  }
+  if (fiber !== undefined) {
+    // A caller that is interrupted may get no result. Its request ends with its fiber.
+    forget = onEnd(fiber, () => end(interrupted))
+  }
+  return (result) => {
+    end(Exit.asVoid(exitOf(result)))
+    resume(result)
+  }
 }
