@@ -22,6 +22,7 @@ import { type Codec, utf8 } from "./Codec.js"
 import { type Key, type OneOrMore, toList } from "./internal/command/args.js"
 import { escapePattern, prepend } from "./internal/command/prefix.js"
 import * as Options from "./internal/connection/options.js"
+import { type Program, type Provided, provide } from "./internal/effect/program.js"
 import { Gap as InboxGap, type Strategy } from "./internal/pubsub/inbox.js"
 import * as InboxMailbox from "./internal/pubsub/mailbox.js"
 import * as Read from "./internal/pubsub/read.js"
@@ -317,22 +318,44 @@ export interface RedisPubSubModule
     options: Config.Config.Wrap<RedisPubSubOptions>
   ) => Layer.Layer<I, RedisError | ConfigError.ConfigError>
 
-  /**
-   * Subscribes to the server of another tag.
-   *
-   * @example
-   * ```ts
-   * const orders = yield* RedisPubSub.subscribe("orders").pipe(RedisPubSub.using(Events))
-   * ```
-   */
+  /** Runs an Effect or a Stream with the subscriptions of another tag's server. */
   readonly using: {
+    /**
+     * Runs an Effect or a Stream with the subscriptions of another tag's server.
+     *
+     * @example
+     * ```ts
+     * const orders = yield* RedisPubSub.subscribe("orders").pipe(RedisPubSub.using(Events))
+     * const news = RedisPubSub.stream("news").pipe(RedisPubSub.using(Events))
+     * ```
+     */
     <I>(
       tag: Context.Tag<I, RedisPubSubService>
-    ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, Exclude<R, RedisPubSubIdentifier> | I>
+    ): <Self extends Program>(self: Self) => Provided<Self, RedisPubSubIdentifier, I>
+    /**
+     * Runs an Effect with the subscriptions of another tag's server.
+     *
+     * @example
+     * ```ts
+     * const orders = yield* RedisPubSub.using(RedisPubSub.subscribe("orders"), Events)
+     * ```
+     */
     <A, E, R, I>(
       self: Effect.Effect<A, E, R>,
       tag: Context.Tag<I, RedisPubSubService>
     ): Effect.Effect<A, E, Exclude<R, RedisPubSubIdentifier> | I>
+    /**
+     * Runs a Stream with the subscriptions of another tag's server.
+     *
+     * @example
+     * ```ts
+     * const news = RedisPubSub.using(RedisPubSub.stream("news"), Events)
+     * ```
+     */
+    <A, E, R, I>(
+      self: Stream.Stream<A, E, R>,
+      tag: Context.Tag<I, RedisPubSubService>
+    ): Stream.Stream<A, E, Exclude<R, RedisPubSubIdentifier> | I>
   }
 
   /**
@@ -533,9 +556,13 @@ export const RedisPubSub: RedisPubSubModule = Object.assign(RedisPubSubTag, with
       Context.Tag(id)<Self, RedisPubSubService>()) as RedisPubSubModule["Tag"],
   layerAs,
   layerConfigAs,
-  using: dual(2, <A, E, R, I>(self: Effect.Effect<A, E, R>, tag: Context.Tag<I, RedisPubSubService>) =>
-    Effect.provideServiceEffect(self, RedisPubSubTag, tag)
-  ),
+  using: dual(
+    2,
+    <A, E, R, I>(
+      self: Effect.Effect<A, E, R> | Stream.Stream<A, E, R>,
+      tag: Context.Tag<I, RedisPubSubService>
+    ) => provide(self, RedisPubSubTag, tag)
+  ) as RedisPubSubModule["using"],
   withCodec,
   isGap: (element: unknown): element is Gap => Predicate.isTagged(element, "Gap")
 })

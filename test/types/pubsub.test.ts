@@ -36,6 +36,18 @@ describe("subscriptions", () => {
     expectTypeOf(RedisPubSub.withGaps.subscribeMonitor()).toEqualTypeOf<Listens<MonitorLine | Gap>>()
   })
 
+  it("of another server: using takes Effects and Streams, in both forms", () => {
+    class Events extends RedisPubSub.Tag("Events")<Events>() {}
+    type Lazily = Stream.Stream<Message<string>, RedisError, Events>
+    type Subscribed = Effect.Effect<Stream.Stream<Message<string>, RedisError>, RedisError, Events | Scope.Scope>
+    expectTypeOf(RedisPubSub.stream("a").pipe(RedisPubSub.using(Events))).toEqualTypeOf<Lazily>()
+    expectTypeOf(RedisPubSub.using(RedisPubSub.stream("a"), Events)).toEqualTypeOf<Lazily>()
+    expectTypeOf(RedisPubSub.subscribe("a").pipe(RedisPubSub.using(Events))).toEqualTypeOf<Subscribed>()
+    expectTypeOf(RedisPubSub.using(RedisPubSub.subscribe("a"), Events)).toEqualTypeOf<Subscribed>()
+    // @ts-expect-error: a layer is neither an Effect nor a Stream
+    RedisPubSub.using(Events)(RedisPubSub.layer())
+  })
+
   it("need a channel or pattern and a known strategy", () => {
     // @ts-expect-error: at least one channel is required
     RedisPubSub.stream([])

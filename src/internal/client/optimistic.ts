@@ -11,6 +11,7 @@ import { key as keyArgument, make as makeCommand } from "../command/raw.js"
 import { endsWatch } from "../connection/session.js"
 import { isPermanent } from "../request/recovery.js"
 import type { Transaction } from "./batch.js"
+import { isOutside } from "./under.js"
 
 export interface OptimisticOptions {
   /**
@@ -57,8 +58,12 @@ export const optimistic = <A, E2, E, R>(
           onFailure: (ended) => again(Effect.fail(error), (error) => lost(ended) && lost(error))
         })
       )
-      if (transaction.commands.length === 0) {
+      const refusal = isOutside(transaction) ? madeElsewhere() : undefined
+      if (transaction.commands.length === 0 || refusal !== undefined) {
         yield* Effect.ignore(redis.send(unwatch))
+      }
+      if (refusal !== undefined) {
+        return yield* refusal
       }
       return yield* again(Effect.provideService(transaction, Redis, redis), unexecuted)
     })
@@ -122,4 +127,12 @@ const wouldEndWatch = (): UsageError =>
     reason: "refusedCommand",
     message:
       "inside `optimistic` it would end WATCH, and the body's reads would be worth nothing; return the transaction"
+  })
+
+const madeElsewhere = (): UsageError =>
+  new UsageError({
+    reason: "refusedCommand",
+    message:
+      "the body of `optimistic` returned its transaction through `withPrefix` or `using`, which would not apply to the " +
+      "transaction and the watched keys; put them around `optimistic`, or around single reads"
   })
