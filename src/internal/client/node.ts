@@ -84,12 +84,21 @@ const sendUnshared = <A>(
   shared: SharedClient,
   blocked: BlockingCommands
 ): Effect.Effect<A, RedisError> => {
-  if (command.traits.stateful === undefined && blockingMillis(command) !== undefined) {
-    return command.traits.awaitsWrites ? Effect.fail(waitAlone(command)) : blocked.send(command)
-  }
-  const refusal = refuseShared(command)
-  return refusal === undefined ? shared.send(command) : Effect.fail(refusal)
+  const refusal = refuse(command)
+  return refusal !== undefined
+    ? Effect.fail(refusal)
+    : blockingMillis(command) !== undefined
+      ? blocked.send(command)
+      : shared.send(command)
 }
+
+/** Why a client does not send a command. */
+export const refuse = (command: RedisCommand<unknown>): UsageError | undefined =>
+  command.traits.stateful === undefined && blockingMillis(command) !== undefined
+    ? command.traits.awaitsWrites
+      ? waitAlone(command)
+      : undefined
+    : refuseShared(command)
 
 /** WAIT and WAITAOF on a connection of their own would wait for no write. */
 export const waitAlone = (command: RedisCommand<unknown>): UsageError =>
