@@ -558,10 +558,8 @@ export const RedisPubSub: RedisPubSubModule = Object.assign(RedisPubSubTag, with
   layerConfigAs,
   using: dual(
     2,
-    <A, E, R, I>(
-      self: Effect.Effect<A, E, R> | Stream.Stream<A, E, R>,
-      tag: Context.Tag<I, RedisPubSubService>
-    ) => provide(self, RedisPubSubTag, tag)
+    <A, E, R, I>(self: Effect.Effect<A, E, R> | Stream.Stream<A, E, R>, tag: Context.Tag<I, RedisPubSubService>) =>
+      provide(self, RedisPubSubTag, tag)
   ) as RedisPubSubModule["using"],
   withCodec,
   isGap: (element: unknown): element is Gap => Predicate.isTagged(element, "Gap")

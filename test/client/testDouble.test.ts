@@ -68,7 +68,12 @@ describeReal((server) => {
       for (const [what, call] of Object.entries(refused)) {
         const error = yield* Effect.flip(on(yield* Redis.make({ host, port }))(call))
         expect(error, what).toBeInstanceOf(UsageError)
-        const faked = yield* Effect.exit(Effect.provide(call, Redis.layerTest(() => Effect.succeed("OK"))))
+        const faked = yield* Effect.exit(
+          Effect.provide(
+            call,
+            Redis.layerTest(() => Effect.succeed("OK"))
+          )
+        )
         expect(faked, what).toEqual(Exit.fail(error))
       }
     })

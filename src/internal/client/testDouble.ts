@@ -25,10 +25,7 @@ const ignore = (): void => {}
 /** What decides whether a command is sent, and follows what it does. */
 interface Policy {
   readonly refuse: (command: RedisCommand<unknown>) => UsageError | undefined
-  readonly refuseAll: (
-    commands: ReadonlyArray<RedisCommand<unknown>>,
-    options: BatchOptions
-  ) => UsageError | undefined
+  readonly refuseAll: (commands: ReadonlyArray<RedisCommand<unknown>>, options: BatchOptions) => UsageError | undefined
   readonly tracker: Tracker | undefined
 }
 
