@@ -32,6 +32,7 @@ import { testService } from "./internal/client/testDouble.js"
 import { type Under, type UnderEffect, type UnderStream, type Unmarked, under } from "./internal/client/under.js"
 import type { DurationWithUnit, Key, OneOrMore } from "./internal/command/args.js"
 import {
+  type About,
   type BatchResult,
   type RedisCommand,
   type Redis as RedisIdentifier,
@@ -126,6 +127,13 @@ export type {
 } from "./internal/client/replication.js"
 
 export type {
+  /**
+   * The server and the client, for log lines.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  About,
   /**
    * What became of a batch.
    *

@@ -453,15 +453,13 @@ eachServer((it, { connect }) => {
         const atSessions = <A, E>(self: Effect.Effect<A, E, Redis>): Effect.Effect<A, E, Sessions> =>
           self.pipe(Redis.using(Sessions))
         const body = Effect.as(Redis.get("watched"), shared)
-        for (const outside of [ofTenant(body), atSessions(body)]) {
+        for (const outside of [ofTenant(body), Effect.provideService(atSessions(body), Sessions, redis)]) {
           let bodies = 0
           const counted = Effect.suspend(() => {
             bodies++
             return outside
           })
-          const exit = yield* Effect.exit(
-            run(Redis.optimistic("watched", counted)).pipe(Effect.provideService(Sessions, redis))
-          )
+          const exit = yield* Effect.exit(run(Redis.optimistic("watched", counted)))
           expect(failure(exit)).toMatchObject({ _tag: "UsageError", reason: "refusedCommand" })
           expect(bodies).toBe(1)
         }

@@ -114,7 +114,8 @@ const watching = (redis: RedisService): RedisService => {
     sendAll: (commands, options) =>
       options.atomic || commands.some(mayEndWatch) ? Effect.fail(wouldEndWatch()) : redis.sendAll(commands, options),
     lease: Effect.sync(() => self),
-    status: redis.status
+    status: redis.status,
+    about: redis.about
   }
   return self
 }

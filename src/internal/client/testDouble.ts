@@ -48,15 +48,18 @@ const leaseOf = (answer: Answer): RedisService => {
     }
   }
   const refuse = (command: RedisCommand<unknown>) => refuseOn(command, session, engine.monitoring)
-  const service: RedisService = serviceOf(answer, {
-    refuse,
-    refuseAll: (commands, { atomic }) => (atomic && session.inTransaction ? nested() : first(commands, refuse)),
-    tracker: {
-      begin: (command) => session.begin(command),
-      finish: (command, reply) => session.finish(command, reply, engine)
-    }
-  })
-  return { ...service, lease: Effect.sync(() => service) }
+  const service: RedisService = {
+    ...serviceOf(answer, {
+      refuse,
+      refuseAll: (commands, { atomic }) => (atomic && session.inTransaction ? nested() : first(commands, refuse)),
+      tracker: {
+        begin: (command) => session.begin(command),
+        finish: (command, reply) => session.finish(command, reply, engine)
+      }
+    }),
+    lease: Effect.sync(() => service)
+  }
+  return service
 }
 
 const serviceOf = (answer: Answer, { refuse, refuseAll, tracker }: Policy): Omit<RedisService, "lease"> => {

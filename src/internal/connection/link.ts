@@ -27,6 +27,7 @@ import { endsWatch, Session } from "./session.js"
 
 export interface LinkOptions extends Omit<EngineOptions, "onPush" | "onClose">, RequestSettings {
   readonly database: number
+  readonly clientName?: string | undefined
 }
 
 export interface PushListener {

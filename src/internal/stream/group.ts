@@ -10,9 +10,9 @@ import type { RedisError } from "../../RedisError.js"
 import type { Key } from "../command/args.js"
 import type { RedisCommand, RedisService } from "../command/model.js"
 import { groups } from "./entry.js"
-import { report } from "./events.js"
+import { logged, report } from "./events.js"
 import { isUnknown, Persistence } from "./persistence.js"
-import type { GroupEvent, GroupSettings } from "./settings.js"
+import type { GroupSettings, Happening } from "./settings.js"
 
 /** How many ids one command names. */
 export const batchSize = 500
@@ -41,12 +41,18 @@ export class Group<A> {
       if (isUnknown(error)) {
         this.mayBeLost = true
       }
-      return this.report({ _tag: "Disconnected", stream: settings.stream, error })
+      return this.report({ _tag: "Disconnected", error })
     })
   }
 
-  report(event: GroupEvent): Effect.Effect<void> {
-    return report(this.settings.on, event)
+  report(happening: Happening): Effect.Effect<void> {
+    const { consumer, group, on, stream } = this.settings
+    return report(this.redis, on, { ...happening, stream, group, consumer })
+  }
+
+  /** Logs something that is not an event. */
+  log(line: Effect.Effect<void>): Effect.Effect<void> {
+    return logged(this.redis, this.settings, line)
   }
 
   persist<B>(effect: Effect.Effect<B, RedisError>): Effect.Effect<B, RedisError> {
@@ -117,10 +123,7 @@ export class Group<A> {
     const [first, ...rest] = ids
     return first === undefined
       ? Effect.void
-      : Effect.zipRight(
-          this.persist(this.redis.send(this.xack([first, ...rest]))),
-          this.report({ _tag: "Gone", stream: this.settings.stream, ids })
-        )
+      : Effect.zipRight(this.persist(this.redis.send(this.xack([first, ...rest]))), this.report({ _tag: "Gone", ids }))
   }
 }
 
