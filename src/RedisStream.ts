@@ -132,6 +132,31 @@ export interface Undecodable {
  */
 export const isUndecodable = (entry: object): entry is Undecodable => Predicate.isTagged(entry, "Undecodable")
 
+/**
+ * What a reader does with an entry that does not decode.
+ *
+ * - `fail`: it gives the entries before it, then fails with a `DecodeError` that names the stream, the id and the field.
+ * - `skip`: it passes over the entry with a warning in the log, at most one in 10 seconds.
+ * - `emit`: it gives an {@link Undecodable} in its place.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type OnUndecodable = "fail" | "skip" | "emit"
+
+/**
+ * What a consumer of a group does with an entry that does not decode.
+ *
+ * - `reject`: the entry becomes a dead letter at once, or is left pending when there is no `deadLetter`.
+ * - `fail`: the consumer ends with a `DecodeError` that names the stream, the id and the field. The entry is left pending.
+ * - `skip`: the entry is acknowledged, and reported as `Skipped`, which the log shows at most once in 10 seconds.
+ * - `emit`: the program gets an {@link Undecodable} in its place, and handles it like any other entry.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type OnGroupUndecodable = "reject" | "fail" | "skip" | "emit"
+
 /** What is among the entries besides those that decode. */
 type Emitted<Mode, Entry> = "emit" extends Mode ? Entry : never
 
@@ -148,7 +173,7 @@ export type From = "all" | "new" | (StreamId & {}) | AbsoluteTime
  * @since 0.1.0
  * @category options
  */
-export interface ReadOptions<out Mode extends "fail" | "skip" | "emit" = "fail" | "skip" | "emit"> {
+export interface ReadOptions<out Mode extends OnUndecodable = OnUndecodable> {
   /** Where to begin. Default: `"new"`. */
   readonly from?: From | undefined
   /** At most this many entries of each stream at once. Default: 100. */
@@ -161,12 +186,8 @@ export interface ReadOptions<out Mode extends "fail" | "skip" | "emit" = "fail" 
    */
   readonly readAhead?: number | undefined
   /**
-   * What happens when an entry does not fit the schema, or is not text:
-   *
-   * - `fail` (the default): the Stream gives the entries before it, then fails with a `DecodeError` that names the stream,
-   *   the id and the field. A reader that goes on would lose the entry without a trace.
-   * - `skip`: the entry is passed over with a warning in the log, at most one in 10 seconds.
-   * - `emit`: the Stream gives an {@link Undecodable} in its place.
+   * What happens when an entry does not fit the schema, or is not text. Default: `fail`, because a reader that goes on
+   * loses the entry, and nothing else remembers it.
    */
   readonly onUndecodable?: Mode | undefined
   /** `false` ends the Stream at the end of the streams, instead of waiting for more entries. Default: true. */
@@ -235,11 +256,11 @@ const newest = (redis: RedisService, stream: string): Effect.Effect<StreamId, Re
  * @category reading
  */
 export const read: {
-  <A, I extends EncodedFields, Mode extends "fail" | "skip" | "emit" = "fail">(
+  <A, I extends EncodedFields, Mode extends OnUndecodable = "fail">(
     streams: string | { readonly [stream: string]: From },
     options: ReadOptions<Mode> & { readonly schema: Schema.Schema<A, I> }
   ): Stream.Stream<Entry<A> | Emitted<Mode, Undecodable>, RedisError, Redis>
-  <Mode extends "fail" | "skip" | "emit" = "fail">(
+  <Mode extends OnUndecodable = "fail">(
     streams: string | { readonly [stream: string]: From },
     options?: ReadOptions<Mode> & { readonly schema?: undefined }
   ): Stream.Stream<Entry | Emitted<Mode, Undecodable>, RedisError, Redis>
@@ -278,7 +299,7 @@ interface ReadSettings<A> {
   readonly count: number
   readonly block: number
   readonly follow: boolean
-  readonly onUndecodable: "fail" | "skip" | "emit"
+  readonly onUndecodable: OnUndecodable
   readonly reconnect: Schedule.Schedule<unknown, RedisError>
   readonly decode: DecodeFields<A>
 }
@@ -406,9 +427,7 @@ class Reader<A> {
  * @since 0.1.0
  * @category options
  */
-export interface GroupOptions<
-  out Mode extends "reject" | "fail" | "skip" | "emit" = "reject" | "fail" | "skip" | "emit"
-> {
+export interface GroupOptions<out Mode extends OnGroupUndecodable = OnGroupUndecodable> {
   readonly stream: string
   readonly group: string
   /**
@@ -449,13 +468,8 @@ export interface GroupOptions<
    */
   readonly attempts?: number | undefined
   /**
-   * What happens when an entry does not fit the schema, or is not text:
-   *
-   * - `reject` (the default): it becomes a dead letter at once, or is left pending when there is no `deadLetter`. The group
-   *   remembers the entry, so the consumer can go on.
-   * - `fail`: the consumer ends with a `DecodeError` that names the stream, the id and the field. The entry is left pending.
-   * - `skip`: it is acknowledged, and reported as `Skipped` (in the log at most once in 10 seconds).
-   * - `emit`: the program gets an {@link Undecodable} in its place, to be handled like any other entry.
+   * What happens when an entry does not fit the schema, or is not text. Default: `reject`, because the group remembers the
+   * entry, and the others need not wait for it.
    */
   readonly onUndecodable?: Mode | undefined
   /** The stream for entries that failed too often, or do not fit the schema. It must be another stream. */
@@ -668,10 +682,10 @@ const resolve = <A, I>(
  * @category groups
  */
 export const consume: {
-  <A, I extends EncodedFields, Mode extends "reject" | "fail" | "skip" | "emit" = "reject">(
+  <A, I extends EncodedFields, Mode extends OnGroupUndecodable = "reject">(
     options: GroupOptions<Mode> & OrderOptions<A> & { readonly schema: Schema.Schema<A, I> }
   ): Stream.Stream<Delivered<A> | Emitted<Mode, DeliveredUndecodable>, RedisError, Redis>
-  <Mode extends "reject" | "fail" | "skip" | "emit" = "reject">(
+  <Mode extends OnGroupUndecodable = "reject">(
     options: GroupOptions<Mode> & OrderOptions<Fields> & { readonly schema?: undefined }
   ): Stream.Stream<Delivered | Emitted<Mode, DeliveredUndecodable>, RedisError, Redis>
 } = <A, I>(
@@ -727,9 +741,7 @@ const delivered = <A>(consumer: GroupConsumer<A>, held: Held<A>): Delivered<A> =
  * @since 0.1.0
  * @category options
  */
-export interface WorkerOptions<
-  out Mode extends "reject" | "fail" | "skip" | "emit" = "reject" | "fail" | "skip" | "emit"
-> extends GroupOptions<Mode> {
+export interface WorkerOptions<out Mode extends OnGroupUndecodable = OnGroupUndecodable> extends GroupOptions<Mode> {
   /** How many handlers run at the same time. Default: 1. */
   readonly concurrency?: number | undefined
   /**
@@ -779,11 +791,11 @@ export interface WorkerOptions<
  * @category groups
  */
 export const worker: {
-  <A, I extends EncodedFields, R, Mode extends "reject" | "fail" | "skip" | "emit" = "reject">(
+  <A, I extends EncodedFields, R, Mode extends OnGroupUndecodable = "reject">(
     options: WorkerOptions<Mode> & OrderOptions<A> & { readonly schema: Schema.Schema<A, I> },
     handler: (entry: GroupEntry<A> | Emitted<Mode, GroupUndecodable>) => Effect.Effect<unknown, unknown, R>
   ): Effect.Effect<never, RedisError, Redis | R>
-  <R, Mode extends "reject" | "fail" | "skip" | "emit" = "reject">(
+  <R, Mode extends OnGroupUndecodable = "reject">(
     options: WorkerOptions<Mode> & OrderOptions<Fields> & { readonly schema?: undefined },
     handler: (entry: GroupEntry | Emitted<Mode, GroupUndecodable>) => Effect.Effect<unknown, unknown, R>
   ): Effect.Effect<never, RedisError, Redis | R>
