@@ -17,9 +17,14 @@ import type { GroupEvent, Member } from "./settings.js"
 export const report = (
   { about }: RedisService,
   on: ((event: GroupEvent) => Effect.Effect<unknown>) | undefined,
-  event: GroupEvent
-): Effect.Effect<void> =>
-  annotated(
+  event: GroupEvent,
+  /** The lines about skipped entries of this consumer. */
+  skipped: Sparse
+): Effect.Effect<void> => {
+  if (event._tag === "Skipped") {
+    skips.set(event, skipped)
+  }
+  return annotated(
     on === undefined
       ? logEvent(event)
       : Effect.catchAllCause(
@@ -28,6 +33,7 @@ export const report = (
         ).pipe(Effect.annotateLogs(names(event))),
     about
   )
+}
 
 /** A log line about a consumer. */
 export const logged = ({ about }: RedisService, member: Member, line: Effect.Effect<void>): Effect.Effect<void> =>
@@ -43,22 +49,8 @@ const names = ({ consumer, group, stream }: Member) => ({
   consumer: visible(consumer)
 })
 
-/** The lines about skipped entries, by consumer. Bounded, since names may come from a program's data. */
-const skips = new Map<string, Sparse>()
-const mostSkips = 1000
-
-const sparseOf = (member: Member): Sparse => {
-  const key = JSON.stringify(names(member))
-  let sparse = skips.get(key)
-  if (sparse === undefined) {
-    if (skips.size >= mostSkips) {
-      skips.clear()
-    }
-    sparse = new Sparse()
-    skips.set(key, sparse)
-  }
-  return sparse
-}
+/** The lines about skipped entries of the consumer that an event is about. An event is data, and holds no state itself. */
+const skips = new WeakMap<GroupEvent, Sparse>()
 
 export const logEvent = (event: GroupEvent): Effect.Effect<void> =>
   Effect.suspend(() => Effect.annotateLogs(line(event), names(event)))
@@ -72,7 +64,7 @@ const line = (event: GroupEvent): Effect.Effect<void> => {
         event.cause
       )
     case "Skipped": {
-      const left = sparseOf(event).next()
+      const left = (skips.get(event) ?? new Sparse()).next()
       return left === undefined
         ? Effect.void
         : Effect.logWarning(`Entry ${visible(event.id)} of ${where} is skipped: ${event.error.message}${leftOut(left)}`)

@@ -9,6 +9,7 @@ import type { StreamEntry, StreamId } from "../../commands/stream-entry.js"
 import type { RedisError } from "../../RedisError.js"
 import type { Key } from "../command/args.js"
 import type { RedisCommand, RedisService } from "../command/model.js"
+import { Sparse } from "../telemetry/sparse.js"
 import { groups } from "./entry.js"
 import { logged, report } from "./events.js"
 import { isUnknown, Persistence } from "./persistence.js"
@@ -32,6 +33,8 @@ export class Group<A> {
   /** A reply that may have held entries was not read: they may be pending here without being in hand. */
   mayBeLost = false
   private readonly persistence: Persistence
+  /** The log lines about skipped entries. */
+  private readonly skipped = new Sparse()
 
   constructor(
     readonly redis: RedisService,
@@ -47,7 +50,7 @@ export class Group<A> {
 
   report(happening: Happening): Effect.Effect<void> {
     const { consumer, group, on, stream } = this.settings
-    return report(this.redis, on, { ...happening, stream, group, consumer })
+    return report(this.redis, on, { ...happening, stream, group, consumer }, this.skipped)
   }
 
   /** Logs something that is not an event. */
