@@ -267,7 +267,7 @@ export const read: {
 } = <A, I>(
   streams: string | { readonly [stream: string]: From },
   options: ReadOptions & { readonly schema?: Schema.Schema<A, I> | undefined } = {}
-): Stream.Stream<Entry<A> | never, RedisError, Redis> =>
+): Stream.Stream<Entry<A>, RedisError, Redis> =>
   Stream.unwrap(
     Effect.gen(function* () {
       const given = typeof streams === "string" ? [[streams, options.from ?? "new"] as const] : Object.entries(streams)

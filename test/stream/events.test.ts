@@ -3,10 +3,13 @@ import { expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HashMap from "effect/HashMap"
+import type * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
+import * as Connection from "../../src/Connection.js"
+import * as Pool from "../../src/Pool.js"
 import { Redis } from "../../src/Redis.js"
 import * as RedisStream from "../../src/RedisStream.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
@@ -181,6 +184,29 @@ eachServer((it, { connect, protocol }) => {
       expect(lines[1]?.message).toContain(`An entry of stream ${shown} is skipped`)
       expect(lines.map(({ message }) => message).join("")).not.toMatch(/[\p{Cc}\u2028]/u)
     })
+  )
+
+  it.scoped(
+    "every kind of client knows its server and its name: shared, leased, prefixed, over a pool, one connection",
+    () =>
+      Effect.gen(function* () {
+        const { host, port } = yield* RedisServer.RedisServer
+        const { redis, server } = yield* start
+        const options = { host, port, protocol, clientName: "billing-1" } as const
+        const pool = yield* Pool.make({ ...options, minSize: 0 })
+        const connection = yield* Connection.make(options)
+        const under = <E, R>(layer: Layer.Layer<Redis, E, R>) => Effect.provide(Redis, layer)
+        const services = [
+          redis,
+          yield* Effect.scoped(redis.lease),
+          yield* Redis.withPrefix(Redis, "app:").pipe(on(redis)),
+          yield* under(Redis.layerFromPool).pipe(Effect.provideService(Pool.Pool, pool)),
+          yield* under(Redis.layerFromConnection).pipe(Effect.provideService(Connection.Connection, connection))
+        ]
+        for (const { about } of services) {
+          expect({ ...about }).toEqual({ server, client: "billing-1" })
+        }
+      })
   )
 
   it.scoped("a listener that fails is logged with its consumer, and stops nothing", () =>
