@@ -16,7 +16,9 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { type Connection, type ConnectionOptions, fromLink } from "./Connection.js"
+import type { Under } from "./internal/client/under.js"
 import type { DurationWithUnit } from "./internal/command/args.js"
 import { Redis, type RedisService } from "./internal/command/model.js"
 import * as Credentials from "./internal/connection/credentials.js"
@@ -24,6 +26,7 @@ import { makeDial } from "./internal/connection/dial.js"
 import { connect } from "./internal/connection/lazyNodeTransport.js"
 import * as Options from "./internal/connection/options.js"
 import { reconnectSettings } from "./internal/connection/pacer.js"
+import type { Program } from "./internal/effect/program.js"
 import { coreOfPool, makeCore, type PoolCore, type PoolSettings } from "./internal/pool/core.js"
 import { currentObserver } from "./internal/telemetry/observer.js"
 import type { RedisError, UsageError } from "./RedisError.js"
@@ -236,12 +239,15 @@ export const acquireRedis: Effect.Effect<RedisService, RedisError, Pool | Scope.
 )
 
 /**
- * Runs an effect with one connection of the pool as its `Redis`: every command inside goes to that connection.
+ * Runs an Effect or a Stream with one connection of the pool as its `Redis`: every command inside goes to that connection.
+ * The connection is given back when the Effect or the Stream ends.
  *
  * @since 0.1.0
  * @category combinators
  */
-export const withConnection = <A, E, R>(
-  self: Effect.Effect<A, E, R>
-): Effect.Effect<A, E | RedisError, Pool | Exclude<R, Redis>> =>
-  Effect.scoped(Effect.flatMap(acquireRedis, (redis) => Effect.provideService(self, Redis, redis)))
+export const withConnection: <Self extends Program>(self: Self) => Under<Self, Pool, RedisError> = (<A, E, R>(
+  self: Effect.Effect<A, E, R> | Stream.Stream<A, E, R>
+) =>
+  Effect.isEffect(self)
+    ? Effect.scoped(Effect.provideServiceEffect(self, Redis, acquireRedis))
+    : Stream.unwrapScoped(Effect.map(acquireRedis, (redis) => Stream.provideService(self, Redis, redis)))) as never

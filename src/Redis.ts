@@ -29,8 +29,10 @@ import { prefixed } from "./internal/client/prefix.js"
 import { type Replicated, type ReplicationOptions, withReplication } from "./internal/client/replication.js"
 import { layer as layerScheduler } from "./internal/client/scheduler.js"
 import { testService } from "./internal/client/testDouble.js"
+import { type Under, type UnderEffect, type UnderStream, type Unmarked, under } from "./internal/client/under.js"
 import type { DurationWithUnit, Key, OneOrMore } from "./internal/command/args.js"
 import {
+  type About,
   type BatchResult,
   type RedisCommand,
   type Redis as RedisIdentifier,
@@ -44,6 +46,7 @@ import { makeDial } from "./internal/connection/dial.js"
 import { connect } from "./internal/connection/lazyNodeTransport.js"
 import * as Options from "./internal/connection/options.js"
 import { reconnectSettings } from "./internal/connection/pacer.js"
+import type { Program } from "./internal/effect/program.js"
 import {
   make as makePubSub,
   type RedisPubSub as RedisPubSubIdentifier,
@@ -124,6 +127,13 @@ export type {
 } from "./internal/client/replication.js"
 
 export type {
+  /**
+   * The server and the client, for log lines.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  About,
   /**
    * What became of a batch.
    *
@@ -334,34 +344,75 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
     options: Config.Config.Wrap<RedisOptions>
   ) => Layer.Layer<I, RedisError | ConfigError.ConfigError>
 
-  /**
-   * Sends commands to the server of another tag.
-   *
-   * @example
-   * ```ts
-   * const theme = yield* Redis.hget("s:1", "theme").pipe(Redis.using(Sessions))
-   * ```
-   */
+  /** Runs an Effect or a Stream with the server of another tag. */
   readonly using: {
-    <I>(
-      tag: Context.Tag<I, RedisService>
-    ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, Exclude<R, RedisIdentifier> | I>
-    <A, E, R, I>(
-      self: Effect.Effect<A, E, R>,
-      tag: Context.Tag<I, RedisService>
-    ): Effect.Effect<A, E, Exclude<R, RedisIdentifier> | I>
+    /**
+     * Runs an Effect or a Stream with the server of another tag.
+     *
+     * @example
+     * ```ts
+     * const theme = yield* Redis.hget("s:1", "theme").pipe(Redis.using(Sessions))
+     * const ids = Redis.scanStream({ match: "s:*" }).pipe(Redis.using(Sessions))
+     * ```
+     */
+    <I>(tag: Context.Tag<I, RedisService>): <Self extends Program>(self: Self) => Under<Self, I>
+    /**
+     * Runs an Effect with the server of another tag.
+     *
+     * @example
+     * ```ts
+     * const theme = yield* Redis.using(Redis.hget("s:1", "theme"), Sessions)
+     * ```
+     */
+    <A, E, R, I>(self: Effect.Effect<A, E, R>, tag: Context.Tag<I, RedisService>): UnderEffect<A, E, R, I>
+    /**
+     * Runs a Stream with the server of another tag.
+     *
+     * @example
+     * ```ts
+     * const ids = Redis.using(Redis.scanStream({ match: "s:*" }), Sessions)
+     * ```
+     */
+    <A, E, R, I>(self: Stream.Stream<A, E, R>, tag: Context.Tag<I, RedisService>): UnderStream<A, E, R, I>
   }
 
-  /**
-   * Puts a prefix before every key of the commands inside, pipelines and leases included.
-   *
-   * Keys are what the commands tag as keys; in raw commands, what `RedisCommand.key` says. Patterns over keys (KEYS,
-   * SCAN's MATCH) get the prefix too, escaped, and so do SORT's BY and GET and the prefixes of CLIENT TRACKING. Channels do not. Keys that come back (KEYS, SCAN,
-   * RANDOMKEY, BLPOP) have their full names: use them outside.
-   */
+  /** Puts a prefix before every key of the commands inside an Effect or a Stream. */
   readonly withPrefix: {
-    (prefix: string): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | RedisIdentifier>
-    <A, E, R>(self: Effect.Effect<A, E, R>, prefix: string): Effect.Effect<A, E, R | RedisIdentifier>
+    /**
+     * Puts a prefix before every key of the commands inside an Effect or a Stream, pipelines and leases included.
+     *
+     * Keys are what the commands tag as keys; in raw commands, what `RedisCommand.key` says. Patterns over keys (KEYS,
+     * SCAN's MATCH) get the prefix too, escaped, and so do SORT's BY and GET and the prefixes of CLIENT TRACKING.
+     * Channels do not. Keys that come back (KEYS, SCAN, RANDOMKEY, BLPOP) have their full names: use them outside.
+     *
+     * Put it around `Redis.optimistic`, so that the watched keys and the transaction have the prefix too. Around the body
+     * alone it does not compile.
+     *
+     * @example
+     * ```ts
+     * const name = yield* Redis.get("name").pipe(Redis.withPrefix("app:"))
+     * ```
+     */
+    (prefix: string): <Self extends Program>(self: Self) => Under<Self, RedisIdentifier>
+    /**
+     * Puts a prefix before every key of the commands inside an Effect, pipelines and leases included. What counts as a key
+     * is said at the other form.
+     *
+     * @example
+     * ```ts
+     * const name = yield* Redis.withPrefix(Redis.get("name"), "app:")
+     * ```
+     */
+    <A, E, R>(self: Effect.Effect<A, E, R>, prefix: string): UnderEffect<A, E, R, RedisIdentifier>
+    /**
+     * Puts a prefix before every key of the commands inside a Stream. What counts as a key is said at the other form.
+     *
+     * @example
+     * ```ts
+     * const entries = Redis.withPrefix(Redis.stream.read("orders"), "app:")
+     * ```
+     */
+    <A, E, R>(self: Stream.Stream<A, E, R>, prefix: string): UnderStream<A, E, R, RedisIdentifier>
   }
 
   /**
@@ -457,7 +508,7 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    * }))
    * ```
    */
-  readonly optimistic: <T extends Batch.Transaction<unknown, unknown>, E, R>(
+  readonly optimistic: <T extends Batch.Transaction<unknown, unknown> & Unmarked, E, R>(
     keys: OneOrMore<Key>,
     body: Effect.Effect<T, E, R>,
     options?: OptimisticOptions
@@ -523,12 +574,13 @@ export const Redis: RedisModule = Object.assign(RedisTag, makeCommands(utf8), {
       Context.Tag(id)<Self, RedisService>()) as RedisModule["Tag"],
   layerAs,
   layerConfigAs,
-  using: dual(2, <A, E, R, I>(self: Effect.Effect<A, E, R>, tag: Context.Tag<I, RedisService>) =>
-    Effect.provideServiceEffect(self, RedisTag, tag)
-  ),
-  withPrefix: dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, prefix: string) =>
-    Effect.flatMap(RedisTag, (redis) => Effect.provideService(self, RedisTag, prefixed(redis, prefix)))
-  ),
+  using: dual(2, under) as RedisModule["using"],
+  withPrefix: dual(2, (self: Program, prefix: string) =>
+    under(
+      self,
+      Effect.map(RedisTag, (redis) => prefixed(redis, prefix))
+    )
+  ) as RedisModule["withPrefix"],
   withCodec: makeCommands,
   status: Stream.unwrap(Effect.map(RedisTag, (redis) => redis.status.changes)),
   range,

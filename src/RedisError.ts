@@ -24,6 +24,7 @@ import {
   path,
   redactedText
 } from "./internal/effect/errorSchemas.js"
+import { visible } from "./internal/resp/visible.js"
 
 /**
  * @since 0.1.0
@@ -285,8 +286,9 @@ const DecodeErrorBase: ErrorClass<
 }))
 
 /**
- * The server's reply does not have the type that the command promises. `path` leads to the part that does not fit. The
- * command was executed, and the connection stays open.
+ * The server's reply does not have the type that the command promises. `path` leads to the part that does not fit; the
+ * message shows it with line breaks and control characters escaped. The command was executed, and the connection stays
+ * open.
  *
  * @since 0.1.0
  * @category errors
@@ -297,7 +299,7 @@ export class DecodeError extends DecodeErrorBase {
     return TypeId
   }
   override get message(): string {
-    const at = this.path.length === 0 ? "" : ` at ${this.path.join(".")}`
+    const at = this.path.length === 0 ? "" : ` at ${visible(this.path.join("."))}`
     return `The reply to ${this.command} does not decode${at}: ${this.reason}`
   }
 }

@@ -23,6 +23,7 @@ import { type Key, type OneOrMore, toList } from "./internal/command/args.js"
 import { escapePattern, prepend } from "./internal/command/prefix.js"
 import * as Options from "./internal/connection/options.js"
 import { type Gap as InboxGap, isGap as isInboxGap, type Strategy } from "./internal/pubsub/inbox.js"
+import { type Program, type Provided, provide } from "./internal/effect/program.js"
 import * as InboxMailbox from "./internal/pubsub/mailbox.js"
 import * as Read from "./internal/pubsub/read.js"
 import {
@@ -85,6 +86,14 @@ export interface Gap {
 }
 
 /**
+ * A message that does not decode, for programs that take such messages (`onUndecodable: "emit"`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Undecodable extends Read.UndecodableShape {}
+
+/**
  * An event of a key: a command changed it, or it expired or was evicted.
  *
  * @see https://redis.io/docs/latest/develop/pubsub/keyspace-notifications/
@@ -136,19 +145,32 @@ export interface BufferOptions {
 }
 
 /**
+ * What happens when a message does not decode.
+ *
+ * - `fail`: the Stream gives the messages before it, then fails with a `DecodeError` that names the channel.
+ * - `skip`: the message is passed over with a warning in the log, at most one in 10 seconds.
+ * - `emit`: the Stream gives an {@link Undecodable} in its place.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type OnUndecodable = "fail" | "skip" | "emit"
+
+/**
  * Options of a subscription.
  *
  * @since 0.1.0
  * @category options
  */
-export interface SubscribeOptions extends BufferOptions {
+export interface SubscribeOptions<out Mode extends OnUndecodable = OnUndecodable> extends BufferOptions {
   /** Whether to fail with a `ConnectionError` when messages may have been missed. Default: false. */
   readonly failOnGap?: boolean | undefined
   /**
-   * What happens when a message does not decode: the Stream fails with a `DecodeError` that names the channel (`fail`, the
-   * default), or the message is skipped with a warning in the log (`skip`).
+   * What happens when a message does not decode. Default: `fail`, because a listener that goes on loses the message, and
+   * the server keeps no copy of it. Everybody who may publish to the channel can send such a message, so a listener that
+   * has to stay should `skip` or `emit`.
    */
-  readonly onUndecodable?: "fail" | "skip" | undefined
+  readonly onUndecodable?: Mode | undefined
 }
 
 /**
@@ -157,7 +179,7 @@ export interface SubscribeOptions extends BufferOptions {
  * @since 0.1.0
  * @category options
  */
-export interface KeyspaceOptions extends SubscribeOptions {
+export interface KeyspaceOptions<out Mode extends OnUndecodable = OnUndecodable> extends SubscribeOptions<Mode> {
   /** The number of the database that has the keys, or `all`. Default: the client's database. */
   readonly database?: number | "all" | undefined
   /**
@@ -177,6 +199,9 @@ export interface InvalidationOptions extends BufferOptions {
   /** Prefixes of the keys. They must not overlap. Default: all keys. */
   readonly prefixes?: OneOrMore<Key> | undefined
 }
+
+/** What is among the messages besides those that decode. */
+type Emitted<Mode> = "emit" extends Mode ? Undecodable : never
 
 type Subscribed<A> = Effect.Effect<Stream.Stream<A, RedisError>, RedisError, RedisPubSubIdentifier | Scope.Scope>
 type Lazily<A> = Stream.Stream<A, RedisError, RedisPubSubIdentifier>
@@ -204,25 +229,52 @@ export interface Subscriptions<V, K extends Key, Extra> {
    * yield* news.pipe(Stream.take(1), Stream.runForEach(({ payload }) => Effect.log(payload)))
    * ```
    */
-  readonly subscribe: (channels: OneOrMore<Key>, options?: SubscribeOptions) => Subscribed<Message<V, K> | Extra>
+  readonly subscribe: <Mode extends OnUndecodable = "fail">(
+    channels: OneOrMore<Key>,
+    options?: SubscribeOptions<Mode>
+  ) => Subscribed<Message<V, K> | Emitted<Mode> | Extra>
   /** Subscribes to every channel whose name matches a pattern, until the scope closes. */
-  readonly psubscribe: (patterns: OneOrMore<Key>, options?: SubscribeOptions) => Subscribed<Message<V, K> | Extra>
+  readonly psubscribe: <Mode extends OnUndecodable = "fail">(
+    patterns: OneOrMore<Key>,
+    options?: SubscribeOptions<Mode>
+  ) => Subscribed<Message<V, K> | Emitted<Mode> | Extra>
   /** Subscribes to shard channels, until the scope closes. */
-  readonly ssubscribe: (channels: OneOrMore<Key>, options?: SubscribeOptions) => Subscribed<Message<V, K> | Extra>
+  readonly ssubscribe: <Mode extends OnUndecodable = "fail">(
+    channels: OneOrMore<Key>,
+    options?: SubscribeOptions<Mode>
+  ) => Subscribed<Message<V, K> | Emitted<Mode> | Extra>
 
   /** The messages of channels. The subscription lasts as long as the Stream runs. */
-  readonly stream: (channels: OneOrMore<Key>, options?: SubscribeOptions) => Lazily<Message<V, K> | Extra>
+  readonly stream: <Mode extends OnUndecodable = "fail">(
+    channels: OneOrMore<Key>,
+    options?: SubscribeOptions<Mode>
+  ) => Lazily<Message<V, K> | Emitted<Mode> | Extra>
   /** The messages of every channel whose name matches a pattern. The subscription lasts as long as the Stream runs. */
-  readonly pstream: (patterns: OneOrMore<Key>, options?: SubscribeOptions) => Lazily<Message<V, K> | Extra>
+  readonly pstream: <Mode extends OnUndecodable = "fail">(
+    patterns: OneOrMore<Key>,
+    options?: SubscribeOptions<Mode>
+  ) => Lazily<Message<V, K> | Emitted<Mode> | Extra>
   /** The messages of shard channels. The subscription lasts as long as the Stream runs. */
-  readonly sstream: (channels: OneOrMore<Key>, options?: SubscribeOptions) => Lazily<Message<V, K> | Extra>
+  readonly sstream: <Mode extends OnUndecodable = "fail">(
+    channels: OneOrMore<Key>,
+    options?: SubscribeOptions<Mode>
+  ) => Lazily<Message<V, K> | Emitted<Mode> | Extra>
 
   /** Subscribes to channels, until the scope closes. The program takes messages from a Mailbox. */
-  readonly mailbox: (channels: OneOrMore<Key>, options?: SubscribeOptions) => Taken<Message<V, K> | Extra>
+  readonly mailbox: <Mode extends OnUndecodable = "fail">(
+    channels: OneOrMore<Key>,
+    options?: SubscribeOptions<Mode>
+  ) => Taken<Message<V, K> | Emitted<Mode> | Extra>
   /** Subscribes to patterns, until the scope closes. The program takes messages from a Mailbox. */
-  readonly pmailbox: (patterns: OneOrMore<Key>, options?: SubscribeOptions) => Taken<Message<V, K> | Extra>
+  readonly pmailbox: <Mode extends OnUndecodable = "fail">(
+    patterns: OneOrMore<Key>,
+    options?: SubscribeOptions<Mode>
+  ) => Taken<Message<V, K> | Emitted<Mode> | Extra>
   /** Subscribes to shard channels, until the scope closes. The program takes messages from a Mailbox. */
-  readonly smailbox: (channels: OneOrMore<Key>, options?: SubscribeOptions) => Taken<Message<V, K> | Extra>
+  readonly smailbox: <Mode extends OnUndecodable = "fail">(
+    channels: OneOrMore<Key>,
+    options?: SubscribeOptions<Mode>
+  ) => Taken<Message<V, K> | Emitted<Mode> | Extra>
 
   /**
    * The events of these keys (keyspace notifications). The server must be configured to notify: see `notify`.
@@ -232,25 +284,47 @@ export interface Subscriptions<V, K extends Key, Extra> {
    * RedisPubSub.keyspace("user:1", { notify: "KEA" }).pipe(Stream.runForEach(({ event }) => Effect.log(event)))
    * ```
    */
-  readonly keyspace: (keys: OneOrMore<Key>, options?: KeyspaceOptions) => Lazily<KeyEvent<K> | Extra>
+  readonly keyspace: <Mode extends OnUndecodable = "fail">(
+    keys: OneOrMore<Key>,
+    options?: KeyspaceOptions<Mode>
+  ) => Lazily<KeyEvent<K> | Emitted<Mode> | Extra>
   /** The events of every key whose name matches a pattern. */
-  readonly pkeyspace: (patterns: OneOrMore<Key>, options?: KeyspaceOptions) => Lazily<KeyEvent<K> | Extra>
+  readonly pkeyspace: <Mode extends OnUndecodable = "fail">(
+    patterns: OneOrMore<Key>,
+    options?: KeyspaceOptions<Mode>
+  ) => Lazily<KeyEvent<K> | Emitted<Mode> | Extra>
   /** The keys that have one of these events (`set`, `expired`, …; `*` for any). */
-  readonly keyevents: (events: OneOrMore<string>, options?: KeyspaceOptions) => Lazily<KeyEvent<K> | Extra>
+  readonly keyevents: <Mode extends OnUndecodable = "fail">(
+    events: OneOrMore<string>,
+    options?: KeyspaceOptions<Mode>
+  ) => Lazily<KeyEvent<K> | Emitted<Mode> | Extra>
   /** Like {@link Subscriptions.keyspace}, but returns once the server has confirmed. */
-  readonly subscribeKeyspace: (keys: OneOrMore<Key>, options?: KeyspaceOptions) => Subscribed<KeyEvent<K> | Extra>
+  readonly subscribeKeyspace: <Mode extends OnUndecodable = "fail">(
+    keys: OneOrMore<Key>,
+    options?: KeyspaceOptions<Mode>
+  ) => Subscribed<KeyEvent<K> | Emitted<Mode> | Extra>
   /** Like {@link Subscriptions.pkeyspace}, but returns once the server has confirmed. */
-  readonly psubscribeKeyspace: (patterns: OneOrMore<Key>, options?: KeyspaceOptions) => Subscribed<KeyEvent<K> | Extra>
+  readonly psubscribeKeyspace: <Mode extends OnUndecodable = "fail">(
+    patterns: OneOrMore<Key>,
+    options?: KeyspaceOptions<Mode>
+  ) => Subscribed<KeyEvent<K> | Emitted<Mode> | Extra>
   /** Like {@link Subscriptions.keyevents}, but returns once the server has confirmed. */
-  readonly subscribeKeyevents: (events: OneOrMore<string>, options?: KeyspaceOptions) => Subscribed<KeyEvent<K> | Extra>
+  readonly subscribeKeyevents: <Mode extends OnUndecodable = "fail">(
+    events: OneOrMore<string>,
+    options?: KeyspaceOptions<Mode>
+  ) => Subscribed<KeyEvent<K> | Emitted<Mode> | Extra>
 
   /**
    * Every command that the server receives (MONITOR), on a connection of its own. It costs the server much of its
    * throughput, and shows the arguments of all clients.
    */
-  readonly monitor: (options?: SubscribeOptions) => Lazily<MonitorLine | Extra>
+  readonly monitor: <Mode extends OnUndecodable = "fail">(
+    options?: SubscribeOptions<Mode>
+  ) => Lazily<MonitorLine | Emitted<Mode> | Extra>
   /** Like {@link Subscriptions.monitor}, but returns once the server has confirmed. */
-  readonly subscribeMonitor: (options?: SubscribeOptions) => Subscribed<MonitorLine | Extra>
+  readonly subscribeMonitor: <Mode extends OnUndecodable = "fail">(
+    options?: SubscribeOptions<Mode>
+  ) => Subscribed<MonitorLine | Emitted<Mode> | Extra>
 }
 
 /**
@@ -317,22 +391,44 @@ export interface RedisPubSubModule
     options: Config.Config.Wrap<RedisPubSubOptions>
   ) => Layer.Layer<I, RedisError | ConfigError.ConfigError>
 
-  /**
-   * Subscribes to the server of another tag.
-   *
-   * @example
-   * ```ts
-   * const orders = yield* RedisPubSub.subscribe("orders").pipe(RedisPubSub.using(Events))
-   * ```
-   */
+  /** Runs an Effect or a Stream with the subscriptions of another tag's server. */
   readonly using: {
+    /**
+     * Runs an Effect or a Stream with the subscriptions of another tag's server.
+     *
+     * @example
+     * ```ts
+     * const orders = yield* RedisPubSub.subscribe("orders").pipe(RedisPubSub.using(Events))
+     * const news = RedisPubSub.stream("news").pipe(RedisPubSub.using(Events))
+     * ```
+     */
     <I>(
       tag: Context.Tag<I, RedisPubSubService>
-    ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, Exclude<R, RedisPubSubIdentifier> | I>
+    ): <Self extends Program>(self: Self) => Provided<Self, RedisPubSubIdentifier, I>
+    /**
+     * Runs an Effect with the subscriptions of another tag's server.
+     *
+     * @example
+     * ```ts
+     * const orders = yield* RedisPubSub.using(RedisPubSub.subscribe("orders"), Events)
+     * ```
+     */
     <A, E, R, I>(
       self: Effect.Effect<A, E, R>,
       tag: Context.Tag<I, RedisPubSubService>
     ): Effect.Effect<A, E, Exclude<R, RedisPubSubIdentifier> | I>
+    /**
+     * Runs a Stream with the subscriptions of another tag's server.
+     *
+     * @example
+     * ```ts
+     * const news = RedisPubSub.using(RedisPubSub.stream("news"), Events)
+     * ```
+     */
+    <A, E, R, I>(
+      self: Stream.Stream<A, E, R>,
+      tag: Context.Tag<I, RedisPubSubService>
+    ): Stream.Stream<A, E, Exclude<R, RedisPubSubIdentifier> | I>
   }
 
   /**
@@ -347,12 +443,23 @@ export interface RedisPubSubModule
 
   /** Whether an element of a Stream under `withGaps` is a gap. */
   readonly isGap: (element: unknown) => element is Gap
+
+  /** Whether an element of a Stream with `onUndecodable: "emit"` is a message that does not decode. */
+  readonly isUndecodable: (element: unknown) => element is Undecodable
 }
 
 const defaultSize = 4096
 const defaultBytes = 16 * 1024 * 1024
 
 const strategies: ReadonlyArray<unknown> = ["suspend", "sliding", "dropping", "fail"]
+
+/** What becomes of a message that does not decode. */
+const modes = {
+  fail: <A>(read: Read.Read<A>): Read.Read<A> => read,
+  skip: <A>(read: Read.Read<A>, service: RedisPubSubService): Read.Read<A> => Read.skipping(read, service.log),
+  // The type is of the messages that decode: only a caller that asks for others expects them.
+  emit: <A>(read: Read.Read<A>): Read.Read<A> => Read.emitting(read) as Read.Read<A>
+}
 
 interface Request {
   readonly targets: ReadonlyArray<Target>
@@ -368,7 +475,11 @@ const openMailbox = <A>(request: Request, read: Read.Read<A>, onGap: (gap: Inbox
     if (!strategies.includes(strategy)) {
       return Options.invalid("strategy must be suspend, sliding, dropping or fail")
     }
-    const reader = options.onUndecodable === "skip" ? Read.skipping(read, service.log) : read
+    const { onUndecodable = "fail" } = options
+    if (!Object.hasOwn(modes, onUndecodable)) {
+      return Options.invalid("onUndecodable must be fail, skip or emit")
+    }
+    const reader = modes[onUndecodable](read, service)
     return Effect.flatMap(Options.checkCount(bufferSize, "bufferSize"), (capacity) =>
       Effect.flatMap(Options.checkCount(bufferBytes, "bufferBytes"), (maxBytes) =>
         Effect.map(
@@ -533,9 +644,12 @@ export const RedisPubSub: RedisPubSubModule = Object.assign(RedisPubSubTag, with
       Context.Tag(id)<Self, RedisPubSubService>()) as RedisPubSubModule["Tag"],
   layerAs,
   layerConfigAs,
-  using: dual(2, <A, E, R, I>(self: Effect.Effect<A, E, R>, tag: Context.Tag<I, RedisPubSubService>) =>
-    Effect.provideServiceEffect(self, RedisPubSubTag, tag)
-  ),
+  using: dual(
+    2,
+    <A, E, R, I>(self: Effect.Effect<A, E, R> | Stream.Stream<A, E, R>, tag: Context.Tag<I, RedisPubSubService>) =>
+      provide(self, RedisPubSubTag, tag)
+  ) as RedisPubSubModule["using"],
   withCodec,
-  isGap: (element: unknown): element is Gap => Predicate.isTagged(element, "Gap")
+  isGap: (element: unknown): element is Gap => Predicate.isTagged(element, "Gap"),
+  isUndecodable: (element: unknown): element is Undecodable => Predicate.isTagged(element, "Undecodable")
 })

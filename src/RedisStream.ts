@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import type * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -25,6 +26,7 @@ import { declare, define } from "./internal/command/command.js"
 import { text } from "./internal/command/decode.js"
 import type { RedisCommand } from "./internal/command/model.js"
 import { Redis, type RedisService } from "./internal/command/model.js"
+import { annotated } from "./internal/connection/about.js"
 import * as Options from "./internal/connection/options.js"
 import { fromEither } from "./internal/effect/either.js"
 import { interruptFork, type Running } from "./internal/effect/fork.js"
@@ -38,6 +40,7 @@ import {
   type Stepper
 } from "./internal/effect/schedule.js"
 import * as Timers from "./internal/engine/timers.js"
+import { visible } from "./internal/resp/visible.js"
 import { GroupConsumer } from "./internal/stream/consumer.js"
 import {
   type DecodeFields,
@@ -47,21 +50,25 @@ import {
   undecodable,
   wireMillis
 } from "./internal/stream/entry.js"
+import { logEvent as logGroupEvent } from "./internal/stream/events.js"
 import type { Held } from "./internal/stream/hand.js"
 import { isTransient, nextPause } from "./internal/stream/persistence.js"
 import type { GroupEvent, GroupSettings } from "./internal/stream/settings.js"
 import { pause } from "./internal/stream/wait.js"
-import { type RedisError, UsageError } from "./RedisError.js"
+import { leftOut, Sparse } from "./internal/telemetry/sparse.js"
+import { type DecodeError, type RedisError, UsageError } from "./RedisError.js"
 
 export type {
   /**
-   * What happened to the entries of a consumer.
+   * What happened to the entries of a consumer, which each event names (`stream`, `group`, `consumer`).
    *
-   * - `Failed`: a handler failed. `next` says what becomes of the entry.
+   * - `Failed`: a handler failed, or the entry does not decode. `next` says what becomes of the entry.
+   * - `Skipped`: an entry does not decode and was acknowledged, as `onUndecodable: "skip"` asks for.
    * - `Claimed`: this consumer took over entries of other consumers that had been idle for too long.
    * - `Resumed`: this consumer took up entries that were pending for it: from before its start, or of a lost reply.
    * - `Gone`: pending entries were deleted from the stream. Nobody can handle them, so they were acknowledged.
    * - `Taken`: another consumer claimed entries that are in hand here. It will handle them as well.
+   * - `Removed`: other consumers that were idle and had no entries were removed, as `removeIdleConsumers` asks for.
    * - `Disconnected`: a command failed and is sent again.
    *
    * @since 0.1.0
@@ -102,6 +109,59 @@ export interface Entry<out A = Fields> {
 }
 
 /**
+ * An entry that does not decode, for programs that take such entries (`onUndecodable: "emit"`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Undecodable {
+  readonly _tag: "Undecodable"
+  /** The stream, as the program named it. */
+  readonly stream: string
+  readonly id: StreamId
+  /** The names and values of its fields: text, or bytes where they are not UTF-8. */
+  readonly pairs: ReadonlyArray<readonly [name: string | Uint8Array, value: string | Uint8Array]>
+  /** Why it does not decode. It names the field and shows no value. */
+  readonly error: DecodeError
+}
+
+/**
+ * Whether an entry is one that does not decode.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isUndecodable = (entry: object): entry is Undecodable => Predicate.isTagged(entry, "Undecodable")
+
+/**
+ * What a reader does with an entry that does not decode.
+ *
+ * - `fail`: it gives the entries before it, then fails with a `DecodeError` that names the stream, the id and the field.
+ * - `skip`: it passes over the entry with a warning in the log, at most one in 10 seconds.
+ * - `emit`: it gives an {@link Undecodable} in its place.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type OnUndecodable = "fail" | "skip" | "emit"
+
+/**
+ * What a consumer of a group does with an entry that does not decode.
+ *
+ * - `reject`: the entry becomes a dead letter at once, or is left pending when there is no `deadLetter`.
+ * - `fail`: the consumer ends with a `DecodeError` that names the stream, the id and the field. The entry is left pending.
+ * - `skip`: the entry is acknowledged, and reported as `Skipped`, which the log shows at most once in 10 seconds.
+ * - `emit`: the program gets an {@link Undecodable} in its place, and handles it like any other entry.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type OnGroupUndecodable = "reject" | "fail" | "skip" | "emit"
+
+/** What is among the entries besides those that decode. */
+type Emitted<Mode, Entry> = "emit" extends Mode ? Entry : never
+
+/**
  * Where reading begins: with the first entry (`"all"`), with entries that are added from now on (`"new"`), after an id,
  * or at a time.
  *
@@ -114,7 +174,7 @@ export type From = "all" | "new" | (StreamId & {}) | AbsoluteTime
  * @since 0.1.0
  * @category options
  */
-export interface ReadOptions {
+export interface ReadOptions<out Mode extends OnUndecodable = OnUndecodable> {
   /** Where to begin. Default: `"new"`. */
   readonly from?: From | undefined
   /** At most this many entries of each stream at once. Default: 100. */
@@ -126,6 +186,11 @@ export interface ReadOptions {
    * for.
    */
   readonly readAhead?: number | undefined
+  /**
+   * What happens when an entry does not fit the schema, or is not text. Default: `fail`, because a reader that goes on
+   * loses the entry, and nothing else remembers it.
+   */
+  readonly onUndecodable?: Mode | undefined
   /** `false` ends the Stream at the end of the streams, instead of waiting for more entries. Default: true. */
   readonly follow?: boolean | undefined
   /**
@@ -137,6 +202,17 @@ export interface ReadOptions {
 
 const count = (value: number | undefined, what: string, fallback: number, least = 1) =>
   value === undefined ? Either.right(fallback) : Options.checkCount(value, what, least)
+
+/** One of the words that an option allows; the first is the default. */
+const mode = <const Word extends string>(
+  value: NoInfer<Word> | undefined,
+  words: readonly [Word, ...ReadonlyArray<Word>]
+): Either.Either<Word, UsageError> =>
+  value === undefined
+    ? Either.right(words[0])
+    : words.includes(value)
+      ? Either.right(value)
+      : Options.invalid(`onUndecodable must be ${words.slice(0, -1).join(", ")} or ${words[words.length - 1]}`)
 
 const duration = (value: DurationWithUnit | undefined, what: string, fallback: number) =>
   value === undefined ? Either.right(fallback) : wireMillis(value, what)
@@ -163,8 +239,7 @@ const newest = (redis: RedisService, stream: string): Effect.Effect<StreamId, Re
  * own and continues after the last id that it gave, after reconnects too: a read whose reply was lost is sent again.
  *
  * `"new"` is resolved to an id when the Stream starts, before the first read. When an entry does not fit the schema, or
- * is not text, the Stream gives the entries before it and then fails with a `DecodeError` that names the stream, the id
- * and the field.
+ * is not text, `onUndecodable` decides what happens.
  *
  * @example
  * ```ts
@@ -182,14 +257,14 @@ const newest = (redis: RedisService, stream: string): Effect.Effect<StreamId, Re
  * @category reading
  */
 export const read: {
-  <A, I extends EncodedFields>(
+  <A, I extends EncodedFields, Mode extends OnUndecodable = "fail">(
     streams: string | { readonly [stream: string]: From },
-    options: ReadOptions & { readonly schema: Schema.Schema<A, I> }
-  ): Stream.Stream<Entry<A>, RedisError, Redis>
-  (
+    options: ReadOptions<Mode> & { readonly schema: Schema.Schema<A, I> }
+  ): Stream.Stream<Entry<A> | Emitted<Mode, Undecodable>, RedisError, Redis>
+  <Mode extends OnUndecodable = "fail">(
     streams: string | { readonly [stream: string]: From },
-    options?: ReadOptions & { readonly schema?: undefined }
-  ): Stream.Stream<Entry, RedisError, Redis>
+    options?: ReadOptions<Mode> & { readonly schema?: undefined }
+  ): Stream.Stream<Entry | Emitted<Mode, Undecodable>, RedisError, Redis>
 } = <A, I>(
   streams: string | { readonly [stream: string]: From },
   options: ReadOptions & { readonly schema?: Schema.Schema<A, I> | undefined } = {}
@@ -205,6 +280,7 @@ export const read: {
         // Reads block even when they do not follow the stream: only blocking commands use a connection of their own.
         block: options.follow === false ? 1 : yield* fromEither(duration(options.block, "block", 5_000)),
         follow: options.follow !== false,
+        onUndecodable: yield* fromEither(mode(options.onUndecodable, ["fail", "skip", "emit"])),
         reconnect: options.reconnect ?? defaultReconnect,
         decode: fieldsDecoder(options.schema)
       }
@@ -224,12 +300,15 @@ interface ReadSettings<A> {
   readonly count: number
   readonly block: number
   readonly follow: boolean
+  readonly onUndecodable: OnUndecodable
   readonly reconnect: Schedule.Schedule<unknown, RedisError>
   readonly decode: DecodeFields<A>
 }
 
 class Reader<A> {
   private broken: RedisError | undefined
+  /** Lines about skipped entries. */
+  private readonly skips = new Sparse()
   private readonly names: ReadonlyArray<string>
 
   constructor(
@@ -240,8 +319,9 @@ class Reader<A> {
     this.names = [...positions.keys()]
   }
 
+  /** The type is of the entries that decode: only a caller that asks for others expects them. */
   readonly next: Effect.Effect<Chunk.Chunk<Entry<A>>, Option.Option<RedisError>> = Effect.suspend(() => {
-    const { block, count, decode, follow, reconnect } = this.settings
+    const { block, count, decode, follow, onUndecodable, reconnect } = this.settings
     return Effect.gen(this, function* () {
       if (this.broken !== undefined) {
         return yield* Effect.fail(Option.some(this.broken))
@@ -267,27 +347,42 @@ class Reader<A> {
           continue
         }
         backoff = undefined
-        const entries: Array<Entry<A>> = []
+        const entries: Array<Entry<A> | Undecodable> = []
+        let skipped = false
         for (const { entries: list, key } of found.right) {
           const stream = this.nameOf(key)
           for (const raw of list) {
+            const { id, pairs } = raw
             const fields = decode(raw)
-            if (Either.isLeft(fields)) {
-              this.broken = undecodable("XREAD", stream, raw.id, fields.left)
-              break
+            if (Either.isRight(fields)) {
+              entries.push({ stream, id, fields: fields.right })
+            } else {
+              const error = undecodable("XREAD", stream, id, fields.left)
+              if (onUndecodable === "fail") {
+                this.broken = error
+                break
+              }
+              if (onUndecodable === "emit") {
+                entries.push({ _tag: "Undecodable", stream, id, pairs, error })
+              } else {
+                skipped = true
+                yield* this.warn(error, stream)
+              }
             }
-            entries.push({ stream, id: raw.id, fields: fields.right })
-            this.positions.set(stream, raw.id)
+            this.positions.set(stream, id)
           }
           if (this.broken !== undefined) {
             break
           }
         }
         if (entries.length > 0) {
-          return Chunk.unsafeFromArray(entries)
+          return Chunk.unsafeFromArray(entries as Array<Entry<A>>)
         }
         if (this.broken !== undefined) {
           return yield* Effect.fail(Option.some(this.broken))
+        }
+        if (skipped) {
+          continue
         }
         if (!follow) {
           return yield* Effect.fail(Option.none())
@@ -299,6 +394,16 @@ class Reader<A> {
       }
     })
   })
+
+  private warn(error: DecodeError, stream: string): Effect.Effect<void> {
+    const left = this.skips.next()
+    return left === undefined
+      ? Effect.void
+      : annotated(
+          Effect.logWarning(`An entry of stream ${visible(stream)} is skipped: ${error.message}${leftOut(left)}`),
+          this.redis.about
+        ).pipe(Effect.annotateLogs("stream", visible(stream)))
+  }
 
   /** The stream as the program named it: the server's name begins with the prefix of `withPrefix`. */
   private nameOf(key: string | Uint8Array): string {
@@ -323,7 +428,7 @@ class Reader<A> {
  * @since 0.1.0
  * @category options
  */
-export interface GroupOptions {
+export interface GroupOptions<out Mode extends OnGroupUndecodable = OnGroupUndecodable> {
   readonly stream: string
   readonly group: string
   /**
@@ -363,11 +468,22 @@ export interface GroupOptions {
    * left pending when there is no `deadLetter`. Default: 5 with `deadLetter`, else unlimited.
    */
   readonly attempts?: number | undefined
-  /** The stream for entries that failed too often, or do not fit the schema. */
+  /**
+   * What happens when an entry does not fit the schema, or is not text. Default: `reject`, because the group remembers the
+   * entry, and the others need not wait for it.
+   */
+  readonly onUndecodable?: Mode | undefined
+  /** The stream for entries that failed too often, or do not fit the schema. It must be another stream. */
   readonly deadLetter?: string | (StreamTrim & { readonly stream: string }) | undefined
   /** When to send a command again after a failure that may pass, as in {@link ReadOptions}. */
   readonly reconnect?: Schedule.Schedule<unknown, RedisError> | undefined
-  /** Is called with each event. Default: events are logged. */
+  /**
+   * Removes consumers of the group that have no pending entry and have been idle for this long, at the start and then every
+   * half of it. For programs whose consumers have a new name after each restart. A consumer with pending entries is never
+   * removed: whether it has some is asked and decided by one script (EVAL). Default: none are removed.
+   */
+  readonly removeIdleConsumers?: DurationWithUnit | undefined
+  /** Is called with each event. Default: {@link logEvent}. */
   readonly on?: ((event: GroupEvent) => Effect.Effect<unknown>) | undefined
 }
 
@@ -411,12 +527,39 @@ export interface GroupEntry<out A = Fields> extends Entry<A> {
 }
 
 /**
+ * An entry of a group that does not decode, for programs that take such entries (`onUndecodable: "emit"`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface GroupUndecodable extends Undecodable {
+  /** Which attempt this is, as in {@link GroupEntry}. */
+  readonly attempt: number
+}
+
+/**
+ * An entry of a group that does not decode and that the program acknowledges itself.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DeliveredUndecodable extends GroupUndecodable, Acknowledgeable {}
+
+/**
  * An entry of a group that the program acknowledges itself.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Delivered<out A = Fields> extends GroupEntry<A> {
+export interface Delivered<out A = Fields> extends GroupEntry<A>, Acknowledgeable {}
+
+/**
+ * How a program ends its work on an entry.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Acknowledgeable {
   /**
    * Acknowledges the entry. The Effect ends when the group has confirmed it; with `acks`, when the entry is in the
    * batch. Until the group has confirmed it, the entry is in hand and other consumers do not claim it.
@@ -428,6 +571,34 @@ export interface Delivered<out A = Fields> extends GroupEntry<A> {
    */
   readonly reject: (cause?: Cause.Cause<unknown>) => Effect.Effect<void>
 }
+
+/**
+ * Logs an event of a consumer, as consumers do by default. Failures and lost entries are warnings, the rest is at debug
+ * level. The lines name the stream, the group and the consumer, in the sentence and as annotations; within `on` they also
+ * have the annotations `server` and `client`. Use it in `on` to keep the log beside something else, such as metrics.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Redis, RedisStream } from "effect-redis-client"
+ *
+ * const events = Metric.frequency("orders_events")
+ *
+ * export const program = Redis.stream.worker(
+ *   {
+ *     stream: "orders",
+ *     group: "billing",
+ *     consumer: "b1",
+ *     on: (event) => Effect.zipRight(Metric.update(events, event._tag), RedisStream.logEvent(event))
+ *   },
+ *   ({ fields }) => Effect.log(fields)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category groups
+ */
+export const logEvent: (event: GroupEvent) => Effect.Effect<void> = logGroupEvent
 
 const resolve = <A, I>(
   options: GroupOptions & OrderOptions<A> & { readonly schema?: Schema.Schema<A, I> | undefined },
@@ -447,11 +618,17 @@ const resolve = <A, I>(
       deadLetter === undefined || typeof deadLetter === "string"
         ? [deadLetter, undefined]
         : [deadLetter.stream, deadLetter]
+    if (to === options.stream) {
+      return yield* Options.invalid(
+        "deadLetter must be another stream than the consumed one, or each dead letter is consumed again, without end"
+      )
+    }
     return {
       stream: options.stream,
       group: options.group,
       consumer: options.consumer,
       decode: fieldsDecoder(options.schema),
+      onUndecodable: yield* mode(options.onUndecodable, ["reject", "fail", "skip", "emit"]),
       create,
       count: yield* count(options.count, "count", 100),
       block: yield* duration(options.block, "block", 5_000),
@@ -464,6 +641,10 @@ const resolve = <A, I>(
               count: yield* count(claim?.count, "claim.count", 100),
               schedule: claim?.schedule ?? everyMillis(idle / 2)
             },
+      removeIdle:
+        options.removeIdleConsumers === undefined
+          ? undefined
+          : yield* duration(options.removeIdleConsumers, "removeIdleConsumers", 0),
       keepEvery,
       ackSize: yield* count(options.acks?.size, "acks.size", 1000),
       ackWithin: options.acks === undefined ? 0 : yield* duration(options.acks.within, "acks.within", 0),
@@ -502,12 +683,12 @@ const resolve = <A, I>(
  * @category groups
  */
 export const consume: {
-  <A, I extends EncodedFields>(
-    options: GroupOptions & OrderOptions<A> & { readonly schema: Schema.Schema<A, I> }
-  ): Stream.Stream<Delivered<A>, RedisError, Redis>
-  (
-    options: GroupOptions & OrderOptions<Fields> & { readonly schema?: undefined }
-  ): Stream.Stream<Delivered, RedisError, Redis>
+  <A, I extends EncodedFields, Mode extends OnGroupUndecodable = "reject">(
+    options: GroupOptions<Mode> & OrderOptions<A> & { readonly schema: Schema.Schema<A, I> }
+  ): Stream.Stream<Delivered<A> | Emitted<Mode, DeliveredUndecodable>, RedisError, Redis>
+  <Mode extends OnGroupUndecodable = "reject">(
+    options: GroupOptions<Mode> & OrderOptions<Fields> & { readonly schema?: undefined }
+  ): Stream.Stream<Delivered | Emitted<Mode, DeliveredUndecodable>, RedisError, Redis>
 } = <A, I>(
   options: GroupOptions & OrderOptions<A> & { readonly schema?: Schema.Schema<A, I> | undefined }
 ): Stream.Stream<Delivered<A>, RedisError, Redis> =>
@@ -529,19 +710,21 @@ const givable = <A>(consumer: GroupConsumer<A>): Effect.Effect<Chunk.Chunk<Deliv
     Effect.gen(function* () {
       const some: Array<Delivered<A>> = []
       for (const held of all) {
-        const refusal = consumer.refusal(held)
-        if (refusal === undefined) {
+        if (consumer.failing) {
+          consumer.putBack(held)
+        } else if (yield* consumer.admits(held)) {
           some.push(delivered(consumer, held))
-        } else {
-          yield* consumer.failed(held, refusal, undefined, true)
         }
       }
       return Chunk.unsafeFromArray(some)
     })
   )
 
+/** The types are of the entries that decode: only a caller that asks for others expects them. */
+const entryOf = <A>(consumer: GroupConsumer<A>, held: Held<A>): GroupEntry<A> => consumer.entry(held) as GroupEntry<A>
+
 const delivered = <A>(consumer: GroupConsumer<A>, held: Held<A>): Delivered<A> => ({
-  ...consumer.entry(held),
+  ...entryOf(consumer, held),
   ack: Effect.suspend(() => {
     if (consumer.isOver) {
       return consumer.acknowledgeAlone(held)
@@ -559,7 +742,7 @@ const delivered = <A>(consumer: GroupConsumer<A>, held: Held<A>): Delivered<A> =
  * @since 0.1.0
  * @category options
  */
-export interface WorkerOptions extends GroupOptions {
+export interface WorkerOptions<out Mode extends OnGroupUndecodable = OnGroupUndecodable> extends GroupOptions<Mode> {
   /** How many handlers run at the same time. Default: 1. */
   readonly concurrency?: number | undefined
   /**
@@ -609,13 +792,13 @@ export interface WorkerOptions extends GroupOptions {
  * @category groups
  */
 export const worker: {
-  <A, I extends EncodedFields, R>(
-    options: WorkerOptions & OrderOptions<A> & { readonly schema: Schema.Schema<A, I> },
-    handler: (entry: GroupEntry<A>) => Effect.Effect<unknown, unknown, R>
+  <A, I extends EncodedFields, R, Mode extends OnGroupUndecodable = "reject">(
+    options: WorkerOptions<Mode> & OrderOptions<A> & { readonly schema: Schema.Schema<A, I> },
+    handler: (entry: GroupEntry<A> | Emitted<Mode, GroupUndecodable>) => Effect.Effect<unknown, unknown, R>
   ): Effect.Effect<never, RedisError, Redis | R>
-  <R>(
-    options: WorkerOptions & OrderOptions<Fields> & { readonly schema?: undefined },
-    handler: (entry: GroupEntry) => Effect.Effect<unknown, unknown, R>
+  <R, Mode extends OnGroupUndecodable = "reject">(
+    options: WorkerOptions<Mode> & OrderOptions<Fields> & { readonly schema?: undefined },
+    handler: (entry: GroupEntry | Emitted<Mode, GroupUndecodable>) => Effect.Effect<unknown, unknown, R>
   ): Effect.Effect<never, RedisError, Redis | R>
 } = <A, I, R>(
   options: WorkerOptions & OrderOptions<A> & { readonly schema?: Schema.Schema<A, I> | undefined },
@@ -652,12 +835,10 @@ const handle = <A, R>(
       if (held === undefined) {
         return
       }
-      const refusal = consumer.refusal(held)
-      if (refusal !== undefined) {
-        yield* consumer.failed(held, refusal, retry, true)
+      if (!(yield* consumer.admits(held))) {
         continue
       }
-      const exit = yield* Effect.exit(Effect.suspend(() => handler(consumer.entry(held))))
+      const exit = yield* Effect.exit(Effect.suspend(() => handler(entryOf(consumer, held))))
       if (Exit.isSuccess(exit)) {
         consumer.succeed(held)
       } else {
@@ -721,7 +902,7 @@ export const add: {
   const encoded = schema === undefined ? Either.right<unknown>(fields) : encoder(schema)(fields)
   if (Either.isLeft(encoded)) {
     const { path, reason } = encoded.left
-    const at = path.length === 0 ? "" : ` at ${path.join(".")}`
+    const at = path.length === 0 ? "" : ` at ${visible(path.join("."))}`
     return XADD(args().key(stream).fail(`the fields do not encode${at}: ${reason}`), text)
   }
   const present = Object.entries(encoded.right as EncodedFields).filter(

@@ -440,6 +440,38 @@ eachServer((it, { connect }) => {
     })
   )
 
+  it.scoped(
+    "a body that returns its transaction through withPrefix or using is refused, and leaves the connection clean",
+    () =>
+      Effect.gen(function* () {
+        const { redis, run } = yield* start({ maxDedicated: 1 })
+        class Sessions extends Redis.Tag("test/Sessions")<Sessions>() {}
+        const shared = Redis.transaction([Redis.incr("n")])
+        // Functions that state a plainer type for their result: the compiler cannot see it.
+        const ofTenant = <A, E>(self: Effect.Effect<A, E, Redis>): Effect.Effect<A, E, Redis> =>
+          self.pipe(Redis.withPrefix("app:"))
+        const atSessions = <A, E>(self: Effect.Effect<A, E, Redis>): Effect.Effect<A, E, Sessions> =>
+          self.pipe(Redis.using(Sessions))
+        const body = Effect.as(Redis.get("watched"), shared)
+        for (const outside of [ofTenant(body), Effect.provideService(atSessions(body), Sessions, redis)]) {
+          let bodies = 0
+          const counted = Effect.suspend(() => {
+            bodies++
+            return outside
+          })
+          const exit = yield* Effect.exit(run(Redis.optimistic("watched", counted)))
+          expect(failure(exit)).toMatchObject({ _tag: "UsageError", reason: "refusedCommand" })
+          expect(bodies).toBe(1)
+        }
+        expect(yield* run(Redis.get("n"))).toEqual(Option.none())
+        yield* expectClean(redis)
+        // The transaction itself is a value that may be used elsewhere.
+        expect(yield* run(Redis.optimistic("watched", Effect.succeed(shared)))).toEqual([1])
+        expect(yield* run(ofTenant(Redis.optimistic("watched", body)))).toEqual([1])
+        expect(yield* run(Redis.mget(["n", "app:n"]))).toEqual([Option.some("1"), Option.some("1")])
+      })
+  )
+
   it.scoped("a server that restarts during the body is waited for by the client's Schedule", () =>
     Effect.gen(function* () {
       const server = yield* RedisServer.RedisServer

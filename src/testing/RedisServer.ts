@@ -206,7 +206,11 @@ export interface RedisServerOptions {
    * and `valkey-server` on the PATH, then those that `npm run servers` put into `.servers`.
    */
   readonly executable?: string | undefined
-  /** Start the embedded server (the npm package `js-redis-server`) instead of a process. */
+  /**
+   * Start the embedded server (the npm package `js-redis-server`) instead of a process. With `makeAny`, `layerAny` and
+   * `layerRedis`, `false` demands a real server: without one they fail with `NotFound`, and the embedded server is no
+   * replacement. Default: the embedded server where no other is found; with `make` and `layer`, `false`.
+   */
   readonly embedded?: boolean | undefined
   /** A free port when not given. */
   readonly port?: number | undefined
@@ -761,16 +765,18 @@ export const makeEmbedded = (
 ): Effect.Effect<RedisServer, RedisServerError, Scope.Scope> => make({ ...options, embedded: true })
 
 /**
- * Starts a real server if one is found, else the embedded one.
+ * Starts a real server if one is found, else the embedded one. With `embedded: false` a missing real server is a failure.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const makeAny = (options: RedisServerOptions = {}): Effect.Effect<RedisServer, RedisServerError, Scope.Scope> =>
-  Effect.flatMap(Effect.either(find(options)), (found) =>
-    // When a server was named, the embedded server is no replacement: it would hide that the named server is missing.
-    make({ ...options, embedded: found._tag === "Left" && nameOf(options.executable) === undefined })
-  )
+  options.embedded !== undefined
+    ? make(options)
+    : Effect.flatMap(Effect.either(find(options)), (found) =>
+        // When a server was named, the embedded server is no replacement: it would hide that the named server is missing.
+        make({ ...options, embedded: found._tag === "Left" && nameOf(options.executable) === undefined })
+      )
 
 /**
  * A server for as long as the layer lives.
@@ -791,7 +797,7 @@ export const layerEmbedded = (options: RedisServerOptions = {}): Layer.Layer<Red
   Layer.scoped(RedisServer, makeEmbedded(options))
 
 /**
- * A real server if one is found, else the embedded one.
+ * A real server if one is found, else the embedded one. With `embedded: false` a missing real server is a failure.
  *
  * @since 0.1.0
  * @category layers
@@ -800,7 +806,8 @@ export const layerAny = (options: RedisServerOptions = {}): Layer.Layer<RedisSer
   Layer.scoped(RedisServer, makeAny(options))
 
 /**
- * A client of a server of its own, for a test: the first real server that is found, else the embedded one.
+ * A client of a server of its own, for a test: the first real server that is found, else the embedded one. Tests that need
+ * a real server say `embedded: false`, so that they fail where there is none.
  *
  * @example
  * ```ts

@@ -9,6 +9,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
@@ -515,6 +516,9 @@ describe("a server that fails to start or to stop", () => {
       expect(error.reason).toBe("NotFound")
       expect(error.message).toContain("REDIS_SERVER")
       expect((yield* RedisServer.makeAny()).product).toBe("embedded")
+      expect((yield* Effect.flip(RedisServer.makeAny({ embedded: false }))).reason).toBe("NotFound")
+      const demanding = yield* Effect.flip(Layer.build(RedisServer.layerRedis({ embedded: false })))
+      expect(demanding).toMatchObject({ _tag: "RedisServerError", reason: "NotFound" })
       process.env.REDIS_SERVER = Path.join(temporary, "missing")
       expect((yield* Effect.flip(RedisServer.makeAny())).reason).toBe("NotFound")
       const [real] = commandServers
@@ -522,6 +526,8 @@ describe("a server that fails to start or to stop", () => {
       process.env.REDIS_SERVER = real.executable
       expect((yield* RedisServer.find()).version).toBe(real.version)
       expect((yield* RedisServer.makeAny()).product).toBe(real.product)
+      expect((yield* RedisServer.makeAny({ embedded: false })).product).toBe(real.product)
+      expect((yield* RedisServer.makeAny({ embedded: true })).product).toBe("embedded")
     })
   )
 })

@@ -8,11 +8,12 @@ import type * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as Codec from "effect-redis-client/Codec"
 import * as Connection from "effect-redis-client/Connection"
 import * as Pool from "effect-redis-client/Pool"
-import { Redis, type RedisService } from "effect-redis-client/Redis"
+import { Redis, type RedisService, type Status } from "effect-redis-client/Redis"
 import * as RedisCommand from "effect-redis-client/RedisCommand"
 import type { PipelineError, RedisError } from "effect-redis-client/RedisError"
 import type { RedisPubSub } from "effect-redis-client/RedisPubSub"
@@ -219,6 +220,8 @@ describe("lists of keys", () => {
 
 describe("tags and layers", () => {
   class Sessions extends Redis.Tag("Sessions")<Sessions>() {}
+  type KeysOf<R> = Stream.Stream<string, RedisError, R>
+  type Batch = ReturnType<typeof Redis.transaction<readonly [RedisCommand.RedisCommand<number>]>>
   const Live = Redis.layerAs(Sessions, { url: "redis://sessions:6379" })
 
   it("a second server has its own tag", () => {
@@ -243,6 +246,65 @@ describe("tags and layers", () => {
     expectTypeOf(Redis.make()).toEqualTypeOf<Effect.Effect<RedisService, RedisError, Scope.Scope>>()
     // @ts-expect-error: the port must be a Config of a number
     Redis.layerConfig({ port: Config.string("PORT") })
+  })
+
+  it("Streams are taken by using, withPrefix and withConnection, in both forms", () => {
+    expectTypeOf(Redis.scanStream().pipe(Redis.using(Sessions))).toEqualTypeOf<KeysOf<Sessions>>()
+    expectTypeOf(Redis.using(Redis.scanStream(), Sessions)).toEqualTypeOf<KeysOf<Sessions>>()
+    expectTypeOf(Redis.scanStream().pipe(Redis.withPrefix("app:"))).toEqualTypeOf<KeysOf<Redis>>()
+    expectTypeOf(Redis.withPrefix(Redis.scanStream(), "app:")).toEqualTypeOf<KeysOf<Redis>>()
+    expectTypeOf(Redis.scanStream().pipe(Pool.withConnection)).toEqualTypeOf<KeysOf<Pool.Pool>>()
+    expectTypeOf(Redis.withPrefix("app:")(Redis.status)).toEqualTypeOf<Stream.Stream<Status, never, Redis>>()
+    const mixed = Redis.scanStream().pipe(Stream.zip(Stream.fromEffect(Scope.Scope)), Redis.using(Sessions))
+    expectTypeOf(mixed).toEqualTypeOf<Stream.Stream<[string, Scope.Scope], RedisError, Sessions | Scope.Scope>>()
+  })
+
+  it("Effects keep their value's type under using and withPrefix, also in generic functions", () => {
+    type Flags = Effect.Effect<boolean | undefined, RedisError, Sessions>
+    expectTypeOf(Redis.using(Effect.as(Redis.ping(), true as boolean | undefined), Sessions)).toEqualTypeOf<Flags>()
+    expectTypeOf(Redis.using(Sessions)(Effect.as(Redis.ping(), true as boolean | undefined))).toEqualTypeOf<Flags>()
+    expectTypeOf(Redis.transaction([Redis.incr("n")]).pipe(Redis.withPrefix("app:"))).toEqualTypeOf<
+      Effect.Effect<[number], Failure<Batch>, Redis>
+    >()
+    const ofTenant = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Redis> =>
+      self.pipe(Redis.withPrefix("tenant:"), Effect.withSpan("tenant"))
+    expectTypeOf(ofTenant(Redis.incr("n"))).toEqualTypeOf<Effect.Effect<number, RedisError, Redis>>()
+    const eachOfTenant = <A, E, R>(self: Stream.Stream<A, E, R>): Stream.Stream<A, E, R | Redis> =>
+      Redis.withPrefix(self.pipe(Redis.withPrefix("inner:")), "tenant:")
+    expectTypeOf(eachOfTenant(Redis.scanStream())).toEqualTypeOf<KeysOf<Redis>>()
+    const atSessions = <A, E>(self: Effect.Effect<A, E, Redis>): Effect.Effect<A, E, Sessions> =>
+      self.pipe(Redis.using(Sessions))
+    expectTypeOf(atSessions(Redis.incr("n"))).toEqualTypeOf<Effect.Effect<number, RedisError, Sessions>>()
+    // @ts-expect-error: a number is neither an Effect nor a Stream
+    Redis.withPrefix(1, "app:")
+    // @ts-expect-error: a number is neither an Effect nor a Stream
+    Redis.using(Sessions)(1)
+  })
+
+  it("optimistic takes no body whose transaction comes out of another client", () => {
+    const body = Effect.as(Redis.get("k"), Redis.transaction([Redis.incr("n")]))
+    expectTypeOf<Success<ReturnType<typeof whole>>>().toEqualTypeOf<[number]>()
+    const whole = () => Redis.optimistic("k", body).pipe(Redis.withPrefix("app:"))
+    Redis.optimistic(
+      "k",
+      Effect.map(Redis.get("k").pipe(Redis.withPrefix("app:")), () => Redis.transaction([Redis.incr("n")]))
+    )
+    // @ts-expect-error: the transaction and the watched key would have no prefix
+    Redis.optimistic("k", body.pipe(Redis.withPrefix("app:")))
+    // @ts-expect-error: the transaction and the watched key would have no prefix
+    Redis.optimistic("k", Redis.withPrefix(body, "app:"))
+    // @ts-expect-error: the transaction would go to another server than the reads before it
+    Redis.optimistic("k", body.pipe(Redis.using(Sessions)))
+    // @ts-expect-error: the transaction would go to another connection than the reads before it
+    Redis.optimistic("k", Pool.withConnection(body))
+    Redis.optimistic(
+      "k",
+      // @ts-expect-error: one branch would have no prefix
+      Effect.if(Effect.succeed(true), {
+        onTrue: () => body,
+        onFalse: () => Redis.withPrefix(body, "app:")
+      })
+    )
   })
 
   it("withPrefix needs the client; a leased connection replaces the client", () => {

@@ -1,6 +1,8 @@
 /** What compiles of streams, scripting, pub/sub and transactions, and what does not: see core.test.ts. */
+import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import type * as Stream from "effect/Stream"
 import { describe, expectTypeOf, it } from "vitest"
 import * as Codec from "../../src/Codec.js"
 import * as PubsubCommands from "../../src/commands/pubsub.js"
@@ -10,7 +12,9 @@ import type { StreamEntries, StreamEntry } from "../../src/commands/stream-entry
 import * as StreamGroupCommands from "../../src/commands/stream-group.js"
 import * as StreamInfoCommands from "../../src/commands/stream-info.js"
 import * as TransactionCommands from "../../src/commands/transactions.js"
+import type { Redis } from "../../src/Redis.js"
 import type { RedisCommand } from "../../src/RedisCommand.js"
+import type { RedisError } from "../../src/RedisError.js"
 import * as RedisStream from "../../src/RedisStream.js"
 
 const streams = {
@@ -46,6 +50,48 @@ describe("streams", () => {
     RedisStream.add("s", { id: 1, kind: "letter" }, { schema })
     // @ts-expect-error: without a schema fields are text
     RedisStream.add("s", { id: 1 })
+  })
+
+  it("entries that do not decode are in the type only where the program asks for them", () => {
+    const schema = Schema.Struct({ id: Schema.NumberFromString })
+    type Id = { readonly id: number }
+    type Reads<A> = Stream.Stream<A, RedisError, Redis>
+    expectTypeOf(RedisStream.read("s")).toEqualTypeOf<Reads<RedisStream.Entry>>()
+    expectTypeOf(RedisStream.read("s", { schema, onUndecodable: "skip" })).toEqualTypeOf<Reads<RedisStream.Entry<Id>>>()
+    expectTypeOf(RedisStream.read("s", { schema, onUndecodable: "emit", count: 5 })).toEqualTypeOf<
+      Reads<RedisStream.Entry<Id> | RedisStream.Undecodable>
+    >()
+    expectTypeOf(RedisStream.read("s", { onUndecodable: "emit" })).toEqualTypeOf<
+      Reads<RedisStream.Entry | RedisStream.Undecodable>
+    >()
+    // Options that are known at run time only: either may come.
+    expectTypeOf(RedisStream.read("s", {} as RedisStream.ReadOptions)).toEqualTypeOf<
+      Reads<RedisStream.Entry | RedisStream.Undecodable>
+    >()
+    const group = { stream: "s", group: "g", consumer: "c" }
+    expectTypeOf(RedisStream.consume({ ...group, schema })).toEqualTypeOf<Reads<RedisStream.Delivered<Id>>>()
+    expectTypeOf(RedisStream.consume({ ...group, schema, onUndecodable: "emit" })).toEqualTypeOf<
+      Reads<RedisStream.Delivered<Id> | RedisStream.DeliveredUndecodable>
+    >()
+    RedisStream.worker({ ...group, schema, onUndecodable: "reject" }, (entry) => {
+      expectTypeOf(entry).toEqualTypeOf<RedisStream.GroupEntry<Id>>()
+      return Effect.void
+    })
+    const worker = RedisStream.worker({ ...group, schema, onUndecodable: "emit", concurrency: 2 }, (entry) => {
+      expectTypeOf(entry).toEqualTypeOf<RedisStream.GroupEntry<Id> | RedisStream.GroupUndecodable>()
+      return RedisStream.isUndecodable(entry) ? Effect.log(entry.error) : Effect.log(entry.fields.id)
+    })
+    expectTypeOf(worker).toEqualTypeOf<Effect.Effect<never, RedisError, Redis>>()
+    RedisStream.worker({ ...group, onUndecodable: "emit" }, (entry) => {
+      expectTypeOf(entry).toEqualTypeOf<RedisStream.GroupEntry | RedisStream.GroupUndecodable>()
+      return Effect.void
+    })
+    // @ts-expect-error: a reader has no dead letters
+    RedisStream.read("s", { onUndecodable: "reject" })
+    // @ts-expect-error: this option does not exist
+    RedisStream.read("s", { onUndecodeable: "skip" })
+    // @ts-expect-error: this way does not exist
+    RedisStream.consume({ ...group, onUndecodable: "ignore" })
   })
 
   it("options that exclude each other are refused", () => {

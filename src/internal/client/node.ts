@@ -7,9 +7,10 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { type RedisError, UsageError } from "../../RedisError.js"
 import type { RedisCommand, RedisService } from "../command/model.js"
+import { aboutOf, annotated } from "../connection/about.js"
 import type { Dial } from "../connection/dial.js"
 import { holderOf, serviceOf } from "../connection/linkService.js"
-import { forkerIn } from "../effect/fork.js"
+import { type Forker, forkerIn } from "../effect/fork.js"
 import { makeCore, type PoolCore } from "../pool/core.js"
 import { blockingMillis } from "../request/blockingTime.js"
 import { BlockingCommands, type Orphan } from "./blocking.js"
@@ -49,7 +50,9 @@ export const makeNode = (dial: Dial, settings: NodeSettings): Effect.Effect<Node
       checkAfter
     })
     const shared = new SharedClient(dial, settings)
-    const fork = yield* forkerIn(yield* Effect.scope)
+    const about = aboutOf(dial)
+    const forkPlain = yield* forkerIn(yield* Effect.scope)
+    const fork: Forker = (effect) => forkPlain(annotated(effect, about))
     const blocked = new BlockingCommands(pool, (command) => shared.send(command), settings.onOrphan, fork)
     yield* shared.start(settings.lazy)
     return {
@@ -67,7 +70,8 @@ export const makeNode = (dial: Dial, settings: NodeSettings): Effect.Effect<Node
             holderOf(() => lease.released)
           )
         ),
-        status: shared.reconnector.status
+        status: shared.reconnector.status,
+        about
       },
       shared,
       pool,
@@ -84,12 +88,21 @@ const sendUnshared = <A>(
   shared: SharedClient,
   blocked: BlockingCommands
 ): Effect.Effect<A, RedisError> => {
-  if (command.traits.stateful === undefined && blockingMillis(command) !== undefined) {
-    return command.traits.awaitsWrites ? Effect.fail(waitAlone(command)) : blocked.send(command)
-  }
-  const refusal = refuseShared(command)
-  return refusal === undefined ? shared.send(command) : Effect.fail(refusal)
+  const refusal = refuse(command)
+  return refusal !== undefined
+    ? Effect.fail(refusal)
+    : blockingMillis(command) !== undefined
+      ? blocked.send(command)
+      : shared.send(command)
 }
+
+/** Why a client does not send a command. */
+export const refuse = (command: RedisCommand<unknown>): UsageError | undefined =>
+  command.traits.stateful === undefined && blockingMillis(command) !== undefined
+    ? command.traits.awaitsWrites
+      ? waitAlone(command)
+      : undefined
+    : refuseShared(command)
 
 /** WAIT and WAITAOF on a connection of their own would wait for no write. */
 export const waitAlone = (command: RedisCommand<unknown>): UsageError =>

@@ -19,6 +19,7 @@ import { key as keyArgument, make as makeCommand } from "../command/raw.js"
 import { endsWatch } from "../connection/session.js"
 import { isPermanent } from "../request/recovery.js"
 import type { Transaction } from "./batch.js"
+import { isOutside } from "./under.js"
 
 export interface OptimisticOptions {
   /**
@@ -65,8 +66,12 @@ export const optimistic = <A, E2, E, R>(
           onFailure: (ended) => again(Effect.fail(error), (error) => lost(ended) && lost(error))
         })
       )
-      if (transaction.commands.length === 0) {
+      const refusal = isOutside(transaction) ? madeElsewhere() : undefined
+      if (transaction.commands.length === 0 || refusal !== undefined) {
         yield* Effect.ignore(redis.send(unwatch))
+      }
+      if (refusal !== undefined) {
+        return yield* refusal
       }
       return yield* again(Effect.provideService(transaction, Redis, redis), unexecuted)
     })
@@ -126,7 +131,8 @@ const watching = (redis: RedisService): RedisService => {
     sendAll: (commands, options) =>
       options.atomic || commands.some(mayEndWatch) ? Effect.fail(wouldEndWatch()) : redis.sendAll(commands, options),
     lease: Effect.sync(() => self),
-    status: redis.status
+    status: redis.status,
+    about: redis.about
   }
   return self
 }
@@ -139,4 +145,12 @@ const wouldEndWatch = (): UsageError =>
     reason: "refusedCommand",
     message:
       "inside `optimistic` it would end WATCH, and the body's reads would be worth nothing; return the transaction"
+  })
+
+const madeElsewhere = (): UsageError =>
+  new UsageError({
+    reason: "refusedCommand",
+    message:
+      "the body of `optimistic` returned its transaction through `withPrefix` or `using`, which would not apply to the " +
+      "transaction and the watched keys; put them around `optimistic`, or around single reads"
   })

@@ -5,7 +5,8 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { RedisError } from "../../RedisError.js"
 import { reword } from "../command/command.js"
-import type { RedisService } from "../command/model.js"
+import type { About, RedisService } from "../command/model.js"
+import { aboutOf } from "../connection/about.js"
 import { holderOf, serviceOf } from "../connection/linkService.js"
 import * as Timers from "../engine/timers.js"
 import { coreOfPool } from "../pool/core.js"
@@ -22,6 +23,7 @@ interface PoolLike {
 }
 
 interface Lender {
+  readonly about: About | undefined
   readonly replyTimeout: number
   /** Leases a connection within so many milliseconds. */
   readonly lend: (allowed: number) => Effect.Effect<RedisService, RedisError, Scope.Scope>
@@ -31,8 +33,9 @@ interface Lender {
 const lenderOf = (pool: PoolLike): Lender => {
   const core = coreOfPool.get(pool)
   return core === undefined
-    ? { replyTimeout: Infinity, lend: () => pool.acquireRedis }
+    ? { about: undefined, replyTimeout: Infinity, lend: () => pool.acquireRedis }
     : {
+        about: aboutOf(core.dial),
         replyTimeout: core.options.replyTimeout,
         lend: (allowed) =>
           Effect.map(core.acquireWithin(allowed), (lease) =>
@@ -46,7 +49,7 @@ const lenderOf = (pool: PoolLike): Lender => {
 
 /** Nothing is shared, so every command may block. */
 export const overPool = (pool: PoolLike): RedisService => {
-  const { lend, replyTimeout } = lenderOf(pool)
+  const { about, lend, replyTimeout } = lenderOf(pool)
   /** Runs a request with a deadline on a leased connection. The wait for the lease counts against the deadline. */
   const within = <A>(
     allowed: number,
@@ -87,6 +90,7 @@ export const overPool = (pool: PoolLike): RedisService => {
           )
     },
     lease: pool.acquireRedis,
-    status: alwaysReady
+    status: alwaysReady,
+    about
   }
 }

@@ -20,6 +20,7 @@ export const prefixed = (redis: RedisService, prefix: string): RedisService => {
     send: (command) => redis.send(rewritten(command)),
     sendAll: (commands, options) => redis.sendAll(commands.map(rewritten), options),
     lease: Effect.map(redis.lease, (leased) => prefixed(leased, prefix)),
-    status: redis.status
+    status: redis.status,
+    about: redis.about
   }
 }

@@ -72,6 +72,16 @@ export interface RedisService {
   readonly lease: Effect.Effect<RedisService, RedisError, Scope.Scope>
   /** Whether there is a connection, now and as it changes. */
   readonly status: Subscribable<Status>
+  /** What log lines say about this client. A service that wraps another hands it on, or leaves it out. */
+  readonly about?: About | undefined
+}
+
+/** The server and the client, for log lines. */
+export interface About {
+  /** The server's address. */
+  readonly server: string
+  /** The option `clientName`. */
+  readonly client: string | undefined
 }
 
 /**

@@ -28,6 +28,7 @@ import { endsWatch, Session } from "./session.js"
 
 export interface LinkOptions extends Omit<EngineOptions, "onPush" | "onClose">, RequestSettings {
   readonly database: number
+  readonly clientName?: string | undefined
 }
 
 export interface PushListener {
@@ -274,25 +275,10 @@ export class Link implements Tracker, Via, RequestSettings {
     return this.engine.accept(request, encoded)
   }
 
-  /** Why no connection of this client can carry a command: it would get no replies, or an unknown number of them. */
   private refusal(command: RedisCommand<unknown>): UsageError | undefined {
-    const { session, stateful } = command.traits
-    if (stateful === undefined && !this.engine.monitoring) {
-      return undefined
-    }
-    if (this.engine.monitoring && session !== "reset" && session !== "quit") {
-      return refused(command.name, "the connection is in MONITOR mode; only RESET and QUIT can be sent")
-    }
-    if (stateful === "silence" && argumentText(command.args[0]) !== "ON") {
-      return refused(command.name, "without replies no command could ever be known to be done")
-    }
-    if (stateful === "subscription" && command.args.length === 0) {
-      return refused(command.name, "name the channels: how many confirmations come for all of them is not known")
-    }
-    if (stateful === "subscription" && this.session.inTransaction) {
-      return refused(command.name, "inside MULTI it is not confirmed channel by channel")
-    }
-    return undefined
+    return command.traits.stateful === undefined && !this.engine.monitoring
+      ? undefined
+      : refuseOn(command, this.session, this.engine.monitoring)
   }
 
   begin(command: RedisCommand<unknown>): void {
@@ -334,5 +320,27 @@ const lastId = (reply: Reply): string => {
   return typeof id === "string" ? id : "0-0"
 }
 
-const nested = (): UsageError =>
+/** Why no connection can carry a command: it would get no replies, or an unknown number of them. */
+export const refuseOn = (
+  command: RedisCommand<unknown>,
+  { inTransaction }: Session,
+  monitoring: boolean
+): UsageError | undefined => {
+  const { session, stateful } = command.traits
+  if (monitoring && session !== "reset" && session !== "quit") {
+    return refused(command.name, "the connection is in MONITOR mode; only RESET and QUIT can be sent")
+  }
+  if (stateful === "silence" && argumentText(command.args[0]) !== "ON") {
+    return refused(command.name, "without replies no command could ever be known to be done")
+  }
+  if (stateful === "subscription" && command.args.length === 0) {
+    return refused(command.name, "name the channels: how many confirmations come for all of them is not known")
+  }
+  if (stateful === "subscription" && inTransaction) {
+    return refused(command.name, "inside MULTI it is not confirmed channel by channel")
+  }
+  return undefined
+}
+
+export const nested = (): UsageError =>
   refused("MULTI", "the connection is inside a transaction already, which was begun with MULTI")

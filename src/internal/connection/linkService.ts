@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type ConnectionError, UsageError } from "../../RedisError.js"
-import type { RedisService, Status } from "../command/model.js"
+import type { About, RedisService, Status } from "../command/model.js"
 import { callbackStream, type Subscribable, subscribable } from "../effect/callbackStream.js"
 import type { CloseReason } from "../engine/transport.js"
 import { closeError } from "../request/failure.js"
@@ -23,7 +23,7 @@ export const holderOf = (released: () => boolean): Holder =>
 
 /** The service of one holder. A lease of it is the same link with a holder of its own, so that its WATCH is told apart. */
 export const serviceOf = (link: Link, holder: Holder): RedisService => {
-  const { status } = factsOf(link)
+  const { about, status } = factsOf(link)
   return {
     send: (command) => link.send(command, holder),
     sendAll: (commands, batch) => link.sendAll(commands, batch, holder),
@@ -33,11 +33,13 @@ export const serviceOf = (link: Link, holder: Holder): RedisService => {
         send: (command) => link.send(command, nested),
         sendAll: (commands, batch) => link.sendAll(commands, batch, nested),
         lease: Effect.sync(() => leased),
-        status
+        status,
+        about
       }
       return leased
     }),
-    status
+    status,
+    about
   }
 }
 
@@ -48,6 +50,7 @@ interface LinkFacts {
   readonly db: Effect.Effect<number>
   readonly closeReason: Effect.Effect<Option.Option<ConnectionError>>
   readonly status: Subscribable<Status>
+  readonly about: About
 }
 
 const facts = new WeakMap<Link, LinkFacts>()
@@ -64,7 +67,8 @@ export const factsOf = (link: Link): LinkFacts => {
     closeReason: Effect.sync(() =>
       Option.map(Option.fromNullable(link.engine.closed), (close) => closeError(close, "unsent", link.address))
     ),
-    status: statusOf(link)
+    status: statusOf(link),
+    about: { server: link.address, client: link.options.clientName }
   }
   facts.set(link, made)
   return made

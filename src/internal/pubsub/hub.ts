@@ -11,6 +11,8 @@
  */
 import * as Effect from "effect/Effect"
 import { type ConnectionError, DeadlineError, type RedisError, UsageError } from "../../RedisError.js"
+import type { About } from "../command/model.js"
+import { aboutOf, annotated } from "../connection/about.js"
 import type { Dial } from "../connection/dial.js"
 import type { Link } from "../connection/link.js"
 import type { ReconnectSettings } from "../connection/pacer.js"
@@ -55,15 +57,18 @@ export class Hub implements SubscriptionOwner {
   private link: Link | undefined
   private idle: Timers.Timer | undefined
   private closed = false
+  private readonly about: About
 
   /** The fibers of `fork` keep the connections. The scope that ends them closes the connections. */
   constructor(
     private readonly settings: HubSettings,
     private readonly fork: Forker
-  ) {}
+  ) {
+    this.about = aboutOf(settings.dial)
+  }
 
   log(effect: Effect.Effect<void>): void {
-    this.settings.logger(effect)
+    this.settings.logger(annotated(effect, this.about))
   }
 
   /** Subscribes to targets for a subscription. The server has not confirmed them yet. */

@@ -11,6 +11,8 @@ import { DecodeError } from "../../RedisError.js"
 import type { Key } from "../command/args.js"
 import { utf8Decode, utf8DecodeStrict, utf8Encode } from "../resp/text.js"
 import type { Reply } from "../resp/values.js"
+import { visible } from "../resp/visible.js"
+import { leftOut, Sparse } from "../telemetry/sparse.js"
 import type { Delivery } from "./inbox.js"
 
 /** A delivery that does not decode. The mailbox makes it the taker's failure. */
@@ -30,10 +32,12 @@ const undecodable = (
   new Undecodable(
     new DecodeError({
       command,
-      path: [typeof channel === "string" ? channel : utf8Decode(channel, 0, channel.length), ...issue.path],
+      path: [textOfName(channel), ...issue.path],
       reason: issue.reason
     })
   )
+
+const textOfName = (name: Key): string => (typeof name === "string" ? name : utf8Decode(name, 0, name.length))
 
 const notText = { path: [], reason: "expected text or bytes" }
 
@@ -234,14 +238,59 @@ const unescape = (inner: string): string | Uint8Array => {
   return utf8DecodeStrict(whole, 0, whole.length) ?? whole
 }
 
-/** Skips deliveries that do not decode, each with a warning in the log. */
-export const skipping =
-  <A>(read: Read<A>, log: (effect: Effect.Effect<void>) => void) =>
-  (delivery: Delivery): A | undefined => {
+/** Skips deliveries that do not decode, with a warning in the log now and then. */
+export const skipping = <A>(
+  read: Read<A>,
+  log: (effect: Effect.Effect<void>) => void
+): ((delivery: Delivery) => A | undefined) => {
+  const lines = new Sparse()
+  return (delivery) => {
     const value = read(delivery)
-    if (value instanceof Undecodable) {
-      log(Effect.logWarning(`A message that does not decode was skipped: ${value.error.reason}`))
-      return undefined
+    if (!(value instanceof Undecodable)) {
+      return value
     }
-    return value
+    const left = lines.next()
+    if (left !== undefined) {
+      log(
+        Effect.logWarning(`A message of a subscription is skipped: ${value.error.message}${leftOut(left)}`).pipe(
+          Effect.annotateLogs("channel", visible(textOfName(delivery.channel)))
+        )
+      )
+    }
+    return undefined
+  }
+}
+
+/** A message that does not decode, as an element. */
+export interface UndecodableShape {
+  readonly _tag: "Undecodable"
+  /** The channel: text, or bytes where it is not UTF-8. Empty for MONITOR. */
+  readonly channel: Key
+  /** The pattern that matched, for subscriptions to patterns. */
+  readonly pattern: Option.Option<Key>
+  /** The bytes of the message. */
+  readonly payload: Uint8Array
+  /** Why it does not decode. It names the channel and shows nothing of the message. */
+  readonly error: DecodeError
+}
+
+const noBytes = new Uint8Array(0)
+
+/** Gives deliveries that do not decode as elements. */
+export const emitting =
+  <A>(read: Read<A>) =>
+  (delivery: Delivery): A | UndecodableShape | undefined => {
+    const value = read(delivery)
+    if (!(value instanceof Undecodable)) {
+      return value
+    }
+    const { channel, pattern, payload } = delivery
+    return {
+      _tag: "Undecodable",
+      channel,
+      pattern: Option.fromNullable(pattern),
+      // Servers send nothing but text and bytes.
+      payload: typeof payload === "string" ? utf8Encode(payload) : payload instanceof Uint8Array ? payload : noBytes,
+      error: value.error
+    }
   }

@@ -10,17 +10,19 @@ import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import { type Exclusive, range } from "../../commands/range.js"
 import type { StreamId } from "../../commands/stream-entry.js"
-import { type RedisError, UsageError } from "../../RedisError.js"
+import { type DecodeError, type RedisError, UsageError } from "../../RedisError.js"
 import type { RedisService } from "../command/model.js"
 import { interruptFork, type Running } from "../effect/fork.js"
 import { Acknowledging } from "./acknowledging.js"
 import { stopped } from "./deadLetter.js"
+import { place } from "./events.js"
 import { byCount, Group, type PendingEntry } from "./group.js"
 import { Hand, type Held } from "./hand.js"
 import { Intake } from "./intake.js"
 import { keep } from "./keeping.js"
+import { removeIdle as removeIdleConsumers } from "./removing.js"
 import { Retry } from "./retry.js"
-import type { EntryOf, GroupSettings } from "./settings.js"
+import type { EntryOf, GroupSettings, UndecodableOf } from "./settings.js"
 import { Signal, within } from "./wait.js"
 
 /** How long the last commands of a consumer that stops may take, in milliseconds. */
@@ -38,7 +40,7 @@ export class GroupConsumer<A> {
   private failure: RedisError | undefined
   private readonly ended = new Signal()
   private over = false
-  /** The fibers that read and claim. */
+  /** The fibers that read and claim, and remove other consumers. */
   private taking: Array<Running> = []
   /** The fibers that keep and acknowledge. */
   private upkeep: Array<Running> = []
@@ -60,11 +62,14 @@ export class GroupConsumer<A> {
 
   /** Starts the fibers. The caller has to stop the consumer. */
   readonly start: Effect.Effect<void> = Effect.suspend(() => {
-    const { claim } = this.group.settings
+    const { claim, removeIdle } = this.group.settings
     return Effect.map(
       Effect.all([
         this.fork(this.intake.read),
         ...(claim === undefined ? [] : [this.fork(this.intake.claim(claim))]),
+        ...(removeIdle === undefined
+          ? []
+          : [this.fork(Effect.zipRight(this.intake.whenResumed, removeIdleConsumers(this.group, removeIdle)))]),
         this.fork(keep(this.group, this.hand)),
         this.fork(this.acknowledging.run)
       ]),
@@ -94,7 +99,7 @@ export class GroupConsumer<A> {
                 message: "a Schedule of the consumer, or the client under it, died"
               })
             )
-            return Effect.logError("A stream consumer died", cause)
+            return this.group.log(Effect.logError(`The consumer of ${place(this.group.settings)} died`, cause))
           })
         )
       )
@@ -180,7 +185,11 @@ export class GroupConsumer<A> {
         }
         start = range.exclusive(last.id)
       }
-    }).pipe(Effect.catchAllCause((cause) => Effect.logDebug("A stream consumer could not hand back", cause)))
+    }).pipe(
+      Effect.catchAllCause((cause) =>
+        group.log(Effect.logDebug(`Entries of ${place(group.settings)} could not be handed back`, cause))
+      )
+    )
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -206,13 +215,42 @@ export class GroupConsumer<A> {
     })
   )
 
-  /** Why an entry is not to be handled at all. */
-  refusal(held: Held<A>): Cause.Cause<unknown> | undefined {
-    return this.hand.refusal(held)
+  /** Whether an entry is to be handled. What becomes of any other is decided here. */
+  admits(held: Held<A>): Effect.Effect<boolean> {
+    const refusal = this.hand.refusal(held)
+    return refusal === undefined ? Effect.succeed(true) : Effect.as(this.refuse(held, refusal), false)
+  }
+
+  private refuse(held: Held<A>, refusal: Cause.Cause<unknown>): Effect.Effect<void> {
+    const { acknowledging, group, hand, retry } = this
+    const { undecodable } = held
+    return Effect.suspend(() => {
+      switch (undecodable === undefined ? "reject" : group.settings.onUndecodable) {
+        case "skip":
+          acknowledging.add(held)
+          return group.report({ _tag: "Skipped", id: held.id, error: undecodable as DecodeError })
+        case "fail":
+          hand.leave(held)
+          this.fail(undecodable as DecodeError)
+          return Effect.void
+        default:
+          return retry.failed(held, refusal, undefined, true)
+      }
+    })
+  }
+
+  /** Whether it will hand out no more entries, because it cannot go on. */
+  get failing(): boolean {
+    return this.failure !== undefined
+  }
+
+  /** An entry that was taken will not be handled now: a stop hands it back. */
+  putBack(held: Held<A>): void {
+    this.hand.putBack(held)
   }
 
   /** The entry as handlers get it. */
-  entry(held: Held<A>): EntryOf<A> & { readonly attempt: number } {
+  entry(held: Held<A>): (EntryOf<A> | UndecodableOf) & { readonly attempt: number } {
     return this.hand.entry(held)
   }
 

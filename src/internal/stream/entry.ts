@@ -9,6 +9,7 @@ import { type Codec, type CodecIssue, TypeId } from "../../Codec.js"
 import { make as makeStream } from "../../commands/stream.js"
 import type { StreamEntry } from "../../commands/stream-entry.js"
 import { make as makeGroup } from "../../commands/stream-group.js"
+import { make as makeInfo } from "../../commands/stream-info.js"
 import { DecodeError, UsageError } from "../../RedisError.js"
 import { type AbsoluteTime, type Key, wholeMillis } from "../command/args.js"
 import { decoder } from "../effect/issue.js"
@@ -26,6 +27,7 @@ export type RawEntry = StreamEntry<Key, Key>
 
 export const streams = makeStream(asItComes)
 export const groups = makeGroup(asItComes)
+export const infos = makeInfo(asItComes)
 
 /** Turns an entry's fields into the value that the program works with. */
 export type DecodeFields<A> = (entry: RawEntry) => Either.Either<A, CodecIssue>

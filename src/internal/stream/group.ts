@@ -9,10 +9,11 @@ import type { StreamEntry, StreamId } from "../../commands/stream-entry.js"
 import type { RedisError } from "../../RedisError.js"
 import type { Key } from "../command/args.js"
 import type { RedisCommand, RedisService } from "../command/model.js"
+import { Sparse } from "../telemetry/sparse.js"
 import { groups } from "./entry.js"
-import { report } from "./events.js"
+import { logged, report } from "./events.js"
 import { isUnknown, Persistence } from "./persistence.js"
-import type { GroupEvent, GroupSettings } from "./settings.js"
+import type { GroupSettings, Happening } from "./settings.js"
 
 /** How many ids one command names. */
 export const batchSize = 500
@@ -32,6 +33,8 @@ export class Group<A> {
   /** A reply that may have held entries was not read: they may be pending here without being in hand. */
   mayBeLost = false
   private readonly persistence: Persistence
+  /** The log lines about skipped entries. */
+  private readonly skipped = new Sparse()
 
   constructor(
     readonly redis: RedisService,
@@ -41,12 +44,18 @@ export class Group<A> {
       if (isUnknown(error)) {
         this.mayBeLost = true
       }
-      return this.report({ _tag: "Disconnected", stream: settings.stream, error })
+      return this.report({ _tag: "Disconnected", error })
     })
   }
 
-  report(event: GroupEvent): Effect.Effect<void> {
-    return report(this.settings.on, event)
+  report(happening: Happening): Effect.Effect<void> {
+    const { consumer, group, on, stream } = this.settings
+    return report(this.redis, on, { ...happening, stream, group, consumer }, this.skipped)
+  }
+
+  /** Logs something that is not an event. */
+  log(line: Effect.Effect<void>): Effect.Effect<void> {
+    return logged(this.redis, this.settings, line)
   }
 
   persist<B>(effect: Effect.Effect<B, RedisError>): Effect.Effect<B, RedisError> {
@@ -117,10 +126,7 @@ export class Group<A> {
     const [first, ...rest] = ids
     return first === undefined
       ? Effect.void
-      : Effect.zipRight(
-          this.persist(this.redis.send(this.xack([first, ...rest]))),
-          this.report({ _tag: "Gone", stream: this.settings.stream, ids })
-        )
+      : Effect.zipRight(this.persist(this.redis.send(this.xack([first, ...rest]))), this.report({ _tag: "Gone", ids }))
   }
 }
 

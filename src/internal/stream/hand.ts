@@ -11,10 +11,10 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type { StreamId } from "../../commands/stream-entry.js"
-import type { RedisError } from "../../RedisError.js"
+import type { DecodeError, RedisError } from "../../RedisError.js"
 import type { Stepper } from "../effect/schedule.js"
 import { type RawEntry, undecodable } from "./entry.js"
-import type { EntryOf, GroupSettings } from "./settings.js"
+import type { EntryOf, GroupSettings, UndecodableOf } from "./settings.js"
 import { Signal } from "./wait.js"
 
 /** At most this many entries may be handled and not yet acknowledged, in addition to those in hand. */
@@ -45,6 +45,8 @@ export class Held<A> {
   constructor(
     readonly raw: RawEntry,
     readonly fields: Either.Either<A, Cause.Cause<unknown>>,
+    /** Why the fields do not decode, when that is so. */
+    readonly undecodable: DecodeError | undefined,
     /** Which delivery this is, by the group's count. */
     public attempt: number
   ) {}
@@ -112,8 +114,12 @@ export class Hand<A> {
     }
     const { decode, orderBy, stream } = this.settings
     this.left.delete(raw.id)
+    let error: DecodeError | undefined
     const fields: Either.Either<A, Cause.Cause<unknown>> = guarded(() =>
-      Either.mapLeft(decode(raw), (issue) => Cause.fail(undecodable("XREADGROUP", stream, raw.id, issue)))
+      Either.mapLeft(decode(raw), (issue) => {
+        error = undecodable("XREADGROUP", stream, raw.id, issue)
+        return Cause.fail(error)
+      })
     )
     const lane =
       orderBy === undefined
@@ -122,6 +128,7 @@ export class Hand<A> {
     const held = new Held<A>(
       raw,
       Either.flatMap(lane, () => fields),
+      error,
       attempt
     )
     this.held.set(raw.id, held)
@@ -219,28 +226,43 @@ export class Hand<A> {
     this.endHandingOut()
   }
 
-  /** Why an entry is not to be handled at all: it does not decode, or was delivered too often already. */
+  /**
+   * Why an entry is not to be handled at all: it does not decode (unless the program takes such entries), or was delivered
+   * too often already.
+   */
   refusal(held: Held<A>): Cause.Cause<unknown> | undefined {
-    return Either.isLeft(held.fields)
+    return Either.isLeft(held.fields) && !this.emits(held)
       ? held.fields.left
       : held.attempt > this.settings.attempts
         ? Cause.fail(new Unacknowledged({ deliveries: held.attempt - 1 }))
         : undefined
   }
 
+  private emits({ undecodable }: Held<A>): boolean {
+    return undecodable !== undefined && this.settings.onUndecodable === "emit"
+  }
+
   /** The entry as handlers get it. */
-  entry(held: Held<A>): EntryOf<A> & { readonly attempt: number } {
-    return {
-      stream: this.settings.stream,
-      id: held.id,
-      fields: Either.getOrThrow(held.fields),
-      attempt: held.attempt
-    }
+  entry(held: Held<A>): (EntryOf<A> | UndecodableOf) & { readonly attempt: number } {
+    const { attempt, fields, id, raw, undecodable } = held
+    const { stream } = this.settings
+    return undecodable === undefined
+      ? { stream, id, fields: Either.getOrThrow(fields), attempt }
+      : { _tag: "Undecodable", stream, id, pairs: raw.pairs, error: undecodable, attempt }
   }
 
   // -------------------------------------------------------------------------------------------------------------------
   // States
   // -------------------------------------------------------------------------------------------------------------------
+
+  /** The entry was taken, and no handler has begun: it is as before. */
+  putBack(held: Held<A>): void {
+    if (held.state === "running") {
+      held.state = "ready"
+      this.running--
+      this.ready.unshift(held)
+    }
+  }
 
   /** The handler is done: the entry leaves it, and waits for its acknowledgement. */
   handled(held: Held<A>): void {

@@ -63,7 +63,7 @@ export class Intake<A> {
           if (!isTransient(error)) {
             return yield* error
           }
-          yield* group.report({ _tag: "Disconnected", stream, error })
+          yield* group.report({ _tag: "Disconnected", error })
           if (!(yield* liveClock(nextPause(backoff, error)))) {
             return yield* error
           }
@@ -136,16 +136,19 @@ export class Intake<A> {
       for (const entry of entries) {
         hand.register(entry, count)
       }
-      yield* group.report({ _tag: "Resumed", stream: group.settings.stream, ids: entries.map(({ id }) => id) })
+      yield* group.report({ _tag: "Resumed", ids: entries.map(({ id }) => id) })
       const found = new Set(entries.map(({ id }) => id))
       yield* group.forget(ids.filter((id) => !found.has(id)))
     })
   }
 
+  /** Waits until the group exists and the entries that were pending at the start are in hand. */
+  readonly whenResumed: Effect.Effect<unknown> = Effect.suspend(() => this.hand.room.until(() => this.resumed))
+
   /** Looks through the whole group for idle entries, again and again by the Schedule. */
   claim(claim: ClaimSettings): Effect.Effect<never, RedisError> {
     return Effect.gen(this, function* () {
-      yield* this.hand.room.until(() => this.resumed)
+      yield* this.whenResumed
       const stepper = yield* makeStepper(claim.schedule)
       while (true) {
         yield* this.claimIdle(claim)
@@ -178,7 +181,7 @@ export class Intake<A> {
           hand.register(entry, counts.get(entry.id) ?? 1)
         }
         if (ours.length > 0) {
-          yield* group.report({ _tag: "Claimed", stream, ids: ours.map(({ id }) => id) })
+          yield* group.report({ _tag: "Claimed", ids: ours.map(({ id }) => id) })
         }
         yield* group.forget(deleted)
         cursor = next

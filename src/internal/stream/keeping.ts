@@ -49,7 +49,5 @@ export const takenAway = <A>(group: Group<A>, hand: Hand<A>, taken: ReadonlyArra
         hand.drop(held)
       }
     }
-    return taken.length === 0
-      ? Effect.void
-      : group.report({ _tag: "Taken", stream: group.settings.stream, ids: taken.map(({ id }) => id) })
+    return taken.length === 0 ? Effect.void : group.report({ _tag: "Taken", ids: taken.map(({ id }) => id) })
   })

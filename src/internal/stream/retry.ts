@@ -52,8 +52,7 @@ export class Retry<A> {
   }
 
   private report(held: Held<A>, cause: Cause.Cause<unknown>, next: "retried" | "left" | "deadLettered") {
-    const { stream } = this.group.settings
-    return this.group.report({ _tag: "Failed", stream, id: held.id, attempt: held.attempt, cause, next })
+    return this.group.report({ _tag: "Failed", id: held.id, attempt: held.attempt, cause, next })
   }
 
   private leave(held: Held<A>, cause: Cause.Cause<unknown>): Effect.Effect<void> {
@@ -98,7 +97,7 @@ export class Retry<A> {
 
   private exhausted(held: Held<A>, cause: Cause.Cause<unknown>): Effect.Effect<void> {
     const { group, hand } = this
-    const { deadLetter, stream } = group.settings
+    const { deadLetter } = group.settings
     return deadLetter === undefined
       ? this.leave(held, cause)
       : Effect.matchEffect(bury(group, held, cause, deadLetter), {
@@ -111,9 +110,7 @@ export class Retry<A> {
           onSuccess: (buried) =>
             Effect.suspend(() => {
               hand.drop(held)
-              return buried
-                ? this.report(held, cause, "deadLettered")
-                : group.report({ _tag: "Taken", stream, ids: [held.id] })
+              return buried ? this.report(held, cause, "deadLettered") : group.report({ _tag: "Taken", ids: [held.id] })
             })
         })
   }

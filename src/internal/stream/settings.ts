@@ -5,37 +5,47 @@ import type * as Cause from "effect/Cause"
 import type * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import type { StreamId, StreamTrim } from "../../commands/stream-entry.js"
-import type { RedisError } from "../../RedisError.js"
-import type { DecodeFields } from "./entry.js"
+import type { DecodeError, RedisError } from "../../RedisError.js"
+import type { DecodeFields, RawEntry } from "./entry.js"
 
-/** What happened to entries. */
-export type GroupEvent =
+/** The consumer that an event is about. */
+export interface Member {
+  readonly stream: string
+  readonly group: string
+  readonly consumer: string
+}
+
+/** What happened, without the consumer. */
+export type Happening =
   | {
       readonly _tag: "Failed"
-      readonly stream: string
       readonly id: StreamId
       readonly attempt: number
       readonly cause: Cause.Cause<unknown>
       readonly next: "retried" | "left" | "deadLettered"
     }
-  | { readonly _tag: "Claimed"; readonly stream: string; readonly ids: ReadonlyArray<StreamId> }
-  | { readonly _tag: "Resumed"; readonly stream: string; readonly ids: ReadonlyArray<StreamId> }
-  | { readonly _tag: "Gone"; readonly stream: string; readonly ids: ReadonlyArray<StreamId> }
-  | { readonly _tag: "Taken"; readonly stream: string; readonly ids: ReadonlyArray<StreamId> }
-  | { readonly _tag: "Disconnected"; readonly stream: string; readonly error: RedisError }
+  | { readonly _tag: "Skipped"; readonly id: StreamId; readonly error: DecodeError }
+  | { readonly _tag: "Claimed" | "Resumed" | "Gone" | "Taken"; readonly ids: ReadonlyArray<StreamId> }
+  | { readonly _tag: "Removed"; readonly consumers: ReadonlyArray<string> }
+  | { readonly _tag: "Disconnected"; readonly error: RedisError }
+
+export type GroupEvent = Member & Happening
+
+/** What becomes of an entry that does not decode. */
+export type OnUndecodable = "reject" | "skip" | "emit" | "fail"
 
 /** Options of a consumer, checked. Durations are milliseconds. */
-export interface GroupSettings<A> {
-  readonly stream: string
-  readonly group: string
-  readonly consumer: string
+export interface GroupSettings<A> extends Member {
   readonly decode: DecodeFields<A>
+  readonly onUndecodable: OnUndecodable
   /** A new group begins after this id; `undefined` when no group is to be made. */
   readonly create: StreamId | undefined
   readonly count: number
   readonly block: number
   readonly maxInHand: number
   readonly claim: ClaimSettings | undefined
+  /** Consumers without entries that have been idle for this long are removed. `undefined`: none are. */
+  readonly removeIdle: number | undefined
   readonly keepEvery: number
   readonly ackSize: number
   readonly ackWithin: number
@@ -55,6 +65,15 @@ export interface ClaimSettings {
 export interface DeadLetter {
   readonly stream: string
   readonly trim: StreamTrim | undefined
+}
+
+/** An entry that does not decode, as the program gets it. */
+export interface UndecodableOf {
+  readonly _tag: "Undecodable"
+  readonly stream: string
+  readonly id: StreamId
+  readonly pairs: RawEntry["pairs"]
+  readonly error: DecodeError
 }
 
 export interface EntryOf<A> {
