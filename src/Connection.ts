@@ -72,7 +72,9 @@ export interface Connection {
    * `encoding`.
    */
   readonly execute: {
+    /** Runs a command on this connection, and returns its result. */
     <A>(command: RedisCommand<A>): Effect.Effect<A, RedisError>
+    /** Sends any command by its name, and returns the reply as the server sent it: text or bytes by `encoding`. */
     (name: string, ...args: ReadonlyArray<ArgumentInput>): Effect.Effect<Reply, RedisError>
   }
   /** Like `execute` by name, with the reply read as text, whatever `encoding` says. */

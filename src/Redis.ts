@@ -343,9 +343,18 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    * ```
    */
   readonly using: {
+    /**
+     * Sends the commands of an Effect to the server of another tag: `effect.pipe(Redis.using(Sessions))`.
+     *
+     * @example
+     * ```ts
+     * const theme = yield* Redis.hget("s:1", "theme").pipe(Redis.using(Sessions))
+     * ```
+     */
     <I>(
       tag: Context.Tag<I, RedisService>
     ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, Exclude<R, RedisIdentifier> | I>
+    /** Sends the commands of an Effect to the server of another tag: `Redis.using(effect, Sessions)`. */
     <A, E, R, I>(
       self: Effect.Effect<A, E, R>,
       tag: Context.Tag<I, RedisService>
@@ -360,7 +369,24 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    * RANDOMKEY, BLPOP) have their full names: use them outside.
    */
   readonly withPrefix: {
+    /**
+     * Puts a prefix before every key of the commands inside, pipelines and leases included:
+     * `effect.pipe(Redis.withPrefix("app:"))`.
+     *
+     * Patterns over keys (KEYS, SCAN's MATCH) get the prefix too, escaped; channels do not. In raw commands, keys are
+     * what `RedisCommand.key` marks. Keys that come back (KEYS, SCAN, RANDOMKEY, BLPOP) have their full names: use them
+     * outside.
+     */
     (prefix: string): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | RedisIdentifier>
+
+    /**
+     * Puts a prefix before every key of the commands inside, pipelines and leases included:
+     * `Redis.withPrefix(effect, "app:")`.
+     *
+     * Patterns over keys (KEYS, SCAN's MATCH) get the prefix too, escaped; channels do not. In raw commands, keys are
+     * what `RedisCommand.key` marks. Keys that come back (KEYS, SCAN, RANDOMKEY, BLPOP) have their full names: use them
+     * outside.
+     */
     <A, E, R>(self: Effect.Effect<A, E, R>, prefix: string): Effect.Effect<A, E, R | RedisIdentifier>
   }
 
@@ -415,10 +441,36 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    * ```
    */
   readonly pipeline: {
+    /**
+     * Sends a tuple, an array or a record of commands in one write, and answers the same shape.
+     *
+     * When a command fails, the other commands were executed all the same. The `PipelineError` says which command
+     * failed first and holds every command's `Either`; with `mode: "either"` the result is those `Either`s. An empty
+     * pipeline does no I/O. Blocking and state-changing commands are refused.
+     *
+     * Its deadline is the longest of its commands' deadlines, or the option `deadline`, which replaces those. It covers
+     * waiting, retries and all replies. When it passes, results that were read are kept, and the other commands have a
+     * `DeadlineError`.
+     *
+     * @example
+     * ```ts
+     * const [name, visits] = yield* Redis.pipeline([Redis.get("name"), Redis.incr("visits")])
+     * const quick = Redis.pipeline([Redis.get("name"), Redis.incr("visits")], { deadline: "200 millis" })
+     * ```
+     */
     <const T extends Batch.BatchCommands>(
       commands: T,
       options?: { readonly mode?: "default" | undefined; readonly deadline?: DurationWithUnit | undefined }
     ): Effect.Effect<Batch.Results<T>, RedisError | PipelineError<Batch.EitherResults<T>>, RedisIdentifier>
+
+    /**
+     * Sends a tuple, an array or a record of commands in one write, and answers the same shape with an `Either` in each
+     * place: a failed command does not fail the pipeline. A defect of one command is a defect of the whole.
+     *
+     * An empty pipeline does no I/O. Blocking and state-changing commands are refused. Its deadline is the longest of
+     * its commands' deadlines, or the option `deadline`, which replaces those. When it passes, results that were read
+     * are kept, and the other commands have a `DeadlineError`.
+     */
     <const T extends Batch.BatchCommands>(
       commands: T,
       options: { readonly mode: "either"; readonly deadline?: DurationWithUnit | undefined }

@@ -326,9 +326,18 @@ export interface RedisPubSubModule
    * ```
    */
   readonly using: {
+    /**
+     * Subscribes to the server of another tag: `effect.pipe(RedisPubSub.using(Events))`.
+     *
+     * @example
+     * ```ts
+     * const orders = yield* RedisPubSub.subscribe("orders").pipe(RedisPubSub.using(Events))
+     * ```
+     */
     <I>(
       tag: Context.Tag<I, RedisPubSubService>
     ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, Exclude<R, RedisPubSubIdentifier> | I>
+    /** Subscribes to the server of another tag: `RedisPubSub.using(effect, Events)`. */
     <A, E, R, I>(
       self: Effect.Effect<A, E, R>,
       tag: Context.Tag<I, RedisPubSubService>

@@ -148,9 +148,51 @@ export type {
  * @category constructors
  */
 export const make: {
+  /**
+   * Makes a typed script, whose `result` reads its replies.
+   *
+   * An error of the script is a `ReplyError` with the script's own code, or `ERR`. Its text may quote arguments, so it
+   * is only in the redacted field `raw`. A call that may have been executed is never sent again, unless the script is
+   * `readonly`.
+   *
+   * @example
+   * ```ts
+   * import { Redis, RedisScript } from "effect-redis-client"
+   * import { Effect, Schema } from "effect"
+   * const takeAtMost = RedisScript.make({
+   *   source: `
+   *     local left = tonumber(redis.call("GET", KEYS[1]) or "0")
+   *     local taken = math.min(left, tonumber(ARGV[1]))
+   *     if taken > 0 then redis.call("DECRBY", KEYS[1], taken) end
+   *     return taken`,
+   *   keys: 1,
+   *   args: [Schema.Int],
+   *   result: Schema.Int
+   * })
+   * export const program = Effect.gen(function*() {
+   *   const taken = yield* takeAtMost("stock", 3) // number
+   *   const [more, left] = yield* Redis.pipeline([takeAtMost("stock", 2), Redis.get("stock")])
+   *   return { taken, more, left }
+   * })
+   * ```
+   *
+   * @since 0.1.0
+   * @category constructors
+   */
   <const N extends KeyCount, const T extends ReadonlyArray<ArgumentType>, Rest extends ArgumentType, A, I>(
     options: Options<N, T, Rest, A, I> & { readonly result: Schema.Schema<A, I> | ((reply: Reply) => A) }
   ): RedisScript<Parameters<N, T, Rest>, A>
+
+  /**
+   * Makes a typed script whose result is the reply as the server sent it.
+   *
+   * An error of the script is a `ReplyError` with the script's own code, or `ERR`. Its text may quote arguments, so it
+   * is only in the redacted field `raw`. A call that may have been executed is never sent again, unless the script is
+   * `readonly`.
+   *
+   * @since 0.1.0
+   * @category constructors
+   */
   <const N extends KeyCount, const T extends ReadonlyArray<ArgumentType>, Rest extends ArgumentType>(
     options: Options<N, T, Rest, Reply, never> & { readonly result?: undefined }
   ): RedisScript<Parameters<N, T, Rest>, Reply>

@@ -65,7 +65,18 @@ export interface SortedSetAlgebraCommands<V> {
    * O(L + (N-K) log N), worst case, for L members in all sets, N in the first and K in the result. Since Redis 6.2.0.
    */
   readonly zdiff: {
+    /**
+     * The members of the first set that are in none of the others.
+     *
+     * O(L + (N-K) log N), worst case, for L members in all sets, N in the first and K in the result. Since Redis 6.2.0.
+     */
     (keys: OneOrMore<Key>, options?: { readonly withscores?: undefined }): RedisCommand<Array<V>>
+
+    /**
+     * The members of the first set that are in none of the others, with their scores.
+     *
+     * O(L + (N-K) log N), worst case, for L members in all sets, N in the first and K in the result. Since Redis 6.2.0.
+     */
     (keys: OneOrMore<Key>, options: { readonly withscores: true }): RedisCommand<Array<ScoredMember<V>>>
   }
 
