@@ -38,18 +38,24 @@ import { isRedisCommand } from "./RedisCommand.js"
 import { ConnectionError, type RedisError } from "./RedisError.js"
 
 /**
+ * The property by which a connection is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: unique symbol = Symbol.for("effect-redis-client/Connection")
 
 /**
+ * The property by which a connection is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export type TypeId = typeof TypeId
 
 /**
+ * A connection to a server.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -107,6 +113,8 @@ export type {
 } from "./internal/connection/options.js"
 
 /**
+ * The tag of the connection.
+ *
  * @since 0.1.0
  * @category tags
  */

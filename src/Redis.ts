@@ -559,6 +559,8 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
 export type Redis = RedisIdentifier
 
 /**
+ * The client: the tag of its service, its layers, and every command.
+ *
  * @since 0.1.0
  * @category tags
  */

@@ -100,6 +100,8 @@ export type DurationWithUnit = DurationWithUnitModel
 export type AbsoluteTime = AbsoluteTimeModel
 
 /**
+ * Whether a value is a command.
+ *
  * @since 0.1.0
  * @category guards
  */

@@ -24,12 +24,16 @@ import {
 } from "./internal/effect/errorSchemas.js"
 
 /**
+ * The property by which an error of this package is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: unique symbol = Symbol.for("effect-redis-client/RedisError")
 
 /**
+ * The property by which an error of this package is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
@@ -400,6 +404,8 @@ export const RedisError = errorUnion(
 )
 
 /**
+ * Whether a value is an error of this package.
+ *
  * @since 0.1.0
  * @category guards
  */

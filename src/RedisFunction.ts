@@ -21,12 +21,16 @@ import { type AnyOptions, invocation, resultDecoder } from "./internal/script/in
 import type { ArgumentType, CallOptions, KeyCount, Parameters } from "./RedisScript.js"
 
 /**
+ * The property by which a function is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: unique symbol = Symbol.for("effect-redis-client/RedisFunction")
 
 /**
+ * The property by which a function is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
@@ -39,6 +43,7 @@ export type TypeId = typeof TypeId
  * @category models
  */
 export interface RedisFunction<Parameters extends ReadonlyArray<unknown>, out A> extends Inspectable.Inspectable {
+  /** The command that calls the function with these keys and arguments. */
   (...parameters: Parameters): RedisCommand<A>
   readonly [TypeId]: TypeId
   /** The name under which the library registers it. */
@@ -120,6 +125,8 @@ export const make: {
 }
 
 /**
+ * Whether a value is a function of this module.
+ *
  * @since 0.1.0
  * @category guards
  */

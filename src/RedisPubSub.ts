@@ -530,6 +530,8 @@ const layerConfigAs = <I>(
 export type RedisPubSub = RedisPubSubIdentifier
 
 /**
+ * Subscriptions: the tag of their service, its layers, and every way to subscribe.
+ *
  * @since 0.1.0
  * @category tags
  */

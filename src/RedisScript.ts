@@ -38,12 +38,16 @@ import { sha1 } from "./internal/script/sha1.js"
 import type { RedisError } from "./RedisError.js"
 
 /**
+ * The property by which a script is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: unique symbol = Symbol.for("effect-redis-client/RedisScript")
 
 /**
+ * The property by which a script is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
@@ -56,6 +60,7 @@ export type TypeId = typeof TypeId
  * @category models
  */
 export interface RedisScript<Parameters extends ReadonlyArray<unknown>, out A> extends Inspectable.Inspectable {
+  /** The command that runs the script with these keys and arguments. */
   (...parameters: Parameters): RedisCommand<A>
   readonly [TypeId]: TypeId
   readonly source: string
@@ -222,6 +227,8 @@ export const make: {
 }
 
 /**
+ * Whether a value is a script.
+ *
  * @since 0.1.0
  * @category guards
  */

@@ -110,6 +110,8 @@ export interface Entry<out A = Fields> {
 export type From = "all" | "new" | (StreamId & {}) | AbsoluteTime
 
 /**
+ * Options of {@link read}.
+ *
  * @since 0.1.0
  * @category options
  */
@@ -405,6 +407,8 @@ export interface GroupOptions {
 }
 
 /**
+ * How entries of other consumers are taken over.
+ *
  * @since 0.1.0
  * @category options
  */
@@ -420,6 +424,8 @@ export interface ClaimOptions {
 }
 
 /**
+ * Which entries are handled one after the other.
+ *
  * @since 0.1.0
  * @category options
  */
@@ -625,6 +631,8 @@ const delivered = <A>(consumer: GroupConsumer<A>, held: Held<A>): Delivered<A> =
 })
 
 /**
+ * Options of {@link worker}.
+ *
  * @since 0.1.0
  * @category options
  */

@@ -42,10 +42,18 @@ export interface CombineOptions<Keys> {
  * @category models
  */
 export interface Combine<V> {
+  /**
+   * The members that are in every set (ZINTER), or in any of them (ZUNION). Their scores are added up unless
+   * `aggregate` is set.
+   */
   <const Keys extends OneOrMore<Key>>(
     keys: Keys,
     options?: CombineOptions<Keys> & { readonly withscores?: undefined }
   ): RedisCommand<Array<V>>
+  /**
+   * The members that are in every set (ZINTER), or in any of them (ZUNION), with their scores, which are added up
+   * unless `aggregate` is set.
+   */
   <const Keys extends OneOrMore<Key>>(
     keys: Keys,
     options: CombineOptions<Keys> & { readonly withscores: true }
