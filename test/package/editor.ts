@@ -40,7 +40,7 @@ export interface Editor {
   /** Every export of the modules, with the text that the editor shows for it. */
   readonly exports: (specifiers: ReadonlyArray<string>) => ReadonlyArray<Exported>
   /** Every export of the modules, and every member of their services, with the ways in which an editor shows it bare. */
-  readonly places: (specifiers: ReadonlyArray<string>) => ReadonlyArray<Place>
+  readonly places: (specifiers: ReadonlyArray<string>) => Promise<ReadonlyArray<Place>>
 }
 
 const mark = "/*|*/"

@@ -1,4 +1,5 @@
 /** The places of the public modules where an editor shows a comment: what is exported, and the members of services. */
+import { setImmediate } from "node:timers/promises"
 import ts from "typescript"
 
 export interface Place {
@@ -37,7 +38,7 @@ const find = ({ file, home, service }: Session, specifiers: ReadonlyArray<string
 
   const overloadsOf = (type: ts.Type) => checker.getNonNullableType(type).getCallSignatures().length
 
-  /** Members that are declared here and have a name; others are Effect's, or named by symbols. Each only once. */
+  /** Members that are declared here and have a name; others are Effect's, or named by symbols. Each is taken once. */
   const membersOf = (type: ts.Type) =>
     type.getProperties().filter(({ declarations, name }) => {
       const declaration = declarations?.[0]
@@ -68,7 +69,10 @@ const find = ({ file, home, service }: Session, specifiers: ReadonlyArray<string
   for (const [i, statement] of (program.getSourceFile(file)?.statements ?? []).entries()) {
     const module = ts.isImportDeclaration(statement) && checker.getSymbolAtLocation(statement.moduleSpecifier)
     if (!module) throw new Error(`no module ${specifiers[i]}`)
-    for (const exported of checker.getExportsOfModule(module)) {
+    // Constants first: commands are members of `Redis`, before they are members of the interfaces that it extends.
+    const isConstant = ({ flags }: ts.Symbol) => Number((flags & ts.SymbolFlags.Variable) !== 0)
+    const all = checker.getExportsOfModule(module).sort((a, b) => isConstant(b) - isConstant(a))
+    for (const exported of all) {
       const symbol = exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported
       const name = `${specifiers[i]?.replace(/^effect-redis-client\//, "")}.${exported.name}`
       const path = `m${i}.${exported.name}`
@@ -102,7 +106,7 @@ const parametersOf = (n: number) => {
 
 const isDeprecated = (tags: ReadonlyArray<ts.JSDocTagInfo> = []) => tags.some(({ name }) => name === "deprecated")
 
-export const placesIn = (session: Session, specifiers: ReadonlyArray<string>): ReadonlyArray<Place> => {
+export const placesIn = async (session: Session, specifiers: ReadonlyArray<string>): Promise<ReadonlyArray<Place>> => {
   const { file, service, type } = session
   const imports = specifiers.map((specifier, i) => `import * as m${i} from "${specifier}"`)
   type(imports.join("\n"))
@@ -125,7 +129,10 @@ export const placesIn = (session: Session, specifiers: ReadonlyArray<string>): R
     return { ...place, alone, calls }
   })
   type(code)
-  return written.map(({ alone, calls, name, word }) => {
+  const found: Array<Place> = []
+  for (const { alone, calls, name, word } of written) {
+    // A test runner takes a worker for dead that does not answer for a minute.
+    await setImmediate()
     const silent: Array<string> = []
     const hovered = service.getQuickInfoAtPosition(file, alone)
     const deprecated = isDeprecated(hovered?.tags)
@@ -141,6 +148,7 @@ export const placesIn = (session: Session, specifiers: ReadonlyArray<string>): R
       if (help?.items.length !== calls.length) silent.push("parameters of every overload")
       for (const [i, item] of (help?.items ?? []).entries()) look(`parameters of overload ${i + 1}`, item)
     }
-    return { name, silent }
-  })
+    found.push({ name, silent })
+  }
+  return found
 }

@@ -34,7 +34,7 @@ export type ArgumentValue<T> = T extends { readonly Encoded: Encodable; readonly
 
 export type KeyCount = number | "any"
 
-/** The names of parameters, as editors show them, by their number. Calls with more parameters have names without a number. */
+/** Keys and arguments with names, for editors, by how many there are. Editors number those of longer calls themselves. */
 interface Names {
   readonly keys: [
     [],
@@ -78,12 +78,19 @@ type ArgumentValues<T extends ReadonlyArray<ArgumentType>> = number extends T["l
   ? []
   : `${T["length"]}` extends keyof Names["args"]
     ? ValuesOf<T, Names["args"][T["length"]]>
-    : { -readonly [K in keyof T]: ArgumentValue<T[K]> }
+    : LongValuesOf<T>
 
 /** A mapped type keeps the names of the tuple that it maps. */
 type ValuesOf<T extends ReadonlyArray<ArgumentType>, Named extends ReadonlyArray<unknown>> = {
   [K in keyof Named]: K extends keyof T ? ArgumentValue<T[K]> : never
 }
+
+type LongValuesOf<T extends ReadonlyArray<unknown>, Values extends ReadonlyArray<unknown> = []> = T extends readonly [
+  infer Type,
+  ...infer Others
+]
+  ? LongValuesOf<Others, [...Values, argument: ArgumentValue<Type>]>
+  : Values
 
 export type Parameters<N extends KeyCount, T extends ReadonlyArray<ArgumentType>, Rest extends ArgumentType> = [
   ArgumentType
