@@ -60,11 +60,7 @@ const find = ({ file, home, service }: Session, specifiers: ReadonlyArray<string
   }
 
   const anyOf = (symbol: ts.Symbol) =>
-    (symbol.declarations ?? []).flatMap((declaration) =>
-      ts.isInterfaceDeclaration(declaration) || ts.isTypeAliasDeclaration(declaration)
-        ? (declaration.typeParameters ?? []).map(() => "any")
-        : []
-    )
+    (symbol.declarations?.find(ts.isInterfaceDeclaration)?.typeParameters ?? []).map(() => "any")
 
   for (const [i, statement] of (program.getSourceFile(file)?.statements ?? []).entries()) {
     const module = ts.isImportDeclaration(statement) && checker.getSymbolAtLocation(statement.moduleSpecifier)
