@@ -170,6 +170,7 @@ export const make: {
    * @example
    * ```ts
    * import { RedisCommand } from "effect-redis-client"
+   *
    * export const jsonGet = (key: string) =>
    *   RedisCommand.make("JSON.GET", { args: [RedisCommand.key(key), "$"], readonly: true })
    * ```

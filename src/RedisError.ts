@@ -559,6 +559,7 @@ export const catchCode: {
    * ```ts
    * import { Redis, RedisError } from "effect-redis-client"
    * import { Effect, Option } from "effect"
+   *
    * export const name = Redis.get("user:1").pipe(
    *   RedisError.catchCode("WRONGTYPE", () => Effect.succeed(Option.none<string>()))
    * )

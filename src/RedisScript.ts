@@ -164,6 +164,7 @@ export const make: {
    * ```ts
    * import { Redis, RedisScript } from "effect-redis-client"
    * import { Effect, Schema } from "effect"
+   *
    * const takeAtMost = RedisScript.make({
    *   source: `
    *     local left = tonumber(redis.call("GET", KEYS[1]) or "0")
@@ -174,6 +175,7 @@ export const make: {
    *   args: [Schema.Int],
    *   result: Schema.Int
    * })
+   *
    * export const program = Effect.gen(function*() {
    *   const taken = yield* takeAtMost("stock", 3) // number
    *   const [more, left] = yield* Redis.pipeline([takeAtMost("stock", 2), Redis.get("stock")])

@@ -196,7 +196,9 @@ export const read: {
    * ```ts
    * import { Effect, Schema, Stream } from "effect"
    * import { Redis } from "effect-redis-client"
+   *
    * const Order = Schema.Struct({ item: Schema.String, amount: Schema.NumberFromString })
+   *
    * export const program = Redis.stream.read("orders", { from: "all", schema: Order }).pipe(
    *   Stream.runForEach(({ fields, id }) => Effect.log(id, fields.amount))
    * )
@@ -570,7 +572,9 @@ export const consume: {
    * ```ts
    * import { Effect, Stream } from "effect"
    * import { Redis } from "effect-redis-client"
+   *
    * const entries = Redis.stream.consume({ stream: "orders", group: "billing", consumer: "b1", create: "all" })
+   *
    * export const program = entries.pipe(
    *   Stream.mapEffect((entry) => Effect.zipRight(Effect.log(entry.fields), entry.ack)),
    *   Stream.runDrain
@@ -698,7 +702,9 @@ export const worker: {
    * ```ts
    * import { Effect, Schema } from "effect"
    * import { Redis } from "effect-redis-client"
+   *
    * const Job = Schema.Struct({ to: Schema.String })
+   *
    * export const program = Redis.stream.worker(
    *   {
    *     stream: "mails",
@@ -837,7 +843,9 @@ export const add: {
    * ```ts
    * import { Schema } from "effect"
    * import { Redis } from "effect-redis-client"
+   *
    * const Order = Schema.Struct({ item: Schema.String, amount: Schema.NumberFromString })
+   *
    * export const added = Redis.stream.add(
    *   "orders",
    *   { item: "book", amount: 2 },
