@@ -35,12 +35,37 @@ const write = (file: string, text: string) => {
   fs.writeFileSync(file, text)
 }
 
+/**
+ * Declares a member that is a function as a call signature with the member's comment: while arguments are typed, editors
+ * show the comment of the signature, and not the member's. The sources have it once.
+ */
+const documentSignatures: ts.TransformerFactory<ts.SourceFile | ts.Bundle> = (context) => (file) => {
+  const { factory } = context
+  const visit = (node: ts.Node): ts.Node => {
+    const visited = ts.visitEachChild(node, visit, context)
+    const source = ts.getParseTreeNode(node)
+    if (!ts.isPropertySignature(visited) || !visited.type || !ts.isFunctionTypeNode(visited.type) || !source) {
+      return visited
+    }
+    const comment = ts.getJSDocCommentsAndTags(source).filter(ts.isJSDoc).at(-1)
+    if (comment === undefined) return visited
+    const { modifiers, name, questionToken, type } = visited
+    const signature = factory.createCallSignature(type.typeParameters, type.parameters, type.type)
+    const text = comment.getText().slice("/*".length, -"*/".length)
+    ts.addSyntheticLeadingComment(signature, ts.SyntaxKind.MultiLineCommentTrivia, text, true)
+    const members = factory.createTypeLiteralNode([signature])
+    return factory.updatePropertySignature(visited, modifiers, name, questionToken, members)
+  }
+  return ts.visitEachChild(file as ts.SourceFile, visit, context)
+}
+
 /** Checks the program and writes its declarations. */
 const emitDeclarations = (project: ts.ParsedCommandLine, outDir: string) => {
   const options = { ...project.options, outDir, noEmitOnError: true, emitDeclarationOnly: true }
   const program = ts.createProgram(project.fileNames, options)
   failOn(ts.getPreEmitDiagnostics(program))
-  failOn(program.emit().diagnostics)
+  const transformers = { afterDeclarations: [documentSignatures] }
+  failOn(program.emit(undefined, undefined, undefined, undefined, transformers).diagnostics)
 }
 
 /**

@@ -11,12 +11,16 @@ import { jsonSide } from "./internal/effect/jsonSide.js"
 import { utf8DecodeStrict } from "./internal/resp/text.js"
 
 /**
+ * The property by which a codec is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: unique symbol = Symbol.for("effect-redis-client/Codec")
 
 /**
+ * The property by which a codec is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
@@ -44,8 +48,11 @@ export interface Codec<A, K extends string | Uint8Array = string> {
   readonly [TypeId]: TypeId
   /** What `decode` receives. Bytes that are not UTF-8 arrive as bytes even with `text`. */
   readonly wants: "text" | "bytes"
+  /** The text or bytes that Redis stores for a value. */
   readonly encode: (value: A) => Either.Either<string | Uint8Array, CodecIssue>
+  /** The value that the stored text or bytes mean. */
   readonly decode: (stored: string | Uint8Array) => Either.Either<A, CodecIssue>
+  /** A key or field name in a reply. */
   readonly decodeKey: (stored: string | Uint8Array) => Either.Either<K, CodecIssue>
 }
 

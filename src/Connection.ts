@@ -38,18 +38,24 @@ import { isRedisCommand } from "./RedisCommand.js"
 import { ConnectionError, type RedisError } from "./RedisError.js"
 
 /**
+ * The property by which a connection is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: unique symbol = Symbol.for("effect-redis-client/Connection")
 
 /**
+ * The property by which a connection is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export type TypeId = typeof TypeId
 
 /**
+ * A connection to a server.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -72,7 +78,9 @@ export interface Connection {
    * `encoding`.
    */
   readonly execute: {
+    /** Runs a command on this connection, and returns its result. */
     <A>(command: RedisCommand<A>): Effect.Effect<A, RedisError>
+    /** Sends any command by its name, and returns the reply as the server sent it: text or bytes by `encoding`. */
     (name: string, ...args: ReadonlyArray<ArgumentInput>): Effect.Effect<Reply, RedisError>
   }
   /** Like `execute` by name, with the reply read as text, whatever `encoding` says. */
@@ -105,6 +113,8 @@ export type {
 } from "./internal/connection/options.js"
 
 /**
+ * The tag of the connection.
+ *
  * @since 0.1.0
  * @category tags
  */

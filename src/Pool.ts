@@ -32,18 +32,24 @@ import { currentObserver } from "./internal/telemetry/observer.js"
 import type { RedisError, UsageError } from "./RedisError.js"
 
 /**
+ * The property by which a pool is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: unique symbol = Symbol.for("effect-redis-client/Pool")
 
 /**
+ * The property by which a pool is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export type TypeId = typeof TypeId
 
 /**
+ * A pool of connections.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -77,12 +83,16 @@ export interface Pool {
 }
 
 /**
+ * The tag of the pool.
+ *
  * @since 0.1.0
  * @category tags
  */
 export const Pool: Context.Tag<Pool, Pool> = Context.GenericTag<Pool>("effect-redis-client/Pool")
 
 /**
+ * Options of a pool.
+ *
  * @since 0.1.0
  * @category options
  */

@@ -466,10 +466,36 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    * ```
    */
   readonly pipeline: {
+    /**
+     * Sends a tuple, an array or a record of commands in one write, and answers the same shape.
+     *
+     * When a command fails, the other commands were executed all the same. The `PipelineError` says which command
+     * failed first and holds every command's `Either`; with `mode: "either"` the result is those `Either`s. An empty
+     * pipeline does no I/O. Blocking and state-changing commands are refused.
+     *
+     * Its deadline is the longest of its commands' deadlines, or the option `deadline`, which replaces those. It covers
+     * waiting, retries and all replies. When it passes, results that were read are kept, and the other commands have a
+     * `DeadlineError`.
+     *
+     * @example
+     * ```ts
+     * const [name, visits] = yield* Redis.pipeline([Redis.get("name"), Redis.incr("visits")])
+     * const quick = Redis.pipeline([Redis.get("name"), Redis.incr("visits")], { deadline: "200 millis" })
+     * ```
+     */
     <const T extends Batch.BatchCommands>(
       commands: T,
       options?: { readonly mode?: "default" | undefined; readonly deadline?: DurationWithUnit | undefined }
     ): Effect.Effect<Batch.Results<T>, RedisError | PipelineError<Batch.EitherResults<T>>, RedisIdentifier>
+
+    /**
+     * Sends a tuple, an array or a record of commands in one write, and answers the same shape with an `Either` in each
+     * place: a failed command does not fail the pipeline. A defect of one command is a defect of the whole.
+     *
+     * An empty pipeline does no I/O. Blocking and state-changing commands are refused. Its deadline is the longest of
+     * its commands' deadlines, or the option `deadline`, which replaces those. When it passes, results that were read
+     * are kept, and the other commands have a `DeadlineError`.
+     */
     <const T extends Batch.BatchCommands>(
       commands: T,
       options: { readonly mode: "either"; readonly deadline?: DurationWithUnit | undefined }
@@ -558,6 +584,8 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
 export type Redis = RedisIdentifier
 
 /**
+ * The client: the tag of its service, its layers, and every command.
+ *
  * @since 0.1.0
  * @category tags
  */

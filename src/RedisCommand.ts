@@ -100,6 +100,8 @@ export type DurationWithUnit = DurationWithUnitModel
 export type AbsoluteTime = AbsoluteTimeModel
 
 /**
+ * Whether a value is a command.
+ *
  * @since 0.1.0
  * @category guards
  */
@@ -148,7 +150,34 @@ export const value: (data: string | Uint8Array) => Argument = Raw.value
  * @category constructors
  */
 export const make: {
+  /**
+   * A command by its name, whose result is what `decode` makes of the reply; a throw in it is a defect.
+   *
+   * The name may hold the subcommand (`"CLIENT SETNAME"`), or it may be the first argument. The traits of known
+   * commands, such as readonly, blocking and state-changing, are recognised by their names here too.
+   *
+   * @since 0.1.0
+   * @category constructors
+   */
   <A>(name: string, options: Raw.MakeOptions & { readonly decode: (reply: Reply) => A }): RedisCommand<A>
+
+  /**
+   * A command by its name, whose result is the reply as the server sent it.
+   *
+   * The name may hold the subcommand (`"CLIENT SETNAME"`), or it may be the first argument. The traits of known
+   * commands, such as readonly, blocking and state-changing, are recognised by their names here too.
+   *
+   * @example
+   * ```ts
+   * import { RedisCommand } from "effect-redis-client"
+   *
+   * export const jsonGet = (key: string) =>
+   *   RedisCommand.make("JSON.GET", { args: [RedisCommand.key(key), "$"], readonly: true })
+   * ```
+   *
+   * @since 0.1.0
+   * @category constructors
+   */
   (name: string, options?: Raw.MakeOptions): RedisCommand<Reply>
 } = Raw.make
 
@@ -159,7 +188,20 @@ export const make: {
  * @category mapping
  */
 export const map: {
+  /**
+   * Changes the result of a command; it stays a command. A throw in `f` is a defect of the fiber that runs it.
+   *
+   * @since 0.1.0
+   * @category mapping
+   */
   <A, B>(f: (a: A) => B): (self: RedisCommand<A>) => RedisCommand<B>
+
+  /**
+   * Changes the result of a command; it stays a command. A throw in `f` is a defect of the fiber that runs it.
+   *
+   * @since 0.1.0
+   * @category mapping
+   */
   <A, B>(self: RedisCommand<A>, f: (a: A) => B): RedisCommand<B>
 } = dual(2, Core.mapped)
 
@@ -170,7 +212,20 @@ export const map: {
  * @category mapping
  */
 export const as: {
+  /**
+   * Replaces the result of a command; it stays a command.
+   *
+   * @since 0.1.0
+   * @category mapping
+   */
   <B>(value: B): <A>(self: RedisCommand<A>) => RedisCommand<B>
+
+  /**
+   * Replaces the result of a command; it stays a command.
+   *
+   * @since 0.1.0
+   * @category mapping
+   */
   <A, B>(self: RedisCommand<A>, value: B): RedisCommand<B>
 } = dual(2, <A, B>(self: RedisCommand<A>, value: B): RedisCommand<B> => Core.mapped(self, () => value))
 
@@ -181,7 +236,20 @@ export const as: {
  * @category mapping
  */
 export const mapArguments: {
+  /**
+   * Rewrites a command's arguments, keeping their kinds: how prefixes are put before keys.
+   *
+   * @since 0.1.0
+   * @category mapping
+   */
   (f: (argument: Argument) => string | Uint8Array): <A>(self: RedisCommand<A>) => RedisCommand<A>
+
+  /**
+   * Rewrites a command's arguments, keeping their kinds: how prefixes are put before keys.
+   *
+   * @since 0.1.0
+   * @category mapping
+   */
   <A>(self: RedisCommand<A>, f: (argument: Argument) => string | Uint8Array): RedisCommand<A>
 } = dual(
   2,
@@ -214,7 +282,30 @@ export const keys = (self: RedisCommand<unknown>): ReadonlyArray<Key> =>
  * @category combinators
  */
 export const withDeadline: {
+  /**
+   * Gives one command a deadline of its own, counted from when it is accepted. It covers waiting, retries and the
+   * reply; when it passes, the command fails with a `DeadlineError` that says whether the command may have been
+   * executed. It is exact to about 20 ms.
+   *
+   * It takes a command, so apply it before operators that return an Effect. A pipeline or transaction uses the longest
+   * deadline of its commands, unless it has a `deadline` of its own, which then counts alone.
+   *
+   * @since 0.1.0
+   * @category combinators
+   */
   (deadline: DurationWithUnit): <A>(self: RedisCommand<A>) => RedisCommand<A>
+
+  /**
+   * Gives one command a deadline of its own, counted from when it is accepted. It covers waiting, retries and the
+   * reply; when it passes, the command fails with a `DeadlineError` that says whether the command may have been
+   * executed. It is exact to about 20 ms.
+   *
+   * It takes a command, so apply it before operators that return an Effect. A pipeline or transaction uses the longest
+   * deadline of its commands, unless it has a `deadline` of its own, which then counts alone.
+   *
+   * @since 0.1.0
+   * @category combinators
+   */
   <A>(self: RedisCommand<A>, deadline: DurationWithUnit): RedisCommand<A>
 } = dual(2, Core.withDeadline)
 

@@ -27,12 +27,16 @@ import {
 import { visible } from "./internal/resp/visible.js"
 
 /**
+ * The property by which an error of this package is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: unique symbol = Symbol.for("effect-redis-client/RedisError")
 
 /**
+ * The property by which an error of this package is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
@@ -714,10 +718,33 @@ export const recovery = (code: string): "retry" | "reconnect" | "fail" => {
  * @category error handling
  */
 export const catchCode: {
+  /**
+   * Recovers from a server error by its code, or by one of several; other errors stay in the error channel.
+   *
+   * @example
+   * ```ts
+   * import { Redis, RedisError } from "effect-redis-client"
+   * import { Effect, Option } from "effect"
+   *
+   * export const name = Redis.get("user:1").pipe(
+   *   RedisError.catchCode("WRONGTYPE", () => Effect.succeed(Option.none<string>()))
+   * )
+   * ```
+   *
+   * @since 0.1.0
+   * @category error handling
+   */
   <A2, E2, R2>(
     code: string | ReadonlyArray<string>,
     f: (error: ReplyError) => Effect.Effect<A2, E2, R2>
   ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | A2, E | E2, R | R2>
+
+  /**
+   * Recovers from a server error by its code, or by one of several; other errors stay in the error channel.
+   *
+   * @since 0.1.0
+   * @category error handling
+   */
   <A, E, R, A2, E2, R2>(
     self: Effect.Effect<A, E, R>,
     code: string | ReadonlyArray<string>,

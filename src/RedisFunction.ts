@@ -21,12 +21,16 @@ import { type AnyOptions, invocation, resultDecoder } from "./internal/script/in
 import type { ArgumentType, CallOptions, KeyCount, Parameters } from "./RedisScript.js"
 
 /**
+ * The property by which a function is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: unique symbol = Symbol.for("effect-redis-client/RedisFunction")
 
 /**
+ * The property by which a function is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
@@ -39,6 +43,7 @@ export type TypeId = typeof TypeId
  * @category models
  */
 export interface RedisFunction<Parameters extends ReadonlyArray<unknown>, out A> extends Inspectable.Inspectable {
+  /** The command that calls the function with these keys and arguments. */
   (...parameters: Parameters): RedisCommand<A>
   readonly [TypeId]: TypeId
   /** The name under which the library registers it. */
@@ -74,10 +79,35 @@ export interface RedisFunction<Parameters extends ReadonlyArray<unknown>, out A>
  * @category constructors
  */
 export const make: {
+  /**
+   * Makes a typed function, by the name under which its library registers it. `result` reads its replies. Since Redis
+   * 7.0.0.
+   *
+   * An error of the function is a `ReplyError` with the function's own code, or `ERR` (also for a missing function).
+   * Its text may quote arguments, so it is only in the redacted field `raw`.
+   *
+   * @example
+   * ```ts
+   * const countUp = RedisFunction.make("count_up", { keys: 1, args: [Schema.Int], result: Schema.Int })
+   * ```
+   *
+   * @since 0.1.0
+   * @category constructors
+   */
   <const N extends KeyCount, const T extends ReadonlyArray<ArgumentType>, Rest extends ArgumentType, A, I>(
     name: string,
     options: CallOptions<N, T, Rest, A, I> & { readonly result: Schema.Schema<A, I> | ((reply: Reply) => A) }
   ): RedisFunction<Parameters<N, T, Rest>, A>
+
+  /**
+   * Makes a typed function whose result is the reply as the server sent it. Since Redis 7.0.0.
+   *
+   * An error of the function is a `ReplyError` with the function's own code, or `ERR` (also for a missing function).
+   * Its text may quote arguments, so it is only in the redacted field `raw`.
+   *
+   * @since 0.1.0
+   * @category constructors
+   */
   <const N extends KeyCount, const T extends ReadonlyArray<ArgumentType>, Rest extends ArgumentType>(
     name: string,
     options: CallOptions<N, T, Rest, Reply, never> & { readonly result?: undefined }
@@ -95,6 +125,8 @@ export const make: {
 }
 
 /**
+ * Whether a value is a function of this module.
+ *
  * @since 0.1.0
  * @category guards
  */

@@ -22,8 +22,8 @@ import { type Codec, utf8 } from "./Codec.js"
 import { type Key, type OneOrMore, toList } from "./internal/command/args.js"
 import { escapePattern, prepend } from "./internal/command/prefix.js"
 import * as Options from "./internal/connection/options.js"
-import { type Gap as InboxGap, isGap as isInboxGap, type Strategy } from "./internal/pubsub/inbox.js"
 import { type Program, type Provided, provide } from "./internal/effect/program.js"
+import { type Gap as InboxGap, isGap as isInboxGap, type Strategy } from "./internal/pubsub/inbox.js"
 import * as InboxMailbox from "./internal/pubsub/mailbox.js"
 import * as Read from "./internal/pubsub/read.js"
 import {
@@ -632,6 +632,8 @@ const layerConfigAs = <I>(
 export type RedisPubSub = RedisPubSubIdentifier
 
 /**
+ * Subscriptions: the tag of their service, its layers, and every way to subscribe.
+ *
  * @since 0.1.0
  * @category tags
  */

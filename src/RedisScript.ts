@@ -41,12 +41,16 @@ import { sha1 } from "./internal/script/sha1.js"
 import type { RedisError } from "./RedisError.js"
 
 /**
+ * The property by which a script is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: unique symbol = Symbol.for("effect-redis-client/RedisScript")
 
 /**
+ * The property by which a script is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
@@ -59,6 +63,7 @@ export type TypeId = typeof TypeId
  * @category models
  */
 export interface RedisScript<Parameters extends ReadonlyArray<unknown>, out A> extends Inspectable.Inspectable {
+  /** The command that runs the script with these keys and arguments. */
   (...parameters: Parameters): RedisCommand<A>
   readonly [TypeId]: TypeId
   readonly source: string
@@ -152,9 +157,53 @@ export type {
  * @category constructors
  */
 export const make: {
+  /**
+   * Makes a typed script, whose `result` reads its replies.
+   *
+   * An error of the script is a `ReplyError` with the script's own code, or `ERR`. Its text may quote arguments, so it
+   * is only in the redacted field `raw`. A call that may have been executed is never sent again, unless the script is
+   * `readonly`.
+   *
+   * @example
+   * ```ts
+   * import { Redis, RedisScript } from "effect-redis-client"
+   * import { Effect, Schema } from "effect"
+   *
+   * const takeAtMost = RedisScript.make({
+   *   source: `
+   *     local left = tonumber(redis.call("GET", KEYS[1]) or "0")
+   *     local taken = math.min(left, tonumber(ARGV[1]))
+   *     if taken > 0 then redis.call("DECRBY", KEYS[1], taken) end
+   *     return taken`,
+   *   keys: 1,
+   *   args: [Schema.Int],
+   *   result: Schema.Int
+   * })
+   *
+   * export const program = Effect.gen(function*() {
+   *   const taken = yield* takeAtMost("stock", 3) // number
+   *   const [more, left] = yield* Redis.pipeline([takeAtMost("stock", 2), Redis.get("stock")])
+   *   return { taken, more, left }
+   * })
+   * ```
+   *
+   * @since 0.1.0
+   * @category constructors
+   */
   <const N extends KeyCount, const T extends ReadonlyArray<ArgumentType>, Rest extends ArgumentType, A, I>(
     options: Options<N, T, Rest, A, I> & { readonly result: Schema.Schema<A, I> | ((reply: Reply) => A) }
   ): RedisScript<Parameters<N, T, Rest>, A>
+
+  /**
+   * Makes a typed script whose result is the reply as the server sent it.
+   *
+   * An error of the script is a `ReplyError` with the script's own code, or `ERR`. Its text may quote arguments, so it
+   * is only in the redacted field `raw`. A call that may have been executed is never sent again, unless the script is
+   * `readonly`.
+   *
+   * @since 0.1.0
+   * @category constructors
+   */
   <const N extends KeyCount, const T extends ReadonlyArray<ArgumentType>, Rest extends ArgumentType>(
     options: Options<N, T, Rest, Reply, never> & { readonly result?: undefined }
   ): RedisScript<Parameters<N, T, Rest>, Reply>
@@ -184,6 +233,8 @@ export const make: {
 }
 
 /**
+ * Whether a value is a script.
+ *
  * @since 0.1.0
  * @category guards
  */

@@ -157,6 +157,8 @@ export interface Limits {
 export const defaultLimits: { readonly [K in keyof Limits]-?: number } = parserDefaults
 
 /**
+ * Options of the decoder.
+ *
  * @since 0.1.0
  * @category options
  */

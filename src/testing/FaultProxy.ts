@@ -23,12 +23,16 @@ import { RedisServer as Server } from "./internal/serverTag.js"
 import type { RedisServer } from "./RedisServer.js"
 
 /**
+ * The property by which a proxy is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: unique symbol = Symbol.for("effect-redis-client/testing/FaultProxy")
 
 /**
+ * The property by which a proxy is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
@@ -308,7 +312,9 @@ export interface Stats {
  */
 export interface FaultProxy {
   readonly [TypeId]: TypeId
+  /** The address to connect to. */
   readonly host: string
+  /** The port to connect to. */
   readonly port: number
   /** What has passed through until now. */
   readonly stats: Effect.Effect<Stats>
@@ -337,6 +343,8 @@ export const FaultProxy: Context.Tag<FaultProxy, FaultProxy> = Context.GenericTa
 )
 
 /**
+ * Options of a proxy.
+ *
  * @since 0.1.0
  * @category options
  */

@@ -28,12 +28,16 @@ import * as ServerProcess from "./internal/serverProcess.js"
 import { outputOf, type Platform, platform } from "./internal/spawn.js"
 
 /**
+ * The property by which a server is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: unique symbol = Symbol.for("effect-redis-client/testing/RedisServer")
 
 /**
+ * The property by which a server is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
@@ -172,6 +176,8 @@ export type Mode =
     }
 
 /**
+ * What the certificates of a server say.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -197,6 +203,8 @@ export interface TlsOptions {
 export type Directive = string | number | boolean | ReadonlyArray<string | number>
 
 /**
+ * Options of a server.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -3,6 +3,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import ts from "typescript"
 import { type Packed, packed } from "../../scripts/packed.js"
+import { type Place, placesIn } from "./places.js"
 
 const options: ts.CompilerOptions = {
   strict: true,
@@ -38,6 +39,8 @@ export interface Editor {
   readonly hover: (code: string) => Shown
   /** Every export of the modules, with the text that the editor shows for it. */
   readonly exports: (specifiers: ReadonlyArray<string>) => ReadonlyArray<Exported>
+  /** Every export of the modules, and every member of their services, with the ways in which an editor shows it bare. */
+  readonly places: (specifiers: ReadonlyArray<string>) => Promise<ReadonlyArray<Place>>
 }
 
 const mark = "/*|*/"
@@ -53,6 +56,7 @@ export const open = async (): Promise<Editor> => {
   const service = ts.createLanguageService({
     getCompilationSettings: () => options,
     getScriptFileNames: () => [file],
+    getProjectVersion: () => String(version),
     getScriptVersion: (name) => (name === file ? String(version) : "0"),
     getScriptSnapshot: (name) => {
       if (name === file) return ts.ScriptSnapshot.fromString(text)
@@ -118,6 +122,7 @@ export const open = async (): Promise<Editor> => {
           }
         })
       })
-    }
+    },
+    places: (specifiers) => placesIn({ service, file, type, home: made.home }, specifiers)
   }
 }

@@ -16,15 +16,15 @@ import { withoutStack } from "../effect/errorSchemas.js"
 
 export type BatchCommands = ReadonlyArray<RedisCommand<unknown>> | Readonly<Record<string, RedisCommand<unknown>>>
 
-/** What the commands answer, in the shape they were given. */
+/** What the commands answer, in the shape they were given. (`& {}` makes editors show the answers, not this name.) */
 export type Results<T extends BatchCommands> = {
   -readonly [K in keyof T]: T[K] extends RedisCommand<infer A> ? A : never
-}
+} & {}
 
 /** The same with an `Either` in each place. */
 export type EitherResults<T extends BatchCommands> = {
   -readonly [K in keyof T]: T[K] extends RedisCommand<infer A> ? Either.Either<A, RedisError> : never
-}
+} & {}
 
 /** Where a command stands: its index, or its key in a record. */
 type PlaceInBatch = string | number

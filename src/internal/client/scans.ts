@@ -45,10 +45,12 @@ export interface ScanStreams<V, K extends Key> {
   readonly scanStream: (options?: ScanOptions) => Stream.Stream<K, RedisError, Redis>
   /** Every field of a hash with its value (without it under `novalues`), by pages of HSCAN. */
   readonly hscanStream: {
+    /** Every field of a hash with its value, by pages of HSCAN. */
     (
       key: Key,
       options?: HscanOptions & { readonly novalues?: false | undefined }
     ): Stream.Stream<[K, V], RedisError, Redis>
+    /** Every field of a hash, without its value, by pages of HSCAN. */
     (key: Key, options: HscanOptions & { readonly novalues: true }): Stream.Stream<K, RedisError, Redis>
   }
   /** Every member of a set, by pages of SSCAN. */

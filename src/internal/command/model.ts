@@ -16,12 +16,16 @@ import type { Argument } from "./args.js"
 import type { Traits } from "./facts.js"
 
 /**
+ * The property by which a command is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: unique symbol = Symbol.for("effect-redis-client/RedisCommand")
 
 /**
+ * The property by which a command is recognised.
+ *
  * @since 0.1.0
  * @category type ids
  */

@@ -102,7 +102,9 @@ export const make: {
   return options?.readonly === true ? declare(command, "readonly") : command
 }
 
+/** Options of a command by its name. */
 export interface MakeOptions {
+  /** The arguments after the name. */
   readonly args?: ReadonlyArray<ArgumentInput> | undefined
   /** Whether bulk strings are read as text (the default) or as bytes. */
   readonly reply?: "text" | "bytes" | undefined

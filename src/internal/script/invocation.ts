@@ -34,9 +34,33 @@ export type ArgumentValue<T> = T extends { readonly Encoded: Encodable; readonly
 
 export type KeyCount = number | "any"
 
-type KeyTuple<N extends number, Keys extends ReadonlyArray<Key> = []> = Keys["length"] extends N
-  ? Keys
-  : KeyTuple<N, [...Keys, key: Key]>
+/** Keys and arguments with names, for editors, by how many there are. Editors number those of longer calls themselves. */
+interface Names {
+  readonly keys: [
+    [],
+    [key: Key],
+    [key1: Key, key2: Key],
+    [key1: Key, key2: Key, key3: Key],
+    [key1: Key, key2: Key, key3: Key, key4: Key],
+    [key1: Key, key2: Key, key3: Key, key4: Key, key5: Key],
+    [key1: Key, key2: Key, key3: Key, key4: Key, key5: Key, key6: Key]
+  ]
+  readonly args: [
+    [],
+    [argument: 0],
+    [argument1: 0, argument2: 0],
+    [argument1: 0, argument2: 0, argument3: 0],
+    [argument1: 0, argument2: 0, argument3: 0, argument4: 0],
+    [argument1: 0, argument2: 0, argument3: 0, argument4: 0, argument5: 0],
+    [argument1: 0, argument2: 0, argument3: 0, argument4: 0, argument5: 0, argument6: 0]
+  ]
+}
+
+type KeyTuple<N extends number, Keys extends ReadonlyArray<Key> = []> = `${N}` extends keyof Names["keys"]
+  ? Names["keys"][N]
+  : Keys["length"] extends N
+    ? Keys
+    : KeyTuple<N, [...Keys, key: Key]>
 
 export type KeyParameters<N extends KeyCount> = N extends number
   ? number extends N
@@ -52,7 +76,21 @@ export type KeyParameters<N extends KeyCount> = N extends number
  */
 type ArgumentValues<T extends ReadonlyArray<ArgumentType>> = number extends T["length"]
   ? []
-  : { -readonly [K in keyof T]: ArgumentValue<T[K]> }
+  : `${T["length"]}` extends keyof Names["args"]
+    ? ValuesOf<T, Names["args"][T["length"]]>
+    : LongValuesOf<T>
+
+/** A mapped type keeps the names of the tuple that it maps. */
+type ValuesOf<T extends ReadonlyArray<ArgumentType>, Named extends ReadonlyArray<unknown>> = {
+  [K in keyof Named]: K extends keyof T ? ArgumentValue<T[K]> : never
+}
+
+type LongValuesOf<T extends ReadonlyArray<unknown>, Values extends ReadonlyArray<unknown> = []> = T extends readonly [
+  infer Type,
+  ...infer Others
+]
+  ? LongValuesOf<Others, [...Values, argument: ArgumentValue<Type>]>
+  : Values
 
 export type Parameters<N extends KeyCount, T extends ReadonlyArray<ArgumentType>, Rest extends ArgumentType> = [
   ArgumentType
