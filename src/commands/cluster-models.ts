@@ -316,7 +316,9 @@ const migrating = moving("->-")
 /** A line of CLUSTER NODES. */
 const node: Decode.Decoder<ClusterNode> = (reply) => {
   const text = Report.text(reply)
-  const [id, where, flags = "", master, ping, pong, epoch, link, ...words] = text.split(" ").filter((word) => word !== "")
+  const [id, where, flags = "", master, ping, pong, epoch, link, ...words] = text
+    .split(" ")
+    .filter((word) => word !== "")
   if (id === undefined || where === undefined) {
     return Decode.mismatch("a node", reply)
   }

@@ -192,7 +192,10 @@ const split = (line: string): Map<string, string> => {
   return fields
 }
 
-const record = (fields: Iterable<readonly [string, string]>, text: (value: string) => string): Record<string, string> => {
+const record = (
+  fields: Iterable<readonly [string, string]>,
+  text: (value: string) => string
+): Record<string, string> => {
   const result: Record<string, string> = Object.create(null)
   for (const [name, value] of fields) {
     result[name] = text(value)

@@ -137,22 +137,22 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ServerConfigCommands
   const values = Report.whole(Report.record(Report.name(codec)))
   const modules = Decode.array(moduleInfo(codec))
   return {
-  configGet: (parameters) => CONFIG_GET(texts(args(), parameters, "setting"), values, text),
-  configResetstat: () => CONFIG_RESETSTAT(args(), Decode.ok),
-  configRewrite: () => CONFIG_REWRITE(args(), Decode.ok),
-  configSet: (parameters) => CONFIG_SET(settings(args(), parameters), Decode.ok),
-  moduleList: () => MODULE_LIST(args(), modules, text),
-  moduleLoad: (path, moduleArgs) => MODULE_LOAD(someTexts(args().text(path), moduleArgs), Decode.ok),
-  moduleLoadex: (path, options) =>
-    MODULE_LOADEX(
-      args()
-        .text(path)
-        .each(Object.entries(options?.config ?? {}), (args, [name, value]) =>
-          settings(args.token("CONFIG"), { [name]: value })
-        )
-        .option("ARGS", options?.args, (args, moduleArgs) => texts(args, moduleArgs, "argument")),
-      Decode.ok
-    ),
-  moduleUnload: (name) => MODULE_UNLOAD(args().text(name), Decode.ok)
-}
+    configGet: (parameters) => CONFIG_GET(texts(args(), parameters, "setting"), values, text),
+    configResetstat: () => CONFIG_RESETSTAT(args(), Decode.ok),
+    configRewrite: () => CONFIG_REWRITE(args(), Decode.ok),
+    configSet: (parameters) => CONFIG_SET(settings(args(), parameters), Decode.ok),
+    moduleList: () => MODULE_LIST(args(), modules, text),
+    moduleLoad: (path, moduleArgs) => MODULE_LOAD(someTexts(args().text(path), moduleArgs), Decode.ok),
+    moduleLoadex: (path, options) =>
+      MODULE_LOADEX(
+        args()
+          .text(path)
+          .each(Object.entries(options?.config ?? {}), (args, [name, value]) =>
+            settings(args.token("CONFIG"), { [name]: value })
+          )
+          .option("ARGS", options?.args, (args, moduleArgs) => texts(args, moduleArgs, "argument")),
+        Decode.ok
+      ),
+    moduleUnload: (name) => MODULE_UNLOAD(args().text(name), Decode.ok)
+  }
 }

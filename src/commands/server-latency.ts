@@ -267,7 +267,10 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ServerLatencyCommand
   const optionalName = Report.optional(name)
   const event = Report.essential(name)
 
-  const entries = <A, B>(measure: Report.Field<A>, named: (measured: A) => B): Decode.Decoder<Array<LoggedCommand<K> & B>> =>
+  const entries = <A, B>(
+    measure: Report.Field<A>,
+    named: (measured: A) => B
+  ): Decode.Decoder<Array<LoggedCommand<K> & B>> =>
     Decode.array((reply) => {
       const parts = Decode.items(reply)
       const part = <A>(at: number, field: Report.Field<A>) => Report.read(field, at, parts[at])

@@ -208,11 +208,11 @@ describe("array commands decode their replies", () => {
     ]
     readsEach(arrays.arinfo("k", { full: true }), [array(...common, ...rest(bulk)), map(...common, ...rest(double))], {
       ...info,
-      denseSlices: 1,
-      sparseSlices: 0,
-      avgDenseSize: 128,
-      avgDenseFill: 0.5,
-      avgSparseSize: 0
+      denseSlices: Option.some(1),
+      sparseSlices: Option.some(0),
+      avgDenseSize: Option.some(128),
+      avgDenseFill: Option.some(0.5),
+      avgSparseSize: Option.some(0)
     })
     readsError(arrays.arinfo("none"), error("ERR no such key"), { _tag: "ReplyError", code: "ERR" })
     readsError(arrays.arget("k", 0), error("WRONGTYPE no"), { _tag: "ReplyError", code: "WRONGTYPE" })

@@ -216,14 +216,14 @@ describe("cluster commands decode their replies", () => {
     ].join("\r\n")
     readsEach(cluster.clusterInfo(), [bulk(text), verbatim(text)], {
       state: "ok",
-      slotsAssigned: 16384,
-      slotsOk: 16380,
-      slotsPfail: 3,
-      slotsFail: 1,
-      knownNodes: 6,
-      size: 3,
-      currentEpoch: 18446744073709551615n,
-      myEpoch: 2,
+      slotsAssigned: Option.some(16384),
+      slotsOk: Option.some(16380),
+      slotsPfail: Option.some(3),
+      slotsFail: Option.some(1),
+      knownNodes: Option.some(6),
+      size: Option.some(3),
+      currentEpoch: Option.some(18446744073709551615n),
+      myEpoch: Option.some(2),
       fields: {
         cluster_state: "ok",
         cluster_slots_assigned: "16384",
@@ -444,7 +444,7 @@ describe("cluster commands decode their replies", () => {
           start: 0,
           end: 5460,
           master: { endpoint: Option.some("127.0.0.1"), port: 30001, id: Option.some(id), metadata: { hostname: "h" } },
-          replicas: [{ endpoint: none, port: 30004, id: Option.some(id), metadata: {} }]
+          replicas: [{ endpoint: none, port: Option.some(30004), id: Option.some(id), metadata: {} }]
         },
         {
           start: 5461,
@@ -474,7 +474,7 @@ describe("cluster commands decode their replies", () => {
       [
         {
           slot: 5,
-          keyCount: 2,
+          keyCount: Option.some(2),
           cpuUsec: Option.some(50),
           networkBytesIn: Option.some(60),
           networkBytesOut: Option.some(70),
@@ -485,7 +485,7 @@ describe("cluster commands decode their replies", () => {
     reads(cluster.clusterSlotStats({ orderby: "key-count" }), array(array(int(5), map(...all.slice(0, 2)))), [
       {
         slot: 5,
-        keyCount: 2,
+        keyCount: Option.some(2),
         cpuUsec: Option.none(),
         networkBytesIn: Option.none(),
         networkBytesOut: Option.none(),
@@ -533,16 +533,16 @@ describe("cluster commands decode their replies", () => {
             { start: 0, end: 9 },
             { start: 20, end: 20 }
           ],
-          source: "a",
-          dest: "b",
-          operation: "import",
-          state: "completed",
-          lastError: "",
-          retries: 1,
-          createTime: DateTime.unsafeMake(1795375927113),
+          source: Option.some("a"),
+          dest: Option.some("b"),
+          operation: Option.some("import"),
+          state: Option.some("completed"),
+          lastError: Option.some(""),
+          retries: Option.some(1),
+          createTime: Option.some(DateTime.unsafeMake(1795375927113)),
           startTime: Option.some(DateTime.unsafeMake(1795375927114)),
           endTime: Option.none(),
-          writePause: Duration.millis(7)
+          writePause: Option.some(Duration.millis(7))
         }
       ]
     )

@@ -269,10 +269,10 @@ describe("connection commands decode their replies", () => {
       wire.array(wire.bulk("flags"), wire.array(...flags), ...rest),
       wire.map(wire.bulk("flags"), wire.set(...flags), ...rest)
     ]
-    readsEach(connection.clientTrackinginfo(), literals, { flags: ["on", "bcast"], redirect: 0, prefixes: ["a:"] })
+    readsEach(connection.clientTrackinginfo(), literals, { flags: ["on", "bcast"], redirect: Option.some(0), prefixes: ["a:"] })
     readsEach(binary.clientTrackinginfo(), literals, {
       flags: ["on", "bcast"],
-      redirect: 0,
+      redirect: Option.some(0),
       prefixes: [Uint8Array.of(0x61, 0x3a)]
     })
   })
@@ -327,7 +327,7 @@ describe("connection commands decode their replies", () => {
         wire.bulk("availability_zone"),
         wire.bulk("eu-1a")
       ),
-      { ...expected, modules: [{ name: "vectorset", ver: 1, path: "", args: [] }], availabilityZone: "eu-1a" }
+      { ...expected, modules: [{ name: "vectorset", ver: Option.some(1), path: Option.some(""), args: [] }], availabilityZone: Option.some("eu-1a") }
     )
     readsError(connection.hello(4 as never), "-NOPROTO unsupported protocol version\r\n", {
       _tag: "ReplyError",

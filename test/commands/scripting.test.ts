@@ -146,7 +146,7 @@ describe("scripting commands decode their replies", () => {
     readsEach(
       scripts.functionList({ withcode: true }),
       [literal(2, true), literal(3, true)],
-      [{ ...library, libraryCode: source }]
+      [{ ...library, libraryCode: Option.some(source) }]
     )
     reads(scripts.functionList(), array(), [])
     // The reply is text under every codec.

@@ -175,11 +175,11 @@ describe("sentinel commands decode their replies", () => {
         [
           {
             ...expected,
-            masterHost: "10.0.0.1",
-            masterPort: 6380,
-            masterLinkStatus: "ok",
-            priority: 100,
-            replicaOffset: 7215600,
+            masterHost: Option.some("10.0.0.1"),
+            masterPort: Option.some(6380),
+            masterLinkStatus: Option.some("ok"),
+            priority: Option.some(100),
+            replicaOffset: Option.some(7215600),
             fields
           }
         ]
@@ -197,8 +197,8 @@ describe("sentinel commands decode their replies", () => {
       sentinel.sentinelIsMasterDownByAddr("h", 1, 0, "*"),
       sentinel.sentinelIsPrimaryDownByAddr("h", 1, 0, "*")
     ]) {
-      reads(command, array(int(0), bulk("*"), int(0)), { down: false, leader: Option.none(), leaderEpoch: 0 })
-      reads(command, array(int(1), bulk("31ed"), int(7)), { down: true, leader: Option.some("31ed"), leaderEpoch: 7 })
+      reads(command, array(int(0), bulk("*"), int(0)), { down: false, leader: Option.none(), leaderEpoch: Option.some(0) })
+      reads(command, array(int(1), bulk("31ed"), int(7)), { down: true, leader: Option.some("31ed"), leaderEpoch: Option.some(7) })
     }
     const script = (flags: string, pid: string, time: string) => [
       bulk("argv"),
@@ -219,22 +219,22 @@ describe("sentinel commands decode their replies", () => {
       [
         {
           argv: ["/notify.sh", "+sdown"],
-          running: true,
+          running: Option.some(true),
           pid: Option.some(77),
           runTime: Option.some(Duration.millis(1500)),
           runDelay: Option.none(),
-          retryNum: 1
+          retryNum: Option.some(1)
         }
       ]
     )
     reads(sentinel.sentinelPendingScripts(), array(map(...script("scheduled", "0", "run-delay"))), [
       {
         argv: ["/notify.sh", "+sdown"],
-        running: false,
+        running: Option.some(false),
         pid: Option.none(),
         runTime: Option.none(),
         runDelay: Option.some(Duration.millis(1500)),
-        retryNum: 1
+        retryNum: Option.some(1)
       }
     ])
     const text = "# Server\r\nredis_version:7.0.15\r\n"
@@ -243,7 +243,7 @@ describe("sentinel commands decode their replies", () => {
         name: "m",
         instances: [
           {
-            age: Duration.millis(5),
+            age: Option.some(Duration.millis(5)),
             info: Option.some({
               sections: { server: { redis_version: "7.0.15" } },
               fields: { redis_version: "7.0.15" },
@@ -254,7 +254,7 @@ describe("sentinel commands decode their replies", () => {
               text
             })
           },
-          { age: Duration.zero, info: Option.none() }
+          { age: Option.some(Duration.zero), info: Option.none() }
         ]
       }
     ])

@@ -413,13 +413,13 @@ describe("server commands decode their replies", () => {
       )
     readsEach(server.backupStatus(), status(0, 0, "idle"), {
       state: "idle",
-      error: "",
+      error: Option.some(""),
       startTime: Option.none(),
       endTime: Option.none()
     })
     readsEach(server.backupStatus(), status(1795375927, 1795375928, "sealed"), {
       state: "sealed",
-      error: "",
+      error: Option.some(""),
       startTime: Option.some(DateTime.unsafeMake(1795375927000)),
       endTime: Option.some(DateTime.unsafeMake(1795375928000))
     })
@@ -618,10 +618,10 @@ describe("server commands decode their replies", () => {
           {
             ...argument,
             name: "condition",
-            type: "oneof",
+            type: Option.some("oneof"),
             since: Option.some("2.6.12"),
             flags: ["optional"],
-            arguments: [{ ...argument, name: "nx", type: "pure-token", token: Option.some("NX") }]
+            arguments: [{ ...argument, name: "nx", type: Option.some("pure-token"), token: Option.some("NX") }]
           }
         ],
         subcommands: {
@@ -672,10 +672,10 @@ describe("server commands decode their replies", () => {
     readsEach(
       server.moduleList(),
       [array(array(...module)), array(map(...module))],
-      [{ name: "lua", ver: 1, path: Option.some("lua"), args: ["x"] }]
+      [{ name: "lua", ver: Option.some(1), path: Option.some("lua"), args: ["x"] }]
     )
     reads(server.moduleList(), array(array(...module.slice(0, 4))), [
-      { name: "lua", ver: 1, path: Option.none(), args: [] }
+      { name: "lua", ver: Option.some(1), path: Option.none(), args: [] }
     ])
   })
 
@@ -771,21 +771,21 @@ describe("server commands decode their replies", () => {
       server.memoryStats(),
       [array(...integers, ...rest(bulk, array)), map(...integers, ...rest((text) => `,${text}\r\n`, map))],
       {
-        peakAllocated: 0,
-        totalAllocated: 1,
-        startupAllocated: 2,
-        replicationBacklog: 3,
-        clientsSlaves: 4,
-        clientsNormal: 5,
-        aofBuffer: 6,
-        overheadTotal: 7,
-        keysCount: 8,
-        keysBytesPerKey: 9,
-        datasetBytes: 10,
-        datasetPercentage: 92.37104034423828,
-        peakPercentage: 99.5,
-        fragmentation: 7.5,
-        fragmentationBytes: 11,
+        peakAllocated: Option.some(0),
+        totalAllocated: Option.some(1),
+        startupAllocated: Option.some(2),
+        replicationBacklog: Option.some(3),
+        clientsSlaves: Option.some(4),
+        clientsNormal: Option.some(5),
+        aofBuffer: Option.some(6),
+        overheadTotal: Option.some(7),
+        keysCount: Option.some(8),
+        keysBytesPerKey: Option.some(9),
+        datasetBytes: Option.some(10),
+        datasetPercentage: Option.some(92.37104034423828),
+        peakPercentage: Option.some(99.5),
+        fragmentation: Option.some(7.5),
+        fragmentationBytes: Option.some(11),
         databases: { 0: { "overhead.hashtable.main": 288 } },
         all: {
           ...all,
@@ -807,7 +807,7 @@ describe("server commands decode their replies", () => {
       )
     readsEach(server.latencyHistogram("debug"), [histogram(array), histogram(map)], {
       debug: {
-        calls: 2,
+        calls: Option.some(2),
         histogram: [
           { atMost: Duration.micros(4n), calls: 1 },
           { atMost: Duration.micros(16908n), calls: 2 }
@@ -844,9 +844,9 @@ describe("server commands decode their replies", () => {
       clientAddress: "127.0.0.1:40812",
       clientName: "me"
     }
-    reads(server.slowlogGet(), array(entry), [{ ...command, duration: Duration.micros(10091n) }])
-    reads(server.commandlogGet(1, "slow"), array(entry), [{ ...command, duration: Duration.micros(10091n) }])
-    reads(server.commandlogGet(1, "large-reply"), array(entry), [{ ...command, size: 10091 }])
+    reads(server.slowlogGet(), array(entry), [{ ...command, duration: Option.some(Duration.micros(10091n)) }])
+    reads(server.commandlogGet(1, "slow"), array(entry), [{ ...command, duration: Option.some(Duration.micros(10091n)) }])
+    reads(server.commandlogGet(1, "large-reply"), array(entry), [{ ...command, size: Option.some(10091) }])
     reads(server.slowlogGet(), array(), [])
     const bytes = Buffer.concat([
       Buffer.from("*1\r\n*6\r\n:1\r\n:1795375969\r\n:10091\r\n*1\r\n$2\r\n"),
@@ -854,7 +854,7 @@ describe("server commands decode their replies", () => {
       Buffer.from("\r\n$1\r\na\r\n$0\r\n\r\n")
     ])
     reads(server.slowlogGet(), bytes, [
-      { ...command, command: [notUtf8], clientAddress: "a", clientName: "", duration: Duration.micros(10091n) }
+      { ...command, command: [notUtf8], clientAddress: Option.some("a"), clientName: Option.some(""), duration: Option.some(Duration.micros(10091n)) }
     ])
   })
 
@@ -906,8 +906,8 @@ describe("server commands decode their replies", () => {
       product: Option.some<"redis" | "valkey">("valkey"),
       version: Option.some("9.1.2"),
       databases: [
-        { database: 0, keys: 3, expires: 1, avgTtl: Duration.millis(500) },
-        { database: 12, keys: 1, expires: 0, avgTtl: Duration.zero }
+        { database: 0, keys: Option.some(3), expires: Option.some(1), avgTtl: Option.some(Duration.millis(500)) },
+        { database: 12, keys: Option.some(1), expires: Option.some(0), avgTtl: Option.some(Duration.zero) }
       ],
       modules: [
         { name: "lua", ver: "1" },
@@ -929,15 +929,15 @@ describe("server commands decode their replies", () => {
   it("ROLE", () => {
     reads(server.role(), array(bulk("master"), int(291), array(array(bulk("10.0.0.2"), bulk("6380"), bulk("290")))), {
       role: "master",
-      offset: 291,
-      replicas: [{ host: "10.0.0.2", port: 6380, offset: 290 }]
+      offset: Option.some(291),
+      replicas: [{ host: "10.0.0.2", port: 6380, offset: Option.some(290) }]
     })
     reads(server.role(), array(bulk("slave"), bulk("10.0.0.1"), int(6379), bulk("handshake"), int(-1)), {
       role: "slave",
-      host: "10.0.0.1",
-      port: 6379,
-      state: "handshake",
-      offset: -1
+      host: Option.some("10.0.0.1"),
+      port: Option.some(6379),
+      state: Option.some("handshake"),
+      offset: Option.some(-1)
     })
     reads(server.role(), array(bulk("sentinel"), array(bulk("mymaster"))), { role: "sentinel", masters: ["mymaster"] })
     readsError(server.role(), array(bulk("oracle")), { _tag: "DecodeError" })

@@ -596,7 +596,7 @@ describe("stream commands decode their replies", () => {
     reads(streams.xinfoStream("s"), map(...info, ...since7, ...empty), {
       ...infoRead,
       ...since7Read,
-      groups: 1,
+      groups: Option.some(1),
       firstEntry: Option.none(),
       lastEntry: Option.none()
     })
@@ -661,24 +661,24 @@ describe("stream commands decode their replies", () => {
       groups: [
         {
           name: "g",
-          lastDeliveredId: "1-1",
+          lastDeliveredId: Option.some("1-1"),
           entriesRead: Option.some(1),
           lag: Option.none(),
-          pelCount: 1,
+          pelCount: Option.some(1),
           pending: [{ id: "1-1", consumer: "c", delivered: DateTime.unsafeMake(5000), deliveries: 2 }],
           consumers: [
             {
               name: "c",
-              seenTime: DateTime.unsafeMake(6000),
+              seenTime: Option.some(DateTime.unsafeMake(6000)),
               activeTime: Option.some(DateTime.unsafeMake(5000)),
-              pelCount: 1,
+              pelCount: Option.some(1),
               pending: [{ id: "1-1", delivered: DateTime.unsafeMake(5000), deliveries: 2 }]
             },
             {
               name: "d",
-              seenTime: DateTime.unsafeMake(7000),
+              seenTime: Option.some(DateTime.unsafeMake(7000)),
               activeTime: Option.none(),
-              pelCount: 0,
+              pelCount: Option.some(0),
               pending: []
             }
           ]
@@ -698,9 +698,9 @@ describe("stream commands decode their replies", () => {
       [
         {
           name: "g",
-          consumers: 1,
-          pending: 2,
-          lastDeliveredId: "1-1",
+          consumers: Option.some(1),
+          pending: Option.some(2),
+          lastDeliveredId: Option.some("1-1"),
           entriesRead: Option.some(1),
           lag: Option.none()
         }

@@ -84,10 +84,15 @@ export const raw: Decoder<Reply> = (reply) => reply
 
 /** `+OK`, or any other status text. The text is dropped. */
 export const ok: Decoder<void> = (reply) => {
-  if (reply !== "OK" && text(reply) === "") {
+  if (reply !== "OK" && !isStatus(reply)) {
     mismatch("a status", reply)
   }
 }
+
+const isStatus = (reply: Reply): boolean =>
+  typeof reply === "string" || reply instanceof Uint8Array
+    ? reply.length > 0
+    : reply instanceof VerbatimString && reply.value.length > 0
 
 /** Text, from a string, a verbatim string or UTF-8 bytes. */
 export const text: Decoder<string> = (reply) => {
