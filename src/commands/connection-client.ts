@@ -184,7 +184,7 @@ export const filter = (builder: Args, which: ClientFilter): Args =>
 const split = (line: string): Map<string, string> => {
   const fields = new Map<string, string>()
   for (const part of line.split(/[ \r\n]+(?=[A-Za-z][\w.-]*=)/)) {
-    const [, name, value] = /^[ \r\n]*([A-Za-z][\w.-]*)=([^]*?)[ \r\n]*$/.exec(part) ?? []
+    const [, name, value] = /^[ \r\n]*([A-Za-z][\w.-]*)=([\s\S]*?)[ \r\n]*$/.exec(part) ?? []
     if (name !== undefined && value !== undefined && !fields.has(name)) {
       fields.set(name, value)
     }

@@ -187,11 +187,12 @@ describe("array commands decode their replies", () => {
     const info = {
       count: 3,
       len: 101,
-      nextInsertIndex: 1,
-      slices: 1,
-      directorySize: 1,
-      superDirEntries: 0,
-      sliceSize: 4096
+      nextInsertIndex: Option.some(1),
+      slices: Option.some(1),
+      directorySize: Option.some(1),
+      superDirEntries: Option.some(0),
+      sliceSize: Option.some(4096),
+      other: {}
     }
     readsEach(arrays.arinfo("k"), [array(...common), map(...common)], info)
     const rest = (number: (text: string) => string) => [

@@ -576,7 +576,13 @@ describe("stream commands decode their replies", () => {
     ...[bulk("max-deleted-entry-id"), bulk("0-0"), bulk("entries-added"), int(2)],
     ...[bulk("recorded-first-entry-id"), bulk("1-1")]
   ]
-  const infoRead = { length: 2, radixTreeKeys: 1, radixTreeNodes: 2, lastGeneratedId: "2-1" }
+  const infoRead = {
+    length: 2,
+    radixTreeKeys: Option.some(1),
+    radixTreeNodes: Option.some(2),
+    lastGeneratedId: "2-1",
+    other: {}
+  }
   const since7Read = {
     maxDeletedEntryId: Option.some("0-0"),
     entriesAdded: Option.some(2),
@@ -586,7 +592,7 @@ describe("stream commands decode their replies", () => {
 
   it("XINFO STREAM", () => {
     const ends = [bulk("groups"), int(1), bulk("first-entry"), one, bulk("last-entry"), two]
-    const endsRead = { groups: 1, firstEntry: Option.some(oneRead), lastEntry: Option.some(twoRead) }
+    const endsRead = { groups: Option.some(1), firstEntry: Option.some(oneRead), lastEntry: Option.some(twoRead) }
     readsEach(streams.xinfoStream("s"), [array(...info, ...since7, ...ends), map(...info, ...since7, ...ends)], {
       ...infoRead,
       ...since7Read,
@@ -672,16 +678,19 @@ describe("stream commands decode their replies", () => {
               seenTime: Option.some(DateTime.unsafeMake(6000)),
               activeTime: Option.some(DateTime.unsafeMake(5000)),
               pelCount: Option.some(1),
-              pending: [{ id: "1-1", delivered: DateTime.unsafeMake(5000), deliveries: 2 }]
+              pending: [{ id: "1-1", delivered: DateTime.unsafeMake(5000), deliveries: 2 }],
+              other: {}
             },
             {
               name: "d",
               seenTime: Option.some(DateTime.unsafeMake(7000)),
               activeTime: Option.none(),
               pelCount: Option.some(0),
-              pending: []
+              pending: [],
+              other: {}
             }
-          ]
+          ],
+          other: {}
         }
       ]
     })
@@ -702,7 +711,8 @@ describe("stream commands decode their replies", () => {
           pending: Option.some(2),
           lastDeliveredId: Option.some("1-1"),
           entriesRead: Option.some(1),
-          lag: Option.none()
+          lag: Option.none(),
+          other: {}
         }
       ]
     )
@@ -710,7 +720,13 @@ describe("stream commands decode their replies", () => {
     const consumer = [bulk("name"), bulk("c"), bulk("pending"), int(1), bulk("idle"), int(246)]
     const active = [...consumer, bulk("inactive"), int(300)]
     const never = [...consumer, bulk("inactive"), int(-1)]
-    const read = { name: "c", pending: 1, idle: Duration.millis(246), inactive: Option.none() }
+    const read = {
+      name: "c",
+      pending: Option.some(1),
+      idle: Option.some(Duration.millis(246)),
+      inactive: Option.none(),
+      other: {}
+    }
     readsEach(
       streams.xinfoConsumers("s", "g"),
       [
