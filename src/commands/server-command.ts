@@ -225,14 +225,25 @@ const keynum = Report.struct("_", { keynumidx: number, firstkey: number, keystep
 
 const unknown = { type: "unknown" } as const
 
+/** A specification that is not read as a whole is kept as text too. */
+const readAll = (misfit: () => void, { other }: Report.Other): void => {
+  if (Object.keys(other).length > 0) {
+    misfit()
+  }
+}
+
 const beginSearch = new Report.Field<KeySpec["beginSearch"]>(
   (reply, misfit) => {
-    const { spec, type } = typed(reply)
+    const { other, spec, type } = typed(reply)
+    readAll(misfit, { other })
     if (type === "index") {
-      return { type, index: index(spec).index }
+      const { index: at, ...rest } = index(spec)
+      readAll(misfit, rest)
+      return { type, index: at }
     }
     if (type === "keyword") {
-      const { keyword: word, startfrom } = keyword(spec)
+      const { keyword: word, startfrom, ...rest } = keyword(spec)
+      readAll(misfit, rest)
       return { type, keyword: word, startfrom }
     }
     if (type !== "unknown") {
@@ -245,13 +256,16 @@ const beginSearch = new Report.Field<KeySpec["beginSearch"]>(
 
 const findKeys = new Report.Field<KeySpec["findKeys"]>(
   (reply, misfit) => {
-    const { spec, type } = typed(reply)
+    const { other, spec, type } = typed(reply)
+    readAll(misfit, { other })
     if (type === "range") {
-      const { keystep, lastkey, limit } = range(spec)
+      const { keystep, lastkey, limit, ...rest } = range(spec)
+      readAll(misfit, rest)
       return { type, lastkey, keystep, limit }
     }
     if (type === "keynum") {
-      const { firstkey, keynumidx, keystep } = keynum(spec)
+      const { firstkey, keynumidx, keystep, ...rest } = keynum(spec)
+      readAll(misfit, rest)
       return { type, keynumidx, firstkey, keystep }
     }
     if (type !== "unknown") {

@@ -415,7 +415,7 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
       Effect.gen(function* () {
         yield* raw("ACL SETUSER", "ada", "on", ">sesame", "+@all", "~*")
         yield* connection.auth("ada", Redacted.make("sesame"))
-        expect((yield* connection.clientInfo()).user).toBe("ada")
+        expect((yield* connection.clientInfo()).user).toEqual(Option.some("ada"))
         const wrong = yield* Effect.flip(connection.auth("ada", Redacted.make("wrong-password")))
         expect(wrong).toMatchObject({ _tag: "ReplyError", code: "WRONGPASS" })
         expect(String(wrong)).not.toContain("wrong-password")
@@ -435,10 +435,16 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
         const id = yield* connection.clientId()
         yield* connection.select(3)
         const info = yield* connection.clientInfo()
-        expect(info).toMatchObject({ id, name: "worker", db: 3, multi: -1, user: "default" })
+        expect(info).toMatchObject({
+          id,
+          name: Option.some("worker"),
+          db: Option.some(3),
+          multi: Option.some(-1),
+          user: Option.some("default")
+        })
         expect(Object.keys(info.fields).length).toBeGreaterThan(20)
         yield* connection.reset()
-        expect(yield* connection.clientInfo()).toMatchObject({ id, name: "", db: 0 })
+        expect(yield* connection.clientInfo()).toMatchObject({ id, name: Option.some(""), db: Option.some(0) })
         expect(yield* Effect.flip(connection.select(99))).toMatchObject({ _tag: "ReplyError" })
         expect(yield* Effect.flip(connection.clientSetname("two words"))).toMatchObject({ _tag: "ReplyError" })
         yield* connection.clientReply("on")
@@ -464,7 +470,10 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
         yield* connection.clientSetname("worker")
         const id = yield* connection.clientId()
         const all = yield* connection.clientList()
-        expect(all.find((client) => client.id === id)).toMatchObject({ name: "worker", cmd: "client|list" })
+        expect(all.find((client) => client.id === id)).toMatchObject({
+          name: Option.some("worker"),
+          cmd: Option.some("client|list")
+        })
         expect((yield* connection.clientList({ id: [id, 999_999] })).map((client) => client.id)).toEqual([id])
         expect((yield* connection.clientList({ type: "normal" })).length).toBe(all.length)
         expect(yield* connection.clientList({ type: "pubsub" })).toEqual([])
@@ -562,7 +571,7 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
     onLease(
       Effect.gen(function* () {
         const off = yield* connection.clientTrackinginfo()
-        expect(off).toEqual({ flags: ["off"], redirect: -1, prefixes: [] })
+        expect(off).toEqual({ flags: ["off"], redirect: Option.some(-1), prefixes: [], other: {} })
         expect(yield* connection.clientGetredir()).toBe(-1)
         const redirect = protocol === 2 ? { redirect: yield* connection.clientId() } : {}
         yield* connection.clientTracking("on", { ...redirect, bcast: true, prefix: ["a:", "b:"], noloop: true })
@@ -590,7 +599,7 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
       Effect.gen(function* () {
         yield* needs("CLIENT NO-EVICT")
         yield* connection.clientNoEvict("on")
-        expect((yield* connection.clientInfo()).flags).toContain("e")
+        expect(Option.getOrThrow((yield* connection.clientInfo()).flags)).toContain("e")
         yield* connection.clientNoEvict("off")
       })
     )
@@ -601,11 +610,14 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
       Effect.gen(function* () {
         yield* needs("CLIENT NO-TOUCH", "CLIENT SETINFO")
         yield* connection.clientNoTouch("on")
-        expect((yield* connection.clientInfo()).flags).toContain("T")
+        expect(Option.getOrThrow((yield* connection.clientInfo()).flags)).toContain("T")
         yield* connection.clientNoTouch("off")
         yield* connection.clientSetinfo({ libName: "effect" })
         yield* connection.clientSetinfo({ libVer: "0.1.0" })
-        expect(yield* connection.clientInfo()).toMatchObject({ libName: "effect", libVer: "0.1.0" })
+        expect(yield* connection.clientInfo()).toMatchObject({
+          libName: Option.some("effect"),
+          libVer: Option.some("0.1.0")
+        })
       })
     )
   )
@@ -615,10 +627,10 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
       Effect.gen(function* () {
         yield* needs("CLIENT CAPA", "CLIENT IMPORT-SOURCE")
         yield* connection.clientCapa("redirect")
-        expect((yield* connection.clientInfo()).capa).toBe("r")
+        expect((yield* connection.clientInfo()).capa).toEqual(Option.some("r"))
         yield* raw("CONFIG SET", "import-mode", "yes")
         yield* connection.clientImportSource("on")
-        expect((yield* connection.clientInfo()).flags).toContain("I")
+        expect(Option.getOrThrow((yield* connection.clientInfo()).flags)).toContain("I")
         yield* connection.clientImportSource("off")
         yield* raw("CONFIG SET", "import-mode", "no")
       })

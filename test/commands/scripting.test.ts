@@ -277,16 +277,16 @@ liveSuite(
         expect(yield* scripts.fcallRo("first", { keys: "k", args: ["a"] })).toEqual(["k", "a"])
         expect(yield* Effect.flip(scripts.fcallRo("second"))).toMatchObject({ _tag: "ReplyError" })
         const [library] = yield* scripts.functionList({ libraryname: "li*" })
-        expect(library).toMatchObject({ libraryName: "lib", engine: "LUA" })
+        expect(library).toMatchObject({ libraryName: "lib", engine: Option.some("LUA") })
         expect([...(library?.functions ?? [])].sort((a, b) => a.name.localeCompare(b.name))).toEqual([
-          { name: "first", description: Option.some("does it"), flags: ["no-writes"] },
-          { name: "second", description: Option.none(), flags: [] }
+          { name: "first", description: Option.some("does it"), flags: ["no-writes"], other: {} },
+          { name: "second", description: Option.none(), flags: [], other: {} }
         ])
-        expect((yield* scripts.functionList({ withcode: true }))[0]?.libraryCode).toBe(source)
+        expect((yield* scripts.functionList({ withcode: true }))[0]?.libraryCode).toEqual(Option.some(source))
         expect(yield* scripts.functionList({ libraryname: "other" })).toEqual([])
         const { engines, runningScript } = yield* scripts.functionStats()
         expect(runningScript).toEqual(Option.none())
-        expect(engines.LUA).toEqual({ librariesCount: 1, functionsCount: 2 })
+        expect(engines.LUA).toEqual({ librariesCount: Option.some(1), functionsCount: Option.some(2), other: {} })
         const dump = yield* scripts.functionDump()
         expect(dump).toBeInstanceOf(Uint8Array)
         yield* scripts.functionDelete("lib")

@@ -13,7 +13,7 @@ import { decode, reads, readsEach, readsError, refuses, sends, tagged, wire } fr
 const server = make(Codec.utf8)
 const binary = make(Codec.bytes)
 const strings = makeStrings(Codec.utf8)
-const notUtf8 = Uint8Array.of(0xff, 0x00)
+const notUtf8 = Uint8Array.of(0xff, 0xfe)
 const { array, bulk, int, map, nil, nil2, set, simple, verbatim } = wire
 
 /** The two forms of a record in a reply: RESP2's flat array, and RESP3's map. */

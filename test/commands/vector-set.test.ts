@@ -280,7 +280,14 @@ liveSuite("vector-set", ({ effect, needs, needsVersion }) => {
       expect(yield* vectors.vsetattr("k", "b", '{"x":2}')).toBe(true)
       expect(yield* vectors.vsetattr("k", "q", "{}")).toBe(false)
       expect(yield* vectors.vinfo("k")).toMatchObject({
-        value: { quantType: "int8", vectorDim: 3, size: 3, attributesCount: 2, hnswM: 16, projectionInputDim: 0 }
+        value: {
+          quantType: Option.some("int8"),
+          vectorDim: 3,
+          size: 3,
+          attributesCount: Option.some(2),
+          hnswM: Option.some(16),
+          projectionInputDim: Option.some(0)
+        }
       })
       expect(yield* vectors.vinfo("none")).toEqual(Option.none())
     })
