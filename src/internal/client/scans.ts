@@ -20,10 +20,11 @@ import type { ZscanOptions } from "../../commands/sorted-set.js"
 import type { ScoredMember } from "../../commands/sorted-set-range.js"
 import { ConnectionError, type RedisError } from "../../RedisError.js"
 import type { Key } from "../command/args.js"
-import { type ScanPage, text } from "../command/decode.js"
+import type { ScanPage } from "../command/decode.js"
 import type { RedisCommand } from "../command/model.js"
 import { Redis, type RedisService } from "../command/model.js"
 import { make as makeCommand } from "../command/raw.js"
+import * as Report from "../command/report.js"
 
 /**
  * Streams of keys, fields and members that may be too many for one reply. Every element that exists during the whole
@@ -67,7 +68,7 @@ const beginning: Position = { cursor: "0", run: undefined }
 
 const runId = makeCommand("INFO", {
   args: ["server"],
-  decode: (reply) => /run_id:(\w+)/.exec(text(reply))?.[1]
+  decode: (reply) => /run_id:(\w+)/.exec(Report.text(reply))?.[1]
 })
 
 /** How often a page is requested again when its reply was lost. */
