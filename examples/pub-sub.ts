@@ -29,7 +29,9 @@ const program = Effect.scoped(
     )
 
     // Somebody ends the connection; everything is subscribed again, and the Stream says that there was a gap.
-    const subscribers = (yield* Redis.clientList()).filter(({ psub }) => psub > 0)
+    const subscribers = (yield* Redis.clientList()).filter(({ psub }) =>
+      Option.exists(psub, (patterns) => patterns > 0)
+    )
     yield* Effect.forEach(subscribers, ({ id }) => Redis.clientKill({ id }))
 
     yield* all.pipe(

@@ -22,6 +22,7 @@ import {
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
+import * as Report from "../internal/command/report.js"
 import type { Unbounded } from "./range.js"
 
 /**
@@ -66,7 +67,7 @@ export type ArgrepOptions = AtMostOne<{
 }
 
 /**
- * The reply of ARINFO.
+ * The reply of ARINFO. Its essential fields are `count` and `len`.
  *
  * @since 0.1.0
  * @category models
@@ -77,11 +78,13 @@ export interface ArrayInfo {
   /** One more than the highest index. */
   readonly len: ArrayIndex
   /** The index of the next insert; also 0 when the cursor has reached the last index. */
-  readonly nextInsertIndex: ArrayIndex
-  readonly slices: number
-  readonly directorySize: number
-  readonly superDirEntries: number
-  readonly sliceSize: number
+  readonly nextInsertIndex: Option.Option<ArrayIndex>
+  readonly slices: Option.Option<number>
+  readonly directorySize: Option.Option<number>
+  readonly superDirEntries: Option.Option<number>
+  readonly sliceSize: Option.Option<number>
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
@@ -91,11 +94,11 @@ export interface ArrayInfo {
  * @category models
  */
 export interface FullArrayInfo extends ArrayInfo {
-  readonly denseSlices: number
-  readonly sparseSlices: number
-  readonly avgDenseSize: number
-  readonly avgDenseFill: number
-  readonly avgSparseSize: number
+  readonly denseSlices: Option.Option<number>
+  readonly sparseSlices: Option.Option<number>
+  readonly avgDenseSize: Option.Option<number>
+  readonly avgDenseFill: Option.Option<number>
+  readonly avgSparseSize: Option.Option<number>
 }
 
 /**
@@ -408,25 +411,28 @@ const indexReplies = Decode.array(Decode.largeInteger)
 const optionalIndex = Decode.nullable(Decode.largeInteger)
 const optionalDouble = Decode.nullable(Decode.double)
 
+const reportedInteger = Report.optional(Report.integer)
+const reportedDouble = Report.optional(Report.double)
+
 const infoFields = {
-  count: Decode.largeInteger,
-  len: Decode.largeInteger,
-  nextInsertIndex: Decode.largeInteger,
-  slices: Decode.integer,
-  directorySize: Decode.integer,
-  superDirEntries: Decode.integer,
-  sliceSize: Decode.integer
+  count: Report.essential(Report.largeInteger),
+  len: Report.essential(Report.largeInteger),
+  nextInsertIndex: Report.optional(Report.largeInteger),
+  slices: reportedInteger,
+  directorySize: reportedInteger,
+  superDirEntries: reportedInteger,
+  sliceSize: reportedInteger
 }
 
-const info = Decode.structNamed("-", infoFields)
+const info = Report.struct("-", infoFields)
 
-const fullInfo = Decode.structNamed("-", {
+const fullInfo = Report.struct("-", {
   ...infoFields,
-  denseSlices: Decode.integer,
-  sparseSlices: Decode.integer,
-  avgDenseSize: Decode.double,
-  avgDenseFill: Decode.double,
-  avgSparseSize: Decode.double
+  denseSlices: reportedInteger,
+  sparseSlices: reportedInteger,
+  avgDenseSize: reportedDouble,
+  avgDenseFill: reportedDouble,
+  avgSparseSize: reportedDouble
 })
 
 type AropOperation<V> = "sum" | "min" | "max" | "and" | "or" | "xor" | "used" | { readonly match: V }

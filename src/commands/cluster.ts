@@ -17,6 +17,7 @@ import {
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
+import * as Report from "../internal/command/report.js"
 import { asyncOrSync, port, type SlotRange, slot, slotRanges, slots } from "../internal/command/serverArgs.js"
 import type { Reply } from "../internal/resp/values.js"
 import * as Model from "./cluster-models.js"
@@ -555,7 +556,7 @@ const migration = (options: {
     .option("CANCEL", options.cancel, task)
     .option("STATUS", options.status, task)
   const decoder: Decode.Decoder<unknown> =
-    options.import !== undefined ? Decode.text : options.cancel !== undefined ? Decode.integer : Model.migrations
+    options.import !== undefined ? Report.text : options.cancel !== undefined ? Decode.integer : Model.migrations
   return CLUSTER_MIGRATION(builder, decoder) as RedisCommand<never>
 }
 
@@ -581,7 +582,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ClusterCommands<K> =
     asking: () => ASKING(args(), Decode.ok),
     clusterAddslots: (list) => CLUSTER_ADDSLOTS(slots(args(), list), Decode.ok),
     clusterAddslotsrange: (ranges) => CLUSTER_ADDSLOTSRANGE(slotRanges(args(), ranges), Decode.ok),
-    clusterBumpepoch: () => CLUSTER_BUMPEPOCH(args(), Decode.text),
+    clusterBumpepoch: () => CLUSTER_BUMPEPOCH(args(), Report.text),
     clusterCancelslotmigrations: () => CLUSTER_CANCELSLOTMIGRATIONS(args(), Decode.ok),
     clusterCountFailureReports: (nodeId) => CLUSTER_COUNT_FAILURE_REPORTS(args().text(nodeId), Decode.integer),
     clusterCountkeysinslot: (number) => CLUSTER_COUNTKEYSINSLOT(slot(args(), number), Decode.integer),
@@ -601,8 +602,8 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ClusterCommands<K> =
       CLUSTER_MEET(port(args().text(ip), number).when(options?.clusterBusPort, port), Decode.ok),
     clusterMigrateslots: (groups) => CLUSTER_MIGRATESLOTS(migrateslots(groups), Decode.ok),
     clusterMigration: migration,
-    clusterMyid: () => CLUSTER_MYID(args(), Decode.text),
-    clusterMyshardid: () => CLUSTER_MYSHARDID(args(), Decode.text),
+    clusterMyid: () => CLUSTER_MYID(args(), Report.text),
+    clusterMyshardid: () => CLUSTER_MYSHARDID(args(), Report.text),
     clusterNodes: () => CLUSTER_NODES(args(), Model.nodeLines),
     clusterReplicas: (nodeId) => CLUSTER_REPLICAS(args().text(nodeId), Model.nodes),
     clusterReplicate: (nodeId) =>

@@ -3,9 +3,12 @@
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
-import { type Args, type DurationWithUnit, type OneOrMore, toList } from "../internal/command/args.js"
+import type * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import type { Codec } from "../Codec.js"
+import { type Args, type DurationWithUnit, type Key, type OneOrMore, toList } from "../internal/command/args.js"
 import * as Decode from "../internal/command/decode.js"
+import * as Report from "../internal/command/report.js"
 
 /**
  * The type of a client. `primary` is Valkey's word for `master` (Valkey 8.0); `slave` is the old word for `replica`.
@@ -60,70 +63,72 @@ export interface ClientFilter {
 }
 
 /**
- * What a server knows about a client. Fields that older servers do not send are optional; fields of newer servers are
- * in `fields`.
+ * What a server knows about a client. Its essential field is `id`: every other field is `None` where the server does not
+ * send it.
  *
  * @since 0.1.0
  * @category models
  */
-export interface ClientInfo {
+export interface ClientInfo<out K = string> {
   readonly id: number
   /** Its address: `ip:port`, or the path of the unix socket. */
-  readonly addr: string
-  readonly laddr: string
-  readonly fd: number
+  readonly addr: Option.Option<string>
+  /** The server's address that it is connected to. Redis 6.2. */
+  readonly laddr: Option.Option<string>
+  readonly fd: Option.Option<number>
   /** Empty when the client has no name. */
-  readonly name: string
+  readonly name: Option.Option<K>
   /** How long it has been connected. */
-  readonly age: Duration.Duration
+  readonly age: Option.Option<Duration.Duration>
   /** How long it has been idle. */
-  readonly idle: Duration.Duration
+  readonly idle: Option.Option<Duration.Duration>
   /**
    * One letter for each flag: `N` normal, `b` blocked, `x` in a transaction, `P` subscribed, `S` replica, `M` master, …
    */
-  readonly flags: string
-  readonly db: number
+  readonly flags: Option.Option<string>
+  readonly db: Option.Option<number>
   /** Numbers of subscriptions: to channels (`sub`), patterns (`psub`) and shard channels (`ssub`). */
-  readonly sub: number
-  readonly psub: number
-  readonly ssub?: number | undefined
+  readonly sub: Option.Option<number>
+  readonly psub: Option.Option<number>
+  readonly ssub: Option.Option<number>
   /** Number of commands queued by MULTI; -1 outside a transaction. */
-  readonly multi: number
+  readonly multi: Option.Option<number>
   /** Number of keys under WATCH. Redis 7.4, Valkey 8.0. */
-  readonly watch?: number | undefined
+  readonly watch: Option.Option<number>
   /** Bytes of its query buffer: in use (`qbuf`) and free (`qbufFree`). */
-  readonly qbuf: number
-  readonly qbufFree: number
-  readonly argvMem: number
-  readonly multiMem?: number | undefined
+  readonly qbuf: Option.Option<number>
+  readonly qbufFree: Option.Option<number>
+  readonly argvMem: Option.Option<number>
+  readonly multiMem: Option.Option<number>
   /** Bytes of its reply buffer: its size (`rbs`) and its recent peak (`rbp`). */
-  readonly rbs?: number | undefined
-  readonly rbp?: number | undefined
+  readonly rbs: Option.Option<number>
+  readonly rbp: Option.Option<number>
   /** Replies not yet sent: bytes in the buffer (`obl`), entries of the list (`oll`), bytes of the list (`omem`). */
-  readonly obl: number
-  readonly oll: number
-  readonly omem: number
-  readonly totMem: number
+  readonly obl: Option.Option<number>
+  readonly oll: Option.Option<number>
+  readonly omem: Option.Option<number>
+  readonly totMem: Option.Option<number>
   /** The socket events the server waits for: `r` to read, `w` to write. */
-  readonly events: string
+  readonly events: Option.Option<string>
   /** The last command, such as `client|list`. */
-  readonly cmd: string
-  readonly user: string
-  /** The id of the client that receives its invalidations; -1: none. */
-  readonly redir: number
-  /** Its protocol: 2 or 3. */
-  readonly resp?: number | undefined
-  readonly libName?: string | undefined
-  readonly libVer?: string | undefined
+  readonly cmd: Option.Option<string>
+  /** Redis 6.0. */
+  readonly user: Option.Option<K>
+  /** The id of the client that receives its invalidations; -1: none. Redis 6.2. */
+  readonly redir: Option.Option<number>
+  /** Its protocol: 2 or 3. Redis 7.0. */
+  readonly resp: Option.Option<number>
+  readonly libName: Option.Option<string>
+  readonly libVer: Option.Option<string>
   /** Its announced capabilities, one letter each. Valkey 8.0. */
-  readonly capa?: string | undefined
+  readonly capa: Option.Option<string>
   /** The I/O thread that serves it. Redis 8.0. */
-  readonly ioThread?: number | undefined
+  readonly ioThread: Option.Option<number>
   /** Bytes read from it, bytes written to it, and commands run. Redis 8.2, Valkey 8.1. */
-  readonly totNetIn?: number | bigint | undefined
-  readonly totNetOut?: number | bigint | undefined
-  readonly totCmds?: number | bigint | undefined
-  /** Every field as the server wrote it. */
+  readonly totNetIn: Option.Option<number | bigint>
+  readonly totNetOut: Option.Option<number | bigint>
+  readonly totCmds: Option.Option<number | bigint>
+  /** Every field as the server wrote it, those without a property too. */
   readonly fields: Readonly<Record<string, string>>
 }
 
@@ -171,80 +176,119 @@ export const filter = (builder: Args, which: ClientFilter): Args =>
     .option("NOT-CAPA", which.notCapa, text)
     .option("NOT-IP", which.notIp, text)
 
-/** Reads `name=value` fields. A value may be empty, and a unix socket's path may contain spaces. */
-const fieldsOf = (line: string): Record<string, string> => {
-  const fields: Record<string, string> = Object.create(null)
-  for (const part of line.trim().split(/ (?=[a-z][a-z0-9-]*=)/)) {
-    const separator = part.indexOf("=")
-    if (separator < 1) {
-      throw new Decode.DecodeFailure("expected fields like name=value")
+/**
+ * Splits `name=value` fields at spaces. A value may be empty, and the path of a unix socket may contain spaces: a word
+ * that does not begin with a name continues the value before it. Of a name that repeats, the first counts, because such
+ * a path may contain `id=1`.
+ */
+const split = (line: string): Map<string, string> => {
+  const fields = new Map<string, string>()
+  for (const part of line.split(/[ \r\n]+(?=[A-Za-z][\w.-]*=)/)) {
+    const [, name, value] = /^[ \r\n]*([A-Za-z][\w.-]*)=([\s\S]*?)[ \r\n]*$/.exec(part) ?? []
+    if (name !== undefined && value !== undefined && !fields.has(name)) {
+      fields.set(name, value)
     }
-    fields[part.slice(0, separator)] = part.slice(separator + 1)
   }
   return fields
 }
 
-const parse = (line: string): ClientInfo => {
-  const fields = fieldsOf(line)
-  const required = <A>(name: string, decoder: Decode.Decoder<A>): A => Decode.at(name, decoder, fields[name] ?? null)
-  const optional = <A>(name: string, decoder: Decode.Decoder<A>): A | undefined =>
-    fields[name] === undefined ? undefined : Decode.at(name, decoder, fields[name])
-  const number = (name: string) => required(name, Decode.integer)
+const record = (
+  fields: Iterable<readonly [string, string]>,
+  text: (value: string) => string
+): Record<string, string> => {
+  const result: Record<string, string> = Object.create(null)
+  for (const [name, value] of fields) {
+    result[name] = text(value)
+  }
+  return result
+}
+
+/**
+ * The fields of a line of CLIENT LIST, as text.
+ *
+ * @internal
+ */
+export const clientFields = (line: string): Record<string, string> => record(split(line), (value) => value)
+
+const parse = <K>(line: string, cut: Report.Cut<K>): ClientInfo<K> => {
+  const fields = split(line)
+  const named = (name: string): Option.Option<K> => {
+    const value = fields.get(name)
+    return value === undefined ? Option.none() : Option.some(cut.name(value))
+  }
+  const field = <A>(name: string, field: Report.Field<A>): A => {
+    const value = fields.get(name)
+    return Report.read(field, name, value === undefined ? undefined : cut.text(value))
+  }
+  const word = (name: string) => field(name, optionalText)
+  const number = (name: string) => field(name, optionalInteger)
   return {
-    id: number("id"),
-    addr: required("addr", Decode.text),
-    laddr: required("laddr", Decode.text),
+    id: field("id", id),
+    addr: word("addr"),
+    laddr: word("laddr"),
     fd: number("fd"),
-    name: required("name", Decode.text),
-    age: Duration.seconds(number("age")),
-    idle: Duration.seconds(number("idle")),
-    flags: required("flags", Decode.text),
+    name: named("name"),
+    age: field("age", optionalSeconds),
+    idle: field("idle", optionalSeconds),
+    flags: word("flags"),
     db: number("db"),
     sub: number("sub"),
     psub: number("psub"),
-    ssub: optional("ssub", Decode.integer),
+    ssub: number("ssub"),
     multi: number("multi"),
-    watch: optional("watch", Decode.integer),
+    watch: number("watch"),
     qbuf: number("qbuf"),
     qbufFree: number("qbuf-free"),
     argvMem: number("argv-mem"),
-    multiMem: optional("multi-mem", Decode.integer),
-    rbs: optional("rbs", Decode.integer),
-    rbp: optional("rbp", Decode.integer),
+    multiMem: number("multi-mem"),
+    rbs: number("rbs"),
+    rbp: number("rbp"),
     obl: number("obl"),
     oll: number("oll"),
     omem: number("omem"),
     totMem: number("tot-mem"),
-    events: required("events", Decode.text),
-    cmd: required("cmd", Decode.text),
-    user: required("user", Decode.text),
+    events: word("events"),
+    cmd: word("cmd"),
+    user: named("user"),
     redir: number("redir"),
-    resp: optional("resp", Decode.integer),
-    libName: optional("lib-name", Decode.text),
-    libVer: optional("lib-ver", Decode.text),
-    capa: optional("capa", Decode.text),
-    ioThread: optional("io-thread", Decode.integer),
-    totNetIn: optional("tot-net-in", Decode.largeInteger),
-    totNetOut: optional("tot-net-out", Decode.largeInteger),
-    totCmds: optional("tot-cmds", Decode.largeInteger),
-    fields
+    resp: number("resp"),
+    libName: word("lib-name"),
+    libVer: word("lib-ver"),
+    capa: word("capa"),
+    ioThread: number("io-thread"),
+    totNetIn: field("tot-net-in", optionalLarge),
+    totNetOut: field("tot-net-out", optionalLarge),
+    totCmds: field("tot-cmds", optionalLarge),
+    fields: record(fields, cut.text)
   }
 }
 
-/**
- * CLIENT INFO: one line.
- *
- * @internal
- */
-export const clientInfo: Decode.Decoder<ClientInfo> = (reply) => parse(Decode.text(reply))
+const id = Report.essential(Report.integer)
+const optionalText = Report.optional(Report.text)
+const optionalInteger = Report.optional(Report.integer)
+const optionalLarge = Report.optional(Report.largeInteger)
+const optionalSeconds = Report.optional(Report.seconds)
 
 /**
- * CLIENT LIST: a line for each client.
+ * CLIENT INFO: one line. CLIENT LIST: a line for each client.
  *
  * @internal
  */
-export const clientInfos: Decode.Decoder<Array<ClientInfo>> = (reply) =>
-  Decode.text(reply)
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line, i) => Decode.at(i, () => parse(line), line))
+export const clientInfo = <V, K extends Key>(
+  codec: Codec<V, K>
+): { readonly one: Decode.Decoder<ClientInfo<K>>; readonly all: Decode.Decoder<Array<ClientInfo<K>>> } => {
+  const cutting = Report.cutting(codec)
+  return {
+    one: (reply) => {
+      const cut = cutting(reply)
+      return parse(cut.source, cut)
+    },
+    all: (reply) => {
+      const cut = cutting(reply)
+      return cut.source
+        .split("\n")
+        .filter((line) => line !== "" && line !== "\r")
+        .map((line, i) => Decode.at(i, () => parse(line, cut), line))
+    }
+  }
+}

@@ -22,7 +22,10 @@ import {
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
-import { type ClientFilter, type ClientInfo, clientInfo, clientInfos, filter } from "./connection-client.js"
+import * as Report from "../internal/command/report.js"
+import { type ClientFilter, type ClientInfo, clientInfo, filter } from "./connection-client.js"
+
+import { type ModuleInfo, moduleInfo } from "./server-config.js"
 
 export type { ClientFilter, ClientInfo, ClientType } from "./connection-client.js"
 
@@ -63,8 +66,10 @@ export interface TrackingInfo<out K> {
   /** `off`, or `on` followed by the chosen options. */
   readonly flags: ReadonlyArray<string>
   /** The id of the client that receives the invalidations; 0: this connection itself; -1: tracking is off. */
-  readonly redirect: number
+  readonly redirect: Option.Option<number>
   readonly prefixes: ReadonlyArray<K>
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
@@ -83,24 +88,22 @@ export interface HelloOptions {
  * @since 0.1.0
  * @category models
  */
-export interface HelloReply {
+export interface HelloReply<out K = string> {
   /** `redis` or `valkey`; other servers may use either name. */
-  readonly server: string
-  readonly version: string
+  readonly server: Option.Option<string>
+  readonly version: Option.Option<string>
   /** The protocol in use from now on: 2 or 3. */
   readonly proto: number
   /** The id of this connection. */
-  readonly id: number
-  readonly mode: "standalone" | "sentinel" | "cluster" | (string & {})
-  readonly role: "master" | "replica" | (string & {})
-  readonly modules: ReadonlyArray<{
-    readonly name: string
-    readonly ver: number
-    readonly path: string
-    readonly args: ReadonlyArray<string>
-  }>
+  readonly id: Option.Option<number>
+  readonly mode: Option.Option<"standalone" | "sentinel" | "cluster" | (string & {})>
+  /** A sentinel has none. */
+  readonly role: Option.Option<"master" | "replica" | (string & {})>
+  readonly modules: ReadonlyArray<ModuleInfo<K>>
   /** The server's availability zone; empty unless the server is configured with one. Valkey 8.1. */
-  readonly availabilityZone: string
+  readonly availabilityZone: Option.Option<string>
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
@@ -153,7 +156,7 @@ export interface ConnectionCommands<K extends Key> {
    *
    * O(1). Since Redis 2.6.9.
    */
-  readonly clientGetname: () => RedisCommand<Option.Option<string>>
+  readonly clientGetname: () => RedisCommand<Option.Option<K>>
 
   /**
    * The id of the client that receives this connection's invalidations; 0: this connection itself; -1: tracking is off.
@@ -181,7 +184,7 @@ export interface ConnectionCommands<K extends Key> {
    *
    * O(1). Since Redis 6.2.0.
    */
-  readonly clientInfo: () => RedisCommand<ClientInfo>
+  readonly clientInfo: () => RedisCommand<ClientInfo<K>>
 
   /**
    * Closes connections. With an address: that connection; fails when there is none. With a filter: every connection
@@ -227,7 +230,7 @@ export interface ConnectionCommands<K extends Key> {
    * const idle = clients.filter((client) => Duration.greaterThan(client.idle, "1 hour"))
    * ```
    */
-  readonly clientList: (filter?: ClientFilter) => RedisCommand<Array<ClientInfo>>
+  readonly clientList: (filter?: ClientFilter) => RedisCommand<Array<ClientInfo<K>>>
 
   /**
    * With `"on"`, the server spares the connection when it closes clients to save memory.
@@ -327,7 +330,7 @@ export interface ConnectionCommands<K extends Key> {
    *
    * O(1). Since Redis 6.0.0.
    */
-  readonly hello: (protover?: 2 | 3, options?: HelloOptions) => RedisCommand<HelloReply>
+  readonly hello: (protover?: 2 | 3, options?: HelloOptions) => RedisCommand<HelloReply<K>>
 
   /**
    * Checks that the server replies: with `PONG`, or with the message.
@@ -369,26 +372,6 @@ export interface ConnectionCommands<K extends Key> {
    */
   readonly select: (db: number) => RedisCommand<void>
 }
-
-const optionalText = Decode.nullable(Decode.text)
-const texts = Decode.array(Decode.text)
-
-/** Older servers leave these out. */
-const textOrEmpty: Decode.Decoder<string> = (reply) => (reply === null ? "" : Decode.text(reply))
-const textsOrNone: Decode.Decoder<ReadonlyArray<string>> = (reply) => (reply === null ? [] : texts(reply))
-
-const helloReply: Decode.Decoder<HelloReply> = Decode.structNamed("_", {
-  server: Decode.text,
-  version: Decode.text,
-  proto: Decode.integer,
-  id: Decode.integer,
-  mode: Decode.text,
-  role: Decode.text,
-  modules: Decode.array(
-    Decode.struct({ name: Decode.text, ver: Decode.integer, path: textOrEmpty, args: textsOrNone })
-  ),
-  availabilityZone: textOrEmpty
-})
 
 const AUTH = define("AUTH")
 const CLIENT_CACHING = define("CLIENT CACHING")
@@ -453,11 +436,24 @@ const mode = (mode: string) => args().token(mode.toUpperCase())
 /** @internal */
 export const make = <V, K extends Key>(codec: Codec<V, K>): ConnectionCommands<K> => {
   const text = codec.wants === "text"
-  const name = Decode.key(codec)
-  const trackingInfo: Decode.Decoder<TrackingInfo<K>> = Decode.struct({
-    flags: texts,
-    redirect: Decode.integer,
-    prefixes: Decode.array(name)
+  const echoed = Decode.key(codec)
+  const name = Report.name(codec)
+  const optionalName = Decode.nullable(name)
+  const clients = clientInfo(codec)
+  const trackingInfo: Decode.Decoder<TrackingInfo<K>> = Report.struct("-", {
+    flags: Report.list(Report.text),
+    redirect: Report.optional(Report.integer),
+    prefixes: Report.list(name)
+  })
+  const helloReply: Decode.Decoder<HelloReply<K>> = Report.struct("_", {
+    server: Report.optional(Report.text),
+    version: Report.optional(Report.text),
+    proto: Report.essential(Report.integer),
+    id: Report.optional(Report.integer),
+    mode: Report.optional(Report.text),
+    role: Report.optional(Report.text),
+    modules: Report.list(moduleInfo(codec)),
+    availabilityZone: Report.optional(Report.text)
   })
 
   return {
@@ -468,13 +464,13 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ConnectionCommands<K
       const builder = args().each(list, (args, capability) => args.text(capability))
       return CLIENT_CAPA(list.length === 0 ? builder.fail("needs at least one capability") : builder, Decode.ok)
     },
-    clientGetname: () => CLIENT_GETNAME(args(), optionalText),
+    clientGetname: () => CLIENT_GETNAME(args(), optionalName, text),
     clientGetredir: () => CLIENT_GETREDIR(args(), Decode.integer),
     clientId: () => CLIENT_ID(args(), Decode.integer),
     clientImportSource: (importing) => CLIENT_IMPORT_SOURCE(mode(importing), Decode.ok),
-    clientInfo: () => CLIENT_INFO(args(), clientInfo),
+    clientInfo: () => CLIENT_INFO(args(), clients.one, text),
     clientKill,
-    clientList: (which = {}) => CLIENT_LIST(filter(args(), which), clientInfos),
+    clientList: (which = {}) => CLIENT_LIST(filter(args(), which), clients.all, text),
     clientNoEvict: (sparing) => CLIENT_NO_EVICT(mode(sparing), Decode.ok),
     clientNoTouch: (sparing) => CLIENT_NO_TOUCH(mode(sparing), Decode.ok),
     clientPause: (timeout, { all, write } = {}) =>
@@ -492,7 +488,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ConnectionCommands<K
     clientUnblock: (id, { error, timeout } = {}) =>
       CLIENT_UNBLOCK(args().integer(id).flag("TIMEOUT", timeout).flag("ERROR", error), Decode.boolean),
     clientUnpause: () => CLIENT_UNPAUSE(args(), Decode.ok),
-    echo: (message) => ECHO(args().text(message), name, text),
+    echo: (message) => ECHO(args().text(message), echoed, text),
     hello: (protover, options = {}) => {
       const builder = args()
         .when(protover, (args, version) => args.integer(version))
@@ -502,13 +498,14 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ConnectionCommands<K
         protover === undefined && builder.list.length > 0
           ? builder.fail("auth and setname need protover, the protocol's version")
           : builder,
-        helloReply
+        helloReply,
+        text
       )
     },
     ping: (message?: Key) =>
       (message === undefined
-        ? PING(args(), Decode.text)
-        : PING(args().text(message), name, text)) as RedisCommand<never>,
+        ? PING(args(), Report.text)
+        : PING(args().text(message), echoed, text)) as RedisCommand<never>,
     quit: () => QUIT(args(), Decode.ok),
     reset: () => RESET(args(), Decode.ok),
     select: (db) => SELECT(args().integer(db), Decode.ok)

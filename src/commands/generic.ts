@@ -29,6 +29,7 @@ import {
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
+import * as Report from "../internal/command/report.js"
 
 /**
  * The type of a key's value. Modules add types of their own.
@@ -538,12 +539,12 @@ const cursor = (builder: Args, cursor: string): Args =>
     ? builder.text(cursor)
     : builder.fail('a cursor must be "0" or the cursor of the previous page')
 
-const optionalText = Decode.nullable(Decode.text)
+const optionalText = Report.optionalText
 const optionalInteger = Decode.nullable(Decode.integer)
 const optionalBytes = Decode.nullable(Decode.bytes)
 const optionalSeconds = Decode.nullable((reply) => Duration.seconds(Decode.integer(reply)))
 
-const migrated: Decode.Decoder<boolean> = (reply) => Decode.text(reply) !== "NOKEY"
+const migrated: Decode.Decoder<boolean> = (reply) => Report.text(reply) !== "NOKEY"
 
 const waitaofPair = Decode.tuple(Decode.integer, Decode.integer)
 const waitaofReply: Decode.Decoder<WaitaofReply> = (reply) => {
@@ -678,7 +679,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): GenericCommands<V, K
       ),
     touch: (keys) => TOUCH(args().keys(keys), Decode.integer),
     ttl: (key) => TTL(args().key(key), Decode.ttlSeconds),
-    type: (key) => TYPE(args().key(key), Decode.text),
+    type: (key) => TYPE(args().key(key), Report.text),
     unlink: (keys) => UNLINK(args().keys(keys), Decode.integer),
     wait: (numreplicas, timeout) => WAIT(args().integer(numreplicas).timeoutMillis(timeout), Decode.integer),
     waitaof: (numlocal, numreplicas, timeout) =>

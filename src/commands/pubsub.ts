@@ -9,6 +9,7 @@ import { args, type Key, type OneOrMore, toList } from "../internal/command/args
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
+import * as Report from "../internal/command/report.js"
 
 /**
  * How many clients have subscribed to a channel by its name. Subscriptions by pattern do not count.
@@ -170,9 +171,9 @@ const confirmation: Decode.Decoder<void> = () => undefined
 /** @internal */
 export const make = <V, K extends Key>(codec: Codec<V, K>): PubsubCommands<V, K> => {
   const text = codec.wants === "text"
-  const name = Decode.key(codec)
+  const name = Report.name(codec)
   const names = Decode.array(name)
-  const counts = Decode.entries(name, Decode.integer)
+  const counts = Decode.entries(name, Report.integer)
   const subscribers: Decode.Decoder<Array<ChannelSubscribers<K>>> = (reply) =>
     counts(reply).map(([channel, subscribers]) => ({ channel, subscribers }))
   const matching = (options: { readonly pattern?: Key | undefined } | undefined) =>

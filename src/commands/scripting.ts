@@ -5,13 +5,14 @@
  * @see https://redis.io/docs/latest/commands/?group=scripting
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
 import { type Args, type AtMostOne, args, type Key, type OneOrMore, toList } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
+import * as Report from "../internal/command/report.js"
 import type { Reply } from "../internal/resp/values.js"
 
 /**
@@ -52,54 +53,78 @@ export type FunctionRestorePolicy = AtMostOne<{
 }>
 
 /**
+ * A function. Its essential field is `name`.
+ *
  * @since 0.1.0
  * @category models
  */
-export interface FunctionInfo {
-  readonly name: string
-  readonly description: Option.Option<string>
+export interface FunctionInfo<out K = string> {
+  readonly name: K
+  readonly description: Option.Option<K>
   /** `no-writes`, `allow-oom`, … */
   readonly flags: ReadonlyArray<string>
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
+ * A library of functions. Its essential field is `libraryName`.
+ *
  * @since 0.1.0
  * @category models
  */
-export interface FunctionLibrary {
-  readonly libraryName: string
+export interface FunctionLibrary<out K = string> {
+  readonly libraryName: K
   /** `LUA`. */
-  readonly engine: string
-  readonly functions: ReadonlyArray<FunctionInfo>
+  readonly engine: Option.Option<string>
+  readonly functions: ReadonlyArray<FunctionInfo<K>>
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
  * @since 0.1.0
  * @category models
  */
-export interface FunctionLibraryWithCode extends FunctionLibrary {
-  readonly libraryCode: string
+export interface FunctionLibraryWithCode<out K = string> extends FunctionLibrary<K> {
+  readonly libraryCode: Option.Option<K>
 }
 
 /**
  * @since 0.1.0
  * @category models
  */
-export interface FunctionStats {
-  readonly runningScript: Option.Option<RunningFunction>
+export interface FunctionStats<out K = string> {
+  readonly runningScript: Option.Option<RunningFunction<K>>
   /** Numbers of libraries and functions, by the name of the engine. */
-  readonly engines: Readonly<Record<string, { readonly librariesCount: number; readonly functionsCount: number }>>
+  readonly engines: Readonly<
+    Record<
+      string,
+      {
+        readonly librariesCount: Option.Option<number>
+        readonly functionsCount: Option.Option<number>
+        /** The engine's other fields, as text. */
+        readonly other: Readonly<Record<string, string>>
+      }
+    >
+  >
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
+ * A running function. Its essential field is `name`.
+ *
  * @since 0.1.0
  * @category models
  */
-export interface RunningFunction {
-  readonly name: string
-  /** The whole command that called it, values included. A word that is not UTF-8 is given as bytes. */
-  readonly command: ReadonlyArray<string | Uint8Array>
-  readonly duration: Duration.Duration
+export interface RunningFunction<out K = string> {
+  readonly name: K
+  /** The whole command that called it, values included. */
+  readonly command: ReadonlyArray<K>
+  readonly duration: Option.Option<Duration.Duration>
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
@@ -111,7 +136,7 @@ export interface RunningFunction {
  * @since 0.1.0
  * @category models
  */
-export interface ScriptingCommands {
+export interface ScriptingCommands<K = string> {
   /**
    * Runs a Lua script.
    *
@@ -207,7 +232,7 @@ export interface ScriptingCommands {
     (options?: {
       readonly libraryname?: string | undefined
       readonly withcode?: undefined
-    }): RedisCommand<Array<FunctionLibrary>>
+    }): RedisCommand<Array<FunctionLibrary<K>>>
 
     /**
      * The libraries, their functions and their code: all, or those whose names match a pattern.
@@ -217,7 +242,7 @@ export interface ScriptingCommands {
     (options: {
       readonly libraryname?: string | undefined
       readonly withcode: true
-    }): RedisCommand<Array<FunctionLibraryWithCode>>
+    }): RedisCommand<Array<FunctionLibraryWithCode<K>>>
   }
 
   /**
@@ -248,7 +273,7 @@ export interface ScriptingCommands {
    *
    * O(1). Since Redis 7.0.0.
    */
-  readonly functionStats: () => RedisCommand<FunctionStats>
+  readonly functionStats: () => RedisCommand<FunctionStats<K>>
 
   /**
    * Turns the debugger on for the scripts of this connection. Refused on shared connections. Scripts then reply in the
@@ -319,29 +344,8 @@ const SCRIPT_KILL = define("SCRIPT KILL")
 const SCRIPT_LOAD = define("SCRIPT LOAD")
 const SCRIPT_SHOW = define("SCRIPT SHOW")
 
-const texts = Decode.array(Decode.text)
 const booleans = Decode.array(Decode.boolean)
-
-const functionInfo = Decode.structNamed("_", {
-  name: Decode.text,
-  description: Decode.nullable(Decode.text),
-  flags: texts
-})
-const library = { libraryName: Decode.text, engine: Decode.text, functions: Decode.array(functionInfo) }
-const libraries: Decode.Decoder<Array<FunctionLibrary>> = Decode.array(Decode.structNamed("_", library))
-const librariesWithCode: Decode.Decoder<Array<FunctionLibraryWithCode>> = Decode.array(
-  Decode.structNamed("_", { ...library, libraryCode: Decode.text })
-)
-
-const word: Decode.Decoder<string | Uint8Array> = (reply) => (reply instanceof Uint8Array ? reply : Decode.text(reply))
-const running = Decode.structNamed("_", { name: Decode.text, command: Decode.array(word), durationMs: Decode.integer })
-const stats: Decode.Decoder<FunctionStats> = Decode.structNamed("_", {
-  runningScript: Decode.nullable((reply): RunningFunction => {
-    const { command, durationMs, name } = running(reply)
-    return { name, command, duration: Duration.millis(durationMs) }
-  }),
-  engines: Decode.record(Decode.structNamed("_", { librariesCount: Decode.integer, functionsCount: Decode.integer }))
-})
+const optionalInteger = Report.optional(Report.integer)
 
 const invocation = (script: string | Uint8Array, options: ScriptOptions | undefined): Args => {
   const keys = options?.keys === undefined ? [] : toList(options.keys)
@@ -360,8 +364,36 @@ const flushing = (options: FlushOptions | undefined): Args =>
   args().flag("ASYNC", options?.async).flag("SYNC", options?.sync)
 
 /** @internal */
-export const make = <V, K extends Key>(codec: Codec<V, K>): ScriptingCommands => {
+export const make = <V, K extends Key>(codec: Codec<V, K>): ScriptingCommands<K> => {
   const text = codec.wants === "text"
+  const name = Report.name(codec)
+  const essentialName = Report.essential(name)
+  const optionalName = Report.optional(name)
+
+  const library = {
+    libraryName: essentialName,
+    engine: Report.optional(Report.text),
+    functions: Report.list(
+      Report.struct("_", { name: essentialName, description: optionalName, flags: Report.list(Report.text) })
+    )
+  }
+  const libraries: Decode.Decoder<Array<FunctionLibrary<K>>> = Decode.array(Report.struct("_", library))
+  const librariesWithCode: Decode.Decoder<Array<FunctionLibraryWithCode<K>>> = Decode.array(
+    Report.struct("_", { ...library, libraryCode: optionalName })
+  )
+
+  const running = Report.struct("_", {
+    name: essentialName,
+    command: Report.list(name),
+    durationMs: Report.optional(Report.millis)
+  })
+  const stats: Decode.Decoder<FunctionStats<K>> = Report.struct("_", {
+    runningScript: Report.optional((reply): RunningFunction<K> => {
+      const { durationMs, ...rest } = running(reply)
+      return { ...rest, duration: durationMs }
+    }),
+    engines: Report.record(Report.struct("_", { librariesCount: optionalInteger, functionsCount: optionalInteger }))
+  })
 
   const functionList = (options?: {
     readonly libraryname?: string | undefined
@@ -371,7 +403,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ScriptingCommands =>
       .option("LIBRARYNAME", options?.libraryname, (args, pattern) => args.text(pattern))
       .flag("WITHCODE", options?.withcode)
     const decoder: Decode.Decoder<unknown> = options?.withcode === true ? librariesWithCode : libraries
-    return FUNCTION_LIST(builder, decoder) as RedisCommand<never>
+    return FUNCTION_LIST(builder, decoder, text) as RedisCommand<never>
   }
 
   return {
@@ -386,7 +418,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ScriptingCommands =>
     functionFlush: (options) => FUNCTION_FLUSH(flushing(options), Decode.ok),
     functionKill: () => FUNCTION_KILL(args(), Decode.ok),
     functionList,
-    functionLoad: (code, options) => FUNCTION_LOAD(args().flag("REPLACE", options?.replace).text(code), Decode.text),
+    functionLoad: (code, options) => FUNCTION_LOAD(args().flag("REPLACE", options?.replace).text(code), Report.text),
     functionRestore: (dump, options) =>
       FUNCTION_RESTORE(
         args()
@@ -396,7 +428,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ScriptingCommands =>
           .flag("REPLACE", options?.replace),
         Decode.ok
       ),
-    functionStats: () => FUNCTION_STATS(args(), stats),
+    functionStats: () => FUNCTION_STATS(args(), stats, text),
     scriptDebug: (mode, options) =>
       SCRIPT_DEBUG(
         args()
@@ -413,7 +445,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ScriptingCommands =>
     },
     scriptFlush: (options) => SCRIPT_FLUSH(flushing(options), Decode.ok),
     scriptKill: () => SCRIPT_KILL(args(), Decode.ok),
-    scriptLoad: (script) => SCRIPT_LOAD(args().text(script), Decode.text),
+    scriptLoad: (script) => SCRIPT_LOAD(args().text(script), Report.text),
     scriptShow: (sha1) => SCRIPT_SHOW(args().text(sha1), Decode.text)
   }
 }

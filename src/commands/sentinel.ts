@@ -10,22 +10,22 @@ import { args, type DurationWithUnit, type OneOrMore, toList } from "../internal
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
+import * as Report from "../internal/command/report.js"
 import { port, type Settings, settings, texts } from "../internal/command/serverArgs.js"
-import * as Server from "../internal/command/serverDecode.js"
 import { parse, type ServerInfo } from "./server-info.js"
 
 /**
- * What a sentinel knows about a server, or about another sentinel.
+ * What a sentinel knows about a server, or about another sentinel. Its essential field is `name`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface SentinelInstance {
   readonly name: string
-  readonly ip: string
-  readonly port: number
+  readonly ip: Option.Option<string>
+  readonly port: Option.Option<number>
   /** Empty when the sentinel has not reached it yet. */
-  readonly runid: string
+  readonly runid: Option.Option<string>
   /** `master`, `slave`, `sentinel`, `s_down`, `o_down`, `disconnected`, … */
   readonly flags: ReadonlyArray<string>
   /** Every field under the sentinel's own name for it, as text: `last-ok-ping-reply`, … */
@@ -40,13 +40,13 @@ export interface SentinelInstance {
  */
 export interface SentinelPrimary extends SentinelInstance {
   /** How many sentinels must agree that the primary has failed. */
-  readonly quorum: number
-  readonly numSlaves: number
-  readonly numOtherSentinels: number
-  readonly configEpoch: number | bigint
-  readonly downAfter: Duration.Duration
-  readonly failoverTimeout: Duration.Duration
-  readonly parallelSyncs: number
+  readonly quorum: Option.Option<number>
+  readonly numSlaves: Option.Option<number>
+  readonly numOtherSentinels: Option.Option<number>
+  readonly configEpoch: Option.Option<number | bigint>
+  readonly downAfter: Option.Option<Duration.Duration>
+  readonly failoverTimeout: Option.Option<Duration.Duration>
+  readonly parallelSyncs: Option.Option<number>
 }
 
 /**
@@ -56,13 +56,13 @@ export interface SentinelPrimary extends SentinelInstance {
  * @category models
  */
 export interface SentinelReplica extends SentinelInstance {
-  readonly masterHost: string
-  readonly masterPort: number
+  readonly masterHost: Option.Option<string>
+  readonly masterPort: Option.Option<number>
   /** `ok` or `err`. */
-  readonly masterLinkStatus: string
+  readonly masterLinkStatus: Option.Option<string>
   /** The replica with the lowest number is promoted first; one with 0 is never promoted. */
-  readonly priority: number
-  readonly replicaOffset: number | bigint
+  readonly priority: Option.Option<number>
+  readonly replicaOffset: Option.Option<number | bigint>
 }
 
 /**
@@ -77,7 +77,7 @@ export interface ServerAddress {
 }
 
 /**
- * A sentinel's view of a primary, and its vote.
+ * A sentinel's view of a primary, and its vote. `down` is essential.
  *
  * @since 0.1.0
  * @category models
@@ -87,25 +87,27 @@ export interface SentinelVote {
   readonly down: boolean
   /** The id of the sentinel it voted for as leader of the failover; `None` without a vote. */
   readonly leader: Option.Option<string>
-  readonly leaderEpoch: number | bigint
+  readonly leaderEpoch: Option.Option<number | bigint>
 }
 
 /**
- * A script that a sentinel is running or will run.
+ * A script that a sentinel is running or will run. Its essential field is `argv`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface PendingScript {
   readonly argv: ReadonlyArray<string>
-  readonly running: boolean
+  readonly running: Option.Option<boolean>
   /** `None` while the script is not running. */
   readonly pid: Option.Option<number>
   /** How long it has been running. */
   readonly runTime: Option.Option<Duration.Duration>
   /** The time until it starts. */
   readonly runDelay: Option.Option<Duration.Duration>
-  readonly retryNum: number
+  readonly retryNum: Option.Option<number>
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
@@ -120,7 +122,7 @@ export interface CachedInfo {
   /** The primary and its replicas. */
   readonly instances: ReadonlyArray<{
     /** How long ago the server was asked. */
-    readonly age: Duration.Duration
+    readonly age: Option.Option<Duration.Duration>
     /** `None` when the server was never reached. */
     readonly info: Option.Option<ServerInfo>
   }>
@@ -416,81 +418,97 @@ const SENTINEL_SLAVES = define("SENTINEL SLAVES")
 
 type Fields = Readonly<Record<string, string>>
 
-const read = <A>(fields: Fields, name: string, decoder: Decode.Decoder<A>): A =>
-  Decode.at(name, decoder, fields[name] ?? null)
+const optionalText = Report.optional(Report.text)
+const optionalInteger = Report.optional(Report.integer)
+const optionalLarge = Report.optional(Report.largeInteger)
+const optionalMillis = Report.optional(Report.millis)
+
+const fieldsOf = Report.whole(
+  Report.record((reply) => (reply === null ? Decode.mismatch("a value", reply) : Report.shown(reply)))
+)
+const name = Report.essential(Report.text)
+
+const read = <A>(fields: Fields, name: string, field: Report.Field<A>): A => Report.read(field, name, fields[name])
 
 const ofFields =
   <A>(more: (fields: Fields) => A): Decode.Decoder<SentinelInstance & A> =>
   (reply) => {
-    const fields = Server.textRecord(reply)
+    const fields = fieldsOf(reply)
+    const { flags = "" } = fields
     return {
-      name: read(fields, "name", Decode.text),
-      ip: read(fields, "ip", Decode.text),
-      port: read(fields, "port", Decode.integer),
-      runid: read(fields, "runid", Decode.text),
-      flags: read(fields, "flags", Decode.text).split(","),
+      name: read(fields, "name", name),
+      ip: read(fields, "ip", optionalText),
+      port: read(fields, "port", optionalInteger),
+      runid: read(fields, "runid", optionalText),
+      flags: flags === "" ? [] : flags.split(","),
       fields,
       ...more(fields)
     }
   }
 
 const primary: Decode.Decoder<SentinelPrimary> = ofFields((fields) => ({
-  quorum: read(fields, "quorum", Decode.integer),
-  numSlaves: read(fields, "num-slaves", Decode.integer),
-  numOtherSentinels: read(fields, "num-other-sentinels", Decode.integer),
-  configEpoch: read(fields, "config-epoch", Decode.largeInteger),
-  downAfter: read(fields, "down-after-milliseconds", Server.millis),
-  failoverTimeout: read(fields, "failover-timeout", Server.millis),
-  parallelSyncs: read(fields, "parallel-syncs", Decode.integer)
+  quorum: read(fields, "quorum", optionalInteger),
+  numSlaves: read(fields, "num-slaves", optionalInteger),
+  numOtherSentinels: read(fields, "num-other-sentinels", optionalInteger),
+  configEpoch: read(fields, "config-epoch", optionalLarge),
+  downAfter: read(fields, "down-after-milliseconds", optionalMillis),
+  failoverTimeout: read(fields, "failover-timeout", optionalMillis),
+  parallelSyncs: read(fields, "parallel-syncs", optionalInteger)
 }))
 const primaries = Decode.array(primary)
 
 const replicas: Decode.Decoder<Array<SentinelReplica>> = Decode.array(
   ofFields((fields) => ({
-    masterHost: read(fields, "master-host", Decode.text),
-    masterPort: read(fields, "master-port", Decode.integer),
-    masterLinkStatus: read(fields, "master-link-status", Decode.text),
-    priority: read(fields, "slave-priority", Decode.integer),
-    replicaOffset: read(fields, "slave-repl-offset", Decode.largeInteger)
+    masterHost: read(fields, "master-host", optionalText),
+    masterPort: read(fields, "master-port", optionalInteger),
+    masterLinkStatus: read(fields, "master-link-status", optionalText),
+    priority: read(fields, "slave-priority", optionalInteger),
+    replicaOffset: read(fields, "slave-repl-offset", optionalLarge)
   }))
 )
 const sentinels: Decode.Decoder<Array<SentinelInstance>> = Decode.array(ofFields(() => ({})))
 
-const hostAndPort = Decode.tuple(Decode.text, Decode.integer)
+const hostAndPort = Decode.tuple(Report.text, Report.integer)
 const address = Decode.nullable((reply): ServerAddress => {
   const [host, port] = hostAndPort(reply)
   return { host, port }
 })
 
-const ballot = Decode.tuple(Decode.boolean, Decode.text, Decode.largeInteger)
+const down = Report.essential(Report.boolean)
 const vote: Decode.Decoder<SentinelVote> = (reply) => {
-  const [down, leader, leaderEpoch] = ballot(reply)
-  return { down, leader: leader === "*" ? Option.none() : Option.some(leader), leaderEpoch }
+  const parts = Decode.items(reply)
+  const leader = Report.read(optionalText, 1, parts[1])
+  return {
+    down: Report.read(down, 0, parts[0]),
+    leader: Option.filter(leader, (id) => id !== "*"),
+    leaderEpoch: Report.read(optionalLarge, 2, parts[2])
+  }
 }
 
-const instance = Decode.tuple(Server.millis, Server.optionalText)
-const instances = Decode.array((reply) => {
-  const [age, text] = instance(reply)
-  return { age, info: Option.map(text, parse) }
+const instances = Report.list((reply) => {
+  const [age, text] = Decode.items(reply)
+  return {
+    age: Report.read(optionalMillis, 0, age),
+    info: Option.map(Report.read(optionalText, 1, text), parse)
+  }
 })
-const named = Decode.entries(Decode.text, instances)
 const cache: Decode.Decoder<Array<CachedInfo>> = (reply) =>
-  named(reply).map(([name, instances]) => ({ name, instances }))
+  Report.namesAndValues(reply).map(([name, value]) => ({ name, instances: Report.read(instances, name, value) }))
 
-const job = Decode.structNamed("-", {
-  argv: Server.texts,
-  flags: Decode.text,
-  pid: Decode.integer,
-  runTime: Decode.nullable(Server.millis),
-  runDelay: Decode.nullable(Server.millis),
-  retryNum: Decode.integer
+const job = Report.struct("-", {
+  argv: Report.essential(Report.texts),
+  flags: optionalText,
+  pid: Report.optionalUnless(0, Report.integer),
+  runTime: optionalMillis,
+  runDelay: optionalMillis,
+  retryNum: optionalInteger
 })
 const scripts: Decode.Decoder<Array<PendingScript>> = Decode.array((reply) => {
-  const { flags, pid, ...rest } = job(reply)
-  return { ...rest, running: flags === "running", pid: pid === 0 ? Option.none() : Option.some(pid) }
+  const { flags, ...rest } = job(reply)
+  return { ...rest, running: Option.map(flags, (word) => word === "running") }
 })
 
-const durations = Decode.record(Server.millis)
+const durations = Report.whole(Report.record(Report.millis))
 
 const config = (options: {
   readonly get?: OneOrMore<string> | undefined
@@ -499,7 +517,7 @@ const config = (options: {
   const builder = args()
     .option("GET", options.get, (args, names) => texts(args, names, "setting"))
     .option("SET", options.set, settings)
-  const decoder: Decode.Decoder<unknown> = options.set === undefined ? Server.textRecord : Decode.ok
+  const decoder: Decode.Decoder<unknown> = options.set === undefined ? fieldsOf : Decode.ok
   return SENTINEL_CONFIG(builder, decoder) as RedisCommand<never>
 }
 
@@ -517,7 +535,7 @@ const debug = (times?: { readonly [name: string]: DurationWithUnit }): RedisComm
 const simulateFailure = (moments: OneOrMore<Crash> | "help"): RedisCommand<never> => {
   const list = toList<string>(moments)
   const builder = list.length === 0 ? args().fail("needs at least one moment") : args()
-  const decoder: Decode.Decoder<unknown> = moments === "help" ? Server.texts : Decode.ok
+  const decoder: Decode.Decoder<unknown> = moments === "help" ? Report.texts : Decode.ok
   return SENTINEL_SIMULATE_FAILURE(
     builder.each(list, (args, moment) => args.token(moment.toUpperCase())),
     decoder
@@ -529,7 +547,7 @@ const downByAddr = (ip: string, number: number, currentEpoch: number | bigint, r
 
 /** @internal */
 export const make = (): SentinelCommands => ({
-  sentinelCkquorum: (name) => SENTINEL_CKQUORUM(args().text(name), Decode.text),
+  sentinelCkquorum: (name) => SENTINEL_CKQUORUM(args().text(name), Report.text),
   sentinelConfig: config,
   sentinelDebug: debug,
   sentinelFailover: (name, options) =>
@@ -546,7 +564,7 @@ export const make = (): SentinelCommands => ({
   sentinelMasters: () => SENTINEL_MASTERS(args(), primaries),
   sentinelMonitor: (name, ip, number, quorum) =>
     SENTINEL_MONITOR(port(args().text(name).text(ip), number).integer(quorum), Decode.ok),
-  sentinelMyid: () => SENTINEL_MYID(args(), Decode.text),
+  sentinelMyid: () => SENTINEL_MYID(args(), Report.text),
   sentinelPendingScripts: () => SENTINEL_PENDING_SCRIPTS(args(), scripts),
   sentinelPrimaries: () => SENTINEL_PRIMARIES(args(), primaries),
   sentinelPrimary: (name) => SENTINEL_PRIMARY(args().text(name), primary),

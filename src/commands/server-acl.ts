@@ -8,13 +8,15 @@ import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { args, type OneOrMore, toList } from "../internal/command/args.js"
+import type { Codec } from "../Codec.js"
+import { args, type Key, type OneOrMore, toList } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
+import * as Report from "../internal/command/report.js"
 import { type CommandLine, commandLine, type Secret, secret, texts } from "../internal/command/serverArgs.js"
-import * as Server from "../internal/command/serverDecode.js"
 import type { Reply } from "../internal/resp/values.js"
+import { clientFields } from "./connection-client.js"
 
 /**
  * A rule of ACL SETUSER: `on`, `>password`, `~keys:*`, `+@read`, `(~other:* +get)`. A rule with a password may be
@@ -31,47 +33,50 @@ export type AclRule = Secret
  * @since 0.1.0
  * @category models
  */
-export interface AclSelector {
+export interface AclSelector<out K = string> {
   /** `-@all +get`, … */
-  readonly commands: string
+  readonly commands: Option.Option<string>
   /** `~cached:* %R~read:*`, …: patterns of keys. */
-  readonly keys: string
-  /** `&news:*`, …: patterns of channels. */
-  readonly channels: string
+  readonly keys: Option.Option<K>
+  /** `&news:*`, …: patterns of channels. Redis 6.2. */
+  readonly channels: Option.Option<K>
   /** `alldbs`, `db=1`, … Valkey 9.1. */
   readonly databases: Option.Option<string>
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
  * @since 0.1.0
  * @category models
  */
-export interface AclUser extends AclSelector {
+export interface AclUser<out K = string> extends AclSelector<K> {
   /** `on`, `nopass`, … */
   readonly flags: ReadonlyArray<string>
   /** The SHA-256 hashes of the passwords. */
   readonly passwords: ReadonlyArray<string>
-  readonly selectors: ReadonlyArray<AclSelector>
+  readonly selectors: ReadonlyArray<AclSelector<K>>
 }
 
 /**
- * An entry of the ACL log: a refused command or login.
+ * An entry of the ACL log: a refused command or login. Its essential field is `reason`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface AclLogEntry {
+export interface AclLogEntry<out K = string> {
   /** How often it was refused, within a minute. */
-  readonly count: number
+  readonly count: Option.Option<number>
   /** `auth`, `command`, `key`, `channel`, `database`, … */
   readonly reason: string
   /** Where the command was executed: `toplevel`, `multi`, `lua`, `module`. */
-  readonly context: string
+  readonly context: Option.Option<string>
   /** The command, key or channel that was refused. */
-  readonly object: string
-  readonly username: string
+  readonly object: Option.Option<K>
+  /** The user; of a refused login, the name that the client gave. */
+  readonly username: Option.Option<K>
   /** How long ago, to the millisecond. */
-  readonly age: Duration.Duration
+  readonly age: Option.Option<Duration.Duration>
   /** The client that sent it, with the fields of CLIENT LIST. */
   readonly clientInfo: Readonly<Record<string, string>>
   /** Redis 7.2. */
@@ -80,6 +85,8 @@ export interface AclLogEntry {
   readonly timestampCreated: Option.Option<DateTime.Utc>
   /** Redis 7.2. */
   readonly timestampLastUpdated: Option.Option<DateTime.Utc>
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
@@ -88,7 +95,7 @@ export interface AclLogEntry {
  * @since 0.1.0
  * @category models
  */
-export interface ServerAclCommands {
+export interface ServerAclCommands<K = string> {
   /**
    * The categories of commands, or the commands of one category.
    *
@@ -128,14 +135,14 @@ export interface ServerAclCommands {
    *
    * O(N) in the rules. Since Redis 6.0.0.
    */
-  readonly aclGetuser: (username: string) => RedisCommand<Option.Option<AclUser>>
+  readonly aclGetuser: (username: string) => RedisCommand<Option.Option<AclUser<K>>>
 
   /**
    * All users, each as a line of an ACL file.
    *
    * O(N) in the users. Since Redis 6.0.0.
    */
-  readonly aclList: () => RedisCommand<Array<string>>
+  readonly aclList: () => RedisCommand<Array<K>>
 
   /**
    * Reloads all users from the ACL file. When a line is invalid, it fails and the current users stay.
@@ -151,7 +158,7 @@ export interface ServerAclCommands {
    */
   readonly aclLog: {
     /** The log of refused commands and logins, newest first. O(N) in the entries. Since Redis 6.0.0. */
-    (options?: { readonly count?: number | undefined; readonly reset?: undefined }): RedisCommand<Array<AclLogEntry>>
+    (options?: { readonly count?: number | undefined; readonly reset?: undefined }): RedisCommand<Array<AclLogEntry<K>>>
     /** Empties the log of refused commands and logins. O(N) in the entries. Since Redis 6.0.0. */
     (options: { readonly count?: undefined; readonly reset: true }): RedisCommand<void>
   }
@@ -180,14 +187,14 @@ export interface ServerAclCommands {
    *
    * O(N) in the users. Since Redis 6.0.0.
    */
-  readonly aclUsers: () => RedisCommand<Array<string>>
+  readonly aclUsers: () => RedisCommand<Array<K>>
 
   /**
    * The user of this connection.
    *
    * O(1). Since Redis 6.0.0.
    */
-  readonly aclWhoami: () => RedisCommand<string>
+  readonly aclWhoami: () => RedisCommand<K>
 }
 
 const ACL_CAT = define("ACL CAT")
@@ -203,84 +210,105 @@ const ACL_SETUSER = define("ACL SETUSER")
 const ACL_USERS = define("ACL USERS")
 const ACL_WHOAMI = define("ACL WHOAMI")
 
-const allowed: Decode.Decoder<Option.Option<string>> = (reply) => Server.optionalText(reply === "OK" ? null : reply)
+const allowed: Decode.Decoder<Option.Option<string>> = (reply) => Report.optionalText(reply === "OK" ? null : reply)
 
-const password: Decode.Decoder<Redacted.Redacted<string>> = (reply) => Redacted.make(Decode.text(reply))
+const password: Decode.Decoder<Redacted.Redacted<string>> = (reply) => Redacted.make(Report.text(reply))
 
 /** Redis 6 sends patterns as a list, later servers as one text. */
-const patterns: Decode.Decoder<string> = (reply) =>
-  Array.isArray(reply) ? Server.texts(reply).join(" ") : Decode.text(reply)
-
-const selector = {
-  commands: Decode.text,
-  keys: patterns,
-  channels: (reply: Reply) => (reply === null ? "" : patterns(reply)),
-  databases: Server.optionalText
+const joined = (reply: Reply): Reply => {
+  if (!Array.isArray(reply)) {
+    return reply
+  }
+  const patterns = reply as ReadonlyArray<Reply>
+  return patterns.some((pattern) => pattern instanceof Uint8Array)
+    ? joinBytes(patterns.map(Decode.bytes))
+    : Report.texts(patterns).join(" ")
 }
-const selectors = Decode.array(Decode.struct(selector))
-const user = Decode.nullable(
-  Decode.struct({
-    flags: Server.texts,
-    passwords: Server.texts,
-    ...selector,
-    selectors: (reply: Reply) => (reply === null ? [] : selectors(reply))
-  })
-)
 
-const logEntry = Decode.structNamed("-", {
-  count: Decode.integer,
-  reason: Decode.text,
-  context: Decode.text,
-  object: Decode.text,
-  username: Decode.text,
-  ageSeconds: Server.fractionalSeconds,
-  clientInfo: (reply: Reply) => Server.assignments(Decode.text(reply), " "),
-  entryId: Server.optionalInteger,
-  timestampCreated: Decode.nullable(Server.timeMillis),
-  timestampLastUpdated: Decode.nullable(Server.timeMillis)
-})
-const log = Decode.array((reply): AclLogEntry => {
-  const { ageSeconds, ...entry } = logEntry(reply)
-  return { ...entry, age: ageSeconds }
-})
-
-const aclLog = (options?: {
-  readonly count?: number | undefined
-  readonly reset?: true | undefined
-}): RedisCommand<never> => {
-  const builder = args()
-    .when(options?.count, (args, count) => args.integer(count))
-    .flag("RESET", options?.reset)
-  const decoder: Decode.Decoder<unknown> = options?.reset === true ? Decode.ok : log
-  return ACL_LOG(builder, decoder) as RedisCommand<never>
+const joinBytes = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
+  const space = 32
+  return Uint8Array.from(parts.flatMap((part, i) => (i === 0 ? [...part] : [space, ...part])))
 }
 
 /** @internal */
-export const make = (): ServerAclCommands => ({
-  aclCat: (category) =>
-    ACL_CAT(
-      args().when(category, (args, category) => args.text(category)),
-      Server.texts
+export const make = <V, K extends Key>(codec: Codec<V, K>): ServerAclCommands<K> => {
+  const text = codec.wants === "text"
+  const name = Report.name(codec)
+  const names = Decode.array(name)
+
+  const patterns = Report.optional((reply) => name(joined(reply)))
+  const selector = {
+    commands: Report.optional(Report.text),
+    keys: patterns,
+    channels: patterns,
+    databases: Report.optional(Report.text)
+  }
+  const user: Decode.Decoder<Option.Option<AclUser<K>>> = Decode.nullable(
+    Report.struct("-", {
+      flags: Report.list(Report.text),
+      passwords: Report.list(Report.text),
+      ...selector,
+      selectors: Report.list(Report.struct("-", selector))
+    })
+  )
+
+  const logEntry = Report.struct("-", {
+    count: Report.optional(Report.integer),
+    reason: Report.essential(Report.text),
+    context: Report.optional(Report.text),
+    object: Report.optional(name),
+    username: Report.optional(name),
+    ageSeconds: Report.optional(Report.fractionalSeconds),
+    clientInfo: new Report.Field<Readonly<Record<string, string>>>(
+      (reply) => clientFields(Report.text(reply)),
+      () => Object.create(null)
     ),
-  aclDeluser: (usernames) => ACL_DELUSER(texts(args(), usernames, "user"), Decode.integer),
-  aclDryrun: (username, command) => ACL_DRYRUN(commandLine(args().text(username), command), allowed),
-  aclGenpass: (options) =>
-    ACL_GENPASS(
-      args().when(options?.bits, (args, bits) => args.integer(bits)),
-      password
-    ),
-  aclGetuser: (username) => ACL_GETUSER(args().text(username), user),
-  aclList: () => ACL_LIST(args(), Server.texts),
-  aclLoad: () => ACL_LOAD(args(), Decode.ok),
-  aclLog,
-  aclSave: () => ACL_SAVE(args(), Decode.ok),
-  aclSetuser: (username, rules) =>
-    ACL_SETUSER(
-      args()
-        .text(username)
-        .each(rules === undefined ? [] : toList<AclRule>(rules), secret),
-      Decode.ok
-    ),
-  aclUsers: () => ACL_USERS(args(), Server.texts),
-  aclWhoami: () => ACL_WHOAMI(args(), Decode.text)
-})
+    entryId: Report.optional(Report.integer),
+    timestampCreated: Report.optional(Report.timeMillis),
+    timestampLastUpdated: Report.optional(Report.timeMillis)
+  })
+  const log = Decode.array((reply): AclLogEntry<K> => {
+    const { ageSeconds, ...entry } = logEntry(reply)
+    return { ...entry, age: ageSeconds }
+  })
+
+  const aclLog = (options?: {
+    readonly count?: number | undefined
+    readonly reset?: true | undefined
+  }): RedisCommand<never> => {
+    const builder = args()
+      .when(options?.count, (args, count) => args.integer(count))
+      .flag("RESET", options?.reset)
+    const decoder: Decode.Decoder<unknown> = options?.reset === true ? Decode.ok : log
+    return ACL_LOG(builder, decoder, text) as RedisCommand<never>
+  }
+
+  return {
+    aclCat: (category) =>
+      ACL_CAT(
+        args().when(category, (args, category) => args.text(category)),
+        Report.texts
+      ),
+    aclDeluser: (usernames) => ACL_DELUSER(texts(args(), usernames, "user"), Decode.integer),
+    aclDryrun: (username, command) => ACL_DRYRUN(commandLine(args().text(username), command), allowed),
+    aclGenpass: (options) =>
+      ACL_GENPASS(
+        args().when(options?.bits, (args, bits) => args.integer(bits)),
+        password
+      ),
+    aclGetuser: (username) => ACL_GETUSER(args().text(username), user, text),
+    aclList: () => ACL_LIST(args(), names, text),
+    aclLoad: () => ACL_LOAD(args(), Decode.ok),
+    aclLog,
+    aclSave: () => ACL_SAVE(args(), Decode.ok),
+    aclSetuser: (username, rules) =>
+      ACL_SETUSER(
+        args()
+          .text(username)
+          .each(rules === undefined ? [] : toList<AclRule>(rules), secret),
+        Decode.ok
+      ),
+    aclUsers: () => ACL_USERS(args(), names, text),
+    aclWhoami: () => ACL_WHOAMI(args(), name, text)
+  }
+}

@@ -10,29 +10,28 @@ import { args, type ExactlyOne, type Key, type OneOrMore } from "../internal/com
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
+import * as Report from "../internal/command/report.js"
 import { type CommandLine, commandLine, someTexts } from "../internal/command/serverArgs.js"
-import * as Server from "../internal/command/serverDecode.js"
-import type { Reply } from "../internal/resp/values.js"
 
 /**
- * A command as its server describes it (COMMAND INFO).
+ * A command as its server describes it (COMMAND INFO). Its essential field is `name`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface CommandInfo {
+export interface CommandInfo<out K = string> {
   /** In lower case, with a bar before a subcommand: `client|setname`. */
-  readonly name: string
+  readonly name: K
   /** The number of its words, name included. A negative number is a minimum: -2 means at least 2. */
-  readonly arity: number
+  readonly arity: Option.Option<number>
   /** `readonly`, `blocking`, `fast`, … */
   readonly flags: ReadonlyArray<string>
   /** The position of its first key; 0 when it has no keys, or when only {@link keySpecs} can locate them. */
-  readonly firstKey: number
+  readonly firstKey: Option.Option<number>
   /** The position of its last key; negative positions count from the end. */
-  readonly lastKey: number
+  readonly lastKey: Option.Option<number>
   /** The distance from one key to the next. */
-  readonly step: number
+  readonly step: Option.Option<number>
   /** `@read`, `@string`, … */
   readonly aclCategories: ReadonlyArray<string>
   /** Hints for clients and proxies: `request_policy:all_shards`, … Redis 7.0. */
@@ -40,7 +39,7 @@ export interface CommandInfo {
   /** How to find its keys. Redis 7.0. */
   readonly keySpecs: ReadonlyArray<KeySpec>
   /** Redis 7.0. */
-  readonly subcommands: ReadonlyArray<CommandInfo>
+  readonly subcommands: ReadonlyArray<CommandInfo<K>>
 }
 
 /**
@@ -63,6 +62,8 @@ export interface KeySpec {
     | { readonly type: "range"; readonly lastkey: number; readonly keystep: number; readonly limit: number }
     | { readonly type: "keynum"; readonly keynumidx: number; readonly firstkey: number; readonly keystep: number }
     | { readonly type: "unknown" }
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
@@ -88,16 +89,20 @@ export interface CommandDocs {
   readonly arguments: ReadonlyArray<CommandArgument>
   /** Subcommands by their full names: `client|setname`. */
   readonly subcommands: Readonly<Record<string, CommandDocs>>
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
+ * An argument of a command. Its essential field is `name`.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface CommandArgument {
   readonly name: string
   /** `string`, `integer`, `key`, `oneof`, `block`, `pure-token`, … */
-  readonly type: string
+  readonly type: Option.Option<string>
   readonly displayText: Option.Option<string>
   /** For a key: the index of the command's key specification that finds it. */
   readonly keySpecIndex: Option.Option<number>
@@ -110,6 +115,8 @@ export interface CommandArgument {
   readonly flags: ReadonlyArray<string>
   /** The arguments inside a `oneof` or a `block`. */
   readonly arguments: ReadonlyArray<CommandArgument>
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
@@ -136,7 +143,7 @@ export interface ServerCommandCommands<K = string> {
    *
    * O(N) in the commands. Since Redis 2.8.13.
    */
-  readonly command: () => RedisCommand<Array<CommandInfo>>
+  readonly command: () => RedisCommand<Array<CommandInfo<K>>>
 
   /**
    * The number of the server's commands, without subcommands.
@@ -177,7 +184,7 @@ export interface ServerCommandCommands<K = string> {
    *
    * O(N) in the commands. Since Redis 2.8.13.
    */
-  readonly commandInfo: (names?: OneOrMore<string>) => RedisCommand<Array<Option.Option<CommandInfo>>>
+  readonly commandInfo: (names?: OneOrMore<string>) => RedisCommand<Array<Option.Option<CommandInfo<K>>>>
 
   /**
    * The names of all commands and subcommands (`client|setname`), or only those of a module, of an ACL category, or
@@ -198,7 +205,7 @@ export interface ServerCommandCommands<K = string> {
           readonly pattern: string
         }>
       | undefined
-  }) => RedisCommand<Array<string>>
+  }) => RedisCommand<Array<K>>
 }
 
 const COMMAND = define("COMMAND")
@@ -209,120 +216,162 @@ const COMMAND_GETKEYSANDFLAGS = define("COMMAND GETKEYSANDFLAGS")
 const COMMAND_INFO = define("COMMAND INFO")
 const COMMAND_LIST = define("COMMAND LIST")
 
-/** Decodes a missing list as an empty one, because servers before 7.0 send fewer fields. */
-const orEmpty =
-  <A>(decoder: Decode.Decoder<Array<A>>): Decode.Decoder<Array<A>> =>
-  (reply) =>
-    reply === null || reply === undefined ? [] : decoder(reply)
+const number = Report.essential(Report.integer)
+const typed = Report.struct("_", { type: Report.essential(Report.text), spec: Report.essential(Decode.raw) })
+const index = Report.struct("_", { index: number })
+const keyword = Report.struct("_", { keyword: Report.essential(Report.text), startfrom: number })
+const range = Report.struct("_", { lastkey: number, keystep: number, limit: number })
+const keynum = Report.struct("_", { keynumidx: number, firstkey: number, keystep: number })
 
-const typed = Decode.struct({ type: Decode.text, spec: Decode.raw })
-const index = Decode.struct({ index: Decode.integer })
-const keyword = Decode.struct({ keyword: Decode.text, startfrom: Decode.integer })
-const range = Decode.struct({ lastkey: Decode.integer, keystep: Decode.integer, limit: Decode.integer })
-const keynum = Decode.struct({ keynumidx: Decode.integer, firstkey: Decode.integer, keystep: Decode.integer })
+const unknown = { type: "unknown" } as const
 
-const beginSearch: Decode.Decoder<KeySpec["beginSearch"]> = (reply) => {
-  const { spec, type } = typed(reply)
-  return type === "index"
-    ? { type, ...Decode.at("spec", index, spec) }
-    : type === "keyword"
-      ? { type, ...Decode.at("spec", keyword, spec) }
-      : { type: "unknown" }
-}
-
-const findKeys: Decode.Decoder<KeySpec["findKeys"]> = (reply) => {
-  const { spec, type } = typed(reply)
-  return type === "range"
-    ? { type, ...Decode.at("spec", range, spec) }
-    : type === "keynum"
-      ? { type, ...Decode.at("spec", keynum, spec) }
-      : { type: "unknown" }
-}
-
-const keySpec = Decode.structNamed("_", {
-  notes: Server.optionalText,
-  flags: Server.texts,
-  beginSearch,
-  findKeys
-})
-
-const info: Decode.Decoder<CommandInfo> = (reply) => {
-  const [name, arity, flags, firstKey, lastKey, step, ...rest] = Decode.items(reply)
-  const part = <A>(at: number, decoder: Decode.Decoder<A>, reply: Reply | undefined) =>
-    Decode.at(at, decoder, reply ?? null)
-  return {
-    name: part(0, Decode.text, name),
-    arity: part(1, Decode.integer, arity),
-    flags: part(2, Server.texts, flags),
-    firstKey: part(3, Decode.integer, firstKey),
-    lastKey: part(4, Decode.integer, lastKey),
-    step: part(5, Decode.integer, step),
-    aclCategories: part(6, Server.textsOrNone, rest[0]),
-    tips: part(7, Server.textsOrNone, rest[1]),
-    keySpecs: part(8, orEmpty(Decode.array(keySpec)), rest[2]),
-    subcommands: part(9, orEmpty(infos), rest[3])
+/** A specification that is not read as a whole is kept as text too. */
+const readAll = (misfit: () => void, { other }: Report.Other): void => {
+  if (Object.keys(other).length > 0) {
+    misfit()
   }
 }
-const infos = Decode.array(info)
-const optionalInfos = Decode.array(Decode.nullable(info))
 
-const change = Decode.tuple(Decode.text, Decode.text)
-const history = Decode.array((reply) => {
+const beginSearch = new Report.Field<KeySpec["beginSearch"]>(
+  (reply, misfit) => {
+    const { other, spec, type } = typed(reply)
+    readAll(misfit, { other })
+    if (type === "index") {
+      const { index: at, ...rest } = index(spec)
+      readAll(misfit, rest)
+      return { type, index: at }
+    }
+    if (type === "keyword") {
+      const { keyword: word, startfrom, ...rest } = keyword(spec)
+      readAll(misfit, rest)
+      return { type, keyword: word, startfrom }
+    }
+    if (type !== "unknown") {
+      misfit()
+    }
+    return unknown
+  },
+  () => unknown
+)
+
+const findKeys = new Report.Field<KeySpec["findKeys"]>(
+  (reply, misfit) => {
+    const { other, spec, type } = typed(reply)
+    readAll(misfit, { other })
+    if (type === "range") {
+      const { keystep, lastkey, limit, ...rest } = range(spec)
+      readAll(misfit, rest)
+      return { type, lastkey, keystep, limit }
+    }
+    if (type === "keynum") {
+      const { firstkey, keynumidx, keystep, ...rest } = keynum(spec)
+      readAll(misfit, rest)
+      return { type, keynumidx, firstkey, keystep }
+    }
+    if (type !== "unknown") {
+      misfit()
+    }
+    return unknown
+  },
+  () => unknown
+)
+
+const optionalText = Report.optional(Report.text)
+const optionalInteger = Report.optional(Report.integer)
+const words = Report.list(Report.text)
+
+const keySpecs = Report.list<KeySpec>(
+  Report.struct("_", {
+    notes: optionalText,
+    flags: words,
+    beginSearch,
+    findKeys
+  })
+)
+
+const infosOf = <K>(name: Decode.Decoder<K>): Decode.Decoder<CommandInfo<K>> => {
+  const essentialName = Report.essential(name)
+  const info: Decode.Decoder<CommandInfo<K>> = (reply) => {
+    const parts = Decode.items(reply)
+    const part = <A>(at: number, field: Report.Field<A>) => Report.read(field, at, parts[at])
+    return {
+      name: part(0, essentialName),
+      arity: part(1, optionalInteger),
+      flags: part(2, words),
+      firstKey: part(3, optionalInteger),
+      lastKey: part(4, optionalInteger),
+      step: part(5, optionalInteger),
+      // Servers before 7.0 send six or seven elements.
+      aclCategories: part(6, words),
+      tips: part(7, words),
+      keySpecs: part(8, keySpecs),
+      subcommands: part(9, subcommands)
+    }
+  }
+  const subcommands = Report.list(info)
+  return info
+}
+
+const change = Decode.tuple(Report.text, Report.text)
+const history = Report.list((reply) => {
   const [version, text] = change(reply)
   return { version, change: text }
 })
 
 // These decoders are recursive: an argument may contain arguments, a command may contain subcommands.
-const nestedArguments: Decode.Decoder<Array<CommandArgument>> = (reply) => orEmpty(Decode.array(argument))(reply)
-const nestedDocs: Decode.Decoder<Record<string, CommandDocs>> = (reply) =>
-  reply === null ? Object.create(null) : docs(reply)
+const nestedArguments = Report.list<CommandArgument>((reply) => argument(reply))
+const nestedDocs = Report.record<CommandDocs>((reply) => doc(reply))
 
-const argument: Decode.Decoder<CommandArgument> = Decode.structNamed("_", {
-  name: Decode.text,
-  type: Decode.text,
-  displayText: Server.optionalText,
-  keySpecIndex: Server.optionalInteger,
-  token: Server.optionalText,
-  summary: Server.optionalText,
-  since: Server.optionalText,
-  deprecatedSince: Server.optionalText,
-  flags: Server.textsOrNone,
+const argument: Decode.Decoder<CommandArgument> = Report.struct("_", {
+  name: Report.essential(Report.text),
+  type: optionalText,
+  displayText: optionalText,
+  keySpecIndex: optionalInteger,
+  token: optionalText,
+  summary: optionalText,
+  since: optionalText,
+  deprecatedSince: optionalText,
+  flags: words,
   arguments: nestedArguments
 })
 
-const docs: Decode.Decoder<Record<string, CommandDocs>> = Decode.record(
-  Decode.structNamed("_", {
-    summary: Server.optionalText,
-    since: Server.optionalText,
-    group: Server.optionalText,
-    complexity: Server.optionalText,
-    module: Server.optionalText,
-    docFlags: Server.textsOrNone,
-    deprecatedSince: Server.optionalText,
-    replacedBy: Server.optionalText,
-    history: orEmpty(history),
-    arguments: nestedArguments,
-    subcommands: nestedDocs
-  })
-)
+const doc: Decode.Decoder<CommandDocs> = Report.struct("_", {
+  summary: optionalText,
+  since: optionalText,
+  group: optionalText,
+  complexity: optionalText,
+  module: optionalText,
+  docFlags: words,
+  deprecatedSince: optionalText,
+  replacedBy: optionalText,
+  history,
+  arguments: nestedArguments,
+  subcommands: nestedDocs
+})
+const docs = Report.whole(nestedDocs)
 
 /** @internal */
 export const make = <V, K extends Key>(codec: Codec<V, K>): ServerCommandCommands<K> => {
   const text = codec.wants === "text"
   const keys = Decode.array(Decode.key(codec))
-  const pair = Decode.tuple(Decode.key(codec), Server.texts)
+  const key = Report.essential(Decode.key(codec))
   const keysAndFlags = Decode.array((reply): KeyAndFlags<K> => {
-    const [key, flags] = pair(reply)
-    return { key, flags }
+    const parts = Decode.items(reply)
+    return { key: Report.read(key, 0, parts[0]), flags: Report.read(words, 1, parts[1]) }
   })
+  const name = Report.name(codec)
+  const names = Decode.array(name)
+  const info = infosOf(name)
+  const infos = Decode.array(info)
+  const optionalInfos = Decode.array(Decode.nullable(info))
 
   return {
-    command: () => COMMAND(args(), infos),
+    command: () => COMMAND(args(), infos, text),
     commandCount: () => COMMAND_COUNT(args(), Decode.integer),
     commandDocs: (names) => COMMAND_DOCS(someTexts(args(), names), docs),
     commandGetkeys: (command) => COMMAND_GETKEYS(commandLine(args(), command), keys, text),
     commandGetkeysandflags: (command) => COMMAND_GETKEYSANDFLAGS(commandLine(args(), command), keysAndFlags, text),
-    commandInfo: (names) => COMMAND_INFO(someTexts(args(), names), optionalInfos),
+    commandInfo: (commands) => COMMAND_INFO(someTexts(args(), commands), optionalInfos, text),
     commandList: (options) =>
       COMMAND_LIST(
         args().option("FILTERBY", options?.filterby, (args, { aclcat, module, pattern }) =>
@@ -331,7 +380,8 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ServerCommandCommand
             .option("ACLCAT", aclcat, (args, aclcat) => args.text(aclcat))
             .option("PATTERN", pattern, (args, pattern) => args.text(pattern))
         ),
-        Server.texts
+        names,
+        text
       )
   }
 }

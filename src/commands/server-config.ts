@@ -5,26 +5,29 @@
  * @since 0.1.0
  */
 import type * as Option from "effect/Option"
-import { args, type OneOrMore } from "../internal/command/args.js"
+import type { Codec } from "../Codec.js"
+import { args, type Key, type OneOrMore } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
+import * as Report from "../internal/command/report.js"
 import { type Settings, settings, someTexts, texts } from "../internal/command/serverArgs.js"
-import * as Server from "../internal/command/serverDecode.js"
 
 /**
- * A module that the server has loaded.
+ * A module that the server has loaded. Its essential field is `name`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface ModuleInfo {
-  readonly name: string
-  readonly ver: number
+export interface ModuleInfo<out K = string> {
+  readonly name: K
+  readonly ver: Option.Option<number>
   /** The file it was loaded from; empty for a built-in module. Redis 7.0. */
-  readonly path: Option.Option<string>
-  /** The arguments it was loaded with. */
-  readonly args: ReadonlyArray<string>
+  readonly path: Option.Option<K>
+  /** The arguments it was loaded with. Redis 7.0. */
+  readonly args: ReadonlyArray<K>
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
@@ -33,7 +36,7 @@ export interface ModuleInfo {
  * @since 0.1.0
  * @category models
  */
-export interface ServerConfigCommands {
+export interface ServerConfigCommands<K = string> {
   /**
    * Settings by name or pattern, as the server's text. They include passwords.
    *
@@ -44,7 +47,7 @@ export interface ServerConfigCommands {
    * const { maxmemory } = yield* Redis.configGet("maxmemory")
    * ```
    */
-  readonly configGet: (parameters: OneOrMore<string>) => RedisCommand<Record<string, string>>
+  readonly configGet: (parameters: OneOrMore<string>) => RedisCommand<Record<string, K>>
 
   /**
    * Resets the statistics of INFO.
@@ -78,7 +81,7 @@ export interface ServerConfigCommands {
    *
    * O(N) in the modules. Since Redis 4.0.0.
    */
-  readonly moduleList: () => RedisCommand<Array<ModuleInfo>>
+  readonly moduleList: () => RedisCommand<Array<ModuleInfo<K>>>
 
   /**
    * Loads a module from a file on the server.
@@ -117,32 +120,39 @@ const MODULE_LOAD = define("MODULE LOAD")
 const MODULE_LOADEX = define("MODULE LOADEX")
 const MODULE_UNLOAD = define("MODULE UNLOAD")
 
-const modules: Decode.Decoder<Array<ModuleInfo>> = Decode.array(
-  Decode.struct({
-    name: Decode.text,
-    ver: Decode.integer,
-    path: Server.optionalText,
-    args: Server.textsOrNone
+/** @internal */
+export const moduleInfo = <V, K extends Key>(codec: Codec<V, K>): Decode.Decoder<ModuleInfo<K>> => {
+  const name = Report.name(codec)
+  return Report.struct("-", {
+    name: Report.essential(name),
+    ver: Report.optional(Report.integer),
+    path: Report.optional(name),
+    args: Report.list(name)
   })
-)
+}
 
 /** @internal */
-export const make = (): ServerConfigCommands => ({
-  configGet: (parameters) => CONFIG_GET(texts(args(), parameters, "setting"), Server.textRecord),
-  configResetstat: () => CONFIG_RESETSTAT(args(), Decode.ok),
-  configRewrite: () => CONFIG_REWRITE(args(), Decode.ok),
-  configSet: (parameters) => CONFIG_SET(settings(args(), parameters), Decode.ok),
-  moduleList: () => MODULE_LIST(args(), modules),
-  moduleLoad: (path, moduleArgs) => MODULE_LOAD(someTexts(args().text(path), moduleArgs), Decode.ok),
-  moduleLoadex: (path, options) =>
-    MODULE_LOADEX(
-      args()
-        .text(path)
-        .each(Object.entries(options?.config ?? {}), (args, [name, value]) =>
-          settings(args.token("CONFIG"), { [name]: value })
-        )
-        .option("ARGS", options?.args, (args, moduleArgs) => texts(args, moduleArgs, "argument")),
-      Decode.ok
-    ),
-  moduleUnload: (name) => MODULE_UNLOAD(args().text(name), Decode.ok)
-})
+export const make = <V, K extends Key>(codec: Codec<V, K>): ServerConfigCommands<K> => {
+  const text = codec.wants === "text"
+  const values = Report.whole(Report.record(Report.name(codec)))
+  const modules = Decode.array(moduleInfo(codec))
+  return {
+    configGet: (parameters) => CONFIG_GET(texts(args(), parameters, "setting"), values, text),
+    configResetstat: () => CONFIG_RESETSTAT(args(), Decode.ok),
+    configRewrite: () => CONFIG_REWRITE(args(), Decode.ok),
+    configSet: (parameters) => CONFIG_SET(settings(args(), parameters), Decode.ok),
+    moduleList: () => MODULE_LIST(args(), modules, text),
+    moduleLoad: (path, moduleArgs) => MODULE_LOAD(someTexts(args().text(path), moduleArgs), Decode.ok),
+    moduleLoadex: (path, options) =>
+      MODULE_LOADEX(
+        args()
+          .text(path)
+          .each(Object.entries(options?.config ?? {}), (args, [name, value]) =>
+            settings(args.token("CONFIG"), { [name]: value })
+          )
+          .option("ARGS", options?.args, (args, moduleArgs) => texts(args, moduleArgs, "argument")),
+        Decode.ok
+      ),
+    moduleUnload: (name) => MODULE_UNLOAD(args().text(name), Decode.ok)
+  }
+}

@@ -4,10 +4,12 @@
  * @see https://redis.io/docs/latest/commands/info/
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
-import * as Decode from "../internal/command/decode.js"
-import * as Server from "../internal/command/serverDecode.js"
+import type { Codec } from "../Codec.js"
+import type { Key } from "../internal/command/args.js"
+import type * as Decode from "../internal/command/decode.js"
+import * as Report from "../internal/command/report.js"
 
 /**
  * The reply of INFO. Servers add fields with every release, so all fields are text under the server's own names.
@@ -17,7 +19,7 @@ import * as Server from "../internal/command/serverDecode.js"
  * @since 0.1.0
  * @category models
  */
-export interface ServerInfo {
+export interface ServerInfo<out K = string> {
   /** By section, in lower case as INFO takes them (`server`, `memory`, …), then by field. */
   readonly sections: Readonly<Record<string, Readonly<Record<string, string>>>>
   /** The fields of all sections: `info.fields.used_memory`. */
@@ -32,8 +34,8 @@ export interface ServerInfo {
   readonly databases: ReadonlyArray<InfoDatabase>
   /** The modules, from the section `modules`. */
   readonly modules: ReadonlyArray<Readonly<Record<string, string>>>
-  /** The whole reply as text. */
-  readonly text: string
+  /** The whole reply. */
+  readonly text: K
 }
 
 /**
@@ -43,11 +45,13 @@ export interface ServerInfo {
 export interface InfoDatabase {
   readonly database: number
   /** The number of keys. */
-  readonly keys: number
+  readonly keys: Option.Option<number>
   /** How many of the keys have an expiry. */
-  readonly expires: number
+  readonly expires: Option.Option<number>
   /** The approximate average time to live of the keys with an expiry. */
-  readonly avgTtl: Duration.Duration
+  readonly avgTtl: Option.Option<Duration.Duration>
+  /** Every field as the server wrote it. */
+  readonly fields: Readonly<Record<string, string>>
 }
 
 /**
@@ -76,19 +80,22 @@ export type InfoSection =
   | "everything"
   | (string & {})
 
+const optionalInteger = Report.optional(Report.integer)
+const optionalMillis = Report.optional(Report.millis)
+
 const database = (name: string, value: string): Array<InfoDatabase> => {
   const index = /^db(\d+)$/.exec(name)?.[1]
   if (index === undefined) {
     return []
   }
-  const fields = Server.assignments(value, ",")
-  const number = (field: string) => Option.getOrElse(Server.fieldInteger(fields, field), () => 0)
+  const fields = Report.assignments(value, ",")
   return [
     {
       database: Number(index),
-      keys: number("keys"),
-      expires: number("expires"),
-      avgTtl: Duration.millis(number("avg_ttl"))
+      keys: Report.read(optionalInteger, "keys", fields.keys),
+      expires: Report.read(optionalInteger, "expires", fields.expires),
+      avgTtl: Report.read(optionalMillis, "avg_ttl", fields.avg_ttl),
+      fields
     }
   ]
 }
@@ -118,7 +125,7 @@ export const parse = (text: string): ServerInfo => {
     if (section === sections.keyspace) {
       databases.push(...database(name, value))
     } else if (section === sections.modules && name === "module") {
-      modules.push(Server.assignments(value, ","))
+      modules.push(Report.assignments(value, ","))
     }
   }
   const valkey = fields.valkey_version
@@ -135,4 +142,7 @@ export const parse = (text: string): ServerInfo => {
 }
 
 /** @internal */
-export const info: Decode.Decoder<ServerInfo> = (reply) => parse(Decode.text(reply))
+export const info = <V, K extends Key>(codec: Codec<V, K>): Decode.Decoder<ServerInfo<K>> => {
+  const name = Report.name(codec)
+  return (reply) => ({ ...parse(Report.text(reply)), text: name(reply) })
+}

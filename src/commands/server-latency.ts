@@ -7,33 +7,31 @@
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
-import { args } from "../internal/command/args.js"
+import type { Codec } from "../Codec.js"
+import { args, type Key } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
+import * as Report from "../internal/command/report.js"
 import { someTexts } from "../internal/command/serverArgs.js"
-import * as Server from "../internal/command/serverDecode.js"
 import type { Reply } from "../internal/resp/values.js"
 
 /**
- * An entry of a server's command log.
+ * An entry of a server's command log. Its essential field is `id`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface LoggedCommand {
+export interface LoggedCommand<out K = string> {
   readonly id: number | bigint
   /** When the command was executed. */
-  readonly time: DateTime.Utc
-  /**
-   * The words of the command, values included. The server truncates long ones. A word that is not UTF-8 is given as
-   * bytes.
-   */
-  readonly command: ReadonlyArray<string | Uint8Array>
-  /** The client's address: `host:port`. */
-  readonly clientAddress: string
-  /** The client's name; empty when it has none. */
-  readonly clientName: string
+  readonly time: Option.Option<DateTime.Utc>
+  /** The words of the command, values included. The server truncates long ones. */
+  readonly command: ReadonlyArray<K>
+  /** The client's address: `host:port`. Redis 4.0. */
+  readonly clientAddress: Option.Option<string>
+  /** The client's name; empty when it has none. Redis 4.0. */
+  readonly clientName: Option.Option<K>
 }
 
 /**
@@ -42,9 +40,9 @@ export interface LoggedCommand {
  * @since 0.1.0
  * @category models
  */
-export interface SlowCommand extends LoggedCommand {
+export interface SlowCommand<out K = string> extends LoggedCommand<K> {
   /** The execution time. Time spent waiting, and writing the reply, does not count. */
-  readonly duration: Duration.Duration
+  readonly duration: Option.Option<Duration.Duration>
 }
 
 /**
@@ -53,9 +51,9 @@ export interface SlowCommand extends LoggedCommand {
  * @since 0.1.0
  * @category models
  */
-export interface LargeCommand extends LoggedCommand {
+export interface LargeCommand<out K = string> extends LoggedCommand<K> {
   /** In bytes. */
-  readonly size: number
+  readonly size: Option.Option<number>
 }
 
 /**
@@ -73,9 +71,11 @@ export type CommandLogType = "slow" | "large-request" | "large-reply"
  * @category models
  */
 export interface LatencyHistogram {
-  readonly calls: number
+  readonly calls: Option.Option<number>
   /** How many calls took at most this long. The counts are cumulative. */
   readonly histogram: ReadonlyArray<{ readonly atMost: Duration.Duration; readonly calls: number }>
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
@@ -88,16 +88,18 @@ export interface LatencySpike {
 }
 
 /**
- * The last spike of an event.
+ * The last spike of an event. Its essential field is `event`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface LatestLatency extends LatencySpike {
+export interface LatestLatency<out K = string> {
   /** `command`, `fork`, `aof-fsync-always`, … */
-  readonly event: string
+  readonly event: K
+  readonly time: Option.Option<DateTime.Utc>
+  readonly latency: Option.Option<Duration.Duration>
   /** The longest spike so far. */
-  readonly max: Duration.Duration
+  readonly max: Option.Option<Duration.Duration>
   /** The sum of all spikes. Valkey 8.1. */
   readonly sum: Option.Option<Duration.Duration>
   /** The number of spikes. Valkey 8.1. */
@@ -110,7 +112,7 @@ export interface LatestLatency extends LatencySpike {
  * @since 0.1.0
  * @category models
  */
-export interface ServerLatencyCommands {
+export interface ServerLatencyCommands<K = string> {
   /**
    * The last `count` slow or large commands, newest first; all of them with -1.
    *
@@ -122,14 +124,14 @@ export interface ServerLatencyCommands {
      *
      * O(N) in the entries. Since Valkey 8.1.0; not in Redis.
      */
-    (count: number, type: "slow"): RedisCommand<Array<SlowCommand>>
+    (count: number, type: "slow"): RedisCommand<Array<SlowCommand<K>>>
 
     /**
      * The last `count` commands with a large request or reply, newest first; all of them with -1.
      *
      * O(N) in the entries. Since Valkey 8.1.0; not in Redis.
      */
-    (count: number, type: "large-request" | "large-reply"): RedisCommand<Array<LargeCommand>>
+    (count: number, type: "large-request" | "large-reply"): RedisCommand<Array<LargeCommand<K>>>
   }
 
   /**
@@ -187,7 +189,7 @@ export interface ServerLatencyCommands {
    *
    * O(1). Since Redis 2.8.13.
    */
-  readonly latencyLatest: () => RedisCommand<Array<LatestLatency>>
+  readonly latencyLatest: () => RedisCommand<Array<LatestLatency<K>>>
 
   /**
    * Deletes the spikes of the given events, or of all, and returns how many events had any.
@@ -206,7 +208,7 @@ export interface ServerLatencyCommands {
    * const slow = yield* Redis.slowlogGet({ count: 25 })
    * ```
    */
-  readonly slowlogGet: (options?: { readonly count?: number | undefined }) => RedisCommand<Array<SlowCommand>>
+  readonly slowlogGet: (options?: { readonly count?: number | undefined }) => RedisCommand<Array<SlowCommand<K>>>
 
   /**
    * The number of entries in the slow log.
@@ -236,78 +238,98 @@ const SLOWLOG_GET = define("SLOWLOG GET")
 const SLOWLOG_LEN = define("SLOWLOG LEN")
 const SLOWLOG_RESET = define("SLOWLOG RESET")
 
-const entry = <A, B>(measure: Decode.Decoder<A>, named: (measured: A) => B): Decode.Decoder<LoggedCommand & B> => {
-  const fields = Decode.tuple(Decode.largeInteger, Server.timeSeconds, measure, Decode.array(Server.word))
-  const client = (reply: Reply, at: number): string => {
-    // Servers before 4.0 do not send the client's address and name.
-    const found = Decode.items(reply)[at]
-    return found === undefined ? "" : Decode.at(at, Decode.text, found)
-  }
-  return (reply) => {
-    const [id, time, measured, command] = fields(reply)
-    return { id, time, command, clientAddress: client(reply, 4), clientName: client(reply, 5), ...named(measured) }
-  }
-}
-const slow: Decode.Decoder<Array<SlowCommand>> = Decode.array(entry(Server.micros, (duration) => ({ duration })))
-const large: Decode.Decoder<Array<LargeCommand>> = Decode.array(entry(Decode.integer, (size) => ({ size })))
+const id = Report.essential(Report.largeInteger)
+const optionalInteger = Report.optional(Report.integer)
+const optionalMillis = Report.optional(Report.millis)
+const optionalMicros = Report.optional(Report.micros)
+const optionalSeconds = Report.optional(Report.timeSeconds)
+const optionalText = Report.optional(Report.text)
 
-const buckets = Decode.entries(Server.micros, Decode.integer)
-const histograms = Decode.record(
-  Decode.structNamed("_", {
-    calls: Decode.integer,
-    histogramUsec: (reply: Reply) => buckets(reply).map(([atMost, calls]) => ({ atMost, calls }))
+const bucket = Decode.tuple(Report.micros, Report.integer)
+const buckets = Report.list((reply) => {
+  const [atMost, calls] = bucket(reply)
+  return { atMost, calls }
+})
+const pairs = (reply: Reply): ReadonlyArray<Reply> => Report.namesAndValues(reply)
+const histogramOf = Report.struct("_", {
+  calls: optionalInteger,
+  histogramUsec: new Report.Field((reply, misfit) => buckets.decode(pairs(reply), misfit), buckets.absent)
+})
+const histogram: Decode.Decoder<Record<string, LatencyHistogram>> = Report.whole(
+  Report.record((reply) => {
+    const { histogramUsec, ...rest } = histogramOf(reply)
+    return { ...rest, histogram: histogramUsec }
   })
 )
-const histogram: Decode.Decoder<Record<string, LatencyHistogram>> = (reply) => {
-  const result: Record<string, LatencyHistogram> = Object.create(null)
-  for (const [name, { calls, histogramUsec }] of Object.entries(histograms(reply))) {
-    result[name] = { calls, histogram: histogramUsec }
-  }
-  return result
-}
 
-const spike = Decode.tuple(Server.timeSeconds, Server.millis)
+const spike = Decode.tuple(Report.timeSeconds, Report.millis)
 const spikes = Decode.array((reply): LatencySpike => {
   const [time, latency] = spike(reply)
   return { time, latency }
 })
 
-const last = Decode.tuple(Decode.text, Server.timeSeconds, Server.millis, Server.millis)
-const optionalMillis = Decode.nullable(Server.millis)
-const latest = Decode.array((reply): LatestLatency => {
-  const [event, time, latency, max] = last(reply)
-  const [, , , , sum, count] = Decode.items(reply)
-  return {
-    event,
-    time,
-    latency,
-    max,
-    sum: Decode.at(4, optionalMillis, sum ?? null),
-    count: Decode.at(5, Server.optionalInteger, count ?? null)
-  }
-})
-
 const log = (type: CommandLogType): string => type.toUpperCase()
 
 /** @internal */
-export const make = (): ServerLatencyCommands => ({
-  commandlogGet: (count: number, type: CommandLogType): RedisCommand<never> => {
-    const decoder: Decode.Decoder<unknown> = type === "slow" ? slow : large
-    return COMMANDLOG_GET(args().integer(count).token(log(type)), decoder) as RedisCommand<never>
-  },
-  commandlogLen: (type) => COMMANDLOG_LEN(args().token(log(type)), Decode.integer),
-  commandlogReset: (type) => COMMANDLOG_RESET(args().token(log(type)), Decode.ok),
-  latencyDoctor: () => LATENCY_DOCTOR(args(), Decode.text),
-  latencyGraph: (event) => LATENCY_GRAPH(args().text(event), Decode.text),
-  latencyHistogram: (commands) => LATENCY_HISTOGRAM(someTexts(args(), commands), histogram),
-  latencyHistory: (event) => LATENCY_HISTORY(args().text(event), spikes),
-  latencyLatest: () => LATENCY_LATEST(args(), latest),
-  latencyReset: (events) => LATENCY_RESET(someTexts(args(), events), Decode.integer),
-  slowlogGet: (options) =>
-    SLOWLOG_GET(
-      args().when(options?.count, (args, count) => args.integer(count)),
-      slow
-    ),
-  slowlogLen: () => SLOWLOG_LEN(args(), Decode.integer),
-  slowlogReset: () => SLOWLOG_RESET(args(), Decode.ok)
-})
+export const make = <V, K extends Key>(codec: Codec<V, K>): ServerLatencyCommands<K> => {
+  const text = codec.wants === "text"
+  const name = Report.name(codec)
+  const words = Report.list(name)
+  const optionalName = Report.optional(name)
+  const event = Report.essential(name)
+
+  const entries = <A, B>(
+    measure: Report.Field<A>,
+    named: (measured: A) => B
+  ): Decode.Decoder<Array<LoggedCommand<K> & B>> =>
+    Decode.array((reply) => {
+      const parts = Decode.items(reply)
+      const part = <A>(at: number, field: Report.Field<A>) => Report.read(field, at, parts[at])
+      return {
+        id: part(0, id),
+        time: part(1, optionalSeconds),
+        ...named(part(2, measure)),
+        command: part(3, words),
+        clientAddress: part(4, optionalText),
+        clientName: part(5, optionalName)
+      }
+    })
+  const slow: Decode.Decoder<Array<SlowCommand<K>>> = entries(optionalMicros, (duration) => ({ duration }))
+  const large: Decode.Decoder<Array<LargeCommand<K>>> = entries(optionalInteger, (size) => ({ size }))
+
+  const latest = Decode.array((reply): LatestLatency<K> => {
+    const parts = Decode.items(reply)
+    const part = <A>(at: number, field: Report.Field<A>) => Report.read(field, at, parts[at])
+    return {
+      event: part(0, event),
+      time: part(1, optionalSeconds),
+      latency: part(2, optionalMillis),
+      max: part(3, optionalMillis),
+      sum: part(4, optionalMillis),
+      count: part(5, optionalInteger)
+    }
+  })
+
+  return {
+    commandlogGet: (count: number, type: CommandLogType): RedisCommand<never> => {
+      const decoder: Decode.Decoder<unknown> = type === "slow" ? slow : large
+      return COMMANDLOG_GET(args().integer(count).token(log(type)), decoder, text) as RedisCommand<never>
+    },
+    commandlogLen: (type) => COMMANDLOG_LEN(args().token(log(type)), Decode.integer),
+    commandlogReset: (type) => COMMANDLOG_RESET(args().token(log(type)), Decode.ok),
+    latencyDoctor: () => LATENCY_DOCTOR(args(), Report.text),
+    latencyGraph: (event) => LATENCY_GRAPH(args().text(event), Report.text),
+    latencyHistogram: (commands) => LATENCY_HISTOGRAM(someTexts(args(), commands), histogram),
+    latencyHistory: (event) => LATENCY_HISTORY(args().text(event), spikes),
+    latencyLatest: () => LATENCY_LATEST(args(), latest, text),
+    latencyReset: (events) => LATENCY_RESET(someTexts(args(), events), Decode.integer),
+    slowlogGet: (options) =>
+      SLOWLOG_GET(
+        args().when(options?.count, (args, count) => args.integer(count)),
+        slow,
+        text
+      ),
+    slowlogLen: () => SLOWLOG_LEN(args(), Decode.integer),
+    slowlogReset: () => SLOWLOG_RESET(args(), Decode.ok)
+  }
+}

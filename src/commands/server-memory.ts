@@ -6,50 +6,52 @@
  */
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
 import { args, type DurationWithUnit, type Key, type OneOrMore, toList } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
+import * as Report from "../internal/command/report.js"
 import { type SlotRange, slots } from "../internal/command/serverArgs.js"
-import * as Server from "../internal/command/serverDecode.js"
 import type { Reply } from "../internal/resp/values.js"
 
 /**
- * How a server uses its memory. Sizes are in bytes.
+ * How a server uses its memory. Sizes are in bytes. No field is essential.
  *
  * @since 0.1.0
  * @category models
  */
 export interface MemoryStats {
   /** The highest value of `totalAllocated` so far. */
-  readonly peakAllocated: number
-  readonly totalAllocated: number
-  readonly startupAllocated: number
-  readonly replicationBacklog: number
+  readonly peakAllocated: Option.Option<number>
+  readonly totalAllocated: Option.Option<number>
+  readonly startupAllocated: Option.Option<number>
+  readonly replicationBacklog: Option.Option<number>
   /** Buffers for replicas. */
-  readonly clientsSlaves: number
+  readonly clientsSlaves: Option.Option<number>
   /** Buffers for all other clients. */
-  readonly clientsNormal: number
-  readonly aofBuffer: number
+  readonly clientsNormal: Option.Option<number>
+  readonly aofBuffer: Option.Option<number>
   /** Memory used for anything but data. */
-  readonly overheadTotal: number
+  readonly overheadTotal: Option.Option<number>
   /** The number of keys. */
-  readonly keysCount: number
-  readonly keysBytesPerKey: number
-  readonly datasetBytes: number
+  readonly keysCount: Option.Option<number>
+  readonly keysBytesPerKey: Option.Option<number>
+  readonly datasetBytes: Option.Option<number>
   /** The share of the memory that is data, in percent. */
-  readonly datasetPercentage: number
+  readonly datasetPercentage: Option.Option<number>
   /** The memory in use now, in percent of the peak. */
-  readonly peakPercentage: number
+  readonly peakPercentage: Option.Option<number>
   /** The ratio of memory obtained from the system to memory requested. */
-  readonly fragmentation: number
-  readonly fragmentationBytes: number
+  readonly fragmentation: Option.Option<number>
+  readonly fragmentationBytes: Option.Option<number>
   /** The overhead of each database with keys, by its number, under the server's own field names. */
   readonly databases: Readonly<Record<number, Readonly<Record<string, number>>>>
   /** Every number of the reply, including those above, under the server's own names: `allocator-rss.ratio`, … */
   readonly all: Readonly<Record<string, number>>
+  /** Every other field, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
@@ -65,7 +67,7 @@ export interface HotKey<out K = string> {
 }
 
 /**
- * The result of HOTKEYS.
+ * The result of HOTKEYS. Its essential field is `trackingActive`.
  *
  * @since 0.1.0
  * @category models
@@ -73,16 +75,18 @@ export interface HotKey<out K = string> {
 export interface HotKeys<out K = string> {
   readonly trackingActive: boolean
   /** One key in this many was sampled. */
-  readonly sampleRatio: number
+  readonly sampleRatio: Option.Option<number>
   readonly selectedSlots: ReadonlyArray<SlotRange>
-  readonly collectionStart: DateTime.Utc
-  readonly collectionDuration: Duration.Duration
+  readonly collectionStart: Option.Option<DateTime.Utc>
+  readonly collectionDuration: Option.Option<Duration.Duration>
   /** The hottest by processor time, when `cpu` was asked for. */
   readonly byCpuTime: Option.Option<ReadonlyArray<HotKey<K>>>
   /** The hottest by bytes read and written, when `net` was asked for. */
   readonly byNetBytes: Option.Option<ReadonlyArray<HotKey<K>>>
   /** Every number of the reply under the server's own names: `total-net-bytes`, `all-commands-all-slots-us`, … */
   readonly all: Readonly<Record<string, number>>
+  /** Fields without a property of their own that are no numbers, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
@@ -199,51 +203,53 @@ const MEMORY_PURGE = define("MEMORY PURGE")
 const MEMORY_STATS = define("MEMORY STATS")
 const MEMORY_USAGE = define("MEMORY USAGE")
 
-const known = Decode.structNamed(".", {
-  peakAllocated: Decode.double,
-  totalAllocated: Decode.double,
-  startupAllocated: Decode.double,
-  replicationBacklog: Decode.double,
-  clientsSlaves: Decode.double,
-  clientsNormal: Decode.double,
-  aofBuffer: Decode.double,
-  overheadTotal: Decode.double,
-  keysCount: Decode.double,
-  datasetBytes: Decode.double,
-  datasetPercentage: Decode.double,
-  peakPercentage: Decode.double,
-  fragmentation: Decode.double,
-  fragmentationBytes: Decode.double
+const optionalInteger = Decode.nullable(Decode.integer)
+
+const number = Report.optional(Report.double)
+const known = Report.struct(".", {
+  peakAllocated: number,
+  totalAllocated: number,
+  startupAllocated: number,
+  replicationBacklog: number,
+  clientsSlaves: number,
+  clientsNormal: number,
+  aofBuffer: number,
+  overheadTotal: number,
+  keysCount: number,
+  "keys.bytes-per-key": number,
+  datasetBytes: number,
+  datasetPercentage: number,
+  peakPercentage: number,
+  fragmentation: number,
+  fragmentationBytes: number
 })
-const bytesPerKey = Decode.struct({ "keys.bytes-per-key": Decode.double })
-const named = Decode.record(Decode.raw)
-const numbers = Decode.record(Decode.double)
+const numbers = Report.record(Report.double)
 
 const memory: Decode.Decoder<MemoryStats> = (reply) => {
   const databases: Record<number, Record<string, number>> = {}
   const all: Record<string, number> = Object.create(null)
-  for (const [name, value] of Object.entries(named(reply))) {
+  const other: Record<string, string> = Object.create(null)
+  for (const [name, value] of Report.namesAndValues(reply)) {
+    const keep = (): void => {
+      if (value !== null) {
+        other[name] = Report.shown(value)
+      }
+    }
     const database = /^db\.(\d+)$/.exec(name)?.[1]
     if (database !== undefined) {
-      databases[Number(database)] = Decode.at(name, numbers, value)
+      databases[Number(database)] = Report.read(numbers, name, value, keep)
     } else {
-      all[name] = Decode.at(name, Decode.double, value)
+      Option.match(Report.read(number, name, value), { onNone: keep, onSome: (found) => (all[name] = found) })
     }
   }
-  return { ...known(reply), keysBytesPerKey: bytesPerKey(reply)["keys.bytes-per-key"], databases, all }
+  const { "keys.bytes-per-key": keysBytesPerKey, other: _, ...rest } = known(reply)
+  return { ...rest, keysBytesPerKey, databases, all, other }
 }
 
-const ranges = Decode.array((reply): SlotRange => {
-  const [start, end] = Decode.array(Decode.integer)(reply)
+const slotRange = (reply: Reply): SlotRange => {
+  const [start, end] = Decode.array(Report.integer)(reply)
   return start === undefined ? Decode.mismatch("a range of slots", reply) : { start, end: end ?? start }
-})
-const hot = Decode.structNamed("-", {
-  trackingActive: Decode.boolean,
-  sampleRatio: Decode.integer,
-  selectedSlots: ranges,
-  collectionStartTimeUnixMs: Server.timeMillis,
-  collectionDurationMs: Server.millis
-})
+}
 
 /**
  * The reply is nil, a map, or an array with a map for each node. Only one node was asked, so the array has one element.
@@ -256,26 +262,35 @@ const only = (reply: Reply): Reply => {
 /** @internal */
 export const make = <V, K extends Key>(codec: Codec<V, K>): ServerMemoryCommands<K> => {
   const text = codec.wants === "text"
-  const pairs = Decode.entries(Decode.key(codec), Decode.integer)
-  const hotKeys = Decode.nullable((reply: Reply) => pairs(reply).map(([key, amount]): HotKey<K> => ({ key, amount })))
-  const lists = Decode.struct({ "by-cpu-time-us": hotKeys, "by-net-bytes": hotKeys })
+  const pairs = Decode.entries(Decode.key(codec), Report.integer)
+  const hotKeys = Report.optional((reply) => pairs(reply).map(([key, amount]): HotKey<K> => ({ key, amount })))
+  const hot = Report.struct("-", {
+    trackingActive: Report.essential(Report.boolean),
+    sampleRatio: Report.optional(Report.integer),
+    selectedSlots: Report.list(slotRange),
+    collectionStartTimeUnixMs: Report.optional(Report.timeMillis),
+    collectionDurationMs: Report.optional(Report.millis),
+    byCpuTimeUs: hotKeys,
+    byNetBytes: hotKeys
+  })
   const found = Decode.nullable((reply): HotKeys<K> => {
     const session = only(reply)
-    const { collectionDurationMs, collectionStartTimeUnixMs, ...rest } = hot(session)
-    const { "by-cpu-time-us": byCpuTime, "by-net-bytes": byNetBytes } = lists(session)
+    const { byCpuTimeUs, collectionDurationMs, collectionStartTimeUnixMs, other, ...rest } = hot(session)
     const all: Record<string, number> = Object.create(null)
-    for (const [name, value] of Object.entries(named(session))) {
+    const texts: Record<string, string> = Object.assign(Object.create(null), other)
+    for (const [name, value] of Report.namesAndValues(session)) {
       if (typeof value === "number") {
         all[name] = value
+        delete texts[name]
       }
     }
     return {
       ...rest,
       collectionStart: collectionStartTimeUnixMs,
       collectionDuration: collectionDurationMs,
-      byCpuTime,
-      byNetBytes,
-      all
+      byCpuTime: byCpuTimeUs,
+      all,
+      other: texts
     }
   })
 
@@ -298,8 +313,8 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ServerMemoryCommands
       )
     },
     hotkeysStop: () => HOTKEYS_STOP(args(), Decode.done),
-    memoryDoctor: () => MEMORY_DOCTOR(args(), Decode.text),
-    memoryMallocStats: () => MEMORY_MALLOC_STATS(args(), Decode.text),
+    memoryDoctor: () => MEMORY_DOCTOR(args(), Report.text),
+    memoryMallocStats: () => MEMORY_MALLOC_STATS(args(), Report.text),
     memoryPurge: () => MEMORY_PURGE(args(), Decode.ok),
     memoryStats: () => MEMORY_STATS(args(), memory),
     memoryUsage: (key, options) =>
@@ -307,7 +322,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ServerMemoryCommands
         args()
           .key(key)
           .option("SAMPLES", options?.samples, (args, samples) => args.integer(samples)),
-        Server.optionalInteger
+        optionalInteger
       )
   }
 }

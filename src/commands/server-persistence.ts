@@ -10,10 +10,10 @@ import { type AtMostOne, args } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
-import * as Server from "../internal/command/serverDecode.js"
+import * as Report from "../internal/command/report.js"
 
 /**
- * The current state of BACKUP.
+ * The current state of BACKUP. Its essential field is `state`.
  *
  * @since 0.1.0
  * @category models
@@ -22,11 +22,13 @@ export interface BackupStatus {
   /** `idle`, `pending`, `snapshotting`, `incrementing`, `sealed`, `failed`. */
   readonly state: string
   /** Why the backup failed; empty when it did not fail. */
-  readonly error: string
+  readonly error: Option.Option<string>
   /** `None` before the first backup. */
   readonly startTime: Option.Option<DateTime.Utc>
   /** `None` while the backup is not sealed. */
   readonly endTime: Option.Option<DateTime.Utc>
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
@@ -169,24 +171,24 @@ const SHUTDOWN = define("SHUTDOWN")
 /** SHUTDOWN ABORT succeeds with a reply; a closed connection is a failure. */
 const SHUTDOWN_ABORT = define("SHUTDOWN", { traits: { endsConnection: false } })
 
-const status = Decode.structNamed("_", {
-  state: Decode.text,
-  error: Decode.text,
-  startTime: Server.someTimeSeconds,
-  endTime: Server.someTimeSeconds
+const status = Report.struct("_", {
+  state: Report.essential(Report.text),
+  error: Report.optional(Report.text),
+  startTime: Report.optionalUnless(0, Report.timeSeconds),
+  endTime: Report.optionalUnless(0, Report.timeSeconds)
 })
 
 /** @internal */
 export const make = (): ServerPersistenceCommands => ({
   backupAbort: () => BACKUP_ABORT(args(), Decode.ok),
   backupCleanup: () => BACKUP_CLEANUP(args(), Decode.ok),
-  backupList: () => BACKUP_LIST(args(), Server.texts),
+  backupList: () => BACKUP_LIST(args(), Report.texts),
   backupSeal: () => BACKUP_SEAL(args(), Decode.ok),
   backupStart: () => BACKUP_START(args(), Decode.ok),
   backupStatus: () => BACKUP_STATUS(args(), status),
-  bgrewriteaof: () => BGREWRITEAOF(args(), Decode.text),
-  bgsave: (options) => BGSAVE(args().flag("SCHEDULE", options?.schedule).flag("CANCEL", options?.cancel), Decode.text),
-  lastsave: () => LASTSAVE(args(), Server.timeSeconds),
+  bgrewriteaof: () => BGREWRITEAOF(args(), Report.text),
+  bgsave: (options) => BGSAVE(args().flag("SCHEDULE", options?.schedule).flag("CANCEL", options?.cancel), Report.text),
+  lastsave: () => LASTSAVE(args(), Report.timeSeconds),
   save: () => SAVE(args(), Decode.ok),
   shutdown: (options) =>
     (options?.abort === true ? SHUTDOWN_ABORT : SHUTDOWN)(

@@ -4,16 +4,16 @@
  * @see https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
  * @since 0.1.0
  */
+import type * as Option from "effect/Option"
 import { args, type DurationWithUnit } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
+import * as Report from "../internal/command/report.js"
 import { port } from "../internal/command/serverArgs.js"
-import * as Server from "../internal/command/serverDecode.js"
-import type { Reply } from "../internal/resp/values.js"
 
 /**
- * The role of a server in replication, in the servers' own words.
+ * The role of a server in replication, in the servers' own words. A role that is none of these is a `DecodeError`.
  *
  * @since 0.1.0
  * @category models
@@ -21,23 +21,23 @@ import type { Reply } from "../internal/resp/values.js"
 export type ServerRole =
   | {
       readonly role: "master"
-      readonly offset: number | bigint
+      readonly offset: Option.Option<number | bigint>
       readonly replicas: ReadonlyArray<{
         readonly host: string
         readonly port: number
         /** The offset that the replica last acknowledged. */
-        readonly offset: number | bigint
+        readonly offset: Option.Option<number | bigint>
       }>
     }
   | {
       readonly role: "slave"
       /** The host of its primary. */
-      readonly host: string
-      readonly port: number
+      readonly host: Option.Option<string>
+      readonly port: Option.Option<number>
       /** `connect`, `connecting`, `sync`, `connected`, `handshake`, … */
-      readonly state: string
+      readonly state: Option.Option<string>
       /** How far it has read from its primary; -1 before the first synchronisation. */
-      readonly offset: number | bigint
+      readonly offset: Option.Option<number | bigint>
     }
   | {
       readonly role: "sentinel"
@@ -152,30 +152,36 @@ const REPLICAOF = define("REPLICAOF")
 const ROLE = define("ROLE")
 const SLAVEOF = define("SLAVEOF")
 
-const replica = Decode.tuple(Decode.text, Decode.integer, Decode.largeInteger)
-const replicas = Decode.array((reply) => {
-  const [host, port, offset] = replica(reply)
-  return { host, port, offset }
+const optionalText = Report.optional(Report.text)
+const optionalInteger = Report.optional(Report.integer)
+const optionalOffset = Report.optional(Report.largeInteger)
+const names = Report.list(Report.text)
+
+const address = Decode.tuple(Report.text, Report.integer)
+const replicas = Report.list((reply) => {
+  const [host, port] = address(reply)
+  return { host, port, offset: Report.read(optionalOffset, 2, Decode.items(reply)[2]) }
 })
-const primary = Decode.tuple(Decode.text, Decode.largeInteger, replicas)
-const follower = Decode.tuple(Decode.text, Decode.text, Decode.integer, Decode.text, Decode.largeInteger)
-const sentinel = Decode.tuple(Decode.text, Server.texts)
 
 const role: Decode.Decoder<ServerRole> = (reply) => {
-  const word = Decode.at(0, Decode.text, Decode.items(reply)[0] as Reply)
+  const [first, ...parts] = Decode.items(reply)
+  const part = <A>(at: number, field: Report.Field<A>) => Report.read(field, at + 1, parts[at])
+  const word = Decode.at(0, Report.text, first ?? null)
   switch (word) {
-    case "master": {
-      const [, offset, replicas] = primary(reply)
-      return { role: word, offset, replicas }
-    }
-    case "slave": {
-      const [, host, port, state, offset] = follower(reply)
-      return { role: word, host, port, state, offset }
-    }
-    case "sentinel": {
-      const [, masters] = sentinel(reply)
-      return { role: word, masters }
-    }
+    case "master":
+      // Dragonfly sends no offset: its replicas come first.
+      return { role: word, offset: part(0, optionalOffset), replicas: part(Array.isArray(parts[0]) ? 0 : 1, replicas) }
+    case "slave":
+    case "replica":
+      return {
+        role: "slave",
+        host: part(0, optionalText),
+        port: part(1, optionalInteger),
+        state: part(2, optionalText),
+        offset: part(3, optionalOffset)
+      }
+    case "sentinel":
+      return { role: word, masters: part(0, names) }
     default:
       return Decode.mismatch("a role", reply)
   }

@@ -11,8 +11,8 @@ import { type AtMostOne, args, type Key } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
+import * as Report from "../internal/command/report.js"
 import { asyncOrSync, someTexts } from "../internal/command/serverArgs.js"
-import * as Server from "../internal/command/serverDecode.js"
 import type { Reply } from "../internal/resp/values.js"
 import * as Acl from "./server-acl.js"
 import * as Command from "./server-command.js"
@@ -56,10 +56,10 @@ export type FlushMode = AtMostOne<{
  * @category models
  */
 export interface ServerCommands<K = string>
-  extends Acl.ServerAclCommands,
+  extends Acl.ServerAclCommands<K>,
     Command.ServerCommandCommands<K>,
-    Config.ServerConfigCommands,
-    Latency.ServerLatencyCommands,
+    Config.ServerConfigCommands<K>,
+    Latency.ServerLatencyCommands<K>,
     Memory.ServerMemoryCommands<K>,
     Persistence.ServerPersistenceCommands,
     Replication.ServerReplicationCommands {
@@ -110,7 +110,7 @@ export interface ServerCommands<K = string>
    * const used = Number(fields.used_memory)
    * ```
    */
-  readonly info: (sections?: Info.InfoSection | ReadonlyArray<Info.InfoSection>) => RedisCommand<Info.ServerInfo>
+  readonly info: (sections?: Info.InfoSection | ReadonlyArray<Info.InfoSection>) => RedisCommand<Info.ServerInfo<K>>
 
   /**
    * ASCII art, with the server's version below it. The meaning of the parameters depends on `version`.
@@ -163,17 +163,18 @@ const clock = Decode.tuple(Decode.integer, Decode.integer)
 const time: Decode.Decoder<ServerTime> = (reply) => {
   const [seconds, micros] = clock(reply)
   const epochMicros = seconds * 1_000_000 + micros
-  return { time: Server.timeMillis(Math.floor(epochMicros / 1000)), epochMicros }
+  return { time: Report.timeMillis(Math.floor(epochMicros / 1000)), epochMicros }
 }
 
 /** @internal */
 export const make = <V, K extends Key>(codec: Codec<V, K>): ServerCommands<K> => {
   const text = codec.wants === "text"
+  const info = Info.info(codec)
   return {
-    ...Acl.make(),
+    ...Acl.make(codec),
     ...Command.make(codec),
-    ...Config.make(),
-    ...Latency.make(),
+    ...Config.make(codec),
+    ...Latency.make(codec),
     ...Memory.make(codec),
     ...Persistence.make(),
     ...Replication.make(),
@@ -190,13 +191,13 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ServerCommands<K> =>
     },
     flushall: (options) => FLUSHALL(asyncOrSync(args(), options), Decode.ok),
     flushdb: (options) => FLUSHDB(asyncOrSync(args(), options), Decode.ok),
-    info: (sections) => INFO(someTexts(args(), sections), Info.info),
+    info: (sections) => INFO(someTexts(args(), sections), info, text),
     lolwut: (options) =>
       LOLWUT(
         args()
           .option("VERSION", options?.version, (args, version) => args.integer(version))
           .each(options?.parameters ?? [], (args, parameter) => args.integer(parameter)),
-        Decode.text
+        Report.text
       ),
     monitor: () => MONITOR(args(), Decode.ok),
     swapdb: (index1, index2) => SWAPDB(args().integer(index1).integer(index2), Decode.ok),

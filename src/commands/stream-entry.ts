@@ -3,10 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as Arr from "effect/Array"
-import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type { Codec } from "../Codec.js"
 import {
@@ -19,9 +16,10 @@ import {
   toList
 } from "../internal/command/args.js"
 import * as Decode from "../internal/command/decode.js"
+import * as Report from "../internal/command/report.js"
 import type { Reply } from "../internal/resp/values.js"
 import type { Exclusive, Inclusive, Unbounded } from "./range.js"
-import { pairsOf } from "./string-options.js"
+import { type KeyValues, pairsOf } from "./string-options.js"
 
 /**
  * The id of an entry, `<milliseconds>-<sequence>`. Both parts are integers of 64 bits, so ids are text.
@@ -36,7 +34,8 @@ import { pairsOf } from "./string-options.js"
 export type StreamId = string
 
 /**
- * An entry of a stream.
+ * An entry of a stream. It has at least one field, except on servers that accept entries without fields, and where a
+ * server sends nil in the place of the fields.
  *
  * Redis keeps fields in order, and names may repeat. `fields` is convenient to read; `pairs` is complete.
  *
@@ -51,7 +50,7 @@ export interface StreamEntry<out V, out K = string> {
    */
   readonly fields: Readonly<Record<string, V>>
   /** Names and values as they were added: in order, repetitions included. XADD accepts them unchanged. */
-  readonly pairs: readonly [first: readonly [name: K, value: V], ...rest: ReadonlyArray<readonly [name: K, value: V]>]
+  readonly pairs: ReadonlyArray<readonly [name: K, value: V]>
 }
 
 /**
@@ -72,9 +71,7 @@ export interface StreamEntries<out V, out K = string> {
  * @since 0.1.0
  * @category options
  */
-export type StreamFields<V> =
-  | readonly [readonly [name: Key, value: V], ...ReadonlyArray<readonly [name: Key, value: V]>]
-  | { readonly [name: string]: V }
+export type StreamFields<V> = ReadonlyArray<readonly [name: Key, value: V]> | { readonly [name: string]: V }
 
 /**
  * Streams, at least one, with the id after which each is read: a record, or pairs when keys are bytes.
@@ -219,7 +216,7 @@ export const appendTrim = (args: Args, trim: StreamTrim | NoStreamTrim): Args =>
 
 /** @internal */
 export const appendFields = <V, K extends Key>(args: Args, codec: Codec<V, K>, fields: StreamFields<V>): Args => {
-  const pairs = pairsOf(fields)
+  const pairs = pairsOf<V>(fields as KeyValues<V>)
   return pairs.length === 0
     ? args.fail("needs at least one field")
     : args.each(pairs, (args, [name, value]) => args.text(name).value(codec, value))
@@ -242,37 +239,9 @@ export const appendLimits = (args: Args, { block, count, maxcount, maxsize }: Xr
     .option("MAXSIZE", maxsize, (args, maxsize) => args.integer(maxsize))
     .option("BLOCK", block, (args, block) => args.timeoutMillis(block))
 
-/** Some servers send numbers as text, which arrives as bytes under `Codec.bytes`. */
-const plain = (reply: Reply): Reply => (reply instanceof Uint8Array ? Decode.text(reply) : reply)
-
-/** @internal */
-export const integer: Decode.Decoder<number> = (reply) => Decode.integer(plain(reply))
-
-/** @internal */
-export const largeInteger: Decode.Decoder<number | bigint> = (reply) => Decode.largeInteger(plain(reply))
-
-/** Fields that some servers do not send. -1 means "never". @internal */
-const unlessNever =
-  <A>(decoder: Decode.Decoder<A>): Decode.Decoder<Option.Option<A>> =>
-  (reply) =>
-    reply === null || reply === -1 ? Option.none() : Option.some(decoder(reply))
-
-/** @internal */
-export const optionalInteger = unlessNever(integer)
-
 /** An idle time. For an entry that XNACK has released, the server sends -1: it counts as infinitely idle. @internal */
 export const idle: Decode.Decoder<Duration.Duration> = (reply) =>
-  reply === -1 ? Duration.infinity : Duration.millis(integer(reply))
-
-/** @internal */
-export const optionalIdle = unlessNever(idle)
-
-/** @internal */
-export const time: Decode.Decoder<DateTime.Utc> = (reply) =>
-  Option.getOrElse(DateTime.make(integer(reply)), () => Decode.mismatch("a Unix time in milliseconds", reply))
-
-/** @internal */
-export const optionalTime = unlessNever(time)
+  reply === -1 ? Duration.infinity : Report.millis(reply)
 
 /** @internal */
 export interface EntryDecoders<V, K> {
@@ -293,10 +262,7 @@ export const entryDecoders = <V, K extends Key>(codec: Codec<V, K>): EntryDecode
   const pairs = Decode.entries(key, Decode.value(codec))
 
   const withFields = (id: StreamId, reply: Reply): StreamEntry<V, K> => {
-    const list = Decode.at("fields", pairs, reply)
-    if (!Arr.isNonEmptyReadonlyArray(list)) {
-      return Decode.mismatch("at least one field", reply)
-    }
+    const list = reply === null ? [] : Decode.at("fields", pairs, reply)
     const fields: Record<string, V> = Object.create(null)
     for (const [name, value] of list) {
       const text = typeof name === "string" ? name : textOf(name)

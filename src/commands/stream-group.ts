@@ -18,6 +18,7 @@ import {
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
+import * as Report from "../internal/command/report.js"
 import type { Reply } from "../internal/resp/values.js"
 import { deletions, type StreamDeletion } from "./stream.js"
 import {
@@ -30,8 +31,6 @@ import {
   appendStreams,
   entryDecoders,
   idle,
-  integer,
-  largeInteger,
   type StreamBound,
   type StreamEntry,
   type StreamId,
@@ -78,7 +77,7 @@ export interface GroupEntries<out E, out K = string> {
 }
 
 /**
- * A summary of a group's pending entries.
+ * A summary of a group's pending entries. `pending` is essential.
  *
  * @since 0.1.0
  * @category models
@@ -461,7 +460,8 @@ const XPENDING = define("XPENDING")
 const XREADGROUP = define("XREADGROUP")
 
 const ids = Decode.array(Decode.text)
-const maybeId = Decode.nullable(Decode.text)
+const maybeId = Report.optional(Report.text)
+const pending = Report.essential(Report.integer)
 
 /** Decodes the reply of XAUTOCLAIM. Redis 6.2 does not send the list of deleted entries. */
 const autoclaimed =
@@ -489,7 +489,7 @@ const claimed = (parts: ReadonlyArray<Reply>): Option.Option<Delivery> => {
     ? Option.none()
     : Option.some({
         idle: Decode.at("idle", idle, since),
-        deliveries: Decode.at("deliveries", largeInteger, deliveries)
+        deliveries: Decode.at("deliveries", Report.largeInteger, deliveries)
       })
 }
 
@@ -530,20 +530,25 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StreamGroupCommands<
     claimed: claimed(parts)
   }))
 
-  const pendingEntry = Decode.tuple(Decode.text, decodeKey, idle, largeInteger)
+  const name = Report.name(codec)
+  const pendingEntry = Decode.tuple(Report.text, name, idle, Report.largeInteger)
   const pendingEntries: Decode.Decoder<Array<PendingEntry<K>>> = Decode.array((reply) => {
     const [id, consumer, since, deliveries] = pendingEntry(reply)
     return { id, consumer, idle: since, deliveries }
   })
-  const consumer = Decode.tuple(decodeKey, integer)
-  const consumers = Decode.array((reply) => {
+  const consumer = Decode.tuple(name, Report.integer)
+  const consumers = Report.list((reply) => {
     const [name, pending] = consumer(reply)
     return { name, pending }
   })
-  const summary = Decode.tuple(integer, maybeId, maybeId, (reply) => (reply === null ? [] : consumers(reply)))
   const pendingSummary: Decode.Decoder<PendingSummary<K>> = (reply) => {
-    const [pending, smallest, greatest, consumers] = summary(reply)
-    return { pending, smallest, greatest, consumers }
+    const parts = Decode.items(reply)
+    return {
+      pending: Report.read(pending, 0, parts[0]),
+      smallest: Report.read(maybeId, 1, parts[1]),
+      greatest: Report.read(maybeId, 2, parts[2]),
+      consumers: Report.read(consumers, 3, parts[3])
+    }
   }
 
   const xautoclaim = (

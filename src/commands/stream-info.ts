@@ -1,33 +1,22 @@
 /**
- * XINFO as records, the same over RESP2 and RESP3. Fields that not every server sends are `Option`s.
+ * XINFO as records, the same over RESP2 and RESP3. All fields but the essential ones are `Option`s.
  *
  * @see https://redis.io/docs/latest/commands/?group=stream
  * @since 0.1.0
  */
 import type * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
 import { args, type Key } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
-import type { Reply } from "../internal/resp/values.js"
-import {
-  entryDecoders,
-  idle,
-  integer,
-  largeInteger,
-  optionalIdle,
-  optionalInteger,
-  optionalTime,
-  type StreamEntry,
-  type StreamId,
-  time
-} from "./stream-entry.js"
+import * as Report from "../internal/command/report.js"
+import { entryDecoders, idle, type StreamEntry, type StreamId } from "./stream-entry.js"
 
 /**
- * The common fields of XINFO STREAM with and without `full`.
+ * The common fields of XINFO STREAM with and without `full`. `length` and `lastGeneratedId` are essential.
  *
  * @since 0.1.0
  * @category models
@@ -35,8 +24,8 @@ import {
 export interface StreamInfoBase {
   /** The number of entries. */
   readonly length: number
-  readonly radixTreeKeys: number
-  readonly radixTreeNodes: number
+  readonly radixTreeKeys: Option.Option<number>
+  readonly radixTreeNodes: Option.Option<number>
   readonly lastGeneratedId: StreamId
   /** Redis 7.0. */
   readonly maxDeletedEntryId: Option.Option<StreamId>
@@ -46,6 +35,8 @@ export interface StreamInfoBase {
   readonly recordedFirstEntryId: Option.Option<StreamId>
   /** The state of XADD's `idmp`. Redis 8.6. */
   readonly idempotence: Option.Option<StreamIdempotence>
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
@@ -75,7 +66,7 @@ export interface StreamIdempotence {
  */
 export interface StreamInfo<out V, out K = string> extends StreamInfoBase {
   /** The number of consumer groups. */
-  readonly groups: number
+  readonly groups: Option.Option<number>
   readonly firstEntry: Option.Option<StreamEntry<V, K>>
   readonly lastEntry: Option.Option<StreamEntry<V, K>>
 }
@@ -90,12 +81,14 @@ export interface FullStreamInfo<out V, out K = string> extends StreamInfoBase {
 }
 
 /**
+ * A group. Its essential field is `name`.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface FullGroupInfo<out K = string> {
   readonly name: K
-  readonly lastDeliveredId: StreamId
+  readonly lastDeliveredId: Option.Option<StreamId>
   /** `None` when the server does not know, and before Redis 7.0. */
   readonly entriesRead: Option.Option<number>
   /**
@@ -103,7 +96,7 @@ export interface FullGroupInfo<out K = string> {
    */
   readonly lag: Option.Option<number>
   /** The number of pending entries. */
-  readonly pelCount: number
+  readonly pelCount: Option.Option<number>
   readonly pending: ReadonlyArray<{
     readonly id: StreamId
     readonly consumer: K
@@ -111,57 +104,71 @@ export interface FullGroupInfo<out K = string> {
     readonly deliveries: number | bigint
   }>
   readonly consumers: ReadonlyArray<FullConsumerInfo<K>>
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
+ * A consumer. Its essential field is `name`.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface FullConsumerInfo<out K = string> {
   readonly name: K
   /** When it last tried to read or claim; before Redis 7.2, when it last succeeded. */
-  readonly seenTime: DateTime.Utc
+  readonly seenTime: Option.Option<DateTime.Utc>
   /** When it last received an entry. `None` when it never did, and before Redis 7.2. */
   readonly activeTime: Option.Option<DateTime.Utc>
-  readonly pelCount: number
+  readonly pelCount: Option.Option<number>
   readonly pending: ReadonlyArray<{
     readonly id: StreamId
     readonly delivered: DateTime.Utc
     readonly deliveries: number | bigint
   }>
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
+ * A group. Its essential field is `name`.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface GroupInfo<out K = string> {
   readonly name: K
   /** The number of consumers. */
-  readonly consumers: number
+  readonly consumers: Option.Option<number>
   /** The number of pending entries. */
-  readonly pending: number
-  readonly lastDeliveredId: StreamId
+  readonly pending: Option.Option<number>
+  readonly lastDeliveredId: Option.Option<StreamId>
   /** `None` when the server does not know, and before Redis 7.0. */
   readonly entriesRead: Option.Option<number>
   /**
    * The number of entries not yet delivered to the group; `None` when the server does not know, and before Redis 7.0.
    */
   readonly lag: Option.Option<number>
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
+ * A consumer. Its essential field is `name`.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface ConsumerInfo<out K = string> {
   readonly name: K
   /** The number of pending entries. */
-  readonly pending: number
+  readonly pending: Option.Option<number>
   /** The time since it last tried to read or claim; before Redis 7.2, since it last succeeded. */
-  readonly idle: Duration.Duration
+  readonly idle: Option.Option<Duration.Duration>
   /** The time since it last received an entry. `None` when it never did, and before Redis 7.2. */
   readonly inactive: Option.Option<Duration.Duration>
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
@@ -226,88 +233,103 @@ const XINFO_CONSUMERS = define("XINFO CONSUMERS")
 const XINFO_GROUPS = define("XINFO GROUPS")
 const XINFO_STREAM = define("XINFO STREAM")
 
-const maybeId = Decode.nullable(Decode.text)
+const id = Report.optional(Report.text)
+const optionalInteger = Report.optional(Report.integer)
+/** -1 means "never", or "unknown". */
+const unlessUnknown = Report.optionalUnless(-1, Report.integer)
 
 const base = {
-  length: integer,
-  radixTreeKeys: integer,
-  radixTreeNodes: integer,
-  lastGeneratedId: Decode.text,
-  maxDeletedEntryId: maybeId,
-  entriesAdded: Decode.nullable(largeInteger),
-  recordedFirstEntryId: maybeId
+  length: Report.essential(Report.integer),
+  radixTreeKeys: optionalInteger,
+  radixTreeNodes: optionalInteger,
+  lastGeneratedId: Report.essential(Report.text),
+  maxDeletedEntryId: id,
+  entriesAdded: Report.optional(Report.largeInteger),
+  recordedFirstEntryId: id
 }
 
-const remembered = Decode.structNamed("-", {
-  idmpDuration: Decode.nullable((reply) => Duration.seconds(integer(reply))),
-  idmpMaxsize: optionalInteger,
-  pidsTracked: optionalInteger,
-  iidsTracked: optionalInteger,
-  iidsAdded: optionalInteger,
-  iidsDuplicates: optionalInteger
-})
+const remembered = {
+  idmpDuration: Report.optional(Report.seconds),
+  idmpMaxsize: unlessUnknown,
+  pidsTracked: unlessUnknown,
+  iidsTracked: unlessUnknown,
+  iidsAdded: unlessUnknown,
+  iidsDuplicates: unlessUnknown
+}
+
+type Remembered = {
+  readonly [K in keyof typeof remembered]: (typeof remembered)[K] extends Report.Field<infer A> ? A : never
+}
 
 /** A server sends all of these fields or none of them. */
-const idempotence = (reply: Reply): Option.Option<StreamIdempotence> => {
-  const found = remembered(reply)
-  return Option.all({
-    duration: found.idmpDuration,
-    maxsize: found.idmpMaxsize,
-    producers: found.pidsTracked,
-    ids: found.iidsTracked,
-    added: found.iidsAdded,
-    duplicates: found.iidsDuplicates
-  })
-}
+const idempotence = <A extends Remembered>({
+  idmpDuration: duration,
+  idmpMaxsize: maxsize,
+  iidsAdded: added,
+  iidsDuplicates: duplicates,
+  iidsTracked: ids,
+  pidsTracked: producers,
+  ...rest
+}: A) => ({ ...rest, idempotence: Option.all({ duration, maxsize, producers, ids, added, duplicates }) })
 
 /** @internal */
 export const make = <V, K extends Key>(codec: Codec<V, K>): StreamInfoCommands<V, K> => {
   const text = codec.wants === "text"
-  const { entries, entry, key: name } = entryDecoders(codec)
-  const maybeEntry = Decode.nullable(entry)
+  const { entry } = entryDecoders(codec)
+  const named = Report.name(codec)
+  const name = Report.essential(named)
+  const maybeEntry = Report.optional(entry)
 
   const consumers: Decode.Decoder<Array<ConsumerInfo<K>>> = Decode.array(
-    Decode.structNamed("-", { name, pending: integer, idle, inactive: optionalIdle })
+    Report.struct("-", {
+      name,
+      pending: optionalInteger,
+      idle: Report.optional(idle),
+      inactive: Report.optionalUnless(-1, Report.millis)
+    })
   )
-  const group = { name, lastDeliveredId: Decode.text, entriesRead: optionalInteger, lag: optionalInteger }
+  const group = { name, lastDeliveredId: id, entriesRead: unlessUnknown, lag: unlessUnknown }
   const groups: Decode.Decoder<Array<GroupInfo<K>>> = Decode.array(
-    Decode.structNamed("-", { ...group, consumers: integer, pending: integer })
+    Report.struct("-", { ...group, consumers: optionalInteger, pending: optionalInteger })
   )
 
-  const summary = Decode.structNamed("-", {
+  const summary = Report.struct("-", {
     ...base,
-    groups: integer,
+    ...remembered,
+    groups: optionalInteger,
     firstEntry: maybeEntry,
     lastEntry: maybeEntry
   })
-  const stream: Decode.Decoder<StreamInfo<V, K>> = (reply) => ({ ...summary(reply), idempotence: idempotence(reply) })
+  const stream: Decode.Decoder<StreamInfo<V, K>> = (reply) => idempotence(summary(reply))
 
-  const ownPending = Decode.tuple(Decode.text, time, largeInteger)
-  const groupPending = Decode.tuple(Decode.text, name, time, largeInteger)
-  const fullConsumer = Decode.structNamed("-", {
+  const ownPending = Decode.tuple(Report.text, Report.timeMillis, Report.largeInteger)
+  const groupPending = Decode.tuple(Report.text, named, Report.timeMillis, Report.largeInteger)
+  const fullConsumer = Report.struct("-", {
     name,
-    seenTime: time,
-    activeTime: optionalTime,
-    pelCount: integer,
-    pending: Decode.array((reply) => {
+    seenTime: Report.optional(Report.timeMillis),
+    activeTime: Report.optionalUnless(-1, Report.timeMillis),
+    pelCount: optionalInteger,
+    pending: Report.list((reply) => {
       const [id, delivered, deliveries] = ownPending(reply)
       return { id, delivered, deliveries }
     })
   })
-  const fullGroup = Decode.structNamed("-", {
+  const fullGroup = Report.struct("-", {
     ...group,
-    pelCount: integer,
-    pending: Decode.array((reply) => {
+    pelCount: optionalInteger,
+    pending: Report.list((reply) => {
       const [id, consumer, delivered, deliveries] = groupPending(reply)
       return { id, consumer, delivered, deliveries }
     }),
-    consumers: Decode.array(fullConsumer)
+    consumers: Report.list(fullConsumer)
   })
-  const full = Decode.structNamed("-", { ...base, entries, groups: Decode.array(fullGroup) })
-  const fullStream: Decode.Decoder<FullStreamInfo<V, K>> = (reply) => ({
-    ...full(reply),
-    idempotence: idempotence(reply)
+  const full = Report.struct("-", {
+    ...base,
+    ...remembered,
+    entries: Report.list(entry),
+    groups: Report.list(fullGroup)
   })
+  const fullStream: Decode.Decoder<FullStreamInfo<V, K>> = (reply) => idempotence(full(reply))
 
   const xinfoStream = (
     key: Key,

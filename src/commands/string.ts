@@ -20,6 +20,7 @@ import {
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
+import * as Report from "../internal/command/report.js"
 import {
   type ExistenceCondition,
   expiry,
@@ -407,7 +408,14 @@ const lcsMatch: Decode.Decoder<LcsMatch | LcsMatchWithLength> = (reply) => {
   return length === undefined ? match : { ...match, length: Decode.at(2, Decode.integer, length) }
 }
 
-const lcsMatches: Decode.Decoder<LcsMatches> = Decode.struct({ matches: Decode.array(lcsMatch), len: Decode.integer })
+const lcsReport = Report.struct("-", {
+  matches: Report.essential(Decode.array(lcsMatch)),
+  len: Report.essential(Report.integer)
+})
+const lcsMatches: Decode.Decoder<LcsMatches> = (reply) => {
+  const { len, matches } = lcsReport(reply)
+  return { matches, len }
+}
 
 const incrementOf = (number: Decode.Decoder<number>): Decode.Decoder<Increment> => {
   const pair = Decode.tuple(number, number)

@@ -10,6 +10,7 @@ import { type Args, type AtMostOne, args, type Key } from "../internal/command/a
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
+import * as Report from "../internal/command/report.js"
 import { isMapReply, type Reply } from "../internal/resp/values.js"
 import { appendLex, type LexBound } from "./range.js"
 
@@ -113,23 +114,25 @@ export interface RawVector {
 }
 
 /**
- * The reply of VINFO.
+ * The reply of VINFO. Its essential fields are `size` and `vectorDim`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface VectorSetInfo {
   /** `f32`, `int8` or `bin`. */
-  readonly quantType: string
+  readonly quantType: Option.Option<string>
   readonly vectorDim: number
   /** The number of dimensions before projection; 0 without projection. */
-  readonly projectionInputDim: number
+  readonly projectionInputDim: Option.Option<number>
   readonly size: number
-  readonly maxLevel: number
-  readonly attributesCount: number
-  readonly vsetUid: number
-  readonly hnswM: number
-  readonly hnswMaxNodeUid: number
+  readonly maxLevel: Option.Option<number>
+  readonly attributesCount: Option.Option<number>
+  readonly vsetUid: Option.Option<number>
+  readonly hnswM: Option.Option<number>
+  readonly hnswMaxNodeUid: Option.Option<number>
+  /** Fields without a property of their own, and fields whose value has an unexpected shape, as text. */
+  readonly other: Readonly<Record<string, string>>
 }
 
 /**
@@ -349,17 +352,18 @@ const optionalRaw = Decode.nullable((reply): RawVector => {
   return { quantization, data, norm, range: Decode.at("range", optionalRange, Decode.items(reply)[3] ?? null) }
 })
 
+const optionalInteger = Report.optional(Report.integer)
 const optionalInfo: Decode.Decoder<Option.Option<VectorSetInfo>> = Decode.nullable(
-  Decode.structNamed("-", {
-    quantType: Decode.text,
-    vectorDim: Decode.integer,
-    projectionInputDim: Decode.integer,
-    size: Decode.integer,
-    maxLevel: Decode.integer,
-    attributesCount: Decode.integer,
-    vsetUid: Decode.integer,
-    hnswM: Decode.integer,
-    hnswMaxNodeUid: Decode.integer
+  Report.struct("-", {
+    quantType: Report.optional(Report.text),
+    vectorDim: Report.essential(Report.integer),
+    projectionInputDim: optionalInteger,
+    size: Report.essential(Report.integer),
+    maxLevel: optionalInteger,
+    attributesCount: optionalInteger,
+    vsetUid: optionalInteger,
+    hnswM: optionalInteger,
+    hnswMaxNodeUid: optionalInteger
   })
 )
 

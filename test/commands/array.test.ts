@@ -187,11 +187,12 @@ describe("array commands decode their replies", () => {
     const info = {
       count: 3,
       len: 101,
-      nextInsertIndex: 1,
-      slices: 1,
-      directorySize: 1,
-      superDirEntries: 0,
-      sliceSize: 4096
+      nextInsertIndex: Option.some(1),
+      slices: Option.some(1),
+      directorySize: Option.some(1),
+      superDirEntries: Option.some(0),
+      sliceSize: Option.some(4096),
+      other: {}
     }
     readsEach(arrays.arinfo("k"), [array(...common), map(...common)], info)
     const rest = (number: (text: string) => string) => [
@@ -208,11 +209,11 @@ describe("array commands decode their replies", () => {
     ]
     readsEach(arrays.arinfo("k", { full: true }), [array(...common, ...rest(bulk)), map(...common, ...rest(double))], {
       ...info,
-      denseSlices: 1,
-      sparseSlices: 0,
-      avgDenseSize: 128,
-      avgDenseFill: 0.5,
-      avgSparseSize: 0
+      denseSlices: Option.some(1),
+      sparseSlices: Option.some(0),
+      avgDenseSize: Option.some(128),
+      avgDenseFill: Option.some(0.5),
+      avgSparseSize: Option.some(0)
     })
     readsError(arrays.arinfo("none"), error("ERR no such key"), { _tag: "ReplyError", code: "ERR" })
     readsError(arrays.arget("k", 0), error("WRONGTYPE no"), { _tag: "ReplyError", code: "WRONGTYPE" })

@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { describe, expect, it } from "vitest"
 import * as Codec from "../../src/Codec.js"
-import { make } from "../../src/commands/connection.js"
+import { type ClientInfo, make } from "../../src/commands/connection.js"
 import { Redis, type RedisService } from "../../src/internal/command/model.js"
 import * as RedisCommand from "../../src/RedisCommand.js"
 import { decode, liveSuite, reads, readsEach, readsError, refuses, sends, tagged, wire } from "../support/commands.js"
@@ -216,21 +216,23 @@ describe("connection commands encode their arguments", () => {
   })
 })
 
+const addrOf = ({ addr }: ClientInfo): string => Option.getOrThrow(addr)
+
 describe("connection commands decode their replies", () => {
   it("CLIENT INFO and LIST", () => {
     const expected = {
       id: 3,
-      addr: "127.0.0.1:37188",
-      name: "",
-      age: Duration.seconds(5),
-      idle: Duration.zero,
-      flags: "N",
-      multi: -1,
-      qbufFree: 20448,
-      cmd: "client|info",
-      user: "default",
-      redir: -1,
-      resp: 2
+      addr: Option.some("127.0.0.1:37188"),
+      name: Option.some(""),
+      age: Option.some(Duration.seconds(5)),
+      idle: Option.some(Duration.zero),
+      flags: Option.some("N"),
+      multi: Option.some(-1),
+      qbufFree: Option.some(20448),
+      cmd: Option.some("client|info"),
+      user: Option.some("default"),
+      redir: Option.some(-1),
+      resp: Option.some(2)
     }
     for (const literal of [wire.bulk(`${redis70}\n`), wire.verbatim(`${redis70}\n`)]) {
       expect(decode(connection.clientInfo(), literal)).toMatchObject({ _tag: "Success", value: expected })
@@ -241,15 +243,15 @@ describe("connection commands decode their replies", () => {
         expected,
         {
           id: 4,
-          addr: "/tmp/my redis/server.sock:0",
-          name: "worker",
-          idle: Duration.seconds(70),
-          capa: "r",
-          watch: 1,
-          libName: "effect",
-          libVer: "0.1.0",
-          totNetIn: 9007199254740993n,
-          totCmds: 5,
+          addr: Option.some("/tmp/my redis/server.sock:0"),
+          name: Option.some("worker"),
+          idle: Option.some(Duration.seconds(70)),
+          capa: Option.some("r"),
+          watch: Option.some(1),
+          libName: Option.some("effect"),
+          libVer: Option.some("0.1.0"),
+          totNetIn: Option.some(9007199254740993n),
+          totCmds: Option.some(5),
           fields: { "lib-name": "effect", "tot-net-in": "9007199254740993" }
         }
       ]
@@ -269,11 +271,17 @@ describe("connection commands decode their replies", () => {
       wire.array(wire.bulk("flags"), wire.array(...flags), ...rest),
       wire.map(wire.bulk("flags"), wire.set(...flags), ...rest)
     ]
-    readsEach(connection.clientTrackinginfo(), literals, { flags: ["on", "bcast"], redirect: 0, prefixes: ["a:"] })
+    readsEach(connection.clientTrackinginfo(), literals, {
+      flags: ["on", "bcast"],
+      redirect: Option.some(0),
+      prefixes: ["a:"],
+      other: {}
+    })
     readsEach(binary.clientTrackinginfo(), literals, {
       flags: ["on", "bcast"],
-      redirect: 0,
-      prefixes: [Uint8Array.of(0x61, 0x3a)]
+      redirect: Option.some(0),
+      prefixes: [Uint8Array.of(0x61, 0x3a)],
+      other: {}
     })
   })
 
@@ -305,14 +313,15 @@ describe("connection commands decode their replies", () => {
       modules
     ]
     const expected = {
-      server: "redis",
-      version: "8.0.2",
+      server: Option.some("redis"),
+      version: Option.some("8.0.2"),
       proto: 3,
-      id: 4,
-      mode: "standalone",
-      role: "master",
-      modules: [{ name: "vectorset", ver: 1, path: "", args: ["x"] }],
-      availabilityZone: ""
+      id: Option.some(4),
+      mode: Option.some("standalone"),
+      role: Option.some("master"),
+      modules: [{ name: "vectorset", ver: Option.some(1), path: Option.some(""), args: ["x"], other: {} }],
+      availabilityZone: Option.none<string>(),
+      other: {}
     }
     readsEach(
       connection.hello(3),
@@ -327,7 +336,11 @@ describe("connection commands decode their replies", () => {
         wire.bulk("availability_zone"),
         wire.bulk("eu-1a")
       ),
-      { ...expected, modules: [{ name: "vectorset", ver: 1, path: "", args: [] }], availabilityZone: "eu-1a" }
+      {
+        ...expected,
+        modules: [{ name: "vectorset", ver: Option.some(1), path: Option.none(), args: [], other: {} }],
+        availabilityZone: Option.some("eu-1a")
+      }
     )
     readsError(connection.hello(4 as never), "-NOPROTO unsupported protocol version\r\n", {
       _tag: "ReplyError",
@@ -378,7 +391,13 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
     onLease(
       Effect.gen(function* () {
         const told = yield* connection.hello()
-        expect(told).toMatchObject({ server: product, version, proto: protocol, mode: "standalone", role: "master" })
+        expect(told).toMatchObject({
+          server: Option.some(product),
+          version: Option.some(version),
+          proto: protocol,
+          mode: Option.some("standalone"),
+          role: Option.some("master")
+        })
         const other = protocol === 2 ? 3 : 2
         expect((yield* connection.hello(other, { setname: "worker" })).proto).toBe(other)
         expect(yield* connection.clientGetname()).toEqual(Option.some("worker"))
@@ -396,7 +415,7 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
       Effect.gen(function* () {
         yield* raw("ACL SETUSER", "ada", "on", ">sesame", "+@all", "~*")
         yield* connection.auth("ada", Redacted.make("sesame"))
-        expect((yield* connection.clientInfo()).user).toBe("ada")
+        expect((yield* connection.clientInfo()).user).toEqual(Option.some("ada"))
         const wrong = yield* Effect.flip(connection.auth("ada", Redacted.make("wrong-password")))
         expect(wrong).toMatchObject({ _tag: "ReplyError", code: "WRONGPASS" })
         expect(String(wrong)).not.toContain("wrong-password")
@@ -416,10 +435,16 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
         const id = yield* connection.clientId()
         yield* connection.select(3)
         const info = yield* connection.clientInfo()
-        expect(info).toMatchObject({ id, name: "worker", db: 3, multi: -1, user: "default" })
+        expect(info).toMatchObject({
+          id,
+          name: Option.some("worker"),
+          db: Option.some(3),
+          multi: Option.some(-1),
+          user: Option.some("default")
+        })
         expect(Object.keys(info.fields).length).toBeGreaterThan(20)
         yield* connection.reset()
-        expect(yield* connection.clientInfo()).toMatchObject({ id, name: "", db: 0 })
+        expect(yield* connection.clientInfo()).toMatchObject({ id, name: Option.some(""), db: Option.some(0) })
         expect(yield* Effect.flip(connection.select(99))).toMatchObject({ _tag: "ReplyError" })
         expect(yield* Effect.flip(connection.clientSetname("two words"))).toMatchObject({ _tag: "ReplyError" })
         yield* connection.clientReply("on")
@@ -445,7 +470,10 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
         yield* connection.clientSetname("worker")
         const id = yield* connection.clientId()
         const all = yield* connection.clientList()
-        expect(all.find((client) => client.id === id)).toMatchObject({ name: "worker", cmd: "client|list" })
+        expect(all.find((client) => client.id === id)).toMatchObject({
+          name: Option.some("worker"),
+          cmd: Option.some("client|list")
+        })
         expect((yield* connection.clientList({ id: [id, 999_999] })).map((client) => client.id)).toEqual([id])
         expect((yield* connection.clientList({ type: "normal" })).length).toBe(all.length)
         expect(yield* connection.clientList({ type: "pubsub" })).toEqual([])
@@ -485,14 +513,14 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
         })
       yield* noticed(first)
       const second = yield* victim
-      yield* connection.clientKill(second.told.addr)
-      expect(yield* Effect.flip(connection.clientKill(second.told.addr))).toMatchObject({ _tag: "ReplyError" })
+      yield* connection.clientKill(addrOf(second.told))
+      expect(yield* Effect.flip(connection.clientKill(addrOf(second.told)))).toMatchObject({ _tag: "ReplyError" })
       yield* noticed(second)
       const third = yield* victim
       expect(
         yield* connection.clientKill({
-          addr: third.told.addr,
-          laddr: third.told.laddr,
+          addr: addrOf(third.told),
+          laddr: Option.getOrThrow(third.told.laddr),
           user: "default",
           skipme: "yes",
           type: "normal"
@@ -543,7 +571,7 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
     onLease(
       Effect.gen(function* () {
         const off = yield* connection.clientTrackinginfo()
-        expect(off).toEqual({ flags: ["off"], redirect: -1, prefixes: [] })
+        expect(off).toEqual({ flags: ["off"], redirect: Option.some(-1), prefixes: [], other: {} })
         expect(yield* connection.clientGetredir()).toBe(-1)
         const redirect = protocol === 2 ? { redirect: yield* connection.clientId() } : {}
         yield* connection.clientTracking("on", { ...redirect, bcast: true, prefix: ["a:", "b:"], noloop: true })
@@ -571,7 +599,7 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
       Effect.gen(function* () {
         yield* needs("CLIENT NO-EVICT")
         yield* connection.clientNoEvict("on")
-        expect((yield* connection.clientInfo()).flags).toContain("e")
+        expect(Option.getOrThrow((yield* connection.clientInfo()).flags)).toContain("e")
         yield* connection.clientNoEvict("off")
       })
     )
@@ -582,11 +610,14 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
       Effect.gen(function* () {
         yield* needs("CLIENT NO-TOUCH", "CLIENT SETINFO")
         yield* connection.clientNoTouch("on")
-        expect((yield* connection.clientInfo()).flags).toContain("T")
+        expect(Option.getOrThrow((yield* connection.clientInfo()).flags)).toContain("T")
         yield* connection.clientNoTouch("off")
         yield* connection.clientSetinfo({ libName: "effect" })
         yield* connection.clientSetinfo({ libVer: "0.1.0" })
-        expect(yield* connection.clientInfo()).toMatchObject({ libName: "effect", libVer: "0.1.0" })
+        expect(yield* connection.clientInfo()).toMatchObject({
+          libName: Option.some("effect"),
+          libVer: Option.some("0.1.0")
+        })
       })
     )
   )
@@ -596,10 +627,10 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
       Effect.gen(function* () {
         yield* needs("CLIENT CAPA", "CLIENT IMPORT-SOURCE")
         yield* connection.clientCapa("redirect")
-        expect((yield* connection.clientInfo()).capa).toBe("r")
+        expect((yield* connection.clientInfo()).capa).toEqual(Option.some("r"))
         yield* raw("CONFIG SET", "import-mode", "yes")
         yield* connection.clientImportSource("on")
-        expect((yield* connection.clientInfo()).flags).toContain("I")
+        expect(Option.getOrThrow((yield* connection.clientInfo()).flags)).toContain("I")
         yield* connection.clientImportSource("off")
         yield* raw("CONFIG SET", "import-mode", "no")
       })

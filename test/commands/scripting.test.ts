@@ -136,34 +136,45 @@ describe("scripting commands decode their replies", () => {
     }
     const library = {
       libraryName: "lib",
-      engine: "LUA",
+      engine: Option.some("LUA"),
       functions: [
-        { name: "second", description: Option.none(), flags: [] },
-        { name: "first", description: Option.some("does it"), flags: ["no-writes"] }
-      ]
+        { name: "second", description: Option.none(), flags: [], other: {} },
+        { name: "first", description: Option.some("does it"), flags: ["no-writes"], other: {} }
+      ],
+      other: {}
     }
     readsEach(scripts.functionList(), [literal(2, false), literal(3, false)], [library])
     readsEach(
       scripts.functionList({ withcode: true }),
       [literal(2, true), literal(3, true)],
-      [{ ...library, libraryCode: source }]
+      [{ ...library, libraryCode: Option.some(source) }]
     )
     reads(scripts.functionList(), array(), [])
-    // The reply is text under every codec.
-    reads(binary.functionList(), literal(3, false), [library])
+    // Names are exact under Codec.bytes.
+    const bytes = (text: string) => new TextEncoder().encode(text)
+    reads(binary.functionList(), literal(3, false), [
+      {
+        ...library,
+        libraryName: bytes("lib"),
+        functions: [
+          { name: bytes("second"), description: Option.none(), flags: [], other: {} },
+          { name: bytes("first"), description: Option.some(bytes("does it")), flags: ["no-writes"], other: {} }
+        ]
+      }
+    ])
   })
 
   it("FUNCTION STATS", () => {
     const engines = (record: typeof map) =>
       record(bulk("LUA"), record(bulk("libraries_count"), int(1), bulk("functions_count"), int(2)))
-    const enginesRead = { LUA: { librariesCount: 1, functionsCount: 2 } }
+    const enginesRead = { LUA: { librariesCount: Option.some(1), functionsCount: Option.some(2), other: {} } }
     readsEach(
       scripts.functionStats(),
       [
         array(bulk("running_script"), nil2, bulk("engines"), engines(array)),
         map(bulk("running_script"), nil, bulk("engines"), engines(map))
       ],
-      { runningScript: Option.none(), engines: enginesRead }
+      { runningScript: Option.none(), engines: enginesRead, other: {} }
     )
     const running = (record: typeof map) =>
       record(
@@ -180,9 +191,11 @@ describe("scripting commands decode their replies", () => {
         runningScript: Option.some({
           name: "first",
           command: ["FCALL", "first", "0"],
-          duration: Duration.millis(1500)
+          duration: Option.some(Duration.millis(1500)),
+          other: {}
         }),
-        engines: enginesRead
+        engines: enginesRead,
+        other: {}
       }
     )
   })
@@ -264,16 +277,16 @@ liveSuite(
         expect(yield* scripts.fcallRo("first", { keys: "k", args: ["a"] })).toEqual(["k", "a"])
         expect(yield* Effect.flip(scripts.fcallRo("second"))).toMatchObject({ _tag: "ReplyError" })
         const [library] = yield* scripts.functionList({ libraryname: "li*" })
-        expect(library).toMatchObject({ libraryName: "lib", engine: "LUA" })
+        expect(library).toMatchObject({ libraryName: "lib", engine: Option.some("LUA") })
         expect([...(library?.functions ?? [])].sort((a, b) => a.name.localeCompare(b.name))).toEqual([
-          { name: "first", description: Option.some("does it"), flags: ["no-writes"] },
-          { name: "second", description: Option.none(), flags: [] }
+          { name: "first", description: Option.some("does it"), flags: ["no-writes"], other: {} },
+          { name: "second", description: Option.none(), flags: [], other: {} }
         ])
-        expect((yield* scripts.functionList({ withcode: true }))[0]?.libraryCode).toBe(source)
+        expect((yield* scripts.functionList({ withcode: true }))[0]?.libraryCode).toEqual(Option.some(source))
         expect(yield* scripts.functionList({ libraryname: "other" })).toEqual([])
         const { engines, runningScript } = yield* scripts.functionStats()
         expect(runningScript).toEqual(Option.none())
-        expect(engines.LUA).toEqual({ librariesCount: 1, functionsCount: 2 })
+        expect(engines.LUA).toEqual({ librariesCount: Option.some(1), functionsCount: Option.some(2), other: {} })
         const dump = yield* scripts.functionDump()
         expect(dump).toBeInstanceOf(Uint8Array)
         yield* scripts.functionDelete("lib")

@@ -210,15 +210,16 @@ describe("vector-set commands decode their replies", () => {
       vectors.vinfo("k"),
       [array(...fields), map(...fields)],
       Option.some({
-        quantType: "int8",
-        hnswM: 16,
+        quantType: Option.some("int8"),
+        hnswM: Option.some(16),
         vectorDim: 3,
-        projectionInputDim: 0,
+        projectionInputDim: Option.some(0),
         size: 3,
-        maxLevel: 1,
-        attributesCount: 1,
-        vsetUid: 5,
-        hnswMaxNodeUid: 4
+        maxLevel: Option.some(1),
+        attributesCount: Option.some(1),
+        vsetUid: Option.some(5),
+        hnswMaxNodeUid: Option.some(4),
+        other: {}
       })
     )
   })
@@ -279,7 +280,14 @@ liveSuite("vector-set", ({ effect, needs, needsVersion }) => {
       expect(yield* vectors.vsetattr("k", "b", '{"x":2}')).toBe(true)
       expect(yield* vectors.vsetattr("k", "q", "{}")).toBe(false)
       expect(yield* vectors.vinfo("k")).toMatchObject({
-        value: { quantType: "int8", vectorDim: 3, size: 3, attributesCount: 2, hnswM: 16, projectionInputDim: 0 }
+        value: {
+          quantType: Option.some("int8"),
+          vectorDim: 3,
+          size: 3,
+          attributesCount: Option.some(2),
+          hnswM: Option.some(16),
+          projectionInputDim: Option.some(0)
+        }
       })
       expect(yield* vectors.vinfo("none")).toEqual(Option.none())
     })

@@ -6,7 +6,7 @@ import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { Redis } from "effect-redis-client"
+import { Codec, Redis } from "effect-redis-client"
 import type { ClusterShard, MigrationStatus } from "effect-redis-client/commands/cluster-models"
 import type { ServerInfo } from "effect-redis-client/commands/server-info"
 import type { LargeCommand, SlowCommand } from "effect-redis-client/commands/server-latency"
@@ -25,6 +25,16 @@ describe("server", () => {
     expectTypeOf(Redis.lastsave()).toEqualTypeOf<RedisCommand<DateTime.Utc>>()
     expectTypeOf(Redis.memoryUsage("k")).toEqualTypeOf<RedisCommand<Option.Option<number>>>()
     expectTypeOf(Redis.role()).toEqualTypeOf<RedisCommand<ServerRole>>()
+  })
+
+  it("has exact names under Codec.bytes, and text of the server as text", () => {
+    const binary = Redis.withCodec(Codec.bytes)
+    expectTypeOf(binary.aclUsers()).toEqualTypeOf<RedisCommand<Array<Uint8Array>>>()
+    expectTypeOf(binary.configGet("*")).toEqualTypeOf<RedisCommand<Record<string, Uint8Array>>>()
+    expectTypeOf(binary.info()).toEqualTypeOf<RedisCommand<ServerInfo<Uint8Array>>>()
+    expectTypeOf(binary.slowlogGet()).toEqualTypeOf<RedisCommand<Array<SlowCommand<Uint8Array>>>>()
+    expectTypeOf(Redis.aclUsers()).toEqualTypeOf<RedisCommand<Array<string>>>()
+    expectTypeOf<SlowCommand<Uint8Array>["clientAddress"]>().toEqualTypeOf<Option.Option<string>>()
   })
 
   it("narrows roles", () => {

@@ -45,7 +45,7 @@ export interface Commands<V, K extends Key = string>
     HyperloglogGroup.HyperloglogCommands<V>,
     ListGroup.ListCommands<V, K>,
     PubsubGroup.PubsubCommands<V, K>,
-    ScriptingGroup.ScriptingCommands,
+    ScriptingGroup.ScriptingCommands<K>,
     SentinelGroup.SentinelCommands,
     ServerGroup.ServerCommands<K>,
     SetGroup.SetCommands<V>,

@@ -21,9 +21,10 @@ import type { ScoredMember } from "../../commands/sorted-set-range.js"
 import { ConnectionError, type RedisError } from "../../RedisError.js"
 import { args, type Key } from "../command/args.js"
 import { define } from "../command/command.js"
-import { type ScanPage, text } from "../command/decode.js"
+import type { ScanPage } from "../command/decode.js"
 import type { RedisCommand } from "../command/model.js"
 import { Redis, type RedisService } from "../command/model.js"
+import * as Report from "../command/report.js"
 
 /**
  * Streams of keys, fields and members that may be too many for one reply. Every element that exists during the whole
@@ -73,7 +74,7 @@ const beginning: Position = { cursor: "0", run: undefined }
  */
 const runId = define("INFO", { traits: { repeatable: false } })(
   args().text("server"),
-  (reply) => /run_id:(\w+)/.exec(text(reply))?.[1]
+  (reply) => /run_id:(\w+)/.exec(Report.text(reply))?.[1]
 )
 
 /** How often a page is requested again when its reply was lost. */

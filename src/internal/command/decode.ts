@@ -22,7 +22,9 @@ const failureId: unique symbol = Symbol.for("effect-redis-client/DecodeFailure")
 export class DecodeFailure {
   constructor(
     readonly reason: string,
-    readonly path: ReadonlyArray<string | number> = []
+    readonly path: ReadonlyArray<string | number> = [],
+    /** Whether a codec refused what a program stored. Reports do not leave such a value out: see report.ts. */
+    readonly byCodec = false
   ) {}
 
   get [failureId](): true {
@@ -74,7 +76,7 @@ export const mismatch = (expected: string, reply: Reply): never => {
 
 /** Prefixes the failure's path with this part; other throws pass through. */
 const inside = (part: string | number, failure: unknown): unknown =>
-  isDecodeFailure(failure) ? new DecodeFailure(failure.reason, [part, ...failure.path]) : failure
+  isDecodeFailure(failure) ? new DecodeFailure(failure.reason, [part, ...failure.path], failure.byCodec) : failure
 
 /** Decodes a part of a reply. A failure's path then begins with that part. */
 export const at = <A>(part: string | number, decoder: Decoder<A>, reply: Reply): A => {
@@ -90,10 +92,15 @@ export const raw: Decoder<Reply> = (reply) => reply
 
 /** `+OK`, or any other status text. The text is dropped. */
 export const ok: Decoder<void> = (reply) => {
-  if (reply !== "OK" && text(reply) === "") {
+  if (reply !== "OK" && !isStatus(reply)) {
     mismatch("a status", reply)
   }
 }
+
+const isStatus = (reply: Reply): boolean =>
+  typeof reply === "string" || reply instanceof Uint8Array
+    ? reply.length > 0
+    : isVerbatimString(reply) && reply.value.length > 0
 
 /** Text, from a string, a verbatim string or UTF-8 bytes. */
 export const text: Decoder<string> = (reply) => {
@@ -337,53 +344,16 @@ export const expiryTimeSeconds: Decoder<Option.Option<Option.Option<DateTime.Utc
 /** The same, in milliseconds. */
 export const expiryTimeMillis: Decoder<Option.Option<Option.Option<DateTime.Utc>>> = moment(1)
 
-/**
- * A record of the given fields, under the server's names for them. A missing field is decoded as null; other fields are
- * ignored.
- */
-export const struct =
-  <const F extends Record<string, Decoder<unknown>>>(
-    fields: F
-  ): Decoder<{ readonly [K in keyof F]: F[K] extends Decoder<infer A> ? A : never }> =>
-  (reply) => {
-    const source = flatEntries(reply)
-    const found = new Map<string, Reply>()
-    for (let i = 0; i < source.length; i += 2) {
-      found.set(at(i / 2, text, source[i] as Reply), source[i + 1] as Reply)
-    }
-    const result: Record<string, unknown> = {}
-    for (const [name, decoder] of Object.entries(fields)) {
-      const value = found.get(name)
-      result[name] = at(name, decoder, value === undefined ? null : value)
-    }
-    return result as never
-  }
-
-/**
- * Like {@link struct}, for servers that write names with a separator: `structNamed("-", { lastId })` reads `last-id`.
- */
-export const structNamed = <const F extends Record<string, Decoder<unknown>>>(
-  separator: string,
-  fields: F
-): Decoder<{ readonly [K in keyof F]: F[K] extends Decoder<infer A> ? A : never }> => {
-  const names = Object.keys(fields).map(
-    (name) => [name, name.replace(/[A-Z]/g, (capital) => separator + capital.toLowerCase())] as const
-  )
-  const decoder = struct(Object.fromEntries(names.map(([name, wire]) => [wire, fields[name] as Decoder<unknown>])))
-  return (reply) => {
-    const found = decoder(reply)
-    return Object.fromEntries(names.map(([name, wire]) => [name, found[wire]])) as never
-  }
-}
-
-const fromEither = <A>(result: Either.Either<A, CodecIssue>): A => {
+/** The value of a codec's result; what the codec refused is a failure. */
+export const fromEither = <A>(result: Either.Either<A, CodecIssue>): A => {
   if (Either.isLeft(result)) {
-    throw new DecodeFailure(result.left.reason, result.left.path)
+    throw new DecodeFailure(result.left.reason, result.left.path, true)
   }
   return result.right
 }
 
-const stored = (reply: Reply): string | Uint8Array => {
+/** What a codec decodes: the text or the bytes of a reply. */
+export const stored = (reply: Reply): string | Uint8Array => {
   if (typeof reply === "string" || reply instanceof Uint8Array) {
     return reply
   }

@@ -5,7 +5,7 @@
 import * as Redacted from "effect/Redacted"
 import { type Denied, ReplyError } from "../../RedisError.js"
 import { withoutFrames } from "../effect/errorSchemas.js"
-import { utf8Decode } from "../resp/text.js"
+import { utf8Escape } from "../resp/text.js"
 import type { ErrorReply } from "../resp/values.js"
 import type { Argument } from "./args.js"
 import { traitsOf } from "./facts.js"
@@ -167,7 +167,7 @@ const describe = (code: string, message: string, command: string, args: Readonly
 
 /** The first `length` bytes of an argument as text, decoded like a server's error. */
 const textOf = ({ data }: Argument, length: number): string =>
-  typeof data === "string" ? data.slice(0, length) : utf8Decode(data, 0, Math.min(data.length, length))
+  typeof data === "string" ? data.slice(0, length) : utf8Escape(data, 0, Math.min(data.length, length))
 
 /**
  * What the user was denied. Servers use different words for it (docs/replies.md), and name the user, whose name may be

@@ -10,7 +10,7 @@
  * - Pushes and attributes go to the handler as soon as they are complete, and never become elements of the aggregate
  *   around them.
  */
-import { longestString, nameDecodeStrict, utf8Decode, utf8DecodeStrict } from "./text.js"
+import { longestString, nameDecodeStrict, utf8Decode, utf8DecodeStrict, utf8Escape } from "./text.js"
 import { Attribute, ErrorReply, MapReply, Push, type Reply, SetReply, Unreadable, VerbatimString } from "./values.js"
 
 /** Receives the parsed values. A handler may call {@link Parser.stop} to end the parse of the current chunk. */
@@ -1178,7 +1178,7 @@ const borrow = (length: number): Uint8Array => {
 
 /** The text of an error, cut at the runtime's longest string, which a line may exceed. */
 const errorText = (bytes: Uint8Array, from: number, to: number): string =>
-  utf8Decode(bytes, from, Math.min(to, from + longestString))
+  utf8Escape(bytes, from, Math.min(to, from + longestString))
 
 /**
  * The format of a verbatim string. Servers send two formats; the commoner one, `txt`, is recognised without calling the

@@ -43,6 +43,41 @@ export const utf8Decode: (bytes: Uint8Array, start: number, end: number) => stri
     ? (bytes, start, end) => lenient.decode(bytes.subarray(start, end))
     : (bytes, start, end) => utf8Slice.call(bytes, start, end)
 
+/**
+ * Decodes `bytes[start, end)` as UTF-8, and writes each byte that is not part of valid UTF-8 as `\xff`: a backslash, an
+ * `x` and two hexadecimal digits in lower case, as servers do in MONITOR and in their logs. Everything else, backslashes
+ * included, stays as it is.
+ */
+export const utf8Escape = (bytes: Uint8Array, start: number, end: number): string => {
+  const text = utf8Decode(bytes, start, end)
+  if (!text.includes("\uFFFD")) {
+    return text
+  }
+  const parts: Array<string> = []
+  let from = start
+  for (let at = start; at < end; ) {
+    const length = validAt(bytes, at, end)
+    if (length > 0) {
+      at += length
+      continue
+    }
+    parts.push(utf8Decode(bytes, from, at), `\\x${(bytes[at] as number).toString(16).padStart(2, "0")}`)
+    from = ++at
+  }
+  parts.push(utf8Decode(bytes, from, end))
+  return parts.join("")
+}
+
+/** The length of the valid UTF-8 sequence at `at`; 0 when there is none. */
+const validAt = (bytes: Uint8Array, at: number, end: number): number => {
+  const byte = bytes[at] as number
+  if (byte < 0x80) {
+    return 1
+  }
+  const length = byte < 0xc2 ? 0 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : byte < 0xf5 ? 4 : 0
+  return length > 0 && at + length <= end && isValid(bytes.subarray(at, at + length)) ? length : 0
+}
+
 const isValid = (bytes: Uint8Array): boolean => {
   try {
     strict.decode(bytes)

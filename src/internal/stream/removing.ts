@@ -5,6 +5,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type { RedisError } from "../../RedisError.js"
 import { integer } from "../command/decode.js"
 import type { RedisCommand } from "../command/model.js"
@@ -34,7 +35,8 @@ export const removeIdle = <A>(group: Group<A>, millis: number): Effect.Effect<ne
       for (const { idle, name: consumer, pending } of yield* group.persist(
         group.redis.send(infos.xinfoConsumers(stream, name))
       )) {
-        if (pending === 0 && Duration.toMillis(idle) >= millis && consumer !== own) {
+        const idleFor = Option.getOrElse(Option.map(idle, Duration.toMillis), () => 0)
+        if (Option.contains(pending, 0) && idleFor >= millis && consumer !== own) {
           if ((yield* group.persist(group.redis.send(remove(stream, name, consumer)))) === 1) {
             removed.push(typeof consumer === "string" ? consumer : utf8Decode(consumer, 0, consumer.length))
           }
