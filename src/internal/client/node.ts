@@ -46,7 +46,9 @@ export const makeNode = (dial: Dial, settings: NodeSettings): Effect.Effect<Node
       min: 0,
       max: settings.maxDedicated,
       maxAge: Infinity,
-      checkAfter
+      checkAfter,
+      // The shared connection is lost with them, and its line is enough.
+      logsOutages: false
     })
     const shared = new SharedClient(dial, settings)
     const fork = yield* forkerIn(yield* Effect.scope)

@@ -156,7 +156,7 @@ export class SharedClient implements RequestOwner, RequestSettings {
 
   private readonly tick = (): void => {
     this.timer = undefined
-    this.waiting.expire(performance.now(), `there was no connection: ${this.reconnector.lastClose.message}`)
+    this.waiting.expire(performance.now(), `there was no connection: ${this.reconnector.absence}`)
     if (this.waiting.length > 0) {
       this.timer = setTimeout(this.tick, tickMillis)
     }

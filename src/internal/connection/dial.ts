@@ -47,6 +47,8 @@ export interface Dial {
   readonly observer: Observer | undefined
   /** The address of the last attempt, for errors and logs. */
   readonly address: string
+  /** How far the last attempt came; `undefined` before the first. */
+  readonly stage: Stage | undefined
   /**
    * Opens a link. Whoever opens it closes it. To be run where nothing interrupts, so that the caller is sure to get the link
    * or there is none.
@@ -60,6 +62,7 @@ class DialOf implements Dial {
   readonly options: ResolvedOptions
   readonly observer: Observer | undefined
   address: string
+  stage: Stage | undefined
   private readonly peculiarities = new Peculiarities()
 
   constructor(private readonly settings: DialSettings) {
@@ -93,6 +96,9 @@ class DialOf implements Dial {
           steps: steps ?? [],
           observer,
           address: () => this.address,
+          onStage: (stage) => {
+            this.stage = stage
+          },
           peculiarities: this.peculiarities
         }
       )
@@ -146,6 +152,7 @@ interface Opening {
   readonly steps: ExtraSteps
   readonly observer: Observer | undefined
   readonly address: () => string
+  readonly onStage?: ((stage: Stage) => void) | undefined
   readonly peculiarities: Peculiarities
 }
 
@@ -166,6 +173,7 @@ export const openOver = <R>(
     const own: Own = (next, stage = "the peer does not answer the handshake") => {
       end = next
       hint = stage
+      opening.onStage?.(stage)
       if (aborted !== undefined) {
         next()
       }
