@@ -7,7 +7,9 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { Connection, Pool, Redis, type RedisError, RedisPubSub } from "effect-redis-client"
 import { failure } from "../support/client.js"
+import { describeReal } from "../support/describeReal.js"
 import * as Peer from "../support/peer.js"
+import { makeServer } from "../support/servers.js"
 
 /** Connects to a scripted peer and returns the exit together with the peer. */
 const connect = (script: Peer.Script, options: Connection.ConnectionOptions = {}) =>
@@ -374,13 +376,32 @@ describe("what the server may be (expect)", () => {
       })
     )
 
-    it.scoped(`a ${name} is taken with expect: "node"`, () =>
+    it.scoped(`a ${name} is accepted with expect: "node"`, () =>
       Effect.gen(function* () {
         const { exit } = yield* connect(script, { expect: "node" })
         expect(Exit.isSuccess(exit)).toBe(true)
       })
     )
   }
+})
+
+describeReal((server) => {
+  it.scopedLive("a node of a cluster and a sentinel are refused, and accepted with expect: node", () =>
+    Effect.gen(function* () {
+      const primary = yield* makeServer(server)
+      for (const [mode, message] of [
+        ["cluster", /is a node of a cluster/],
+        [{ monitor: { main: primary } }, /is a sentinel/]
+      ] as const) {
+        const { host, port } = yield* makeServer(server, { mode })
+        const error = failure(yield* Effect.exit(Effect.scoped(Redis.make({ host, port, connectTimeout: "1 hour" }))))
+        expect(error).toMatchObject({ _tag: "ConnectionError", reason: "handshake", server: `${host}:${port}` })
+        expect(error.message).toMatch(message)
+        const redis = yield* Redis.make({ host, port, expect: "node" })
+        expect(yield* redis.send(Redis.ping())).toBe("PONG")
+      }
+    })
+  )
 })
 
 describe("never falls back", () => {
