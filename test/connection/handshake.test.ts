@@ -194,7 +194,9 @@ describe("falling back to RESP2", () => {
               ? "-ERR this gateway takes no \thandshakes\r\n"
               : command[0] === "SELECT"
                 ? "-ERR DB index is out of range\r\n"
-                : "+OK\r\n"
+                : command[1] === "ID"
+                  ? ":5\r\n"
+                  : "+OK\r\n"
         },
         { database: 99 }
       )

@@ -206,9 +206,7 @@ const pingStep: OwnStep = { required: false, command: make("PING") }
 const idStep: OwnStep = {
   required: false,
   reports: true,
-  command: make("CLIENT ID", {
-    decode: (reply): ServerFacts => ({ ...unknownServer, id: typeof reply === "number" ? reply : undefined })
-  })
+  command: make("CLIENT ID", { decode: (reply): ServerFacts => ({ ...unknownServer, id: Decode.integer(reply) }) })
 }
 
 const commonSteps = (options: ResolvedOptions): ReadonlyArray<Step> => [
