@@ -21,7 +21,7 @@ import * as Stream from "effect/Stream"
 import { run } from "./internal/command/command.js"
 import type { RedisCommand, RedisService } from "./internal/command/model.js"
 import { type ArgumentInput, make as makeCommand } from "./internal/command/raw.js"
-import { makeDial, openOver, reportEnd } from "./internal/connection/dial.js"
+import { makeDial, openOver, Peculiarities, reportEnd } from "./internal/connection/dial.js"
 import { connect } from "./internal/connection/lazyNodeTransport.js"
 import type { Link } from "./internal/connection/link.js"
 import { factsOf, holderOf, serviceOf } from "./internal/connection/linkService.js"
@@ -206,14 +206,14 @@ const over = (
     const resolved = yield* Options.resolve(options)
     const observer = yield* currentObserver
     let given = false
-    // There is only one transport: when the peer closes it at HELLO, there is no other to try without HELLO.
+    // There is only one transport: when the peer closes it at a step of the handshake, there is no other to try without that step.
     const once = Effect.suspend((): Effect.Effect<Transport, RedisError, Scope.Scope> => {
       if (given) {
         return Effect.fail(
           new ConnectionError({
             reason: "peerClosed",
             delivery: "unsent",
-            message: "the peer closed the transport at HELLO; try protocol: 2"
+            message: "the peer closed the transport at HELLO; try protocol: 2, and clientInfo: false"
           })
         )
       }
@@ -235,7 +235,8 @@ const openGiven = (
       restore,
       steps: [],
       observer,
-      address: () => "a transport that was handed in"
+      address: () => "a transport that was handed in",
+      peculiarities: new Peculiarities()
     }),
     (link) => reportEnd(link, observer)
   )

@@ -155,7 +155,8 @@ const resolve = (options: PoolOptions): Either.Either<PoolSettings, UsageError> 
       acquireTimeout: yield* duration(options.acquireTimeout, "acquireTimeout", 5_000),
       idleTimeout: yield* duration(options.idleTimeout, "idleTimeout", 60_000),
       maxAge: yield* duration(options.maxAge, "maxAge", Infinity),
-      checkAfter: yield* duration(options.checkAfter, "checkAfter", 15_000)
+      checkAfter: yield* duration(options.checkAfter, "checkAfter", 15_000),
+      logsOutages: true
     }
   })
 

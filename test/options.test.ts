@@ -55,7 +55,9 @@ describe("URLs", () => {
     ["redis://[::1]", { endpoint: tcp("::1", 6379) }],
     ["redis://[2001:db8::7]:6380/4", { endpoint: tcp("2001:db8::7", 6380), database: 4 }],
     ["redis://h/0", { database: 0 }],
+    ["redis://h/0/", { database: 0 }],
     ["redis://h/15", { database: 15 }],
+    ["redis://h/15/?protocol=2", { database: 15, protocol: 2 }],
     ["redis://h?db=7", { database: 7 }],
     ["redis://h/?db=7", { database: 7 }],
     ["redis://h/2?protocol=2", { database: 2, protocol: 2 }],
@@ -74,6 +76,10 @@ describe("URLs", () => {
 
   for (const [url, username, password] of [
     ["redis://h", undefined, undefined],
+    // As some services print it, for a server without a password.
+    ["redis://default@h", undefined, undefined],
+    ["redis://default:@h", undefined, undefined],
+    ["redis://:@h", undefined, undefined],
     ["redis://:secret@h", undefined, "secret"],
     ["redis://ada:secret@h", "ada", "secret"],
     ["redis://default:secret@h:1/2?family=4", "default", "secret"],
@@ -129,7 +135,7 @@ describe("URLs", () => {
     [`redis://:${mark}@h:0`, /port must be a whole number from 1 to 65535/],
     [`redis://:${mark}@h:65536`, /port must be a whole number from 1 to 65535/],
     [`redis://:${mark}@[::1]:99999/1`, /port must be a whole number from 1 to 65535/],
-    [`redis://:${mark}@h:port`, /malformed/],
+    [`redis://:${mark}@h:port`, /malformed; the password or the user may need percent-encoding/],
     [`redis://:${mark}@h:-1`, /malformed/],
     [`redis://:${mark} @h:1 2`, /malformed/],
     [`redis://:${mark}@h?timeout=5`, /unknown parameter "timeout"; known are db, protocol, client_name, family/],
@@ -142,7 +148,9 @@ describe("URLs", () => {
     [`redis://:${mark}@h/-1`, /database is not a number/],
     [`redis://:${mark}@h/1.5`, /database is not a number/],
     [`redis://:${mark}@h/one`, /database is not a number/],
-    [`redis://:${mark}@h/1/2`, /database is not a number/],
+    [`redis://:${mark}@h/1/2`, /database is not a number; it is given as redis:\/\/host\/0/],
+    [`redis://:${mark}@h//1`, /database is not a number/],
+    [`redis://:${mark}@h/1//`, /database is not a number/],
     [`redis://:${mark}@h?db=`, /database is not a number/],
     [`redis://:${mark}@h/99999999999`, /database must be a whole number/],
     [`redis://:${mark}@h?protocol=4`, /protocol is neither 2 nor 3/],
@@ -150,12 +158,17 @@ describe("URLs", () => {
     [`redis://:${mark}@h?client_name=a%20b`, /client_name may only hold/],
     [`redis://:${mark}@h?client_name=a%0D%0AQUIT`, /client_name may only hold/],
     [`redis://:${mark}@h/0#top`, /fragment; percent-encode a #/],
-    [`redis://ada:1#${mark}@h`, /fragment/],
-    [`redis://ada:1?${mark}@h`, /@ in its query; percent-encode a \?/],
-    [`redis://ada:1?${mark}=x@h`, /@ in its query/],
-    [`redis://ada:1/${mark}@h`, /database is not a number/],
-    [`redis://ada:99999/${mark}@h`, /port must be a whole number/],
-    [`redis://:${mark}%zz@h`, /password is not percent-encoded right/],
+    [`redis://ada:1#${mark}@h`, /percent-encode it: %2F, %3F, %23/],
+    [`redis://:${mark}#${mark}@h`, /percent-encode it/],
+    [`redis://:${mark}/${mark}@h:1/0`, /percent-encode it/],
+    [`redis://:${mark}?${mark}@h:1/0`, /percent-encode it/],
+    [`unix://:${mark}/${mark}@/run/redis.sock`, /percent-encode it/],
+    [`redis://ada:1?${mark}@h`, /percent-encode it/],
+    [`redis://ada:1?${mark}=x@h`, /percent-encode it/],
+    [`redis://ada:1/${mark}@h`, /percent-encode it/],
+    [`redis://ada:99999/${mark}@h`, /percent-encode it/],
+    [`redis://:${mark}%zz@h`, /password is not percent-encoded right; write a % itself as %25/],
+    [`redis://:100%${mark}@h`, /password is not percent-encoded right/],
     [`redis://%ff:${mark}@h`, /user is not percent-encoded right/],
     [`redis://ada@h`, /username is given without a password/],
     [`unix://h/run/redis.sock?x=${mark}`, /unknown parameter "x"|no host/],
@@ -195,6 +208,7 @@ describe("options", () => {
       clientName: undefined,
       clientInfo: true,
       protocol: 3,
+      expect: "standalone",
       encoding: "utf8",
       connectTimeout: 5_000,
       replyTimeout: 5_000,
@@ -255,6 +269,11 @@ describe("options", () => {
       maxQueuedBytes: 3,
       limits
     })
+    expect(resolved({ host: "[::1]", expect: "node" })).toMatchObject({
+      endpoint: { _tag: "Tcp", host: "::1", port: 6379 },
+      expect: "node"
+    })
+    expect(resolved({ username: "default" }).username).toBeUndefined()
     expect(resolved({ path: "/run/redis.sock", tls: false })).toMatchObject({
       endpoint: { _tag: "Unix", path: "/run/redis.sock" },
       tls: undefined
@@ -272,6 +291,9 @@ describe("options", () => {
     [{ host: "" }, /host must be/],
     [{ host: "a b" }, /host must be/],
     [{ host: "redis://h" }, /host must be/],
+    [{ host: "[::1]:6379" }, /host must be/],
+    [{ host: "[h]" }, /host must be/],
+    [{ expect: "cluster" }, /expect must be standalone or node/],
     [{ port: 0 }, /port must be a whole number from 1 to 65535/],
     [{ port: 65_536 }, /port must be/],
     [{ port: 1.5 }, /port must be/],

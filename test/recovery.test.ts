@@ -448,6 +448,9 @@ describe("Redis.status", () => {
       yield* Peer.eventually("it is ready again", () => seen.at(-1)?._tag === "Ready")
       expect(tags(seen).slice(0, 2)).toEqual(["Ready", "Reconnecting"])
       expect(seen[1]).toMatchObject({ attempt: 1, cause: { _tag: "ConnectionError" } })
+      // Each attempt is reported once.
+      const attempts = seen.flatMap((status) => (status._tag === "Reconnecting" ? [status.attempt] : []))
+      expect(attempts).toEqual(attempts.map((_, i) => i + 1))
       expect(yield* redis.status.get).toEqual({ _tag: "Ready" })
     })
   )
@@ -548,9 +551,8 @@ eachServer((it, { protocol, server }) => {
       const hour = 3_600_000
       expect(seen.at(-1)?.next?.epochMillis).toBeGreaterThanOrEqual(before + hour)
       expect(seen.at(-1)?.next?.epochMillis).toBeLessThanOrEqual(after + hour)
-      // One status for the lost connection, and one at the start of each delay.
+      // One status for each attempt, at the start of its delay.
       expect(seen.map(({ attempt, next }) => [attempt, next === undefined])).toEqual([
-        [1, true],
         [1, false],
         [2, false],
         [3, false]
@@ -558,7 +560,7 @@ eachServer((it, { protocol, server }) => {
       yield* redisServer.start
       yield* Queue.offer(given, { username: "ada", password: Redacted.make("b") })
       yield* Peer.eventually("it is ready", () => Effect.runSync(redis.status.get)._tag !== "Reconnecting")
-      expect(seen.slice(4).map(({ attempt, next }) => [attempt, next])).toEqual([[3, undefined]])
+      expect(seen.slice(3).map(({ attempt, next }) => [attempt, next])).toEqual([[3, undefined]])
     })
   )
 

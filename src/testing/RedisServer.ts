@@ -839,6 +839,8 @@ export const layerRedis = (
       Effect.map(RedisServer, ({ tls, url }) =>
         Redis.layer({
           url,
+          // A cluster's node or a sentinel was asked for.
+          ...(options.mode === undefined ? {} : { expect: "node" as const }),
           ...(Option.isSome(tls) ? { tls: { ca: [tls.value.ca] } } : {}),
           ...options.client
         })

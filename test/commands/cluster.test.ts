@@ -608,8 +608,9 @@ liveSuite(
       (address: { readonly host: string; readonly port: number }) =>
       <A>(command: RedisCommand.RedisCommand<A>): Effect.Effect<A, RedisError> =>
         Effect.scoped(
-          Effect.flatMap(Connection.make({ host: address.host, port: address.port, protocol }), (connection) =>
-            connection.execute(command)
+          Effect.flatMap(
+            Connection.make({ host: address.host, port: address.port, protocol, expect: "node" }),
+            (connection) => connection.execute(command)
           )
         )
 

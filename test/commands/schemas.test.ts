@@ -245,7 +245,8 @@ const problemsOf = (server: Servers.TestServer, mode: keyof typeof stories, prot
             server,
             mode === "sentinel" ? { mode: { monitor: { mine: primary } } } : modes[mode]
           )
-    const connect = Connection.make({ host: subject.host, port: subject.port, protocol, encoding: "bytes" })
+    const { host, port } = subject
+    const connect = Connection.make({ host, port, protocol, expect: "node", encoding: "bytes" })
     const has = new Set(yield* Effect.scoped(Effect.flatMap(connect, ({ redis }) => run(listed, redis))))
     let last: Reply = null
     const given: Record<string, () => Reply> = {

@@ -326,7 +326,12 @@ describe("sentinel, live", () => {
         const test = (name: string, body: Effect.Effect<void, unknown, Redis>) =>
           it(`RESP${protocol}: ${name}`, () =>
             Effect.gen(function* () {
-              const connection = yield* Connection.make({ host: watcher.host, port: watcher.port, protocol })
+              const connection = yield* Connection.make({
+                host: watcher.host,
+                port: watcher.port,
+                protocol,
+                expect: "node"
+              })
               const { redis } = connection
               const observed: RedisService = {
                 ...redis,
@@ -415,7 +420,7 @@ describe("sentinel, live", () => {
 
       it("fails over at SENTINEL FAILOVER", () =>
         Effect.gen(function* () {
-          const { redis } = yield* Connection.make({ host: watcher.host, port: watcher.port })
+          const { redis } = yield* Connection.make({ host: watcher.host, port: watcher.port, expect: "node" })
           const send = redis.send
           yield* until(
             send(sentinel.sentinelReplicas("mymaster")),

@@ -4,9 +4,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { Connection, Redis } from "effect-redis-client"
+import type * as Scope from "effect/Scope"
+import { Connection, Pool, Redis, type RedisError, RedisPubSub } from "effect-redis-client"
 import { failure } from "../support/client.js"
+import { describeReal } from "../support/describeReal.js"
 import * as Peer from "../support/peer.js"
+import { makeServer } from "../support/servers.js"
 
 /** Connects to a scripted peer and returns the exit together with the peer. */
 const connect = (script: Peer.Script, options: Connection.ConnectionOptions = {}) =>
@@ -53,22 +56,42 @@ describe("the handshake", () => {
     })
   )
 
-  it.scoped("with protocol 2 sends no HELLO; with clientInfo false no SETINFO", () =>
+  it.scoped("with protocol 2 sends no HELLO", () =>
     Effect.gen(function* () {
       const { exit, peer } = yield* connect(
         { onCommand: (command) => (command[1] === "ID" ? ":9\r\n" : "+OK\r\n") },
-        { protocol: 2, clientInfo: false, password: secret, clientName: "x" }
+        { protocol: 2, password: secret }
       )
       const connection = yield* exit
       expect(peer.connections[0]?.received).toEqual([
         ["AUTH", "s3cret-pa55word"],
-        ["CLIENT", "SETNAME", "x"],
-        ["CLIENT", "ID"]
+        ["CLIENT", "ID"],
+        ["CLIENT", "SETINFO", "LIB-NAME", "effect-redis-client"],
+        ["CLIENT", "SETINFO", "LIB-VER", expect.any(String)]
       ])
       expect(connection.id).toEqual(Option.some(9))
       expect(yield* connection.protocol).toBe(2)
     })
   )
+
+  for (const [options, sent] of [
+    [{}, []],
+    [{ password: secret, database: 2 }, ["AUTH s3cret-pa55word", "SELECT 2"]],
+    [{ username: "ada", password: secret, clientName: "x" }, ["AUTH ada s3cret-pa55word", "CLIENT SETNAME x"]]
+  ] as const) {
+    it.scoped(`with protocol 2 and clientInfo false sends only what the options ask for: [${sent}]`, () =>
+      Effect.gen(function* () {
+        const { exit, peer } = yield* connect(
+          { onCommand: () => "+OK\r\n" },
+          { protocol: 2, clientInfo: false, ...options }
+        )
+        const connection = yield* exit
+        expect(connection.id).toEqual(Option.none())
+        expect(yield* connection.execute("PING")).toBe("OK")
+        expect(peer.connections[0]?.received.map((words) => words.join(" "))).toEqual([...sent, "PING"])
+      })
+    )
+  }
 
   it.scoped("optional commands may be refused", () =>
     Effect.gen(function* () {
@@ -98,18 +121,35 @@ describe("the handshake", () => {
   )
 })
 
+/** How servers and proxies say that they do not know HELLO, or not with these arguments. */
+const refusals = [
+  // Redis before 6, in two generations.
+  "ERR unknown command 'HELLO'",
+  "ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `ada`, `s3cret-pa55word`, ",
+  "NOPROTO unsupported protocol version",
+  "NOPROTO sorry, this protocol version is not supported",
+  "NOPERM this user has no permissions to run the 'hello' command",
+  // Envoy, redis-cluster-proxy, Codis, Dragonfly 1.2 and others.
+  "unsupported command 'HELLO'",
+  "ERR unsupported command 'hello'",
+  "ERR unsupported command `HELLO`",
+  "ERR handle request, command 'HELLO' is not allowed",
+  "ERR Protocol version is not an integer or out of range",
+  "ERR syntax error in HELLO option 'AUTH'",
+  "ERR wrong number of arguments for 'hello' command",
+  "invalid request",
+  // Only AUTH authenticates.
+  "NOAUTH HELLO must be called with the client already authenticated",
+  "NOAUTH Authentication required."
+]
+
 describe("falling back to RESP2", () => {
   const old = (refusal: string): Peer.Script => ({
     onCommand: (command) => (command[0] === "HELLO" ? `-${refusal}\r\n` : command[1] === "ID" ? ":5\r\n" : "+OK\r\n")
   })
 
-  for (const refusal of [
-    "ERR unknown command 'HELLO'",
-    "ERR unknown command `HELLO`, with args beginning with: `3`, ",
-    "NOPROTO unsupported protocol version",
-    "NOPERM this user has no permissions to run the 'hello' command"
-  ]) {
-    it.scoped(`on "${refusal}"`, () =>
+  for (const refusal of refusals) {
+    it.scoped(`on "${refusal}", over the same socket`, () =>
       Effect.gen(function* () {
         const { exit, peer } = yield* connect(old(refusal), { password: secret, username: "ada", database: 2 })
         const connection = yield* exit
@@ -120,7 +160,78 @@ describe("falling back to RESP2", () => {
         expect(after[2]).toEqual(["SELECT", "2"])
       })
     )
+
+    it.scoped(`when AUTH is refused after "${refusal}", the error has both reasons and no secret`, () =>
+      Effect.gen(function* () {
+        const { exit, peer } = yield* connect(
+          {
+            onCommand: (command) =>
+              command[0] === "HELLO"
+                ? `-${refusal}\r\n`
+                : `-ERR no such user: ${command.join(" ")}\r\n`.repeat(command[0] === "AUTH" ? 1 : 0) || "+OK\r\n"
+          },
+          { password: secret, username: "ada" }
+        )
+        const error = failure(exit)
+        expect(error).toMatchObject({ _tag: "ConnectionError", reason: "authentication", delivery: "unsent" })
+        expect(error.message).toMatch(
+          /^the server refused AUTH: ERR; it had refused HELLO \((.+)\), so .* protocol: 2$/
+        )
+        // Fixed sentences are shown; of others, whose end may quote an argument, the code.
+        expect(error.message).toContain(refusal.slice(0, refusal.search(/ |$/)))
+        expect(String(error) + JSON.stringify(error)).not.toContain("s3cret")
+        expect(peer.connections.length).toBe(1)
+      })
+    )
   }
+
+  it.scoped("a refusal in unknown words is shown when nothing secret was sent", () =>
+    Effect.gen(function* () {
+      const { exit } = yield* connect(
+        {
+          onCommand: (command) =>
+            command[0] === "HELLO"
+              ? "-ERR this gateway takes no \thandshakes\r\n"
+              : command[0] === "SELECT"
+                ? "-ERR DB index is out of range\r\n"
+                : command[1] === "ID"
+                  ? ":5\r\n"
+                  : "+OK\r\n"
+        },
+        { database: 99 }
+      )
+      expect(failure(exit).message).toBe(
+        "the server refused SELECT: ERR DB index is out of range; it had refused HELLO " +
+          "(ERR this gateway takes no ?handshakes), so RESP2 was spoken, as with protocol: 2"
+      )
+    })
+  )
+
+  it.scoped("NOAUTH without a password is final", () =>
+    Effect.gen(function* () {
+      const { exit, peer } = yield* connect(old("NOAUTH Authentication required."))
+      expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", reason: "authentication" })
+      expect(failure(exit).message).toMatch(/the server wants a password/)
+      expect(peer.connections.length).toBe(1)
+    })
+  )
+
+  it.scoped("when the refusal comes with the end of the connection, with a new socket", () =>
+    Effect.gen(function* () {
+      const { exit, peer } = yield* connect({
+        onCommand: (command, connection) => {
+          if (command[0] !== "HELLO") {
+            return connection.received[0]?.[0] === "HELLO" ? undefined : "+OK\r\n"
+          }
+          connection.write("-ERR command 'HELLO' is not allowed\r\n")
+          connection.end()
+          return undefined
+        }
+      })
+      expect(yield* (yield* exit).protocol).toBe(2)
+      expect(peer.connections.length).toBe(2)
+    })
+  )
 
   it.scoped("on one close right after HELLO, with a new socket and no HELLO", () =>
     Effect.gen(function* () {
@@ -147,11 +258,160 @@ describe("falling back to RESP2", () => {
       expect(peer.connections.length).toBe(2)
     })
   )
+
+  /** A proxy that ends the connection at every command that it does not know. */
+  const strict = (known: ReadonlyArray<string>, how: "end" | "reset" = "end"): Peer.Script => ({
+    onCommand: (command, connection) => {
+      if (connection.socket.writableEnded || connection.socket.destroyed) {
+        return undefined
+      }
+      if (!known.includes(command[0] as string)) {
+        connection[how]()
+        return undefined
+      }
+      return command[0] === "HELLO" ? Peer.hello3 : command[0] === "PING" ? "+PONG\r\n" : "+OK\r\n"
+    }
+  })
+
+  for (const how of ["end", "reset"] as const) {
+    it.scoped(`a proxy that ends the connection at unknown commands gets AUTH and SELECT alone: ${how}`, () =>
+      Effect.gen(function* () {
+        const { exit, peer } = yield* connect(strict(["AUTH", "SELECT", "PING"], how), {
+          password: secret,
+          database: 3,
+          clientName: "x"
+        })
+        expect(yield* (yield* exit).execute("PING")).toBe("PONG")
+        expect(peer.connections.length).toBe(2)
+        expect(peer.connections[1]?.received).toEqual([["AUTH", "s3cret-pa55word"], ["SELECT", "3"], ["PING"]])
+      })
+    )
+  }
+
+  it.scoped("where no step is left, PING shows that the peer is a server", () =>
+    Effect.gen(function* () {
+      const { exit, peer } = yield* connect(strict(["PING"]))
+      expect(Exit.isSuccess(exit)).toBe(true)
+      expect(peer.connections[1]?.received).toEqual([["PING"]])
+    })
+  )
+
+  it.scoped("HELLO stays where only a later step ends the connection", () =>
+    Effect.gen(function* () {
+      const { exit, peer } = yield* connect(strict(["HELLO", "SELECT"]), { database: 3 })
+      expect(yield* (yield* exit).protocol).toBe(3)
+      expect(peer.connections[1]?.received).toEqual([
+        ["HELLO", "3"],
+        ["SELECT", "3"]
+      ])
+    })
+  )
+
+  it.scoped("a client remembers, after the second time in a row, which steps end the connection", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make(strict(["AUTH", "PING"]))
+      const pool = yield* Pool.make({ host: "127.0.0.1", port: peer.port, password: secret, lazy: true })
+      for (const sockets of [2, 4, 5, 6]) {
+        yield* Effect.scoped(
+          Effect.flatMap(pool.acquire, (connection) => Effect.zipRight(connection.execute("PING"), connection.close))
+        )
+        expect(peer.connections.length).toBe(sockets)
+      }
+      expect(peer.connections.at(-1)?.received).toEqual([["AUTH", "s3cret-pa55word"], ["PING"]])
+    })
+  )
+
+  it.scoped("one end of a connection in the handshake is not remembered", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make({
+        onCommand: (command, connection) =>
+          connection.index === 0 ? void connection.end() : Peer.greeting(() => "+PONG\r\n")(command, connection)
+      })
+      const pool = yield* Pool.make({ host: "127.0.0.1", port: peer.port, lazy: true })
+      const protocols: Array<2 | 3> = []
+      for (const _ of [1, 2]) {
+        yield* Effect.scoped(
+          Effect.flatMap(pool.acquire, (connection) =>
+            Effect.flatMap(connection.protocol, (protocol) => {
+              protocols.push(protocol)
+              return connection.close
+            })
+          )
+        )
+      }
+      expect(protocols).toEqual([2, 3])
+    })
+  )
+})
+
+describe("what the server may be (expect)", () => {
+  const mode = (name: string) => Peer.hello3.replace("$10\r\nstandalone", `$${name.length}\r\n${name}`)
+
+  for (const [name, message] of [
+    ["cluster", /is a node of a cluster, .* does not follow redirects .*expect: "node"/],
+    ["sentinel", /is a sentinel, .*connect to the master that it names .*expect: "node"/]
+  ] as const) {
+    const script: Peer.Script = {
+      onCommand: (command) => (command[0] === "HELLO" ? mode(name) : "+OK\r\n")
+    }
+
+    it.scoped(`a ${name} is refused at once, by connections, clients, pools and subscriptions`, () =>
+      Effect.gen(function* () {
+        const peer = yield* Peer.make(script)
+        // Longer than the test may take.
+        const options = { host: "127.0.0.1", port: peer.port, connectTimeout: "1 hour" } as const
+        const subscribed = RedisPubSub.subscribe("c").pipe(Effect.provide(RedisPubSub.layer(options)))
+        for (const made of [
+          Connection.make(options),
+          Redis.make(options),
+          Pool.make({ ...options, minSize: 1 }),
+          Effect.flatMap(Pool.make({ ...options, lazy: true }), (pool) => pool.acquire),
+          subscribed
+        ] as ReadonlyArray<Effect.Effect<unknown, RedisError.RedisError, Scope.Scope>>) {
+          const error = failure(yield* Effect.exit(Effect.scoped(made)))
+          expect(error).toMatchObject({ _tag: "ConnectionError", reason: "handshake", delivery: "unsent" })
+          expect(error.message).toContain(`127.0.0.1:${peer.port}`)
+          expect(error.message).toMatch(message)
+        }
+        expect(peer.connections.length).toBe(5)
+        yield* Peer.eventually("the sockets are closed", () => peer.open() === 0)
+      })
+    )
+
+    it.scoped(`a ${name} is accepted with expect: "node"`, () =>
+      Effect.gen(function* () {
+        const { exit } = yield* connect(script, { expect: "node" })
+        expect(Exit.isSuccess(exit)).toBe(true)
+      })
+    )
+  }
+})
+
+describeReal((server) => {
+  it.scopedLive("a node of a cluster and a sentinel are refused, and accepted with expect: node", () =>
+    Effect.gen(function* () {
+      const primary = yield* makeServer(server)
+      for (const [mode, message] of [
+        ["cluster", /is a node of a cluster/],
+        [{ monitor: { main: primary } }, /is a sentinel/]
+      ] as const) {
+        const { host, port } = yield* makeServer(server, { mode })
+        const error = failure(yield* Effect.exit(Effect.scoped(Redis.make({ host, port, connectTimeout: "1 hour" }))))
+        expect(error).toMatchObject({ _tag: "ConnectionError", reason: "handshake", server: `${host}:${port}` })
+        expect(error.message).toMatch(message)
+        const redis = yield* Redis.make({ host, port, expect: "node" })
+        expect(yield* redis.send(Redis.ping())).toBe("PONG")
+      }
+    })
+  )
 })
 
 describe("never falls back", () => {
   for (const [answer, reason] of [
     ["-NOAUTH HELLO must be called with the client already authenticated", "authentication"],
+    ["-LOADING Redis is loading the dataset in memory", "handshake"],
+    ["-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", "handshake"],
+    ["-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.", "handshake"],
     ["-WRONGPASS invalid username-password pair or user is disabled.", "authentication"],
     ["-DENIED Redis is running in protected mode", "handshake"],
     ["-ERR max number of clients reached", "handshake"]
@@ -231,10 +491,10 @@ describe("foreign peers are recognised", () => {
         Effect.gen(function* () {
           const { exit } = yield* connect(
             {
-              onCommand: (_, connection) => {
+              onCommand: (command, connection) => {
                 // Late enough for the client to have read the answer.
                 setTimeout(() => connection[end](), Math.max(after, 50))
-                return connection.received.length > 1 ? undefined : answer
+                return command[0] === "HELLO" ? answer : undefined
               }
             },
             { connectTimeout: "20 seconds" }

@@ -332,17 +332,19 @@ describe("law 7: state", () => {
     })
   )
 
-  it.scoped("SHUTDOWN succeeds when the socket closes", () =>
-    Effect.gen(function* () {
-      const { connection } = yield* connectTo({
-        onCommand: Peer.greeting((_, connection) => {
-          connection.end()
-          return undefined
+  for (const [name, ...args] of [["SHUTDOWN", "NOSAVE"], ["QUIT"]] as const) {
+    it.scoped(`${name} succeeds when the socket closes`, () =>
+      Effect.gen(function* () {
+        const { connection } = yield* connectTo({
+          onCommand: Peer.greeting((_, connection) => {
+            connection.end()
+            return undefined
+          })
         })
+        expect(yield* connection.execute(name, ...args)).toBe("OK")
       })
-      expect(yield* connection.execute("SHUTDOWN", "NOSAVE")).toBe("OK")
-    })
-  )
+    )
+  }
 })
 
 describe("law 8: infinite waits", () => {

@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
-import { Connection, Redis, RedisCommand } from "effect-redis-client"
+import { Connection, Pool, Redis, RedisCommand, RedisPubSub } from "effect-redis-client"
 import type { RedisError } from "../../src/RedisError.js"
 import { issue } from "../../src/testing/internal/certificates.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
@@ -188,6 +188,42 @@ describe("time limits with TLS", () => {
       expect(error.message).toMatch(/does not answer the TLS handshake; does this port speak TLS\?/)
     })
   )
+
+  for (const [what, make] of [
+    ["a client", (options) => Redis.make(options)],
+    [
+      "the first command of a lazy client",
+      (options) =>
+        Effect.flatMap(Redis.make({ ...options, lazy: true, replyTimeout: "500 millis" }), (redis) =>
+          redis.send(Redis.ping())
+        )
+    ],
+    ["a pool", (options) => Pool.make(options)],
+    [
+      "a lazy pool",
+      (options) =>
+        Effect.flatMap(Pool.make({ ...options, lazy: true, acquireTimeout: "500 millis" }), (pool) => pool.acquire)
+    ],
+    [
+      "a subscription",
+      (options) =>
+        Effect.flatMap(RedisPubSub.make(options), (pubsub) =>
+          Effect.provideService(RedisPubSub.mailbox("c"), RedisPubSub, pubsub)
+        )
+    ]
+  ] as ReadonlyArray<
+    readonly [string, (options: Connection.ConnectionOptions) => Effect.Effect<unknown, RedisError, Scope.Scope>]
+  >) {
+    it.scoped(`the same error of ${what}`, () =>
+      Effect.gen(function* () {
+        const { port } = yield* Peer.make({})
+        const url = `rediss://127.0.0.1:${port}`
+        const error = failure(yield* Effect.exit(Effect.scoped(make({ url, connectTimeout: "500 millis" }))))
+        expect(error._tag).toBe("DeadlineError")
+        expect(error.message).toMatch(/does not answer the TLS handshake; does this port speak TLS\?/)
+      })
+    )
+  }
 
   it.scoped("without TLS the error says that the handshake was not answered", () =>
     Effect.gen(function* () {

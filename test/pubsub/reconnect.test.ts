@@ -31,14 +31,14 @@ describeReal((server) => {
   plain.scopedLive("a shard channel whose hash slot leaves the node and returns is subscribed again, with a gap", () =>
     Effect.gen(function* () {
       const { host, port } = yield* makeServer(server, { mode: "cluster" })
-      const run = on(yield* Redis.make({ host, port, reconnect: quickly }))
+      const run = on(yield* Redis.make({ host, port, expect: "node", reconnect: quickly }))
       yield* run(Redis.execute("CLUSTER", "ADDSLOTSRANGE", 0, 16383))
       yield* until(
         "the cluster is up",
         run(Redis.execute("CLUSTER", "INFO")).pipe(Effect.map((info) => String(info).includes("cluster_state:ok")))
       )
       for (const protocol of [2, 3] as const) {
-        const listen = listenOn(yield* RedisPubSub.make({ host, port, protocol, reconnect: quickly }))
+        const listen = listenOn(yield* RedisPubSub.make({ host, port, protocol, expect: "node", reconnect: quickly }))
         const moved = yield* listen(RedisPubSub.withGaps.smailbox("foo"))
         const stays = yield* listen(RedisPubSub.withGaps.smailbox("bar"))
         const slot = String(yield* run(Redis.execute("CLUSTER", "KEYSLOT", "foo")))

@@ -101,7 +101,7 @@ export const onServer = <A, E>(
   Effect.scoped(
     Effect.gen(function* () {
       const { host, port } = yield* Servers.makeServer(server, options)
-      const { redis } = yield* Connection.make({ host, port })
+      const { redis } = yield* Connection.make({ host, port, expect: "node" })
       return yield* Effect.provideService(effect, Redis, redis)
     })
   )

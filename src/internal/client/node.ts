@@ -47,7 +47,9 @@ export const makeNode = (dial: Dial, settings: NodeSettings): Effect.Effect<Node
       min: 0,
       max: settings.maxDedicated,
       maxAge: Infinity,
-      checkAfter
+      checkAfter,
+      // The shared connection is lost with them, and its line is enough.
+      logsOutages: false
     })
     const shared = new SharedClient(dial, settings)
     const about = aboutOf(dial)

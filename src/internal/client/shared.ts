@@ -157,7 +157,7 @@ export class SharedClient implements RequestOwner, RequestSettings {
 
   private readonly tick = (): void => {
     this.timer = undefined
-    this.waiting.expire(Timers.now(), `there was no connection: ${this.reconnector.lastClose.message}`)
+    this.waiting.expire(Timers.now(), `there was no connection: ${this.reconnector.absence}`)
     if (this.waiting.length > 0) {
       this.timer = Timers.setTimeout(this.tick, tickMillis)
     }

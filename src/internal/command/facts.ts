@@ -42,7 +42,7 @@ export interface Traits {
   readonly requestPolicy: RequestPolicy
   /** How the replies of several nodes become one. */
   readonly responsePolicy: ResponsePolicy
-  /** The command ends the connection, and that is its success (SHUTDOWN). */
+  /** The command ends the connection, and that is its success, with or without a reply (SHUTDOWN, QUIT). */
   readonly endsConnection: boolean
   /** Which argument is a cursor. A cursor other than 0 means something only to the server run that gave it. */
   readonly cursor: number | undefined
@@ -276,7 +276,7 @@ export const traitsOf = (name: string, given?: Partial<Traits>): Traits => {
     session: session.get(name),
     requestPolicy,
     responsePolicy,
-    endsConnection: name === "SHUTDOWN",
+    endsConnection: name === "SHUTDOWN" || name === "QUIT",
     cursor: cursors.get(name),
     numkeys: numkeys.get(name),
     shardChannels: shardChannels.get(name),

@@ -1,7 +1,8 @@
 /**
  * The one way to open a link: from an endpoint that is asked for at each attempt, credentials, a transport that is handed
- * in, and the handshake with the steps that the caller adds. The whole attempt is bounded by `connectTimeout`. A dial keeps
- * nothing between two attempts; keeping a link open is the job of reconnect.ts and of the pool.
+ * in, and the handshake with the steps that the caller adds. The whole attempt is bounded by `connectTimeout`. Between two
+ * attempts a dial only keeps which steps of the handshake a peer does not bear; keeping a link open is the job of
+ * reconnect.ts and of the pool.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -12,7 +13,7 @@ import type { CloseReason, Transport } from "../engine/transport.js"
 import { changed } from "../request/failure.js"
 import { notify, type Observer } from "../telemetry/observer.js"
 import * as Credentials from "./credentials.js"
-import { type ExtraSteps, shakeHands } from "./handshake.js"
+import { type ExtraSteps, endedSilently, type LeftOut, shakeHands } from "./handshake.js"
 import { Link } from "./link.js"
 import type { Connect, Own, Restore, Stage, Started } from "./opening.js"
 import { type Endpoint, type ResolvedOptions, showEndpoint } from "./options.js"
@@ -46,6 +47,8 @@ export interface Dial {
   readonly observer: Observer | undefined
   /** The address of the last attempt, for errors and logs. */
   readonly address: string
+  /** How far the last attempt came; `undefined` before the first. */
+  readonly stage: Stage | undefined
   /**
    * Opens a link. Whoever opens it closes it. To be run where nothing interrupts, so that the caller is sure to get the link
    * or there is none.
@@ -59,6 +62,8 @@ class DialOf implements Dial {
   readonly options: ResolvedOptions
   readonly observer: Observer | undefined
   address: string
+  stage: Stage | undefined
+  private readonly peculiarities = new Peculiarities()
 
   constructor(private readonly settings: DialSettings) {
     this.options = settings.options
@@ -87,7 +92,17 @@ class DialOf implements Dial {
             return { transport: connect(to, options, own), ifUnheard: ifUnheard(to) }
           }),
         options,
-        { restore, started, steps: steps ?? [], observer, address: () => address }
+        {
+          restore,
+          started,
+          steps: steps ?? [],
+          observer,
+          address: () => address,
+          onStage: (stage) => {
+            this.stage = stage
+          },
+          peculiarities: this.peculiarities
+        }
       )
       return began === undefined
         ? link
@@ -140,11 +155,13 @@ interface Opening {
   readonly steps: ExtraSteps
   readonly observer: Observer | undefined
   readonly address: () => string
+  readonly onStage?: ((stage: Stage) => void) | undefined
+  readonly peculiarities: Peculiarities
 }
 
 /**
- * Opens a link over transports that the caller makes. A second transport is only asked for when the peer closes the first
- * one at HELLO.
+ * Opens a link over transports that the caller makes. A second transport is only asked for when the peer ends the first one
+ * at a step of the handshake that can be left out.
  */
 export const openOver = <R>(
   make: (own: Own) => Effect.Effect<Making<R>, RedisError, R>,
@@ -159,6 +176,7 @@ export const openOver = <R>(
     const own: Own = (next, stage = "the peer does not answer the handshake") => {
       end = next
       hint = stage
+      opening.onStage?.(stage)
       if (aborted !== undefined) {
         next()
       }
@@ -237,18 +255,48 @@ const withCredentials = (options: ResolvedOptions, own: Own): Effect.Effect<Reso
       }))
 }
 
-/** Connects and shakes hands: with HELLO, and without it on a new transport when the peer closes the first one at HELLO. */
+/** Which steps of the handshake each peer, by its address, does not bear: it ends the connection. Known to one dial. */
+export class Peculiarities {
+  private readonly known = new Map<string, { readonly leftOut: LeftOut; readonly times: number }>()
+
+  /** What a first handshake leaves out. One end of a connection may be chance, so it takes two in a row. */
+  leftOut(address: string): LeftOut {
+    const known = this.known.get(address)
+    return known !== undefined && known.times > 1 ? known.leftOut : nothing
+  }
+
+  /** A handshake succeeded, either as it was tried first (`undefined`), or without these steps after it had failed with them. */
+  learn(address: string, leftOut: LeftOut | undefined): void {
+    if (leftOut !== undefined) {
+      this.known.set(address, { leftOut, times: (this.known.get(address)?.times ?? 0) + 1 })
+    } else if (this.leftOut(address).size === 0) {
+      this.known.delete(address)
+    }
+  }
+}
+
+const nothing: LeftOut = new Set()
+
+/**
+ * Connects and shakes hands. When the peer ends the connection at a step that can be left out, the handshake is tried once
+ * more without it, on a new transport.
+ */
 const negotiate = <R>(
   make: (own: Own) => Effect.Effect<Making<R>, RedisError, R>,
   options: ResolvedOptions,
   own: Own,
-  { address, observer, steps }: Opening
+  { address, observer, peculiarities, steps }: Opening
 ): Effect.Effect<Link, RedisError, R> => {
-  /** Whether the peer ended the last transport at once, without sending a byte. */
+  /** Whether the peer ended the last transport at once, and never sent a byte. */
   let unheard = false
+  let heard = false
   let ifUnheard = ""
-  const attempt = (hello: boolean): Effect.Effect<Link, RedisError, R> =>
+  let leftOut = nothing
+  let suspected = nothing
+  const attempt = (without: LeftOut): Effect.Effect<Link, RedisError, R> =>
     Effect.flatMap(make(own), (making) => {
+      // The address may only be known now.
+      leftOut = new Set([...peculiarities.leftOut(address()), ...without])
       ifUnheard = making.ifUnheard
       return Effect.flatMap(making.transport, (transport) => {
         const link = new Link(transport, {
@@ -259,10 +307,14 @@ const negotiate = <R>(
         })
         own(() => link.destroy("the handshake failed"))
         const { lastRead } = link.engine
-        return shakeHands(link, options, hello, steps).pipe(
+        const suspect = (steps: LeftOut): void => {
+          suspected = steps
+        }
+        return shakeHands(link, { options, leftOut, extra: steps, suspect }).pipe(
           Effect.tapError(() =>
             Effect.sync(() => {
-              unheard = link.engine.lastRead === lastRead && Timers.now() - lastRead < atOnce
+              heard ||= link.engine.lastRead !== lastRead
+              unheard = !heard && Timers.now() - lastRead < atOnce
             })
           ),
           Effect.map((facts) => {
@@ -272,22 +324,22 @@ const negotiate = <R>(
         )
       })
     })
-  const link =
-    options.protocol === 2 ? attempt(false) : Effect.catchIf(attempt(true), closedAtHello, () => attempt(false))
+  const link = Effect.matchEffect(attempt(nothing), {
+    onFailure: (error) =>
+      suspected.size === 0
+        ? Effect.fail(error)
+        : Effect.tap(attempt(suspected), () => Effect.sync(() => peculiarities.learn(address(), leftOut))),
+    onSuccess: (link) => {
+      peculiarities.learn(address(), undefined)
+      return Effect.succeed(link)
+    }
+  })
   return Effect.mapError(link, (error) =>
-    unheard && endedUnheard(error) ? changed(error, { message: `${error.message}${ifUnheard}` }) : error
+    unheard && endedSilently(error) && error._tag === "ConnectionError"
+      ? changed(error, { message: `${error.message}${ifUnheard}` })
+      : error
   )
 }
 
 /** A peer that does not understand the first bytes ends the connection within this time, in milliseconds. */
 const atOnce = 2_000
-
-const endedUnheard = (error: RedisError): error is ConnectionError =>
-  error._tag === "ConnectionError" &&
-  (error.message === closedWithoutAWord || (error.reason === "transport" && /ECONNRESET|EPIPE/.test(error.message)))
-
-/** Some proxies and old servers answer HELLO by closing. */
-const closedAtHello = (error: RedisError): boolean =>
-  error._tag === "ConnectionError" && error.reason === "peerClosed" && error.message === closedWithoutAWord
-
-const closedWithoutAWord = "the server closed the connection"

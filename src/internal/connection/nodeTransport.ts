@@ -2,6 +2,7 @@
  * The Node transport: sockets over TCP, unix paths and TLS. It is loaded at the first attempt to connect
  * (lazyNodeTransport.ts), so that a program that brings its own transport loads no `node:net`.
  */
+import * as Dns from "node:dns"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import * as Effect from "effect/Effect"
@@ -88,60 +89,128 @@ class Reader {
 /** Connects, with TLS when the options ask for it. `own` is told how to end the socket. */
 export const connect: Connect = (endpoint, options, own) =>
   Effect.async<Transport, ConnectionError>((resume) => {
-    let socket: Net.Socket
-    const reader = new Reader()
-    try {
-      socket = openSocket(endpoint, options, reader)
-    } catch (error) {
-      // A certificate or a key could not be read.
-      return resume(
-        Effect.fail(connectError(error instanceof Error ? error : new Error(String(error)), endpoint, options))
-      )
-    }
+    let socket: Net.Socket | undefined
+    let ended = false
+    const fail = (error: Error): void => resume(Effect.fail(connectError(error, endpoint, options)))
     const end = (): void => {
+      ended = true
+      if (socket === undefined) {
+        return fail(new Error("the attempt was given up while the host's addresses were looked up"))
+      }
+      // A destroyed socket may still report an error, and an error without a listener ends the process.
       socket.on("error", () => {})
       socket.destroy()
     }
     own(end, "no connection was made")
-    if (options.tls !== undefined) {
-      socket.once("connect", () => own(end, "the peer does not answer the TLS handshake; does this port speak TLS?"))
-    }
-    const event = options.tls === undefined ? "connect" : "secureConnect"
-    const done = (): void => {
-      socket.off("error", failed)
-      socket.off("close", closed)
-    }
-    const failed = (error: Error): void => {
-      done()
-      socket.destroy()
-      resume(Effect.fail(connectError(error, endpoint, options)))
-    }
-    const closed = (): void =>
-      failed(Object.assign(new Error("the peer closed the connection while it was being made"), { code: "ECONNRESET" }))
-    socket.once("error", failed)
-    socket.once("close", closed)
-    socket.once(event, () => {
-      done()
-      socket.setNoDelay(options.noDelay)
-      if (options.keepAliveMillis !== undefined) {
-        socket.setKeepAlive(true, options.keepAliveMillis)
+    let done = (): void => {}
+    const open = (found: Found | undefined): void => {
+      if (ended) {
+        return
       }
-      resume(Effect.succeed(fromDuplex(socket, reader)))
-    })
+      const reader = new Reader()
+      let opened: Net.Socket
+      try {
+        opened = openSocket(endpoint, options, reader, found)
+      } catch (error) {
+        // A certificate or a key could not be read.
+        return fail(error instanceof Error ? error : new Error(String(error)))
+      }
+      socket = opened
+      if (options.tls !== undefined) {
+        opened.once("connect", () => own(end, "the peer does not answer the TLS handshake; does this port speak TLS?"))
+      }
+      const event = options.tls === undefined ? "connect" : "secureConnect"
+      done = (): void => {
+        opened.off("error", failed)
+        opened.off("close", closed)
+      }
+      const failed = (error: Error): void => {
+        done()
+        opened.destroy()
+        fail(error)
+      }
+      const closed = (): void =>
+        failed(
+          Object.assign(new Error("the peer closed the connection while it was being made"), { code: "ECONNRESET" })
+        )
+      opened.once("error", failed)
+      opened.once("close", closed)
+      opened.once(event, () => {
+        done()
+        opened.setNoDelay(options.noDelay)
+        if (options.keepAliveMillis !== undefined) {
+          opened.setKeepAlive(true, options.keepAliveMillis)
+        }
+        resume(Effect.succeed(fromDuplex(opened, reader)))
+      })
+    }
+    // Of one family Node tries only the first address, without a limit of its own.
+    if (endpoint._tag === "Unix" || options.family !== undefined || Net.isIP(endpoint.host) !== 0) {
+      open(undefined)
+    } else {
+      Dns.lookup(endpoint.host, { all: true }, (error, addresses) => open({ error, addresses }))
+    }
     return Effect.sync(() => {
       done()
-      // A destroyed socket may still report an error, and an error without a listener ends the process.
-      socket.on("error", () => {})
-      socket.destroy()
+      ended = true
+      socket?.on("error", () => {})
+      socket?.destroy()
     })
   })
 
-const openSocket = (endpoint: Endpoint, options: ResolvedOptions, { onread }: Reader): Net.Socket => {
+/** What the name of a host was resolved to. */
+interface Found {
+  readonly error: NodeJS.ErrnoException | null
+  readonly addresses: ReadonlyArray<Dns.LookupAddress>
+}
+
+/** The least that an address is given to connect, in milliseconds: the limit of Node, or of the program. */
+const leastForAddress = (): number => Net.getDefaultAutoSelectFamilyAttemptTimeout?.() ?? 250
+
+/** The most that an address is given. A TCP handshake that takes longer is not worth the wait for the next address. */
+const mostForAddress = 10_000
+
+/**
+ * How long one of several addresses is tried before the next one, in milliseconds. Node's own limit of 250 ms fails for ever
+ * where a TCP handshake takes longer. The addresses share half of the time, so that the last one, which has no limit but
+ * `connectTimeout`, and the handshakes of TLS and Redis have the other half.
+ */
+export const timeForAddress = (connectTimeout: number, addresses: number): number =>
+  Math.max(Math.min(Math.floor(connectTimeout / 2 / Math.max(addresses, 1)), mostForAddress), leastForAddress())
+
+/** Has Node connect to the addresses that were found. */
+const toAddresses = ({ addresses, error }: Found, { connectTimeout }: ResolvedOptions) => ({
+  autoSelectFamilyAttemptTimeout: timeForAddress(connectTimeout, addresses?.length ?? 1),
+  lookup: ((_host, asked, answer) => {
+    const [first] = addresses ?? []
+    // Later, because Node is not ready for an answer at once.
+    Timers.queueMicrotask(() =>
+      error !== null || first === undefined
+        ? answer(error ?? new Error("the host has no address"), "", 0)
+        : asked.all === true
+          ? answer(null, [...addresses])
+          : answer(null, first.address, first.family)
+    )
+  }) satisfies Net.LookupFunction
+})
+
+const openSocket = (
+  endpoint: Endpoint,
+  options: ResolvedOptions,
+  { onread }: Reader,
+  found: Found | undefined
+): Net.Socket => {
   const { family, tls } = options
   const target =
     endpoint._tag === "Unix"
       ? { path: endpoint.path, onread }
-      : { host: endpoint.host, port: endpoint.port, onread, ...(family === undefined ? {} : { family }) }
+      : {
+          host: endpoint.host,
+          port: endpoint.port,
+          onread,
+          ...(family === undefined ? {} : { family }),
+          ...(found === undefined ? {} : toAddresses(found, options))
+        }
   if (tls === undefined) {
     return Net.connect(target)
   }

@@ -74,10 +74,20 @@ export interface ConnectionOptions {
   readonly credentials?: CredentialsInput | undefined
   /** The name that CLIENT LIST shows. No spaces or line breaks. */
   readonly clientName?: string | undefined
-  /** Whether to tell the server the library's name and version (CLIENT SETINFO). Default: true. */
+  /**
+   * Whether to tell the server the library's name and version (CLIENT SETINFO). With `protocol: 2` and `false`, nothing
+   * but AUTH, SELECT and the name of `clientName` is sent before the first command. Default: true.
+   */
   readonly clientInfo?: boolean | undefined
   /** 3 asks with HELLO and falls back to 2 on servers that do not know it; 2 sends no HELLO. Default: 3. */
   readonly protocol?: 2 | 3 | undefined
+  /**
+   * What the server may be. `standalone` (the default) fails when the server says that it is a node of a cluster or a
+   * sentinel, because this client speaks to one server and follows no redirects. `node` accepts those too: one node of a
+   * cluster, for its own hash slots, or a sentinel, for SENTINEL commands. Servers that do not know HELLO, and those that
+   * are not sent it (`protocol: 2`), are not checked.
+   */
+  readonly expect?: "standalone" | "node" | undefined
   /** How raw replies are read by default. Default: `utf8`. */
   readonly encoding?: "utf8" | "bytes" | undefined
   /** How long resolving, connecting, TLS and the handshake may take together. Default: 5 seconds. */
@@ -150,6 +160,7 @@ export interface ResolvedOptions {
   readonly clientName: string | undefined
   readonly clientInfo: boolean
   readonly protocol: 2 | 3
+  readonly expect: "standalone" | "node"
   readonly encoding: "utf8" | "bytes"
   readonly connectTimeout: number
   readonly replyTimeout: number
@@ -258,6 +269,9 @@ const schemes = new Map([
   ["valkeys:", true]
 ])
 
+/** The text before the @ reads like the rest of a user or a password. None of it may be shown. */
+const hidesPassword = /^(?!unix:\/\/\/)[^/]*\/\/[^/?#]*[/?#].*@/is
+
 /** Reads a URL. No message shows more of it than a scheme or a parameter's name. */
 export const parseUrl = (source: string): Checked<Url> =>
   Either.gen(function* () {
@@ -269,6 +283,11 @@ export const parseUrl = (source: string): Checked<Url> =>
           : "the URL does not begin with redis://, rediss://, valkey://, valkeys:// or unix://"
       )
     }
+    if (hidesPassword.test(source)) {
+      return yield* invalid(
+        "the URL has an @ after a /, ? or #; where one of these is in the password or the user, percent-encode it: %2F, %3F, %23"
+      )
+    }
     const url = yield* Either.try({
       try: () => new URL(source),
       catch: () =>
@@ -276,7 +295,7 @@ export const parseUrl = (source: string): Checked<Url> =>
           reason: "invalidOptions",
           message: /:\d{5,}(?:[/?]|$)/.test(source)
             ? "the URL's port must be a whole number from 1 to 65535"
-            : "the URL is malformed; percent-encode what is special in the user, password and database"
+            : "the URL is malformed; the password or the user may need percent-encoding, or its host or port is wrong"
         })
     })
     const unix = url.protocol === "unix:"
@@ -288,10 +307,6 @@ export const parseUrl = (source: string): Checked<Url> =>
     }
     if (url.hash !== "") {
       return yield* invalid("the URL has a fragment; percent-encode a # in the password as %23")
-    }
-    if (url.search.includes("@")) {
-      // The query is the rest of a password here, so none of it may be shown.
-      return yield* invalid("the URL has an @ in its query; percent-encode a ? in the password as %3F")
     }
     const username = yield* percentDecode(url.username, "user")
     const password = yield* percentDecode(url.password, "password")
@@ -311,7 +326,8 @@ export const parseUrl = (source: string): Checked<Url> =>
         : { ...credentials, ...query, path }
     }
     const host = url.hostname.startsWith("[") ? url.hostname.slice(1, -1) : yield* percentDecode(url.hostname, "host")
-    const database = url.pathname === "" || url.pathname === "/" ? undefined : url.pathname.slice(1)
+    const path = /^\/[^/]+\/$/.test(url.pathname) ? url.pathname.slice(0, -1) : url.pathname
+    const database = path === "" || path === "/" ? undefined : path.slice(1)
     if (database !== undefined && query.database !== undefined) {
       return yield* invalid("the URL names the database twice")
     }
@@ -327,11 +343,17 @@ export const parseUrl = (source: string): Checked<Url> =>
 const percentDecode = (text: string, what: string): Checked<string> =>
   Either.try({
     try: () => decodeURIComponent(text),
-    catch: () => new UsageError({ reason: "invalidOptions", message: `the URL's ${what} is not percent-encoded right` })
+    catch: () =>
+      new UsageError({
+        reason: "invalidOptions",
+        message: `the URL's ${what} is not percent-encoded right; write a % itself as %25`
+      })
   })
 
 const parseDatabase = (text: string): Checked<number> =>
-  /^\d+$/.test(text) ? checkDatabase(Number(text), "the URL's database") : invalid("the URL's database is not a number")
+  /^\d+$/.test(text)
+    ? checkDatabase(Number(text), "the URL's database")
+    : invalid("the URL's database is not a number; it is given as redis://host/0 or redis://host?db=0")
 
 /** Shows a parameter's name only when it looks like one. */
 const showName = (name: string): string => (/^[a-z_-]{1,32}$/i.test(name) ? ` "${name}"` : "")
@@ -401,8 +423,10 @@ export const resolve = (options: ConnectionOptions): Checked<ResolvedOptions> =>
     if (!Number.isInteger(port) || port < 1 || port > 65535) {
       return yield* invalid("port must be a whole number from 1 to 65535")
     }
-    const host = options.host ?? url.host ?? "localhost"
-    if (typeof host !== "string" || host === "" || /[\s\0/]/.test(host)) {
+    const given = options.host ?? url.host ?? "localhost"
+    // An IPv6 address may stand in brackets, as it does in a URL.
+    const host = typeof given === "string" && /^\[[^[\]]*:[^[\]]*\]$/.test(given) ? given.slice(1, -1) : given
+    if (typeof host !== "string" || host === "" || /[\s\0/[\]]/.test(host)) {
       return yield* invalid("host must be a name or an address")
     }
     if (path !== undefined && (path === "" || path.includes("\0"))) {
@@ -416,12 +440,18 @@ export const resolve = (options: ConnectionOptions): Checked<ResolvedOptions> =>
     if (family !== undefined && family !== 4 && family !== 6) {
       return yield* invalid("family must be 4 or 6")
     }
+    const expect = options.expect ?? "standalone"
+    if (expect !== "standalone" && expect !== "node") {
+      return yield* invalid("expect must be standalone or node")
+    }
     const encoding = options.encoding ?? "utf8"
     if (encoding !== "utf8" && encoding !== "bytes") {
       return yield* invalid("encoding must be utf8 or bytes")
     }
-    const username = options.username ?? url.username
+    const named = options.username ?? url.username
     const password = options.password ?? url.password
+    // Some services print redis://default@host for a server without a password.
+    const username = named === "default" && password === undefined ? undefined : named
     if (password !== undefined && !Redacted.isRedacted(password)) {
       return yield* invalid("password must be Redacted: Redacted.make(…), so that nothing prints it")
     }
@@ -448,6 +478,7 @@ export const resolve = (options: ConnectionOptions): Checked<ResolvedOptions> =>
       clientName: clientName === undefined ? undefined : yield* checkName(clientName),
       clientInfo: options.clientInfo ?? true,
       protocol,
+      expect,
       encoding,
       connectTimeout: yield* readDuration(options.connectTimeout, "connectTimeout", 5_000),
       replyTimeout: yield* readDuration(options.replyTimeout, "replyTimeout", 5_000),

@@ -10,6 +10,7 @@ import type * as Scope from "effect/Scope"
 import { ConnectionError, type RedisError } from "../../RedisError.js"
 import type { Status } from "../command/model.js"
 import { callbackStream, type Subscribable, subscribable } from "../effect/callbackStream.js"
+import { forker } from "../effect/fork.js"
 import { liveClock } from "../effect/schedule.js"
 import * as Timers from "../engine/timers.js"
 import type { CloseReason } from "../engine/transport.js"
@@ -17,6 +18,7 @@ import { closeError } from "../request/failure.js"
 import { isPermanent } from "../request/recovery.js"
 import type { Dial } from "./dial.js"
 import type { Link } from "./link.js"
+import { Outages } from "./outages.js"
 import { firstConnection, makePacer, type Pacer, type ReconnectSettings } from "./pacer.js"
 
 /** How many changes of status wait for a slow subscriber. */
@@ -28,13 +30,17 @@ export interface LinkOwner {
   readonly attach: (link: Link) => void
   /** Waiting longer does not help: waiting requests fail with the reason. */
   readonly failWaiting: (close: CloseReason) => void
+  /** What the log calls the link. Default: `The connection`. */
+  readonly subject?: string | undefined
 }
+
+const noneYet: CloseReason = { reason: "connect", message: "there was no connection yet" }
 
 export class Reconnector {
   /** The link that is up. */
   link: Link | undefined
   /** Why there is no link, when there is none. */
-  lastClose: CloseReason = { reason: "connect", message: "there was no connection yet" }
+  lastClose: CloseReason = noneYet
   /** There will be no more links. */
   closed = false
   /** The last attempt failed permanently (wrong password, bad certificate). Until the next attempt starts, commands fail at once. */
@@ -66,7 +72,11 @@ export class Reconnector {
     }, statusCapacity)
   )
 
+  /** The current status was not reported yet: that happens when its attempt's time is known. */
+  private unreported = false
+
   private report(status: Status): void {
+    this.unreported = false
     this.current = status
     for (const listener of [...this.listeners]) {
       listener(status)
@@ -83,6 +93,15 @@ export class Reconnector {
     }
     const next = pause === undefined ? undefined : Option.getOrUndefined(DateTime.make(Timers.timeOfDay() + pause))
     this.report({ _tag: "Reconnecting", attempt, next, cause })
+  }
+
+  /** Logs losses while the link is kept open. */
+  private outages: Outages | undefined
+
+  /** Why there is no link, for errors. While the first attempt lasts, it is how far that has come. */
+  get absence(): string {
+    const { stage } = this.dial
+    return this.lastClose === noneYet && stage !== undefined ? stage : this.lastClose.message
   }
 
   /** The first connection. */
@@ -140,9 +159,10 @@ export class Reconnector {
     this.refused = false
     this.since = Timers.now()
     this.report({ _tag: "Ready" })
+    this.outages?.back(link.address, link.id)
     link.onClose((close) => {
       if (this.link === link) {
-        this.lost(close)
+        this.lost(link, close)
       }
     })
     this.owner.attach(link)
@@ -160,11 +180,24 @@ export class Reconnector {
     link.engine.close(Math.min(this.dial.options.replyTimeout, longestDrain), () => this.draining.delete(link))
   }
 
-  private lost(close: CloseReason): void {
+  private lost(link: Link, close: CloseReason): void {
     this.link = undefined
     this.lastClose = close
-    this.reconnecting(1, closeError(close, "unsent", this.dial.address))
+    this.outages?.lost(close, link.address, link.id)
+    const cause = closeError(close, "unsent", this.dial.address)
+    if (this.onLoss !== undefined && this.droppedSoon() && !this.closed) {
+      // Each attempt is reported once. A pause is about to begin, and then it is known when the first attempt does.
+      this.current = { _tag: "Reconnecting", attempt: 1, next: undefined, cause }
+      this.unreported = true
+    } else {
+      this.reconnecting(1, cause)
+    }
     this.onLoss?.(close)
+  }
+
+  /** Whether the link that ended had been up so briefly that a pause comes before the first attempt. */
+  private droppedSoon(): boolean {
+    return Timers.now() - this.since < this.settings.readyAfter
   }
 
   /** Waits until there is no link. A replaced link does not count. */
@@ -186,7 +219,7 @@ export class Reconnector {
   leave(message: string): void {
     const { link } = this
     if (link !== undefined) {
-      this.lost({ reason: "closed", message })
+      this.lost(link, { reason: "closed", message })
       this.drain(link)
     }
   }
@@ -208,12 +241,16 @@ export class Reconnector {
 
   /** Replaces the link whenever it ends. Runs until it is interrupted, or the schedule is done. */
   readonly keepConnected: Effect.Effect<void> = Effect.suspend(() => {
-    const { readyAfter, schedule, stopWhen } = this.settings
+    const { schedule, stopWhen } = this.settings
     const open = this.openLink(this.dial.options.connectTimeout)
-    return Effect.flatMap(makePacer(schedule), (pacer) => {
+    return Effect.flatMap(Effect.zip(makePacer(schedule), forker()), ([pacer, fork]) => {
       this.pacer = pacer
+      this.outages = new Outages(fork, this.owner.subject ?? "The connection", this.dial.options.clientName)
       const opening = Effect.suspend(() => {
         const { generation } = this
+        if (this.unreported) {
+          this.report(this.current)
+        }
         return Effect.map(Effect.either(open), (opened) => ({ generation, opened }))
       })
       const reconnect = (attempt: number): Effect.Effect<void> =>
@@ -253,9 +290,9 @@ export class Reconnector {
         }
         return Effect.flatMap(this.loss, (close) => {
           // Without a pause, a server that accepts and drops connections would be asked in a tight loop.
-          return Timers.now() - this.since >= readyAfter
-            ? Effect.zipRight(pacer.reset, loop)
-            : pause(1, closeError(close, "unsent", this.dial.address), loop)
+          return this.droppedSoon()
+            ? pause(1, closeError(close, "unsent", this.dial.address), loop)
+            : Effect.zipRight(pacer.reset, loop)
         })
       })
       return loop
@@ -283,6 +320,7 @@ export class Reconnector {
   /** Closes the link after the replies that it owes, within a bound. There will be no other. */
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
     this.closed = true
+    this.outages?.end()
     this.lastClose = { reason: "closed", message: "the client was closed" }
     this.report({ _tag: "Closed", cause: undefined })
     this.owner.failWaiting(this.lastClose)

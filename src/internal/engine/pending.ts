@@ -48,7 +48,7 @@ export abstract class Pending {
     return false
   }
 
-  /** The end of the connection is its success: SHUTDOWN. */
+  /** The end of the connection is its success: SHUTDOWN, QUIT. */
   get endsConnection(): boolean {
     return false
   }

@@ -19,6 +19,7 @@ import type { Dial } from "../connection/dial.js"
 import type { Link } from "../connection/link.js"
 import type { Restore } from "../connection/opening.js"
 import type { ResolvedOptions } from "../connection/options.js"
+import { Outages } from "../connection/outages.js"
 import { firstConnection, makePacer, type Pacer, type ReconnectSettings } from "../connection/pacer.js"
 import { type Forker, forkerIn } from "../effect/fork.js"
 import * as Timers from "../engine/timers.js"
@@ -37,6 +38,8 @@ export interface PoolSettings extends ReconnectSettings {
   readonly maxAge: number
   /** A free link that has been idle for this long is asked with PING before it is lent. */
   readonly checkAfter: number
+  /** Whether lost connections are logged. */
+  readonly logsOutages: boolean
 }
 
 /** A link of a pool. */
@@ -112,7 +115,12 @@ export class PoolCore {
     private readonly fork: Forker
   ) {
     this.home = { database: dial.options.database }
+    this.outages = settings.logsOutages
+      ? new Outages(fork, "A connection of a pool", dial.options.clientName)
+      : undefined
   }
+
+  private readonly outages: Outages | undefined
 
   get options(): ResolvedOptions {
     return this.dial.options
@@ -253,15 +261,18 @@ export class PoolCore {
 
   private late({ limit }: Want, error?: RedisError): DeadlineError {
     const failure = this.failure ?? error
+    const { stage } = this.dial
     return new DeadlineError({
       phase: "acquire",
       delivery: "unsent",
       milliseconds: limit,
       server: this.dial.address,
       hint:
-        failure === undefined
-          ? `all ${this.settings.max} connections are in use (maxSize of a pool, maxDedicated of a client)`
-          : `the last attempt to connect failed: ${failure.message}`
+        failure === undefined && this.members.size === 0 && stage !== undefined
+          ? `no connection could be opened yet: ${stage}`
+          : failure === undefined
+            ? `all ${this.settings.max} connections are in use (maxSize of a pool, maxDedicated of a client)`
+            : `the last attempt to connect failed: ${failure.message}`
     })
   }
 
@@ -320,6 +331,7 @@ export class PoolCore {
               this.failure = undefined
               this.stopped = false
               this.goodSince ??= now()
+              this.outages?.back(exit.value.address, exit.value.id)
               return Exit.succeed(this.add(exit.value, generation))
             }
             const failed: Exit.Exit<never, RedisError> = Exit.isSuccess(exit)
@@ -528,13 +540,11 @@ export class PoolCore {
     const { engine, session } = member.link
     const { closed } = engine
     // A link that its borrower or this client ended says nothing against the server.
-    if (
-      closed !== undefined &&
-      closed.reason !== "closed" &&
-      session.difference === undefined &&
-      now() - member.since < this.settings.readyAfter
-    ) {
-      this.failed(closeError(closed, "unsent", this.dial.address), this.pauses)
+    if (closed !== undefined && closed.reason !== "closed" && session.difference === undefined) {
+      this.outages?.lost(closed, member.link.address, member.link.id)
+      if (now() - member.since < this.settings.readyAfter) {
+        this.failed(closeError(closed, "unsent", this.dial.address), this.pauses)
+      }
     }
     this.serve()
     this.refill()
@@ -630,6 +640,7 @@ export class PoolCore {
     this.closed = true
     Timers.clearTimeout(this.sweeper)
     Timers.clearTimeout(this.refiller)
+    this.outages?.end()
     if (this.waiting > 0 || this.aborts.size > 0) {
       const error = closeError(poolClosed, "unsent", this.dial.address)
       for (const waiter of [...this.retrying, ...this.waiters]) {

@@ -135,8 +135,15 @@ export class Hub implements SubscriptionOwner {
       const { run } = this
       subscription.fail(
         run === undefined || run.reconnector.lastClose === run.beforeAttempts
-          ? new DeadlineError({ phase: "connect", delivery: "unsent", milliseconds: connectTimeout, command, server })
-          : closeError(run.reconnector.lastClose, "unsent", server)
+          ? new DeadlineError({
+              phase: "connect",
+              delivery: "unsent",
+              milliseconds: connectTimeout,
+              command,
+              server: this.settings.dial.address,
+              ...(this.settings.dial.stage === undefined ? {} : { hint: this.settings.dial.stage })
+            })
+          : closeError(run.reconnector.lastClose, "unsent", this.settings.dial.address)
       )
     })
   }
@@ -198,6 +205,7 @@ export class Hub implements SubscriptionOwner {
     }
     const { dial, reconnect } = this.settings
     const reconnector = new Reconnector(dial, reconnect, {
+      subject: "The connection for subscriptions",
       attach: (link) => {
         if (this.run === run) {
           run.attached = true

@@ -1,6 +1,7 @@
 /**
  * Keeps log lines about one thing rare: a publisher can send bad messages faster than anybody reads lines about them.
  */
+import * as Timers from "../engine/timers.js"
 
 /** After a line, this long there is none about the same thing, in milliseconds. */
 const quiet = 10_000
@@ -14,7 +15,7 @@ export class Sparse {
    * out too.
    */
   next(): number | undefined {
-    const now = performance.now()
+    const now = Timers.now()
     if (now < this.until) {
       this.left++
       return undefined

@@ -1,0 +1,85 @@
+/**
+ * Log lines about connections that are lost and come back, for people on call: one at WARNING when an outage begins, one at
+ * INFO when it ends. An outage that begins soon after such a line is only logged if it lasts, so that a connection that ends
+ * again and again, or a pool whose connections all end at once, writes one line in ten seconds. The last line always says
+ * whether there is a connection.
+ */
+import * as Effect from "effect/Effect"
+import type { Forker } from "../effect/fork.js"
+import * as Timers from "../engine/timers.js"
+import type { CloseReason } from "../engine/transport.js"
+
+/** The least time between two warnings of one client, hub or pool, in milliseconds. */
+const quietFor = 10_000
+
+export class Outages {
+  /** When the outage began; `undefined` while there is a connection. */
+  private since: number | undefined
+  private logged = false
+  private lastWarning = -Infinity
+  /** How many connections were lost since the last warning without a line of their own. */
+  private unlogged = 0
+  private timer: Timers.Timer | undefined
+
+  constructor(
+    private readonly fork: Forker,
+    /** What is lost: `The connection`. */
+    private readonly subject: string,
+    private readonly clientName: string | undefined
+  ) {}
+
+  lost(close: CloseReason, server: string, connection: number | undefined): void {
+    if (this.since !== undefined) {
+      this.unlogged++
+      return
+    }
+    const now = Timers.now()
+    this.since = now
+    const warn = (): void => {
+      this.logged = true
+      this.lastWarning = Timers.now()
+      const others = this.unlogged === 0 ? "" : ` (${this.unlogged} more were lost since the last warning)`
+      this.unlogged = 0
+      this.log(Effect.logWarning(`${this.subject} to ${server} was lost: ${close.message}${others}`), {
+        server,
+        reason: close.reason,
+        ...(connection === undefined ? {} : { connection })
+      })
+    }
+    const wait = this.lastWarning + quietFor - now
+    if (wait > 0) {
+      this.timer = Timers.setTimeout(warn, wait)
+    } else {
+      warn()
+    }
+  }
+
+  back(server: string, connection: number | undefined): void {
+    const { since } = this
+    if (since === undefined) {
+      return
+    }
+    this.since = undefined
+    Timers.clearTimeout(this.timer)
+    if (!this.logged) {
+      this.unlogged++
+      return
+    }
+    this.logged = false
+    const millis = Math.round(Timers.now() - since)
+    this.log(Effect.logInfo(`${this.subject} to ${server} is back after ${millis} ms`), {
+      server,
+      ...(connection === undefined ? {} : { connection })
+    })
+  }
+
+  /** There are no more lines: this side closes. */
+  end(): void {
+    Timers.clearTimeout(this.timer)
+  }
+
+  private log(line: Effect.Effect<void>, annotations: Readonly<Record<string, unknown>>): void {
+    const { clientName } = this
+    this.fork(Effect.annotateLogs(line, clientName === undefined ? annotations : { ...annotations, clientName }))
+  }
+}
