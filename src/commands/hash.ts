@@ -194,22 +194,7 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
    * @deprecated since Redis 4.0.0, not in Valkey: use {@link hset}
    */
   readonly hmset: {
-    /**
-     * Stores fields.
-     *
-     * O(N) in the number of fields. Since Redis 2.0.0.
-     *
-     * @deprecated since Redis 4.0.0, not in Valkey: use {@link hset}
-     */
     (key: Key, fields: HashFields<V>): RedisCommand<void>
-
-    /**
-     * Stores one field.
-     *
-     * O(1). Since Redis 2.0.0.
-     *
-     * @deprecated since Redis 4.0.0, not in Valkey: use {@link hset}
-     */
     (key: Key, field: Key, value: V): RedisCommand<void>
   }
 
@@ -226,37 +211,8 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
    * ```
    */
   readonly hrandfield: {
-    /**
-     * One random field; `None` when the hash is missing.
-     *
-     * O(N) in the number of fields returned. Since Redis 6.2.0.
-     *
-     * @example
-     * ```ts
-     * const field = yield* Redis.hrandfield("quiz") // Option<string>
-     * ```
-     */
     (key: Key): RedisCommand<Option.Option<K>>
-
-    /**
-     * Random fields. With a positive `count`: up to that many different fields. With a negative `count`: exactly that
-     * many, which may repeat. Empty when the hash is missing.
-     *
-     * O(N) in the number of fields returned. Since Redis 6.2.0.
-     */
     (key: Key, options: { readonly count: number; readonly withvalues?: false | undefined }): RedisCommand<Array<K>>
-
-    /**
-     * Random fields with their values. With a positive `count`: up to that many different fields. With a negative
-     * `count`: exactly that many, which may repeat. Empty when the hash is missing.
-     *
-     * O(N) in the number of fields returned. Since Redis 6.2.0.
-     *
-     * @example
-     * ```ts
-     * const three = yield* Redis.hrandfield("quiz", { count: 3, withvalues: true }) // Array<[string, string]>
-     * ```
-     */
     (key: Key, options: { readonly count: number; readonly withvalues: true }): RedisCommand<Array<[K, V]>>
   }
 
@@ -273,29 +229,11 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
    * ```
    */
   readonly hscan: {
-    /**
-     * One page of a hash. The first cursor is `"0"`; each page returns the next one, and `"0"` after the last page. A
-     * field that exists during the whole scan is returned at least once; a field may be returned twice.
-     *
-     * O(1) for each page. Since Redis 2.8.0.
-     *
-     * @example
-     * ```ts
-     * const { cursor, items } = yield* Redis.hscan("user:1", "0", { match: "address:*" })
-     * ```
-     */
     (
       key: Key,
       cursor: string,
       options?: HscanOptions & { readonly novalues?: false | undefined }
     ): RedisCommand<Decode.ScanPage<[K, V]>>
-
-    /**
-     * One page of a hash, names only. The first cursor is `"0"`; each page returns the next one, and `"0"` after the
-     * last page. A field that exists during the whole scan is returned at least once; a field may be returned twice.
-     *
-     * O(1) for each page. Since Redis 7.4.0, Valkey 8.0.0.
-     */
     (key: Key, cursor: string, options: HscanOptions & { readonly novalues: true }): RedisCommand<Decode.ScanPage<K>>
   }
 
@@ -311,28 +249,7 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
    * ```
    */
   readonly hset: {
-    /**
-     * Stores fields, and returns how many of them are new. Other fields stay unchanged.
-     *
-     * O(N) in the number of fields. Since Redis 2.0.0, many at once since 4.0.0.
-     *
-     * @example
-     * ```ts
-     * yield* Redis.hset("user:1", { name: "Ada", email: "ada@example.org" })
-     * ```
-     */
     (key: Key, fields: HashFields<V>): RedisCommand<number>
-
-    /**
-     * Stores one field, and returns 1 if it is new, 0 if not. Other fields stay unchanged.
-     *
-     * O(1). Since Redis 2.0.0.
-     *
-     * @example
-     * ```ts
-     * yield* Redis.hset("user:1", "name", "Ada")
-     * ```
-     */
     (key: Key, field: Key, value: V): RedisCommand<number>
   }
 

@@ -207,16 +207,6 @@ export interface ListCommands<V, K extends Key> {
    * ```
    */
   readonly lmovem: {
-    /**
-     * Moves one or more elements like {@link lmove}, and returns them in their order at the destination.
-     *
-     * O(N) in the elements moved. Since Redis 8.10.0; not in Valkey.
-     *
-     * @example
-     * ```ts
-     * const batch = yield* Redis.lmovem("jobs", "running", "left", "right", { count: 10, bulk: true }) // Array<string>
-     * ```
-     */
     (
       source: Key,
       destination: Key,
@@ -224,13 +214,6 @@ export interface ListCommands<V, K extends Key> {
       to: ListSide,
       options?: (LmovemAmount & { readonly exactly?: undefined }) | NoLmovemAmount
     ): RedisCommand<Array<V>>
-
-    /**
-     * Moves exactly this many elements like {@link lmove}, and returns them in their order at the destination; `None`
-     * when the source has fewer.
-     *
-     * O(N) in the elements moved. Since Redis 8.10.0; not in Valkey.
-     */
     (
       source: Key,
       destination: Key,
@@ -269,28 +252,7 @@ export interface ListCommands<V, K extends Key> {
    * ```
    */
   readonly lpop: {
-    /**
-     * Pops the first element; `None` when the list is missing.
-     *
-     * O(1). Since Redis 1.0.0.
-     *
-     * @example
-     * ```ts
-     * const job = yield* Redis.lpop("jobs") // Option<string>
-     * ```
-     */
     (key: Key): RedisCommand<Option.Option<V>>
-
-    /**
-     * Pops up to `count` elements, the first one first; `None` when the list is missing.
-     *
-     * O(N) in the elements popped. Since Redis 6.2.0.
-     *
-     * @example
-     * ```ts
-     * const ten = yield* Redis.lpop("jobs", { count: 10 }) // Option<Array<string>>
-     * ```
-     */
     (key: Key, options: { readonly count: number }): RedisCommand<Option.Option<Array<V>>>
   }
 
@@ -307,28 +269,7 @@ export interface ListCommands<V, K extends Key> {
    * ```
    */
   readonly lpos: {
-    /**
-     * The index of an element; `None` when it is missing.
-     *
-     * O(N) in the length of the list. Since Redis 6.0.6.
-     *
-     * @example
-     * ```ts
-     * const index = yield* Redis.lpos("queue", "ada") // Option<number>
-     * ```
-     */
     (key: Key, element: V, options?: LposOptions & { readonly count?: undefined }): RedisCommand<Option.Option<number>>
-
-    /**
-     * Up to `count` indexes of elements equal to this one, or all of them with 0.
-     *
-     * O(N) in the length of the list. Since Redis 6.0.6.
-     *
-     * @example
-     * ```ts
-     * const all = yield* Redis.lpos("queue", "ada", { count: 0 }) // Array<number>
-     * ```
-     */
     (key: Key, element: V, options: LposOptions & { readonly count: number }): RedisCommand<Array<number>>
   }
 
@@ -392,18 +333,7 @@ export interface ListCommands<V, K extends Key> {
    * O(N) in the elements popped. Since Redis 1.0.0, `count` since 6.2.0.
    */
   readonly rpop: {
-    /**
-     * Pops the last element; `None` when the list is missing.
-     *
-     * O(1). Since Redis 1.0.0.
-     */
     (key: Key): RedisCommand<Option.Option<V>>
-
-    /**
-     * Pops up to `count` elements, the last one first; `None` when the list is missing.
-     *
-     * O(N) in the elements popped. Since Redis 6.2.0.
-     */
     (key: Key, options: { readonly count: number }): RedisCommand<Option.Option<Array<V>>>
   }
 

@@ -224,21 +224,10 @@ export interface ScriptingCommands<K = string> {
    * O(N) in the functions. Since Redis 7.0.0.
    */
   readonly functionList: {
-    /**
-     * The libraries and their functions: all, or those whose names match a pattern; with `withcode` their code too.
-     *
-     * O(N) in the functions. Since Redis 7.0.0.
-     */
     (options?: {
       readonly libraryname?: string | undefined
       readonly withcode?: undefined
     }): RedisCommand<Array<FunctionLibrary<K>>>
-
-    /**
-     * The libraries, their functions and their code: all, or those whose names match a pattern.
-     *
-     * O(N) in the functions. Since Redis 7.0.0.
-     */
     (options: {
       readonly libraryname?: string | undefined
       readonly withcode: true

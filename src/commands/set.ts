@@ -168,28 +168,7 @@ export interface SetCommands<V> {
    * ```
    */
   readonly spop: {
-    /**
-     * Removes and returns a random member; `None` when the set is missing.
-     *
-     * O(1). Since Redis 1.0.0.
-     *
-     * @example
-     * ```ts
-     * const winner = yield* Redis.spop("raffle") // Option<string>
-     * ```
-     */
     (key: Key): RedisCommand<Option.Option<V>>
-
-    /**
-     * Removes and returns up to `count` random members.
-     *
-     * O(N) in the count. Since Redis 3.2.0.
-     *
-     * @example
-     * ```ts
-     * const three = yield* Redis.spop("raffle", { count: 3 }) // Array<string>
-     * ```
-     */
     (key: Key, options: { readonly count: number }): RedisCommand<Array<V>>
   }
 
@@ -200,19 +179,7 @@ export interface SetCommands<V> {
    * O(1), or O(N) in the count. Since Redis 1.0.0, `count` since 2.6.0.
    */
   readonly srandmember: {
-    /**
-     * A random member, without removing it; `None` when the set is missing.
-     *
-     * O(1). Since Redis 1.0.0.
-     */
     (key: Key): RedisCommand<Option.Option<V>>
-
-    /**
-     * Random members, without removing them. With a positive `count`: up to that many different members. With a
-     * negative `count`: exactly that many, which may repeat.
-     *
-     * O(N) in the count. Since Redis 2.6.0.
-     */
     (key: Key, options: { readonly count: number }): RedisCommand<Array<V>>
   }
 

@@ -42,18 +42,10 @@ export interface CombineOptions<Keys> {
  * @category models
  */
 export interface Combine<V> {
-  /**
-   * The members that are in every set (ZINTER), or in any of them (ZUNION). Their scores are added up unless
-   * `aggregate` is set.
-   */
   <const Keys extends OneOrMore<Key>>(
     keys: Keys,
     options?: CombineOptions<Keys> & { readonly withscores?: undefined }
   ): RedisCommand<Array<V>>
-  /**
-   * The members that are in every set (ZINTER), or in any of them (ZUNION), with their scores, which are added up
-   * unless `aggregate` is set.
-   */
   <const Keys extends OneOrMore<Key>>(
     keys: Keys,
     options: CombineOptions<Keys> & { readonly withscores: true }
@@ -73,18 +65,7 @@ export interface SortedSetAlgebraCommands<V> {
    * O(L + (N-K) log N), worst case, for L members in all sets, N in the first and K in the result. Since Redis 6.2.0.
    */
   readonly zdiff: {
-    /**
-     * The members of the first set that are in none of the others.
-     *
-     * O(L + (N-K) log N), worst case, for L members in all sets, N in the first and K in the result. Since Redis 6.2.0.
-     */
     (keys: OneOrMore<Key>, options?: { readonly withscores?: undefined }): RedisCommand<Array<V>>
-
-    /**
-     * The members of the first set that are in none of the others, with their scores.
-     *
-     * O(L + (N-K) log N), worst case, for L members in all sets, N in the first and K in the result. Since Redis 6.2.0.
-     */
     (keys: OneOrMore<Key>, options: { readonly withscores: true }): RedisCommand<Array<ScoredMember<V>>>
   }
 

@@ -105,61 +105,15 @@ export interface SortedSetRangeCommands<V> {
    * ```
    */
   readonly zrange: {
-    /**
-     * The members in a range of ranks from 0, both ends included; negative ranks count from the end. With `rev`, ranks
-     * count from the highest score down.
-     *
-     * Other ranges: of scores with `byscore`, of members with `bylex`.
-     *
-     * O(log N + M) for N members and M of them returned. Since Redis 1.2.0; all options but `withscores` since 6.2.0.
-     */
     (key: Key, start: number, stop: number, options?: ZrangeByIndex & WithoutScores): RedisCommand<Array<V>>
-
-    /**
-     * The members in a range of ranks from 0, with their scores, both ends included; negative ranks count from the end.
-     * With `rev`, ranks count from the highest score down.
-     *
-     * O(log N + M) for N members and M of them returned. Since Redis 1.2.0; all options but `withscores` since 6.2.0.
-     *
-     * @example
-     * ```ts
-     * const top = yield* Redis.zrange("board", 0, 9, { rev: true, withscores: true })
-     * // Array<readonly [member: string, score: number]>
-     * ```
-     */
     (key: Key, start: number, stop: number, options: ZrangeByIndex & WithScores): RedisCommand<Array<ScoredMember<V>>>
-
-    /**
-     * The members whose score is in a range. With `rev`, from the highest down; `start` is then the upper bound.
-     *
-     * O(log N + M) for N members and M of them returned. Since Redis 6.2.0.
-     *
-     * @example
-     * ```ts
-     * const some = yield* Redis.zrange("board", Redis.range.exclusive(5), 10, { byscore: true }) // Array<string>
-     * ```
-     */
     (key: Key, start: ScoreBound, stop: ScoreBound, options: ZrangeByScore & WithoutScores): RedisCommand<Array<V>>
-
-    /**
-     * The members whose score is in a range, with their scores. With `rev`, from the highest down; `start` is then the
-     * upper bound.
-     *
-     * O(log N + M) for N members and M of them returned. Since Redis 6.2.0.
-     */
     (
       key: Key,
       start: ScoreBound,
       stop: ScoreBound,
       options: ZrangeByScore & WithScores
     ): RedisCommand<Array<ScoredMember<V>>>
-
-    /**
-     * The members between two members, where all scores are equal. With `rev`, from the highest down; `start` is then
-     * the upper bound.
-     *
-     * O(log N + M) for N members and M of them returned. Since Redis 6.2.0.
-     */
     (key: Key, start: LexBound<V>, stop: LexBound<V>, options: ZrangeByLex & WithoutScores): RedisCommand<Array<V>>
   }
 
@@ -185,27 +139,12 @@ export interface SortedSetRangeCommands<V> {
    * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore`
    */
   readonly zrangebyscore: {
-    /**
-     * The members whose score is in a range.
-     *
-     * O(log N + M) for N members and M of them returned. Since Redis 1.0.5.
-     *
-     * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore`
-     */
     (
       key: Key,
       min: ScoreBound,
       max: ScoreBound,
       options?: WithoutScores & { readonly limit?: Limit | undefined }
     ): RedisCommand<Array<V>>
-
-    /**
-     * The members whose score is in a range, with their scores.
-     *
-     * O(log N + M) for N members and M of them returned. Since Redis 1.0.5.
-     *
-     * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore`
-     */
     (
       key: Key,
       min: ScoreBound,
@@ -221,28 +160,8 @@ export interface SortedSetRangeCommands<V> {
    * O(log N + M) for N members and M of them copied. Since Redis 6.2.0.
    */
   readonly zrangestore: {
-    /**
-     * Stores the members in a range of ranks, as {@link zrange} gives them, as a sorted set, and returns its number of
-     * members. An existing destination is overwritten.
-     *
-     * O(log N + M) for N members and M of them copied. Since Redis 6.2.0.
-     */
     (destination: Key, source: Key, start: number, stop: number, options?: ZrangeByIndex): RedisCommand<number>
-
-    /**
-     * Stores the members whose score is in a range, as {@link zrange} gives them, as a sorted set, and returns its
-     * number of members. An existing destination is overwritten.
-     *
-     * O(log N + M) for N members and M of them copied. Since Redis 6.2.0.
-     */
     (destination: Key, source: Key, start: ScoreBound, stop: ScoreBound, options: ZrangeByScore): RedisCommand<number>
-
-    /**
-     * Stores the members between two members, as {@link zrange} gives them, as a sorted set, and returns its number of
-     * members. An existing destination is overwritten.
-     *
-     * O(log N + M) for N members and M of them copied. Since Redis 6.2.0.
-     */
     (destination: Key, source: Key, start: LexBound<V>, stop: LexBound<V>, options: ZrangeByLex): RedisCommand<number>
   }
 
@@ -280,22 +199,7 @@ export interface SortedSetRangeCommands<V> {
    * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `rev`
    */
   readonly zrevrange: {
-    /**
-     * The members in a range of ranks, counted from 0 at the highest score.
-     *
-     * O(log N + M) for N members and M of them returned. Since Redis 1.2.0.
-     *
-     * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `rev`
-     */
     (key: Key, start: number, stop: number, options?: WithoutScores): RedisCommand<Array<V>>
-
-    /**
-     * The members in a range of ranks, counted from 0 at the highest score, with their scores.
-     *
-     * O(log N + M) for N members and M of them returned. Since Redis 1.2.0.
-     *
-     * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `rev`
-     */
     (key: Key, start: number, stop: number, options: WithScores): RedisCommand<Array<ScoredMember<V>>>
   }
 
@@ -321,27 +225,12 @@ export interface SortedSetRangeCommands<V> {
    * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore` and `rev`
    */
   readonly zrevrangebyscore: {
-    /**
-     * The members whose score is in a range, from the highest down; the upper bound is given first.
-     *
-     * O(log N + M) for N members and M of them returned. Since Redis 2.2.0.
-     *
-     * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore` and `rev`
-     */
     (
       key: Key,
       max: ScoreBound,
       min: ScoreBound,
       options?: WithoutScores & { readonly limit?: Limit | undefined }
     ): RedisCommand<Array<V>>
-
-    /**
-     * The members whose score is in a range, with their scores, from the highest down; the upper bound is given first.
-     *
-     * O(log N + M) for N members and M of them returned. Since Redis 2.2.0.
-     *
-     * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore` and `rev`
-     */
     (
       key: Key,
       max: ScoreBound,

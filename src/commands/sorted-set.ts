@@ -136,34 +136,11 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * ```
    */
   readonly zadd: {
-    /**
-     * Adds members with their scores, or changes the scores of existing ones, and returns how many are new; with `ch`,
-     * how many are new or changed.
-     *
-     * O(log N) for each member, where N is the size of the set. Since Redis 1.2.0; `gt` and `lt` since 6.2.0.
-     *
-     * @example
-     * ```ts
-     * const added = yield* Redis.zadd("board", [["ada", 10], ["bob", 7]]) // number
-     * const best = yield* Redis.zadd("board", [["ada", 12]], { gt: true, ch: true }) // number
-     * ```
-     */
     (
       key: Key,
       members: Arr.NonEmptyReadonlyArray<ScoredMember<V>>,
       options?: ZaddOptions & { readonly incr?: undefined }
     ): RedisCommand<number>
-
-    /**
-     * Adds to the score of one member, and returns the sum; `None` when a condition is not met.
-     *
-     * O(log N) for each member, where N is the size of the set. Since Redis 1.2.0; `gt` and `lt` since 6.2.0.
-     *
-     * @example
-     * ```ts
-     * const score = yield* Redis.zadd("board", [["ada", 1]], { xx: true, incr: true }) // Option<number>
-     * ```
-     */
     (
       key: Key,
       members: readonly [ScoredMember<V>],
@@ -221,18 +198,7 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * O(M log N) for M members removed and N in the set. Since Redis 5.0.0.
    */
   readonly zpopmax: {
-    /**
-     * Removes and returns the member with the highest score; `None` when the set is missing.
-     *
-     * O(M log N) for M members removed and N in the set. Since Redis 5.0.0.
-     */
     (key: Key, options?: { readonly count?: undefined }): RedisCommand<Option.Option<ScoredMember<V>>>
-
-    /**
-     * Removes and returns up to `count` members, the highest score first.
-     *
-     * O(M log N) for M members removed and N in the set. Since Redis 5.0.0.
-     */
     (key: Key, options: { readonly count: number }): RedisCommand<Array<ScoredMember<V>>>
   }
 
@@ -247,23 +213,7 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * ```
    */
   readonly zpopmin: {
-    /**
-     * Removes and returns the member with the lowest score; `None` when the set is missing.
-     *
-     * O(M log N) for M members removed and N in the set. Since Redis 5.0.0.
-     *
-     * @example
-     * ```ts
-     * const first = yield* Redis.zpopmin("queue") // Option<readonly [member: string, score: number]>
-     * ```
-     */
     (key: Key, options?: { readonly count?: undefined }): RedisCommand<Option.Option<ScoredMember<V>>>
-
-    /**
-     * Removes and returns up to `count` members, the lowest score first.
-     *
-     * O(M log N) for M members removed and N in the set. Since Redis 5.0.0.
-     */
     (key: Key, options: { readonly count: number }): RedisCommand<Array<ScoredMember<V>>>
   }
 
@@ -274,27 +224,8 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * O(N) in the members returned. Since Redis 6.2.0.
    */
   readonly zrandmember: {
-    /**
-     * A random member, without removing it; `None` when the sorted set is missing.
-     *
-     * O(N) in the members returned. Since Redis 6.2.0.
-     */
     (key: Key): RedisCommand<Option.Option<V>>
-
-    /**
-     * Random members, without removing them. With a positive `count`: up to that many different members. With a
-     * negative `count`: exactly that many, which may repeat.
-     *
-     * O(N) in the members returned. Since Redis 6.2.0.
-     */
     (key: Key, options: { readonly count: number; readonly withscores?: undefined }): RedisCommand<Array<V>>
-
-    /**
-     * Random members with their scores, without removing them. With a positive `count`: up to that many different
-     * members. With a negative `count`: exactly that many, which may repeat.
-     *
-     * O(N) in the members returned. Since Redis 6.2.0.
-     */
     (key: Key, options: { readonly count: number; readonly withscores: true }): RedisCommand<Array<ScoredMember<V>>>
   }
 
@@ -310,28 +241,7 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * ```
    */
   readonly zrank: {
-    /**
-     * The rank of a member, counted from 0 at the lowest score; `None` when the member is missing.
-     *
-     * O(log N) for N members. Since Redis 2.0.0.
-     *
-     * @example
-     * ```ts
-     * const place = yield* Redis.zrank("board", "ada") // Option<number>
-     * ```
-     */
     (key: Key, member: V, options?: { readonly withscore?: undefined }): RedisCommand<Option.Option<number>>
-
-    /**
-     * The rank of a member, counted from 0 at the lowest score, and its score; `None` when the member is missing.
-     *
-     * O(log N) for N members. Since Redis 7.2.0.
-     *
-     * @example
-     * ```ts
-     * const both = yield* Redis.zrank("board", "ada", { withscore: true }) // Option<readonly [rank: number, score: number]>
-     * ```
-     */
     (
       key: Key,
       member: V,
@@ -352,18 +262,7 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * O(log N) for N members. Since Redis 2.0.0; `withscore` since Redis 7.2.0.
    */
   readonly zrevrank: {
-    /**
-     * The rank of a member, counted from 0 at the highest score; `None` when the member is missing.
-     *
-     * O(log N) for N members. Since Redis 2.0.0.
-     */
     (key: Key, member: V, options?: { readonly withscore?: undefined }): RedisCommand<Option.Option<number>>
-
-    /**
-     * The rank of a member, counted from 0 at the highest score, and its score; `None` when the member is missing.
-     *
-     * O(log N) for N members. Since Redis 7.2.0.
-     */
     (
       key: Key,
       member: V,
@@ -378,24 +277,11 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * O(1) for a page, O(N) for all pages. Since Redis 2.8.0; `noscores` since Valkey 8.0.0, not in Redis.
    */
   readonly zscan: {
-    /**
-     * One page of the members and their scores. The first cursor is `"0"`; each page returns the next one, and `"0"`
-     * after the last page. A page may be empty, and a member may be returned twice.
-     *
-     * O(1) for a page, O(N) for all pages. Since Redis 2.8.0.
-     */
     (
       key: Key,
       cursor: string,
       options?: ZscanOptions & { readonly noscores?: undefined }
     ): RedisCommand<Decode.ScanPage<ScoredMember<V>>>
-
-    /**
-     * One page of the members, without their scores. The first cursor is `"0"`; each page returns the next one, and
-     * `"0"` after the last page. A page may be empty, and a member may be returned twice.
-     *
-     * O(1) for a page, O(N) for all pages. Since Valkey 8.0.0; not in Redis.
-     */
     (key: Key, cursor: string, options: ZscanOptions & { readonly noscores: true }): RedisCommand<Decode.ScanPage<V>>
   }
 

@@ -216,17 +216,6 @@ export interface StreamGroupCommands<V, K> {
    * ```
    */
   readonly xautoclaim: {
-    /**
-     * Claims pending entries of any consumer that were delivered at least `minIdle` ago, from the id `start` on. Pass
-     * `next` of the result as the next start.
-     *
-     * O(1) if `count` is small. Since Redis 6.2.0; `deleted` since 7.0.0.
-     *
-     * @example
-     * ```ts
-     * const { claimed, next } = yield* Redis.xautoclaim("orders", "billing", "worker-2", "1 minute", "0")
-     * ```
-     */
     (
       key: Key,
       group: Key,
@@ -235,14 +224,6 @@ export interface StreamGroupCommands<V, K> {
       start: StreamId,
       options?: { readonly count?: number | undefined; readonly justid?: undefined }
     ): RedisCommand<Autoclaimed<StreamEntry<V, K>>>
-
-    /**
-     * Claims pending entries of any consumer that were delivered at least `minIdle` ago, from the id `start` on, and
-     * returns only their ids. It does not increment their number of deliveries. Pass `next` of the result as the next
-     * start.
-     *
-     * O(1) if `count` is small. Since Redis 6.2.0; `deleted` since 7.0.0.
-     */
     (
       key: Key,
       group: Key,
@@ -260,11 +241,6 @@ export interface StreamGroupCommands<V, K> {
    * O(log N) in the entries pending for the group. Since Redis 5.0.0.
    */
   readonly xclaim: {
-    /**
-     * Claims the given pending entries if they were delivered at least `minIdle` ago, and returns the claimed ones.
-     *
-     * O(log N) in the entries pending for the group. Since Redis 5.0.0.
-     */
     (
       key: Key,
       group: Key,
@@ -273,13 +249,6 @@ export interface StreamGroupCommands<V, K> {
       ids: OneOrMore<StreamId>,
       options?: XclaimOptions & { readonly justid?: undefined }
     ): RedisCommand<Array<StreamEntry<V, K>>>
-
-    /**
-     * Claims the given pending entries if they were delivered at least `minIdle` ago, and returns the ids of the
-     * claimed ones. It does not increment their number of deliveries.
-     *
-     * O(log N) in the entries pending for the group. Since Redis 5.0.0.
-     */
     (
       key: Key,
       group: Key,
@@ -369,28 +338,7 @@ export interface StreamGroupCommands<V, K> {
    * ```
    */
   readonly xpending: {
-    /**
-     * A summary of the pending entries of a group; with a range, each entry.
-     *
-     * O(N) in the consumers. Since Redis 5.0.0.
-     *
-     * @example
-     * ```ts
-     * const { pending } = yield* Redis.xpending("orders", "billing")
-     * ```
-     */
     (key: Key, group: Key): RedisCommand<PendingSummary<K>>
-
-    /**
-     * The pending entries of a group in a range, one by one.
-     *
-     * O(N) in the entries listed. Since Redis 5.0.0.
-     *
-     * @example
-     * ```ts
-     * const stale = yield* Redis.xpending("orders", "billing", { start: "-", end: "+", count: 10, idle: "1 minute" })
-     * ```
-     */
     (key: Key, group: Key, range: PendingRange): RedisCommand<Array<PendingEntry<K>>>
   }
 
@@ -410,33 +358,12 @@ export interface StreamGroupCommands<V, K> {
    * ```
    */
   readonly xreadgroup: {
-    /**
-     * Reads entries as a consumer of a group. With the id `>`: entries not yet delivered to the group. With any other
-     * id: entries pending for this consumer, after that id. A stream without new entries is left out, so the result may
-     * be empty; a stream read for its pending entries is always in the result. With `block`, it waits for entries, on a
-     * connection of its own.
-     *
-     * O(N) in the entries read. Since Redis 5.0.0.
-     *
-     * @example
-     * ```ts
-     * const streams = yield* Redis.xreadgroup("billing", "worker-1", { orders: ">" }, { count: 10, block: "5 seconds" })
-     * ```
-     */
     (
       group: Key,
       consumer: Key,
       streams: StreamPositions,
       options?: XreadgroupOptions & { readonly claim?: undefined }
     ): RedisCommand<Array<GroupEntries<StreamEntry<V, K>, K>>>
-
-    /**
-     * Reads entries as a consumer of a group, and claims entries first that have been pending for as long as `claim`.
-     * With the id `>`: entries not yet delivered to the group. With any other id: entries pending for this consumer,
-     * after that id. With `block`, it waits for entries, on a connection of its own.
-     *
-     * O(N) in the entries read. Since Redis 8.4.0.
-     */
     (
       group: Key,
       consumer: Key,

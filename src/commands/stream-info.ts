@@ -204,24 +204,7 @@ export interface StreamInfoCommands<V, K> {
    * ```
    */
   readonly xinfoStream: {
-    /**
-     * Information about a stream.
-     *
-     * O(1). Since Redis 5.0.0.
-     *
-     * @example
-     * ```ts
-     * const { lastGeneratedId, length } = yield* Redis.xinfoStream("orders")
-     * ```
-     */
     (key: Key, options?: { readonly full?: undefined; readonly count?: undefined }): RedisCommand<StreamInfo<V, K>>
-
-    /**
-     * Information about a stream with its entries, its groups and their pending entries, at most `count` of each
-     * (default: 10; 0: all).
-     *
-     * O(N) in the listed items. Since Redis 6.0.0.
-     */
     (
       key: Key,
       options: { readonly full: true; readonly count?: number | undefined }

@@ -84,31 +84,12 @@ export interface StreamCommands<V, K> {
    * ```
    */
   readonly xadd: {
-    /**
-     * Adds an entry under an id (`*`: the server generates it), and returns the id. A missing stream is created. The
-     * stream can be trimmed in the same step.
-     *
-     * O(1), plus O(N) in the entries trimmed. Since Redis 5.0.0; `nomkstream`, `minid` and `limit` since 6.2.0.
-     *
-     * @example
-     * ```ts
-     * const id = yield* Redis.xadd("orders", "*", { item: "book", amount: "2" })
-     * yield* Redis.xadd("orders", "*", { item: "pen" }, { maxlen: 10_000, approximately: true })
-     * ```
-     */
     (
       key: Key,
       id: StreamId,
       fields: StreamFields<V>,
       options?: XaddOptions & { readonly nomkstream?: undefined }
     ): RedisCommand<StreamId>
-
-    /**
-     * Adds an entry under an id (`*`: the server generates it), and returns the id; `None` when the stream is missing,
-     * which is then not created. The stream can be trimmed in the same step.
-     *
-     * O(1), plus O(N) in the entries trimmed. Since Redis 5.0.0; `nomkstream`, `minid` and `limit` since 6.2.0.
-     */
     (
       key: Key,
       id: StreamId,

@@ -211,21 +211,8 @@ export interface StringCommands<V, K extends Key> {
    * O(N*M) in the lengths of the values. Since Redis 7.0.0.
    */
   readonly lcs: {
-    /** The longest common subsequence of two values. O(N*M) in the lengths of the values. Since Redis 7.0.0. */
     (key1: Key, key2: Key): RedisCommand<K>
-
-    /**
-     * The length of the longest common subsequence of two values.
-     *
-     * O(N*M) in the lengths of the values. Since Redis 7.0.0.
-     */
     (key1: Key, key2: Key, options: { readonly len: true; readonly idx?: undefined }): RedisCommand<number>
-
-    /**
-     * The positions of the longest common subsequence of two values: its matches.
-     *
-     * O(N*M) in the lengths of the values. Since Redis 7.0.0.
-     */
     (
       key1: Key,
       key2: Key,
@@ -237,12 +224,6 @@ export interface StringCommands<V, K extends Key> {
         readonly withmatchlen?: false | undefined
       }
     ): RedisCommand<LcsMatches>
-
-    /**
-     * The length of the longest common subsequence of two values.
-     *
-     * O(N*M) in the lengths of the values. Since Redis 7.0.0.
-     */
     (
       key1: Key,
       key2: Key,
@@ -316,40 +297,12 @@ export interface StringCommands<V, K extends Key> {
    * ```
    */
   readonly set: {
-    /**
-     * Stores a value, and replaces a value of any type.
-     *
-     * O(1). Since Redis 1.0.0.
-     *
-     * @example
-     * ```ts
-     * yield* Redis.set("session", token, { ex: "30 minutes" })
-     * ```
-     */
     (key: Key, value: V, options?: SetExpiry & Unconditional<V> & { readonly get?: undefined }): RedisCommand<void>
-
-    /**
-     * Stores a value if a condition is met, and returns whether it did. It replaces a value of any type.
-     *
-     * O(1). Since Redis 1.0.0.
-     *
-     * @example
-     * ```ts
-     * const mine = yield* Redis.set("lock", id, { nx: true, px: "500 millis" }) // boolean
-     * ```
-     */
     (
       key: Key,
       value: V,
       options: SetExpiry & ExactlyOne<SetCondition<V>> & { readonly get?: undefined }
     ): RedisCommand<boolean>
-
-    /**
-     * Stores a value (with a condition, only if it is met), and returns the previous value; `None` when the key was
-     * missing.
-     *
-     * O(1). Since Redis 1.0.0.
-     */
     (
       key: Key,
       value: V,

@@ -10,8 +10,8 @@ import { type Args, type AtMostOne, args, type Key } from "../internal/command/a
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
-import * as Report from "../internal/command/report.js"
 import { isMapReply, type Reply } from "../internal/resp/values.js"
+import * as Report from "../internal/command/report.js"
 import { appendLex, type LexBound } from "./range.js"
 
 /**
@@ -176,18 +176,7 @@ export interface VectorSetCommands<V> {
    * O(1). Since Redis 8.0.0; not in Valkey.
    */
   readonly vemb: {
-    /**
-     * The vector of an element, approximately as it was added; `None` when the element is missing.
-     *
-     * O(1). Since Redis 8.0.0; not in Valkey.
-     */
     (key: Key, element: V, options?: { readonly raw?: undefined }): RedisCommand<Option.Option<Array<number>>>
-
-    /**
-     * The vector of an element, as the server stores it; `None` when the element is missing.
-     *
-     * O(1). Since Redis 8.0.0; not in Valkey.
-     */
     (key: Key, element: V, options: { readonly raw: true }): RedisCommand<Option.Option<RawVector>>
   }
 
@@ -218,19 +207,7 @@ export interface VectorSetCommands<V> {
    * O(1). Since Redis 8.0.0; not in Valkey.
    */
   readonly vlinks: {
-    /**
-     * The neighbours of an element in the graph, for each level from the top; `None` when the element is missing.
-     *
-     * O(1). Since Redis 8.0.0; not in Valkey.
-     */
     (key: Key, element: V, options?: { readonly withscores?: undefined }): RedisCommand<Option.Option<Array<Array<V>>>>
-
-    /**
-     * The neighbours of an element in the graph, with their similarity, for each level from the top; `None` when the
-     * element is missing.
-     *
-     * O(1). Since Redis 8.0.0; not in Valkey.
-     */
     (
       key: Key,
       element: V,
@@ -245,19 +222,7 @@ export interface VectorSetCommands<V> {
    * O(N) in the elements returned. Since Redis 8.0.0; not in Valkey.
    */
   readonly vrandmember: {
-    /**
-     * A random element; `None` when the key is missing.
-     *
-     * O(N) in the elements returned. Since Redis 8.0.0; not in Valkey.
-     */
     (key: Key): RedisCommand<Option.Option<V>>
-
-    /**
-     * Random elements. With a positive `count`: up to that many different elements. With a negative `count`: exactly
-     * that many, which may repeat.
-     *
-     * O(N) in the elements returned. Since Redis 8.0.0; not in Valkey.
-     */
     (key: Key, options: { readonly count: number }): RedisCommand<Array<V>>
   }
 
