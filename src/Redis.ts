@@ -29,7 +29,7 @@ import { prefixed } from "./internal/client/prefix.js"
 import { type Replicated, type ReplicationOptions, withReplication } from "./internal/client/replication.js"
 import { layer as layerScheduler } from "./internal/client/scheduler.js"
 import { testService } from "./internal/client/testDouble.js"
-import type { DurationWithUnit, Key, OneOrMore } from "./internal/command/args.js"
+import type { DurationWithUnit, Key, OneOrMany } from "./internal/command/args.js"
 import {
   type BatchResult,
   type RedisCommand,
@@ -458,7 +458,7 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    * ```
    */
   readonly optimistic: <T extends Batch.Transaction<unknown, unknown>, E, R>(
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     body: Effect.Effect<T, E, R>,
     options?: OptimisticOptions
   ) => Effect.Effect<

@@ -19,7 +19,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type Codec, utf8 } from "./Codec.js"
-import { type Key, type OneOrMore, toList } from "./internal/command/args.js"
+import { type Key, type OneOrMany, toList } from "./internal/command/args.js"
 import { escapePattern, prepend } from "./internal/command/prefix.js"
 import * as Options from "./internal/connection/options.js"
 import { Gap as InboxGap, type Strategy } from "./internal/pubsub/inbox.js"
@@ -175,7 +175,7 @@ export interface KeyspaceOptions extends SubscribeOptions {
  */
 export interface InvalidationOptions extends BufferOptions {
   /** Prefixes of the keys. They must not overlap. Default: all keys. */
-  readonly prefixes?: OneOrMore<Key> | undefined
+  readonly prefixes?: OneOrMany<Key> | undefined
 }
 
 type Subscribed<A> = Effect.Effect<Stream.Stream<A, RedisError>, RedisError, RedisPubSubIdentifier | Scope.Scope>
@@ -204,25 +204,25 @@ export interface Subscriptions<V, K extends Key, Extra> {
    * yield* news.pipe(Stream.take(1), Stream.runForEach(({ payload }) => Effect.log(payload)))
    * ```
    */
-  readonly subscribe: (channels: OneOrMore<Key>, options?: SubscribeOptions) => Subscribed<Message<V, K> | Extra>
+  readonly subscribe: (channels: OneOrMany<Key>, options?: SubscribeOptions) => Subscribed<Message<V, K> | Extra>
   /** Subscribes to every channel whose name matches a pattern, until the scope closes. */
-  readonly psubscribe: (patterns: OneOrMore<Key>, options?: SubscribeOptions) => Subscribed<Message<V, K> | Extra>
+  readonly psubscribe: (patterns: OneOrMany<Key>, options?: SubscribeOptions) => Subscribed<Message<V, K> | Extra>
   /** Subscribes to shard channels, until the scope closes. */
-  readonly ssubscribe: (channels: OneOrMore<Key>, options?: SubscribeOptions) => Subscribed<Message<V, K> | Extra>
+  readonly ssubscribe: (channels: OneOrMany<Key>, options?: SubscribeOptions) => Subscribed<Message<V, K> | Extra>
 
   /** The messages of channels. The subscription lasts as long as the Stream runs. */
-  readonly stream: (channels: OneOrMore<Key>, options?: SubscribeOptions) => Lazily<Message<V, K> | Extra>
+  readonly stream: (channels: OneOrMany<Key>, options?: SubscribeOptions) => Lazily<Message<V, K> | Extra>
   /** The messages of every channel whose name matches a pattern. The subscription lasts as long as the Stream runs. */
-  readonly pstream: (patterns: OneOrMore<Key>, options?: SubscribeOptions) => Lazily<Message<V, K> | Extra>
+  readonly pstream: (patterns: OneOrMany<Key>, options?: SubscribeOptions) => Lazily<Message<V, K> | Extra>
   /** The messages of shard channels. The subscription lasts as long as the Stream runs. */
-  readonly sstream: (channels: OneOrMore<Key>, options?: SubscribeOptions) => Lazily<Message<V, K> | Extra>
+  readonly sstream: (channels: OneOrMany<Key>, options?: SubscribeOptions) => Lazily<Message<V, K> | Extra>
 
   /** Subscribes to channels, until the scope closes. The program takes messages from a Mailbox. */
-  readonly mailbox: (channels: OneOrMore<Key>, options?: SubscribeOptions) => Taken<Message<V, K> | Extra>
+  readonly mailbox: (channels: OneOrMany<Key>, options?: SubscribeOptions) => Taken<Message<V, K> | Extra>
   /** Subscribes to patterns, until the scope closes. The program takes messages from a Mailbox. */
-  readonly pmailbox: (patterns: OneOrMore<Key>, options?: SubscribeOptions) => Taken<Message<V, K> | Extra>
+  readonly pmailbox: (patterns: OneOrMany<Key>, options?: SubscribeOptions) => Taken<Message<V, K> | Extra>
   /** Subscribes to shard channels, until the scope closes. The program takes messages from a Mailbox. */
-  readonly smailbox: (channels: OneOrMore<Key>, options?: SubscribeOptions) => Taken<Message<V, K> | Extra>
+  readonly smailbox: (channels: OneOrMany<Key>, options?: SubscribeOptions) => Taken<Message<V, K> | Extra>
 
   /**
    * The events of these keys (keyspace notifications). The server must be configured to notify: see `notify`.
@@ -232,17 +232,17 @@ export interface Subscriptions<V, K extends Key, Extra> {
    * RedisPubSub.keyspace("user:1", { notify: "KEA" }).pipe(Stream.runForEach(({ event }) => Effect.log(event)))
    * ```
    */
-  readonly keyspace: (keys: OneOrMore<Key>, options?: KeyspaceOptions) => Lazily<KeyEvent<K> | Extra>
+  readonly keyspace: (keys: OneOrMany<Key>, options?: KeyspaceOptions) => Lazily<KeyEvent<K> | Extra>
   /** The events of every key whose name matches a pattern. */
-  readonly pkeyspace: (patterns: OneOrMore<Key>, options?: KeyspaceOptions) => Lazily<KeyEvent<K> | Extra>
+  readonly pkeyspace: (patterns: OneOrMany<Key>, options?: KeyspaceOptions) => Lazily<KeyEvent<K> | Extra>
   /** The keys that have one of these events (`set`, `expired`, …; `*` for any). */
-  readonly keyevents: (events: OneOrMore<string>, options?: KeyspaceOptions) => Lazily<KeyEvent<K> | Extra>
+  readonly keyevents: (events: OneOrMany<string>, options?: KeyspaceOptions) => Lazily<KeyEvent<K> | Extra>
   /** Like {@link Subscriptions.keyspace}, but returns once the server has confirmed. */
-  readonly subscribeKeyspace: (keys: OneOrMore<Key>, options?: KeyspaceOptions) => Subscribed<KeyEvent<K> | Extra>
+  readonly subscribeKeyspace: (keys: OneOrMany<Key>, options?: KeyspaceOptions) => Subscribed<KeyEvent<K> | Extra>
   /** Like {@link Subscriptions.pkeyspace}, but returns once the server has confirmed. */
-  readonly psubscribeKeyspace: (patterns: OneOrMore<Key>, options?: KeyspaceOptions) => Subscribed<KeyEvent<K> | Extra>
+  readonly psubscribeKeyspace: (patterns: OneOrMany<Key>, options?: KeyspaceOptions) => Subscribed<KeyEvent<K> | Extra>
   /** Like {@link Subscriptions.keyevents}, but returns once the server has confirmed. */
-  readonly subscribeKeyevents: (events: OneOrMore<string>, options?: KeyspaceOptions) => Subscribed<KeyEvent<K> | Extra>
+  readonly subscribeKeyevents: (events: OneOrMany<string>, options?: KeyspaceOptions) => Subscribed<KeyEvent<K> | Extra>
 
   /**
    * Every command that the server receives (MONITOR), on a connection of its own. It costs the server much of its
@@ -390,7 +390,7 @@ const streamOf = <A>(mailbox: Taken<A>): Subscribed<A> => Effect.map(mailbox, In
 
 const lazily = <A>(subscribed: Subscribed<A>): Lazily<A> => Stream.unwrapScoped(subscribed)
 
-const targetsOf = (kind: Kind, names: OneOrMore<Key>): ReadonlyArray<Target> =>
+const targetsOf = (kind: Kind, names: OneOrMany<Key>): ReadonlyArray<Target> =>
   toList(names).map((name) => ({ kind, name }))
 
 const subscriptions = <V, K extends Key, Extra>(
@@ -400,7 +400,7 @@ const subscriptions = <V, K extends Key, Extra>(
 ): Subscriptions<V, K, Extra> => {
   const messages =
     (kind: "subscribe" | "psubscribe" | "ssubscribe") =>
-    (names: OneOrMore<Key>, options: SubscribeOptions = {}): Taken<Message<V, K> | Extra> =>
+    (names: OneOrMany<Key>, options: SubscribeOptions = {}): Taken<Message<V, K> | Extra> =>
       Effect.suspend(() =>
         openMailbox<Message<V, K> | Extra>(
           { targets: targetsOf(kind, names), options, gaps, alone: false },
@@ -415,7 +415,7 @@ const subscriptions = <V, K extends Key, Extra>(
   /** Notifications of one database are channels. Notifications of all databases, or by patterns, are patterns. */
   const notifications =
     (what: "keyspace" | "keyevent", pattern: boolean) =>
-    (names: OneOrMore<Key>, options: KeyspaceOptions = {}): Subscribed<KeyEvent<K> | Extra> =>
+    (names: OneOrMany<Key>, options: KeyspaceOptions = {}): Subscribed<KeyEvent<K> | Extra> =>
       Effect.flatMap(RedisPubSubTag, (service) => {
         const { database = service.database, notify } = options
         if (database !== "all" && !(Number.isInteger(database) && database >= 0)) {

@@ -250,7 +250,7 @@ class Reader<A> {
         const started = performance.now()
         const found = yield* Effect.either(
           this.redis.send(
-            streamCommands.xread([...this.positions] as unknown as [[string, StreamId]], {
+            streamCommands.xread([...this.positions], {
               count,
               block: `${block} millis`
             })

@@ -23,7 +23,7 @@ import {
   args,
   type DurationWithUnit,
   type Key,
-  type OneOrMore,
+  type OneOrMany,
   wholeMillis
 } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
@@ -147,10 +147,10 @@ export type SortOptions = {
  * @category options
  */
 export interface SortGet {
-  readonly get: OneOrMore<Key>
+  readonly get: OneOrMany<Key>
 }
 
-type AnySort = SortOptions & { readonly get?: OneOrMore<Key> | undefined }
+type AnySort = SortOptions & { readonly get?: OneOrMany<Key> | undefined }
 
 /**
  * Where the writes of a connection are persisted (WAITAOF).
@@ -190,7 +190,7 @@ export interface GenericCommands<V, K extends Key> {
    * const deleted = yield* Redis.del(["a", "b"]) // number
    * ```
    */
-  readonly del: (keys: OneOrMore<Key>) => RedisCommand<number>
+  readonly del: (keys: OneOrMany<Key>) => RedisCommand<number>
 
   /**
    * A key's value as bytes for {@link restore}, without its expiry; `None` when the key is missing. The format depends
@@ -205,7 +205,7 @@ export interface GenericCommands<V, K extends Key> {
    *
    * O(N) in the number of keys. Since Redis 1.0.0 (several keys since 3.0.3).
    */
-  readonly exists: (keys: OneOrMore<Key>) => RedisCommand<number>
+  readonly exists: (keys: OneOrMany<Key>) => RedisCommand<number>
 
   /**
    * Sets after how many whole seconds a key expires. `false` when the key is missing or the condition is not met. Zero
@@ -252,7 +252,7 @@ export interface GenericCommands<V, K extends Key> {
    * For each key, the cost of DUMP and DEL on this server and of RESTORE on the other. Since Redis 2.6.0.
    */
   readonly migrate: (
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     host: string,
     port: number,
     destinationDb: number,
@@ -409,7 +409,7 @@ export interface GenericCommands<V, K extends Key> {
    *
    * O(N) in the number of keys. Since Redis 3.2.1.
    */
-  readonly touch: (keys: OneOrMore<Key>) => RedisCommand<number>
+  readonly touch: (keys: OneOrMany<Key>) => RedisCommand<number>
 
   /**
    * The remaining time to live of a key, in whole seconds. `None`: the key is missing; an infinite duration: it never
@@ -437,7 +437,7 @@ export interface GenericCommands<V, K extends Key> {
    *
    * O(1) for each key. Since Redis 4.0.0.
    */
-  readonly unlink: (keys: OneOrMore<Key>) => RedisCommand<number>
+  readonly unlink: (keys: OneOrMany<Key>) => RedisCommand<number>
 
   /**
    * Waits until this many replicas have the writes of this connection, or the timeout passes, and returns how many have
@@ -470,11 +470,7 @@ const sorting = (builder: Args, options: AnySort): Args => {
     .option("BY", by, sortPattern)
     .option("LIMIT", limit, (args, { count, offset }) => args.integer(offset).integer(count))
   if (get !== undefined) {
-    const patterns = typeof get === "string" || get instanceof Uint8Array ? [get] : get
-    if (patterns.length === 0) {
-      builder.fail("`get` needs at least one pattern")
-    }
-    builder.each(patterns, (args, pattern) => sortPattern(args.token("GET"), pattern))
+    builder.some("pattern of `get`", get, (args, pattern) => sortPattern(args.token("GET"), pattern))
   }
   return builder.flag("ASC", asc).flag("DESC", desc).flag("ALPHA", alpha)
 }

@@ -8,10 +8,9 @@
  * @see https://redis.io/docs/latest/commands/?group=hash
  * @since 0.1.0
  */
-import type * as Arr from "effect/Array"
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { type Args, args, type Key, type OneOrMore } from "../internal/command/args.js"
+import { type Args, args, type Key, type OneOrMany } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -65,7 +64,7 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
    *
    * O(N) in the number of fields. Since Redis 2.0.0.
    */
-  readonly hdel: (key: Key, fields: OneOrMore<Key>) => RedisCommand<number>
+  readonly hdel: (key: Key, fields: OneOrMany<Key>) => RedisCommand<number>
 
   /**
    * Whether a field exists.
@@ -130,7 +129,7 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
    * yield* connection.execute(Redis.himportSet("user:1", "user", ["Ada", "ada@example.org"]))
    * ```
    */
-  readonly himportPrepare: (fieldset: Key, fields: OneOrMore<Key>) => RedisCommand<void>
+  readonly himportPrepare: (fieldset: Key, fields: OneOrMany<Key>) => RedisCommand<void>
 
   /**
    * Makes a hash from a fieldset's fields and these values, one for each field, in the order of {@link himportPrepare}.
@@ -138,7 +137,7 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
    *
    * Needs the connection that prepared the fieldset. O(N) in the number of fields. Since Redis 8.10.0; not in Valkey.
    */
-  readonly himportSet: (key: Key, fieldset: Key, values: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<void>
+  readonly himportSet: (key: Key, fieldset: Key, values: OneOrMany<V>) => RedisCommand<void>
 
   /**
    * Adds an integer to a field, and returns the sum. A missing field counts as 0. A sum beyond 2^53 - 1 is stored, but
@@ -184,7 +183,7 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
    * const [name, email] = yield* Redis.hmget("user:1", ["name", "email"]) // Array<Option<string>>
    * ```
    */
-  readonly hmget: (key: Key, fields: OneOrMore<Key>) => RedisCommand<Array<Option.Option<V>>>
+  readonly hmget: (key: Key, fields: OneOrMany<Key>) => RedisCommand<Array<Option.Option<V>>>
 
   /**
    * Stores fields.
@@ -354,7 +353,8 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): HashCommands<V, K> =
     himportDiscard: (fieldset) => HIMPORT_DISCARD(args().text(fieldset), Decode.boolean),
     himportDiscardall: () => HIMPORT_DISCARDALL(args(), Decode.integer),
     himportPrepare: (fieldset, fields) => HIMPORT_PREPARE(appendNames(args().text(fieldset), fields), Decode.ok),
-    himportSet: (key, fieldset, values) => HIMPORT_SET(args().key(key).text(fieldset).values(codec, values), Decode.ok),
+    himportSet: (key, fieldset, values) =>
+      HIMPORT_SET(args().key(key).text(fieldset).values(codec, "value", values), Decode.ok),
     hincrby: (key, field, increment) => HINCRBY(args().key(key).text(field).integer(increment), Decode.integer),
     hincrbyfloat: (key, field, increment) => HINCRBYFLOAT(args().key(key).text(field).double(increment), Decode.double),
     hkeys: (key) => HKEYS(args().key(key), names, text),

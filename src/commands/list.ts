@@ -6,7 +6,6 @@
  * @see https://redis.io/docs/latest/commands/?group=list
  * @since 0.1.0
  */
-import type * as Arr from "effect/Array"
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
 import {
@@ -15,7 +14,7 @@ import {
   type DurationWithUnit,
   type ExactlyOne,
   type Key,
-  type OneOrMore
+  type OneOrMany
 } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
@@ -117,7 +116,7 @@ export interface ListCommands<V, K extends Key> {
    * O(N+M) in the number of keys and of elements popped. Since Redis 7.0.0.
    */
   readonly blmpop: (
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     side: ListSide,
     options: BlockingOptions & { readonly count?: number | undefined }
   ) => RedisCommand<Option.Option<readonly [key: K, elements: Array<V>]>>
@@ -137,7 +136,7 @@ export interface ListCommands<V, K extends Key> {
    * ```
    */
   readonly blpop: (
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     options: BlockingOptions
   ) => RedisCommand<Option.Option<readonly [key: K, element: V]>>
 
@@ -147,7 +146,7 @@ export interface ListCommands<V, K extends Key> {
    * O(N) in the number of keys. Since Redis 2.0.0.
    */
   readonly brpop: (
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     options: BlockingOptions
   ) => RedisCommand<Option.Option<readonly [key: K, element: V]>>
 
@@ -235,7 +234,7 @@ export interface ListCommands<V, K extends Key> {
    * ```
    */
   readonly lmpop: (
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     side: ListSide,
     options?: { readonly count?: number | undefined }
   ) => RedisCommand<Option.Option<readonly [key: K, elements: Array<V>]>>
@@ -278,14 +277,14 @@ export interface ListCommands<V, K extends Key> {
    *
    * O(N) in the number of elements. Since Redis 1.0.0, many at once since 2.4.0.
    */
-  readonly lpush: (key: Key, elements: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
+  readonly lpush: (key: Key, elements: OneOrMany<V>) => RedisCommand<number>
 
   /**
    * Pushes like {@link lpush}, but only to an existing list. Returns the new length; 0 when the list is missing.
    *
    * O(N) in the number of elements. Since Redis 2.2.0, many at once since 4.0.0.
    */
-  readonly lpushx: (key: Key, elements: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
+  readonly lpushx: (key: Key, elements: OneOrMany<V>) => RedisCommand<number>
 
   /**
    * The elements from `start` to `stop`, both included; negative indexes count from the end. Indexes outside the list
@@ -356,14 +355,14 @@ export interface ListCommands<V, K extends Key> {
    * const length = yield* Redis.rpush("jobs", ["build", "test"]) // number
    * ```
    */
-  readonly rpush: (key: Key, elements: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
+  readonly rpush: (key: Key, elements: OneOrMany<V>) => RedisCommand<number>
 
   /**
    * Pushes like {@link rpush}, but only to an existing list. Returns the new length; 0 when the list is missing.
    *
    * O(N) in the number of elements. Since Redis 2.2.0, many at once since 4.0.0.
    */
-  readonly rpushx: (key: Key, elements: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
+  readonly rpushx: (key: Key, elements: OneOrMany<V>) => RedisCommand<number>
 }
 
 /** No amount: one element is moved. */
@@ -501,15 +500,15 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ListCommands<V, K> =
       LMPOP(appendCount(appendWord(args().numkeys(keys), side), count), poppedMany, text),
     lpop: pop(LPOP),
     lpos,
-    lpush: (key, elements) => LPUSH(args().key(key).values(codec, elements), Decode.integer),
-    lpushx: (key, elements) => LPUSHX(args().key(key).values(codec, elements), Decode.integer),
+    lpush: (key, elements) => LPUSH(args().key(key).values(codec, "element", elements), Decode.integer),
+    lpushx: (key, elements) => LPUSHX(args().key(key).values(codec, "element", elements), Decode.integer),
     lrange: (key, start, stop) => LRANGE(args().key(key).integer(start).integer(stop), values, text),
     lrem: (key, count, element) => LREM(args().key(key).integer(count).value(codec, element), Decode.integer),
     lset: (key, index, element) => LSET(args().key(key).integer(index).value(codec, element), Decode.ok),
     ltrim: (key, start, stop) => LTRIM(args().key(key).integer(start).integer(stop), Decode.ok),
     rpop: pop(RPOP),
     rpoplpush: (source, destination) => RPOPLPUSH(args().key(source).key(destination), optional, text),
-    rpush: (key, elements) => RPUSH(args().key(key).values(codec, elements), Decode.integer),
-    rpushx: (key, elements) => RPUSHX(args().key(key).values(codec, elements), Decode.integer)
+    rpush: (key, elements) => RPUSH(args().key(key).values(codec, "element", elements), Decode.integer),
+    rpushx: (key, elements) => RPUSHX(args().key(key).values(codec, "element", elements), Decode.integer)
   }
 }

@@ -8,7 +8,7 @@
 import * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { type Args, type AtMostOne, args, type Key, type OneOrMore, toList } from "../internal/command/args.js"
+import { type Args, type AtMostOne, args, type Key, type OneOrMany, toList } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -22,9 +22,9 @@ import type { Reply } from "../internal/resp/values.js"
  */
 export interface ScriptOptions {
   /** Its `KEYS`. To run in a cluster, it must use no other keys. */
-  readonly keys?: Key | ReadonlyArray<Key> | undefined
+  readonly keys?: OneOrMany<Key> | undefined
   /** Its `ARGV`: text and bytes unchanged, numbers as text. */
-  readonly args?: ReadonlyArray<string | Uint8Array | number | bigint> | undefined
+  readonly args?: OneOrMany<string | Uint8Array | number | bigint> | undefined
 }
 
 /**
@@ -255,7 +255,7 @@ export interface ScriptingCommands {
    *
    * O(N) in the scripts. Since Redis 2.6.0.
    */
-  readonly scriptExists: (sha1s: OneOrMore<string>) => RedisCommand<Array<boolean>>
+  readonly scriptExists: (sha1s: OneOrMany<string>) => RedisCommand<Array<boolean>>
 
   /**
    * Removes all scripts from the server's cache.
@@ -332,13 +332,15 @@ const stats: Decode.Decoder<FunctionStats> = Decode.structNamed("_", {
   engines: Decode.record(Decode.structNamed("_", { librariesCount: Decode.integer, functionsCount: Decode.integer }))
 })
 
+type ScriptArgument = string | Uint8Array | number | bigint
+
 const invocation = (script: string | Uint8Array, options: ScriptOptions | undefined): Args => {
   const keys = options?.keys === undefined ? [] : toList(options.keys)
   return args()
     .text(script)
     .integer(keys.length)
     .each(keys, (args, key) => args.key(key))
-    .each(options?.args ?? [], (args, arg) =>
+    .each(options?.args === undefined ? [] : toList<ScriptArgument>(options.args), (args, arg) =>
       typeof arg === "bigint" ? args.integer(arg) : typeof arg === "number" ? number(args, arg) : args.text(arg)
     )
 }
@@ -389,17 +391,15 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ScriptingCommands =>
     scriptDebug: (mode, options) =>
       SCRIPT_DEBUG(
         args()
-          .token(`${mode}`.toUpperCase())
+          .word(mode)
           .when(options?.engine, (args, engine) => args.text(engine)),
         Decode.ok
       ),
-    scriptExists: (sha1s) => {
-      const list = toList(sha1s)
-      return SCRIPT_EXISTS(
-        list.length === 0 ? args().fail("needs at least one SHA1") : args().each(list, (args, sha1) => args.text(sha1)),
+    scriptExists: (sha1s) =>
+      SCRIPT_EXISTS(
+        args().some("SHA1", sha1s, (args, sha1) => args.text(sha1)),
         booleans
-      )
-    },
+      ),
     scriptFlush: (options) => SCRIPT_FLUSH(flushing(options), Decode.ok),
     scriptKill: () => SCRIPT_KILL(args(), Decode.ok),
     scriptLoad: (script) => SCRIPT_LOAD(args().text(script), Decode.text),

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import type * as Option from "effect/Option"
-import { args, type OneOrMore } from "../internal/command/args.js"
+import { args, type OneOrMany } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -44,7 +44,7 @@ export interface ServerConfigCommands {
    * const { maxmemory } = yield* Redis.configGet("maxmemory")
    * ```
    */
-  readonly configGet: (parameters: OneOrMore<string>) => RedisCommand<Record<string, string>>
+  readonly configGet: (parameters: OneOrMany<string>) => RedisCommand<Record<string, string>>
 
   /**
    * Resets the statistics of INFO.
@@ -85,7 +85,7 @@ export interface ServerConfigCommands {
    *
    * O(1). Since Redis 4.0.0.
    */
-  readonly moduleLoad: (path: string, args?: string | ReadonlyArray<string>) => RedisCommand<void>
+  readonly moduleLoad: (path: string, args?: OneOrMany<string>) => RedisCommand<void>
 
   /**
    * Loads a module from a file on the server, with settings.
@@ -96,7 +96,7 @@ export interface ServerConfigCommands {
     path: string,
     options?: {
       readonly config?: Settings | undefined
-      readonly args?: OneOrMore<string> | undefined
+      readonly args?: OneOrMany<string> | undefined
     }
   ) => RedisCommand<void>
 

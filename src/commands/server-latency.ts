@@ -7,7 +7,7 @@
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
-import { args } from "../internal/command/args.js"
+import { args, type OneOrMany } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -183,7 +183,7 @@ export interface ServerLatencyCommands {
    *
    * O(1). Since Redis 2.8.13.
    */
-  readonly latencyReset: (events?: string | ReadonlyArray<string>) => RedisCommand<number>
+  readonly latencyReset: (events?: OneOrMany<string>) => RedisCommand<number>
 
   /**
    * The last slow commands, newest first: 10 by default, all of them with -1.
@@ -276,16 +276,14 @@ const latest = Decode.array((reply): LatestLatency => {
   }
 })
 
-const log = (type: CommandLogType): string => type.toUpperCase()
-
 /** @internal */
 export const make = (): ServerLatencyCommands => ({
   commandlogGet: (count: number, type: CommandLogType): RedisCommand<never> => {
     const decoder: Decode.Decoder<unknown> = type === "slow" ? slow : large
-    return COMMANDLOG_GET(args().integer(count).token(log(type)), decoder) as RedisCommand<never>
+    return COMMANDLOG_GET(args().integer(count).word(type), decoder) as RedisCommand<never>
   },
-  commandlogLen: (type) => COMMANDLOG_LEN(args().token(log(type)), Decode.integer),
-  commandlogReset: (type) => COMMANDLOG_RESET(args().token(log(type)), Decode.ok),
+  commandlogLen: (type) => COMMANDLOG_LEN(args().word(type), Decode.integer),
+  commandlogReset: (type) => COMMANDLOG_RESET(args().word(type), Decode.ok),
   latencyDoctor: () => LATENCY_DOCTOR(args(), Decode.text),
   latencyGraph: (event) => LATENCY_GRAPH(args().text(event), Decode.text),
   latencyHistogram: (commands) => LATENCY_HISTOGRAM(someTexts(args(), commands), histogram),

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import type { Codec } from "../Codec.js"
-import { type Args, args, type Key } from "../internal/command/args.js"
+import { type Args, args, arrayOf, type Key, type List } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -18,6 +18,20 @@ import { appendLex, appendLimit, appendScore, type LexBound, type Limit, type Sc
  * @category models
  */
 export type ScoredMember<V> = readonly [member: V, score: number]
+
+/**
+ * One member with its score, or a list of them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ScoredMembers<V> = ScoredMember<V> | List<ScoredMember<V>>
+
+/** A member with its score is told from a list by its number: a list holds pairs only. @internal */
+export const scoredList = <V>(input: ScoredMembers<V>): ReadonlyArray<ScoredMember<V>> =>
+  Array.isArray(input) && typeof input[1] === "number"
+    ? [input as unknown as ScoredMember<V>]
+    : (arrayOf<ScoredMember<V>>(input) ?? [input as ScoredMember<V>])
 
 /**
  * Options of a range by rank.

@@ -5,7 +5,6 @@
  * @see https://redis.io/docs/latest/commands/?group=sorted-set
  * @since 0.1.0
  */
-import type * as Arr from "effect/Array"
 import * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
 import {
@@ -14,13 +13,19 @@ import {
   args,
   type DurationWithUnit,
   type Key,
-  type OneOrMore
+  type OneOrMany
 } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
 import { make as makeAlgebra, type SortedSetAlgebraCommands } from "./sorted-set-algebra.js"
-import { make as makeRange, type ScoredMember, type SortedSetRangeCommands } from "./sorted-set-range.js"
+import {
+  make as makeRange,
+  type ScoredMember,
+  type ScoredMembers,
+  type SortedSetRangeCommands,
+  scoredList
+} from "./sorted-set-range.js"
 
 /**
  * Which members ZADD may add or change. `gt` and `lt` restrict changes of existing members only: new members are still
@@ -89,7 +94,7 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * O(K) + O(M log N) for K keys, M members removed and N in the set. Since Redis 7.0.0.
    */
   readonly bzmpop: (
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     end: SortedSetEnd,
     options: { readonly timeout: DurationWithUnit; readonly count?: number | undefined }
   ) => RedisCommand<Option.Option<readonly [key: K, members: Array<ScoredMember<V>>]>>
@@ -101,7 +106,7 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * O(log N) for N members. Since Redis 5.0.0.
    */
   readonly bzpopmax: (
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     options: { readonly timeout: DurationWithUnit }
   ) => RedisCommand<Option.Option<readonly [key: K, member: V, score: number]>>
 
@@ -118,7 +123,7 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * ```
    */
   readonly bzpopmin: (
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     options: { readonly timeout: DurationWithUnit }
   ) => RedisCommand<Option.Option<readonly [key: K, member: V, score: number]>>
 
@@ -136,14 +141,10 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * ```
    */
   readonly zadd: {
+    (key: Key, members: ScoredMembers<V>, options?: ZaddOptions & { readonly incr?: undefined }): RedisCommand<number>
     (
       key: Key,
-      members: Arr.NonEmptyReadonlyArray<ScoredMember<V>>,
-      options?: ZaddOptions & { readonly incr?: undefined }
-    ): RedisCommand<number>
-    (
-      key: Key,
-      members: readonly [ScoredMember<V>],
+      members: ScoredMember<V> | readonly [ScoredMember<V>],
       options: ZaddOptions & { readonly incr: true }
     ): RedisCommand<Option.Option<number>>
   }
@@ -180,7 +181,7 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * ```
    */
   readonly zmpop: (
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     end: SortedSetEnd,
     options?: { readonly count?: number | undefined }
   ) => RedisCommand<Option.Option<readonly [key: K, members: Array<ScoredMember<V>>]>>
@@ -190,7 +191,7 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    *
    * O(N) in the number of members given. Since Redis 6.2.0.
    */
-  readonly zmscore: (key: Key, members: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<Array<Option.Option<number>>>
+  readonly zmscore: (key: Key, members: OneOrMany<V>) => RedisCommand<Array<Option.Option<number>>>
 
   /**
    * Removes and returns the member with the highest score, or up to `count` members, the highest score first.
@@ -254,7 +255,7 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    *
    * O(M log N) for M members to remove and N in the set. Since Redis 1.2.0.
    */
-  readonly zrem: (key: Key, members: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
+  readonly zrem: (key: Key, members: OneOrMany<V>) => RedisCommand<number>
 
   /**
    * The rank of a member, counted from 0 at the highest score; `None` when the member is missing.
@@ -339,7 +340,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): SortedSetCommands<V,
 
   const zadd = (
     key: Key,
-    members: ReadonlyArray<ScoredMember<V>>,
+    members: ScoredMembers<V>,
     options: ZaddOptions & { readonly incr?: true | undefined } = {}
   ): RedisCommand<never> => {
     const builder = args()
@@ -350,10 +351,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): SortedSetCommands<V,
       .flag("LT", options.lt)
       .flag("CH", options.ch)
       .flag("INCR", options.incr)
-      .each(members, (args, [member, score]) => args.double(score).value(codec, member))
-    if (members.length === 0) {
-      builder.fail("needs at least one member")
-    }
+      .some("member", scoredList(members), (args, [member, score]) => args.double(score).value(codec, member))
     const decoder: Decode.Decoder<unknown> = options.incr === true ? optionalScore : Decode.integer
     return ZADD(builder, decoder) as RedisCommand<never>
   }
@@ -424,13 +422,13 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): SortedSetCommands<V,
     zcard: (key) => ZCARD(args().key(key), Decode.integer),
     zincrby: (key, increment, member) => ZINCRBY(args().key(key).double(increment).value(codec, member), Decode.double),
     zmpop: (keys, end, options) => ZMPOP(endAndCount(args().numkeys(keys), end, options?.count), poppedMany, text),
-    zmscore: (key, members) => ZMSCORE(args().key(key).values(codec, members), optionalScores),
+    zmscore: (key, members) => ZMSCORE(args().key(key).values(codec, "member", members), optionalScores),
     zpopmax: (key: Key, options?: { readonly count?: number | undefined }) => pop(ZPOPMAX, key, options),
     zpopmin: (key: Key, options?: { readonly count?: number | undefined }) => pop(ZPOPMIN, key, options),
     zrandmember,
     zrank: (key: Key, member: V, options?: { readonly withscore?: boolean | undefined }) =>
       rank(ZRANK, key, member, options),
-    zrem: (key, members) => ZREM(args().key(key).values(codec, members), Decode.integer),
+    zrem: (key, members) => ZREM(args().key(key).values(codec, "member", members), Decode.integer),
     zrevrank: (key: Key, member: V, options?: { readonly withscore?: boolean | undefined }) =>
       rank(ZREVRANK, key, member, options),
     zscan,

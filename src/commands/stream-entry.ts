@@ -16,6 +16,8 @@ import {
   type DurationWithUnit,
   type ExactlyOne,
   type Key,
+  type List,
+  type OneOrMany,
   toList
 } from "../internal/command/args.js"
 import * as Decode from "../internal/command/decode.js"
@@ -72,9 +74,7 @@ export interface StreamEntries<out V, out K = string> {
  * @since 0.1.0
  * @category options
  */
-export type StreamFields<V> =
-  | readonly [readonly [name: Key, value: V], ...ReadonlyArray<readonly [name: Key, value: V]>]
-  | { readonly [name: string]: V }
+export type StreamFields<V> = List<readonly [name: Key, value: V]> | { readonly [name: string]: V }
 
 /**
  * Streams, at least one, with the id after which each is read: a record, or pairs when keys are bytes.
@@ -82,9 +82,7 @@ export type StreamFields<V> =
  * @since 0.1.0
  * @category options
  */
-export type StreamPositions =
-  | readonly [readonly [key: Key, after: StreamId], ...ReadonlyArray<readonly [key: Key, after: StreamId]>]
-  | { readonly [key: string]: StreamId }
+export type StreamPositions = List<readonly [key: Key, after: StreamId]> | { readonly [key: string]: StreamId }
 
 /**
  * Where a range of entries begins or ends. An id is inclusive (`-` and `+` are the ends of the stream); a time includes
@@ -169,13 +167,10 @@ const special = new Set(["*", "$", ">", "-", "+"])
 export const appendId = (args: Args, id: StreamId): Args => (special.has(id) ? args.token(id) : args.text(id))
 
 /** @internal */
-export const appendIds = (args: Args, ids: StreamId | ReadonlyArray<StreamId>): Args => {
-  const list = toList(ids)
-  return list.length === 0 ? args.fail("needs at least one id") : args.each(list, appendId)
-}
+export const appendIds = (args: Args, ids: OneOrMany<StreamId>): Args => args.some("id", ids, appendId)
 
 /** @internal */
-export const appendCountedIds = (args: Args, ids: StreamId | ReadonlyArray<StreamId>): Args =>
+export const appendCountedIds = (args: Args, ids: OneOrMany<StreamId>): Args =>
   appendIds(args.token("IDS").integer(toList(ids).length), ids)
 
 /** @internal */
@@ -219,10 +214,7 @@ export const appendTrim = (args: Args, trim: StreamTrim | NoStreamTrim): Args =>
 
 /** @internal */
 export const appendFields = <V, K extends Key>(args: Args, codec: Codec<V, K>, fields: StreamFields<V>): Args => {
-  const pairs = pairsOf(fields)
-  return pairs.length === 0
-    ? args.fail("needs at least one field")
-    : args.each(pairs, (args, [name, value]) => args.text(name).value(codec, value))
+  return args.some("field", pairsOf(fields), (args, [name, value]) => args.text(name).value(codec, value))
 }
 
 /** @internal */

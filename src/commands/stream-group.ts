@@ -13,7 +13,7 @@ import {
   args,
   type DurationWithUnit,
   type Key,
-  type OneOrMore
+  type OneOrMany
 } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
@@ -190,7 +190,7 @@ export interface StreamGroupCommands<V, K> {
    * yield* Redis.xack("orders", "billing", entry.id)
    * ```
    */
-  readonly xack: (key: Key, group: Key, ids: OneOrMore<StreamId>) => RedisCommand<number>
+  readonly xack: (key: Key, group: Key, ids: OneOrMany<StreamId>) => RedisCommand<number>
 
   /**
    * Acknowledges entries, removes them from the stream, and returns the result for each id.
@@ -200,7 +200,7 @@ export interface StreamGroupCommands<V, K> {
   readonly xackdel: (
     key: Key,
     group: Key,
-    ids: OneOrMore<StreamId>,
+    ids: OneOrMany<StreamId>,
     options?: StreamReferences
   ) => RedisCommand<Array<StreamDeletion>>
 
@@ -247,7 +247,7 @@ export interface StreamGroupCommands<V, K> {
       group: Key,
       consumer: Key,
       minIdle: DurationWithUnit,
-      ids: OneOrMore<StreamId>,
+      ids: OneOrMany<StreamId>,
       options?: XclaimOptions & { readonly justid?: undefined }
     ): RedisCommand<Array<StreamEntry<V, K>>>
     (
@@ -255,7 +255,7 @@ export interface StreamGroupCommands<V, K> {
       group: Key,
       consumer: Key,
       minIdle: DurationWithUnit,
-      ids: OneOrMore<StreamId>,
+      ids: OneOrMany<StreamId>,
       options: XclaimOptions & { readonly justid: true }
     ): RedisCommand<Array<StreamId>>
   }
@@ -323,7 +323,7 @@ export interface StreamGroupCommands<V, K> {
     key: Key,
     group: Key,
     mode: NackMode,
-    ids: OneOrMore<StreamId>,
+    ids: OneOrMany<StreamId>,
     options?: { readonly retrycount?: number | bigint | undefined; readonly force?: true | undefined }
   ) => RedisCommand<number>
 
@@ -493,7 +493,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StreamGroupCommands<
     group: Key,
     consumer: Key,
     minIdle: DurationWithUnit,
-    claim: OneOrMore<StreamId>,
+    claim: OneOrMany<StreamId>,
     options?: XclaimOptions & { readonly justid?: true | undefined }
   ): RedisCommand<never> => {
     const builder = appendIds(consumerGroup(key, group).text(consumer).millis(minIdle), claim)
@@ -559,7 +559,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StreamGroupCommands<
       ),
     xnack: (key, group, mode, ids, options) =>
       XNACK(
-        appendCountedIds(consumerGroup(key, group).token(`${mode}`.toUpperCase()), ids)
+        appendCountedIds(consumerGroup(key, group).word(mode), ids)
           .option("RETRYCOUNT", options?.retrycount, (args, count) => args.integer(count))
           .flag("FORCE", options?.force),
         Decode.integer

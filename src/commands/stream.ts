@@ -6,7 +6,7 @@
  */
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { type AtMostOne, args, type DurationWithUnit, type Key, type OneOrMore } from "../internal/command/args.js"
+import { type AtMostOne, args, type DurationWithUnit, type Key, type OneOrMany } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -115,7 +115,7 @@ export interface StreamCommands<V, K> {
    *
    * O(1) for each entry. Since Redis 5.0.0.
    */
-  readonly xdel: (key: Key, ids: OneOrMore<StreamId>) => RedisCommand<number>
+  readonly xdel: (key: Key, ids: OneOrMany<StreamId>) => RedisCommand<number>
 
   /**
    * Removes entries by their ids, and returns the result for each. The options determine what happens to the references
@@ -125,7 +125,7 @@ export interface StreamCommands<V, K> {
    */
   readonly xdelex: (
     key: Key,
-    ids: OneOrMore<StreamId>,
+    ids: OneOrMany<StreamId>,
     options?: StreamReferences
   ) => RedisCommand<Array<StreamDeletion>>
 

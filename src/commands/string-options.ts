@@ -4,7 +4,15 @@
  * @since 0.1.0
  */
 import type { Codec } from "../Codec.js"
-import type { AbsoluteTime, Args, AtMostOne, DurationWithUnit, Key } from "../internal/command/args.js"
+import {
+  type AbsoluteTime,
+  type Args,
+  type AtMostOne,
+  arrayOf,
+  type DurationWithUnit,
+  type Key,
+  type List
+} from "../internal/command/args.js"
 
 /**
  * When a value expires: after a duration, or at a time.
@@ -101,9 +109,7 @@ export type Unconditional<V> = { readonly [K in keyof SetCondition<V>]?: undefin
  * @since 0.1.0
  * @category options
  */
-export type KeyValues<V> =
-  | readonly [readonly [key: Key, value: V], ...ReadonlyArray<readonly [key: Key, value: V]>]
-  | { readonly [key: string]: V }
+export type KeyValues<V> = List<readonly [key: Key, value: V]> | { readonly [key: string]: V }
 
 /**
  * Options of INCREX: what happens at a bound, and the expiry.
@@ -229,6 +235,4 @@ export const valueConditions = <V, K extends Key>(
  * @internal
  */
 export const pairsOf = <V>(entries: KeyValues<V>): ReadonlyArray<readonly [Key, V]> =>
-  Array.isArray(entries)
-    ? (entries as ReadonlyArray<readonly [Key, V]>)
-    : Object.entries(entries as { readonly [key: string]: V })
+  arrayOf<readonly [Key, V]>(entries) ?? Object.entries(entries as { readonly [key: string]: V })

@@ -15,7 +15,7 @@ import {
   type DurationWithUnit,
   type ExactlyOne,
   type Key,
-  type OneOrMore
+  type OneOrMany
 } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
@@ -245,7 +245,7 @@ export interface StringCommands<V, K extends Key> {
    * const [a, b] = yield* Redis.mget(["a", "b"]) // Array<Option<string>>
    * ```
    */
-  readonly mget: (keys: OneOrMore<Key>) => RedisCommand<Array<Option.Option<V>>>
+  readonly mget: (keys: OneOrMany<Key>) => RedisCommand<Array<Option.Option<V>>>
 
   /**
    * Stores many values atomically.
@@ -410,9 +410,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StringCommands<V, K>
   const part = Decode.key(codec)
 
   const pairs = (builder: Args, entries: ReadonlyArray<readonly [Key, V]>): Args =>
-    entries.length === 0
-      ? builder.fail("needs at least one key and its value")
-      : builder.each(entries, (args, [key, value]) => args.key(key).value(codec, value))
+    builder.some("key and its value", entries, (args, [key, value]) => args.key(key).value(codec, value))
 
   const set = (
     key: Key,

@@ -6,7 +6,7 @@
  */
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { type Args, type AtMostOne, args, type Key } from "../internal/command/args.js"
+import { type Args, type AtMostOne, args, arrayOf, type Key, type List, toList } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -19,7 +19,7 @@ import { appendLex, type LexBound } from "./range.js"
  * @since 0.1.0
  * @category models
  */
-export type Vector = Float32Array | ReadonlyArray<number>
+export type Vector = Float32Array | List<number>
 
 /**
  * @since 0.1.0
@@ -287,7 +287,8 @@ const VREM = define("VREM")
 const VSETATTR = define("VSETATTR")
 const VSIM = define("VSIM")
 
-const appendVector = (builder: Args, vector: Vector): Args => {
+const appendVector = (builder: Args, input: Vector): Args => {
+  const vector = input instanceof Float32Array ? input : toList<number>(input)
   if (vector.length === 0) {
     return builder.fail("a vector needs at least one number")
   }
@@ -362,7 +363,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): VectorSetCommands<V>
   const scoredLevels = Decode.nullable(Decode.array(scored))
 
   const isElement = (query: VsimQuery<V>): query is { readonly ele: V } =>
-    !Array.isArray(query) && !(query instanceof Float32Array)
+    arrayOf(query) === undefined && !(query instanceof Float32Array)
 
   const element = (key: Key, element: V): Args => args().key(key).value(codec, element)
 

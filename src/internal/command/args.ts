@@ -5,6 +5,7 @@
  * Nothing here throws. The first argument that cannot be sent sets {@link Args.problem}, and the command fails with a
  * typed error when it is run.
  */
+import * as Chunk from "effect/Chunk"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
@@ -28,8 +29,14 @@ export class Argument {
 /** A key, or any other name that Redis stores as bytes. */
 export type Key = string | Uint8Array
 
-/** One element, or a non-empty list. Redis refuses empty lists of keys and members, so the type excludes them. */
-export type OneOrMore<A> = A | readonly [A, ...ReadonlyArray<A>]
+/** An array or a Chunk, of any length. */
+export type List<A> = ReadonlyArray<A> | Chunk.Chunk<A>
+
+/** `A`, except where it could be mistaken for a list: an array or a Chunk always counts as a list. */
+export type NotAList<A> = A extends List<unknown> ? never : A
+
+/** One element, or a list of any length. See `RedisCommand.OneOrMany`. */
+export type OneOrMany<A> = NotAList<A> | List<A>
 
 /** At most one of the fields of `T`, for options that exclude each other. */
 export type AtMostOne<T> = { readonly [K in keyof T]?: undefined } | ExactlyOne<T>
@@ -103,6 +110,11 @@ export class Args {
     return this.add(new Argument("token", token))
   }
 
+  /** A word of Redis' own, which the program gives in small letters. */
+  word(word: string): this {
+    return typeof word === "string" ? this.token(word.toUpperCase()) : this.fail("an option must be one of its words")
+  }
+
   /** `token` when `on` is true. */
   flag(token: string, on: boolean | undefined): this {
     return on === true ? this.token(token) : this
@@ -113,20 +125,14 @@ export class Args {
   }
 
   /** One or more keys; an empty list is a problem. */
-  keys(input: Key | ReadonlyArray<Key>): this {
-    const keys = toList(input)
-    if (keys.length === 0) {
-      return this.fail("needs at least one key")
-    }
-    for (const key of keys) {
-      this.key(key)
-    }
-    return this
+  keys(input: OneOrMany<Key>): this {
+    return this.some("key", input, appendKey)
   }
 
   /** The number of keys, then the keys. */
-  numkeys(input: Key | ReadonlyArray<Key>): this {
-    return this.integer(toList(input).length).keys(input)
+  numkeys(input: OneOrMany<Key>): this {
+    const keys = toList(input)
+    return this.integer(keys.length).keys(keys)
   }
 
   /** Literal text that keys begin with. A key prefix is put before it, as before a key. */
@@ -172,15 +178,9 @@ export class Args {
     return this.push("value", encoded.right, "a value")
   }
 
-  /** One or more values; an empty list is a problem. */
-  values<V, K extends Key>(codec: Codec<V, K>, values: ReadonlyArray<V>): this {
-    if (values.length === 0) {
-      return this.fail("needs at least one value")
-    }
-    for (const value of values) {
-      this.value(codec, value)
-    }
-    return this
+  /** One or more values, which the caller calls `what`; an empty list is a problem. */
+  values<V, K extends Key>(codec: Codec<V, K>, what: string, input: OneOrMany<V>): this {
+    return this.some(what, input, (args, value) => args.value(codec, value))
   }
 
   /** An integer of 64 bits. A number beyond 2^53 - 1 is refused, because it may have lost digits: use a bigint. */
@@ -220,6 +220,12 @@ export class Args {
       append(this, value)
     }
     return this
+  }
+
+  /** The arguments that `append` adds for each element; a list without elements is a problem that names `what`. */
+  some<A>(what: string, input: OneOrMany<A>, append: (args: this, element: A) => void): this {
+    const list = toList(input)
+    return list.length === 0 ? this.fail(`needs at least one ${what}`) : this.each(list, append)
   }
 
   /** The arguments that `append` adds for each element. */
@@ -322,9 +328,14 @@ export class Args {
 /** Starts an empty list of arguments. */
 export const args = (): Args => new Args()
 
-/** Turns one or more elements into a list. A `Uint8Array` is one element. */
-export const toList = <A>(input: A | ReadonlyArray<A>): ReadonlyArray<A> =>
-  Array.isArray(input) ? (input as ReadonlyArray<A>) : [input as A]
+const appendKey = (args: Args, key: Key): Args => args.key(key)
+
+/** Turns one or more elements into an array. A `Uint8Array` is one element. */
+export const toList = <A>(input: OneOrMany<A>): ReadonlyArray<A> => arrayOf<A>(input) ?? [input as A]
+
+/** The elements of an array or a Chunk; `undefined` for anything else. */
+export const arrayOf = <A>(input: unknown): ReadonlyArray<A> | undefined =>
+  Array.isArray(input) ? input : Chunk.isChunk(input) ? Chunk.toReadonlyArray(input as Chunk.Chunk<A>) : undefined
 
 /** A duration in whole milliseconds; `undefined` when it is invalid, infinite, or not whole milliseconds. */
 export const wholeMillis = (input: DurationWithUnit): number | undefined => {
