@@ -117,7 +117,7 @@ export interface GeoWith<Coord, Dist, Hash> {
   readonly withhash?: Hash
 }
 
-type Flag = true | undefined
+type Flag = boolean | undefined
 
 /**
  * A found member: the member itself, or a record of it with the fields asked for in {@link GeoWith}.
@@ -416,7 +416,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): GeoCommands<V> => {
 
   const inArea = (builder: Args, area: GeoArea<V>): Args =>
     builder
-      .option("FROMMEMBER", area.frommember, (args, member) => args.value(codec, member))
+      .option("FROMMEMBER", area.frommember, (args, member) => args.value(codec, member as V))
       .option("FROMLONLAT", area.fromlonlat, place)
       .option("BYRADIUS", area.byradius, (args, by) => unit(args.double(by.radius), by.unit))
       .option("BYBOX", area.bybox, (args, by) => unit(args.double(by.width).double(by.height), by.unit))

@@ -221,7 +221,7 @@ export interface ScriptingCommands {
    */
   readonly functionLoad: (
     code: string | Uint8Array,
-    options?: { readonly replace?: true | undefined }
+    options?: { readonly replace?: boolean | undefined }
   ) => RedisCommand<string>
 
   /**
@@ -356,7 +356,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ScriptingCommands =>
 
   const functionList = (options?: {
     readonly libraryname?: string | undefined
-    readonly withcode?: true | undefined
+    readonly withcode?: boolean | undefined
   }): RedisCommand<never> => {
     const builder = args()
       .option("LIBRARYNAME", options?.libraryname, (args, pattern) => args.text(pattern))

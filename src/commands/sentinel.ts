@@ -179,7 +179,10 @@ export interface SentinelCommands {
    *
    * O(1). Since Redis 2.8.4; `coordinated` since Valkey 9.0.0.
    */
-  readonly sentinelFailover: (name: string, options?: { readonly coordinated?: true | undefined }) => RedisCommand<void>
+  readonly sentinelFailover: (
+    name: string,
+    options?: { readonly coordinated?: boolean | undefined }
+  ) => RedisCommand<void>
 
   /**
    * Writes the sentinel's state to its configuration file.

@@ -244,7 +244,7 @@ const log = Decode.array((reply): AclLogEntry => {
 
 const aclLog = (options?: {
   readonly count?: number | undefined
-  readonly reset?: true | undefined
+  readonly reset?: boolean | undefined
 }): RedisCommand<never> => {
   const builder = args()
     .when(options?.count, (args, count) => args.integer(count))

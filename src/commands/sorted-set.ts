@@ -341,7 +341,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): SortedSetCommands<V,
   const zadd = (
     key: Key,
     members: ScoredMembers<V>,
-    options: ZaddOptions & { readonly incr?: true | undefined } = {}
+    options: ZaddOptions & { readonly incr?: boolean | undefined } = {}
   ): RedisCommand<never> => {
     const builder = args()
       .key(key)

@@ -123,7 +123,7 @@ export type StreamTrim = ExactlyOne<{
   (
     | {
         /** Trim exactly, `=` (the default). */
-        readonly equal?: true | undefined
+        readonly equal?: boolean | undefined
         readonly approximately?: undefined
         readonly limit?: undefined
       }

@@ -141,7 +141,7 @@ export interface PendingRange {
  */
 export interface XreadgroupOptions extends XreadOptions {
   /** Entries count as acknowledged as soon as they are read. */
-  readonly noack?: true | undefined
+  readonly noack?: boolean | undefined
 }
 
 /**
@@ -156,7 +156,7 @@ export interface XclaimOptions {
   /** The number of deliveries to set. */
   readonly retrycount?: number | bigint | undefined
   /** Also claim entries that are not pending, as long as they are in the stream. */
-  readonly force?: true | undefined
+  readonly force?: boolean | undefined
   /** Raises the group's last delivered id to this one, if it is lower. */
   readonly lastid?: StreamId | undefined
 }
@@ -277,7 +277,7 @@ export interface StreamGroupCommands<V, K> {
     key: Key,
     group: Key,
     id: StreamId,
-    options?: { readonly mkstream?: true | undefined; readonly entriesread?: number | bigint | undefined }
+    options?: { readonly mkstream?: boolean | undefined; readonly entriesread?: number | bigint | undefined }
   ) => RedisCommand<void>
 
   /**
@@ -324,7 +324,7 @@ export interface StreamGroupCommands<V, K> {
     group: Key,
     mode: NackMode,
     ids: OneOrMany<StreamId>,
-    options?: { readonly retrycount?: number | bigint | undefined; readonly force?: true | undefined }
+    options?: { readonly retrycount?: number | bigint | undefined; readonly force?: boolean | undefined }
   ) => RedisCommand<number>
 
   /**
@@ -479,7 +479,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StreamGroupCommands<
     consumer: Key,
     minIdle: DurationWithUnit,
     start: StreamId,
-    options?: { readonly count?: number | undefined; readonly justid?: true | undefined }
+    options?: { readonly count?: number | undefined; readonly justid?: boolean | undefined }
   ): RedisCommand<never> => {
     const builder = appendId(consumerGroup(key, group).text(consumer).millis(minIdle), start)
       .option("COUNT", options?.count, (args, count) => args.integer(count))
@@ -494,7 +494,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StreamGroupCommands<
     consumer: Key,
     minIdle: DurationWithUnit,
     claim: OneOrMany<StreamId>,
-    options?: XclaimOptions & { readonly justid?: true | undefined }
+    options?: XclaimOptions & { readonly justid?: boolean | undefined }
   ): RedisCommand<never> => {
     const builder = appendIds(consumerGroup(key, group).text(consumer).millis(minIdle), claim)
       .option("IDLE", options?.idle, (args, idle) => args.millis(idle))

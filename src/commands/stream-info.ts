@@ -294,7 +294,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StreamInfoCommands<V
 
   const xinfoStream = (
     key: Key,
-    options?: { readonly full?: true | undefined; readonly count?: number | undefined }
+    options?: { readonly full?: boolean | undefined; readonly count?: number | undefined }
   ): RedisCommand<never> => {
     const builder = args()
       .key(key)

@@ -263,7 +263,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StreamCommands<V, K>
     key: Key,
     id: StreamId,
     fields: StreamFields<V>,
-    options: XaddOptions & { readonly nomkstream?: true | undefined } = {}
+    options: XaddOptions & { readonly nomkstream?: boolean | undefined } = {}
   ): RedisCommand<never> => {
     const builder = args().key(key).flag("NOMKSTREAM", options.nomkstream)
     appendReferences(builder, options)

@@ -55,7 +55,7 @@ export type VaddOptions = AtMostOne<{
  */
 export type VsimQuery<V> = Vector | { readonly ele: V }
 
-type Flag = true | undefined
+type Flag = boolean | undefined
 
 /**
  * @since 0.1.0

@@ -38,13 +38,81 @@ export type NotAList<A> = A extends List<unknown> ? never : A
 /** One element, or a list of any length. See `RedisCommand.OneOrMany`. */
 export type OneOrMany<A> = NotAList<A> | List<A>
 
-/** At most one of the fields of `T`, for options that exclude each other. */
-export type AtMostOne<T> = { readonly [K in keyof T]?: undefined } | ExactlyOne<T>
+/**
+ * At most one of the fields of `T`, for options that exclude each other. A flag (`true` in `T`) may be `false`, and every
+ * field `undefined`: both are as if the field were absent.
+ */
+export type AtMostOne<T> = {
+  readonly [K in keyof T]: { readonly [P in K]?: OrAbsent<T[P]> } & {
+    readonly [P in Exclude<keyof T, K>]?: Absent<T[P]>
+  }
+}[keyof T]
 
 /** Exactly one of the fields of `T`. */
 export type ExactlyOne<T> = {
-  readonly [K in keyof T]: { readonly [P in K]: T[P] } & { readonly [P in Exclude<keyof T, K>]?: undefined }
+  readonly [K in keyof T]: { readonly [P in K]: T[P] } & { readonly [P in Exclude<keyof T, K>]?: Absent<T[P]> }
 }[keyof T]
+
+type OrAbsent<A> = [A] extends [true] ? boolean | undefined : A | undefined
+type Absent<A> = [A] extends [true] ? false | undefined : undefined
+
+declare const impossible: unique symbol
+
+/** Stands in a compiler's message where an option excludes `Other`, which is given too. No value has this type. */
+export interface ExcludedBy<out Other> {
+  readonly [impossible]: Other
+}
+
+/** Stands in a compiler's message where an option is not one of the command's. No value has this type. */
+export interface UnknownOption {
+  readonly [impossible]: never
+}
+
+/** Stands in a compiler's message where an option needs `Other`, which is not given. No value has this type. */
+export interface Needs<out Other> {
+  readonly [impossible]: () => Other
+}
+
+/** Those of `Words` that are certainly given: neither absent nor possibly `undefined` or `false`. */
+export type Given<O, Words> = {
+  [K in keyof O & Words]: undefined extends O[K] ? never : false extends O[K] ? never : K
+}[keyof O & Words]
+
+/** Those of `Words` that may be given. */
+export type Possible<O, Words> = {
+  [K in keyof O & Words]: O[K] extends false | undefined ? never : K
+}[keyof O & Words]
+
+/**
+ * The options `O` of a call, with each field that is not allowed replaced by what is wrong with it: it is none of `All`,
+ * or another one of `Words` (or `Words2`) is given too. TypeScript infers `O` through this type.
+ */
+export type Checked<O, All, Words = never, Words2 = never> = {
+  readonly [K in keyof O]: K extends keyof All
+    ? K extends Given<O, Words>
+      ? [Exclude<Given<O, Words>, K>] extends [never]
+        ? CheckedWord<O, K, Words2>
+        : ExcludedBy<Exclude<Given<O, Words>, K>>
+      : CheckedWord<O, K, Words2>
+    : UnknownOption
+}
+
+type CheckedWord<O, K extends keyof O, Words> =
+  K extends Given<O, Words>
+    ? [Exclude<Given<O, Words>, K>] extends [never]
+      ? O[K]
+      : ExcludedBy<Exclude<Given<O, Words>, K>>
+    : O[K]
+
+/** What a call gives for an option: `undefined` where the option, or all options, are absent. */
+type ValueOf<O, Field> = O extends unknown ? (Field extends keyof O ? O[Field] : undefined) : never
+
+/** `Yes` when the flag is set, `No` when it is not, and both when that is not known. */
+export type IfFlag<O, Field, Yes, No> = ValueOf<O, Field> extends infer Flag ? (Flag extends true ? Yes : No) : never
+
+/** `Yes` when the option is given, `No` when it is not, and both when that is not known. */
+export type IfGiven<O, Field, Yes, No> =
+  ValueOf<O, Field> extends infer Value ? (Value extends undefined ? No : Yes) : never
 
 /**
  * A duration with its unit, such as `"5 seconds"`. A bare number is not accepted, because it means milliseconds in
@@ -202,6 +270,27 @@ export class Args {
       return this.fail("an argument must be a number, and not NaN")
     }
     this.add(new Argument("value", value === Infinity ? "+inf" : value === -Infinity ? "-inf" : String(value)))
+    return this
+  }
+
+  /**
+   * At most one of these words may be given, or the command fails. The types exclude what is certain at compile time;
+   * this is for words that are known only when the program runs. A flag that is `false` is not given.
+   */
+  atMostOne(options: object | undefined, words: ReadonlyArray<string>): this {
+    if (options === undefined || this.problem !== undefined) {
+      return this
+    }
+    let first: string | undefined
+    for (const word of words) {
+      const value = (options as Readonly<Record<string, unknown>>)[word]
+      if (value !== undefined && value !== false) {
+        if (first !== undefined) {
+          return this.fail(`${first} and ${word} exclude each other`)
+        }
+        first = word
+      }
+    }
     return this
   }
 

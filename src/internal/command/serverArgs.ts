@@ -81,5 +81,5 @@ export const commandLine = (builder: Args, command: CommandLine): Args => {
 /** The token `ASYNC` or `SYNC`. */
 export const asyncOrSync = (
   builder: Args,
-  options: { readonly async?: true | undefined; readonly sync?: true | undefined } | undefined
+  options: { readonly async?: boolean | undefined; readonly sync?: boolean | undefined } | undefined
 ): Args => builder.flag("ASYNC", options?.async).flag("SYNC", options?.sync)
