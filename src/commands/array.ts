@@ -14,7 +14,9 @@ import {
   type AtMostOne,
   args,
   arrayOf,
+  type Checked,
   type ExactlyOne,
+  type IfFlag,
   type Key,
   type List,
   type OneOrMany
@@ -114,6 +116,24 @@ export interface FullArrayInfo extends ArrayInfo {
   readonly avgSparseSize: number
 }
 
+/** All options of ARGREP. */
+interface ArgrepAll {
+  /** Every predicate must hold. */
+  readonly and?: boolean | undefined
+  /** At least one predicate must hold (the default). */
+  readonly or?: boolean | undefined
+  /** The maximal number of matches. */
+  readonly limit?: number | undefined
+  /** Ignores the case of ASCII letters. */
+  readonly nocase?: boolean | undefined
+  /** Returns the values too. */
+  readonly withvalues?: boolean | undefined
+}
+
+interface Full {
+  readonly full?: boolean | undefined
+}
+
 /**
  * The commands on arrays.
  *
@@ -180,16 +200,15 @@ export interface ArrayCommands<V> {
       key: Key,
       start: ArrayIndex | Unbounded,
       end: ArrayIndex | Unbounded,
-      predicates: OneOrMany<ArrayPredicate<V>>,
-      options?: ArgrepOptions & { readonly withvalues?: undefined }
+      predicates: OneOrMany<ArrayPredicate<V>>
     ): RedisCommand<Array<ArrayIndex>>
-    (
+    <const O extends ArgrepAll | undefined>(
       key: Key,
       start: ArrayIndex | Unbounded,
       end: ArrayIndex | Unbounded,
       predicates: OneOrMany<ArrayPredicate<V>>,
-      options: ArgrepOptions & { readonly withvalues: true }
-    ): RedisCommand<Array<readonly [index: ArrayIndex, value: V]>>
+      options: Checked<O, ArgrepAll, "and" | "or">
+    ): RedisCommand<IfFlag<O, "withvalues", Array<readonly [index: ArrayIndex, value: V]>, Array<ArrayIndex>>>
   }
 
   /**
@@ -198,8 +217,11 @@ export interface ArrayCommands<V> {
    * O(1); O(N) in its slices with `full`. Since Redis 8.8.0; not in Valkey.
    */
   readonly arinfo: {
-    (key: Key, options?: { readonly full?: undefined }): RedisCommand<ArrayInfo>
-    (key: Key, options: { readonly full: true }): RedisCommand<FullArrayInfo>
+    (key: Key): RedisCommand<ArrayInfo>
+    <const O extends Full | undefined>(
+      key: Key,
+      options: Checked<O, Full>
+    ): RedisCommand<IfFlag<O, "full", FullArrayInfo, ArrayInfo>>
   }
 
   /**
@@ -410,6 +432,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ArrayCommands<V> => 
   ): RedisCommand<never> => {
     const builder = bound(bound(args().key(key), start), end)
       .some("predicate", predicates, predicate)
+      .atMostOne(options, ["and", "or"])
       .flag("AND", options?.and)
       .flag("OR", options?.or)
       .option("LIMIT", options?.limit, (args, limit) => args.integer(limit))
@@ -445,7 +468,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ArrayCommands<V> => 
       ),
     arget: (key, place) => ARGET(index(args().key(key), place), optional, text),
     argetrange: (key, start, end) => ARGETRANGE(range(key, start, end), optionals, text),
-    argrep,
+    argrep: argrep as ArrayCommands<V>["argrep"],
     arinfo: (key: Key, options?: { readonly full?: boolean | undefined }) => {
       const decoder: Decode.Decoder<unknown> = options?.full === true ? fullInfo : info
       return ARINFO(args().key(key).flag("FULL", options?.full), decoder) as RedisCommand<never>

@@ -46,18 +46,23 @@ export type KeyType = "string" | "list" | "set" | "zset" | "hash" | "stream" | "
  * @category options
  */
 export type ExpireCondition =
-  | AtMostOne<{
+  | {
       /** Only if the key has no expiry. */
-      readonly nx: true
+      readonly nx?: boolean | undefined
+      readonly xx?: false | undefined
+      readonly gt?: false | undefined
+      readonly lt?: false | undefined
+    }
+  | ({
+      readonly nx?: false | undefined
       /** Only if the key has an expiry. */
-      readonly xx: true
+      readonly xx?: boolean | undefined
+    } & AtMostOne<{
       /** Only if the new expiry is later than the current one. */
       readonly gt: true
       /** Only if the new expiry is earlier than the current one. */
       readonly lt: true
-    }>
-  | { readonly xx: true; readonly gt: true; readonly nx?: undefined; readonly lt?: undefined }
-  | { readonly xx: true; readonly lt: true; readonly nx?: undefined; readonly gt?: undefined }
+    }>)
 
 /**
  * @since 0.1.0
@@ -457,8 +462,16 @@ export interface GenericCommands<V, K extends Key> {
   readonly waitaof: (numlocal: 0 | 1, numreplicas: number, timeout: DurationWithUnit) => RedisCommand<WaitaofReply>
 }
 
-const condition = (builder: Args, { gt, lt, nx, xx }: ExpireCondition = {}): Args =>
-  builder.flag("NX", nx).flag("XX", xx).flag("GT", gt).flag("LT", lt)
+const condition = (builder: Args, options: ExpireCondition = {}): Args => {
+  const { gt, lt, nx, xx } = options
+  return builder
+    .atMostOne(options, ["nx", "xx"])
+    .atMostOne(options, ["nx", "gt", "lt"])
+    .flag("NX", nx)
+    .flag("XX", xx)
+    .flag("GT", gt)
+    .flag("LT", lt)
+}
 
 /** `nosort` and `#` are tokens of Redis; every other pattern begins with the beginning of a key. */
 const sortPattern = (builder: Args, pattern: Key): Args =>

@@ -110,11 +110,11 @@ export type GeoSearchOptions = AtMostOne<{
  */
 export interface GeoWith<Coord, Dist, Hash> {
   /** Their positions. */
-  readonly withcoord?: Coord
+  readonly withcoord?: Coord | undefined
   /** Their distances, in the unit of the search. */
-  readonly withdist?: Dist
+  readonly withdist?: Dist | undefined
   /** Their geohashes, as the integers that are their scores. */
-  readonly withhash?: Hash
+  readonly withhash?: Hash | undefined
 }
 
 type Flag = boolean | undefined
@@ -125,13 +125,19 @@ type Flag = boolean | undefined
  * @since 0.1.0
  * @category models
  */
-export type GeoFound<V, Coord, Dist, Hash> = [Coord, Dist, Hash] extends [undefined, undefined, undefined]
-  ? V
-  : Types.Simplify<
-      { readonly member: V } & (Coord extends true ? { readonly coordinates: GeoCoordinates } : unknown) &
-        (Dist extends true ? { readonly distance: number } : unknown) &
-        (Hash extends true ? { readonly hash: number } : unknown)
-    >
+export type GeoFound<V, Coord, Dist, Hash> = Coord extends unknown
+  ? Dist extends unknown
+    ? Hash extends unknown
+      ? true extends Coord | Dist | Hash
+        ? Types.Simplify<
+            { readonly member: V } & (Coord extends true ? { readonly coordinates: GeoCoordinates } : unknown) &
+              (Dist extends true ? { readonly distance: number } : unknown) &
+              (Hash extends true ? { readonly hash: number } : unknown)
+          >
+        : V
+      : never
+    : never
+  : never
 
 type NotStored = { readonly store?: undefined; readonly storedist?: undefined }
 type Stored = ExactlyOne<{

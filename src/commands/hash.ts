@@ -10,7 +10,17 @@
  */
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { type Args, args, type Key, type OneOrMany } from "../internal/command/args.js"
+import {
+  type Args,
+  args,
+  type Checked,
+  type IfFlag,
+  type IfGiven,
+  type Key,
+  type Needs,
+  type OneOrMany,
+  type Possible
+} from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -50,6 +60,23 @@ export interface HscanOptions {
   readonly match?: Key | undefined
   /** About how many fields to scan per page. Default: 10. It is not a limit: a small hash comes in one page. */
   readonly count?: number | undefined
+}
+
+/** How many random fields, and whether with their values. */
+interface RandomFields {
+  readonly count?: number | undefined
+  readonly withvalues?: boolean | undefined
+}
+
+type WithCount<O> = [Possible<O, "withvalues">] extends [never]
+  ? unknown
+  : O extends { readonly count: number }
+    ? unknown
+    : { readonly withvalues: Needs<"count"> }
+
+/** {@link HscanOptions}, and whether to leave the values out. @internal */
+export interface HscanAll extends HscanOptions {
+  readonly novalues?: boolean | undefined
 }
 
 /**
@@ -211,8 +238,10 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
    */
   readonly hrandfield: {
     (key: Key): RedisCommand<Option.Option<K>>
-    (key: Key, options: { readonly count: number; readonly withvalues?: false | undefined }): RedisCommand<Array<K>>
-    (key: Key, options: { readonly count: number; readonly withvalues: true }): RedisCommand<Array<[K, V]>>
+    <const O extends RandomFields | undefined>(
+      key: Key,
+      options: Checked<O, RandomFields> & WithCount<O>
+    ): RedisCommand<IfGiven<O, "count", IfFlag<O, "withvalues", Array<[K, V]>, Array<K>>, Option.Option<K>>>
   }
 
   /**
@@ -228,12 +257,12 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
    * ```
    */
   readonly hscan: {
-    (
+    (key: Key, cursor: string): RedisCommand<Decode.ScanPage<[K, V]>>
+    <const O extends HscanAll | undefined>(
       key: Key,
       cursor: string,
-      options?: HscanOptions & { readonly novalues?: false | undefined }
-    ): RedisCommand<Decode.ScanPage<[K, V]>>
-    (key: Key, cursor: string, options: HscanOptions & { readonly novalues: true }): RedisCommand<Decode.ScanPage<K>>
+      options: Checked<O, HscanAll>
+    ): RedisCommand<IfFlag<O, "novalues", Decode.ScanPage<K>, Decode.ScanPage<[K, V]>>>
   }
 
   /**
@@ -315,15 +344,15 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): HashCommands<V, K> =
   const stored = (key: Key, input: Stored): Args =>
     appendPairs(args().key(key), codec, input.length === 2 ? [input] : pairsOf(input[0]))
 
-  const hrandfield = (
-    key: Key,
-    options?: { readonly count: number; readonly withvalues?: boolean | undefined }
-  ): RedisCommand<never> => {
+  const hrandfield = (key: Key, options?: RandomFields): RedisCommand<never> => {
     const builder = args().key(key)
-    if (options === undefined) {
+    if (options?.count === undefined && options?.withvalues !== true) {
       return HRANDFIELD(builder, optionalName, text) as RedisCommand<never>
     }
-    builder.integer(options.count).flag("WITHVALUES", options.withvalues)
+    if (options.count === undefined) {
+      builder.fail("withvalues needs a count")
+    }
+    builder.when(options.count, (args, count) => args.integer(count)).flag("WITHVALUES", options.withvalues)
     const decoder: Decode.Decoder<unknown> = options.withvalues === true ? pairs : names
     return HRANDFIELD(builder, decoder, text) as RedisCommand<never>
   }
@@ -361,8 +390,8 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): HashCommands<V, K> =
     hlen: (key) => HLEN(args().key(key), Decode.integer),
     hmget: (key, fields) => HMGET(appendNames(args().key(key), fields), optionals, text),
     hmset: (key: Key, ...input: Stored) => HMSET(stored(key, input), Decode.ok),
-    hrandfield,
-    hscan,
+    hrandfield: hrandfield as HashCommands<V, K>["hrandfield"],
+    hscan: hscan as HashCommands<V, K>["hscan"],
     hset: (key: Key, ...input: Stored) => HSET(stored(key, input), Decode.integer),
     hsetnx: (key, field, value) => HSETNX(args().key(key).text(field).value(codec, value), Decode.boolean),
     hstrlen: (key, field) => HSTRLEN(args().key(key).text(field), Decode.integer),

@@ -11,10 +11,14 @@ import type { Codec } from "../Codec.js"
 import {
   type Args,
   args,
+  type Checked,
   type DurationWithUnit,
   type ExactlyOne,
+  type IfGiven,
   type Key,
-  type OneOrMany
+  type Needs,
+  type OneOrMany,
+  type Possible
 } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
@@ -70,6 +74,37 @@ export interface LposOptions {
   /** How many elements to compare at most. 0 (the default) compares all. */
   readonly maxlen?: number | undefined
 }
+
+/** How many elements. */
+interface Counted {
+  readonly count?: number | undefined
+}
+
+/** {@link LposOptions} with a count. */
+interface LposAll extends LposOptions, Counted {}
+
+/** The amount of LMOVEM, all of it optional. */
+interface LmovemOptions {
+  readonly count?: number | undefined
+  readonly exactly?: number | undefined
+  readonly obo?: boolean | undefined
+  readonly bulk?: boolean | undefined
+}
+
+type WithOrder<O> = [Possible<O, "obo" | "bulk">] extends [never]
+  ? [Possible<O, "count">] extends [never]
+    ? [Possible<O, "exactly">] extends [never]
+      ? unknown
+      : { readonly exactly: Needs<"obo" | "bulk"> }
+    : { readonly count: Needs<"obo" | "bulk"> }
+  : [Possible<O, "count" | "exactly">] extends [never]
+    ? [Possible<O, "obo">] extends [never]
+      ? { readonly bulk: Needs<"count" | "exactly"> }
+      : { readonly obo: Needs<"count" | "exactly"> }
+    : unknown
+
+/** No amount: one element is moved. */
+type NoLmovemAmount = { readonly [F in "count" | "exactly" | "obo" | "bulk"]?: undefined }
 
 /**
  * The commands on lists.
@@ -206,20 +241,14 @@ export interface ListCommands<V, K extends Key> {
    * ```
    */
   readonly lmovem: {
-    (
+    (source: Key, destination: Key, from: ListSide, to: ListSide): RedisCommand<Array<V>>
+    <const O extends LmovemOptions | undefined>(
       source: Key,
       destination: Key,
       from: ListSide,
       to: ListSide,
-      options?: (LmovemAmount & { readonly exactly?: undefined }) | NoLmovemAmount
-    ): RedisCommand<Array<V>>
-    (
-      source: Key,
-      destination: Key,
-      from: ListSide,
-      to: ListSide,
-      options: LmovemAmount & { readonly exactly: number }
-    ): RedisCommand<Option.Option<Array<V>>>
+      options: Checked<O, LmovemOptions, "count" | "exactly", "obo" | "bulk"> & WithOrder<O>
+    ): RedisCommand<IfGiven<O, "exactly", Option.Option<Array<V>>, Array<V>>>
   }
 
   /**
@@ -252,7 +281,10 @@ export interface ListCommands<V, K extends Key> {
    */
   readonly lpop: {
     (key: Key): RedisCommand<Option.Option<V>>
-    (key: Key, options: { readonly count: number }): RedisCommand<Option.Option<Array<V>>>
+    <const O extends Counted | undefined>(
+      key: Key,
+      options: Checked<O, Counted>
+    ): RedisCommand<IfGiven<O, "count", Option.Option<Array<V>>, Option.Option<V>>>
   }
 
   /**
@@ -268,8 +300,12 @@ export interface ListCommands<V, K extends Key> {
    * ```
    */
   readonly lpos: {
-    (key: Key, element: V, options?: LposOptions & { readonly count?: undefined }): RedisCommand<Option.Option<number>>
-    (key: Key, element: V, options: LposOptions & { readonly count: number }): RedisCommand<Array<number>>
+    (key: Key, element: V): RedisCommand<Option.Option<number>>
+    <const O extends LposAll | undefined>(
+      key: Key,
+      element: V,
+      options: Checked<O, LposAll>
+    ): RedisCommand<IfGiven<O, "count", Array<number>, Option.Option<number>>>
   }
 
   /**
@@ -333,7 +369,10 @@ export interface ListCommands<V, K extends Key> {
    */
   readonly rpop: {
     (key: Key): RedisCommand<Option.Option<V>>
-    (key: Key, options: { readonly count: number }): RedisCommand<Option.Option<Array<V>>>
+    <const O extends Counted | undefined>(
+      key: Key,
+      options: Checked<O, Counted>
+    ): RedisCommand<IfGiven<O, "count", Option.Option<Array<V>>, Option.Option<V>>>
   }
 
   /**
@@ -365,9 +404,6 @@ export interface ListCommands<V, K extends Key> {
   readonly rpushx: (key: Key, elements: OneOrMany<V>) => RedisCommand<number>
 }
 
-/** No amount: one element is moved. */
-type NoLmovemAmount = { readonly [F in "count" | "exactly" | "obo" | "bulk"]?: undefined }
-
 const words = { left: "LEFT", right: "RIGHT", before: "BEFORE", after: "AFTER" } as const
 
 /** Appends the token for a side or a position. Only an untyped program can pass another word. */
@@ -376,12 +412,16 @@ const appendWord = (args: Args, word: keyof typeof words): Args =>
     ? args.token(words[word])
     : args.fail("a side must be left or right, a position before or after")
 
-const appendAmount = (args: Args, { bulk, count, exactly, obo }: LmovemAmount | NoLmovemAmount): Args =>
-  args
+const appendAmount = (args: Args, options: LmovemOptions): Args => {
+  const { bulk, count, exactly, obo } = options
+  return args
+    .atMostOne(options, ["count", "exactly"])
+    .atMostOne(options, ["obo", "bulk"])
     .option("COUNT", count, (args, count) => args.integer(count))
     .option("EXACTLY", exactly, (args, exactly) => args.integer(exactly))
     .flag("OBO", obo)
     .flag("BULK", bulk)
+}
 
 const BLMOVE = define("BLMOVE")
 const BLMOVEM = define("BLMOVEM")
@@ -429,11 +469,13 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ListCommands<V, K> =
 
   const pop =
     (command: typeof LPOP) =>
-    (key: Key, options?: { readonly count: number }): RedisCommand<never> => {
-      const decoder: Decode.Decoder<unknown> = options === undefined ? optional : optionals
-      const builder = args().key(key)
+    (key: Key, options?: Counted): RedisCommand<never> => {
+      const count = options?.count
+      const decoder: Decode.Decoder<unknown> = count === undefined ? optional : optionals
       return command(
-        builder.when(options, (args, { count }) => args.integer(count)),
+        args()
+          .key(key)
+          .when(count, (args, count) => args.integer(count)),
         decoder,
         text
       ) as RedisCommand<never>
@@ -447,7 +489,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ListCommands<V, K> =
     destination: Key,
     from: ListSide,
     to: ListSide,
-    options: LmovemAmount | NoLmovemAmount = {}
+    options: LmovemOptions = {}
   ): RedisCommand<never> => {
     const decoder: Decode.Decoder<unknown> = options.exactly === undefined ? valuesOrNone : optionals
     return LMOVEM(appendAmount(sides(source, destination, from, to), options), decoder, text) as RedisCommand<never>
@@ -495,11 +537,11 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ListCommands<V, K> =
       LINSERT(appendWord(args().key(key), where).value(codec, pivot).value(codec, element), Decode.integer),
     llen: (key) => LLEN(args().key(key), Decode.integer),
     lmove: (source, destination, from, to) => LMOVE(sides(source, destination, from, to), optional, text),
-    lmovem,
+    lmovem: lmovem as ListCommands<V, K>["lmovem"],
     lmpop: (keys, side, { count } = {}) =>
       LMPOP(appendCount(appendWord(args().numkeys(keys), side), count), poppedMany, text),
     lpop: pop(LPOP),
-    lpos,
+    lpos: lpos as ListCommands<V, K>["lpos"],
     lpush: (key, elements) => LPUSH(args().key(key).values(codec, "element", elements), Decode.integer),
     lpushx: (key, elements) => LPUSHX(args().key(key).values(codec, "element", elements), Decode.integer),
     lrange: (key, start, stop) => LRANGE(args().key(key).integer(start).integer(stop), values, text),

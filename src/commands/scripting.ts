@@ -8,7 +8,16 @@
 import * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { type Args, type AtMostOne, args, type Key, type OneOrMany, toList } from "../internal/command/args.js"
+import {
+  type Args,
+  type AtMostOne,
+  args,
+  type Checked,
+  type IfFlag,
+  type Key,
+  type OneOrMany,
+  toList
+} from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -199,14 +208,10 @@ export interface ScriptingCommands {
    * O(N) in the functions. Since Redis 7.0.0.
    */
   readonly functionList: {
-    (options?: {
-      readonly libraryname?: string | undefined
-      readonly withcode?: undefined
-    }): RedisCommand<Array<FunctionLibrary>>
-    (options: {
-      readonly libraryname?: string | undefined
-      readonly withcode: true
-    }): RedisCommand<Array<FunctionLibraryWithCode>>
+    (): RedisCommand<Array<FunctionLibrary>>
+    <const O extends FunctionListOptions | undefined>(
+      options: Checked<O, FunctionListOptions>
+    ): RedisCommand<IfFlag<O, "withcode", Array<FunctionLibraryWithCode>, Array<FunctionLibrary>>>
   }
 
   /**
@@ -285,6 +290,13 @@ export interface ScriptingCommands {
    * O(1). Since Valkey 8.0.0; not in Redis.
    */
   readonly scriptShow: (sha1: string) => RedisCommand<string>
+}
+
+interface FunctionListOptions {
+  /** Only libraries whose name matches this pattern. */
+  readonly libraryname?: string | undefined
+  /** Return their code too. */
+  readonly withcode?: boolean | undefined
 }
 
 const EVAL = define("EVAL")
@@ -376,7 +388,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ScriptingCommands =>
     functionDump: () => FUNCTION_DUMP(args(), Decode.bytes, false),
     functionFlush: (options) => FUNCTION_FLUSH(flushing(options), Decode.ok),
     functionKill: () => FUNCTION_KILL(args(), Decode.ok),
-    functionList,
+    functionList: functionList as ScriptingCommands["functionList"],
     functionLoad: (code, options) => FUNCTION_LOAD(args().flag("REPLACE", options?.replace).text(code), Decode.text),
     functionRestore: (dump, options) =>
       FUNCTION_RESTORE(

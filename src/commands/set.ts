@@ -8,7 +8,7 @@
  */
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { args, type Key, type OneOrMany } from "../internal/command/args.js"
+import { args, type Checked, type IfGiven, type Key, type OneOrMany } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -36,6 +36,11 @@ export interface SscanOptions {
    */
   readonly match?: Key | undefined
   /** About how many members to scan per page. Default: 10. It is not a limit: a small set comes in one page. */
+  readonly count?: number | undefined
+}
+
+/** How many elements. */
+interface Counted {
   readonly count?: number | undefined
 }
 
@@ -168,7 +173,10 @@ export interface SetCommands<V> {
    */
   readonly spop: {
     (key: Key): RedisCommand<Option.Option<V>>
-    (key: Key, options: { readonly count: number }): RedisCommand<Array<V>>
+    <const O extends Counted | undefined>(
+      key: Key,
+      options: Checked<O, Counted>
+    ): RedisCommand<IfGiven<O, "count", Array<V>, Option.Option<V>>>
   }
 
   /**
@@ -179,7 +187,10 @@ export interface SetCommands<V> {
    */
   readonly srandmember: {
     (key: Key): RedisCommand<Option.Option<V>>
-    (key: Key, options: { readonly count: number }): RedisCommand<Array<V>>
+    <const O extends Counted | undefined>(
+      key: Key,
+      options: Checked<O, Counted>
+    ): RedisCommand<IfGiven<O, "count", Array<V>, Option.Option<V>>>
   }
 
   /**
@@ -261,11 +272,13 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): SetCommands<V> => {
   /** One random member, or a list of them when `count` is given. */
   const byChance =
     (command: typeof SPOP) =>
-    (key: Key, options?: { readonly count: number }): RedisCommand<never> => {
-      const builder = args().key(key)
-      const decoder: Decode.Decoder<unknown> = options === undefined ? optional : values
+    (key: Key, options?: Counted): RedisCommand<never> => {
+      const count = options?.count
+      const decoder: Decode.Decoder<unknown> = count === undefined ? optional : values
       return command(
-        builder.when(options, (args, { count }) => args.integer(count)),
+        args()
+          .key(key)
+          .when(count, (args, count) => args.integer(count)),
         decoder,
         text
       ) as RedisCommand<never>

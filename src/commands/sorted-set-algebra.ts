@@ -5,11 +5,11 @@
  * @since 0.1.0
  */
 import type { Codec } from "../Codec.js"
-import { type Args, args, type Key, type List, type OneOrMany, toList } from "../internal/command/args.js"
+import { type Args, args, type Checked, type Key, type List, type OneOrMany, toList } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
-import type { ScoredMember } from "./sorted-set-range.js"
+import type { ScoresOrNot, WithScores } from "./sorted-set-range.js"
 
 /**
  * One weight for each key.
@@ -47,15 +47,15 @@ export interface CombineOptions<Keys> {
  * @category models
  */
 export interface Combine<V> {
-  <const Keys extends OneOrMany<Key>>(
+  <const Keys extends OneOrMany<Key>>(keys: Keys): RedisCommand<Array<V>>
+  <const Keys extends OneOrMany<Key>, const O extends CombineReadOptions<Keys> | undefined>(
     keys: Keys,
-    options?: CombineOptions<Keys> & { readonly withscores?: undefined }
-  ): RedisCommand<Array<V>>
-  <const Keys extends OneOrMany<Key>>(
-    keys: Keys,
-    options: CombineOptions<Keys> & { readonly withscores: true }
-  ): RedisCommand<Array<ScoredMember<V>>>
+    options: Checked<O, CombineReadOptions<Keys>>
+  ): RedisCommand<ScoresOrNot<O, V>>
 }
+
+/** {@link CombineOptions}, and whether scores are returned too. */
+interface CombineReadOptions<Keys> extends CombineOptions<Keys>, WithScores {}
 
 /**
  * The commands that combine sorted sets. Plain sets are accepted too: their members have the score 1.
@@ -70,8 +70,11 @@ export interface SortedSetAlgebraCommands<V> {
    * O(L + (N-K) log N), worst case, for L members in all sets, N in the first and K in the result. Since Redis 6.2.0.
    */
   readonly zdiff: {
-    (keys: OneOrMany<Key>, options?: { readonly withscores?: undefined }): RedisCommand<Array<V>>
-    (keys: OneOrMany<Key>, options: { readonly withscores: true }): RedisCommand<Array<ScoredMember<V>>>
+    (keys: OneOrMany<Key>): RedisCommand<Array<V>>
+    <const O extends WithScores | undefined>(
+      keys: OneOrMany<Key>,
+      options: Checked<O, WithScores>
+    ): RedisCommand<ScoresOrNot<O, V>>
   }
 
   /**

@@ -124,13 +124,13 @@ export type StreamTrim = ExactlyOne<{
     | {
         /** Trim exactly, `=` (the default). */
         readonly equal?: boolean | undefined
-        readonly approximately?: undefined
+        readonly approximately?: false | undefined
         readonly limit?: undefined
       }
     | {
-        readonly equal?: undefined
+        readonly equal?: false | undefined
         /** Trim approximately, `~`: some more entries may stay, which is much cheaper. */
-        readonly approximately: true
+        readonly approximately: boolean | undefined
         /** Remove at most this many entries at once; 0 means no limit. */
         readonly limit?: number | undefined
       }
@@ -193,8 +193,12 @@ export const appendBound = (args: Args, bound: StreamBound): Args => {
 }
 
 /** @internal */
-export const appendReferences = (args: Args, { acked, delref, keepref }: StreamReferences): Args =>
-  args.flag("KEEPREF", keepref).flag("DELREF", delref).flag("ACKED", acked)
+export const appendReferences = (args: Args, options: StreamReferences): Args =>
+  args
+    .atMostOne(options, ["keepref", "delref", "acked"])
+    .flag("KEEPREF", options.keepref)
+    .flag("DELREF", options.delref)
+    .flag("ACKED", options.acked)
 
 /** @internal */
 export const appendTrim = (args: Args, trim: StreamTrim | NoStreamTrim): Args => {
@@ -203,6 +207,8 @@ export const appendTrim = (args: Args, trim: StreamTrim | NoStreamTrim): Args =>
     return args
   }
   args
+    .atMostOne(trim, ["maxlen", "minid"])
+    .atMostOne(trim, ["equal", "approximately"])
     .token(maxlen === undefined ? "MINID" : "MAXLEN")
     .flag("=", equal)
     .flag("~", approximately)

@@ -11,7 +11,10 @@ import {
   type AbsoluteTime,
   type Args,
   args,
+  type Checked,
   type DurationWithUnit,
+  type IfFlag,
+  type IfGiven,
   type Key,
   type OneOrMany
 } from "../internal/command/args.js"
@@ -173,6 +176,23 @@ export interface XclaimOptions {
  */
 export type NackMode = "silent" | "fail" | "fatal"
 
+interface JustId {
+  /** Return only ids, and do not increment the number of deliveries. */
+  readonly justid?: boolean | undefined
+}
+
+interface AutoclaimOptions extends JustId {
+  /** Claim at most this many entries. */
+  readonly count?: number | undefined
+}
+
+interface ClaimOptions extends XclaimOptions, JustId {}
+
+interface ReadgroupClaimOptions extends XreadgroupOptions {
+  /** First claim entries that have been pending for this long. Redis 8.4. */
+  readonly claim?: DurationWithUnit | undefined
+}
+
 /**
  * The commands on consumer groups.
  *
@@ -222,17 +242,16 @@ export interface StreamGroupCommands<V, K> {
       group: Key,
       consumer: Key,
       minIdle: DurationWithUnit,
-      start: StreamId,
-      options?: { readonly count?: number | undefined; readonly justid?: undefined }
+      start: StreamId
     ): RedisCommand<Autoclaimed<StreamEntry<V, K>>>
-    (
+    <const O extends AutoclaimOptions | undefined>(
       key: Key,
       group: Key,
       consumer: Key,
       minIdle: DurationWithUnit,
       start: StreamId,
-      options: { readonly count?: number | undefined; readonly justid: true }
-    ): RedisCommand<Autoclaimed<StreamId>>
+      options: Checked<O, AutoclaimOptions>
+    ): RedisCommand<IfFlag<O, "justid", Autoclaimed<StreamId>, Autoclaimed<StreamEntry<V, K>>>>
   }
 
   /**
@@ -247,17 +266,16 @@ export interface StreamGroupCommands<V, K> {
       group: Key,
       consumer: Key,
       minIdle: DurationWithUnit,
-      ids: OneOrMany<StreamId>,
-      options?: XclaimOptions & { readonly justid?: undefined }
+      ids: OneOrMany<StreamId>
     ): RedisCommand<Array<StreamEntry<V, K>>>
-    (
+    <const O extends ClaimOptions | undefined>(
       key: Key,
       group: Key,
       consumer: Key,
       minIdle: DurationWithUnit,
       ids: OneOrMany<StreamId>,
-      options: XclaimOptions & { readonly justid: true }
-    ): RedisCommand<Array<StreamId>>
+      options: Checked<O, ClaimOptions>
+    ): RedisCommand<IfFlag<O, "justid", Array<StreamId>, Array<StreamEntry<V, K>>>>
   }
 
   /**
@@ -359,18 +377,15 @@ export interface StreamGroupCommands<V, K> {
    * ```
    */
   readonly xreadgroup: {
-    (
+    (group: Key, consumer: Key, streams: StreamPositions): RedisCommand<Array<GroupEntries<StreamEntry<V, K>, K>>>
+    <const O extends ReadgroupClaimOptions | undefined>(
       group: Key,
       consumer: Key,
       streams: StreamPositions,
-      options?: XreadgroupOptions & { readonly claim?: undefined }
-    ): RedisCommand<Array<GroupEntries<StreamEntry<V, K>, K>>>
-    (
-      group: Key,
-      consumer: Key,
-      streams: StreamPositions,
-      options: XreadgroupOptions & { readonly claim: DurationWithUnit }
-    ): RedisCommand<Array<GroupEntries<ClaimedEntry<V, K>, K>>>
+      options: Checked<O, ReadgroupClaimOptions>
+    ): RedisCommand<
+      IfGiven<O, "claim", Array<GroupEntries<ClaimedEntry<V, K>, K>>, Array<GroupEntries<StreamEntry<V, K>, K>>>
+    >
   }
 }
 
@@ -536,8 +551,8 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StreamGroupCommands<
     xack: (key, group, ids) => XACK(appendIds(consumerGroup(key, group), ids), Decode.integer),
     xackdel: (key, group, ids, options = {}) =>
       XACKDEL(appendCountedIds(appendReferences(consumerGroup(key, group), options), ids), deletions),
-    xautoclaim,
-    xclaim,
+    xautoclaim: xautoclaim as StreamGroupCommands<V, K>["xautoclaim"],
+    xclaim: xclaim as StreamGroupCommands<V, K>["xclaim"],
     xgroupCreate: (key, group, id, options) =>
       XGROUP_CREATE(
         appendId(consumerGroup(key, group), id)
@@ -565,6 +580,6 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StreamGroupCommands<
         Decode.integer
       ),
     xpending,
-    xreadgroup
+    xreadgroup: xreadgroup as StreamGroupCommands<V, K>["xreadgroup"]
   }
 }

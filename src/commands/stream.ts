@@ -88,14 +88,14 @@ export interface StreamCommands<V, K> {
       key: Key,
       id: StreamId,
       fields: StreamFields<V>,
-      options?: XaddOptions & { readonly nomkstream?: undefined }
+      options?: XaddOptions & { readonly nomkstream?: false | undefined }
     ): RedisCommand<StreamId>
-    (
+    <const NoMkStream extends boolean>(
       key: Key,
       id: StreamId,
       fields: StreamFields<V>,
-      options: XaddOptions & { readonly nomkstream: true }
-    ): RedisCommand<Option.Option<StreamId>>
+      options: XaddOptions & { readonly nomkstream: NoMkStream | undefined }
+    ): RedisCommand<NoMkStream extends true ? Option.Option<StreamId> : StreamId>
   }
 
   /**
@@ -267,6 +267,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StreamCommands<V, K>
   ): RedisCommand<never> => {
     const builder = args().key(key).flag("NOMKSTREAM", options.nomkstream)
     appendReferences(builder, options)
+      .atMostOne(options, ["idmpauto", "idmp"])
       .option("IDMPAUTO", options.idmpauto, (args, producer) => args.text(producer))
       .option("IDMP", options.idmp, (args, { id, producer }) => args.text(producer).text(id))
     appendFields(appendId(appendTrim(builder, options), id), codec, fields)

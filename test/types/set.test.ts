@@ -25,13 +25,11 @@ describe("set", () => {
     expectTypeOf(sets.sunioncard("s", { approx: true, limit: 2 })).toEqualTypeOf<RedisCommand<number>>()
   })
 
-  it("refuses empty lists and options that do not exist", () => {
+  it("refuses options that do not exist", () => {
     sets.sadd("s", ["a"])
     sets.srem("s", keysOfData)
     // @ts-expect-error: the member must be a number
     numbers.sadd("s", ["a"])
-    // @ts-expect-error: options need a count
-    sets.spop("s", {})
     // @ts-expect-error: only SUNIONCARD has APPROX
     sets.sintercard("s", { approx: true })
     // @ts-expect-error: a cursor must be text, because it has up to 64 bits

@@ -175,7 +175,7 @@ export class Args {
 
   /** A token: a word of Redis' own. Errors and logs show it. */
   token(token: string): this {
-    return this.add(new Argument("token", token))
+    return this.push("token", token, "an option's word")
   }
 
   /** A word of Redis' own, which the program gives in small letters. */
