@@ -33,6 +33,7 @@ vi.mock("../../src/Redis.js", async (original) => {
 
 const { Redis } = await vi.importActual<typeof import("../../src/Redis.js")>("../../src/Redis.js")
 const { samples } = await import("../support/samples.js")
+const calls = [...recorded]
 
 const make = (method: string, given: ReadonlyArray<unknown>): RedisCommand<unknown> =>
   (Redis as unknown as Record<string, (...given: ReadonlyArray<unknown>) => RedisCommand<unknown>>)[method]?.(
@@ -43,7 +44,7 @@ const wrong: ReadonlyArray<unknown> = [null, undefined, 5, {}, []]
 
 /** The calls with one argument replaced, one added, and the last ones left out. */
 const wrongCalls = (): ReadonlyArray<Call> =>
-  recorded.flatMap(([method, given]) => [
+  calls.flatMap(([method, given]) => [
     ...given.map((_, i): Call => [method, given.slice(0, i)]),
     ...wrong.flatMap((value) =>
       Array.from(
@@ -57,7 +58,7 @@ const shown = ([method, given]: Call): string => `${method}(${given.map((value) 
 
 describe("commands of an untyped program", () => {
   it("never throw when they are made", () => {
-    expect(recorded).toHaveLength(samples.length)
+    expect(calls).toHaveLength(samples.length)
     const thrown = wrongCalls().filter((call) => {
       try {
         return make(...call) === undefined

@@ -85,9 +85,14 @@ export type Possible<O, Words> = {
 
 /**
  * The options `O` of a call, with each field that is not allowed replaced by what is wrong with it: it is none of `All`,
- * or another one of `Words` (or `Words2`) is given too. TypeScript infers `O` through this type.
+ * or another one of `Words` (or `Words2`) is given too. TypeScript infers `O` through this type; through `Extract` it sees
+ * that all options may be `undefined`, which decides the type of the answer.
  */
-export type Checked<O, All, Words = never, Words2 = never> = {
+export type Checked<O, All, Words = never, Words2 = never> =
+  | CheckedFields<O, All, Words, Words2>
+  | Extract<O, undefined>
+
+type CheckedFields<O, All, Words, Words2> = {
   readonly [K in keyof O]: K extends keyof All
     ? K extends Given<O, Words>
       ? [Exclude<Given<O, Words>, K>] extends [never]

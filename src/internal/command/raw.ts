@@ -4,7 +4,7 @@
  */
 import { utf8Decode } from "../resp/text.js"
 import { ErrorReply, MapReply, type Reply, SetReply, Unreadable, VerbatimString } from "../resp/values.js"
-import { type Args, Argument, type ArgumentKind, args as newArgs } from "./args.js"
+import { type Args, Argument, type ArgumentKind, args as newArgs, type OneOrMany, toList } from "./args.js"
 import { Command, declare, none, specOf } from "./command.js"
 import * as Decode from "./decode.js"
 import { isContainer } from "./facts.js"
@@ -64,8 +64,8 @@ export const make: {
 ): RedisCommand<A> => {
   const text = options?.reply !== "bytes"
   const builder = newArgs()
-  const given = name.trim().split(/\s+/)
-  let rest: ReadonlyArray<ArgumentInput> = options?.args ?? []
+  const given = typeof name === "string" ? name.trim().split(/\s+/) : [""]
+  let rest = options?.args === undefined ? [] : toList<ArgumentInput>(options.args)
   const container = isContainer((given[0] as string).toUpperCase())
   if (container && given.length === 1 && rest.length > 0) {
     const first = rest[0] instanceof Argument ? rest[0].data : rest[0]
@@ -94,7 +94,7 @@ export const make: {
 }
 
 export interface MakeOptions {
-  readonly args?: ReadonlyArray<ArgumentInput> | undefined
+  readonly args?: OneOrMany<ArgumentInput> | undefined
   /** Whether bulk strings are read as text (the default) or as bytes. */
   readonly reply?: "text" | "bytes" | undefined
   /** Whether the command changes nothing, so that it may be sent again after a disconnect. Default: false. */
