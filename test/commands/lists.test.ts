@@ -86,6 +86,6 @@ describe("options that exclude each other", () => {
     expect(Redis.set("k", "v", { nx: both, xx: both }).problem?.message).toBe("SET: nx and xx exclude each other")
     expect(Redis.expire("k", "1 second", { xx: both, gt: true }).problem).toBeUndefined()
     sends(Redis.set("k", "v", { nx: both, xx: !both, ex: undefined }), ["SET", "k", "v", "NX"])
-    expect(Redis.zrange("k", 0, 1, { byscore: both, bylex: both }).problem?.message).toMatch(/exclude/)
+    expect(Redis.xtrim("k", { maxlen: 1, keepref: both, delref: both } as never).problem?.message).toMatch(/exclude/)
   })
 })

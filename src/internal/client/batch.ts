@@ -10,7 +10,7 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
 import { PipelineError, type RedisError, TransactionError, UsageError } from "../../RedisError.js"
-import { arrayOf, type DurationWithUnit, type List } from "../command/args.js"
+import { arrayOf, type ChunkShape, type DurationWithUnit, type List } from "../command/args.js"
 import type { RedisCommand } from "../command/model.js"
 import { type BatchOptions, type BatchResult, Redis, TypeId } from "../command/model.js"
 import { checkDuration } from "../connection/options.js"
@@ -18,16 +18,16 @@ import { checkDuration } from "../connection/options.js"
 export type BatchCommands = List<RedisCommand<unknown>> | Readonly<Record<string, RedisCommand<unknown>>>
 
 /** What the commands answer, in the shape they were given; a Chunk is answered by an array. */
-export type Results<T extends BatchCommands> =
-  T extends Chunk.Chunk<RedisCommand<infer A>>
-    ? Array<A>
-    : { -readonly [K in keyof T]: T[K] extends RedisCommand<infer A> ? A : never }
+export type Results<T extends BatchCommands> = T extends ChunkShape
+  ? Array<AnswerOf<T>>
+  : { -readonly [K in keyof T]: T[K] extends RedisCommand<infer A> ? A : never }
 
 /** The same with an `Either` in each place. */
-export type EitherResults<T extends BatchCommands> =
-  T extends Chunk.Chunk<RedisCommand<infer A>>
-    ? Array<Either.Either<A, RedisError>>
-    : { -readonly [K in keyof T]: T[K] extends RedisCommand<infer A> ? Either.Either<A, RedisError> : never }
+export type EitherResults<T extends BatchCommands> = T extends ChunkShape
+  ? Array<Either.Either<AnswerOf<T>, RedisError>>
+  : { -readonly [K in keyof T]: T[K] extends RedisCommand<infer A> ? Either.Either<A, RedisError> : never }
+
+type AnswerOf<T> = T extends Chunk.Chunk<RedisCommand<infer A>> ? A : never
 
 /** Where a command stands: its index, or its key in a record. */
 type PlaceInBatch = string | number

@@ -32,8 +32,14 @@ export type Key = string | Uint8Array
 /** An array or a Chunk, of any length. */
 export type List<A> = ReadonlyArray<A> | Chunk.Chunk<A>
 
+/** What tells a Chunk from arrays, text and records: a few fields, because all of `Chunk` costs the compiler more. */
+export interface ChunkShape {
+  readonly length: number
+  readonly pipe: unknown
+}
+
 /** `A`, except where it could be mistaken for a list: an array or a Chunk always counts as a list. */
-export type NotAList<A> = A extends List<unknown> ? never : A
+export type NotAList<A> = A extends ReadonlyArray<unknown> | ChunkShape ? never : A
 
 /** One element, or a list of any length. See `RedisCommand.OneOrMany`. */
 export type OneOrMany<A> = NotAList<A> | List<A>
