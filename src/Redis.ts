@@ -30,7 +30,7 @@ import { type Replicated, type ReplicationOptions, withReplication } from "./int
 import { layer as layerScheduler } from "./internal/client/scheduler.js"
 import { testService } from "./internal/client/testDouble.js"
 import { type Under, type UnderEffect, type UnderStream, type Unmarked, under } from "./internal/client/under.js"
-import type { DurationWithUnit, Key, OneOrMore } from "./internal/command/args.js"
+import type { DurationWithUnit, Key, OneOrMany } from "./internal/command/args.js"
 import {
   type About,
   type BatchResult,
@@ -535,7 +535,7 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    * ```
    */
   readonly optimistic: <T extends Batch.Transaction<unknown, unknown> & Unmarked, E, R>(
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     body: Effect.Effect<T, E, R>,
     options?: OptimisticOptions
   ) => Effect.Effect<

@@ -12,7 +12,8 @@ import {
   type AbsoluteTime as AbsoluteTimeModel,
   Argument,
   type DurationWithUnit as DurationWithUnitModel,
-  type Key as KeyModel
+  type Key as KeyModel,
+  type OneOrMany as OneOrManyModel
 } from "./internal/command/args.js"
 import * as Core from "./internal/command/command.js"
 import { type RedisCommand, TypeId } from "./internal/command/model.js"
@@ -83,8 +84,18 @@ export type {
 export type Key = KeyModel
 
 /**
+ * One element, or a list of any length: an array or a Chunk. An array or a Chunk always counts as the list, so an element
+ * that is one itself (a value under `Codec.json`) stands in a list. Where Redis needs at least one element, an empty list
+ * fails with a `UsageError` when the command is run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type OneOrMany<A> = OneOrManyModel<A>
+
+/**
  * A duration that says its unit: a bare number is milliseconds to Effect and seconds to Redis users, so it does not
- * compile.
+ * compile. A wrapper that takes Effect's `DurationInput` passes `Duration.decode(input)`.
  *
  * @since 0.1.0
  * @category models

@@ -19,7 +19,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type Codec, utf8 } from "./Codec.js"
-import { type Key, type OneOrMore, toList } from "./internal/command/args.js"
+import { type Key, type OneOrMany, toList } from "./internal/command/args.js"
 import { escapePattern, prepend } from "./internal/command/prefix.js"
 import * as Options from "./internal/connection/options.js"
 import { type Program, type Provided, provide } from "./internal/effect/program.js"
@@ -197,7 +197,7 @@ export interface KeyspaceOptions<out Mode extends OnUndecodable = OnUndecodable>
  */
 export interface InvalidationOptions extends BufferOptions {
   /** Prefixes of the keys. They must not overlap. Default: all keys. */
-  readonly prefixes?: OneOrMore<Key> | undefined
+  readonly prefixes?: OneOrMany<Key> | undefined
 }
 
 /** What is among the messages besides those that decode. */
@@ -230,49 +230,49 @@ export interface Subscriptions<V, K extends Key, Extra> {
    * ```
    */
   readonly subscribe: <Mode extends OnUndecodable = "fail">(
-    channels: OneOrMore<Key>,
+    channels: OneOrMany<Key>,
     options?: SubscribeOptions<Mode>
   ) => Subscribed<Message<V, K> | Emitted<Mode> | Extra>
   /** Subscribes to every channel whose name matches a pattern, until the scope closes. */
   readonly psubscribe: <Mode extends OnUndecodable = "fail">(
-    patterns: OneOrMore<Key>,
+    patterns: OneOrMany<Key>,
     options?: SubscribeOptions<Mode>
   ) => Subscribed<Message<V, K> | Emitted<Mode> | Extra>
   /** Subscribes to shard channels, until the scope closes. */
   readonly ssubscribe: <Mode extends OnUndecodable = "fail">(
-    channels: OneOrMore<Key>,
+    channels: OneOrMany<Key>,
     options?: SubscribeOptions<Mode>
   ) => Subscribed<Message<V, K> | Emitted<Mode> | Extra>
 
   /** The messages of channels. The subscription lasts as long as the Stream runs. */
   readonly stream: <Mode extends OnUndecodable = "fail">(
-    channels: OneOrMore<Key>,
+    channels: OneOrMany<Key>,
     options?: SubscribeOptions<Mode>
   ) => Lazily<Message<V, K> | Emitted<Mode> | Extra>
   /** The messages of every channel whose name matches a pattern. The subscription lasts as long as the Stream runs. */
   readonly pstream: <Mode extends OnUndecodable = "fail">(
-    patterns: OneOrMore<Key>,
+    patterns: OneOrMany<Key>,
     options?: SubscribeOptions<Mode>
   ) => Lazily<Message<V, K> | Emitted<Mode> | Extra>
   /** The messages of shard channels. The subscription lasts as long as the Stream runs. */
   readonly sstream: <Mode extends OnUndecodable = "fail">(
-    channels: OneOrMore<Key>,
+    channels: OneOrMany<Key>,
     options?: SubscribeOptions<Mode>
   ) => Lazily<Message<V, K> | Emitted<Mode> | Extra>
 
   /** Subscribes to channels, until the scope closes. The program takes messages from a Mailbox. */
   readonly mailbox: <Mode extends OnUndecodable = "fail">(
-    channels: OneOrMore<Key>,
+    channels: OneOrMany<Key>,
     options?: SubscribeOptions<Mode>
   ) => Taken<Message<V, K> | Emitted<Mode> | Extra>
   /** Subscribes to patterns, until the scope closes. The program takes messages from a Mailbox. */
   readonly pmailbox: <Mode extends OnUndecodable = "fail">(
-    patterns: OneOrMore<Key>,
+    patterns: OneOrMany<Key>,
     options?: SubscribeOptions<Mode>
   ) => Taken<Message<V, K> | Emitted<Mode> | Extra>
   /** Subscribes to shard channels, until the scope closes. The program takes messages from a Mailbox. */
   readonly smailbox: <Mode extends OnUndecodable = "fail">(
-    channels: OneOrMore<Key>,
+    channels: OneOrMany<Key>,
     options?: SubscribeOptions<Mode>
   ) => Taken<Message<V, K> | Emitted<Mode> | Extra>
 
@@ -285,32 +285,32 @@ export interface Subscriptions<V, K extends Key, Extra> {
    * ```
    */
   readonly keyspace: <Mode extends OnUndecodable = "fail">(
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     options?: KeyspaceOptions<Mode>
   ) => Lazily<KeyEvent<K> | Emitted<Mode> | Extra>
   /** The events of every key whose name matches a pattern. */
   readonly pkeyspace: <Mode extends OnUndecodable = "fail">(
-    patterns: OneOrMore<Key>,
+    patterns: OneOrMany<Key>,
     options?: KeyspaceOptions<Mode>
   ) => Lazily<KeyEvent<K> | Emitted<Mode> | Extra>
   /** The keys that have one of these events (`set`, `expired`, …; `*` for any). */
   readonly keyevents: <Mode extends OnUndecodable = "fail">(
-    events: OneOrMore<string>,
+    events: OneOrMany<string>,
     options?: KeyspaceOptions<Mode>
   ) => Lazily<KeyEvent<K> | Emitted<Mode> | Extra>
   /** Like {@link Subscriptions.keyspace}, but returns once the server has confirmed. */
   readonly subscribeKeyspace: <Mode extends OnUndecodable = "fail">(
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     options?: KeyspaceOptions<Mode>
   ) => Subscribed<KeyEvent<K> | Emitted<Mode> | Extra>
   /** Like {@link Subscriptions.pkeyspace}, but returns once the server has confirmed. */
   readonly psubscribeKeyspace: <Mode extends OnUndecodable = "fail">(
-    patterns: OneOrMore<Key>,
+    patterns: OneOrMany<Key>,
     options?: KeyspaceOptions<Mode>
   ) => Subscribed<KeyEvent<K> | Emitted<Mode> | Extra>
   /** Like {@link Subscriptions.keyevents}, but returns once the server has confirmed. */
   readonly subscribeKeyevents: <Mode extends OnUndecodable = "fail">(
-    events: OneOrMore<string>,
+    events: OneOrMany<string>,
     options?: KeyspaceOptions<Mode>
   ) => Subscribed<KeyEvent<K> | Emitted<Mode> | Extra>
 
@@ -501,7 +501,7 @@ const streamOf = <A>(mailbox: Taken<A>): Subscribed<A> => Effect.map(mailbox, In
 
 const lazily = <A>(subscribed: Subscribed<A>): Lazily<A> => Stream.unwrapScoped(subscribed)
 
-const targetsOf = (kind: Kind, names: OneOrMore<Key>): ReadonlyArray<Target> =>
+const targetsOf = (kind: Kind, names: OneOrMany<Key>): ReadonlyArray<Target> =>
   toList(names).map((name) => ({ kind, name }))
 
 const subscriptions = <V, K extends Key, Extra>(
@@ -511,7 +511,7 @@ const subscriptions = <V, K extends Key, Extra>(
 ): Subscriptions<V, K, Extra> => {
   const messages =
     (kind: "subscribe" | "psubscribe" | "ssubscribe") =>
-    (names: OneOrMore<Key>, options: SubscribeOptions = {}): Taken<Message<V, K> | Extra> =>
+    (names: OneOrMany<Key>, options: SubscribeOptions = {}): Taken<Message<V, K> | Extra> =>
       Effect.suspend(() =>
         openMailbox<Message<V, K> | Extra>(
           { targets: targetsOf(kind, names), options, gaps, alone: false },
@@ -526,7 +526,7 @@ const subscriptions = <V, K extends Key, Extra>(
   /** Notifications of one database are channels. Notifications of all databases, or by patterns, are patterns. */
   const notifications =
     (what: "keyspace" | "keyevent", pattern: boolean) =>
-    (names: OneOrMore<Key>, options: KeyspaceOptions = {}): Subscribed<KeyEvent<K> | Extra> =>
+    (names: OneOrMany<Key>, options: KeyspaceOptions = {}): Subscribed<KeyEvent<K> | Extra> =>
       Effect.flatMap(RedisPubSubTag, (service) => {
         const { database = service.database, notify } = options
         if (database !== "all" && !(Number.isInteger(database) && database >= 0)) {

@@ -369,7 +369,7 @@ class Reader<A> {
         const started = Timers.now()
         const found = yield* Effect.either(
           this.redis.send(
-            streamCommands.xread([...this.positions] as unknown as [[string, StreamId]], {
+            streamCommands.xread([...this.positions], {
               count,
               block: `${block} millis`
             })

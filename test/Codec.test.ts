@@ -392,11 +392,13 @@ describe("Codec.make", () => {
     })
     const { problem } = args().value(broken, secret)
     expect(problem).toBe("a value does not encode: the codec threw")
-    expect(args().values(Codec.json, [1, 1n]).problem).toBe("a value does not encode: the value has no JSON form")
+    expect(args().values(Codec.json, "value", [1, 1n]).problem).toBe(
+      "a value does not encode: the value has no JSON form"
+    )
     expect(args().value(Codec.schema(Schema.Struct({ n: Schema.Int })), { n: 1.5 }).problem).toBe(
       "a value does not encode at n: it does not fit the schema (expected Int)"
     )
-    expect(args().values(Codec.utf8, []).problem).toBe("needs at least one value")
+    expect(args().values(Codec.utf8, "value", []).problem).toBe("needs at least one value")
   })
 })
 

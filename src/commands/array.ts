@@ -7,17 +7,19 @@
  * @see https://redis.io/docs/latest/commands/?group=array
  * @since 0.1.0
  */
-import type * as Arr from "effect/Array"
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
 import {
   type Args,
   type AtMostOne,
   args,
+  arrayOf,
+  type Checked,
   type ExactlyOne,
+  type IfFlag,
   type Key,
-  type OneOrMore,
-  toList
+  type List,
+  type OneOrMany
 } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
@@ -32,6 +34,22 @@ import type { Unbounded } from "./range.js"
  * @category models
  */
 export type ArrayIndex = number | bigint
+
+/**
+ * A range of indexes, both ends included.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ArrayRange = readonly [start: ArrayIndex, end: ArrayIndex]
+
+/**
+ * A value and its index.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ArrayEntry<V> = readonly [index: ArrayIndex, value: V]
 
 /**
  * A condition of ARGREP on the stored value.
@@ -101,6 +119,24 @@ export interface FullArrayInfo extends ArrayInfo {
   readonly avgSparseSize: Option.Option<number>
 }
 
+/** All options of ARGREP. */
+interface ArgrepAll {
+  /** Every predicate must hold. */
+  readonly and?: boolean | undefined
+  /** At least one predicate must hold (the default). */
+  readonly or?: boolean | undefined
+  /** The maximal number of matches. */
+  readonly limit?: number | undefined
+  /** Ignores the case of ASCII letters. */
+  readonly nocase?: boolean | undefined
+  /** Returns the values too. */
+  readonly withvalues?: boolean | undefined
+}
+
+interface Full {
+  readonly full?: boolean | undefined
+}
+
 /**
  * The commands on arrays.
  *
@@ -120,17 +156,14 @@ export interface ArrayCommands<V> {
    *
    * O(N) in the indexes. Since Redis 8.8.0; not in Valkey.
    */
-  readonly ardel: (key: Key, indexes: OneOrMore<ArrayIndex>) => RedisCommand<number>
+  readonly ardel: (key: Key, indexes: OneOrMany<ArrayIndex>) => RedisCommand<number>
 
   /**
    * Removes the values in ranges, both ends included, and returns how many it removed.
    *
    * O(N) in the existing values and slices, not in the length of the ranges. Since Redis 8.8.0; not in Valkey.
    */
-  readonly ardelrange: (
-    key: Key,
-    ranges: Arr.NonEmptyReadonlyArray<readonly [start: ArrayIndex, end: ArrayIndex]>
-  ) => RedisCommand<ArrayIndex>
+  readonly ardelrange: (key: Key, ranges: ArrayRange | List<ArrayRange>) => RedisCommand<ArrayIndex>
 
   /**
    * The value at an index; `None` for a hole.
@@ -170,16 +203,15 @@ export interface ArrayCommands<V> {
       key: Key,
       start: ArrayIndex | Unbounded,
       end: ArrayIndex | Unbounded,
-      predicates: OneOrMore<ArrayPredicate<V>>,
-      options?: ArgrepOptions & { readonly withvalues?: undefined }
+      predicates: OneOrMany<ArrayPredicate<V>>
     ): RedisCommand<Array<ArrayIndex>>
-    (
+    <const O extends ArgrepAll | undefined>(
       key: Key,
       start: ArrayIndex | Unbounded,
       end: ArrayIndex | Unbounded,
-      predicates: OneOrMore<ArrayPredicate<V>>,
-      options: ArgrepOptions & { readonly withvalues: true }
-    ): RedisCommand<Array<readonly [index: ArrayIndex, value: V]>>
+      predicates: OneOrMany<ArrayPredicate<V>>,
+      options: Checked<O, ArgrepAll, "and" | "or">
+    ): RedisCommand<IfFlag<O, "withvalues", Array<readonly [index: ArrayIndex, value: V]>, Array<ArrayIndex>>>
   }
 
   /**
@@ -188,8 +220,11 @@ export interface ArrayCommands<V> {
    * O(1); O(N) in its slices with `full`. Since Redis 8.8.0; not in Valkey.
    */
   readonly arinfo: {
-    (key: Key, options?: { readonly full?: undefined }): RedisCommand<ArrayInfo>
-    (key: Key, options: { readonly full: true }): RedisCommand<FullArrayInfo>
+    (key: Key): RedisCommand<ArrayInfo>
+    <const O extends Full | undefined>(
+      key: Key,
+      options: Checked<O, Full>
+    ): RedisCommand<IfFlag<O, "full", FullArrayInfo, ArrayInfo>>
   }
 
   /**
@@ -197,7 +232,7 @@ export interface ArrayCommands<V> {
    *
    * O(N) in the values. Since Redis 8.8.0; not in Valkey.
    */
-  readonly arinsert: (key: Key, values: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<ArrayIndex>
+  readonly arinsert: (key: Key, values: OneOrMany<V>) => RedisCommand<ArrayIndex>
 
   /**
    * The last `count` inserted values, oldest first, or newest first with `rev`; `None` for holes.
@@ -222,7 +257,7 @@ export interface ArrayCommands<V> {
    *
    * O(N) in the indexes. Since Redis 8.8.0; not in Valkey.
    */
-  readonly armget: (key: Key, indexes: OneOrMore<ArrayIndex>) => RedisCommand<Array<Option.Option<V>>>
+  readonly armget: (key: Key, indexes: OneOrMany<ArrayIndex>) => RedisCommand<Array<Option.Option<V>>>
 
   /**
    * Stores values at indexes, and returns how many of the indexes were holes.
@@ -234,10 +269,7 @@ export interface ArrayCommands<V> {
    * yield* Redis.armset("samples", [[0, "10"], [100, "30"]])
    * ```
    */
-  readonly armset: (
-    key: Key,
-    entries: Arr.NonEmptyReadonlyArray<readonly [index: ArrayIndex, value: V]>
-  ) => RedisCommand<number>
+  readonly armset: (key: Key, entries: ArrayEntry<V> | List<ArrayEntry<V>>) => RedisCommand<number>
 
   /**
    * The index of the next insert; `None` when the cursor is beyond the last possible index.
@@ -288,7 +320,7 @@ export interface ArrayCommands<V> {
    * yield* Redis.arring("last-hundred", 100, ["measured"])
    * ```
    */
-  readonly arring: (key: Key, size: number | bigint, values: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<ArrayIndex>
+  readonly arring: (key: Key, size: number | bigint, values: OneOrMany<V>) => RedisCommand<ArrayIndex>
 
   /**
    * The values in a range with their indexes, without the holes. In reverse order when `start` is higher than `end`.
@@ -314,7 +346,7 @@ export interface ArrayCommands<V> {
    *
    * O(N) in the values. Since Redis 8.8.0; not in Valkey.
    */
-  readonly arset: (key: Key, index: ArrayIndex, values: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
+  readonly arset: (key: Key, index: ArrayIndex, values: OneOrMany<V>) => RedisCommand<number>
 }
 
 const ARCOUNT = define("ARCOUNT")
@@ -339,13 +371,16 @@ const ARSET = define("ARSET")
 const index = (builder: Args, index: ArrayIndex): Args =>
   index < 0 ? builder.fail("an index must not be negative") : builder.integer(index)
 
+/** A range or an entry is told from a list by the index it begins with: a list holds pairs only. */
+const listOf = <P extends readonly [ArrayIndex, unknown]>(input: P | List<P>): ReadonlyArray<P> => {
+  const list = arrayOf<P | ArrayIndex>(input) ?? [input as P]
+  return (typeof list[0] === "object" || list.length === 0 ? list : [list]) as ReadonlyArray<P>
+}
+
 const bound = (builder: Args, bound: ArrayIndex | Unbounded): Args =>
   typeof bound === "object" ? builder.token(bound._tag === "Lowest" ? "-" : "+") : index(builder, bound)
 
-const indexes = (builder: Args, input: OneOrMore<ArrayIndex>): Args => {
-  const list = toList(input)
-  return list.length === 0 ? builder.fail("needs at least one index") : builder.each(list, index)
-}
+const indexes = (builder: Args, input: OneOrMany<ArrayIndex>): Args => builder.some("index", input, index)
 
 const indexReplies = Decode.array(Decode.largeInteger)
 const optionalIndex = Decode.nullable(Decode.largeInteger)
@@ -389,7 +424,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ArrayCommands<V> => 
 
   const predicate = (builder: Args, predicate: ArrayPredicate<V>): Args =>
     builder
-      .option("EXACT", predicate.exact, (args, value) => args.value(codec, value))
+      .option("EXACT", predicate.exact, (args, value) => args.value(codec, value as V))
       .option("MATCH", predicate.match, (args, part) => args.text(part))
       .option("GLOB", predicate.glob, (args, pattern) => args.text(pattern))
       .option("RE", predicate.re, (args, pattern) => args.text(pattern))
@@ -398,20 +433,17 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ArrayCommands<V> => 
     key: Key,
     start: ArrayIndex | Unbounded,
     end: ArrayIndex | Unbounded,
-    predicates: OneOrMore<ArrayPredicate<V>>,
+    predicates: OneOrMany<ArrayPredicate<V>>,
     options?: ArgrepOptions & { readonly withvalues?: boolean | undefined }
   ): RedisCommand<never> => {
-    const list = toList(predicates)
     const builder = bound(bound(args().key(key), start), end)
-      .each(list, predicate)
+      .some("predicate", predicates, predicate)
+      .atMostOne(options, ["and", "or"])
       .flag("AND", options?.and)
       .flag("OR", options?.or)
       .option("LIMIT", options?.limit, (args, limit) => args.integer(limit))
       .flag("WITHVALUES", options?.withvalues)
       .flag("NOCASE", options?.nocase)
-    if (list.length === 0) {
-      builder.fail("needs at least one predicate")
-    }
     const decoder: Decode.Decoder<unknown> = options?.withvalues === true ? indexed : indexReplies
     return ARGREP(builder, decoder, text) as RedisCommand<never>
   }
@@ -427,39 +459,44 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ArrayCommands<V> => 
         : operation === "and" || operation === "or" || operation === "xor"
           ? optionalIndex
           : optionalDouble
-    return AROP(builder.token(operation.toUpperCase()), decoder) as RedisCommand<never>
+    return AROP(builder.word(operation), decoder) as RedisCommand<never>
   }
 
   return {
     arcount: (key) => ARCOUNT(args().key(key), Decode.largeInteger),
     ardel: (key, places) => ARDEL(indexes(args().key(key), places), Decode.integer),
-    ardelrange: (key, ranges) => {
-      const builder = args()
-        .key(key)
-        .each(ranges, (args, [start, end]) => index(index(args, start), end))
-      return ARDELRANGE(ranges.length === 0 ? builder.fail("needs at least one range") : builder, Decode.largeInteger)
-    },
+    ardelrange: (key, ranges) =>
+      ARDELRANGE(
+        args()
+          .key(key)
+          .some("range", listOf<ArrayRange>(ranges), (args, [start, end]) => index(index(args, start), end)),
+        Decode.largeInteger
+      ),
     arget: (key, place) => ARGET(index(args().key(key), place), optional, text),
     argetrange: (key, start, end) => ARGETRANGE(range(key, start, end), optionals, text),
-    argrep,
+    argrep: argrep as ArrayCommands<V>["argrep"],
     arinfo: (key: Key, options?: { readonly full?: boolean | undefined }) => {
       const decoder: Decode.Decoder<unknown> = options?.full === true ? fullInfo : info
       return ARINFO(args().key(key).flag("FULL", options?.full), decoder) as RedisCommand<never>
     },
-    arinsert: (key, values) => ARINSERT(args().key(key).values(codec, values), Decode.largeInteger),
+    arinsert: (key, values) => ARINSERT(args().key(key).values(codec, "value", values), Decode.largeInteger),
     arlastitems: (key, count, options) =>
       ARLASTITEMS(args().key(key).integer(count).flag("REV", options?.rev), optionals, text),
     arlen: (key) => ARLEN(args().key(key), Decode.largeInteger),
     armget: (key, places) => ARMGET(indexes(args().key(key), places), optionals, text),
-    armset: (key, entries) => {
-      const builder = args()
-        .key(key)
-        .each(entries, (args, [place, value]) => index(args, place).value(codec, value))
-      return ARMSET(entries.length === 0 ? builder.fail("needs at least one value") : builder, Decode.integer)
-    },
+    armset: (key, entries) =>
+      ARMSET(
+        args()
+          .key(key)
+          .some("value", listOf<ArrayEntry<V>>(entries), (args, [place, value]) =>
+            index(args, place).value(codec, value)
+          ),
+        Decode.integer
+      ),
     arnext: (key) => ARNEXT(args().key(key), optionalIndex),
     arop,
-    arring: (key, size, values) => ARRING(args().key(key).integer(size).values(codec, values), Decode.largeInteger),
+    arring: (key, size, values) =>
+      ARRING(args().key(key).integer(size).values(codec, "value", values), Decode.largeInteger),
     arscan: (key, start, end, options) =>
       ARSCAN(
         range(key, start, end).option("LIMIT", options?.limit, (args, limit) => args.integer(limit)),
@@ -467,6 +504,6 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ArrayCommands<V> => 
         text
       ),
     arseek: (key, place) => ARSEEK(index(args().key(key), place), Decode.boolean),
-    arset: (key, place, values) => ARSET(index(args().key(key), place).values(codec, values), Decode.integer)
+    arset: (key, place, values) => ARSET(index(args().key(key), place).values(codec, "value", values), Decode.integer)
   }
 }

@@ -5,7 +5,15 @@
  * @since 0.1.0
  */
 import type * as Option from "effect/Option"
-import { type Args, type AtMostOne, args, type Key, type OneOrMore } from "../internal/command/args.js"
+import {
+  type Args,
+  type AtMostOne,
+  args,
+  type Key,
+  type List,
+  type OneOrMany,
+  toList
+} from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -133,7 +141,12 @@ export type BitfieldAnswer<Operation> = Operation extends { readonly overflow: "
  * @since 0.1.0
  * @category models
  */
-export type BitfieldAnswers<Operations> = { -readonly [I in keyof Operations]: BitfieldAnswer<Operations[I]> }
+export type BitfieldAnswers<Operations> =
+  Operations extends ReadonlyArray<unknown>
+    ? { -readonly [I in keyof Operations]: BitfieldAnswer<Operations[I]> }
+    : Operations extends List<infer Operation>
+      ? Array<BitfieldAnswer<Operation>>
+      : [BitfieldAnswer<Operations>]
 
 type BitUnit = AtMostOne<{
   /** The range counts bytes (the default). */
@@ -197,7 +210,7 @@ export interface BitmapCommands {
    * ]) // [number, Option<number>]
    * ```
    */
-  readonly bitfield: <const Operations extends ReadonlyArray<BitfieldOperation>>(
+  readonly bitfield: <const Operations extends OneOrMany<BitfieldOperation>>(
     key: Key,
     operations: Operations
   ) => RedisCommand<BitfieldAnswers<Operations>>
@@ -207,7 +220,7 @@ export interface BitmapCommands {
    *
    * O(1) for each. Since Redis 6.0.0.
    */
-  readonly bitfieldRo: <const Operations extends ReadonlyArray<BitfieldGet>>(
+  readonly bitfieldRo: <const Operations extends OneOrMany<BitfieldGet>>(
     key: Key,
     operations: Operations
   ) => RedisCommand<BitfieldAnswers<Operations>>
@@ -224,7 +237,7 @@ export interface BitmapCommands {
    * ```
    */
   readonly bitop: {
-    (operation: BitOperation, destination: Key, keys: OneOrMore<Key>): RedisCommand<number>
+    (operation: BitOperation, destination: Key, keys: OneOrMany<Key>): RedisCommand<number>
     (operation: "not", destination: Key, key: Key): RedisCommand<number>
   }
 
@@ -307,7 +320,7 @@ const operationsOf = (builder: Args, operations: ReadonlyArray<BitfieldOperation
   let current: BitfieldOverflow = "wrap"
   const overflow = (wanted: BitfieldOverflow = "wrap"): void => {
     if (wanted !== current) {
-      builder.token("OVERFLOW").token(wanted.toUpperCase())
+      builder.token("OVERFLOW").word(wanted)
       current = wanted
     }
   }
@@ -334,15 +347,16 @@ const within = (builder: Args, range: BitRange | undefined): Args =>
 
 const bitmaps: BitmapCommands = {
   bitcount: (key, range) => BITCOUNT(within(args().key(key), range), Decode.integer),
-  bitfield: (key: Key, operations: ReadonlyArray<BitfieldOperation>) => {
+  bitfield: (key: Key, input: OneOrMany<BitfieldOperation>) => {
+    const operations = toList<BitfieldOperation>(input)
     const pattern = operations.map(({ overflow }) => (overflow === "fail" ? "x" : ".")).join("")
     const decoder: Decode.Decoder<Array<unknown>> = pattern.includes("x") ? mixed(pattern) : integers
     return BITFIELD(operationsOf(args().key(key), operations), decoder) as RedisCommand<never>
   },
-  bitfieldRo: (key: Key, operations: ReadonlyArray<BitfieldGet>) =>
-    BITFIELD_RO(operationsOf(args().key(key), operations), integers) as RedisCommand<never>,
-  bitop: (operation: BitOperation | "not", destination: Key, keys: OneOrMore<Key>) =>
-    BITOP(args().token(operation.toUpperCase()).key(destination).keys(keys), Decode.integer),
+  bitfieldRo: (key: Key, operations: OneOrMany<BitfieldGet>) =>
+    BITFIELD_RO(operationsOf(args().key(key), toList<BitfieldGet>(operations)), integers) as RedisCommand<never>,
+  bitop: (operation: BitOperation | "not", destination: Key, keys: OneOrMany<Key>) =>
+    BITOP(args().word(operation).key(destination).keys(keys), Decode.integer),
   bitpos: (key, bit, range) => BITPOS(within(args().key(key).integer(bit), range), Decode.integer),
   getbit: (key, offset) => GETBIT(args().key(key).integer(offset), bit),
   setbit: (key, offset, value) => SETBIT(args().key(key).integer(offset).integer(value), bit)

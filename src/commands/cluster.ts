@@ -11,8 +11,7 @@ import {
   type DurationWithUnit,
   type ExactlyOne,
   type Key,
-  type OneOrMore,
-  toList
+  type OneOrMany
 } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
@@ -50,7 +49,7 @@ export type SetSlot = ExactlyOne<{
  * @category options
  */
 export interface SlotMigrationGroup {
-  readonly slotsrange: OneOrMore<SlotRange>
+  readonly slotsrange: OneOrMany<SlotRange>
   /** The id of the node that gets them. */
   readonly node: string
 }
@@ -91,7 +90,7 @@ export type SlotStatsFilter =
  * @category options
  */
 export type SyncSlots = ExactlyOne<{
-  readonly sync: { readonly taskId: string; readonly slots: OneOrMore<SlotRange> }
+  readonly sync: { readonly taskId: string; readonly slots: OneOrMany<SlotRange> }
   readonly rdbchannel: string
   readonly snapshotEof: true
   readonly streamEof: true
@@ -138,7 +137,7 @@ export interface ClusterCommands<K = string> {
    *
    * O(N) in the slots. Since Redis 3.0.0.
    */
-  readonly clusterAddslots: (slots: OneOrMore<number>) => RedisCommand<void>
+  readonly clusterAddslots: (slots: OneOrMany<number>) => RedisCommand<void>
 
   /**
    * Assigns ranges of unassigned slots to the node.
@@ -150,7 +149,7 @@ export interface ClusterCommands<K = string> {
    * yield* Redis.clusterAddslotsrange({ start: 0, end: 16383 })
    * ```
    */
-  readonly clusterAddslotsrange: (ranges: OneOrMore<SlotRange>) => RedisCommand<void>
+  readonly clusterAddslotsrange: (ranges: OneOrMany<SlotRange>) => RedisCommand<void>
 
   /**
    * Raises the node's config epoch above that of every other node, unless it is already the highest. Returns the
@@ -186,14 +185,14 @@ export interface ClusterCommands<K = string> {
    *
    * O(N) in the slots. Since Redis 3.0.0.
    */
-  readonly clusterDelslots: (slots: OneOrMore<number>) => RedisCommand<void>
+  readonly clusterDelslots: (slots: OneOrMany<number>) => RedisCommand<void>
 
   /**
    * Makes the node forget which nodes own these ranges of slots.
    *
    * O(N) in the slots. Since Redis 7.0.0.
    */
-  readonly clusterDelslotsrange: (ranges: OneOrMore<SlotRange>) => RedisCommand<void>
+  readonly clusterDelslotsrange: (ranges: OneOrMany<SlotRange>) => RedisCommand<void>
 
   /**
    * Makes this replica the primary: in agreement with the old primary (the default), without it (`force`), or without
@@ -287,7 +286,7 @@ export interface ClusterCommands<K = string> {
    * yield* Redis.clusterMigrateslots({ slotsrange: { start: 0, end: 99 }, node: nodeId })
    * ```
    */
-  readonly clusterMigrateslots: (groups: OneOrMore<SlotMigrationGroup>) => RedisCommand<void>
+  readonly clusterMigrateslots: (groups: OneOrMany<SlotMigrationGroup>) => RedisCommand<void>
 
   /**
    * With `import`: starts to move slots, with their keys, to this node, and returns the task's id. With `cancel`:
@@ -303,7 +302,7 @@ export interface ClusterCommands<K = string> {
    */
   readonly clusterMigration: {
     (options: {
-      readonly import: OneOrMore<SlotRange>
+      readonly import: OneOrMany<SlotRange>
       readonly cancel?: undefined
       readonly status?: undefined
     }): RedisCommand<string>
@@ -508,10 +507,8 @@ const slotStats = ({ asc, desc, limit, orderby, slotsrange }: SlotStatsFilter) =
     .flag("ASC", asc)
     .flag("DESC", desc)
 
-const migrateslots = (groups: OneOrMore<SlotMigrationGroup>) => {
-  const list = toList<SlotMigrationGroup>(groups)
-  const builder = list.length === 0 ? args().fail("needs at least one range of slots") : args()
-  return builder.each(list, (args, { node, slotsrange }) =>
+const migrateslots = (groups: OneOrMany<SlotMigrationGroup>) => {
+  return args().some<SlotMigrationGroup>("range of slots", groups, (args, { node, slotsrange }) =>
     slotRanges(args.token("SLOTSRANGE"), slotsrange).token("NODE").text(node)
   )
 }
@@ -520,7 +517,7 @@ const task = (builder: ReturnType<typeof args>, { all, id }: MigrationTask) =>
   builder.option("ID", id, (args, id) => args.text(id)).flag("ALL", all)
 
 const migration = (options: {
-  readonly import?: OneOrMore<SlotRange> | undefined
+  readonly import?: OneOrMany<SlotRange> | undefined
   readonly cancel?: MigrationTask | undefined
   readonly status?: MigrationTask | undefined
 }): RedisCommand<never> => {

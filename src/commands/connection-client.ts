@@ -6,7 +6,7 @@
 import type * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { type Args, type DurationWithUnit, type Key, type OneOrMore, toList } from "../internal/command/args.js"
+import type { Args, DurationWithUnit, Key, OneOrMany } from "../internal/command/args.js"
 import * as Decode from "../internal/command/decode.js"
 import * as Report from "../internal/command/report.js"
 
@@ -27,7 +27,7 @@ export type ClientType = "normal" | "master" | "primary" | "slave" | "replica" |
  */
 export interface ClientFilter {
   /** CLIENT KILL takes several ids from Valkey 9.0 on. */
-  readonly id?: OneOrMore<number> | undefined
+  readonly id?: OneOrMany<number> | undefined
   readonly type?: ClientType | undefined
   readonly user?: string | undefined
   /** The client's address: `ip:port`. */
@@ -48,7 +48,7 @@ export interface ClientFilter {
   readonly db?: number | undefined
   readonly capa?: string | undefined
   readonly ip?: string | undefined
-  readonly notId?: OneOrMore<number> | undefined
+  readonly notId?: OneOrMany<number> | undefined
   readonly notType?: ClientType | undefined
   readonly notUser?: string | undefined
   readonly notAddr?: string | undefined
@@ -134,12 +134,9 @@ export interface ClientInfo<out K = string> {
 
 const text = (args: Args, value: string): Args => args.text(value)
 const integer = (args: Args, value: number): Args => args.integer(value)
-const integers = (args: Args, values: OneOrMore<number>): Args => {
-  const list = toList(values)
-  return list.length === 0 ? args.fail("needs at least one id") : args.each(list, integer)
-}
+const integers = (args: Args, values: OneOrMany<number>): Args => args.some("id", values, integer)
 const seconds = (args: Args, value: DurationWithUnit): Args => args.seconds(value)
-const word = (args: Args, value: string): Args => args.token(value.toUpperCase())
+const word = (args: Args, value: string): Args => args.word(value)
 
 /**
  * The arguments of a filter.

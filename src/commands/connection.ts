@@ -16,7 +16,7 @@ import {
   type DurationWithUnit,
   type ExactlyOne,
   type Key,
-  type OneOrMore,
+  type OneOrMany,
   toList
 } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
@@ -46,7 +46,7 @@ export type TrackingOptions = {
   | {
       readonly bcast: true
       /** Only keys that begin with one of these. */
-      readonly prefix?: OneOrMore<Key> | undefined
+      readonly prefix?: OneOrMany<Key> | undefined
       readonly optin?: undefined
       readonly optout?: undefined
     }
@@ -137,7 +137,7 @@ export interface ConnectionCommands<K extends Key> {
    *
    * O(1). Since Valkey 8.0.0; not in Redis.
    */
-  readonly clientCapa: (capabilities: OneOrMore<string>) => RedisCommand<void>
+  readonly clientCapa: (capabilities: OneOrMany<string>) => RedisCommand<void>
 
   /**
    * The connection's name; `None` when it has none.
@@ -388,7 +388,7 @@ const clientTracking = (mode: "on" | "off", options: TrackingOptions = {}): Redi
   const { bcast, noloop, optin, optout, prefix, redirect } = options
   const prefixes = prefix === undefined ? [] : toList(prefix)
   const builder = args()
-    .token(mode.toUpperCase())
+    .word(mode)
     .option("REDIRECT", redirect, (args, id) => args.integer(id))
     .each(prefixes, (args, prefix) => args.token("PREFIX").keyPrefix(prefix))
     .flag("BCAST", bcast)
@@ -398,7 +398,7 @@ const clientTracking = (mode: "on" | "off", options: TrackingOptions = {}): Redi
   return CLIENT_TRACKING(builder, Decode.ok)
 }
 
-const mode = (mode: string) => args().token(mode.toUpperCase())
+const mode = (mode: string) => args().word(mode)
 
 /** @internal */
 export const make = <V, K extends Key>(codec: Codec<V, K>): ConnectionCommands<K> => {
@@ -426,11 +426,11 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ConnectionCommands<K
   return {
     auth,
     clientCaching: (caching) => CLIENT_CACHING(mode(caching), Decode.ok),
-    clientCapa: (capabilities) => {
-      const list = toList(capabilities)
-      const builder = args().each(list, (args, capability) => args.text(capability))
-      return CLIENT_CAPA(list.length === 0 ? builder.fail("needs at least one capability") : builder, Decode.ok)
-    },
+    clientCapa: (capabilities) =>
+      CLIENT_CAPA(
+        args().some("capability", capabilities, (args, capability) => args.text(capability)),
+        Decode.ok
+      ),
     clientGetname: () => CLIENT_GETNAME(args(), optionalName, text),
     clientGetredir: () => CLIENT_GETREDIR(args(), Decode.integer),
     clientId: () => CLIENT_ID(args(), Decode.integer),

@@ -23,7 +23,7 @@ import {
   args,
   type DurationWithUnit,
   type Key,
-  type OneOrMore,
+  type OneOrMany,
   wholeMillis
 } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
@@ -47,18 +47,23 @@ export type KeyType = "string" | "list" | "set" | "zset" | "hash" | "stream" | "
  * @category options
  */
 export type ExpireCondition =
-  | AtMostOne<{
+  | {
       /** Only if the key has no expiry. */
-      readonly nx: true
+      readonly nx?: boolean | undefined
+      readonly xx?: false | undefined
+      readonly gt?: false | undefined
+      readonly lt?: false | undefined
+    }
+  | ({
+      readonly nx?: false | undefined
       /** Only if the key has an expiry. */
-      readonly xx: true
+      readonly xx?: boolean | undefined
+    } & AtMostOne<{
       /** Only if the new expiry is later than the current one. */
       readonly gt: true
       /** Only if the new expiry is earlier than the current one. */
       readonly lt: true
-    }>
-  | { readonly xx: true; readonly gt: true; readonly nx?: undefined; readonly lt?: undefined }
-  | { readonly xx: true; readonly lt: true; readonly nx?: undefined; readonly gt?: undefined }
+    }>)
 
 /**
  * @since 0.1.0
@@ -148,10 +153,10 @@ export type SortOptions = {
  * @category options
  */
 export interface SortGet {
-  readonly get: OneOrMore<Key>
+  readonly get: OneOrMany<Key>
 }
 
-type AnySort = SortOptions & { readonly get?: OneOrMore<Key> | undefined }
+type AnySort = SortOptions & { readonly get?: OneOrMany<Key> | undefined }
 
 /**
  * Where the writes of a connection are persisted (WAITAOF).
@@ -191,7 +196,7 @@ export interface GenericCommands<V, K extends Key> {
    * const deleted = yield* Redis.del(["a", "b"]) // number
    * ```
    */
-  readonly del: (keys: OneOrMore<Key>) => RedisCommand<number>
+  readonly del: (keys: OneOrMany<Key>) => RedisCommand<number>
 
   /**
    * A key's value as bytes for {@link restore}, without its expiry; `None` when the key is missing. The format depends
@@ -206,7 +211,7 @@ export interface GenericCommands<V, K extends Key> {
    *
    * O(N) in the number of keys. Since Redis 1.0.0 (several keys since 3.0.3).
    */
-  readonly exists: (keys: OneOrMore<Key>) => RedisCommand<number>
+  readonly exists: (keys: OneOrMany<Key>) => RedisCommand<number>
 
   /**
    * Sets after how many whole seconds a key expires. `false` when the key is missing or the condition is not met. Zero
@@ -253,7 +258,7 @@ export interface GenericCommands<V, K extends Key> {
    * For each key, the cost of DUMP and DEL on this server and of RESTORE on the other. Since Redis 2.6.0.
    */
   readonly migrate: (
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     host: string,
     port: number,
     destinationDb: number,
@@ -410,7 +415,7 @@ export interface GenericCommands<V, K extends Key> {
    *
    * O(N) in the number of keys. Since Redis 3.2.1.
    */
-  readonly touch: (keys: OneOrMore<Key>) => RedisCommand<number>
+  readonly touch: (keys: OneOrMany<Key>) => RedisCommand<number>
 
   /**
    * The remaining time to live of a key, in whole seconds. `None`: the key is missing; an infinite duration: it never
@@ -438,7 +443,7 @@ export interface GenericCommands<V, K extends Key> {
    *
    * O(1) for each key. Since Redis 4.0.0.
    */
-  readonly unlink: (keys: OneOrMore<Key>) => RedisCommand<number>
+  readonly unlink: (keys: OneOrMany<Key>) => RedisCommand<number>
 
   /**
    * Waits until this many replicas have the writes of this connection, or the timeout passes, and returns how many have
@@ -458,8 +463,16 @@ export interface GenericCommands<V, K extends Key> {
   readonly waitaof: (numlocal: 0 | 1, numreplicas: number, timeout: DurationWithUnit) => RedisCommand<WaitaofReply>
 }
 
-const condition = (builder: Args, { gt, lt, nx, xx }: ExpireCondition = {}): Args =>
-  builder.flag("NX", nx).flag("XX", xx).flag("GT", gt).flag("LT", lt)
+const condition = (builder: Args, options: ExpireCondition = {}): Args => {
+  const { gt, lt, nx, xx } = options
+  return builder
+    .atMostOne(options, ["nx", "xx"])
+    .atMostOne(options, ["nx", "gt", "lt"])
+    .flag("NX", nx)
+    .flag("XX", xx)
+    .flag("GT", gt)
+    .flag("LT", lt)
+}
 
 /** `nosort` and `#` are tokens of Redis; every other pattern begins with the beginning of a key. */
 const sortPattern = (builder: Args, pattern: Key): Args =>
@@ -471,11 +484,7 @@ const sorting = (builder: Args, options: AnySort): Args => {
     .option("BY", by, sortPattern)
     .option("LIMIT", limit, (args, { count, offset }) => args.integer(offset).integer(count))
   if (get !== undefined) {
-    const patterns = typeof get === "string" || get instanceof Uint8Array ? [get] : get
-    if (patterns.length === 0) {
-      builder.fail("`get` needs at least one pattern")
-    }
-    builder.each(patterns, (args, pattern) => sortPattern(args.token("GET"), pattern))
+    builder.some("pattern of `get`", get, (args, pattern) => sortPattern(args.token("GET"), pattern))
   }
   return builder.flag("ASC", asc).flag("DESC", desc).flag("ALPHA", alpha)
 }

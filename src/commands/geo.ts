@@ -13,7 +13,8 @@ import {
   args,
   type ExactlyOne,
   type Key,
-  type OneOrMore,
+  type List,
+  type OneOrMany,
   toList
 } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
@@ -71,8 +72,8 @@ export type GeoArea<V> =
         readonly bybox: { readonly width: number; readonly height: number; readonly unit: GeoUnit }
       }> & { readonly bypolygon?: undefined })
   | {
-      /** Within the polygon with these corners; distances are in metres from its centre. Valkey 9.0; not in Redis. */
-      readonly bypolygon: readonly [GeoCoordinates, GeoCoordinates, GeoCoordinates, ...ReadonlyArray<GeoCoordinates>]
+      /** Within the polygon with these corners, at least three; distances are in metres from its centre. Valkey 9.0; not in Redis. */
+      readonly bypolygon: List<GeoCoordinates>
       readonly frommember?: undefined
       readonly fromlonlat?: undefined
       readonly byradius?: undefined
@@ -109,14 +110,14 @@ export type GeoSearchOptions = AtMostOne<{
  */
 export interface GeoWith<Coord, Dist, Hash> {
   /** Their positions. */
-  readonly withcoord?: Coord
+  readonly withcoord?: Coord | undefined
   /** Their distances, in the unit of the search. */
-  readonly withdist?: Dist
+  readonly withdist?: Dist | undefined
   /** Their geohashes, as the integers that are their scores. */
-  readonly withhash?: Hash
+  readonly withhash?: Hash | undefined
 }
 
-type Flag = true | undefined
+type Flag = boolean | undefined
 
 /**
  * A found member: the member itself, or a record of it with the fields asked for in {@link GeoWith}.
@@ -124,13 +125,19 @@ type Flag = true | undefined
  * @since 0.1.0
  * @category models
  */
-export type GeoFound<V, Coord, Dist, Hash> = [Coord, Dist, Hash] extends [undefined, undefined, undefined]
-  ? V
-  : Types.Simplify<
-      { readonly member: V } & (Coord extends true ? { readonly coordinates: GeoCoordinates } : unknown) &
-        (Dist extends true ? { readonly distance: number } : unknown) &
-        (Hash extends true ? { readonly hash: number } : unknown)
-    >
+export type GeoFound<V, Coord, Dist, Hash> = Coord extends unknown
+  ? Dist extends unknown
+    ? Hash extends unknown
+      ? true extends Coord | Dist | Hash
+        ? Types.Simplify<
+            { readonly member: V } & (Coord extends true ? { readonly coordinates: GeoCoordinates } : unknown) &
+              (Dist extends true ? { readonly distance: number } : unknown) &
+              (Hash extends true ? { readonly hash: number } : unknown)
+          >
+        : V
+      : never
+    : never
+  : never
 
 type NotStored = { readonly store?: undefined; readonly storedist?: undefined }
 type Stored = ExactlyOne<{
@@ -159,7 +166,7 @@ export interface GeoCommands<V> {
    */
   readonly geoadd: (
     key: Key,
-    members: OneOrMore<GeoMember<V>>,
+    members: OneOrMany<GeoMember<V>>,
     options?: AtMostOne<{
       /** Only add new members; do not move existing ones. */
       readonly nx: true
@@ -193,7 +200,7 @@ export interface GeoCommands<V> {
    *
    * O(1) for each. Since Redis 3.2.0.
    */
-  readonly geohash: (key: Key, members: ReadonlyArray<V>) => RedisCommand<Array<Option.Option<string>>>
+  readonly geohash: (key: Key, members: OneOrMany<V>) => RedisCommand<Array<Option.Option<string>>>
 
   /**
    * The positions of members, in order; `None` for a missing member.
@@ -205,7 +212,7 @@ export interface GeoCommands<V> {
    * const [palermo] = yield* Redis.geopos("cities", ["Palermo"]) // Option<{ longitude: number, latitude: number }>
    * ```
    */
-  readonly geopos: (key: Key, members: ReadonlyArray<V>) => RedisCommand<Array<Option.Option<GeoCoordinates>>>
+  readonly geopos: (key: Key, members: OneOrMany<V>) => RedisCommand<Array<Option.Option<GeoCoordinates>>>
 
   /**
    * The members within a radius around a position. With `store` or `storedist` they are stored, and their number is
@@ -346,7 +353,7 @@ interface Search extends Order {
   readonly storedist?: Key | undefined
 }
 
-const unit = (builder: Args, unit: GeoUnit): Args => builder.token(String(unit).toUpperCase())
+const unit = (builder: Args, unit: GeoUnit): Args => builder.word(unit)
 
 const place = (builder: Args, { latitude, longitude }: GeoCoordinates): Args =>
   builder.double(longitude).double(latitude)
@@ -415,11 +422,12 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): GeoCommands<V> => {
 
   const inArea = (builder: Args, area: GeoArea<V>): Args =>
     builder
-      .option("FROMMEMBER", area.frommember, (args, member) => args.value(codec, member))
+      .option("FROMMEMBER", area.frommember, (args, member) => args.value(codec, member as V))
       .option("FROMLONLAT", area.fromlonlat, place)
       .option("BYRADIUS", area.byradius, (args, by) => unit(args.double(by.radius), by.unit))
       .option("BYBOX", area.bybox, (args, by) => unit(args.double(by.width).double(by.height), by.unit))
-      .option("BYPOLYGON", area.bypolygon, (args, corners) => {
+      .option("BYPOLYGON", area.bypolygon, (args, polygon) => {
+        const corners = toList<GeoCoordinates>(polygon)
         if (corners.length < 3) {
           args.fail("a polygon needs at least three corners")
         }
@@ -440,30 +448,30 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): GeoCommands<V> => {
   }
 
   return {
-    geoadd: (key, members, options) => {
-      const list = toList(members)
-      const builder = args()
-        .key(key)
-        .flag("NX", options?.nx)
-        .flag("XX", options?.xx)
-        .flag("CH", options?.ch)
-        .each(list, (args, member) => place(args, member).value(codec, member.member))
-      return GEOADD(list.length === 0 ? builder.fail("needs at least one member") : builder, Decode.integer)
-    },
+    geoadd: (key, members, options) =>
+      GEOADD(
+        args()
+          .key(key)
+          .flag("NX", options?.nx)
+          .flag("XX", options?.xx)
+          .flag("CH", options?.ch)
+          .some<GeoMember<V>>("member", members, (args, member) => place(args, member).value(codec, member.member)),
+        Decode.integer
+      ),
     geodist: (key, member1, member2, options) =>
       GEODIST(args().key(key).value(codec, member1).value(codec, member2).when(options?.unit, unit), optionalDouble),
     geohash: (key, members) =>
       GEOHASH(
         args()
           .key(key)
-          .each(members, (args, member) => args.value(codec, member)),
+          .each(toList<V>(members), (args, member) => args.value(codec, member)),
         optionalTexts
       ),
     geopos: (key, members) =>
       GEOPOS(
         args()
           .key(key)
-          .each(members, (args, member) => args.value(codec, member)),
+          .each(toList<V>(members), (args, member) => args.value(codec, member)),
         optionalCoordinates
       ),
     georadius: (key: Key, center: GeoCoordinates, distance: number, unit: GeoUnit, options?: Search) =>

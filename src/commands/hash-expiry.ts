@@ -13,9 +13,11 @@ import {
   type Args,
   type AtMostOne,
   args,
+  arrayOf,
   type DurationWithUnit,
   type Key,
-  type OneOrMore,
+  type List,
+  type OneOrMany,
   toList
 } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
@@ -29,9 +31,7 @@ import { type ExistenceCondition, expiry, type GetExpiry, type SetExpiry } from 
  * @since 0.1.0
  * @category options
  */
-export type HashFields<V> =
-  | readonly [readonly [field: Key, value: V], ...ReadonlyArray<readonly [field: Key, value: V]>]
-  | { readonly [field: string]: V }
+export type HashFields<V> = List<readonly [field: Key, value: V]> | { readonly [field: string]: V }
 
 /**
  * The condition under which the expiry of a field is set. For `gt` and `lt`, a field without expiry counts as
@@ -110,7 +110,7 @@ export interface HashExpiryCommands<V> {
   readonly hexpire: (
     key: Key,
     expiry: DurationWithUnit,
-    fields: OneOrMore<Key>,
+    fields: OneOrMany<Key>,
     condition?: HashExpiryCondition
   ) => RedisCommand<Array<HashExpiryChange>>
 
@@ -122,7 +122,7 @@ export interface HashExpiryCommands<V> {
   readonly hexpireat: (
     key: Key,
     time: AbsoluteTime,
-    fields: OneOrMore<Key>,
+    fields: OneOrMany<Key>,
     condition?: HashExpiryCondition
   ) => RedisCommand<Array<HashExpiryChange>>
 
@@ -134,7 +134,7 @@ export interface HashExpiryCommands<V> {
    */
   readonly hexpiretime: (
     key: Key,
-    fields: OneOrMore<Key>
+    fields: OneOrMany<Key>
   ) => RedisCommand<Array<Option.Option<Option.Option<DateTime.Utc>>>>
 
   /**
@@ -147,7 +147,7 @@ export interface HashExpiryCommands<V> {
    * const [token] = yield* Redis.hgetdel("session:1", ["token"]) // Array<Option<string>>
    * ```
    */
-  readonly hgetdel: (key: Key, fields: OneOrMore<Key>) => RedisCommand<Array<Option.Option<V>>>
+  readonly hgetdel: (key: Key, fields: OneOrMany<Key>) => RedisCommand<Array<Option.Option<V>>>
 
   /**
    * Reads fields and changes their expiry; `None` for a missing field. Without options it only reads.
@@ -159,14 +159,14 @@ export interface HashExpiryCommands<V> {
    * const [cart] = yield* Redis.hgetex("session:1", ["cart"], { ex: "30 minutes" }) // Array<Option<string>>
    * ```
    */
-  readonly hgetex: (key: Key, fields: OneOrMore<Key>, options?: GetExpiry) => RedisCommand<Array<Option.Option<V>>>
+  readonly hgetex: (key: Key, fields: OneOrMany<Key>, options?: GetExpiry) => RedisCommand<Array<Option.Option<V>>>
 
   /**
    * Removes the expiry of fields, and returns the result for each.
    *
    * O(N) in the number of fields. Since Redis 7.4.0, Valkey 9.0.0.
    */
-  readonly hpersist: (key: Key, fields: OneOrMore<Key>) => RedisCommand<Array<HashExpiryRemoval>>
+  readonly hpersist: (key: Key, fields: OneOrMany<Key>) => RedisCommand<Array<HashExpiryRemoval>>
 
   /**
    * Like {@link hexpire}, in milliseconds.
@@ -176,7 +176,7 @@ export interface HashExpiryCommands<V> {
   readonly hpexpire: (
     key: Key,
     expiry: DurationWithUnit,
-    fields: OneOrMore<Key>,
+    fields: OneOrMany<Key>,
     condition?: HashExpiryCondition
   ) => RedisCommand<Array<HashExpiryChange>>
 
@@ -188,7 +188,7 @@ export interface HashExpiryCommands<V> {
   readonly hpexpireat: (
     key: Key,
     time: AbsoluteTime,
-    fields: OneOrMore<Key>,
+    fields: OneOrMany<Key>,
     condition?: HashExpiryCondition
   ) => RedisCommand<Array<HashExpiryChange>>
 
@@ -199,7 +199,7 @@ export interface HashExpiryCommands<V> {
    */
   readonly hpexpiretime: (
     key: Key,
-    fields: OneOrMore<Key>
+    fields: OneOrMany<Key>
   ) => RedisCommand<Array<Option.Option<Option.Option<DateTime.Utc>>>>
 
   /**
@@ -207,7 +207,7 @@ export interface HashExpiryCommands<V> {
    *
    * O(N) in the number of fields. Since Redis 7.4.0, Valkey 9.0.0.
    */
-  readonly hpttl: (key: Key, fields: OneOrMore<Key>) => RedisCommand<Array<Option.Option<Duration.Duration>>>
+  readonly hpttl: (key: Key, fields: OneOrMany<Key>) => RedisCommand<Array<Option.Option<Duration.Duration>>>
 
   /**
    * Stores fields with one common expiry. `false` when the condition is not met; then none is stored. Without an expiry
@@ -230,7 +230,7 @@ export interface HashExpiryCommands<V> {
    *
    * O(N) in the number of fields. Since Redis 7.4.0, Valkey 9.0.0.
    */
-  readonly httl: (key: Key, fields: OneOrMore<Key>) => RedisCommand<Array<Option.Option<Duration.Duration>>>
+  readonly httl: (key: Key, fields: OneOrMany<Key>) => RedisCommand<Array<Option.Option<Duration.Duration>>>
 }
 
 /**
@@ -238,10 +238,8 @@ export interface HashExpiryCommands<V> {
  *
  * @internal
  */
-export const appendNames = (args: Args, input: OneOrMore<Key>): Args => {
-  const names = toList(input)
-  return names.length === 0 ? args.fail("needs at least one field") : args.each(names, (args, name) => args.text(name))
-}
+export const appendNames = (args: Args, input: OneOrMany<Key>): Args =>
+  args.some("field", input, (args, name) => args.text(name))
 
 /**
  * Fields and values as pairs. Of a record, only its own properties.
@@ -249,7 +247,7 @@ export const appendNames = (args: Args, input: OneOrMore<Key>): Args => {
  * @internal
  */
 export const pairsOf = <V>(fields: HashFields<V>): ReadonlyArray<readonly [Key, V]> =>
-  Array.isArray(fields) ? fields : Object.entries(fields as { readonly [field: string]: V })
+  arrayOf<readonly [Key, V]>(fields) ?? Object.entries(fields as { readonly [field: string]: V })
 
 /**
  * Appends fields and values in turn.
@@ -260,12 +258,9 @@ export const appendPairs = <V, K extends Key>(
   args: Args,
   codec: Codec<V, K>,
   pairs: ReadonlyArray<readonly [Key, V]>
-): Args =>
-  pairs.length === 0
-    ? args.fail("needs at least one field")
-    : args.each(pairs, (args, [field, value]) => args.text(field).value(codec, value))
+): Args => args.some("field", pairs, (args, [field, value]) => args.text(field).value(codec, value))
 
-const appendFields = (args: Args, fields: OneOrMore<Key>): Args =>
+const appendFields = (args: Args, fields: OneOrMany<Key>): Args =>
   appendNames(args.token("FIELDS").integer(toList(fields).length), fields)
 
 const appendCondition = (args: Args, condition: HashExpiryCondition | undefined): Args =>

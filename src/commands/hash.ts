@@ -8,10 +8,19 @@
  * @see https://redis.io/docs/latest/commands/?group=hash
  * @since 0.1.0
  */
-import type * as Arr from "effect/Array"
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { type Args, args, type Key, type OneOrMore } from "../internal/command/args.js"
+import {
+  type Args,
+  args,
+  type Checked,
+  type IfFlag,
+  type IfGiven,
+  type Key,
+  type Needs,
+  type OneOrMany,
+  type Possible
+} from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -53,6 +62,23 @@ export interface HscanOptions {
   readonly count?: number | undefined
 }
 
+/** How many random fields, and whether with their values. */
+interface RandomFields {
+  readonly count?: number | undefined
+  readonly withvalues?: boolean | undefined
+}
+
+type WithCount<O> = [Possible<O, "withvalues">] extends [never]
+  ? unknown
+  : O extends { readonly count: number }
+    ? unknown
+    : { readonly withvalues: Needs<"count"> }
+
+/** {@link HscanOptions}, and whether to leave the values out. @internal */
+export interface HscanAll extends HscanOptions {
+  readonly novalues?: boolean | undefined
+}
+
 /**
  * The commands on hashes.
  *
@@ -65,7 +91,7 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
    *
    * O(N) in the number of fields. Since Redis 2.0.0.
    */
-  readonly hdel: (key: Key, fields: OneOrMore<Key>) => RedisCommand<number>
+  readonly hdel: (key: Key, fields: OneOrMany<Key>) => RedisCommand<number>
 
   /**
    * Whether a field exists.
@@ -130,7 +156,7 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
    * yield* connection.execute(Redis.himportSet("user:1", "user", ["Ada", "ada@example.org"]))
    * ```
    */
-  readonly himportPrepare: (fieldset: Key, fields: OneOrMore<Key>) => RedisCommand<void>
+  readonly himportPrepare: (fieldset: Key, fields: OneOrMany<Key>) => RedisCommand<void>
 
   /**
    * Makes a hash from a fieldset's fields and these values, one for each field, in the order of {@link himportPrepare}.
@@ -138,7 +164,7 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
    *
    * Needs the connection that prepared the fieldset. O(N) in the number of fields. Since Redis 8.10.0; not in Valkey.
    */
-  readonly himportSet: (key: Key, fieldset: Key, values: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<void>
+  readonly himportSet: (key: Key, fieldset: Key, values: OneOrMany<V>) => RedisCommand<void>
 
   /**
    * Adds an integer to a field, and returns the sum. A missing field counts as 0. A sum beyond 2^53 - 1 is stored, but
@@ -184,7 +210,7 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
    * const [name, email] = yield* Redis.hmget("user:1", ["name", "email"]) // Array<Option<string>>
    * ```
    */
-  readonly hmget: (key: Key, fields: OneOrMore<Key>) => RedisCommand<Array<Option.Option<V>>>
+  readonly hmget: (key: Key, fields: OneOrMany<Key>) => RedisCommand<Array<Option.Option<V>>>
 
   /**
    * Stores fields.
@@ -212,8 +238,10 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
    */
   readonly hrandfield: {
     (key: Key): RedisCommand<Option.Option<K>>
-    (key: Key, options: { readonly count: number; readonly withvalues?: false | undefined }): RedisCommand<Array<K>>
-    (key: Key, options: { readonly count: number; readonly withvalues: true }): RedisCommand<Array<[K, V]>>
+    <const O extends RandomFields | undefined>(
+      key: Key,
+      options: Checked<O, RandomFields> & WithCount<O>
+    ): RedisCommand<IfGiven<O, "count", IfFlag<O, "withvalues", Array<[K, V]>, Array<K>>, Option.Option<K>>>
   }
 
   /**
@@ -229,12 +257,12 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
    * ```
    */
   readonly hscan: {
-    (
+    (key: Key, cursor: string): RedisCommand<Decode.ScanPage<[K, V]>>
+    <const O extends HscanAll | undefined>(
       key: Key,
       cursor: string,
-      options?: HscanOptions & { readonly novalues?: false | undefined }
-    ): RedisCommand<Decode.ScanPage<[K, V]>>
-    (key: Key, cursor: string, options: HscanOptions & { readonly novalues: true }): RedisCommand<Decode.ScanPage<K>>
+      options: Checked<O, HscanAll>
+    ): RedisCommand<IfFlag<O, "novalues", Decode.ScanPage<K>, Decode.ScanPage<[K, V]>>>
   }
 
   /**
@@ -316,15 +344,15 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): HashCommands<V, K> =
   const stored = (key: Key, input: Stored): Args =>
     appendPairs(args().key(key), codec, input.length === 2 ? [input] : pairsOf(input[0]))
 
-  const hrandfield = (
-    key: Key,
-    options?: { readonly count: number; readonly withvalues?: boolean | undefined }
-  ): RedisCommand<never> => {
+  const hrandfield = (key: Key, options?: RandomFields): RedisCommand<never> => {
     const builder = args().key(key)
-    if (options === undefined) {
+    if (options?.count === undefined && options?.withvalues !== true) {
       return HRANDFIELD(builder, optionalName, text) as RedisCommand<never>
     }
-    builder.integer(options.count).flag("WITHVALUES", options.withvalues)
+    if (options.count === undefined) {
+      builder.fail("withvalues needs a count")
+    }
+    builder.when(options.count, (args, count) => args.integer(count)).flag("WITHVALUES", options.withvalues)
     const decoder: Decode.Decoder<unknown> = options.withvalues === true ? pairs : names
     return HRANDFIELD(builder, decoder, text) as RedisCommand<never>
   }
@@ -354,15 +382,16 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): HashCommands<V, K> =
     himportDiscard: (fieldset) => HIMPORT_DISCARD(args().text(fieldset), Decode.boolean),
     himportDiscardall: () => HIMPORT_DISCARDALL(args(), Decode.integer),
     himportPrepare: (fieldset, fields) => HIMPORT_PREPARE(appendNames(args().text(fieldset), fields), Decode.ok),
-    himportSet: (key, fieldset, values) => HIMPORT_SET(args().key(key).text(fieldset).values(codec, values), Decode.ok),
+    himportSet: (key, fieldset, values) =>
+      HIMPORT_SET(args().key(key).text(fieldset).values(codec, "value", values), Decode.ok),
     hincrby: (key, field, increment) => HINCRBY(args().key(key).text(field).integer(increment), Decode.integer),
     hincrbyfloat: (key, field, increment) => HINCRBYFLOAT(args().key(key).text(field).double(increment), Decode.double),
     hkeys: (key) => HKEYS(args().key(key), names, text),
     hlen: (key) => HLEN(args().key(key), Decode.integer),
     hmget: (key, fields) => HMGET(appendNames(args().key(key), fields), optionals, text),
     hmset: (key: Key, ...input: Stored) => HMSET(stored(key, input), Decode.ok),
-    hrandfield,
-    hscan,
+    hrandfield: hrandfield as HashCommands<V, K>["hrandfield"],
+    hscan: hscan as HashCommands<V, K>["hscan"],
     hset: (key: Key, ...input: Stored) => HSET(stored(key, input), Decode.integer),
     hsetnx: (key, field, value) => HSETNX(args().key(key).text(field).value(codec, value), Decode.boolean),
     hstrlen: (key, field) => HSTRLEN(args().key(key).text(field), Decode.integer),

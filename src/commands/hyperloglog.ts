@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import type { Codec } from "../Codec.js"
-import { args, type Key, type OneOrMore } from "../internal/command/args.js"
+import { args, type Key, type OneOrMany, toList } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -28,7 +28,7 @@ export interface HyperloglogCommands<V> {
    * const changed = yield* Redis.pfadd("visitors", ["ada", "bob"]) // boolean
    * ```
    */
-  readonly pfadd: (key: Key, elements?: ReadonlyArray<V>) => RedisCommand<boolean>
+  readonly pfadd: (key: Key, elements?: OneOrMany<V>) => RedisCommand<boolean>
 
   /**
    * The estimated number of different elements in one HyperLogLog, or in the union of several. The standard error is
@@ -36,14 +36,14 @@ export interface HyperloglogCommands<V> {
    *
    * O(1) with a small constant for one key, O(N) with a large one for N keys. Since Redis 2.8.9.
    */
-  readonly pfcount: (keys: OneOrMore<Key>) => RedisCommand<number>
+  readonly pfcount: (keys: OneOrMany<Key>) => RedisCommand<number>
 
   /**
    * Merges the sources into the destination, which then holds the union of all, its own elements included.
    *
    * O(N) for N keys, with a large constant. Since Redis 2.8.9.
    */
-  readonly pfmerge: (destination: Key, sources?: OneOrMore<Key>) => RedisCommand<void>
+  readonly pfmerge: (destination: Key, sources?: OneOrMany<Key>) => RedisCommand<void>
 }
 
 const PFADD = define("PFADD")
@@ -56,7 +56,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): HyperloglogCommands<
     PFADD(
       args()
         .key(key)
-        .each(elements ?? [], (args, element) => args.value(codec, element)),
+        .each(elements === undefined ? [] : toList<V>(elements), (args, element) => args.value(codec, element)),
       Decode.boolean
     ),
   pfcount: (keys) => PFCOUNT(args().keys(keys), Decode.integer),

@@ -6,16 +6,19 @@
  * @see https://redis.io/docs/latest/commands/?group=list
  * @since 0.1.0
  */
-import type * as Arr from "effect/Array"
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
 import {
   type Args,
   args,
+  type Checked,
   type DurationWithUnit,
   type ExactlyOne,
+  type IfGiven,
   type Key,
-  type OneOrMore
+  type Needs,
+  type OneOrMany,
+  type Possible
 } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
@@ -72,6 +75,37 @@ export interface LposOptions {
   readonly maxlen?: number | undefined
 }
 
+/** How many elements. */
+interface Counted {
+  readonly count?: number | undefined
+}
+
+/** {@link LposOptions} with a count. */
+interface LposAll extends LposOptions, Counted {}
+
+/** The amount of LMOVEM, all of it optional. */
+interface LmovemOptions {
+  readonly count?: number | undefined
+  readonly exactly?: number | undefined
+  readonly obo?: boolean | undefined
+  readonly bulk?: boolean | undefined
+}
+
+type WithOrder<O> = [Possible<O, "obo" | "bulk">] extends [never]
+  ? [Possible<O, "count">] extends [never]
+    ? [Possible<O, "exactly">] extends [never]
+      ? unknown
+      : { readonly exactly: Needs<"obo" | "bulk"> }
+    : { readonly count: Needs<"obo" | "bulk"> }
+  : [Possible<O, "count" | "exactly">] extends [never]
+    ? [Possible<O, "obo">] extends [never]
+      ? { readonly bulk: Needs<"count" | "exactly"> }
+      : { readonly obo: Needs<"count" | "exactly"> }
+    : unknown
+
+/** No amount: one element is moved. */
+type NoLmovemAmount = { readonly [F in "count" | "exactly" | "obo" | "bulk"]?: undefined }
+
 /**
  * The commands on lists.
  *
@@ -117,7 +151,7 @@ export interface ListCommands<V, K extends Key> {
    * O(N+M) in the number of keys and of elements popped. Since Redis 7.0.0.
    */
   readonly blmpop: (
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     side: ListSide,
     options: BlockingOptions & { readonly count?: number | undefined }
   ) => RedisCommand<Option.Option<readonly [key: K, elements: Array<V>]>>
@@ -137,7 +171,7 @@ export interface ListCommands<V, K extends Key> {
    * ```
    */
   readonly blpop: (
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     options: BlockingOptions
   ) => RedisCommand<Option.Option<readonly [key: K, element: V]>>
 
@@ -147,7 +181,7 @@ export interface ListCommands<V, K extends Key> {
    * O(N) in the number of keys. Since Redis 2.0.0.
    */
   readonly brpop: (
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     options: BlockingOptions
   ) => RedisCommand<Option.Option<readonly [key: K, element: V]>>
 
@@ -207,20 +241,14 @@ export interface ListCommands<V, K extends Key> {
    * ```
    */
   readonly lmovem: {
-    (
+    (source: Key, destination: Key, from: ListSide, to: ListSide): RedisCommand<Array<V>>
+    <const O extends LmovemOptions | undefined>(
       source: Key,
       destination: Key,
       from: ListSide,
       to: ListSide,
-      options?: (LmovemAmount & { readonly exactly?: undefined }) | NoLmovemAmount
-    ): RedisCommand<Array<V>>
-    (
-      source: Key,
-      destination: Key,
-      from: ListSide,
-      to: ListSide,
-      options: LmovemAmount & { readonly exactly: number }
-    ): RedisCommand<Option.Option<Array<V>>>
+      options: Checked<O, LmovemOptions, "count" | "exactly", "obo" | "bulk"> & WithOrder<O>
+    ): RedisCommand<IfGiven<O, "exactly", Option.Option<Array<V>>, Array<V>>>
   }
 
   /**
@@ -235,7 +263,7 @@ export interface ListCommands<V, K extends Key> {
    * ```
    */
   readonly lmpop: (
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     side: ListSide,
     options?: { readonly count?: number | undefined }
   ) => RedisCommand<Option.Option<readonly [key: K, elements: Array<V>]>>
@@ -253,7 +281,10 @@ export interface ListCommands<V, K extends Key> {
    */
   readonly lpop: {
     (key: Key): RedisCommand<Option.Option<V>>
-    (key: Key, options: { readonly count: number }): RedisCommand<Option.Option<Array<V>>>
+    <const O extends Counted | undefined>(
+      key: Key,
+      options: Checked<O, Counted>
+    ): RedisCommand<IfGiven<O, "count", Option.Option<Array<V>>, Option.Option<V>>>
   }
 
   /**
@@ -269,8 +300,12 @@ export interface ListCommands<V, K extends Key> {
    * ```
    */
   readonly lpos: {
-    (key: Key, element: V, options?: LposOptions & { readonly count?: undefined }): RedisCommand<Option.Option<number>>
-    (key: Key, element: V, options: LposOptions & { readonly count: number }): RedisCommand<Array<number>>
+    (key: Key, element: V): RedisCommand<Option.Option<number>>
+    <const O extends LposAll | undefined>(
+      key: Key,
+      element: V,
+      options: Checked<O, LposAll>
+    ): RedisCommand<IfGiven<O, "count", Array<number>, Option.Option<number>>>
   }
 
   /**
@@ -278,14 +313,14 @@ export interface ListCommands<V, K extends Key> {
    *
    * O(N) in the number of elements. Since Redis 1.0.0, many at once since 2.4.0.
    */
-  readonly lpush: (key: Key, elements: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
+  readonly lpush: (key: Key, elements: OneOrMany<V>) => RedisCommand<number>
 
   /**
    * Pushes like {@link lpush}, but only to an existing list. Returns the new length; 0 when the list is missing.
    *
    * O(N) in the number of elements. Since Redis 2.2.0, many at once since 4.0.0.
    */
-  readonly lpushx: (key: Key, elements: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
+  readonly lpushx: (key: Key, elements: OneOrMany<V>) => RedisCommand<number>
 
   /**
    * The elements from `start` to `stop`, both included; negative indexes count from the end. Indexes outside the list
@@ -334,7 +369,10 @@ export interface ListCommands<V, K extends Key> {
    */
   readonly rpop: {
     (key: Key): RedisCommand<Option.Option<V>>
-    (key: Key, options: { readonly count: number }): RedisCommand<Option.Option<Array<V>>>
+    <const O extends Counted | undefined>(
+      key: Key,
+      options: Checked<O, Counted>
+    ): RedisCommand<IfGiven<O, "count", Option.Option<Array<V>>, Option.Option<V>>>
   }
 
   /**
@@ -356,18 +394,15 @@ export interface ListCommands<V, K extends Key> {
    * const length = yield* Redis.rpush("jobs", ["build", "test"]) // number
    * ```
    */
-  readonly rpush: (key: Key, elements: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
+  readonly rpush: (key: Key, elements: OneOrMany<V>) => RedisCommand<number>
 
   /**
    * Pushes like {@link rpush}, but only to an existing list. Returns the new length; 0 when the list is missing.
    *
    * O(N) in the number of elements. Since Redis 2.2.0, many at once since 4.0.0.
    */
-  readonly rpushx: (key: Key, elements: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
+  readonly rpushx: (key: Key, elements: OneOrMany<V>) => RedisCommand<number>
 }
-
-/** No amount: one element is moved. */
-type NoLmovemAmount = { readonly [F in "count" | "exactly" | "obo" | "bulk"]?: undefined }
 
 const words = { left: "LEFT", right: "RIGHT", before: "BEFORE", after: "AFTER" } as const
 
@@ -377,12 +412,16 @@ const appendWord = (args: Args, word: keyof typeof words): Args =>
     ? args.token(words[word])
     : args.fail("a side must be left or right, a position before or after")
 
-const appendAmount = (args: Args, { bulk, count, exactly, obo }: LmovemAmount | NoLmovemAmount): Args =>
-  args
+const appendAmount = (args: Args, options: LmovemOptions): Args => {
+  const { bulk, count, exactly, obo } = options
+  return args
+    .atMostOne(options, ["count", "exactly"])
+    .atMostOne(options, ["obo", "bulk"])
     .option("COUNT", count, (args, count) => args.integer(count))
     .option("EXACTLY", exactly, (args, exactly) => args.integer(exactly))
     .flag("OBO", obo)
     .flag("BULK", bulk)
+}
 
 const BLMOVE = define("BLMOVE")
 const BLMOVEM = define("BLMOVEM")
@@ -430,11 +469,13 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ListCommands<V, K> =
 
   const pop =
     (command: typeof LPOP) =>
-    (key: Key, options?: { readonly count: number }): RedisCommand<never> => {
-      const decoder: Decode.Decoder<unknown> = options === undefined ? optional : optionals
-      const builder = args().key(key)
+    (key: Key, options?: Counted): RedisCommand<never> => {
+      const count = options?.count
+      const decoder: Decode.Decoder<unknown> = count === undefined ? optional : optionals
       return command(
-        builder.when(options, (args, { count }) => args.integer(count)),
+        args()
+          .key(key)
+          .when(count, (args, count) => args.integer(count)),
         decoder,
         text
       ) as RedisCommand<never>
@@ -448,7 +489,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ListCommands<V, K> =
     destination: Key,
     from: ListSide,
     to: ListSide,
-    options: LmovemAmount | NoLmovemAmount = {}
+    options: LmovemOptions = {}
   ): RedisCommand<never> => {
     const decoder: Decode.Decoder<unknown> = options.exactly === undefined ? valuesOrNone : optionals
     return LMOVEM(appendAmount(sides(source, destination, from, to), options), decoder, text) as RedisCommand<never>
@@ -496,20 +537,20 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ListCommands<V, K> =
       LINSERT(appendWord(args().key(key), where).value(codec, pivot).value(codec, element), Decode.integer),
     llen: (key) => LLEN(args().key(key), Decode.integer),
     lmove: (source, destination, from, to) => LMOVE(sides(source, destination, from, to), optional, text),
-    lmovem,
+    lmovem: lmovem as ListCommands<V, K>["lmovem"],
     lmpop: (keys, side, { count } = {}) =>
       LMPOP(appendCount(appendWord(args().numkeys(keys), side), count), poppedMany, text),
     lpop: pop(LPOP),
-    lpos,
-    lpush: (key, elements) => LPUSH(args().key(key).values(codec, elements), Decode.integer),
-    lpushx: (key, elements) => LPUSHX(args().key(key).values(codec, elements), Decode.integer),
+    lpos: lpos as ListCommands<V, K>["lpos"],
+    lpush: (key, elements) => LPUSH(args().key(key).values(codec, "element", elements), Decode.integer),
+    lpushx: (key, elements) => LPUSHX(args().key(key).values(codec, "element", elements), Decode.integer),
     lrange: (key, start, stop) => LRANGE(args().key(key).integer(start).integer(stop), values, text),
     lrem: (key, count, element) => LREM(args().key(key).integer(count).value(codec, element), Decode.integer),
     lset: (key, index, element) => LSET(args().key(key).integer(index).value(codec, element), Decode.ok),
     ltrim: (key, start, stop) => LTRIM(args().key(key).integer(start).integer(stop), Decode.ok),
     rpop: pop(RPOP),
     rpoplpush: (source, destination) => RPOPLPUSH(args().key(source).key(destination), optional, text),
-    rpush: (key, elements) => RPUSH(args().key(key).values(codec, elements), Decode.integer),
-    rpushx: (key, elements) => RPUSHX(args().key(key).values(codec, elements), Decode.integer)
+    rpush: (key, elements) => RPUSH(args().key(key).values(codec, "element", elements), Decode.integer),
+    rpushx: (key, elements) => RPUSHX(args().key(key).values(codec, "element", elements), Decode.integer)
   }
 }

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import type { Codec } from "../Codec.js"
-import { args, type Key, type OneOrMore, toList } from "../internal/command/args.js"
+import { args, type Key, type OneOrMany } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -35,7 +35,7 @@ export interface PubsubCommands<V, K> {
    *
    * O(N) in the patterns. Since Redis 2.0.0.
    */
-  readonly psubscribe: (patterns: OneOrMore<Key>) => RedisCommand<void>
+  readonly psubscribe: (patterns: OneOrMany<Key>) => RedisCommand<void>
 
   /**
    * Sends a message to the subscribers of a channel, and returns how many clients of this server received it.
@@ -68,7 +68,7 @@ export interface PubsubCommands<V, K> {
    *
    * O(N) in the given channels. Since Redis 2.8.0.
    */
-  readonly pubsubNumsub: (channels: OneOrMore<Key>) => RedisCommand<Array<ChannelSubscribers<K>>>
+  readonly pubsubNumsub: (channels: OneOrMany<Key>) => RedisCommand<Array<ChannelSubscribers<K>>>
 
   /**
    * The shard channels with at least one subscriber: all, or those that match a pattern.
@@ -82,7 +82,7 @@ export interface PubsubCommands<V, K> {
    *
    * O(N) in the given channels. Since Redis 7.0.0.
    */
-  readonly pubsubShardnumsub: (channels: OneOrMore<Key>) => RedisCommand<Array<ChannelSubscribers<K>>>
+  readonly pubsubShardnumsub: (channels: OneOrMany<Key>) => RedisCommand<Array<ChannelSubscribers<K>>>
 
   /**
    * Ends subscriptions to patterns. This is the raw command, which shared connections refuse. A subscription on a
@@ -91,7 +91,7 @@ export interface PubsubCommands<V, K> {
    *
    * O(N) in the patterns. Since Redis 2.0.0.
    */
-  readonly punsubscribe: (patterns?: OneOrMore<Key>) => RedisCommand<void>
+  readonly punsubscribe: (patterns?: OneOrMany<Key>) => RedisCommand<void>
 
   /**
    * Sends a message to the subscribers of a shard channel, within the shard that owns the channel's slot. Returns how
@@ -107,7 +107,7 @@ export interface PubsubCommands<V, K> {
    *
    * O(N) in the channels. Since Redis 7.0.0.
    */
-  readonly ssubscribe: (channels: OneOrMore<Key>) => RedisCommand<void>
+  readonly ssubscribe: (channels: OneOrMany<Key>) => RedisCommand<void>
 
   /**
    * Subscribes to channels. This is the raw command, which shared connections refuse; use `RedisPubSub.subscribe`
@@ -115,7 +115,7 @@ export interface PubsubCommands<V, K> {
    *
    * O(N) in the channels. Since Redis 2.0.0.
    */
-  readonly subscribe: (channels: OneOrMore<Key>) => RedisCommand<void>
+  readonly subscribe: (channels: OneOrMany<Key>) => RedisCommand<void>
 
   /**
    * Ends subscriptions to shard channels. This is the raw command, which shared connections refuse. A subscription on a
@@ -124,7 +124,7 @@ export interface PubsubCommands<V, K> {
    *
    * O(N) in the channels. Since Redis 7.0.0.
    */
-  readonly sunsubscribe: (channels?: OneOrMore<Key>) => RedisCommand<void>
+  readonly sunsubscribe: (channels?: OneOrMany<Key>) => RedisCommand<void>
 
   /**
    * Ends subscriptions to channels. This is the raw command, which shared connections refuse. A subscription on a
@@ -133,7 +133,7 @@ export interface PubsubCommands<V, K> {
    *
    * O(N) in the channels. Since Redis 2.0.0.
    */
-  readonly unsubscribe: (channels?: OneOrMore<Key>) => RedisCommand<void>
+  readonly unsubscribe: (channels?: OneOrMany<Key>) => RedisCommand<void>
 }
 
 const PSUBSCRIBE = define("PSUBSCRIBE")
@@ -150,20 +150,10 @@ const SUBSCRIBE = define("SUBSCRIBE")
 const SUNSUBSCRIBE = define("SUNSUBSCRIBE")
 const UNSUBSCRIBE = define("UNSUBSCRIBE")
 
-const channels = (input: OneOrMore<Key>) => {
-  const list = toList(input)
-  return list.length === 0
-    ? args().fail("needs at least one channel")
-    : args().each(list, (args, channel) => args.channel(channel))
-}
+const channels = (input: OneOrMany<Key>) => args().some("channel", input, (args, channel) => args.channel(channel))
 
 /** Patterns over channels. The argument kind `pattern` is for patterns over keys. */
-const patterns = (input: OneOrMore<Key>) => {
-  const list = toList(input)
-  return list.length === 0
-    ? args().fail("needs at least one pattern")
-    : args().each(list, (args, pattern) => args.channel(pattern))
-}
+const patterns = (input: OneOrMany<Key>) => args().some("pattern", input, (args, pattern) => args.channel(pattern))
 
 /** A confirmation only repeats what the command asked for. */
 const confirmation: Decode.Decoder<void> = () => undefined

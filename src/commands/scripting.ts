@@ -8,7 +8,16 @@
 import type * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { type Args, type AtMostOne, args, type Key, type OneOrMore, toList } from "../internal/command/args.js"
+import {
+  type Args,
+  type AtMostOne,
+  args,
+  type Checked,
+  type IfFlag,
+  type Key,
+  type OneOrMany,
+  toList
+} from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -23,9 +32,9 @@ import type { Reply } from "../internal/resp/values.js"
  */
 export interface ScriptOptions {
   /** Its `KEYS`. To run in a cluster, it must use no other keys. */
-  readonly keys?: Key | ReadonlyArray<Key> | undefined
+  readonly keys?: OneOrMany<Key> | undefined
   /** Its `ARGV`: text and bytes unchanged, numbers as text. */
-  readonly args?: ReadonlyArray<string | Uint8Array | number | bigint> | undefined
+  readonly args?: OneOrMany<string | Uint8Array | number | bigint> | undefined
 }
 
 /**
@@ -224,14 +233,10 @@ export interface ScriptingCommands<K = string> {
    * O(N) in the functions. Since Redis 7.0.0.
    */
   readonly functionList: {
-    (options?: {
-      readonly libraryname?: string | undefined
-      readonly withcode?: undefined
-    }): RedisCommand<Array<FunctionLibrary<K>>>
-    (options: {
-      readonly libraryname?: string | undefined
-      readonly withcode: true
-    }): RedisCommand<Array<FunctionLibraryWithCode<K>>>
+    (): RedisCommand<Array<FunctionLibrary<K>>>
+    <const O extends FunctionListOptions | undefined>(
+      options: Checked<O, FunctionListOptions>
+    ): RedisCommand<IfFlag<O, "withcode", Array<FunctionLibraryWithCode<K>>, Array<FunctionLibrary<K>>>>
   }
 
   /**
@@ -246,7 +251,7 @@ export interface ScriptingCommands<K = string> {
    */
   readonly functionLoad: (
     code: string | Uint8Array,
-    options?: { readonly replace?: true | undefined }
+    options?: { readonly replace?: boolean | undefined }
   ) => RedisCommand<string>
 
   /**
@@ -280,7 +285,7 @@ export interface ScriptingCommands<K = string> {
    *
    * O(N) in the scripts. Since Redis 2.6.0.
    */
-  readonly scriptExists: (sha1s: OneOrMore<string>) => RedisCommand<Array<boolean>>
+  readonly scriptExists: (sha1s: OneOrMany<string>) => RedisCommand<Array<boolean>>
 
   /**
    * Removes all scripts from the server's cache.
@@ -312,6 +317,13 @@ export interface ScriptingCommands<K = string> {
   readonly scriptShow: (sha1: string) => RedisCommand<string>
 }
 
+interface FunctionListOptions {
+  /** Only libraries whose name matches this pattern. */
+  readonly libraryname?: string | undefined
+  /** Return their code too. */
+  readonly withcode?: boolean | undefined
+}
+
 const EVAL = define("EVAL")
 const EVALSHA = define("EVALSHA")
 const EVALSHA_RO = define("EVALSHA_RO")
@@ -336,13 +348,15 @@ const SCRIPT_SHOW = define("SCRIPT SHOW")
 const booleans = Decode.array(Decode.boolean)
 const optionalInteger = Report.optional(Report.integer)
 
+type ScriptArgument = string | Uint8Array | number | bigint
+
 const invocation = (script: string | Uint8Array, options: ScriptOptions | undefined): Args => {
   const keys = options?.keys === undefined ? [] : toList(options.keys)
   return args()
     .text(script)
     .integer(keys.length)
     .each(keys, (args, key) => args.key(key))
-    .each(options?.args ?? [], (args, arg) =>
+    .each(options?.args === undefined ? [] : toList<ScriptArgument>(options.args), (args, arg) =>
       typeof arg === "bigint" ? args.integer(arg) : typeof arg === "number" ? number(args, arg) : args.text(arg)
     )
 }
@@ -386,7 +400,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ScriptingCommands<K>
 
   const functionList = (options?: {
     readonly libraryname?: string | undefined
-    readonly withcode?: true | undefined
+    readonly withcode?: boolean | undefined
   }): RedisCommand<never> => {
     const builder = args()
       .option("LIBRARYNAME", options?.libraryname, (args, pattern) => args.text(pattern))
@@ -406,7 +420,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ScriptingCommands<K>
     functionDump: () => FUNCTION_DUMP(args(), Decode.bytes, false),
     functionFlush: (options) => FUNCTION_FLUSH(flushing(options), Decode.ok),
     functionKill: () => FUNCTION_KILL(args(), Decode.ok),
-    functionList,
+    functionList: functionList as ScriptingCommands<K>["functionList"],
     functionLoad: (code, options) => FUNCTION_LOAD(args().flag("REPLACE", options?.replace).text(code), Report.text),
     functionRestore: (dump, options) =>
       FUNCTION_RESTORE(
@@ -421,17 +435,15 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ScriptingCommands<K>
     scriptDebug: (mode, options) =>
       SCRIPT_DEBUG(
         args()
-          .token(`${mode}`.toUpperCase())
+          .word(mode)
           .when(options?.engine, (args, engine) => args.text(engine)),
         Decode.ok
       ),
-    scriptExists: (sha1s) => {
-      const list = toList(sha1s)
-      return SCRIPT_EXISTS(
-        list.length === 0 ? args().fail("needs at least one SHA1") : args().each(list, (args, sha1) => args.text(sha1)),
+    scriptExists: (sha1s) =>
+      SCRIPT_EXISTS(
+        args().some("SHA1", sha1s, (args, sha1) => args.text(sha1)),
         booleans
-      )
-    },
+      ),
     scriptFlush: (options) => SCRIPT_FLUSH(flushing(options), Decode.ok),
     scriptKill: () => SCRIPT_KILL(args(), Decode.ok),
     scriptLoad: (script) => SCRIPT_LOAD(args().text(script), Report.text),

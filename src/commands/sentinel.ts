@@ -6,7 +6,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
-import { args, type DurationWithUnit, type OneOrMore, toList } from "../internal/command/args.js"
+import { args, type DurationWithUnit, type OneOrMany } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -161,7 +161,7 @@ export interface SentinelCommands {
    * ```
    */
   readonly sentinelConfig: {
-    (options: { readonly get: OneOrMore<string>; readonly set?: undefined }): RedisCommand<Record<string, string>>
+    (options: { readonly get: OneOrMany<string>; readonly set?: undefined }): RedisCommand<Record<string, string>>
     (options: { readonly set: Settings; readonly get?: undefined }): RedisCommand<void>
   }
 
@@ -181,7 +181,10 @@ export interface SentinelCommands {
    *
    * O(1). Since Redis 2.8.4; `coordinated` since Valkey 9.0.0.
    */
-  readonly sentinelFailover: (name: string, options?: { readonly coordinated?: true | undefined }) => RedisCommand<void>
+  readonly sentinelFailover: (
+    name: string,
+    options?: { readonly coordinated?: boolean | undefined }
+  ) => RedisCommand<void>
 
   /**
    * Writes the sentinel's state to its configuration file.
@@ -215,7 +218,7 @@ export interface SentinelCommands {
    *
    * O(N) in the servers. Since Redis 3.2.0.
    */
-  readonly sentinelInfoCache: (names: OneOrMore<string>) => RedisCommand<Array<CachedInfo>>
+  readonly sentinelInfoCache: (names: OneOrMany<string>) => RedisCommand<Array<CachedInfo>>
 
   /**
    * Whether the sentinel considers a primary down. With a sentinel's `runid` the command also asks for a vote for that
@@ -343,7 +346,7 @@ export interface SentinelCommands {
    * O(1). Since Redis 3.2.0.
    */
   readonly sentinelSimulateFailure: {
-    (moments: OneOrMore<Crash>): RedisCommand<void>
+    (moments: OneOrMany<Crash>): RedisCommand<void>
     (help: "help"): RedisCommand<Array<string>>
   }
 
@@ -477,7 +480,7 @@ const scripts: Decode.Decoder<Array<PendingScript>> = Decode.array((reply) => {
 const durations = Report.whole(Report.record(Report.millis))
 
 const config = (options: {
-  readonly get?: OneOrMore<string> | undefined
+  readonly get?: OneOrMany<string> | undefined
   readonly set?: Settings | undefined
 }): RedisCommand<never> => {
   const builder = args()
@@ -498,14 +501,10 @@ const debug = (times?: { readonly [name: string]: DurationWithUnit }): RedisComm
   return SENTINEL_DEBUG(builder, decoder) as RedisCommand<never>
 }
 
-const simulateFailure = (moments: OneOrMore<Crash> | "help"): RedisCommand<never> => {
-  const list = toList<string>(moments)
-  const builder = list.length === 0 ? args().fail("needs at least one moment") : args()
+const simulateFailure = (moments: OneOrMany<Crash> | "help"): RedisCommand<never> => {
+  const builder = args().some<string>("moment", moments, (args, moment) => args.word(moment))
   const decoder: Decode.Decoder<unknown> = moments === "help" ? Report.texts : Decode.ok
-  return SENTINEL_SIMULATE_FAILURE(
-    builder.each(list, (args, moment) => args.token(moment.toUpperCase())),
-    decoder
-  ) as RedisCommand<never>
+  return SENTINEL_SIMULATE_FAILURE(builder, decoder) as RedisCommand<never>
 }
 
 const downByAddr = (ip: string, number: number, currentEpoch: number | bigint, runid: string) =>

@@ -9,7 +9,7 @@ import type * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type { Codec } from "../Codec.js"
-import { args, type Key, type OneOrMore, toList } from "../internal/command/args.js"
+import { args, type Key, type OneOrMany, toList } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -108,7 +108,7 @@ export interface ServerAclCommands<K = string> {
    *
    * O(1) for each user. Since Redis 6.0.0.
    */
-  readonly aclDeluser: (usernames: OneOrMore<string>) => RedisCommand<number>
+  readonly aclDeluser: (usernames: OneOrMany<string>) => RedisCommand<number>
 
   /**
    * Checks whether a user may execute a command, without executing it: `None` when the user may, else the reason for
@@ -178,7 +178,7 @@ export interface ServerAclCommands<K = string> {
    * yield* Redis.aclSetuser("reports", ["on", Redacted.make(">secret"), "~orders:*", "+@read"])
    * ```
    */
-  readonly aclSetuser: (username: string, rules?: OneOrMore<AclRule>) => RedisCommand<void>
+  readonly aclSetuser: (username: string, rules?: OneOrMany<AclRule>) => RedisCommand<void>
 
   /**
    * The names of all users.

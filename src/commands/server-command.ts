@@ -6,7 +6,7 @@
  */
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { args, type ExactlyOne, type Key, type OneOrMore } from "../internal/command/args.js"
+import { args, type ExactlyOne, type Key, type OneOrMany } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -157,7 +157,7 @@ export interface ServerCommandCommands<K = string> {
    *
    * O(N) in the commands. Since Redis 7.0.0.
    */
-  readonly commandDocs: (names?: OneOrMore<string>) => RedisCommand<Record<string, CommandDocs>>
+  readonly commandDocs: (names?: OneOrMany<string>) => RedisCommand<Record<string, CommandDocs>>
 
   /**
    * The keys of a command, without executing it. Fails when the command has no keys, or is incomplete.
@@ -184,7 +184,7 @@ export interface ServerCommandCommands<K = string> {
    *
    * O(N) in the commands. Since Redis 2.8.13.
    */
-  readonly commandInfo: (names?: OneOrMore<string>) => RedisCommand<Array<Option.Option<CommandInfo<K>>>>
+  readonly commandInfo: (names?: OneOrMany<string>) => RedisCommand<Array<Option.Option<CommandInfo<K>>>>
 
   /**
    * The names of all commands and subcommands (`client|setname`), or only those of a module, of an ACL category, or

@@ -6,7 +6,7 @@
  */
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { args, type Key, type OneOrMore } from "../internal/command/args.js"
+import { args, type Key, type OneOrMany } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -47,7 +47,7 @@ export interface ServerConfigCommands<K = string> {
    * const { maxmemory } = yield* Redis.configGet("maxmemory")
    * ```
    */
-  readonly configGet: (parameters: OneOrMore<string>) => RedisCommand<Record<string, K>>
+  readonly configGet: (parameters: OneOrMany<string>) => RedisCommand<Record<string, K>>
 
   /**
    * Resets the statistics of INFO.
@@ -88,7 +88,7 @@ export interface ServerConfigCommands<K = string> {
    *
    * O(1). Since Redis 4.0.0.
    */
-  readonly moduleLoad: (path: string, args?: string | ReadonlyArray<string>) => RedisCommand<void>
+  readonly moduleLoad: (path: string, args?: OneOrMany<string>) => RedisCommand<void>
 
   /**
    * Loads a module from a file on the server, with settings.
@@ -99,7 +99,7 @@ export interface ServerConfigCommands<K = string> {
     path: string,
     options?: {
       readonly config?: Settings | undefined
-      readonly args?: OneOrMore<string> | undefined
+      readonly args?: OneOrMany<string> | undefined
     }
   ) => RedisCommand<void>
 

@@ -8,7 +8,7 @@ import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { args, type Key } from "../internal/command/args.js"
+import { args, type Key, type OneOrMany } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -185,7 +185,7 @@ export interface ServerLatencyCommands<K = string> {
    *
    * O(1). Since Redis 2.8.13.
    */
-  readonly latencyReset: (events?: string | ReadonlyArray<string>) => RedisCommand<number>
+  readonly latencyReset: (events?: OneOrMany<string>) => RedisCommand<number>
 
   /**
    * The last slow commands, newest first: 10 by default, all of them with -1.
@@ -257,8 +257,6 @@ const spikes = Decode.array((reply): LatencySpike => {
   return { time, latency }
 })
 
-const log = (type: CommandLogType): string => type.toUpperCase()
-
 /** @internal */
 export const make = <V, K extends Key>(codec: Codec<V, K>): ServerLatencyCommands<K> => {
   const text = codec.wants === "text"
@@ -302,10 +300,10 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ServerLatencyCommand
   return {
     commandlogGet: (count: number, type: CommandLogType): RedisCommand<never> => {
       const decoder: Decode.Decoder<unknown> = type === "slow" ? slow : large
-      return COMMANDLOG_GET(args().integer(count).token(log(type)), decoder, text) as RedisCommand<never>
+      return COMMANDLOG_GET(args().integer(count).word(type), decoder, text) as RedisCommand<never>
     },
-    commandlogLen: (type) => COMMANDLOG_LEN(args().token(log(type)), Decode.integer),
-    commandlogReset: (type) => COMMANDLOG_RESET(args().token(log(type)), Decode.ok),
+    commandlogLen: (type) => COMMANDLOG_LEN(args().word(type), Decode.integer),
+    commandlogReset: (type) => COMMANDLOG_RESET(args().word(type), Decode.ok),
     latencyDoctor: () => LATENCY_DOCTOR(args(), Report.text),
     latencyGraph: (event) => LATENCY_GRAPH(args().text(event), Report.text),
     latencyHistogram: (commands) => LATENCY_HISTOGRAM(someTexts(args(), commands), histogram),

@@ -8,7 +8,7 @@ import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { args, type DurationWithUnit, type Key, type OneOrMore, toList } from "../internal/command/args.js"
+import { args, type DurationWithUnit, type Key, type OneOrMany, toList } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -103,7 +103,7 @@ export interface HotKeysOptions {
   /** Sample one key in this many. Default: every key. */
   readonly sample?: number | undefined
   /** Sample only these slots of a cluster. */
-  readonly slots?: OneOrMore<number> | undefined
+  readonly slots?: OneOrMany<number> | undefined
 }
 
 /**
@@ -139,7 +139,7 @@ export interface ServerMemoryCommands<K = string> {
    * yield* Redis.hotkeysStart(["cpu", "net"], { count: 5, duration: "1 minute" })
    * ```
    */
-  readonly hotkeysStart: (metrics: OneOrMore<"cpu" | "net">, options?: HotKeysOptions) => RedisCommand<void>
+  readonly hotkeysStart: (metrics: OneOrMany<"cpu" | "net">, options?: HotKeysOptions) => RedisCommand<void>
 
   /**
    * Stops looking for hot keys, and keeps the result. `false` when no search was running.
@@ -299,12 +299,11 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ServerMemoryCommands
     hotkeysReset: () => HOTKEYS_RESET(args(), Decode.ok),
     hotkeysStart: (metrics, options) => {
       const list = toList<"cpu" | "net">(metrics)
-      const builder = list.length === 0 ? args().fail("needs at least one metric") : args()
       return HOTKEYS_START(
-        builder
+        args()
           .token("METRICS")
           .integer(list.length)
-          .each(list, (args, metric) => args.token(metric.toUpperCase()))
+          .some<string>("metric", list, (args, metric) => args.word(metric))
           .option("COUNT", options?.count, (args, count) => args.integer(count))
           .option("DURATION", options?.duration, (args, duration) => args.seconds(duration))
           .option("SAMPLE", options?.sample, (args, ratio) => args.integer(ratio))

@@ -45,13 +45,13 @@ export type ShutdownOptions =
       readonly save: true
     }> & {
       /** Does not wait for replicas. Redis 7.0. */
-      readonly now?: true | undefined
+      readonly now?: boolean | undefined
       /** Ignores errors, such as disk errors. Redis 7.0. */
-      readonly force?: true | undefined
+      readonly force?: boolean | undefined
       /** Refuses when the shutdown would lose data: on a primary of a cluster that serves slots. Valkey 9.0. */
-      readonly safe?: true | undefined
+      readonly safe?: boolean | undefined
       /** Fails over to the best replica first. Valkey 9.0. */
-      readonly failover?: true | undefined
+      readonly failover?: boolean | undefined
       readonly abort?: undefined
     })
   | {

@@ -7,7 +7,7 @@
  */
 import type * as DateTime from "effect/DateTime"
 import type { Codec } from "../Codec.js"
-import { type AtMostOne, args, type Key } from "../internal/command/args.js"
+import { type AtMostOne, args, type Key, type OneOrMany, toList } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -110,7 +110,7 @@ export interface ServerCommands<K = string>
    * const used = Number(fields.used_memory)
    * ```
    */
-  readonly info: (sections?: Info.InfoSection | ReadonlyArray<Info.InfoSection>) => RedisCommand<Info.ServerInfo<K>>
+  readonly info: (sections?: OneOrMany<Info.InfoSection>) => RedisCommand<Info.ServerInfo<K>>
 
   /**
    * ASCII art, with the server's version below it. The meaning of the parameters depends on `version`.
@@ -119,7 +119,7 @@ export interface ServerCommands<K = string>
    */
   readonly lolwut: (options?: {
     readonly version?: number | undefined
-    readonly parameters?: ReadonlyArray<number> | undefined
+    readonly parameters?: OneOrMany<number> | undefined
   }) => RedisCommand<string>
 
   /**
@@ -196,7 +196,9 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ServerCommands<K> =>
       LOLWUT(
         args()
           .option("VERSION", options?.version, (args, version) => args.integer(version))
-          .each(options?.parameters ?? [], (args, parameter) => args.integer(parameter)),
+          .each(options?.parameters === undefined ? [] : toList<number>(options.parameters), (args, parameter) =>
+            args.integer(parameter)
+          ),
         Report.text
       ),
     monitor: () => MONITOR(args(), Decode.ok),

@@ -6,10 +6,9 @@
  * @see https://redis.io/docs/latest/commands/?group=set
  * @since 0.1.0
  */
-import type * as Arr from "effect/Array"
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { args, type Key, type OneOrMore } from "../internal/command/args.js"
+import { args, type Checked, type IfGiven, type Key, type OneOrMany } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -40,6 +39,11 @@ export interface SscanOptions {
   readonly count?: number | undefined
 }
 
+/** How many elements. */
+interface Counted {
+  readonly count?: number | undefined
+}
+
 /**
  * The commands on sets.
  *
@@ -57,7 +61,7 @@ export interface SetCommands<V> {
    * const added = yield* Redis.sadd("tags", ["red", "green"]) // number
    * ```
    */
-  readonly sadd: (key: Key, members: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
+  readonly sadd: (key: Key, members: OneOrMany<V>) => RedisCommand<number>
 
   /**
    * The number of members; 0 when the set is missing.
@@ -71,21 +75,21 @@ export interface SetCommands<V> {
    *
    * O(N) in the members of all sets. Since Redis 1.0.0.
    */
-  readonly sdiff: (keys: OneOrMore<Key>) => RedisCommand<Array<V>>
+  readonly sdiff: (keys: OneOrMany<Key>) => RedisCommand<Array<V>>
 
   /**
    * The number of members of the first set that are in none of the others.
    *
    * O(N) in the members of all sets. Since Redis 8.10.0; not in Valkey.
    */
-  readonly sdiffcard: (keys: OneOrMore<Key>, options?: SetCardinalityOptions) => RedisCommand<number>
+  readonly sdiffcard: (keys: OneOrMany<Key>, options?: SetCardinalityOptions) => RedisCommand<number>
 
   /**
    * Stores the result of {@link sdiff}, and returns its number of members. An existing destination is overwritten.
    *
    * O(N) in the members of all sets. Since Redis 1.0.0.
    */
-  readonly sdiffstore: (destination: Key, keys: OneOrMore<Key>) => RedisCommand<number>
+  readonly sdiffstore: (destination: Key, keys: OneOrMany<Key>) => RedisCommand<number>
 
   /**
    * The members that are in all sets.
@@ -97,7 +101,7 @@ export interface SetCommands<V> {
    * const both = yield* Redis.sinter(["tags:1", "tags:2"]) // Array<string>
    * ```
    */
-  readonly sinter: (keys: OneOrMore<Key>) => RedisCommand<Array<V>>
+  readonly sinter: (keys: OneOrMany<Key>) => RedisCommand<Array<V>>
 
   /**
    * The number of members that are in all sets.
@@ -109,14 +113,14 @@ export interface SetCommands<V> {
    * const many = yield* Redis.sintercard(["tags:1", "tags:2"], { limit: 100 }) // number, at most 100
    * ```
    */
-  readonly sintercard: (keys: OneOrMore<Key>, options?: SetCardinalityOptions) => RedisCommand<number>
+  readonly sintercard: (keys: OneOrMany<Key>, options?: SetCardinalityOptions) => RedisCommand<number>
 
   /**
    * Stores the result of {@link sinter}, and returns its number of members. An existing destination is overwritten.
    *
    * O(N*M) worst case, where N is the size of the smallest set and M the number of sets. Since Redis 1.0.0.
    */
-  readonly sinterstore: (destination: Key, keys: OneOrMore<Key>) => RedisCommand<number>
+  readonly sinterstore: (destination: Key, keys: OneOrMany<Key>) => RedisCommand<number>
 
   /**
    * Whether a value is a member of the set.
@@ -147,7 +151,7 @@ export interface SetCommands<V> {
    * const [red, blue] = yield* Redis.smismember("tags", ["red", "blue"]) // Array<boolean>
    * ```
    */
-  readonly smismember: (key: Key, members: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<Array<boolean>>
+  readonly smismember: (key: Key, members: OneOrMany<V>) => RedisCommand<Array<boolean>>
 
   /**
    * Moves a member from one set to another. `false` when the source does not contain it.
@@ -169,7 +173,10 @@ export interface SetCommands<V> {
    */
   readonly spop: {
     (key: Key): RedisCommand<Option.Option<V>>
-    (key: Key, options: { readonly count: number }): RedisCommand<Array<V>>
+    <const O extends Counted | undefined>(
+      key: Key,
+      options: Checked<O, Counted>
+    ): RedisCommand<IfGiven<O, "count", Array<V>, Option.Option<V>>>
   }
 
   /**
@@ -180,7 +187,10 @@ export interface SetCommands<V> {
    */
   readonly srandmember: {
     (key: Key): RedisCommand<Option.Option<V>>
-    (key: Key, options: { readonly count: number }): RedisCommand<Array<V>>
+    <const O extends Counted | undefined>(
+      key: Key,
+      options: Checked<O, Counted>
+    ): RedisCommand<IfGiven<O, "count", Array<V>, Option.Option<V>>>
   }
 
   /**
@@ -188,7 +198,7 @@ export interface SetCommands<V> {
    *
    * O(N) in the number of members. Since Redis 1.0.0, many at once since 2.4.0.
    */
-  readonly srem: (key: Key, members: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
+  readonly srem: (key: Key, members: OneOrMany<V>) => RedisCommand<number>
 
   /**
    * One page of a set. The first cursor is `"0"`; each page returns the next one, and `"0"` after the last page. A
@@ -208,7 +218,7 @@ export interface SetCommands<V> {
    *
    * O(N) in the members of all sets. Since Redis 1.0.0.
    */
-  readonly sunion: (keys: OneOrMore<Key>) => RedisCommand<Array<V>>
+  readonly sunion: (keys: OneOrMany<Key>) => RedisCommand<Array<V>>
 
   /**
    * The number of members that are in any of the sets. With `approx` it is estimated in little memory, within about 1
@@ -217,7 +227,7 @@ export interface SetCommands<V> {
    * O(N) in the members of all sets. Since Redis 8.10.0; not in Valkey.
    */
   readonly sunioncard: (
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     options?: SetCardinalityOptions & { readonly approx?: boolean | undefined }
   ) => RedisCommand<number>
 
@@ -226,7 +236,7 @@ export interface SetCommands<V> {
    *
    * O(N) in the members of all sets. Since Redis 1.0.0.
    */
-  readonly sunionstore: (destination: Key, keys: OneOrMore<Key>) => RedisCommand<number>
+  readonly sunionstore: (destination: Key, keys: OneOrMany<Key>) => RedisCommand<number>
 }
 
 const SADD = define("SADD")
@@ -262,24 +272,26 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): SetCommands<V> => {
   /** One random member, or a list of them when `count` is given. */
   const byChance =
     (command: typeof SPOP) =>
-    (key: Key, options?: { readonly count: number }): RedisCommand<never> => {
-      const builder = args().key(key)
-      const decoder: Decode.Decoder<unknown> = options === undefined ? optional : values
+    (key: Key, options?: Counted): RedisCommand<never> => {
+      const count = options?.count
+      const decoder: Decode.Decoder<unknown> = count === undefined ? optional : values
       return command(
-        builder.when(options, (args, { count }) => args.integer(count)),
+        args()
+          .key(key)
+          .when(count, (args, count) => args.integer(count)),
         decoder,
         text
       ) as RedisCommand<never>
     }
 
-  const limited = (keys: OneOrMore<Key>, { approx, limit }: { approx?: boolean | undefined } & SetCardinalityOptions) =>
+  const limited = (keys: OneOrMany<Key>, { approx, limit }: { approx?: boolean | undefined } & SetCardinalityOptions) =>
     args()
       .numkeys(keys)
       .flag("APPROX", approx)
       .option("LIMIT", limit, (args, limit) => args.integer(limit))
 
   return {
-    sadd: (key, members) => SADD(args().key(key).values(codec, members), Decode.integer),
+    sadd: (key, members) => SADD(args().key(key).values(codec, "member", members), Decode.integer),
     scard: (key) => SCARD(args().key(key), Decode.integer),
     sdiff: (keys) => SDIFF(args().keys(keys), values, text),
     sdiffcard: (keys, options = {}) => SDIFFCARD(limited(keys, options), Decode.integer),
@@ -289,12 +301,12 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): SetCommands<V> => {
     sinterstore: (destination, keys) => SINTERSTORE(args().key(destination).keys(keys), Decode.integer),
     sismember: (key, member) => SISMEMBER(args().key(key).value(codec, member), Decode.boolean),
     smembers: (key) => SMEMBERS(args().key(key), values, text),
-    smismember: (key, members) => SMISMEMBER(args().key(key).values(codec, members), booleans),
+    smismember: (key, members) => SMISMEMBER(args().key(key).values(codec, "member", members), booleans),
     smove: (source, destination, member) =>
       SMOVE(args().key(source).key(destination).value(codec, member), Decode.boolean),
     spop: byChance(SPOP),
     srandmember: byChance(SRANDMEMBER),
-    srem: (key, members) => SREM(args().key(key).values(codec, members), Decode.integer),
+    srem: (key, members) => SREM(args().key(key).values(codec, "member", members), Decode.integer),
     sscan: (key, cursor, { count, match } = {}) =>
       SSCAN(
         args()

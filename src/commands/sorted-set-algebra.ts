@@ -5,11 +5,11 @@
  * @since 0.1.0
  */
 import type { Codec } from "../Codec.js"
-import { type Args, args, type Key, type OneOrMore, toList } from "../internal/command/args.js"
+import { type Args, args, type Checked, type Key, type List, type OneOrMany, toList } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
-import type { ScoredMember } from "./sorted-set-range.js"
+import type { ScoresOrNot, WithScores } from "./sorted-set-range.js"
 
 /**
  * One weight for each key.
@@ -17,7 +17,12 @@ import type { ScoredMember } from "./sorted-set-range.js"
  * @since 0.1.0
  * @category options
  */
-export type Weights<Keys> = Keys extends ReadonlyArray<unknown> ? { readonly [I in keyof Keys]: number } : number
+export type Weights<Keys> =
+  Keys extends ReadonlyArray<unknown>
+    ? { readonly [I in keyof Keys]: number }
+    : Keys extends List<unknown>
+      ? List<number>
+      : number
 
 /**
  * How the scores of a member in several sets are combined into one.
@@ -42,15 +47,15 @@ export interface CombineOptions<Keys> {
  * @category models
  */
 export interface Combine<V> {
-  <const Keys extends OneOrMore<Key>>(
+  <const Keys extends OneOrMany<Key>>(keys: Keys): RedisCommand<Array<V>>
+  <const Keys extends OneOrMany<Key>, const O extends CombineReadOptions<Keys> | undefined>(
     keys: Keys,
-    options?: CombineOptions<Keys> & { readonly withscores?: undefined }
-  ): RedisCommand<Array<V>>
-  <const Keys extends OneOrMore<Key>>(
-    keys: Keys,
-    options: CombineOptions<Keys> & { readonly withscores: true }
-  ): RedisCommand<Array<ScoredMember<V>>>
+    options: Checked<O, CombineReadOptions<Keys>>
+  ): RedisCommand<ScoresOrNot<O, V>>
 }
+
+/** {@link CombineOptions}, and whether scores are returned too. */
+interface CombineReadOptions<Keys> extends CombineOptions<Keys>, WithScores {}
 
 /**
  * The commands that combine sorted sets. Plain sets are accepted too: their members have the score 1.
@@ -65,8 +70,11 @@ export interface SortedSetAlgebraCommands<V> {
    * O(L + (N-K) log N), worst case, for L members in all sets, N in the first and K in the result. Since Redis 6.2.0.
    */
   readonly zdiff: {
-    (keys: OneOrMore<Key>, options?: { readonly withscores?: undefined }): RedisCommand<Array<V>>
-    (keys: OneOrMore<Key>, options: { readonly withscores: true }): RedisCommand<Array<ScoredMember<V>>>
+    (keys: OneOrMany<Key>): RedisCommand<Array<V>>
+    <const O extends WithScores | undefined>(
+      keys: OneOrMany<Key>,
+      options: Checked<O, WithScores>
+    ): RedisCommand<ScoresOrNot<O, V>>
   }
 
   /**
@@ -74,7 +82,7 @@ export interface SortedSetAlgebraCommands<V> {
    *
    * O(L + (N-K) log N), worst case, for L members in all sets, N in the first and K in the result. Since Redis 6.2.0.
    */
-  readonly zdiffstore: (destination: Key, keys: OneOrMore<Key>) => RedisCommand<number>
+  readonly zdiffstore: (destination: Key, keys: OneOrMany<Key>) => RedisCommand<number>
 
   /**
    * The members that are in every set. Their scores are added up unless `aggregate` is set.
@@ -89,7 +97,7 @@ export interface SortedSetAlgebraCommands<V> {
    * O(N K), worst case, for N members in the smallest of K sets. Since Redis 7.0.0.
    */
   readonly zintercard: (
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     options?: {
       /** 0 (the default) means no limit. */
       readonly limit?: number | undefined
@@ -101,7 +109,7 @@ export interface SortedSetAlgebraCommands<V> {
    *
    * O(N K) + O(M log M), worst case, for N members in the smallest of K sets and M in the result. Since Redis 2.0.0.
    */
-  readonly zinterstore: <const Keys extends OneOrMore<Key>>(
+  readonly zinterstore: <const Keys extends OneOrMany<Key>>(
     destination: Key,
     keys: Keys,
     options?: CombineOptions<Keys>
@@ -125,7 +133,7 @@ export interface SortedSetAlgebraCommands<V> {
    *
    * O(N) + O(M log M) for N members in all sets and M in the result. Since Redis 2.0.0.
    */
-  readonly zunionstore: <const Keys extends OneOrMore<Key>>(
+  readonly zunionstore: <const Keys extends OneOrMany<Key>>(
     destination: Key,
     keys: Keys,
     options?: CombineOptions<Keys>
@@ -142,12 +150,12 @@ const ZUNIONSTORE = define("ZUNIONSTORE")
 
 /** {@link CombineOptions} at run time. */
 interface Combined {
-  readonly weights?: number | ReadonlyArray<number> | undefined
+  readonly weights?: OneOrMany<number> | undefined
   readonly aggregate?: "sum" | "min" | "max" | "count" | undefined
   readonly withscores?: boolean | undefined
 }
 
-const combine = (builder: Args, keys: OneOrMore<Key>, options: Combined | undefined): Args => {
+const combine = (builder: Args, keys: OneOrMany<Key>, options: Combined | undefined): Args => {
   builder.numkeys(keys)
   if (options?.weights !== undefined) {
     const weights = toList(options.weights)
@@ -156,7 +164,7 @@ const combine = (builder: Args, keys: OneOrMore<Key>, options: Combined | undefi
     }
     builder.token("WEIGHTS").each(weights, (args, weight) => args.double(weight))
   }
-  return builder.option("AGGREGATE", options?.aggregate, (args, how) => args.token(how.toUpperCase()))
+  return builder.option("AGGREGATE", options?.aggregate, (args, how) => args.word(how))
 }
 
 /** @internal */
@@ -166,17 +174,17 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): SortedSetAlgebraComm
   const values = Decode.array(value)
   const scored = Decode.pairs(value, Decode.double)
 
-  const read = (command: typeof ZUNION, keys: OneOrMore<Key>, options: Combined | undefined): RedisCommand<never> => {
+  const read = (command: typeof ZUNION, keys: OneOrMany<Key>, options: Combined | undefined): RedisCommand<never> => {
     const builder = combine(args(), keys, options).flag("WITHSCORES", options?.withscores)
     const decoder: Decode.Decoder<unknown> = options?.withscores === true ? scored : values
     return command(builder, decoder, text) as RedisCommand<never>
   }
 
   return {
-    zdiff: (keys: OneOrMore<Key>, options?: { readonly withscores?: boolean | undefined }) =>
+    zdiff: (keys: OneOrMany<Key>, options?: { readonly withscores?: boolean | undefined }) =>
       read(ZDIFF, keys, options),
     zdiffstore: (destination, keys) => ZDIFFSTORE(args().key(destination).numkeys(keys), Decode.integer),
-    zinter: ((keys: OneOrMore<Key>, options?: Combined) => read(ZINTER, keys, options)) as Combine<V>,
+    zinter: ((keys: OneOrMany<Key>, options?: Combined) => read(ZINTER, keys, options)) as Combine<V>,
     zintercard: (keys, options) =>
       ZINTERCARD(
         args()
@@ -186,7 +194,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): SortedSetAlgebraComm
       ),
     zinterstore: (destination, keys, options) =>
       ZINTERSTORE(combine(args().key(destination), keys, options as Combined | undefined), Decode.integer),
-    zunion: ((keys: OneOrMore<Key>, options?: Combined) => read(ZUNION, keys, options)) as Combine<V>,
+    zunion: ((keys: OneOrMany<Key>, options?: Combined) => read(ZUNION, keys, options)) as Combine<V>,
     zunionstore: (destination, keys, options) =>
       ZUNIONSTORE(combine(args().key(destination), keys, options as Combined | undefined), Decode.integer)
   }

@@ -5,7 +5,17 @@
  * @since 0.1.0
  */
 import type { Codec } from "../Codec.js"
-import { type Args, args, type Key } from "../internal/command/args.js"
+import {
+  type Args,
+  args,
+  arrayOf,
+  type Checked,
+  type IfFlag,
+  type Key,
+  type List,
+  type Needs,
+  type Possible
+} from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -20,49 +30,98 @@ import { appendLex, appendLimit, appendScore, type LexBound, type Limit, type Sc
 export type ScoredMember<V> = readonly [member: V, score: number]
 
 /**
- * Options of a range by rank.
+ * One member with its score, or a list of them.
  *
  * @since 0.1.0
- * @category options
+ * @category models
  */
-export interface ZrangeByIndex {
-  readonly byscore?: undefined
-  readonly bylex?: undefined
-  /** Ranks count from the highest score, and members come in that order. */
-  readonly rev?: boolean | undefined
-  readonly limit?: undefined
-}
+export type ScoredMembers<V> = ScoredMember<V> | List<ScoredMember<V>>
+
+/** A member with its score is told from a list by its number: a list holds pairs only. @internal */
+export const scoredList = <V>(input: ScoredMembers<V>): ReadonlyArray<ScoredMember<V>> =>
+  Array.isArray(input) && typeof input[1] === "number"
+    ? [input as unknown as ScoredMember<V>]
+    : (arrayOf<ScoredMember<V>>(input) ?? [input as ScoredMember<V>])
 
 /**
- * Options of a range by score.
+ * Options of a range of a sorted set: by rank, or with `byscore` or `bylex` by score or by member. A range by member is
+ * meant for members of one score.
  *
  * @since 0.1.0
  * @category options
  */
-export interface ZrangeByScore {
-  readonly byscore: true
-  readonly bylex?: undefined
-  /** From the highest score down. `start` is then the upper bound. */
+export interface ZrangeOptions {
+  /** The range is one of scores. */
+  readonly byscore?: boolean | undefined
+  /** The range is one of members. */
+  readonly bylex?: boolean | undefined
+  /** From the highest down. Of a range by score or member, `start` is then the upper bound. */
   readonly rev?: boolean | undefined
+  /** A part of the range; only with `byscore` or `bylex`. */
   readonly limit?: Limit | undefined
 }
 
 /**
- * Options of a range by member. All members must have the same score.
+ * Options of a range of a sorted set that is read. `withscores` does not go with `bylex`.
  *
  * @since 0.1.0
  * @category options
  */
-export interface ZrangeByLex {
-  readonly byscore?: undefined
-  readonly bylex: true
-  /** From the last member down. `start` is then the upper bound. */
-  readonly rev?: boolean | undefined
+export interface ZrangeReadOptions extends ZrangeOptions {
+  /** Returns the scores too. */
+  readonly withscores?: boolean | undefined
+}
+
+/**
+ * The options that a call of ZRANGE gives, with what is wrong with them.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type CheckedZrange<O, All> = Checked<O, All, "byscore" | "bylex", "bylex" | "withscores"> &
+  ([Possible<O, "limit">] extends [never]
+    ? unknown
+    : [Possible<O, "byscore" | "bylex">] extends [never]
+      ? { readonly limit: Needs<"byscore" | "bylex"> }
+      : unknown)
+
+/**
+ * What bounds a range with these options: members with `bylex`, scores with `byscore`, else ranks.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ZrangeBound<O, V> = O extends { readonly bylex: true }
+  ? LexBound<V>
+  : O extends { readonly byscore: true }
+    ? ScoreBound
+    : number
+
+/**
+ * Options of a range by score that is read.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ScoreRangeOptions {
+  /** Returns the scores too. */
+  readonly withscores?: boolean | undefined
   readonly limit?: Limit | undefined
 }
 
-type WithScores = { readonly withscores: true }
-type WithoutScores = { readonly withscores?: undefined }
+/**
+ * Whether scores are returned too.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface WithScores {
+  /** Returns the scores too. */
+  readonly withscores?: boolean | undefined
+}
+
+/** Members, with their scores when these are asked for. @internal */
+export type ScoresOrNot<O, V> = IfFlag<O, "withscores", Array<ScoredMember<V>>, Array<V>>
 
 /**
  * The commands on ranges of sorted sets.
@@ -105,16 +164,13 @@ export interface SortedSetRangeCommands<V> {
    * ```
    */
   readonly zrange: {
-    (key: Key, start: number, stop: number, options?: ZrangeByIndex & WithoutScores): RedisCommand<Array<V>>
-    (key: Key, start: number, stop: number, options: ZrangeByIndex & WithScores): RedisCommand<Array<ScoredMember<V>>>
-    (key: Key, start: ScoreBound, stop: ScoreBound, options: ZrangeByScore & WithoutScores): RedisCommand<Array<V>>
-    (
+    (key: Key, start: number, stop: number): RedisCommand<Array<V>>
+    <const O extends ZrangeReadOptions | undefined>(
       key: Key,
-      start: ScoreBound,
-      stop: ScoreBound,
-      options: ZrangeByScore & WithScores
-    ): RedisCommand<Array<ScoredMember<V>>>
-    (key: Key, start: LexBound<V>, stop: LexBound<V>, options: ZrangeByLex & WithoutScores): RedisCommand<Array<V>>
+      start: ZrangeBound<O, V>,
+      stop: ZrangeBound<O, V>,
+      options: CheckedZrange<O, ZrangeReadOptions>
+    ): RedisCommand<ScoresOrNot<O, V>>
   }
 
   /**
@@ -139,18 +195,13 @@ export interface SortedSetRangeCommands<V> {
    * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore`
    */
   readonly zrangebyscore: {
-    (
+    (key: Key, min: ScoreBound, max: ScoreBound): RedisCommand<Array<V>>
+    <const O extends ScoreRangeOptions | undefined>(
       key: Key,
       min: ScoreBound,
       max: ScoreBound,
-      options?: WithoutScores & { readonly limit?: Limit | undefined }
-    ): RedisCommand<Array<V>>
-    (
-      key: Key,
-      min: ScoreBound,
-      max: ScoreBound,
-      options: WithScores & { readonly limit?: Limit | undefined }
-    ): RedisCommand<Array<ScoredMember<V>>>
+      options: Checked<O, ScoreRangeOptions>
+    ): RedisCommand<ScoresOrNot<O, V>>
   }
 
   /**
@@ -160,9 +211,14 @@ export interface SortedSetRangeCommands<V> {
    * O(log N + M) for N members and M of them copied. Since Redis 6.2.0.
    */
   readonly zrangestore: {
-    (destination: Key, source: Key, start: number, stop: number, options?: ZrangeByIndex): RedisCommand<number>
-    (destination: Key, source: Key, start: ScoreBound, stop: ScoreBound, options: ZrangeByScore): RedisCommand<number>
-    (destination: Key, source: Key, start: LexBound<V>, stop: LexBound<V>, options: ZrangeByLex): RedisCommand<number>
+    (destination: Key, source: Key, start: number, stop: number): RedisCommand<number>
+    <const O extends ZrangeOptions | undefined>(
+      destination: Key,
+      source: Key,
+      start: ZrangeBound<O, V>,
+      stop: ZrangeBound<O, V>,
+      options: CheckedZrange<O, ZrangeOptions>
+    ): RedisCommand<number>
   }
 
   /**
@@ -199,8 +255,13 @@ export interface SortedSetRangeCommands<V> {
    * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `rev`
    */
   readonly zrevrange: {
-    (key: Key, start: number, stop: number, options?: WithoutScores): RedisCommand<Array<V>>
-    (key: Key, start: number, stop: number, options: WithScores): RedisCommand<Array<ScoredMember<V>>>
+    (key: Key, start: number, stop: number): RedisCommand<Array<V>>
+    <const O extends WithScores | undefined>(
+      key: Key,
+      start: number,
+      stop: number,
+      options: Checked<O, WithScores>
+    ): RedisCommand<ScoresOrNot<O, V>>
   }
 
   /**
@@ -225,18 +286,13 @@ export interface SortedSetRangeCommands<V> {
    * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore` and `rev`
    */
   readonly zrevrangebyscore: {
-    (
+    (key: Key, max: ScoreBound, min: ScoreBound): RedisCommand<Array<V>>
+    <const O extends ScoreRangeOptions | undefined>(
       key: Key,
       max: ScoreBound,
       min: ScoreBound,
-      options?: WithoutScores & { readonly limit?: Limit | undefined }
-    ): RedisCommand<Array<V>>
-    (
-      key: Key,
-      max: ScoreBound,
-      min: ScoreBound,
-      options: WithScores & { readonly limit?: Limit | undefined }
-    ): RedisCommand<Array<ScoredMember<V>>>
+      options: Checked<O, ScoreRangeOptions>
+    ): RedisCommand<ScoresOrNot<O, V>>
   }
 }
 
@@ -254,7 +310,7 @@ const ZREVRANGEBYLEX = define("ZREVRANGEBYLEX")
 const ZREVRANGEBYSCORE = define("ZREVRANGEBYSCORE")
 
 type AnyBound<V> = ScoreBound | LexBound<V>
-type AnyRange = ZrangeByIndex | ZrangeByScore | ZrangeByLex
+type AnyRange = ZrangeReadOptions
 
 /** @internal */
 export const make = <V, K extends Key>(codec: Codec<V, K>): SortedSetRangeCommands<V> => {
@@ -276,7 +332,12 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): SortedSetRangeComman
     } else {
       builder.integer(start as number).integer(stop as number)
     }
-    builder.flag("BYSCORE", options?.byscore).flag("BYLEX", options?.bylex).flag("REV", options?.rev)
+    builder
+      .atMostOne(options, ["byscore", "bylex"])
+      .atMostOne(options, ["bylex", "withscores"])
+      .flag("BYSCORE", options?.byscore)
+      .flag("BYLEX", options?.bylex)
+      .flag("REV", options?.rev)
     return appendLimit(builder, options?.limit)
   }
 
@@ -290,12 +351,8 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): SortedSetRangeComman
   return {
     zcount: (key, min, max) => ZCOUNT(scores(args().key(key), min, max), Decode.integer),
     zlexcount: (key, min, max) => ZLEXCOUNT(members(args().key(key), min, max), Decode.integer),
-    zrange: (
-      key: Key,
-      start: AnyBound<V>,
-      stop: AnyBound<V>,
-      options?: AnyRange & { readonly withscores?: boolean | undefined }
-    ) => read(ZRANGE, bounds(args().key(key), start, stop, options), options),
+    zrange: (key: Key, start: AnyBound<V>, stop: AnyBound<V>, options?: AnyRange) =>
+      read(ZRANGE, bounds(args().key(key), start, stop, options), options),
     zrangebylex: (key, min, max, options) =>
       ZRANGEBYLEX(appendLimit(members(args().key(key), min, max), options?.limit), values, text),
     zrangebyscore: (key: Key, min: ScoreBound, max: ScoreBound, options?: Read) =>

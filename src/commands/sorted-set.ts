@@ -5,22 +5,34 @@
  * @see https://redis.io/docs/latest/commands/?group=sorted-set
  * @since 0.1.0
  */
-import type * as Arr from "effect/Array"
 import * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
 import {
   type Args,
   type AtMostOne,
   args,
+  type Checked,
   type DurationWithUnit,
+  type IfFlag,
+  type IfGiven,
   type Key,
-  type OneOrMore
+  type Needs,
+  type OneOrMany,
+  type Possible
 } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
 import { make as makeAlgebra, type SortedSetAlgebraCommands } from "./sorted-set-algebra.js"
-import { make as makeRange, type ScoredMember, type SortedSetRangeCommands } from "./sorted-set-range.js"
+import {
+  make as makeRange,
+  type ScoredMember,
+  type ScoredMembers,
+  type ScoresOrNot,
+  type SortedSetRangeCommands,
+  scoredList,
+  type WithScores
+} from "./sorted-set-range.js"
 
 /**
  * Which members ZADD may add or change. `gt` and `lt` restrict changes of existing members only: new members are still
@@ -32,13 +44,13 @@ import { make as makeRange, type ScoredMember, type SortedSetRangeCommands } fro
 export type ZaddCondition =
   | {
       /** Only add new members; do not change existing ones. */
-      readonly nx: true
-      readonly xx?: undefined
-      readonly gt?: undefined
-      readonly lt?: undefined
+      readonly nx?: boolean | undefined
+      readonly xx?: false | undefined
+      readonly gt?: false | undefined
+      readonly lt?: false | undefined
     }
   | ({
-      readonly nx?: undefined
+      readonly nx?: false | undefined
       /** Only change existing members. */
       readonly xx?: boolean | undefined
     } & AtMostOne<{
@@ -76,6 +88,30 @@ export interface ZscanOptions {
  */
 export type SortedSetEnd = "min" | "max"
 
+/** How many elements. */
+interface Counted {
+  readonly count?: number | undefined
+}
+
+/** How many random members, and whether with their scores. */
+interface RandomMembers extends Counted, WithScores {}
+
+type WithCount<O> = [Possible<O, "withscores">] extends [never]
+  ? unknown
+  : O extends { readonly count: number }
+    ? unknown
+    : { readonly withscores: Needs<"count"> }
+
+/** Whether the score is returned too. */
+interface WithScore {
+  readonly withscore?: boolean | undefined
+}
+
+/** {@link ZscanOptions}, and whether to leave the scores out. */
+interface ZscanAll extends ZscanOptions {
+  readonly noscores?: boolean | undefined
+}
+
 /**
  * The commands on sorted sets.
  *
@@ -89,7 +125,7 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * O(K) + O(M log N) for K keys, M members removed and N in the set. Since Redis 7.0.0.
    */
   readonly bzmpop: (
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     end: SortedSetEnd,
     options: { readonly timeout: DurationWithUnit; readonly count?: number | undefined }
   ) => RedisCommand<Option.Option<readonly [key: K, members: Array<ScoredMember<V>>]>>
@@ -101,7 +137,7 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * O(log N) for N members. Since Redis 5.0.0.
    */
   readonly bzpopmax: (
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     options: { readonly timeout: DurationWithUnit }
   ) => RedisCommand<Option.Option<readonly [key: K, member: V, score: number]>>
 
@@ -118,7 +154,7 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * ```
    */
   readonly bzpopmin: (
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     options: { readonly timeout: DurationWithUnit }
   ) => RedisCommand<Option.Option<readonly [key: K, member: V, score: number]>>
 
@@ -138,14 +174,14 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
   readonly zadd: {
     (
       key: Key,
-      members: Arr.NonEmptyReadonlyArray<ScoredMember<V>>,
-      options?: ZaddOptions & { readonly incr?: undefined }
+      members: ScoredMembers<V>,
+      options?: ZaddOptions & { readonly incr?: false | undefined }
     ): RedisCommand<number>
-    (
+    <const Incr extends boolean>(
       key: Key,
-      members: readonly [ScoredMember<V>],
-      options: ZaddOptions & { readonly incr: true }
-    ): RedisCommand<Option.Option<number>>
+      members: ScoredMember<V> | readonly [ScoredMember<V>],
+      options: ZaddOptions & { readonly incr: Incr | undefined }
+    ): RedisCommand<Incr extends true ? Option.Option<number> : number>
   }
 
   /**
@@ -180,7 +216,7 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * ```
    */
   readonly zmpop: (
-    keys: OneOrMore<Key>,
+    keys: OneOrMany<Key>,
     end: SortedSetEnd,
     options?: { readonly count?: number | undefined }
   ) => RedisCommand<Option.Option<readonly [key: K, members: Array<ScoredMember<V>>]>>
@@ -190,7 +226,7 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    *
    * O(N) in the number of members given. Since Redis 6.2.0.
    */
-  readonly zmscore: (key: Key, members: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<Array<Option.Option<number>>>
+  readonly zmscore: (key: Key, members: OneOrMany<V>) => RedisCommand<Array<Option.Option<number>>>
 
   /**
    * Removes and returns the member with the highest score, or up to `count` members, the highest score first.
@@ -198,8 +234,11 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * O(M log N) for M members removed and N in the set. Since Redis 5.0.0.
    */
   readonly zpopmax: {
-    (key: Key, options?: { readonly count?: undefined }): RedisCommand<Option.Option<ScoredMember<V>>>
-    (key: Key, options: { readonly count: number }): RedisCommand<Array<ScoredMember<V>>>
+    (key: Key): RedisCommand<Option.Option<ScoredMember<V>>>
+    <const O extends Counted | undefined>(
+      key: Key,
+      options: Checked<O, Counted>
+    ): RedisCommand<IfGiven<O, "count", Array<ScoredMember<V>>, Option.Option<ScoredMember<V>>>>
   }
 
   /**
@@ -213,8 +252,11 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * ```
    */
   readonly zpopmin: {
-    (key: Key, options?: { readonly count?: undefined }): RedisCommand<Option.Option<ScoredMember<V>>>
-    (key: Key, options: { readonly count: number }): RedisCommand<Array<ScoredMember<V>>>
+    (key: Key): RedisCommand<Option.Option<ScoredMember<V>>>
+    <const O extends Counted | undefined>(
+      key: Key,
+      options: Checked<O, Counted>
+    ): RedisCommand<IfGiven<O, "count", Array<ScoredMember<V>>, Option.Option<ScoredMember<V>>>>
   }
 
   /**
@@ -225,8 +267,10 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    */
   readonly zrandmember: {
     (key: Key): RedisCommand<Option.Option<V>>
-    (key: Key, options: { readonly count: number; readonly withscores?: undefined }): RedisCommand<Array<V>>
-    (key: Key, options: { readonly count: number; readonly withscores: true }): RedisCommand<Array<ScoredMember<V>>>
+    <const O extends RandomMembers | undefined>(
+      key: Key,
+      options: Checked<O, RandomMembers> & WithCount<O>
+    ): RedisCommand<IfGiven<O, "count", ScoresOrNot<O, V>, Option.Option<V>>>
   }
 
   /**
@@ -241,12 +285,14 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * ```
    */
   readonly zrank: {
-    (key: Key, member: V, options?: { readonly withscore?: undefined }): RedisCommand<Option.Option<number>>
-    (
+    (key: Key, member: V): RedisCommand<Option.Option<number>>
+    <const O extends WithScore | undefined>(
       key: Key,
       member: V,
-      options: { readonly withscore: true }
-    ): RedisCommand<Option.Option<readonly [rank: number, score: number]>>
+      options: Checked<O, WithScore>
+    ): RedisCommand<
+      IfFlag<O, "withscore", Option.Option<readonly [rank: number, score: number]>, Option.Option<number>>
+    >
   }
 
   /**
@@ -254,7 +300,7 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    *
    * O(M log N) for M members to remove and N in the set. Since Redis 1.2.0.
    */
-  readonly zrem: (key: Key, members: Arr.NonEmptyReadonlyArray<V>) => RedisCommand<number>
+  readonly zrem: (key: Key, members: OneOrMany<V>) => RedisCommand<number>
 
   /**
    * The rank of a member, counted from 0 at the highest score; `None` when the member is missing.
@@ -262,12 +308,14 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * O(log N) for N members. Since Redis 2.0.0; `withscore` since Redis 7.2.0.
    */
   readonly zrevrank: {
-    (key: Key, member: V, options?: { readonly withscore?: undefined }): RedisCommand<Option.Option<number>>
-    (
+    (key: Key, member: V): RedisCommand<Option.Option<number>>
+    <const O extends WithScore | undefined>(
       key: Key,
       member: V,
-      options: { readonly withscore: true }
-    ): RedisCommand<Option.Option<readonly [rank: number, score: number]>>
+      options: Checked<O, WithScore>
+    ): RedisCommand<
+      IfFlag<O, "withscore", Option.Option<readonly [rank: number, score: number]>, Option.Option<number>>
+    >
   }
 
   /**
@@ -277,12 +325,12 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * O(1) for a page, O(N) for all pages. Since Redis 2.8.0; `noscores` since Valkey 8.0.0, not in Redis.
    */
   readonly zscan: {
-    (
+    (key: Key, cursor: string): RedisCommand<Decode.ScanPage<ScoredMember<V>>>
+    <const O extends ZscanAll | undefined>(
       key: Key,
       cursor: string,
-      options?: ZscanOptions & { readonly noscores?: undefined }
-    ): RedisCommand<Decode.ScanPage<ScoredMember<V>>>
-    (key: Key, cursor: string, options: ZscanOptions & { readonly noscores: true }): RedisCommand<Decode.ScanPage<V>>
+      options: Checked<O, ZscanAll>
+    ): RedisCommand<IfFlag<O, "noscores", Decode.ScanPage<V>, Decode.ScanPage<ScoredMember<V>>>>
   }
 
   /**
@@ -339,21 +387,20 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): SortedSetCommands<V,
 
   const zadd = (
     key: Key,
-    members: ReadonlyArray<ScoredMember<V>>,
-    options: ZaddOptions & { readonly incr?: true | undefined } = {}
+    members: ScoredMembers<V>,
+    options: ZaddOptions & { readonly incr?: boolean | undefined } = {}
   ): RedisCommand<never> => {
     const builder = args()
       .key(key)
+      .atMostOne(options, ["nx", "xx"])
+      .atMostOne(options, ["nx", "gt", "lt"])
       .flag("NX", options.nx)
       .flag("XX", options.xx)
       .flag("GT", options.gt)
       .flag("LT", options.lt)
       .flag("CH", options.ch)
       .flag("INCR", options.incr)
-      .each(members, (args, [member, score]) => args.double(score).value(codec, member))
-    if (members.length === 0) {
-      builder.fail("needs at least one member")
-    }
+      .some("member", scoredList(members), (args, [member, score]) => args.double(score).value(codec, member))
     const decoder: Decode.Decoder<unknown> = options.incr === true ? optionalScore : Decode.integer
     return ZADD(builder, decoder) as RedisCommand<never>
   }
@@ -370,15 +417,15 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): SortedSetCommands<V,
     return command(builder.integer(options.count), scored, text) as RedisCommand<never>
   }
 
-  const zrandmember = (
-    key: Key,
-    options?: { readonly count: number; readonly withscores?: boolean | undefined }
-  ): RedisCommand<never> => {
+  const zrandmember = (key: Key, options?: RandomMembers): RedisCommand<never> => {
     const builder = args().key(key)
-    if (options === undefined) {
+    if (options?.count === undefined && options?.withscores !== true) {
       return ZRANDMEMBER(builder, optional, text) as RedisCommand<never>
     }
-    builder.integer(options.count).flag("WITHSCORES", options.withscores)
+    if (options.count === undefined) {
+      builder.fail("withscores needs a count")
+    }
+    builder.when(options.count, (args, count) => args.integer(count)).flag("WITHSCORES", options.withscores)
     const decoder: Decode.Decoder<unknown> = options.withscores === true ? scored : values
     return ZRANDMEMBER(builder, decoder, text) as RedisCommand<never>
   }
@@ -424,16 +471,16 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): SortedSetCommands<V,
     zcard: (key) => ZCARD(args().key(key), Decode.integer),
     zincrby: (key, increment, member) => ZINCRBY(args().key(key).double(increment).value(codec, member), Decode.double),
     zmpop: (keys, end, options) => ZMPOP(endAndCount(args().numkeys(keys), end, options?.count), poppedMany, text),
-    zmscore: (key, members) => ZMSCORE(args().key(key).values(codec, members), optionalScores),
+    zmscore: (key, members) => ZMSCORE(args().key(key).values(codec, "member", members), optionalScores),
     zpopmax: (key: Key, options?: { readonly count?: number | undefined }) => pop(ZPOPMAX, key, options),
     zpopmin: (key: Key, options?: { readonly count?: number | undefined }) => pop(ZPOPMIN, key, options),
-    zrandmember,
+    zrandmember: zrandmember as SortedSetCommands<V, K>["zrandmember"],
     zrank: (key: Key, member: V, options?: { readonly withscore?: boolean | undefined }) =>
       rank(ZRANK, key, member, options),
-    zrem: (key, members) => ZREM(args().key(key).values(codec, members), Decode.integer),
+    zrem: (key, members) => ZREM(args().key(key).values(codec, "member", members), Decode.integer),
     zrevrank: (key: Key, member: V, options?: { readonly withscore?: boolean | undefined }) =>
       rank(ZREVRANK, key, member, options),
-    zscan,
+    zscan: zscan as SortedSetCommands<V, K>["zscan"],
     zscore: (key, member) => ZSCORE(args().key(key).value(codec, member), optionalScore)
   }
 }

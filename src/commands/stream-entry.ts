@@ -13,13 +13,15 @@ import {
   type DurationWithUnit,
   type ExactlyOne,
   type Key,
+  type List,
+  type OneOrMany,
   toList
 } from "../internal/command/args.js"
 import * as Decode from "../internal/command/decode.js"
 import * as Report from "../internal/command/report.js"
 import type { Reply } from "../internal/resp/values.js"
 import type { Exclusive, Inclusive, Unbounded } from "./range.js"
-import { type KeyValues, pairsOf } from "./string-options.js"
+import { pairsOf } from "./string-options.js"
 
 /**
  * The id of an entry, `<milliseconds>-<sequence>`. Both parts are integers of 64 bits, so ids are text.
@@ -71,7 +73,7 @@ export interface StreamEntries<out V, out K = string> {
  * @since 0.1.0
  * @category options
  */
-export type StreamFields<V> = ReadonlyArray<readonly [name: Key, value: V]> | { readonly [name: string]: V }
+export type StreamFields<V> = List<readonly [name: Key, value: V]> | { readonly [name: string]: V }
 
 /**
  * Streams, at least one, with the id after which each is read: a record, or pairs when keys are bytes.
@@ -79,9 +81,7 @@ export type StreamFields<V> = ReadonlyArray<readonly [name: Key, value: V]> | { 
  * @since 0.1.0
  * @category options
  */
-export type StreamPositions =
-  | readonly [readonly [key: Key, after: StreamId], ...ReadonlyArray<readonly [key: Key, after: StreamId]>]
-  | { readonly [key: string]: StreamId }
+export type StreamPositions = List<readonly [key: Key, after: StreamId]> | { readonly [key: string]: StreamId }
 
 /**
  * Where a range of entries begins or ends. An id is inclusive (`-` and `+` are the ends of the stream); a time includes
@@ -122,14 +122,14 @@ export type StreamTrim = ExactlyOne<{
   (
     | {
         /** Trim exactly, `=` (the default). */
-        readonly equal?: true | undefined
-        readonly approximately?: undefined
+        readonly equal?: boolean | undefined
+        readonly approximately?: false | undefined
         readonly limit?: undefined
       }
     | {
-        readonly equal?: undefined
+        readonly equal?: false | undefined
         /** Trim approximately, `~`: some more entries may stay, which is much cheaper. */
-        readonly approximately: true
+        readonly approximately: boolean | undefined
         /** Remove at most this many entries at once; 0 means no limit. */
         readonly limit?: number | undefined
       }
@@ -166,13 +166,10 @@ const special = new Set(["*", "$", ">", "-", "+"])
 export const appendId = (args: Args, id: StreamId): Args => (special.has(id) ? args.token(id) : args.text(id))
 
 /** @internal */
-export const appendIds = (args: Args, ids: StreamId | ReadonlyArray<StreamId>): Args => {
-  const list = toList(ids)
-  return list.length === 0 ? args.fail("needs at least one id") : args.each(list, appendId)
-}
+export const appendIds = (args: Args, ids: OneOrMany<StreamId>): Args => args.some("id", ids, appendId)
 
 /** @internal */
-export const appendCountedIds = (args: Args, ids: StreamId | ReadonlyArray<StreamId>): Args =>
+export const appendCountedIds = (args: Args, ids: OneOrMany<StreamId>): Args =>
   appendIds(args.token("IDS").integer(toList(ids).length), ids)
 
 /** @internal */
@@ -195,8 +192,12 @@ export const appendBound = (args: Args, bound: StreamBound): Args => {
 }
 
 /** @internal */
-export const appendReferences = (args: Args, { acked, delref, keepref }: StreamReferences): Args =>
-  args.flag("KEEPREF", keepref).flag("DELREF", delref).flag("ACKED", acked)
+export const appendReferences = (args: Args, options: StreamReferences): Args =>
+  args
+    .atMostOne(options, ["keepref", "delref", "acked"])
+    .flag("KEEPREF", options.keepref)
+    .flag("DELREF", options.delref)
+    .flag("ACKED", options.acked)
 
 /** @internal */
 export const appendTrim = (args: Args, trim: StreamTrim | NoStreamTrim): Args => {
@@ -205,6 +206,8 @@ export const appendTrim = (args: Args, trim: StreamTrim | NoStreamTrim): Args =>
     return args
   }
   args
+    .atMostOne(trim, ["maxlen", "minid"])
+    .atMostOne(trim, ["equal", "approximately"])
     .token(maxlen === undefined ? "MINID" : "MAXLEN")
     .flag("=", equal)
     .flag("~", approximately)
@@ -216,10 +219,7 @@ export const appendTrim = (args: Args, trim: StreamTrim | NoStreamTrim): Args =>
 
 /** @internal */
 export const appendFields = <V, K extends Key>(args: Args, codec: Codec<V, K>, fields: StreamFields<V>): Args => {
-  const pairs = pairsOf<V>(fields as KeyValues<V>)
-  return pairs.length === 0
-    ? args.fail("needs at least one field")
-    : args.each(pairs, (args, [name, value]) => args.text(name).value(codec, value))
+  return args.some("field", pairsOf(fields), (args, [name, value]) => args.text(name).value(codec, value))
 }
 
 /** @internal */

@@ -11,9 +11,12 @@ import {
   type AbsoluteTime,
   type Args,
   args,
+  type Checked,
   type DurationWithUnit,
+  type IfFlag,
+  type IfGiven,
   type Key,
-  type OneOrMore
+  type OneOrMany
 } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
@@ -140,7 +143,7 @@ export interface PendingRange {
  */
 export interface XreadgroupOptions extends XreadOptions {
   /** Entries count as acknowledged as soon as they are read. */
-  readonly noack?: true | undefined
+  readonly noack?: boolean | undefined
 }
 
 /**
@@ -155,7 +158,7 @@ export interface XclaimOptions {
   /** The number of deliveries to set. */
   readonly retrycount?: number | bigint | undefined
   /** Also claim entries that are not pending, as long as they are in the stream. */
-  readonly force?: true | undefined
+  readonly force?: boolean | undefined
   /** Raises the group's last delivered id to this one, if it is lower. */
   readonly lastid?: StreamId | undefined
 }
@@ -171,6 +174,23 @@ export interface XclaimOptions {
  * @category options
  */
 export type NackMode = "silent" | "fail" | "fatal"
+
+interface JustId {
+  /** Return only ids, and do not increment the number of deliveries. */
+  readonly justid?: boolean | undefined
+}
+
+interface AutoclaimOptions extends JustId {
+  /** Claim at most this many entries. */
+  readonly count?: number | undefined
+}
+
+interface ClaimOptions extends XclaimOptions, JustId {}
+
+interface ReadgroupClaimOptions extends XreadgroupOptions {
+  /** First claim entries that have been pending for this long. Redis 8.4. */
+  readonly claim?: DurationWithUnit | undefined
+}
 
 /**
  * The commands on consumer groups.
@@ -189,7 +209,7 @@ export interface StreamGroupCommands<V, K> {
    * yield* Redis.xack("orders", "billing", entry.id)
    * ```
    */
-  readonly xack: (key: Key, group: Key, ids: OneOrMore<StreamId>) => RedisCommand<number>
+  readonly xack: (key: Key, group: Key, ids: OneOrMany<StreamId>) => RedisCommand<number>
 
   /**
    * Acknowledges entries, removes them from the stream, and returns the result for each id.
@@ -199,7 +219,7 @@ export interface StreamGroupCommands<V, K> {
   readonly xackdel: (
     key: Key,
     group: Key,
-    ids: OneOrMore<StreamId>,
+    ids: OneOrMany<StreamId>,
     options?: StreamReferences
   ) => RedisCommand<Array<StreamDeletion>>
 
@@ -221,17 +241,16 @@ export interface StreamGroupCommands<V, K> {
       group: Key,
       consumer: Key,
       minIdle: DurationWithUnit,
-      start: StreamId,
-      options?: { readonly count?: number | undefined; readonly justid?: undefined }
+      start: StreamId
     ): RedisCommand<Autoclaimed<StreamEntry<V, K>>>
-    (
+    <const O extends AutoclaimOptions | undefined>(
       key: Key,
       group: Key,
       consumer: Key,
       minIdle: DurationWithUnit,
       start: StreamId,
-      options: { readonly count?: number | undefined; readonly justid: true }
-    ): RedisCommand<Autoclaimed<StreamId>>
+      options: Checked<O, AutoclaimOptions>
+    ): RedisCommand<IfFlag<O, "justid", Autoclaimed<StreamId>, Autoclaimed<StreamEntry<V, K>>>>
   }
 
   /**
@@ -246,17 +265,16 @@ export interface StreamGroupCommands<V, K> {
       group: Key,
       consumer: Key,
       minIdle: DurationWithUnit,
-      ids: OneOrMore<StreamId>,
-      options?: XclaimOptions & { readonly justid?: undefined }
+      ids: OneOrMany<StreamId>
     ): RedisCommand<Array<StreamEntry<V, K>>>
-    (
+    <const O extends ClaimOptions | undefined>(
       key: Key,
       group: Key,
       consumer: Key,
       minIdle: DurationWithUnit,
-      ids: OneOrMore<StreamId>,
-      options: XclaimOptions & { readonly justid: true }
-    ): RedisCommand<Array<StreamId>>
+      ids: OneOrMany<StreamId>,
+      options: Checked<O, ClaimOptions>
+    ): RedisCommand<IfFlag<O, "justid", Array<StreamId>, Array<StreamEntry<V, K>>>>
   }
 
   /**
@@ -276,7 +294,7 @@ export interface StreamGroupCommands<V, K> {
     key: Key,
     group: Key,
     id: StreamId,
-    options?: { readonly mkstream?: true | undefined; readonly entriesread?: number | bigint | undefined }
+    options?: { readonly mkstream?: boolean | undefined; readonly entriesread?: number | bigint | undefined }
   ) => RedisCommand<void>
 
   /**
@@ -322,8 +340,8 @@ export interface StreamGroupCommands<V, K> {
     key: Key,
     group: Key,
     mode: NackMode,
-    ids: OneOrMore<StreamId>,
-    options?: { readonly retrycount?: number | bigint | undefined; readonly force?: true | undefined }
+    ids: OneOrMany<StreamId>,
+    options?: { readonly retrycount?: number | bigint | undefined; readonly force?: boolean | undefined }
   ) => RedisCommand<number>
 
   /**
@@ -358,18 +376,15 @@ export interface StreamGroupCommands<V, K> {
    * ```
    */
   readonly xreadgroup: {
-    (
+    (group: Key, consumer: Key, streams: StreamPositions): RedisCommand<Array<GroupEntries<StreamEntry<V, K>, K>>>
+    <const O extends ReadgroupClaimOptions | undefined>(
       group: Key,
       consumer: Key,
       streams: StreamPositions,
-      options?: XreadgroupOptions & { readonly claim?: undefined }
-    ): RedisCommand<Array<GroupEntries<StreamEntry<V, K>, K>>>
-    (
-      group: Key,
-      consumer: Key,
-      streams: StreamPositions,
-      options: XreadgroupOptions & { readonly claim: DurationWithUnit }
-    ): RedisCommand<Array<GroupEntries<ClaimedEntry<V, K>, K>>>
+      options: Checked<O, ReadgroupClaimOptions>
+    ): RedisCommand<
+      IfGiven<O, "claim", Array<GroupEntries<ClaimedEntry<V, K>, K>>, Array<GroupEntries<StreamEntry<V, K>, K>>>
+    >
   }
 }
 
@@ -484,7 +499,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StreamGroupCommands<
     consumer: Key,
     minIdle: DurationWithUnit,
     start: StreamId,
-    options?: { readonly count?: number | undefined; readonly justid?: true | undefined }
+    options?: { readonly count?: number | undefined; readonly justid?: boolean | undefined }
   ): RedisCommand<never> => {
     const builder = appendId(consumerGroup(key, group).text(consumer).millis(minIdle), start)
       .option("COUNT", options?.count, (args, count) => args.integer(count))
@@ -498,8 +513,8 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StreamGroupCommands<
     group: Key,
     consumer: Key,
     minIdle: DurationWithUnit,
-    claim: OneOrMore<StreamId>,
-    options?: XclaimOptions & { readonly justid?: true | undefined }
+    claim: OneOrMany<StreamId>,
+    options?: XclaimOptions & { readonly justid?: boolean | undefined }
   ): RedisCommand<never> => {
     const builder = appendIds(consumerGroup(key, group).text(consumer).millis(minIdle), claim)
       .option("IDLE", options?.idle, (args, idle) => args.millis(idle))
@@ -541,8 +556,8 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StreamGroupCommands<
     xack: (key, group, ids) => XACK(appendIds(consumerGroup(key, group), ids), Decode.integer),
     xackdel: (key, group, ids, options = {}) =>
       XACKDEL(appendCountedIds(appendReferences(consumerGroup(key, group), options), ids), deletions),
-    xautoclaim,
-    xclaim,
+    xautoclaim: xautoclaim as StreamGroupCommands<V, K>["xautoclaim"],
+    xclaim: xclaim as StreamGroupCommands<V, K>["xclaim"],
     xgroupCreate: (key, group, id, options) =>
       XGROUP_CREATE(
         appendId(consumerGroup(key, group), id)
@@ -564,12 +579,12 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StreamGroupCommands<
       ),
     xnack: (key, group, mode, ids, options) =>
       XNACK(
-        appendCountedIds(consumerGroup(key, group).token(`${mode}`.toUpperCase()), ids)
+        appendCountedIds(consumerGroup(key, group).word(mode), ids)
           .option("RETRYCOUNT", options?.retrycount, (args, count) => args.integer(count))
           .flag("FORCE", options?.force),
         Decode.integer
       ),
     xpending,
-    xreadgroup
+    xreadgroup: xreadgroup as StreamGroupCommands<V, K>["xreadgroup"]
   }
 }

@@ -8,7 +8,7 @@ import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { args, type Key } from "../internal/command/args.js"
+import { args, type Checked, type IfFlag, type Key, type Needs, type Possible } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -171,6 +171,17 @@ export interface ConsumerInfo<out K = string> {
   readonly other: Readonly<Record<string, string>>
 }
 
+interface FullOptions {
+  readonly full?: boolean | undefined
+  readonly count?: number | undefined
+}
+
+type WithFull<O> = [Possible<O, "count">] extends [never]
+  ? unknown
+  : [Possible<O, "full">] extends [never]
+    ? { readonly count: Needs<"full"> }
+    : unknown
+
 /**
  * The commands that describe streams.
  *
@@ -204,11 +215,11 @@ export interface StreamInfoCommands<V, K> {
    * ```
    */
   readonly xinfoStream: {
-    (key: Key, options?: { readonly full?: undefined; readonly count?: undefined }): RedisCommand<StreamInfo<V, K>>
-    (
+    (key: Key): RedisCommand<StreamInfo<V, K>>
+    <const O extends FullOptions | undefined>(
       key: Key,
-      options: { readonly full: true; readonly count?: number | undefined }
-    ): RedisCommand<FullStreamInfo<V, K>>
+      options: Checked<O, FullOptions> & WithFull<O>
+    ): RedisCommand<IfFlag<O, "full", FullStreamInfo<V, K>, StreamInfo<V, K>>>
   }
 }
 
@@ -316,7 +327,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StreamInfoCommands<V
 
   const xinfoStream = (
     key: Key,
-    options?: { readonly full?: true | undefined; readonly count?: number | undefined }
+    options?: { readonly full?: boolean | undefined; readonly count?: number | undefined }
   ): RedisCommand<never> => {
     const builder = args()
       .key(key)
@@ -329,6 +340,6 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StreamInfoCommands<V
   return {
     xinfoConsumers: (key, group) => XINFO_CONSUMERS(args().key(key).text(group), consumers, text),
     xinfoGroups: (key) => XINFO_GROUPS(args().key(key), groups, text),
-    xinfoStream
+    xinfoStream: xinfoStream as StreamInfoCommands<V, K>["xinfoStream"]
   }
 }

@@ -6,7 +6,7 @@
  */
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { type AtMostOne, args, type DurationWithUnit, type Key, type OneOrMore } from "../internal/command/args.js"
+import { type AtMostOne, args, type DurationWithUnit, type Key, type OneOrMany } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -88,14 +88,14 @@ export interface StreamCommands<V, K> {
       key: Key,
       id: StreamId,
       fields: StreamFields<V>,
-      options?: XaddOptions & { readonly nomkstream?: undefined }
+      options?: XaddOptions & { readonly nomkstream?: false | undefined }
     ): RedisCommand<StreamId>
-    (
+    <const NoMkStream extends boolean>(
       key: Key,
       id: StreamId,
       fields: StreamFields<V>,
-      options: XaddOptions & { readonly nomkstream: true }
-    ): RedisCommand<Option.Option<StreamId>>
+      options: XaddOptions & { readonly nomkstream: NoMkStream | undefined }
+    ): RedisCommand<NoMkStream extends true ? Option.Option<StreamId> : StreamId>
   }
 
   /**
@@ -115,7 +115,7 @@ export interface StreamCommands<V, K> {
    *
    * O(1) for each entry. Since Redis 5.0.0.
    */
-  readonly xdel: (key: Key, ids: OneOrMore<StreamId>) => RedisCommand<number>
+  readonly xdel: (key: Key, ids: OneOrMany<StreamId>) => RedisCommand<number>
 
   /**
    * Removes entries by their ids, and returns the result for each. The options determine what happens to the references
@@ -125,7 +125,7 @@ export interface StreamCommands<V, K> {
    */
   readonly xdelex: (
     key: Key,
-    ids: OneOrMore<StreamId>,
+    ids: OneOrMany<StreamId>,
     options?: StreamReferences
   ) => RedisCommand<Array<StreamDeletion>>
 
@@ -263,10 +263,11 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StreamCommands<V, K>
     key: Key,
     id: StreamId,
     fields: StreamFields<V>,
-    options: XaddOptions & { readonly nomkstream?: true | undefined } = {}
+    options: XaddOptions & { readonly nomkstream?: boolean | undefined } = {}
   ): RedisCommand<never> => {
     const builder = args().key(key).flag("NOMKSTREAM", options.nomkstream)
     appendReferences(builder, options)
+      .atMostOne(options, ["idmpauto", "idmp"])
       .option("IDMPAUTO", options.idmpauto, (args, producer) => args.text(producer))
       .option("IDMP", options.idmp, (args, { id, producer }) => args.text(producer).text(id))
     appendFields(appendId(appendTrim(builder, options), id), codec, fields)

@@ -3,8 +3,22 @@
  *
  * @since 0.1.0
  */
+import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import type { AbsoluteTime, Args, AtMostOne, DurationWithUnit, Key } from "../internal/command/args.js"
+import {
+  type AbsoluteTime,
+  type Args,
+  type AtMostOne,
+  arrayOf,
+  type Checked,
+  type DurationWithUnit,
+  type Given,
+  type IfFlag,
+  type Key,
+  type List,
+  type Needs,
+  type Possible
+} from "../internal/command/args.js"
 
 /**
  * When a value expires: after a duration, or at a time.
@@ -88,12 +102,68 @@ export interface ExistenceCondition {
 export type SetCondition<V> = ExistenceCondition & ValueCondition<V>
 
 /**
- * No condition.
+ * The options of SET. At most one expiry and one condition may be given. An option that is `undefined`, or a flag that is
+ * `false`, counts as absent.
  *
  * @since 0.1.0
  * @category options
  */
-export type Unconditional<V> = { readonly [K in keyof SetCondition<V>]?: undefined }
+export interface SetOptions<V> {
+  /** Expires after this long: EX for whole seconds, else PX. */
+  readonly ex?: DurationWithUnit | undefined
+  /** Expires after this long, in milliseconds. */
+  readonly px?: DurationWithUnit | undefined
+  /** Expires at this time: EXAT for whole seconds, else PXAT. */
+  readonly exat?: AbsoluteTime | undefined
+  /** Expires at this time, in milliseconds. */
+  readonly pxat?: AbsoluteTime | undefined
+  /** Keeps the key's current expiry. */
+  readonly keepttl?: boolean | undefined
+  /** Only if the key does not exist. */
+  readonly nx?: boolean | undefined
+  /** Only if the key exists. */
+  readonly xx?: boolean | undefined
+  /** Only if the key holds this value. Redis 8.4, Valkey 8.1. */
+  readonly ifeq?: V | undefined
+  /** Only if the key does not hold this value. Redis 8.4. */
+  readonly ifne?: V | undefined
+  /** Only if the digest of the key's value, as DIGEST returns it, is this one. Redis 8.4. */
+  readonly ifdeq?: string | undefined
+  /** Only if the digest of the key's value is not this one. Redis 8.4. */
+  readonly ifdne?: string | undefined
+  /** Return the previous value. */
+  readonly get?: boolean | undefined
+}
+
+type ExpiryWord = "ex" | "px" | "exat" | "pxat" | "keepttl"
+/** @internal */
+export type ConditionWord = "nx" | "xx" | "ifeq" | "ifne" | "ifdeq" | "ifdne"
+
+/**
+ * The options that a call of SET gives, with what is wrong with them.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type CheckedSetOptions<O, V> = Checked<O, SetOptions<V>, ExpiryWord, ConditionWord>
+
+/**
+ * What SET returns: the previous value with `get`; else whether it stored the value if there is a condition; else
+ * nothing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SetResult<O, V> = IfFlag<O, "get", Option.Option<V>, Conditional<O>>
+
+/** Both answers when it is not known whether a condition is given. */
+type Conditional<O> = O extends unknown
+  ? [Given<O, ConditionWord>] extends [never]
+    ? [Possible<O, ConditionWord>] extends [never]
+      ? void
+      : boolean | void
+    : boolean
+  : never
 
 /**
  * Keys and their values, at least one: a record, or pairs when keys are bytes.
@@ -101,9 +171,7 @@ export type Unconditional<V> = { readonly [K in keyof SetCondition<V>]?: undefin
  * @since 0.1.0
  * @category options
  */
-export type KeyValues<V> =
-  | readonly [readonly [key: Key, value: V], ...ReadonlyArray<readonly [key: Key, value: V]>]
-  | { readonly [key: string]: V }
+export type KeyValues<V> = List<readonly [key: Key, value: V]> | { readonly [key: string]: V }
 
 /**
  * Options of INCREX: what happens at a bound, and the expiry.
@@ -115,8 +183,11 @@ export type IncrexOptions = {
   /** When the sum passes a bound, set the counter to the bound instead of leaving it unchanged. */
   readonly saturate?: boolean | undefined
 } & (
-  | (AtMostOne<ExpiryFields> & { readonly persist?: undefined; readonly enx?: boolean | undefined })
-  | ({ readonly [K in keyof ExpiryFields]?: undefined } & { readonly persist: true; readonly enx?: undefined })
+  | (AtMostOne<ExpiryFields> & { readonly persist?: false | undefined; readonly enx?: boolean | undefined })
+  | ({ readonly [K in keyof ExpiryFields]?: undefined } & {
+      readonly persist?: boolean | undefined
+      readonly enx?: false | undefined
+    })
 )
 
 /**
@@ -160,6 +231,43 @@ export interface Increment {
 }
 
 /**
+ * What LCS returns: at most one of `len` and `idx`. `withmatchlen` and `minmatchlen` belong to `idx`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface LcsOptions {
+  /** The length only. */
+  readonly len?: boolean | undefined
+  /** The positions. */
+  readonly idx?: boolean | undefined
+  /** Leave out matches shorter than this. */
+  readonly minmatchlen?: number | undefined
+  /** The length of each match too. */
+  readonly withmatchlen?: boolean | undefined
+}
+
+/** @internal */
+export type WithIdx<O> = [Possible<O, "withmatchlen">] extends [never]
+  ? unknown
+  : [Possible<O, "idx">] extends [never]
+    ? { readonly withmatchlen: Needs<"idx"> }
+    : unknown
+
+/**
+ * What LCS returns with these options.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type LcsResult<O, K> = IfFlag<
+  O,
+  "idx",
+  IfFlag<O, "withmatchlen", LcsMatches<LcsMatchWithLength>, LcsMatches>,
+  IfFlag<O, "len", number, K>
+>
+
+/**
  * A common part of two values: its first and last offset in each.
  *
  * @since 0.1.0
@@ -193,6 +301,11 @@ export interface LcsMatchWithLength extends LcsMatch {
   readonly length: number
 }
 
+const expiryWords = ["ex", "px", "exat", "pxat", "keepttl", "persist"]
+
+/** The words of SET that are conditions. @internal */
+export const conditionWords = ["nx", "xx", "ifeq", "ifne", "ifdeq", "ifdne"]
+
 type AnyExpiry = { readonly [K in keyof ExpiryFields]?: ExpiryFields[K] | undefined }
 
 /**
@@ -200,12 +313,18 @@ type AnyExpiry = { readonly [K in keyof ExpiryFields]?: ExpiryFields[K] | undefi
  *
  * @internal
  */
-export const expiry = (builder: Args, { ex, exat, px, pxat }: AnyExpiry): Args =>
-  builder
+export const expiry = (builder: Args, options: AnyExpiry): Args => {
+  const { ex, exat, px, pxat } = options
+  return builder
+    .atMostOne(options, expiryWords)
     .when(ex, (args, ex) => args.duration("EX", "PX", ex))
     .when(px, (args, px) => args.token("PX").millis(px))
     .when(exat, (args, exat) => args.time("EXAT", "PXAT", exat))
     .when(pxat, (args, pxat) => args.token("PXAT").timeMillis(pxat))
+}
+
+/** @internal */
+export type AnyValueCondition<V> = { readonly [F in keyof ValueCondition<V>]?: ValueCondition<V>[F] | undefined }
 
 /**
  * IFEQ, IFNE, IFDEQ or IFDNE.
@@ -215,13 +334,16 @@ export const expiry = (builder: Args, { ex, exat, px, pxat }: AnyExpiry): Args =
 export const valueConditions = <V, K extends Key>(
   builder: Args,
   codec: Codec<V, K>,
-  { ifdeq, ifdne, ifeq, ifne }: { readonly [F in keyof ValueCondition<V>]?: ValueCondition<V>[F] | undefined }
-): Args =>
-  builder
+  options: AnyValueCondition<V>
+): Args => {
+  const { ifdeq, ifdne, ifeq, ifne } = options
+  return builder
+    .atMostOne(options, conditionWords)
     .option("IFEQ", ifeq, (args, value) => args.value(codec, value))
     .option("IFNE", ifne, (args, value) => args.value(codec, value))
     .option("IFDEQ", ifdeq, (args, digest) => args.text(digest))
     .option("IFDNE", ifdne, (args, digest) => args.text(digest))
+}
 
 /**
  * Keys and values as pairs.
@@ -229,6 +351,4 @@ export const valueConditions = <V, K extends Key>(
  * @internal
  */
 export const pairsOf = <V>(entries: KeyValues<V>): ReadonlyArray<readonly [Key, V]> =>
-  Array.isArray(entries)
-    ? (entries as ReadonlyArray<readonly [Key, V]>)
-    : Object.entries(entries as { readonly [key: string]: V })
+  arrayOf<readonly [Key, V]>(entries) ?? Object.entries(entries as { readonly [key: string]: V })

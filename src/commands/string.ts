@@ -12,16 +12,20 @@ import {
   type Args,
   type AtMostOne,
   args,
+  type Checked,
   type DurationWithUnit,
-  type ExactlyOne,
   type Key,
-  type OneOrMore
+  type OneOrMany
 } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
 import * as Report from "../internal/command/report.js"
 import {
+  type AnyValueCondition,
+  type CheckedSetOptions,
+  type ConditionWord,
+  conditionWords,
   type ExistenceCondition,
   expiry,
   type GetExpiry,
@@ -33,15 +37,19 @@ import {
   type LcsMatch,
   type LcsMatches,
   type LcsMatchWithLength,
+  type LcsOptions,
+  type LcsResult,
   pairsOf,
-  type SetCondition,
   type SetExpiry,
-  type Unconditional,
+  type SetOptions,
+  type SetResult,
   type ValueCondition,
-  valueConditions
+  valueConditions,
+  type WithIdx
 } from "./string-options.js"
 
 export type {
+  CheckedSetOptions,
   ExistenceCondition,
   ExpiryFields,
   GetExpiry,
@@ -53,8 +61,12 @@ export type {
   LcsMatch,
   LcsMatches,
   LcsMatchWithLength,
+  LcsOptions,
+  LcsResult,
   SetCondition,
   SetExpiry,
+  SetOptions,
+  SetResult,
   ValueCondition
 } from "./string-options.js"
 
@@ -212,28 +224,11 @@ export interface StringCommands<V, K extends Key> {
    */
   readonly lcs: {
     (key1: Key, key2: Key): RedisCommand<K>
-    (key1: Key, key2: Key, options: { readonly len: true; readonly idx?: undefined }): RedisCommand<number>
-    (
+    <const O extends LcsOptions | undefined>(
       key1: Key,
       key2: Key,
-      options: {
-        readonly idx: true
-        readonly len?: undefined
-        /** Leave out matches shorter than this. */
-        readonly minmatchlen?: number | undefined
-        readonly withmatchlen?: false | undefined
-      }
-    ): RedisCommand<LcsMatches>
-    (
-      key1: Key,
-      key2: Key,
-      options: {
-        readonly idx: true
-        readonly len?: undefined
-        readonly minmatchlen?: number | undefined
-        readonly withmatchlen: true
-      }
-    ): RedisCommand<LcsMatches<LcsMatchWithLength>>
+      options: Checked<O, LcsOptions, "len" | "idx", "len" | "withmatchlen"> & WithIdx<O>
+    ): RedisCommand<LcsResult<O, K>>
   }
 
   /**
@@ -246,7 +241,7 @@ export interface StringCommands<V, K extends Key> {
    * const [a, b] = yield* Redis.mget(["a", "b"]) // Array<Option<string>>
    * ```
    */
-  readonly mget: (keys: OneOrMore<Key>) => RedisCommand<Array<Option.Option<V>>>
+  readonly mget: (keys: OneOrMany<Key>) => RedisCommand<Array<Option.Option<V>>>
 
   /**
    * Stores many values atomically.
@@ -297,17 +292,12 @@ export interface StringCommands<V, K extends Key> {
    * ```
    */
   readonly set: {
-    (key: Key, value: V, options?: SetExpiry & Unconditional<V> & { readonly get?: undefined }): RedisCommand<void>
-    (
+    (key: Key, value: V): RedisCommand<void>
+    <const O extends SetOptions<V> | undefined>(
       key: Key,
       value: V,
-      options: SetExpiry & ExactlyOne<SetCondition<V>> & { readonly get?: undefined }
-    ): RedisCommand<boolean>
-    (
-      key: Key,
-      value: V,
-      options: SetExpiry & AtMostOne<SetCondition<V>> & { readonly get: true }
-    ): RedisCommand<Option.Option<V>>
+      options: CheckedSetOptions<O, V>
+    ): RedisCommand<SetResult<O, V>>
   }
 
   /**
@@ -418,51 +408,41 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StringCommands<V, K>
   const part = Decode.key(codec)
 
   const pairs = (builder: Args, entries: ReadonlyArray<readonly [Key, V]>): Args =>
-    entries.length === 0
-      ? builder.fail("needs at least one key and its value")
-      : builder.each(entries, (args, [key, value]) => args.key(key).value(codec, value))
+    builder.some("key and its value", entries, (args, [key, value]) => args.key(key).value(codec, value))
 
-  const set = (
-    key: Key,
-    value: V,
-    options: SetExpiry & AtMostOne<SetCondition<V>> & { readonly get?: true | undefined } = {}
-  ): RedisCommand<never> => {
-    const { get, ifdeq, ifdne, ifeq, ifne, keepttl, nx, xx } = options
-    const builder = args().key(key).value(codec, value).flag("NX", nx).flag("XX", xx)
+  const set = (key: Key, value: V, options?: SetOptions<V>): RedisCommand<unknown> => {
+    const builder = args().key(key).value(codec, value)
+    if (options === undefined) {
+      return SET(builder, Decode.ok, text)
+    }
+    const { get, keepttl, nx, xx } = options
+    builder.atMostOne(options, conditionWords).flag("NX", nx).flag("XX", xx)
     valueConditions<V, K>(builder, codec, options).flag("GET", get)
     expiry(builder, options).flag("KEEPTTL", keepttl)
-    const conditional = (nx ?? xx ?? ifeq ?? ifne ?? ifdeq ?? ifdne) !== undefined
-    const decoder: Decode.Decoder<unknown> = get === true ? optional : conditional ? Decode.done : Decode.ok
-    return SET(builder, decoder, text) as RedisCommand<never>
+    const conditional = conditionWords.some((word) => (options[word as ConditionWord] ?? false) !== false)
+    return SET(builder, get === true ? optional : conditional ? Decode.done : Decode.ok, text)
   }
 
-  const lcs = (
-    key1: Key,
-    key2: Key,
-    options: {
-      readonly len?: true | undefined
-      readonly idx?: true | undefined
-      readonly minmatchlen?: number | undefined
-      readonly withmatchlen?: boolean | undefined
-    } = {}
-  ): RedisCommand<never> => {
+  const lcs = (key1: Key, key2: Key, options: LcsOptions = {}): RedisCommand<unknown> => {
     const { idx, len, minmatchlen, withmatchlen } = options
     const builder = args()
       .key(key1)
       .key(key2)
+      .atMostOne(options, ["len", "idx"])
       .flag("LEN", len)
       .flag("IDX", idx)
       .option("MINMATCHLEN", minmatchlen, (args, length) => args.integer(length))
       .flag("WITHMATCHLEN", withmatchlen)
     const decoder: Decode.Decoder<unknown> = idx === true ? lcsMatches : len === true ? Decode.integer : part
-    return LCS(builder, decoder, text) as RedisCommand<never>
+    return LCS(builder, decoder, text)
   }
 
   return {
     append: (key, tail) => APPEND(args().key(key).text(tail), Decode.integer),
     decr: (key) => DECR(args().key(key), Decode.integer),
     decrby: (key, decrement) => DECRBY(args().key(key).integer(decrement), Decode.integer),
-    delex: (key, condition = {}) => DELEX(valueConditions(args().key(key), codec, condition), Decode.boolean),
+    delex: (key, condition = {}) =>
+      DELEX(valueConditions(args().key(key), codec, condition as AnyValueCondition<V>), Decode.boolean),
     delifeq: (key, value) => DELIFEQ(args().key(key).value(codec, value), Decode.boolean),
     digest: (key) => DIGEST(args().key(key), optionalText),
     get: (key) => GET(args().key(key), optional, text),
@@ -488,17 +468,20 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StringCommands<V, K>
       expiry(builder, options).flag("PERSIST", persist).flag("ENX", enx)
       return INCREX(builder, byfloat === undefined ? integerIncrement : floatIncrement)
     },
-    lcs,
+    lcs: lcs as StringCommands<V, K>["lcs"],
     mget: (keys) => MGET(args().keys(keys), optionals, text),
     mset: (entries) => MSET(pairs(args(), pairsOf(entries)), Decode.ok),
     msetex: (entries, options = {}) => {
       const list = pairsOf(entries)
-      const builder = pairs(args().integer(list.length), list).flag("NX", options.nx).flag("XX", options.xx)
+      const builder = pairs(args().integer(list.length), list)
+        .atMostOne(options, ["nx", "xx"])
+        .flag("NX", options.nx)
+        .flag("XX", options.xx)
       return MSETEX(expiry(builder, options).flag("KEEPTTL", options.keepttl), Decode.boolean)
     },
     msetnx: (entries) => MSETNX(pairs(args(), pairsOf(entries)), Decode.boolean),
     psetex: (key, expiry, value) => PSETEX(args().key(key).millis(expiry).value(codec, value), Decode.ok),
-    set,
+    set: set as StringCommands<V, K>["set"],
     setex: (key, expiry, value) => SETEX(args().key(key).seconds(expiry).value(codec, value), Decode.ok),
     setnx: (key, value) => SETNX(args().key(key).value(codec, value), Decode.boolean),
     setrange: (key, offset, part) => SETRANGE(args().key(key).integer(offset).text(part), Decode.integer),

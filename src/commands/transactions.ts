@@ -7,7 +7,7 @@
  */
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { args, type Key, type OneOrMore } from "../internal/command/args.js"
+import { args, type Key, type OneOrMany } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -57,7 +57,7 @@ export interface TransactionCommands {
    *
    * O(1) for each key. Since Redis 2.2.0.
    */
-  readonly watch: (keys: OneOrMore<Key>) => RedisCommand<void>
+  readonly watch: (keys: OneOrMany<Key>) => RedisCommand<void>
 }
 
 const DISCARD = define("DISCARD")

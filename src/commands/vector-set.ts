@@ -6,13 +6,25 @@
  */
 import type * as Option from "effect/Option"
 import type { Codec } from "../Codec.js"
-import { type Args, type AtMostOne, args, type Key } from "../internal/command/args.js"
+import {
+  type Args,
+  type AtMostOne,
+  args,
+  arrayOf,
+  type Checked,
+  type IfFlag,
+  type IfGiven,
+  type Key,
+  type List,
+  toList
+} from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
-import { isMapReply, type Reply } from "../internal/resp/values.js"
 import * as Report from "../internal/command/report.js"
+import { isMapReply, type Reply } from "../internal/resp/values.js"
 import { appendLex, type LexBound } from "./range.js"
+import type { WithScores } from "./sorted-set-range.js"
 
 /**
  * A vector. A `Float32Array` is sent as FP32, four bytes for each number; a list of numbers is sent as text (VALUES).
@@ -20,7 +32,7 @@ import { appendLex, type LexBound } from "./range.js"
  * @since 0.1.0
  * @category models
  */
-export type Vector = Float32Array | ReadonlyArray<number>
+export type Vector = Float32Array | List<number>
 
 /**
  * @since 0.1.0
@@ -56,7 +68,7 @@ export type VaddOptions = AtMostOne<{
  */
 export type VsimQuery<V> = Vector | { readonly ele: V }
 
-type Flag = true | undefined
+type Flag = boolean | undefined
 
 /**
  * @since 0.1.0
@@ -135,6 +147,14 @@ export interface VectorSetInfo {
   readonly other: Readonly<Record<string, string>>
 }
 
+interface Raw {
+  readonly raw?: boolean | undefined
+}
+
+interface Counted {
+  readonly count?: number | undefined
+}
+
 /**
  * The commands on vector sets.
  *
@@ -176,8 +196,12 @@ export interface VectorSetCommands<V> {
    * O(1). Since Redis 8.0.0; not in Valkey.
    */
   readonly vemb: {
-    (key: Key, element: V, options?: { readonly raw?: undefined }): RedisCommand<Option.Option<Array<number>>>
-    (key: Key, element: V, options: { readonly raw: true }): RedisCommand<Option.Option<RawVector>>
+    (key: Key, element: V): RedisCommand<Option.Option<Array<number>>>
+    <const O extends Raw | undefined>(
+      key: Key,
+      element: V,
+      options: Checked<O, Raw>
+    ): RedisCommand<IfFlag<O, "raw", Option.Option<RawVector>, Option.Option<Array<number>>>>
   }
 
   /**
@@ -207,12 +231,19 @@ export interface VectorSetCommands<V> {
    * O(1). Since Redis 8.0.0; not in Valkey.
    */
   readonly vlinks: {
-    (key: Key, element: V, options?: { readonly withscores?: undefined }): RedisCommand<Option.Option<Array<Array<V>>>>
-    (
+    (key: Key, element: V): RedisCommand<Option.Option<Array<Array<V>>>>
+    <const O extends WithScores | undefined>(
       key: Key,
       element: V,
-      options: { readonly withscores: true }
-    ): RedisCommand<Option.Option<Array<Array<readonly [element: V, score: number]>>>>
+      options: Checked<O, WithScores>
+    ): RedisCommand<
+      IfFlag<
+        O,
+        "withscores",
+        Option.Option<Array<Array<readonly [element: V, score: number]>>>,
+        Option.Option<Array<Array<V>>>
+      >
+    >
   }
 
   /**
@@ -223,7 +254,10 @@ export interface VectorSetCommands<V> {
    */
   readonly vrandmember: {
     (key: Key): RedisCommand<Option.Option<V>>
-    (key: Key, options: { readonly count: number }): RedisCommand<Array<V>>
+    <const O extends Counted | undefined>(
+      key: Key,
+      options: Checked<O, Counted>
+    ): RedisCommand<IfGiven<O, "count", Array<V>, Option.Option<V>>>
   }
 
   /**
@@ -290,7 +324,8 @@ const VREM = define("VREM")
 const VSETATTR = define("VSETATTR")
 const VSIM = define("VSIM")
 
-const appendVector = (builder: Args, vector: Vector): Args => {
+const appendVector = (builder: Args, input: Vector): Args => {
+  const vector = input instanceof Float32Array ? input : toList<number>(input)
   if (vector.length === 0) {
     return builder.fail("a vector needs at least one number")
   }
@@ -366,7 +401,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): VectorSetCommands<V>
   const scoredLevels = Decode.nullable(Decode.array(scored))
 
   const isElement = (query: VsimQuery<V>): query is { readonly ele: V } =>
-    !Array.isArray(query) && !(query instanceof Float32Array)
+    arrayOf(query) === undefined && !(query instanceof Float32Array)
 
   const element = (key: Key, element: V): Args => args().key(key).value(codec, element)
 
@@ -403,9 +438,9 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): VectorSetCommands<V>
       const decoder: Decode.Decoder<unknown> = options?.withscores === true ? scoredLevels : levels
       return VLINKS(element(key, name).flag("WITHSCORES", options?.withscores), decoder, text) as RedisCommand<never>
     },
-    vrandmember: (key: Key, options?: { readonly count: number }) => {
+    vrandmember: (key: Key, options?: Counted) => {
       const builder = args().key(key)
-      return options === undefined
+      return options?.count === undefined
         ? VRANDMEMBER(builder, optional as Decode.Decoder<never>, text)
         : VRANDMEMBER(builder.integer(options.count), values as Decode.Decoder<never>, text)
     },

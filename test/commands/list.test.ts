@@ -131,7 +131,7 @@ describe("list commands encode their arguments", () => {
 
   it("empty lists, timeouts of zero and wrong arguments are refused", () => {
     for (const command of Object.values(pushing)) {
-      refuses(command("l", [] as never), /at least one value/)
+      refuses(command("l", [] as never), /at least one element/)
     }
     refuses(lists.lmpop([] as never, "left"), /at least one key/)
     refuses(lists.blpop([] as never, { timeout: "1 second" }), /at least one key/)

@@ -111,7 +111,7 @@ describe("set commands encode their arguments", () => {
       refuses(command("s", { limit: 0.5 }), /integer/)
     }
     for (const command of [sets.sadd, sets.srem, sets.smismember]) {
-      refuses(command("s", [] as never), /at least one value/)
+      refuses(command("s", [] as never), /at least one member/)
     }
     refuses(sets.spop("s", { count: Number.NaN }), /integer/)
     refuses(users.sadd("s", [{ name: "Ada", age: "old" } as never]), /does not encode at age/)

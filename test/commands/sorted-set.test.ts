@@ -52,8 +52,8 @@ describe("sorted-set commands encode their arguments", () => {
     sends(zsets.zmscore("k", ["a", "b"]), ["ZMSCORE", "k", "a", "b"])
     sends(zsets.zscore("k", "a"), ["ZSCORE", "k", "a"])
     sends(zsets.zrem("k", ["a", "b"]), ["ZREM", "k", "a", "b"])
-    refuses(zsets.zrem("k", [] as never), /at least one value/)
-    refuses(zsets.zmscore("k", [] as never), /at least one value/)
+    refuses(zsets.zrem("k", [] as never), /at least one member/)
+    refuses(zsets.zmscore("k", [] as never), /at least one member/)
   })
 
   it("ZRANK, ZREVRANK", () => {

@@ -28,16 +28,12 @@ describe("array", () => {
     arrays.arop("k", 0, 1, "match")
     // @ts-expect-error: an item may have one kind of test only
     arrays.argrep("k", 0, 1, { exact: "a", match: "b" })
-    // @ts-expect-error: at least one test is required
-    arrays.argrep("k", 0, 1, [])
     // @ts-expect-error: `and` and `or` exclude each other
     arrays.argrep("k", 0, 1, { match: "a" }, { and: true, or: true })
     // @ts-expect-error: bounds must be made by `range`
     arrays.argrep("k", "-", "+", { match: "a" })
     // @ts-expect-error: the bounds of ARGETRANGE are indexes
     arrays.argetrange("k", range.lowest, 5)
-    // @ts-expect-error: at least one value is required
-    arrays.arset("k", 0, [])
   })
 })
 

@@ -205,16 +205,6 @@ describe("withCodec", () => {
 describe("lists of keys", () => {
   it("must not be empty", () => {
     Redis.del(["a"])
-    // @ts-expect-error: at least one key is required
-    Redis.del([])
-    // @ts-expect-error: at least one key is required
-    Redis.mget([])
-    // @ts-expect-error: at least one key is required
-    Redis.exists([])
-    // @ts-expect-error: at least one value is required
-    Redis.rpush("list", [])
-    // @ts-expect-error: at least one member is required
-    Redis.sadd("set", [])
   })
 })
 

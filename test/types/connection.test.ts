@@ -49,8 +49,6 @@ describe("connection commands", () => {
     connection.hello(4)
     // @ts-expect-error: a duration needs a unit
     connection.clientPause(1000)
-    // @ts-expect-error: at least one id is required
-    connection.clientList({ id: [] })
     expectTypeOf(connection.auth(Redacted.make("secret"))).toEqualTypeOf<RedisCommand<void>>()
   })
 })

@@ -39,8 +39,6 @@ describe("geo", () => {
     geo.geosearch("k", { ...around, bybox: { width: 1, height: 1, unit: "m" } })
     // @ts-expect-error: a polygon has no center
     geo.geosearch("k", { fromlonlat: center, bypolygon: [center, center, center] })
-    // @ts-expect-error: a polygon needs at least three corners
-    geo.geosearch("k", { bypolygon: [center, center] })
     // @ts-expect-error: a unit is required
     geo.geosearch("k", { fromlonlat: center, byradius: { radius: 200 } })
     // @ts-expect-error: ASC and DESC exclude each other

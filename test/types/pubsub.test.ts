@@ -81,8 +81,6 @@ describe("subscriptions", () => {
   })
 
   it("need a channel or pattern and a known strategy", () => {
-    // @ts-expect-error: at least one channel is required
-    RedisPubSub.stream([])
     // @ts-expect-error: this strategy does not exist
     RedisPubSub.stream("a", { strategy: "grow" })
     // @ts-expect-error: a pattern must be text or bytes

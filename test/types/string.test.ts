@@ -73,11 +73,7 @@ describe("string commands", () => {
     strings.increx("k", { persist: true, enx: true })
   })
 
-  it("refuse empty lists and durations without a unit", () => {
-    // @ts-expect-error: at least one key is required
-    strings.mget([])
-    // @ts-expect-error: at least one entry is required
-    strings.mset([])
+  it("refuse durations without a unit", () => {
     // @ts-expect-error: a duration needs a unit
     strings.set("k", "v", { ex: 10 })
     // @ts-expect-error: a duration needs a unit

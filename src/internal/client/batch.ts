@@ -3,42 +3,49 @@
  * shape.
  */
 import * as Cause from "effect/Cause"
+import type * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import { PipelineError, type RedisError, TransactionError, type UsageError } from "../../RedisError.js"
-import type { DurationWithUnit } from "../command/args.js"
+import * as Predicate from "effect/Predicate"
+import { PipelineError, type RedisError, TransactionError, UsageError } from "../../RedisError.js"
+import { arrayOf, type ChunkShape, type DurationWithUnit, type List } from "../command/args.js"
 import type { RedisCommand } from "../command/model.js"
-import { type BatchOptions, type BatchResult, Redis } from "../command/model.js"
+import { type BatchOptions, type BatchResult, Redis, TypeId } from "../command/model.js"
 import { checkDuration } from "../connection/options.js"
 import { withoutStack } from "../effect/errorSchemas.js"
 
-export type BatchCommands = ReadonlyArray<RedisCommand<unknown>> | Readonly<Record<string, RedisCommand<unknown>>>
+export type BatchCommands = List<RedisCommand<unknown>> | Readonly<Record<string, RedisCommand<unknown>>>
 
-/** What the commands answer, in the shape they were given. (`& {}` makes editors show the answers, not this name.) */
-export type Results<T extends BatchCommands> = {
-  -readonly [K in keyof T]: T[K] extends RedisCommand<infer A> ? A : never
-} & {}
+/**
+ * What the commands answer, in the shape they were given; a Chunk is answered by an array. (`& {}` makes editors show the
+ * answers, not this name.)
+ */
+export type Results<T extends BatchCommands> = T extends ChunkShape
+  ? Array<AnswerOf<T>>
+  : { -readonly [K in keyof T]: T[K] extends RedisCommand<infer A> ? A : never } & {}
 
 /** The same with an `Either` in each place. */
-export type EitherResults<T extends BatchCommands> = {
-  -readonly [K in keyof T]: T[K] extends RedisCommand<infer A> ? Either.Either<A, RedisError> : never
-} & {}
+export type EitherResults<T extends BatchCommands> = T extends ChunkShape
+  ? Array<Either.Either<AnswerOf<T>, RedisError>>
+  : { -readonly [K in keyof T]: T[K] extends RedisCommand<infer A> ? Either.Either<A, RedisError> : never } & {}
+
+type AnswerOf<T> = T extends Chunk.Chunk<RedisCommand<infer A>> ? A : never
 
 /** Where a command stands: its index, or its key in a record. */
 type PlaceInBatch = string | number
 
 /** The commands, in order; a copy, since a program may change its array before the Effect runs. */
 const listOf = (commands: BatchCommands): ReadonlyArray<RedisCommand<unknown>> =>
-  Array.isArray(commands) ? commands.slice() : Object.values(commands)
+  arrayOf<RedisCommand<unknown>>(commands)?.slice() ?? Object.values(commands ?? {})
 
 const placeOf = (commands: BatchCommands, index: number): PlaceInBatch =>
-  Array.isArray(commands) ? index : (Object.keys(commands)[index] as string)
+  arrayOf(commands) === undefined ? (Object.keys(commands)[index] as string) : index
 
 /** Puts values into the shape of the commands. A record made from data may have a key called `__proto__`. */
 const shape = (commands: BatchCommands, values: ReadonlyArray<unknown>): unknown => {
-  if (Array.isArray(commands)) {
+  if (arrayOf(commands) !== undefined) {
     return values
   }
   const record: Record<string, unknown> = {}
@@ -100,13 +107,25 @@ const firstLeft = (
   return undefined
 }
 
-/** The options for the service. A deadline that is not valid fails the batch when it is run, also an empty batch. */
-const asked = (atomic: boolean, deadline: DurationWithUnit | undefined): Either.Either<BatchOptions, UsageError> =>
-  deadline === undefined
-    ? atomic
-      ? asOne
-      : asMany
-    : Either.map(checkDuration(deadline, "deadline"), (deadline) => ({ atomic, deadline }))
+/**
+ * The options for the service. A deadline that is not valid fails the batch when it is run, also an empty batch, and so
+ * does what is no command, which only an untyped program can pass.
+ */
+const asked = (
+  source: BatchCommands,
+  list: ReadonlyArray<unknown>,
+  atomic: boolean,
+  deadline: DurationWithUnit | undefined
+): Either.Either<BatchOptions, UsageError> =>
+  typeof source !== "object" || source === null || !list.every((command) => Predicate.hasProperty(command, TypeId))
+    ? Either.left(
+        new UsageError({ reason: "invalidArgument", message: "a batch must be a list or a record of commands" })
+      )
+    : deadline === undefined
+      ? atomic
+        ? asOne
+        : asMany
+      : Either.map(checkDuration(deadline, "deadline"), (deadline) => ({ atomic, deadline }))
 
 const asOne = Either.right({ atomic: true })
 const asMany = Either.right({ atomic: false })
@@ -119,7 +138,7 @@ export const pipeline = (
   }
 ): Effect.Effect<unknown, RedisError | PipelineError, Redis> => {
   const list = listOf(commands)
-  const batch = asked(false, options?.deadline)
+  const batch = asked(commands, list, false, options?.deadline)
   if (Either.isLeft(batch)) {
     return Effect.fail(batch.left)
   }
@@ -178,7 +197,7 @@ class TransactionValue
   ) {
     super()
     this.commands = listOf(source)
-    this.batch = asked(true, deadline)
+    this.batch = asked(source, this.commands, true, deadline)
   }
 
   commit(): Effect.Effect<unknown, RedisError | TransactionError, Redis> {

@@ -25,6 +25,7 @@ import * as StringGroup from "../../commands/string.js"
 import * as TransactionsGroup from "../../commands/transactions.js"
 import * as VectorSetGroup from "../../commands/vector-set.js"
 import type { Key } from "../command/args.js"
+import { total } from "../command/command.js"
 import * as Scans from "./scans.js"
 
 /**
@@ -59,16 +60,11 @@ export interface Commands<V, K extends Key = string>
     Scans.ScanStreams<V, K> {}
 
 export const make = <V, K extends Key>(codec: Codec<V, K>): Commands<V, K> => {
-  // The Streams are made from the commands that read one page.
-  const scannable = {
+  const commands = total({
     ...GenericGroup.make(codec),
     ...HashGroup.make(codec),
     ...SetGroup.make(codec),
-    ...SortedSetGroup.make(codec)
-  }
-  return {
-    ...scannable,
-    ...Scans.make(scannable),
+    ...SortedSetGroup.make(codec),
     ...ArrayGroup.make(codec),
     ...BitmapGroup.make(),
     ...ClusterGroup.make(codec),
@@ -86,5 +82,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): Commands<V, K> => {
     ...StringGroup.make(codec),
     ...TransactionsGroup.make(codec),
     ...VectorSetGroup.make(codec)
-  }
+  })
+  // The Streams are made from the commands that read one page.
+  return { ...commands, ...Scans.make(commands) }
 }

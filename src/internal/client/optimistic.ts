@@ -12,7 +12,7 @@ import {
   type TransactionError,
   UsageError
 } from "../../RedisError.js"
-import { type Key, toList } from "../command/args.js"
+import { type Key, type OneOrMany, toList } from "../command/args.js"
 import { withDeadline } from "../command/command.js"
 import { Redis, type RedisCommand, type RedisService } from "../command/model.js"
 import { key as keyArgument, make as makeCommand } from "../command/raw.js"
@@ -44,7 +44,7 @@ class Again<E> {
 }
 
 export const optimistic = <A, E2, E, R>(
-  keys: Key | ReadonlyArray<Key>,
+  keys: OneOrMany<Key>,
   body: Effect.Effect<Transaction<A, E2>, E, R>,
   options?: OptimisticOptions
 ): Effect.Effect<A, E | RedisError | TransactionError<E2>, R | Redis> => {

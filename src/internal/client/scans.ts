@@ -14,12 +14,12 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { ScanOptions } from "../../commands/generic.js"
-import type { HscanOptions } from "../../commands/hash.js"
+import type { HscanAll } from "../../commands/hash.js"
 import type { SscanOptions } from "../../commands/set.js"
 import type { ZscanOptions } from "../../commands/sorted-set.js"
 import type { ScoredMember } from "../../commands/sorted-set-range.js"
 import { ConnectionError, type RedisError } from "../../RedisError.js"
-import { args, type Key } from "../command/args.js"
+import { args, type Checked, type IfFlag, type Key } from "../command/args.js"
 import { define } from "../command/command.js"
 import type { ScanPage } from "../command/decode.js"
 import type { RedisCommand } from "../command/model.js"
@@ -46,13 +46,11 @@ export interface ScanStreams<V, K extends Key> {
   readonly scanStream: (options?: ScanOptions) => Stream.Stream<K, RedisError, Redis>
   /** Every field of a hash with its value (without it under `novalues`), by pages of HSCAN. */
   readonly hscanStream: {
-    /** Every field of a hash with its value, by pages of HSCAN. */
-    (
+    (key: Key): Stream.Stream<[K, V], RedisError, Redis>
+    <const O extends HscanAll | undefined>(
       key: Key,
-      options?: HscanOptions & { readonly novalues?: false | undefined }
-    ): Stream.Stream<[K, V], RedisError, Redis>
-    /** Every field of a hash, without its value, by pages of HSCAN. */
-    (key: Key, options: HscanOptions & { readonly novalues: true }): Stream.Stream<K, RedisError, Redis>
+      options: Checked<O, HscanAll>
+    ): Stream.Stream<IfFlag<O, "novalues", K, [K, V]>, RedisError, Redis>
   }
   /** Every member of a set, by pages of SSCAN. */
   readonly sscanStream: (key: Key, options?: SscanOptions) => Stream.Stream<V, RedisError, Redis>
@@ -137,16 +135,13 @@ const isLost = (exit: Exit.Exit<unknown, RedisError>): boolean =>
 /** Makes the Streams from the commands of one codec. */
 export const make = <V, K extends Key>(commands: {
   readonly scan: (cursor: string, options?: ScanOptions) => RedisCommand<ScanPage<K>>
-  readonly hscan: {
-    (key: Key, cursor: string, options?: HscanOptions): RedisCommand<ScanPage<[K, V]>>
-    (key: Key, cursor: string, options: HscanOptions & { readonly novalues: true }): RedisCommand<ScanPage<K>>
-  }
+  readonly hscan: (key: Key, cursor: string, options?: HscanAll) => RedisCommand<ScanPage<K | [K, V]>>
   readonly sscan: (key: Key, cursor: string, options?: SscanOptions) => RedisCommand<ScanPage<V>>
   readonly zscan: (key: Key, cursor: string, options?: ZscanOptions) => RedisCommand<ScanPage<ScoredMember<V>>>
 }): ScanStreams<V, K> => ({
   // The pattern `*` costs the server nothing, and gives `withPrefix` a pattern to put its prefix before.
   scanStream: (options) => pages((cursor) => commands.scan(cursor, { ...options, match: options?.match ?? "*" })),
-  hscanStream: ((key: Key, options?: HscanOptions) =>
+  hscanStream: ((key: Key, options?: HscanAll) =>
     pages((cursor) => commands.hscan(key, cursor, options))) as ScanStreams<V, K>["hscanStream"],
   sscanStream: (key, options) => pages((cursor) => commands.sscan(key, cursor, options)),
   zscanStream: (key, options) => pages((cursor) => commands.zscan(key, cursor, options))

@@ -5,6 +5,7 @@
  * Nothing here throws. The first argument that cannot be sent sets {@link Args.problem}, and the command fails with a
  * typed error when it is run.
  */
+import * as Chunk from "effect/Chunk"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
@@ -38,16 +39,101 @@ export const isArgument = (u: unknown): u is Argument => Predicate.hasProperty(u
 /** A key, or any other name that Redis stores as bytes. */
 export type Key = string | Uint8Array
 
-/** One element, or a non-empty list. Redis refuses empty lists of keys and members, so the type excludes them. */
-export type OneOrMore<A> = A | readonly [A, ...ReadonlyArray<A>]
+/** An array or a Chunk, of any length. */
+export type List<A> = ReadonlyArray<A> | Chunk.Chunk<A>
 
-/** At most one of the fields of `T`, for options that exclude each other. */
-export type AtMostOne<T> = { readonly [K in keyof T]?: undefined } | ExactlyOne<T>
+/** What tells a Chunk from arrays, text and records: a few fields, because all of `Chunk` costs the compiler more. */
+export interface ChunkShape {
+  readonly length: number
+  readonly pipe: unknown
+}
+
+/** `A`, except where it could be mistaken for a list: an array or a Chunk always counts as a list. */
+export type NotAList<A> = A extends ReadonlyArray<unknown> | ChunkShape ? never : A
+
+/** One element, or a list of any length. See `RedisCommand.OneOrMany`. */
+export type OneOrMany<A> = NotAList<A> | List<A>
+
+/**
+ * At most one of the fields of `T`, for options that exclude each other. A flag (`true` in `T`) may be `false`, and every
+ * field `undefined`: both are as if the field were absent.
+ */
+export type AtMostOne<T> = {
+  readonly [K in keyof T]: { readonly [P in K]?: OrAbsent<T[P]> } & {
+    readonly [P in Exclude<keyof T, K>]?: Absent<T[P]>
+  }
+}[keyof T]
 
 /** Exactly one of the fields of `T`. */
 export type ExactlyOne<T> = {
-  readonly [K in keyof T]: { readonly [P in K]: T[P] } & { readonly [P in Exclude<keyof T, K>]?: undefined }
+  readonly [K in keyof T]: { readonly [P in K]: T[P] } & { readonly [P in Exclude<keyof T, K>]?: Absent<T[P]> }
 }[keyof T]
+
+type OrAbsent<A> = [A] extends [true] ? boolean | undefined : A | undefined
+type Absent<A> = [A] extends [true] ? false | undefined : undefined
+
+declare const impossible: unique symbol
+
+/** Stands in a compiler's message where an option excludes `Other`, which is given too. No value has this type. */
+export interface ExcludedBy<out Other> {
+  readonly [impossible]: Other
+}
+
+/** Stands in a compiler's message where an option is not one of the command's. No value has this type. */
+export interface UnknownOption {
+  readonly [impossible]: never
+}
+
+/** Stands in a compiler's message where an option needs `Other`, which is not given. No value has this type. */
+export interface Needs<out Other> {
+  readonly [impossible]: () => Other
+}
+
+/** Those of `Words` that are certainly given: neither absent nor possibly `undefined` or `false`. */
+export type Given<O, Words> = {
+  [K in keyof O & Words]: undefined extends O[K] ? never : false extends O[K] ? never : K
+}[keyof O & Words]
+
+/** Those of `Words` that may be given. */
+export type Possible<O, Words> = {
+  [K in keyof O & Words]: O[K] extends false | undefined ? never : K
+}[keyof O & Words]
+
+/**
+ * The options `O` of a call, with each field that is not allowed replaced by what is wrong with it: it is none of `All`,
+ * or another one of `Words` (or `Words2`) is given too. TypeScript infers `O` through this type; through `Extract` it sees
+ * that all options may be `undefined`, which decides the type of the answer.
+ */
+export type Checked<O, All, Words = never, Words2 = never> =
+  | CheckedFields<O, All, Words, Words2>
+  | Extract<O, undefined>
+
+type CheckedFields<O, All, Words, Words2> = {
+  readonly [K in keyof O]: K extends keyof All
+    ? K extends Given<O, Words>
+      ? [Exclude<Given<O, Words>, K>] extends [never]
+        ? CheckedWord<O, K, Words2>
+        : ExcludedBy<Exclude<Given<O, Words>, K>>
+      : CheckedWord<O, K, Words2>
+    : UnknownOption
+}
+
+type CheckedWord<O, K extends keyof O, Words> =
+  K extends Given<O, Words>
+    ? [Exclude<Given<O, Words>, K>] extends [never]
+      ? O[K]
+      : ExcludedBy<Exclude<Given<O, Words>, K>>
+    : O[K]
+
+/** What a call gives for an option: `undefined` where the option, or all options, are absent. */
+type ValueOf<O, Field> = O extends unknown ? (Field extends keyof O ? O[Field] : undefined) : never
+
+/** `Yes` when the flag is set, `No` when it is not, and both when that is not known. */
+export type IfFlag<O, Field, Yes, No> = ValueOf<O, Field> extends infer Flag ? (Flag extends true ? Yes : No) : never
+
+/** `Yes` when the option is given, `No` when it is not, and both when that is not known. */
+export type IfGiven<O, Field, Yes, No> =
+  ValueOf<O, Field> extends infer Value ? (Value extends undefined ? No : Yes) : never
 
 /**
  * A duration with its unit, such as `"5 seconds"`. A bare number is not accepted, because it means milliseconds in
@@ -110,7 +196,12 @@ export class Args {
 
   /** A token: a word of Redis' own. Errors and logs show it. */
   token(token: string): this {
-    return this.add(new Argument("token", token))
+    return this.push("token", token, "an option's word")
+  }
+
+  /** A word of Redis' own, which the program gives in small letters. */
+  word(word: string): this {
+    return typeof word === "string" ? this.token(word.toUpperCase()) : this.fail("an option must be one of its words")
   }
 
   /** `token` when `on` is true. */
@@ -123,20 +214,14 @@ export class Args {
   }
 
   /** One or more keys; an empty list is a problem. */
-  keys(input: Key | ReadonlyArray<Key>): this {
-    const keys = toList(input)
-    if (keys.length === 0) {
-      return this.fail("needs at least one key")
-    }
-    for (const key of keys) {
-      this.key(key)
-    }
-    return this
+  keys(input: OneOrMany<Key>): this {
+    return this.some("key", input, appendKey)
   }
 
   /** The number of keys, then the keys. */
-  numkeys(input: Key | ReadonlyArray<Key>): this {
-    return this.integer(toList(input).length).keys(input)
+  numkeys(input: OneOrMany<Key>): this {
+    const keys = toList(input)
+    return this.integer(keys.length).keys(keys)
   }
 
   /** Literal text that keys begin with. A key prefix is put before it, as before a key. */
@@ -182,15 +267,9 @@ export class Args {
     return this.push("value", encoded.right, "a value")
   }
 
-  /** One or more values; an empty list is a problem. */
-  values<V, K extends Key>(codec: Codec<V, K>, values: ReadonlyArray<V>): this {
-    if (values.length === 0) {
-      return this.fail("needs at least one value")
-    }
-    for (const value of values) {
-      this.value(codec, value)
-    }
-    return this
+  /** One or more values, which the caller calls `what`; an empty list is a problem. */
+  values<V, K extends Key>(codec: Codec<V, K>, what: string, input: OneOrMany<V>): this {
+    return this.some(what, input, (args, value) => args.value(codec, value))
   }
 
   /** An integer of 64 bits. A number beyond 2^53 - 1 is refused, because it may have lost digits: use a bigint. */
@@ -215,6 +294,27 @@ export class Args {
     return this
   }
 
+  /**
+   * At most one of these words may be given, or the command fails. The types exclude what is certain at compile time;
+   * this is for words that are known only when the program runs. A flag that is `false` is not given.
+   */
+  atMostOne(options: object | undefined, words: ReadonlyArray<string>): this {
+    if (options === undefined || this.problem !== undefined) {
+      return this
+    }
+    let first: string | undefined
+    for (const word of words) {
+      const value = (options as Readonly<Record<string, unknown>>)[word]
+      if (value !== undefined && value !== false) {
+        if (first !== undefined) {
+          return this.fail(`${first} and ${word} exclude each other`)
+        }
+        first = word
+      }
+    }
+    return this
+  }
+
   /** When the option is given: `token`, then the arguments that `append` adds. */
   option<A>(token: string, value: A | undefined, append: (args: this, value: A) => void): this {
     if (value !== undefined) {
@@ -230,6 +330,12 @@ export class Args {
       append(this, value)
     }
     return this
+  }
+
+  /** The arguments that `append` adds for each element; a list without elements is a problem that names `what`. */
+  some<A>(what: string, input: OneOrMany<A>, append: (args: this, element: A) => void): this {
+    const list = toList(input)
+    return list.length === 0 ? this.fail(`needs at least one ${what}`) : this.each(list, append)
   }
 
   /** The arguments that `append` adds for each element. */
@@ -332,9 +438,14 @@ export class Args {
 /** Starts an empty list of arguments. */
 export const args = (): Args => new Args()
 
-/** Turns one or more elements into a list. A `Uint8Array` is one element. */
-export const toList = <A>(input: A | ReadonlyArray<A>): ReadonlyArray<A> =>
-  Array.isArray(input) ? (input as ReadonlyArray<A>) : [input as A]
+const appendKey = (args: Args, key: Key): Args => args.key(key)
+
+/** Turns one or more elements into an array. A `Uint8Array` is one element. */
+export const toList = <A>(input: OneOrMany<A>): ReadonlyArray<A> => arrayOf<A>(input) ?? [input as A]
+
+/** The elements of an array or a Chunk; `undefined` for anything else. */
+export const arrayOf = <A>(input: unknown): ReadonlyArray<A> | undefined =>
+  Array.isArray(input) ? input : Chunk.isChunk(input) ? Chunk.toReadonlyArray(input as Chunk.Chunk<A>) : undefined
 
 /** A duration in whole milliseconds; `undefined` when it is invalid, infinite, or not whole milliseconds. */
 export const wholeMillis = (input: DurationWithUnit): number | undefined => {

@@ -13,7 +13,7 @@ import {
   type Reply,
   SetReply
 } from "../resp/values.js"
-import { type Args, Argument, type ArgumentKind, isArgument, args as newArgs } from "./args.js"
+import { type Args, Argument, type ArgumentKind, isArgument, args as newArgs, type OneOrMany, toList } from "./args.js"
 import { Command, declare, none, specOf } from "./command.js"
 import * as Decode from "./decode.js"
 import { isContainer } from "./facts.js"
@@ -73,8 +73,8 @@ export const make: {
 ): RedisCommand<A> => {
   const text = options?.reply !== "bytes"
   const builder = newArgs()
-  const given = name.trim().split(/\s+/)
-  let rest: ReadonlyArray<ArgumentInput> = options?.args ?? []
+  const given = typeof name === "string" ? name.trim().split(/\s+/) : [""]
+  let rest = options?.args === undefined ? [] : toList<ArgumentInput>(options.args)
   const container = isContainer((given[0] as string).toUpperCase())
   if (container && given.length === 1 && rest.length > 0) {
     const first = isArgument(rest[0]) ? rest[0].data : rest[0]
@@ -105,7 +105,7 @@ export const make: {
 /** Options of a command by its name. */
 export interface MakeOptions {
   /** The arguments after the name. */
-  readonly args?: ReadonlyArray<ArgumentInput> | undefined
+  readonly args?: OneOrMany<ArgumentInput> | undefined
   /** Whether bulk strings are read as text (the default) or as bytes. */
   readonly reply?: "text" | "bytes" | undefined
   /** Whether the command changes nothing, so that it may be sent again after a disconnect. Default: false. */

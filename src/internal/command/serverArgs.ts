@@ -1,6 +1,6 @@
 /** Shared arguments of the commands on servers, clusters and sentinels. */
 import * as Redacted from "effect/Redacted"
-import { type Args, type OneOrMore, toList } from "./args.js"
+import { type Args, arrayOf, type List, type OneOrMany, toList } from "./args.js"
 import type { RedisCommand } from "./model.js"
 
 /**
@@ -21,7 +21,7 @@ export interface SlotRange {
 }
 
 /** A command as an argument of another command: as a value, or as its words. */
-export type CommandLine = RedisCommand<unknown> | readonly [name: string, ...args: ReadonlyArray<string | Uint8Array>]
+export type CommandLine = RedisCommand<unknown> | List<string | Uint8Array>
 
 export const secret = (builder: Args, value: Secret): Args =>
   builder.text(Redacted.isRedacted(value) ? Redacted.value(value) : value)
@@ -44,30 +44,19 @@ export const settings = (builder: Args, input: Settings): Args => {
 }
 
 /** One or more texts; an empty list is a problem. */
-export const texts = (builder: Args, input: OneOrMore<string>, what: string): Args => {
-  const list = toList<string>(input)
-  return list.length === 0
-    ? builder.fail(`needs at least one ${what}`)
-    : builder.each(list, (args, text) => args.text(text))
-}
+export const texts = (builder: Args, input: OneOrMany<string>, what: string): Args =>
+  builder.some(what, input, (args, text) => args.text(text))
 
 /** Any number of texts; `undefined` and an empty list add nothing. */
-export const someTexts = (builder: Args, input: string | ReadonlyArray<string> | undefined): Args =>
+export const someTexts = (builder: Args, input: OneOrMany<string> | undefined): Args =>
   input === undefined ? builder : builder.each(toList<string>(input), (args, text) => args.text(text))
 
 /** One or more hash slots; an empty list is a problem. */
-export const slots = (builder: Args, input: OneOrMore<number>): Args => {
-  const list = toList<number>(input)
-  return list.length === 0 ? builder.fail("needs at least one slot") : builder.each(list, slot)
-}
+export const slots = (builder: Args, input: OneOrMany<number>): Args => builder.some("slot", input, slot)
 
 /** One or more ranges of hash slots; an empty list is a problem. */
-export const slotRanges = (builder: Args, input: OneOrMore<SlotRange>): Args => {
-  const list = toList<SlotRange>(input)
-  return list.length === 0
-    ? builder.fail("needs at least one range of slots")
-    : builder.each(list, (args, { end, start }) => slot(slot(args, start), end))
-}
+export const slotRanges = (builder: Args, input: OneOrMany<SlotRange>): Args =>
+  builder.some("range of slots", input, (args, { end, start }) => slot(slot(args, start), end))
 
 export const slot = (builder: Args, slot: number): Args =>
   slot >= 0 && slot < 16384 ? builder.integer(slot) : builder.fail("a slot is a number from 0 to 16383")
@@ -77,8 +66,8 @@ export const port = (builder: Args, port: number): Args =>
 
 /** The words of another command. The keys of a command value stay keys, so that a key prefix applies to them. */
 export const commandLine = (builder: Args, command: CommandLine): Args => {
-  if (Array.isArray(command)) {
-    const words = command as ReadonlyArray<string | Uint8Array>
+  const words = arrayOf<string | Uint8Array>(command)
+  if (words !== undefined) {
     return words.length === 0 ? builder.fail("needs a command") : builder.each(words, (args, word) => args.text(word))
   }
   const { args: rest, name, problem } = command as RedisCommand<unknown>
@@ -92,5 +81,5 @@ export const commandLine = (builder: Args, command: CommandLine): Args => {
 /** The token `ASYNC` or `SYNC`. */
 export const asyncOrSync = (
   builder: Args,
-  options: { readonly async?: true | undefined; readonly sync?: true | undefined } | undefined
+  options: { readonly async?: boolean | undefined; readonly sync?: boolean | undefined } | undefined
 ): Args => builder.flag("ASYNC", options?.async).flag("SYNC", options?.sync)

@@ -2,7 +2,7 @@
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type { Codec, CodecIssue, TypeId as CodecTypeId } from "../../Codec.js"
-import { type Args, type Argument, args, type Key, toList } from "../command/args.js"
+import { type Args, type Argument, args, type Key, type OneOrMany, toList } from "../command/args.js"
 import { DecodeFailure, type Decoder, raw } from "../command/decode.js"
 import { decoder, unknownEncoder } from "../effect/issue.js"
 import { isMapReply, isSetReply, isVerbatimString, type Reply } from "../resp/values.js"
@@ -68,7 +68,7 @@ export type KeyParameters<N extends KeyCount> = N extends number
     : `${N}` extends `-${string}` | `${string}.${string}` | `${string}e${string}`
       ? never
       : KeyTuple<N>
-  : [keys: Key | ReadonlyArray<Key>]
+  : [keys: OneOrMany<Key>]
 
 /**
  * The values for the declared arguments. Without declared arguments TypeScript infers the constraint `ReadonlyArray`,
@@ -156,7 +156,7 @@ export const invocation = (options: AnyOptions, first: Argument, problem: string
       const least = rest === undefined ? "" : " or more"
       return builder.fail(`takes ${count(keys, "key")} and ${count(types.length, "argument")}${least}`)
     }
-    const names = keys === "any" ? toList(parameters[0] as Key | ReadonlyArray<Key>) : parameters.slice(0, keys)
+    const names = keys === "any" ? toList(parameters[0] as OneOrMany<Key>) : parameters.slice(0, keys)
     builder.integer(names.length)
     for (const name of names) {
       builder.key(name as Key)

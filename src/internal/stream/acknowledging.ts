@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { RedisError } from "../../RedisError.js"
-import type { Group, Some } from "./group.js"
+import type { Group } from "./group.js"
 import type { Hand, Held } from "./hand.js"
 import { Signal } from "./wait.js"
 
@@ -53,7 +53,7 @@ export class Acknowledging<A> {
         }
         const batch = queue.splice(0, ackSize)
         const [first, ...rest] = batch.map(({ id }) => id)
-        const ids: Some<string> = [first as string, ...rest]
+        const ids: ReadonlyArray<string> = [first as string, ...rest]
         // Acknowledging twice is the same as once, so XACK is sent until it is answered.
         const acked = yield* Effect.exit(group.persist(group.redis.send(group.xack(ids))))
         const outcome = Exit.asVoid(acked)

@@ -7,7 +7,7 @@ import * as Exit from "effect/Exit"
 import type { Exclusive } from "../../commands/range.js"
 import type { StreamEntry, StreamId } from "../../commands/stream-entry.js"
 import type { RedisError } from "../../RedisError.js"
-import type { Key } from "../command/args.js"
+import type { Key, OneOrMany } from "../command/args.js"
 import type { RedisCommand, RedisService } from "../command/model.js"
 import { Sparse } from "../telemetry/sparse.js"
 import { groups } from "./entry.js"
@@ -19,7 +19,6 @@ import type { GroupSettings, Happening } from "./settings.js"
 export const batchSize = 500
 
 /** A list that is not empty. */
-export type Some<B> = readonly [B, ...ReadonlyArray<B>]
 
 /** An entry that was delivered and not acknowledged, as XPENDING lists it. */
 export interface PendingEntry {
@@ -67,19 +66,19 @@ export class Group<A> {
     return Effect.scoped(Effect.flatMap(this.redis.lease, (redis) => redis.send(command)))
   }
 
-  xack(ids: StreamId | Some<StreamId>): RedisCommand<unknown> {
+  xack(ids: OneOrMany<StreamId>): RedisCommand<unknown> {
     return groups.xack(this.settings.stream, this.settings.group, ids)
   }
 
   /** XCLAIM that gives the entries with their fields. */
-  xclaim(ids: StreamId | Some<StreamId>, retrycount: number): RedisCommand<ReadonlyArray<StreamEntry<Key, Key>>> {
+  xclaim(ids: OneOrMany<StreamId>, retrycount: number): RedisCommand<ReadonlyArray<StreamEntry<Key, Key>>> {
     const { consumer, group, stream } = this.settings
     return groups.xclaim(stream, group, consumer, "0 millis", ids, { retrycount })
   }
 
   /** XCLAIM that changes what the group knows of the entries. */
   touch(
-    ids: StreamId | Some<StreamId>,
+    ids: OneOrMany<StreamId>,
     options: Omit<ClaimOptions & object, "justid">,
     leastIdle = 0
   ): RedisCommand<unknown> {
@@ -134,8 +133,8 @@ export class Group<A> {
 export const byCount = (
   pending: ReadonlyArray<PendingEntry>,
   count: (entry: PendingEntry) => number
-): ReadonlyMap<number, Some<StreamId>> => {
-  const groups = new Map<number, Some<StreamId>>()
+): ReadonlyMap<number, ReadonlyArray<StreamId>> => {
+  const groups = new Map<number, ReadonlyArray<StreamId>>()
   for (const entry of pending) {
     const group = groups.get(count(entry))
     groups.set(count(entry), group === undefined ? [entry.id] : [...group, entry.id])

@@ -11,7 +11,7 @@ import { liveClock, makeStepper } from "../effect/schedule.js"
 import * as Timers from "../engine/timers.js"
 import { checkDeadLetter } from "./deadLetter.js"
 import { groups } from "./entry.js"
-import { byCount, type Group, type PendingEntry, type Some } from "./group.js"
+import { byCount, type Group, type PendingEntry } from "./group.js"
 import type { Hand } from "./hand.js"
 import { isTransient, isUnknown, nextPause } from "./persistence.js"
 import type { ClaimSettings } from "./settings.js"
@@ -129,7 +129,7 @@ export class Intake<A> {
   /**
    * Claims entries that already are this consumer's, for their fields. Because it sets the count, it may be sent twice.
    */
-  private takeUp(ids: Some<StreamId>, count: number): Effect.Effect<void, RedisError> {
+  private takeUp(ids: ReadonlyArray<StreamId>, count: number): Effect.Effect<void, RedisError> {
     const { group, hand } = this
     return Effect.gen(function* () {
       const entries = yield* group.persist(group.own(group.xclaim(ids, count)))
