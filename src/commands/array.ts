@@ -199,12 +199,25 @@ export interface ArrayCommands<V> {
    * ```
    */
   readonly argrep: {
+    /**
+     * The indexes in a range whose values meet the predicates; with `withvalues`, the values too. `Redis.range.lowest`
+     * and `.highest` are the ends of the array.
+     *
+     * O(N * C) for N indexes visited, where C is the cost of the predicates. Since Redis 8.8.0; not in Valkey.
+     */
     (
       key: Key,
       start: ArrayIndex | Unbounded,
       end: ArrayIndex | Unbounded,
       predicates: OneOrMany<ArrayPredicate<V>>
     ): RedisCommand<Array<ArrayIndex>>
+
+    /**
+     * The indexes in a range whose values meet the predicates; with `withvalues`, the values too. `Redis.range.lowest`
+     * and `.highest` are the ends of the array.
+     *
+     * O(N * C) for N indexes visited, where C is the cost of the predicates. Since Redis 8.8.0; not in Valkey.
+     */
     <const O extends ArgrepAll | undefined>(
       key: Key,
       start: ArrayIndex | Unbounded,
@@ -220,7 +233,18 @@ export interface ArrayCommands<V> {
    * O(1); O(N) in its slices with `full`. Since Redis 8.8.0; not in Valkey.
    */
   readonly arinfo: {
+    /**
+     * The size and memory layout of an array. A missing key is an error.
+     *
+     * O(1); O(N) in its slices with `full`. Since Redis 8.8.0; not in Valkey.
+     */
     (key: Key): RedisCommand<ArrayInfo>
+
+    /**
+     * The size and memory layout of an array. A missing key is an error.
+     *
+     * O(1); O(N) in its slices with `full`. Since Redis 8.8.0; not in Valkey.
+     */
     <const O extends Full | undefined>(
       key: Key,
       options: Checked<O, Full>
@@ -294,18 +318,47 @@ export interface ArrayCommands<V> {
    * ```
    */
   readonly arop: {
+    /**
+     * The sum, minimum or maximum of the values in a range that are numbers, in floating point; `None` when no value is
+     * a number.
+     *
+     * O(N) in the indexes visited. Since Redis 8.8.0; not in Valkey.
+     *
+     * @example
+     * ```ts
+     * const sum = yield* Redis.arop("samples", 0, 99, "sum") // Option<number>
+     * ```
+     */
     (
       key: Key,
       start: ArrayIndex,
       end: ArrayIndex,
       operation: "sum" | "min" | "max"
     ): RedisCommand<Option.Option<number>>
+
+    /**
+     * Combines the values in a range that are numbers, truncated to integers, bit by bit; `None` when no value is a
+     * number.
+     *
+     * O(N) in the indexes visited. Since Redis 8.8.0; not in Valkey.
+     */
     (
       key: Key,
       start: ArrayIndex,
       end: ArrayIndex,
       operation: "and" | "or" | "xor"
     ): RedisCommand<Option.Option<number | bigint>>
+
+    /**
+     * Counts the values in a range: all of them with `used`, or those equal to a value with `{ match }`.
+     *
+     * O(N) in the indexes visited. Since Redis 8.8.0; not in Valkey.
+     *
+     * @example
+     * ```ts
+     * const zeros = yield* Redis.arop("samples", 0, 99, { match: "0" }) // number
+     * ```
+     */
     (key: Key, start: ArrayIndex, end: ArrayIndex, operation: "used" | { readonly match: V }): RedisCommand<number>
   }
 

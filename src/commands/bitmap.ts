@@ -237,7 +237,24 @@ export interface BitmapCommands {
    * ```
    */
   readonly bitop: {
+    /**
+     * Combines bitmaps bit by bit, stores the result in the destination, and returns its length in bytes. Shorter
+     * bitmaps count as if filled up with zeros.
+     *
+     * O(N) in bytes. Since Redis 2.6.0.
+     *
+     * @example
+     * ```ts
+     * yield* Redis.bitop("and", "both-days", ["visitors:1", "visitors:2"])
+     * ```
+     */
     (operation: BitOperation, destination: Key, keys: OneOrMany<Key>): RedisCommand<number>
+
+    /**
+     * Inverts a bitmap bit by bit, stores the result in the destination, and returns its length in bytes.
+     *
+     * O(N) in bytes. Since Redis 2.6.0.
+     */
     (operation: "not", destination: Key, key: Key): RedisCommand<number>
   }
 

@@ -301,16 +301,43 @@ export interface ClusterCommands<K = string> {
    * ```
    */
   readonly clusterMigration: {
+    /**
+     * Starts to move slots, with their keys, to this node, and returns the task's id.
+     *
+     * O(N) in the slots. Since Redis 8.4.0; not in Valkey, see {@link clusterMigrateslots}.
+     *
+     * @example
+     * ```ts
+     * const id = yield* Redis.clusterMigration({ import: { start: 0, end: 99 } })
+     * ```
+     */
     (options: {
       readonly import: OneOrMany<SlotRange>
       readonly cancel?: undefined
       readonly status?: undefined
     }): RedisCommand<string>
+
+    /**
+     * Cancels tasks that move slots to this node, and returns how many.
+     *
+     * O(N) in the slots. Since Redis 8.4.0; not in Valkey, see {@link clusterMigrateslots}.
+     */
     (options: {
       readonly cancel: MigrationTask
       readonly import?: undefined
       readonly status?: undefined
     }): RedisCommand<number>
+
+    /**
+     * Reports on tasks that move slots.
+     *
+     * O(N) in the slots. Since Redis 8.4.0; not in Valkey, see {@link clusterMigrateslots}.
+     *
+     * @example
+     * ```ts
+     * const [task] = yield* Redis.clusterMigration({ status: { id } })
+     * ```
+     */
     (options: {
       readonly status: MigrationTask
       readonly import?: undefined

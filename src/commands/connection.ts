@@ -120,7 +120,19 @@ export interface ConnectionCommands<K extends Key> {
    * O(N) in the user's passwords. Since Redis 1.0.0 (users since 6.0.0).
    */
   readonly auth: {
+    /**
+     * Logs the connection in as the default user. The client does this by itself with the credentials given to its
+     * layer.
+     *
+     * O(N) in the user's passwords. Since Redis 1.0.0.
+     */
     (password: Redacted.Redacted<string>): RedisCommand<void>
+
+    /**
+     * Logs the connection in as a user. The client does this by itself with the credentials given to its layer.
+     *
+     * O(N) in the user's passwords. Since Redis 6.0.0.
+     */
     (username: string, password: Redacted.Redacted<string>): RedisCommand<void>
   }
 
@@ -186,7 +198,24 @@ export interface ConnectionCommands<K extends Key> {
    * ```
    */
   readonly clientKill: {
+    /**
+     * Closes the connection with an address; fails when there is none.
+     *
+     * O(N) in the number of clients. Since Redis 2.4.0.
+     */
     (address: string): RedisCommand<void>
+
+    /**
+     * Closes every connection that meets all fields of the filter, and returns how many. This connection is spared
+     * unless `skipme` is `"no"`.
+     *
+     * O(N) in the number of clients. Since Redis 2.8.12.
+     *
+     * @example
+     * ```ts
+     * const ended = yield* Redis.clientKill({ user: "ada", type: "normal" }) // number
+     * ```
+     */
     (filter: ClientFilter): RedisCommand<number>
   }
 
@@ -257,7 +286,9 @@ export interface ConnectionCommands<K extends Key> {
    * O(1). Since Redis 6.0.0.
    */
   readonly clientTracking: {
+    /** Turns the tracking of keys for client-side caching on. O(1). Since Redis 6.0.0. */
     (mode: "on", options?: TrackingOptions): RedisCommand<void>
+    /** Turns the tracking of keys for client-side caching off. O(1). Since Redis 6.0.0. */
     (mode: "off"): RedisCommand<void>
   }
 
@@ -312,7 +343,9 @@ export interface ConnectionCommands<K extends Key> {
    * ```
    */
   readonly ping: {
+    /** Checks that the server replies, with `PONG`. O(1). Since Redis 1.0.0. */
     (): RedisCommand<string>
+    /** Checks that the server replies, with the message. O(1). Since Redis 1.0.0. */
     (message: Key): RedisCommand<K>
   }
 

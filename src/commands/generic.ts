@@ -395,8 +395,36 @@ export interface GenericCommands<V, K extends Key> {
    * ```
    */
   readonly sort: {
+    /**
+     * Sorts the elements of a list, set or sorted set, stores the result as a list, and returns its length.
+     *
+     * O(N+M*log(M)) for N elements sorted and M returned. Since Redis 1.0.0.
+     */
     (key: Key, options: AnySort & { readonly store: Key }): RedisCommand<number>
+
+    /**
+     * Sorts the elements of a list, set or sorted set, and returns, in place of each element, the values of other keys,
+     * one for each pattern of `get`.
+     *
+     * O(N+M*log(M)) for N elements sorted and M returned. Since Redis 1.0.0.
+     *
+     * @example
+     * ```ts
+     * const names = yield* Redis.sort("ids", { by: "user:*->age", get: "user:*->name" }) // Array<Option<string>>
+     * ```
+     */
     (key: Key, options: SortOptions & SortGet & { readonly store?: undefined }): RedisCommand<Array<Option.Option<V>>>
+
+    /**
+     * Sorts the elements of a list, set or sorted set.
+     *
+     * O(N+M*log(M)) for N elements sorted and M returned. Since Redis 1.0.0.
+     *
+     * @example
+     * ```ts
+     * const newest = yield* Redis.sort("ids", { desc: true, limit: { offset: 0, count: 10 } }) // Array<string>
+     * ```
+     */
     (key: Key, options?: SortOptions & { readonly get?: undefined; readonly store?: undefined }): RedisCommand<Array<V>>
   }
 
@@ -406,7 +434,19 @@ export interface GenericCommands<V, K extends Key> {
    * O(N+M*log(M)) for N elements sorted and M returned. Since Redis 7.0.0.
    */
   readonly sortRo: {
+    /**
+     * {@link sort} without `store`: returns, in place of each element, the values of other keys. It only reads, so
+     * replicas can execute it.
+     *
+     * O(N+M*log(M)) for N elements sorted and M returned. Since Redis 7.0.0.
+     */
     (key: Key, options: SortOptions & SortGet): RedisCommand<Array<Option.Option<V>>>
+
+    /**
+     * {@link sort} without `store`: it only reads, so replicas can execute it.
+     *
+     * O(N+M*log(M)) for N elements sorted and M returned. Since Redis 7.0.0.
+     */
     (key: Key, options?: SortOptions & { readonly get?: undefined }): RedisCommand<Array<V>>
   }
 

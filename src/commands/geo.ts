@@ -223,6 +223,13 @@ export interface GeoCommands<V> {
    * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} or {@link geosearchstore}
    */
   readonly georadius: {
+    /**
+     * The members within a radius around a position.
+     *
+     * O(N + log M) for N members around the position and M in the set. Since Redis 3.2.0.
+     *
+     * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} or {@link geosearchstore}
+     */
     <Coord extends Flag = undefined, Dist extends Flag = undefined, Hash extends Flag = undefined>(
       key: Key,
       center: GeoCoordinates,
@@ -230,6 +237,15 @@ export interface GeoCommands<V> {
       unit: GeoUnit,
       options?: GeoSearchOptions & GeoWith<Coord, Dist, Hash> & NotStored
     ): RedisCommand<Array<GeoFound<V, Coord, Dist, Hash>>>
+
+    /**
+     * Stores the members within a radius around a position, with their geohashes (`store`) or distances (`storedist`)
+     * as scores, and returns their number.
+     *
+     * O(N + log M) for N members around the position and M in the set. Since Redis 3.2.0.
+     *
+     * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} or {@link geosearchstore}
+     */
     (
       key: Key,
       center: GeoCoordinates,
@@ -262,6 +278,13 @@ export interface GeoCommands<V> {
    * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} or {@link geosearchstore} with `frommember`
    */
   readonly georadiusbymember: {
+    /**
+     * The members within a radius around a member.
+     *
+     * O(N + log M) for N members around it and M in the set. Since Redis 3.2.0.
+     *
+     * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} or {@link geosearchstore} with `frommember`
+     */
     <Coord extends Flag = undefined, Dist extends Flag = undefined, Hash extends Flag = undefined>(
       key: Key,
       member: V,
@@ -269,6 +292,15 @@ export interface GeoCommands<V> {
       unit: GeoUnit,
       options?: GeoSearchOptions & GeoWith<Coord, Dist, Hash> & NotStored
     ): RedisCommand<Array<GeoFound<V, Coord, Dist, Hash>>>
+
+    /**
+     * Stores the members within a radius around a member, with their geohashes (`store`) or distances (`storedist`) as
+     * scores, and returns their number.
+     *
+     * O(N + log M) for N members around it and M in the set. Since Redis 3.2.0.
+     *
+     * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} or {@link geosearchstore} with `frommember`
+     */
     (key: Key, member: V, radius: number, unit: GeoUnit, options: GeoSearchOptions & Stored): RedisCommand<number>
   }
 

@@ -220,7 +220,22 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
    * @deprecated since Redis 4.0.0, not in Valkey: use {@link hset}
    */
   readonly hmset: {
+    /**
+     * Stores fields.
+     *
+     * O(N) in the number of fields. Since Redis 2.0.0.
+     *
+     * @deprecated since Redis 4.0.0, not in Valkey: use {@link hset}
+     */
     (key: Key, fields: HashFields<V>): RedisCommand<void>
+
+    /**
+     * Stores one field.
+     *
+     * O(1). Since Redis 2.0.0.
+     *
+     * @deprecated since Redis 4.0.0, not in Valkey: use {@link hset}
+     */
     (key: Key, field: Key, value: V): RedisCommand<void>
   }
 
@@ -237,7 +252,24 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
    * ```
    */
   readonly hrandfield: {
+    /**
+     * One random field; `None` when the hash is missing.
+     *
+     * O(N) in the number of fields returned. Since Redis 6.2.0.
+     *
+     * @example
+     * ```ts
+     * const field = yield* Redis.hrandfield("quiz") // Option<string>
+     * ```
+     */
     (key: Key): RedisCommand<Option.Option<K>>
+
+    /**
+     * Random fields. Without `count`: one field, `None` when the hash is missing. With a positive `count`: up to that
+     * many different fields. With a negative `count`: exactly that many, which may repeat. With `withvalues`: pairs.
+     *
+     * O(N) in the number of fields returned. Since Redis 6.2.0.
+     */
     <const O extends RandomFields | undefined>(
       key: Key,
       options: Checked<O, RandomFields> & WithCount<O>
@@ -257,7 +289,22 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
    * ```
    */
   readonly hscan: {
+    /**
+     * One page of a hash. The first cursor is `"0"`; each page returns the next one, and `"0"` after the last page. A
+     * field that exists during the whole scan is returned at least once; a field may be returned twice. With `novalues`
+     * (Redis 7.4.0, Valkey 8.0.0): names only.
+     *
+     * O(1) for each page. Since Redis 2.8.0.
+     */
     (key: Key, cursor: string): RedisCommand<Decode.ScanPage<[K, V]>>
+
+    /**
+     * One page of a hash. The first cursor is `"0"`; each page returns the next one, and `"0"` after the last page. A
+     * field that exists during the whole scan is returned at least once; a field may be returned twice. With `novalues`
+     * (Redis 7.4.0, Valkey 8.0.0): names only.
+     *
+     * O(1) for each page. Since Redis 2.8.0.
+     */
     <const O extends HscanAll | undefined>(
       key: Key,
       cursor: string,
@@ -277,7 +324,28 @@ export interface HashCommands<V, K extends Key> extends HashExpiryCommands<V> {
    * ```
    */
   readonly hset: {
+    /**
+     * Stores fields, and returns how many of them are new. Other fields stay unchanged.
+     *
+     * O(N) in the number of fields. Since Redis 2.0.0, many at once since 4.0.0.
+     *
+     * @example
+     * ```ts
+     * yield* Redis.hset("user:1", { name: "Ada", email: "ada@example.org" })
+     * ```
+     */
     (key: Key, fields: HashFields<V>): RedisCommand<number>
+
+    /**
+     * Stores one field, and returns 1 if it is new, 0 if not. Other fields stay unchanged.
+     *
+     * O(1). Since Redis 2.0.0.
+     *
+     * @example
+     * ```ts
+     * yield* Redis.hset("user:1", "name", "Ada")
+     * ```
+     */
     (key: Key, field: Key, value: V): RedisCommand<number>
   }
 

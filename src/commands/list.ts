@@ -241,7 +241,20 @@ export interface ListCommands<V, K extends Key> {
    * ```
    */
   readonly lmovem: {
+    /**
+     * Moves one or more elements like {@link lmove}, and returns them in their order at the destination. With
+     * `exactly`: `None` when the source has fewer elements.
+     *
+     * O(N) in the elements moved. Since Redis 8.10.0; not in Valkey.
+     */
     (source: Key, destination: Key, from: ListSide, to: ListSide): RedisCommand<Array<V>>
+
+    /**
+     * Moves one or more elements like {@link lmove}, and returns them in their order at the destination. With
+     * `exactly`: `None` when the source has fewer elements.
+     *
+     * O(N) in the elements moved. Since Redis 8.10.0; not in Valkey.
+     */
     <const O extends LmovemOptions | undefined>(
       source: Key,
       destination: Key,
@@ -280,7 +293,23 @@ export interface ListCommands<V, K extends Key> {
    * ```
    */
   readonly lpop: {
+    /**
+     * Pops the first element; `None` when the list is missing.
+     *
+     * O(1). Since Redis 1.0.0.
+     *
+     * @example
+     * ```ts
+     * const job = yield* Redis.lpop("jobs") // Option<string>
+     * ```
+     */
     (key: Key): RedisCommand<Option.Option<V>>
+
+    /**
+     * Pops the first element, or with `count` up to that many; `None` when the list is missing.
+     *
+     * O(N) in the elements popped. Since Redis 1.0.0, `count` since 6.2.0.
+     */
     <const O extends Counted | undefined>(
       key: Key,
       options: Checked<O, Counted>
@@ -300,7 +329,20 @@ export interface ListCommands<V, K extends Key> {
    * ```
    */
   readonly lpos: {
+    /**
+     * The index of an element; `None` when it is missing. With `count`: up to that many indexes of equal elements, or
+     * all of them with 0.
+     *
+     * O(N) in the length of the list. Since Redis 6.0.6.
+     */
     (key: Key, element: V): RedisCommand<Option.Option<number>>
+
+    /**
+     * The index of an element; `None` when it is missing. With `count`: up to that many indexes of equal elements, or
+     * all of them with 0.
+     *
+     * O(N) in the length of the list. Since Redis 6.0.6.
+     */
     <const O extends LposAll | undefined>(
       key: Key,
       element: V,
@@ -368,7 +410,18 @@ export interface ListCommands<V, K extends Key> {
    * O(N) in the elements popped. Since Redis 1.0.0, `count` since 6.2.0.
    */
   readonly rpop: {
+    /**
+     * Pops the last element; `None` when the list is missing.
+     *
+     * O(1). Since Redis 1.0.0.
+     */
     (key: Key): RedisCommand<Option.Option<V>>
+
+    /**
+     * Pops the last element, or with `count` up to that many, the last one first; `None` when the list is missing.
+     *
+     * O(N) in the elements popped. Since Redis 1.0.0, `count` since 6.2.0.
+     */
     <const O extends Counted | undefined>(
       key: Key,
       options: Checked<O, Counted>

@@ -233,7 +233,18 @@ export interface ScriptingCommands<K = string> {
    * O(N) in the functions. Since Redis 7.0.0.
    */
   readonly functionList: {
+    /**
+     * The libraries and their functions: all, or those whose names match a pattern; with `withcode` their code too.
+     *
+     * O(N) in the functions. Since Redis 7.0.0.
+     */
     (): RedisCommand<Array<FunctionLibrary<K>>>
+
+    /**
+     * The libraries and their functions: all, or those whose names match a pattern; with `withcode` their code too.
+     *
+     * O(N) in the functions. Since Redis 7.0.0.
+     */
     <const O extends FunctionListOptions | undefined>(
       options: Checked<O, FunctionListOptions>
     ): RedisCommand<IfFlag<O, "withcode", Array<FunctionLibraryWithCode<K>>, Array<FunctionLibrary<K>>>>

@@ -161,7 +161,28 @@ export interface SentinelCommands {
    * ```
    */
   readonly sentinelConfig: {
+    /**
+     * Reads the sentinel's own settings whose names match.
+     *
+     * O(N) in the settings. Since Redis 6.2.0; more than one at once since 7.2.0.
+     *
+     * @example
+     * ```ts
+     * const settings = yield* Redis.sentinelConfig({ get: "*" })
+     * ```
+     */
     (options: { readonly get: OneOrMany<string>; readonly set?: undefined }): RedisCommand<Record<string, string>>
+
+    /**
+     * Changes the sentinel's own settings. Passwords may be `Redacted`.
+     *
+     * O(N) in the settings. Since Redis 6.2.0; more than one at once since 7.2.0.
+     *
+     * @example
+     * ```ts
+     * yield* Redis.sentinelConfig({ set: { "resolve-hostnames": true } })
+     * ```
+     */
     (options: { readonly set: Settings; readonly get?: undefined }): RedisCommand<void>
   }
 
@@ -171,7 +192,18 @@ export interface SentinelCommands {
    * O(N) in the times. Since Redis 7.0.0.
    */
   readonly sentinelDebug: {
+    /**
+     * Reads the periods and timeouts of a sentinel by their names: `INFO-PERIOD`, `PING-PERIOD`, … For tests.
+     *
+     * O(N) in the times. Since Redis 7.0.0.
+     */
     (): RedisCommand<Record<string, Duration.Duration>>
+
+    /**
+     * Changes periods and timeouts of a sentinel by their names: `INFO-PERIOD`, `PING-PERIOD`, … For tests.
+     *
+     * O(N) in the times. Since Redis 7.0.0.
+     */
     (times: { readonly [name: string]: DurationWithUnit }): RedisCommand<void>
   }
 
@@ -346,7 +378,9 @@ export interface SentinelCommands {
    * O(1). Since Redis 3.2.0.
    */
   readonly sentinelSimulateFailure: {
+    /** Makes the sentinel crash at a given moment of a failover, for tests. O(1). Since Redis 3.2.0. */
     (moments: OneOrMany<Crash>): RedisCommand<void>
+    /** The moments of a failover at which the sentinel can be made to crash. O(1). Since Redis 3.2.0. */
     (help: "help"): RedisCommand<Array<string>>
   }
 

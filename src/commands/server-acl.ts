@@ -157,7 +157,9 @@ export interface ServerAclCommands<K = string> {
    * O(N) in the entries. Since Redis 6.0.0.
    */
   readonly aclLog: {
+    /** The log of refused commands and logins, newest first. O(N) in the entries. Since Redis 6.0.0. */
     (options?: { readonly count?: number | undefined; readonly reset?: undefined }): RedisCommand<Array<AclLogEntry<K>>>
+    /** Empties the log of refused commands and logins. O(N) in the entries. Since Redis 6.0.0. */
     (options: { readonly count?: undefined; readonly reset: true }): RedisCommand<void>
   }
 

@@ -101,7 +101,9 @@ export interface ServerReplicationCommands {
    * O(1). Since Redis 5.0.0.
    */
   readonly replicaof: {
+    /** Makes the server a replica of another one, whose data replaces all of its own. O(1). Since Redis 5.0.0. */
     (host: string, port: number): RedisCommand<void>
+    /** Makes the server a primary. O(1). Since Redis 5.0.0. */
     (none: "no one"): RedisCommand<void>
   }
 
@@ -125,7 +127,22 @@ export interface ServerReplicationCommands {
    * @deprecated since Redis 5.0.0 and Valkey 5.0.0: use {@link replicaof}
    */
   readonly slaveof: {
+    /**
+     * Makes the server a replica of another one, whose data replaces all of its own.
+     *
+     * O(1). Since Redis 1.0.0.
+     *
+     * @deprecated since Redis 5.0.0 and Valkey 5.0.0: use {@link replicaof}
+     */
     (host: string, port: number): RedisCommand<void>
+
+    /**
+     * Makes the server a primary.
+     *
+     * O(1). Since Redis 1.0.0.
+     *
+     * @deprecated since Redis 5.0.0 and Valkey 5.0.0: use {@link replicaof}
+     */
     (none: "no one"): RedisCommand<void>
   }
 }

@@ -172,7 +172,23 @@ export interface SetCommands<V> {
    * ```
    */
   readonly spop: {
+    /**
+     * Removes and returns a random member; `None` when the set is missing.
+     *
+     * O(1). Since Redis 1.0.0.
+     *
+     * @example
+     * ```ts
+     * const winner = yield* Redis.spop("raffle") // Option<string>
+     * ```
+     */
     (key: Key): RedisCommand<Option.Option<V>>
+
+    /**
+     * Removes and returns a random member; `None` when the set is missing. With `count`: up to that many.
+     *
+     * O(1), or O(N) in the count. Since Redis 1.0.0, `count` since 3.2.0.
+     */
     <const O extends Counted | undefined>(
       key: Key,
       options: Checked<O, Counted>
@@ -186,7 +202,20 @@ export interface SetCommands<V> {
    * O(1), or O(N) in the count. Since Redis 1.0.0, `count` since 2.6.0.
    */
   readonly srandmember: {
+    /**
+     * A random member, without removing it; `None` when the set is missing.
+     *
+     * O(1). Since Redis 1.0.0.
+     */
     (key: Key): RedisCommand<Option.Option<V>>
+
+    /**
+     * Random members, without removing them. Without `count`: one member, `None` when the set is missing. With a
+     * positive `count`: up to that many different members. With a negative `count`: exactly that many, which may
+     * repeat.
+     *
+     * O(1), or O(N) in the count. Since Redis 1.0.0, `count` since 2.6.0.
+     */
     <const O extends Counted | undefined>(
       key: Key,
       options: Checked<O, Counted>

@@ -47,7 +47,15 @@ export interface CombineOptions<Keys> {
  * @category models
  */
 export interface Combine<V> {
+  /**
+   * The members that are in every set (ZINTER), or in any of them (ZUNION); with `withscores`, their scores too. Scores
+   * are added up unless `aggregate` is set.
+   */
   <const Keys extends OneOrMany<Key>>(keys: Keys): RedisCommand<Array<V>>
+  /**
+   * The members that are in every set (ZINTER), or in any of them (ZUNION); with `withscores`, their scores too. Scores
+   * are added up unless `aggregate` is set.
+   */
   <const Keys extends OneOrMany<Key>, const O extends CombineReadOptions<Keys> | undefined>(
     keys: Keys,
     options: Checked<O, CombineReadOptions<Keys>>
@@ -70,7 +78,18 @@ export interface SortedSetAlgebraCommands<V> {
    * O(L + (N-K) log N), worst case, for L members in all sets, N in the first and K in the result. Since Redis 6.2.0.
    */
   readonly zdiff: {
+    /**
+     * The members of the first set that are in none of the others.
+     *
+     * O(L + (N-K) log N), worst case, for L members in all sets, N in the first and K in the result. Since Redis 6.2.0.
+     */
     (keys: OneOrMany<Key>): RedisCommand<Array<V>>
+
+    /**
+     * The members of the first set that are in none of the others, with their scores.
+     *
+     * O(L + (N-K) log N), worst case, for L members in all sets, N in the first and K in the result. Since Redis 6.2.0.
+     */
     <const O extends WithScores | undefined>(
       keys: OneOrMany<Key>,
       options: Checked<O, WithScores>

@@ -164,7 +164,22 @@ export interface SortedSetRangeCommands<V> {
    * ```
    */
   readonly zrange: {
+    /**
+     * The members in a range: of ranks from 0, both ends included (negative ranks count from the end); of scores with
+     * `byscore`; of members with `bylex`. With `rev`, from the highest down; for scores and members `start` is then the
+     * upper bound.
+     *
+     * O(log N + M) for N members and M of them returned. Since Redis 1.2.0; all options but `withscores` since 6.2.0.
+     */
     (key: Key, start: number, stop: number): RedisCommand<Array<V>>
+
+    /**
+     * The members in a range: of ranks from 0, both ends included (negative ranks count from the end); of scores with
+     * `byscore`; of members with `bylex`. With `rev`, from the highest down; for scores and members `start` is then the
+     * upper bound.
+     *
+     * O(log N + M) for N members and M of them returned. Since Redis 1.2.0; all options but `withscores` since 6.2.0.
+     */
     <const O extends ZrangeReadOptions | undefined>(
       key: Key,
       start: ZrangeBound<O, V>,
@@ -195,7 +210,22 @@ export interface SortedSetRangeCommands<V> {
    * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore`
    */
   readonly zrangebyscore: {
+    /**
+     * The members whose score is in a range.
+     *
+     * O(log N + M) for N members and M of them returned. Since Redis 1.0.5.
+     *
+     * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore`
+     */
     (key: Key, min: ScoreBound, max: ScoreBound): RedisCommand<Array<V>>
+
+    /**
+     * The members whose score is in a range.
+     *
+     * O(log N + M) for N members and M of them returned. Since Redis 1.0.5.
+     *
+     * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore`
+     */
     <const O extends ScoreRangeOptions | undefined>(
       key: Key,
       min: ScoreBound,
@@ -211,7 +241,20 @@ export interface SortedSetRangeCommands<V> {
    * O(log N + M) for N members and M of them copied. Since Redis 6.2.0.
    */
   readonly zrangestore: {
+    /**
+     * Stores the result of {@link zrange} as a sorted set, and returns its number of members. An existing destination
+     * is overwritten.
+     *
+     * O(log N + M) for N members and M of them copied. Since Redis 6.2.0.
+     */
     (destination: Key, source: Key, start: number, stop: number): RedisCommand<number>
+
+    /**
+     * Stores the result of {@link zrange} as a sorted set, and returns its number of members. An existing destination
+     * is overwritten.
+     *
+     * O(log N + M) for N members and M of them copied. Since Redis 6.2.0.
+     */
     <const O extends ZrangeOptions | undefined>(
       destination: Key,
       source: Key,
@@ -255,7 +298,22 @@ export interface SortedSetRangeCommands<V> {
    * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `rev`
    */
   readonly zrevrange: {
+    /**
+     * The members in a range of ranks, counted from 0 at the highest score.
+     *
+     * O(log N + M) for N members and M of them returned. Since Redis 1.2.0.
+     *
+     * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `rev`
+     */
     (key: Key, start: number, stop: number): RedisCommand<Array<V>>
+
+    /**
+     * The members in a range of ranks, counted from 0 at the highest score, with their scores.
+     *
+     * O(log N + M) for N members and M of them returned. Since Redis 1.2.0.
+     *
+     * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `rev`
+     */
     <const O extends WithScores | undefined>(
       key: Key,
       start: number,
@@ -286,7 +344,22 @@ export interface SortedSetRangeCommands<V> {
    * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore` and `rev`
    */
   readonly zrevrangebyscore: {
+    /**
+     * The members whose score is in a range, from the highest down; the upper bound is given first.
+     *
+     * O(log N + M) for N members and M of them returned. Since Redis 2.2.0.
+     *
+     * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore` and `rev`
+     */
     (key: Key, max: ScoreBound, min: ScoreBound): RedisCommand<Array<V>>
+
+    /**
+     * The members whose score is in a range, from the highest down; the upper bound is given first.
+     *
+     * O(log N + M) for N members and M of them returned. Since Redis 2.2.0.
+     *
+     * @deprecated since Redis 6.2.0 (not in Valkey): use {@link zrange} with `byscore` and `rev`
+     */
     <const O extends ScoreRangeOptions | undefined>(
       key: Key,
       max: ScoreBound,

@@ -172,11 +172,24 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * ```
    */
   readonly zadd: {
+    /**
+     * Adds members with their scores, or changes the scores of existing ones, and returns how many are new. With
+     * `incr`, adds to the score of one member, and returns the sum; `None` when a condition is not met.
+     *
+     * O(log N) for each member, where N is the size of the set. Since Redis 1.2.0; `gt` and `lt` since 6.2.0.
+     */
     (
       key: Key,
       members: ScoredMembers<V>,
       options?: ZaddOptions & { readonly incr?: false | undefined }
     ): RedisCommand<number>
+
+    /**
+     * Adds members with their scores, or changes the scores of existing ones, and returns how many are new. With
+     * `incr`, adds to the score of one member, and returns the sum; `None` when a condition is not met.
+     *
+     * O(log N) for each member, where N is the size of the set. Since Redis 1.2.0; `gt` and `lt` since 6.2.0.
+     */
     <const Incr extends boolean>(
       key: Key,
       members: ScoredMember<V> | readonly [ScoredMember<V>],
@@ -234,7 +247,18 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * O(M log N) for M members removed and N in the set. Since Redis 5.0.0.
    */
   readonly zpopmax: {
+    /**
+     * Removes and returns the member with the highest score, or up to `count` members, the highest score first.
+     *
+     * O(M log N) for M members removed and N in the set. Since Redis 5.0.0.
+     */
     (key: Key): RedisCommand<Option.Option<ScoredMember<V>>>
+
+    /**
+     * Removes and returns the member with the highest score, or up to `count` members, the highest score first.
+     *
+     * O(M log N) for M members removed and N in the set. Since Redis 5.0.0.
+     */
     <const O extends Counted | undefined>(
       key: Key,
       options: Checked<O, Counted>
@@ -252,7 +276,18 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * ```
    */
   readonly zpopmin: {
+    /**
+     * Removes and returns the member with the lowest score, or up to `count` members, the lowest score first.
+     *
+     * O(M log N) for M members removed and N in the set. Since Redis 5.0.0.
+     */
     (key: Key): RedisCommand<Option.Option<ScoredMember<V>>>
+
+    /**
+     * Removes and returns the member with the lowest score, or up to `count` members, the lowest score first.
+     *
+     * O(M log N) for M members removed and N in the set. Since Redis 5.0.0.
+     */
     <const O extends Counted | undefined>(
       key: Key,
       options: Checked<O, Counted>
@@ -266,7 +301,20 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * O(N) in the members returned. Since Redis 6.2.0.
    */
   readonly zrandmember: {
+    /**
+     * A random member, without removing it; `None` when the sorted set is missing.
+     *
+     * O(N) in the members returned. Since Redis 6.2.0.
+     */
     (key: Key): RedisCommand<Option.Option<V>>
+
+    /**
+     * Random members, without removing them. Without `count`: one member, `None` when the sorted set is missing. With a
+     * positive `count`: up to that many different members. With a negative `count`: exactly that many, which may
+     * repeat.
+     *
+     * O(N) in the members returned. Since Redis 6.2.0.
+     */
     <const O extends RandomMembers | undefined>(
       key: Key,
       options: Checked<O, RandomMembers> & WithCount<O>
@@ -285,7 +333,18 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * ```
    */
   readonly zrank: {
+    /**
+     * The rank of a member, counted from 0 at the lowest score; `None` when the member is missing.
+     *
+     * O(log N) for N members. Since Redis 2.0.0; `withscore` since Redis 7.2.0.
+     */
     (key: Key, member: V): RedisCommand<Option.Option<number>>
+
+    /**
+     * The rank of a member, counted from 0 at the lowest score; `None` when the member is missing.
+     *
+     * O(log N) for N members. Since Redis 2.0.0; `withscore` since Redis 7.2.0.
+     */
     <const O extends WithScore | undefined>(
       key: Key,
       member: V,
@@ -308,7 +367,18 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * O(log N) for N members. Since Redis 2.0.0; `withscore` since Redis 7.2.0.
    */
   readonly zrevrank: {
+    /**
+     * The rank of a member, counted from 0 at the highest score; `None` when the member is missing.
+     *
+     * O(log N) for N members. Since Redis 2.0.0; `withscore` since Redis 7.2.0.
+     */
     (key: Key, member: V): RedisCommand<Option.Option<number>>
+
+    /**
+     * The rank of a member, counted from 0 at the highest score; `None` when the member is missing.
+     *
+     * O(log N) for N members. Since Redis 2.0.0; `withscore` since Redis 7.2.0.
+     */
     <const O extends WithScore | undefined>(
       key: Key,
       member: V,
@@ -325,7 +395,20 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * O(1) for a page, O(N) for all pages. Since Redis 2.8.0; `noscores` since Valkey 8.0.0, not in Redis.
    */
   readonly zscan: {
+    /**
+     * One page of the members and their scores. The first cursor is `"0"`; each page returns the next one, and `"0"`
+     * after the last page. A page may be empty, and a member may be returned twice.
+     *
+     * O(1) for a page, O(N) for all pages. Since Redis 2.8.0; `noscores` since Valkey 8.0.0, not in Redis.
+     */
     (key: Key, cursor: string): RedisCommand<Decode.ScanPage<ScoredMember<V>>>
+
+    /**
+     * One page of the members and their scores. The first cursor is `"0"`; each page returns the next one, and `"0"`
+     * after the last page. A page may be empty, and a member may be returned twice.
+     *
+     * O(1) for a page, O(N) for all pages. Since Redis 2.8.0; `noscores` since Valkey 8.0.0, not in Redis.
+     */
     <const O extends ZscanAll | undefined>(
       key: Key,
       cursor: string,

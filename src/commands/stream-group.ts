@@ -236,6 +236,13 @@ export interface StreamGroupCommands<V, K> {
    * ```
    */
   readonly xautoclaim: {
+    /**
+     * Claims pending entries of any consumer that were delivered at least `minIdle` ago, from the id `start` on. Pass
+     * `next` of the result as the next start. With `justid`, it returns only ids and does not increment the number of
+     * deliveries.
+     *
+     * O(1) if `count` is small. Since Redis 6.2.0; `deleted` since 7.0.0.
+     */
     (
       key: Key,
       group: Key,
@@ -243,6 +250,14 @@ export interface StreamGroupCommands<V, K> {
       minIdle: DurationWithUnit,
       start: StreamId
     ): RedisCommand<Autoclaimed<StreamEntry<V, K>>>
+
+    /**
+     * Claims pending entries of any consumer that were delivered at least `minIdle` ago, from the id `start` on. Pass
+     * `next` of the result as the next start. With `justid`, it returns only ids and does not increment the number of
+     * deliveries.
+     *
+     * O(1) if `count` is small. Since Redis 6.2.0; `deleted` since 7.0.0.
+     */
     <const O extends AutoclaimOptions | undefined>(
       key: Key,
       group: Key,
@@ -260,6 +275,12 @@ export interface StreamGroupCommands<V, K> {
    * O(log N) in the entries pending for the group. Since Redis 5.0.0.
    */
   readonly xclaim: {
+    /**
+     * Claims the given pending entries if they were delivered at least `minIdle` ago, and returns the claimed ones.
+     * With `justid`, it returns only ids and does not increment the number of deliveries.
+     *
+     * O(log N) in the entries pending for the group. Since Redis 5.0.0.
+     */
     (
       key: Key,
       group: Key,
@@ -267,6 +288,13 @@ export interface StreamGroupCommands<V, K> {
       minIdle: DurationWithUnit,
       ids: OneOrMany<StreamId>
     ): RedisCommand<Array<StreamEntry<V, K>>>
+
+    /**
+     * Claims the given pending entries if they were delivered at least `minIdle` ago, and returns the claimed ones.
+     * With `justid`, it returns only ids and does not increment the number of deliveries.
+     *
+     * O(log N) in the entries pending for the group. Since Redis 5.0.0.
+     */
     <const O extends ClaimOptions | undefined>(
       key: Key,
       group: Key,
@@ -356,7 +384,28 @@ export interface StreamGroupCommands<V, K> {
    * ```
    */
   readonly xpending: {
+    /**
+     * A summary of the pending entries of a group; with a range, each entry.
+     *
+     * O(N) in the consumers. Since Redis 5.0.0.
+     *
+     * @example
+     * ```ts
+     * const { pending } = yield* Redis.xpending("orders", "billing")
+     * ```
+     */
     (key: Key, group: Key): RedisCommand<PendingSummary<K>>
+
+    /**
+     * The pending entries of a group in a range, one by one.
+     *
+     * O(N) in the entries listed. Since Redis 5.0.0.
+     *
+     * @example
+     * ```ts
+     * const stale = yield* Redis.xpending("orders", "billing", { start: "-", end: "+", count: 10, idle: "1 minute" })
+     * ```
+     */
     (key: Key, group: Key, range: PendingRange): RedisCommand<Array<PendingEntry<K>>>
   }
 
@@ -376,7 +425,28 @@ export interface StreamGroupCommands<V, K> {
    * ```
    */
   readonly xreadgroup: {
+    /**
+     * Reads entries as a consumer of a group. With the id `>`: entries not yet delivered to the group. With any other
+     * id: entries pending for this consumer, after that id. A stream without new entries is left out, so the result may
+     * be empty; a stream read for its pending entries is always in the result.
+     *
+     * With `claim`, it first claims entries that have been pending for that long (Redis 8.4). With `block`, it waits
+     * for entries, on a connection of its own.
+     *
+     * O(N) in the entries read. Since Redis 5.0.0.
+     */
     (group: Key, consumer: Key, streams: StreamPositions): RedisCommand<Array<GroupEntries<StreamEntry<V, K>, K>>>
+
+    /**
+     * Reads entries as a consumer of a group. With the id `>`: entries not yet delivered to the group. With any other
+     * id: entries pending for this consumer, after that id. A stream without new entries is left out, so the result may
+     * be empty; a stream read for its pending entries is always in the result.
+     *
+     * With `claim`, it first claims entries that have been pending for that long (Redis 8.4). With `block`, it waits
+     * for entries, on a connection of its own.
+     *
+     * O(N) in the entries read. Since Redis 5.0.0.
+     */
     <const O extends ReadgroupClaimOptions | undefined>(
       group: Key,
       consumer: Key,

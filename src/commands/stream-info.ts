@@ -215,7 +215,20 @@ export interface StreamInfoCommands<V, K> {
    * ```
    */
   readonly xinfoStream: {
+    /**
+     * Information about a stream. With `full`, also its entries, its groups and their pending entries, at most `count`
+     * of each (default: 10; 0: all).
+     *
+     * O(1); with `full` O(N) in the listed items. Since Redis 5.0.0; `full` since 6.0.0.
+     */
     (key: Key): RedisCommand<StreamInfo<V, K>>
+
+    /**
+     * Information about a stream. With `full`, also its entries, its groups and their pending entries, at most `count`
+     * of each (default: 10; 0: all).
+     *
+     * O(1); with `full` O(N) in the listed items. Since Redis 5.0.0; `full` since 6.0.0.
+     */
     <const O extends FullOptions | undefined>(
       key: Key,
       options: Checked<O, FullOptions> & WithFull<O>

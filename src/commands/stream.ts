@@ -84,12 +84,25 @@ export interface StreamCommands<V, K> {
    * ```
    */
   readonly xadd: {
+    /**
+     * Adds an entry under an id (`*`: the server generates it), and returns the id. A missing stream is created; with
+     * `nomkstream` it is not, and the result is `None`. The stream can be trimmed in the same step.
+     *
+     * O(1), plus O(N) in the entries trimmed. Since Redis 5.0.0; `nomkstream`, `minid` and `limit` since 6.2.0.
+     */
     (
       key: Key,
       id: StreamId,
       fields: StreamFields<V>,
       options?: XaddOptions & { readonly nomkstream?: false | undefined }
     ): RedisCommand<StreamId>
+
+    /**
+     * Adds an entry under an id (`*`: the server generates it), and returns the id. A missing stream is created; with
+     * `nomkstream` it is not, and the result is `None`. The stream can be trimmed in the same step.
+     *
+     * O(1), plus O(N) in the entries trimmed. Since Redis 5.0.0; `nomkstream`, `minid` and `limit` since 6.2.0.
+     */
     <const NoMkStream extends boolean>(
       key: Key,
       id: StreamId,

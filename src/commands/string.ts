@@ -223,7 +223,15 @@ export interface StringCommands<V, K extends Key> {
    * O(N*M) in the lengths of the values. Since Redis 7.0.0.
    */
   readonly lcs: {
+    /** The longest common subsequence of two values. O(N*M) in the lengths of the values. Since Redis 7.0.0. */
     (key1: Key, key2: Key): RedisCommand<K>
+
+    /**
+     * The longest common subsequence of two values: the subsequence itself, its length with `len`, or its positions
+     * with `idx`.
+     *
+     * O(N*M) in the lengths of the values. Since Redis 7.0.0.
+     */
     <const O extends LcsOptions | undefined>(
       key1: Key,
       key2: Key,
@@ -292,7 +300,20 @@ export interface StringCommands<V, K extends Key> {
    * ```
    */
   readonly set: {
+    /**
+     * Stores a value, and replaces a value of any type. With a condition, it returns whether it stored the value; with
+     * `get`, it returns the previous value, `None` when the key was missing.
+     *
+     * O(1). Since Redis 1.0.0.
+     */
     (key: Key, value: V): RedisCommand<void>
+
+    /**
+     * Stores a value, and replaces a value of any type. With a condition, it returns whether it stored the value; with
+     * `get`, it returns the previous value, `None` when the key was missing.
+     *
+     * O(1). Since Redis 1.0.0.
+     */
     <const O extends SetOptions<V> | undefined>(
       key: Key,
       value: V,

@@ -196,7 +196,20 @@ export interface VectorSetCommands<V> {
    * O(1). Since Redis 8.0.0; not in Valkey.
    */
   readonly vemb: {
+    /**
+     * The vector of an element, approximately as it was added; with `raw`, as the server stores it. `None` when the
+     * element is missing.
+     *
+     * O(1). Since Redis 8.0.0; not in Valkey.
+     */
     (key: Key, element: V): RedisCommand<Option.Option<Array<number>>>
+
+    /**
+     * The vector of an element, approximately as it was added; with `raw`, as the server stores it. `None` when the
+     * element is missing.
+     *
+     * O(1). Since Redis 8.0.0; not in Valkey.
+     */
     <const O extends Raw | undefined>(
       key: Key,
       element: V,
@@ -231,7 +244,19 @@ export interface VectorSetCommands<V> {
    * O(1). Since Redis 8.0.0; not in Valkey.
    */
   readonly vlinks: {
+    /**
+     * The neighbours of an element in the graph, for each level from the top; `None` when the element is missing.
+     *
+     * O(1). Since Redis 8.0.0; not in Valkey.
+     */
     (key: Key, element: V): RedisCommand<Option.Option<Array<Array<V>>>>
+
+    /**
+     * The neighbours of an element in the graph, with their similarity, for each level from the top; `None` when the
+     * element is missing.
+     *
+     * O(1). Since Redis 8.0.0; not in Valkey.
+     */
     <const O extends WithScores | undefined>(
       key: Key,
       element: V,
@@ -253,7 +278,19 @@ export interface VectorSetCommands<V> {
    * O(N) in the elements returned. Since Redis 8.0.0; not in Valkey.
    */
   readonly vrandmember: {
+    /**
+     * A random element; `None` when the key is missing.
+     *
+     * O(N) in the elements returned. Since Redis 8.0.0; not in Valkey.
+     */
     (key: Key): RedisCommand<Option.Option<V>>
+
+    /**
+     * Random elements. Without `count`: one element, `None` when the key is missing. With a positive `count`: up to
+     * that many different elements. With a negative `count`: exactly that many, which may repeat.
+     *
+     * O(N) in the elements returned. Since Redis 8.0.0; not in Valkey.
+     */
     <const O extends Counted | undefined>(
       key: Key,
       options: Checked<O, Counted>

@@ -46,7 +46,9 @@ export interface ScanStreams<V, K extends Key> {
   readonly scanStream: (options?: ScanOptions) => Stream.Stream<K, RedisError, Redis>
   /** Every field of a hash with its value (without it under `novalues`), by pages of HSCAN. */
   readonly hscanStream: {
+    /** Every field of a hash with its value (without it under `novalues`), by pages of HSCAN. */
     (key: Key): Stream.Stream<[K, V], RedisError, Redis>
+    /** Every field of a hash with its value (without it under `novalues`), by pages of HSCAN. */
     <const O extends HscanAll | undefined>(
       key: Key,
       options: Checked<O, HscanAll>
