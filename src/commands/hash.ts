@@ -74,7 +74,12 @@ type WithCount<O> = [Possible<O, "withvalues">] extends [never]
     ? unknown
     : { readonly withvalues: Needs<"count"> }
 
-/** {@link HscanOptions}, and whether to leave the values out. @internal */
+/**
+ * {@link HscanOptions}, and whether to leave the values out.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface HscanAll extends HscanOptions {
   readonly novalues?: boolean | undefined
 }

@@ -120,7 +120,12 @@ export interface WithScores {
   readonly withscores?: boolean | undefined
 }
 
-/** Members, with their scores when these are asked for. @internal */
+/**
+ * Members, with their scores when these are asked for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type ScoresOrNot<O, V> = IfFlag<O, "withscores", Array<ScoredMember<V>>, Array<V>>
 
 /**

@@ -136,7 +136,12 @@ export interface SetOptions<V> {
 }
 
 type ExpiryWord = "ex" | "px" | "exat" | "pxat" | "keepttl"
-/** @internal */
+/**
+ * The options of which SET takes at most one: its condition.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export type ConditionWord = "nx" | "xx" | "ifeq" | "ifne" | "ifdeq" | "ifdne"
 
 /**
@@ -247,7 +252,12 @@ export interface LcsOptions {
   readonly withmatchlen?: boolean | undefined
 }
 
-/** @internal */
+/**
+ * Demands `idx` where options say how positions are given.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export type WithIdx<O> = [Possible<O, "withmatchlen">] extends [never]
   ? unknown
   : [Possible<O, "idx">] extends [never]
