@@ -25,6 +25,18 @@ const inputs = [
   "LICENSE"
 ]
 
+/** What `files` of package.json names, except `dist`, which is built. A name that begins with `!` leaves a folder out. */
+const shipped = (): ReadonlyArray<string> => {
+  const { files }: { readonly files: ReadonlyArray<string> } = JSON.parse(
+    fs.readFileSync(path.join(root, "package.json"), "utf8")
+  )
+  const out = files.filter((name) => name.startsWith("!")).map((name) => `${name.slice(1)}${path.sep}`)
+  return files
+    .filter((name) => name !== "dist" && !name.startsWith("!"))
+    .flatMap((name) => (fs.statSync(path.join(root, name)).isDirectory() ? filesIn(name) : [name]))
+    .filter((file) => !out.some((folder) => file.startsWith(folder)))
+}
+
 const filesIn = (folder: string): ReadonlyArray<string> =>
   fs
     .readdirSync(path.join(root, folder), { withFileTypes: true, recursive: true })
@@ -99,7 +111,7 @@ const make = async (folder: string, files: ReadonlyArray<string>) => {
 }
 
 const wanted = () => {
-  const files = [...inputs.filter((file) => fs.existsSync(path.join(root, file))), ...filesIn("src")]
+  const files = [...inputs, ...shipped()]
   return { files, folder: path.join(tmp, `packed-${stateOf(files)}`) }
 }
 
