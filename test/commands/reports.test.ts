@@ -895,7 +895,7 @@ describeReal((server) => {
   it.scopedLive("a node of a cluster: a report is read whatever is missing, new, misspelt or not UTF-8", () =>
     Effect.gen(function* () {
       const { host, port } = yield* makeServer(server, { mode: "cluster" })
-      const { redis } = yield* Connection.make({ host, port, protocol: 3 })
+      const { redis } = yield* Connection.make({ host, port, protocol: 3, expect: "node" })
       yield* redis.send(Redis.clusterAddslotsrange({ start: 0, end: 16383 }))
       expect(yield* recordedProblems(redis, ofCluster, linesOfCluster)).toEqual([])
 
@@ -922,7 +922,7 @@ describeReal((server) => {
     Effect.gen(function* () {
       const primary = yield* makeServer(server)
       const { host, port } = yield* makeServer(server, { mode: { monitor: { m: { ...primary, quorum: 1 } } } })
-      const { redis } = yield* Connection.make({ host, port, protocol: 3 })
+      const { redis } = yield* Connection.make({ host, port, protocol: 3, expect: "node" })
       expect(yield* recordedProblems(redis, ofSentinel, {})).toEqual([])
     })
   )

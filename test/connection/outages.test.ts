@@ -38,6 +38,13 @@ describe("an outage", () => {
   const fork = ((effect: Effect.Effect<void>) => Effect.runSync(Effect.provide(effect, add))) as unknown as Forker
   const texts = () => lines.splice(0).map(({ level, text }) => `${level} ${text}`)
 
+  /** The library takes its timers when it is loaded, so it is handed the ones that the test moves. */
+  const time = {
+    now: () => performance.now(),
+    setTimeout: ((f: () => void, millis: number) => setTimeout(f, millis)) as typeof setTimeout,
+    clearTimeout: ((timer) => clearTimeout(timer)) as typeof clearTimeout
+  }
+
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] })
   })
@@ -46,7 +53,7 @@ describe("an outage", () => {
   })
 
   it("is one line when it begins and one when it ends", () => {
-    const outages = new Outages(fork, "The connection", "worker-1")
+    const outages = new Outages(fork, "The connection", "worker-1", time)
     outages.lost(close, "h:1", 7)
     vi.advanceTimersByTime(1_500)
     outages.back("h:1", 8)
@@ -66,7 +73,7 @@ describe("an outage", () => {
   })
 
   it("that begins soon after another is only logged when it lasts, and the lines count what they leave out", () => {
-    const outages = new Outages(fork, "The connection", undefined)
+    const outages = new Outages(fork, "The connection", undefined, time)
     for (let i = 0; i < 20; i++) {
       outages.lost(close, "h:1", undefined)
       vi.advanceTimersByTime(50)
@@ -93,7 +100,7 @@ describe("an outage", () => {
   })
 
   it("is not logged any more once this side has closed", () => {
-    const outages = new Outages(fork, "The connection", undefined)
+    const outages = new Outages(fork, "The connection", undefined, time)
     outages.lost(close, "h:1", undefined)
     outages.back("h:1", undefined)
     outages.lost(close, "h:1", undefined)

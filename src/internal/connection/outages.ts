@@ -25,7 +25,8 @@ export class Outages {
     private readonly fork: Forker,
     /** What is lost: `The connection`. */
     private readonly subject: string,
-    private readonly clientName: string | undefined
+    private readonly clientName: string | undefined,
+    private readonly time: Pick<typeof Timers, "now" | "setTimeout" | "clearTimeout"> = Timers
   ) {}
 
   lost(close: CloseReason, server: string, connection: number | undefined): void {
@@ -33,11 +34,11 @@ export class Outages {
       this.unlogged++
       return
     }
-    const now = Timers.now()
+    const now = this.time.now()
     this.since = now
     const warn = (): void => {
       this.logged = true
-      this.lastWarning = Timers.now()
+      this.lastWarning = this.time.now()
       const others = this.unlogged === 0 ? "" : ` (${this.unlogged} more were lost since the last warning)`
       this.unlogged = 0
       this.log(Effect.logWarning(`${this.subject} to ${server} was lost: ${close.message}${others}`), {
@@ -48,7 +49,7 @@ export class Outages {
     }
     const wait = this.lastWarning + quietFor - now
     if (wait > 0) {
-      this.timer = Timers.setTimeout(warn, wait)
+      this.timer = this.time.setTimeout(warn, wait)
     } else {
       warn()
     }
@@ -60,13 +61,13 @@ export class Outages {
       return
     }
     this.since = undefined
-    Timers.clearTimeout(this.timer)
+    this.time.clearTimeout(this.timer)
     if (!this.logged) {
       this.unlogged++
       return
     }
     this.logged = false
-    const millis = Math.round(Timers.now() - since)
+    const millis = Math.round(this.time.now() - since)
     this.log(Effect.logInfo(`${this.subject} to ${server} is back after ${millis} ms`), {
       server,
       ...(connection === undefined ? {} : { connection })
@@ -75,7 +76,7 @@ export class Outages {
 
   /** There are no more lines: this side closes. */
   end(): void {
-    Timers.clearTimeout(this.timer)
+    this.time.clearTimeout(this.timer)
   }
 
   private log(line: Effect.Effect<void>, annotations: Readonly<Record<string, unknown>>): void {

@@ -592,6 +592,7 @@ export class Engine {
     for (let i = 0; this.inFlight.length > 0; i++) {
       const pending = this.inFlight.shift() as Pending
       if (pending.endsConnection && i < written && !pending.settled && reason.reason === "peerClosed") {
+        pending.remaining = 0
         settleReply(pending, "OK")
       } else {
         settleFailure(pending, { _tag: "Closed", close: reason, delivery: i < written ? "unknown" : "unsent" })
