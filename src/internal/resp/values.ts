@@ -70,6 +70,7 @@ export class MapReply {
   }
 }
 
+/** Whether a value is a RESP3 map, also one of another copy of this package. */
 export const isMapReply = (u: unknown): u is MapReply => isKind(u, "map")
 
 /** A RESP3 set, in the order the server sent it. */
@@ -81,6 +82,7 @@ export class SetReply {
   }
 }
 
+/** Whether a value is a RESP3 set, also one of another copy of this package. */
 export const isSetReply = (u: unknown): u is SetReply => isKind(u, "set")
 
 /** A RESP error as the server sent it. It becomes a `ReplyError` when a command fails with it. */
@@ -97,6 +99,7 @@ export class ErrorReply {
   }
 }
 
+/** Whether a value is an error as the server sent it, also one of another copy of this package. */
 export const isErrorReply = (u: unknown): u is ErrorReply => isKind(u, "error")
 
 /** A RESP3 verbatim string: text with a format of three letters, `txt` or `mkd`. */
@@ -111,6 +114,7 @@ export class VerbatimString {
   }
 }
 
+/** Whether a value is a RESP3 verbatim string, also one of another copy of this package. */
 export const isVerbatimString = (u: unknown): u is VerbatimString => isKind(u, "verbatim")
 
 /** A RESP3 push: a message that the server sends by itself, never the reply to a command. */
@@ -128,6 +132,7 @@ export class Push {
   }
 }
 
+/** Whether a value is a RESP3 push, also one of another copy of this package. */
 export const isPush = (u: unknown): u is Push => isKind(u, "push")
 
 /** RESP3 attributes: additional data about the value that follows. */
@@ -139,6 +144,7 @@ export class Attribute {
   }
 }
 
+/** Whether a value is RESP3 attributes, also one of another copy of this package. */
 export const isAttribute = (u: unknown): u is Attribute => isKind(u, "attribute")
 
 /** A well-framed value whose text does not fit its type. Decoding it fails; the connection stays usable. */
@@ -153,4 +159,5 @@ export class Unreadable {
   }
 }
 
+/** Whether a value is a value that is well-framed, and whose text does not fit its type, also one of another copy of this package. */
 export const isUnreadable = (u: unknown): u is Unreadable => isKind(u, "unreadable")

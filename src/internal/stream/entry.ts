@@ -5,7 +5,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Either from "effect/Either"
 import type * as Schema from "effect/Schema"
-import { type Codec, type CodecIssue, TypeId } from "../../Codec.js"
+import { bytes, type Codec, type CodecIssue, TypeId } from "../../Codec.js"
 import { make as makeStream } from "../../commands/stream.js"
 import type { StreamEntry } from "../../commands/stream-entry.js"
 import { make as makeGroup } from "../../commands/stream-group.js"
@@ -27,7 +27,8 @@ export type RawEntry = StreamEntry<Key, Key>
 
 export const streams = makeStream(asItComes)
 export const groups = makeGroup(asItComes)
-export const infos = makeInfo(asItComes)
+/** Names of consumers as their bytes. Text would have them escaped where they are not UTF-8, and no server knows that name. */
+export const infos = makeInfo(bytes)
 
 /** Turns an entry's fields into the value that the program works with. */
 export type DecodeFields<A> = (entry: RawEntry) => Either.Either<A, CodecIssue>

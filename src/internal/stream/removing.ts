@@ -10,7 +10,7 @@ import type { RedisError } from "../../RedisError.js"
 import { integer } from "../command/decode.js"
 import type { RedisCommand } from "../command/model.js"
 import { key, make as makeCommand } from "../command/raw.js"
-import { utf8Decode } from "../resp/text.js"
+import { utf8Escape } from "../resp/text.js"
 import { infos } from "./entry.js"
 import type { Group } from "./group.js"
 import { pause } from "./wait.js"
@@ -23,7 +23,7 @@ redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
 return 1`
 
 /** Executing it twice is the same as once. */
-const remove = (stream: string, group: string, consumer: string | Uint8Array): RedisCommand<number> =>
+const remove = (stream: string, group: string, consumer: Uint8Array): RedisCommand<number> =>
   makeCommand("EVAL", { args: [source, 1, key(stream), group, consumer], decode: integer })
 
 /** Removes consumers that have been idle for `millis`, now and then every half of that. */
@@ -36,9 +36,10 @@ export const removeIdle = <A>(group: Group<A>, millis: number): Effect.Effect<ne
         group.redis.send(infos.xinfoConsumers(stream, name))
       )) {
         const idleFor = Option.getOrElse(Option.map(idle, Duration.toMillis), () => 0)
-        if (Option.contains(pending, 0) && idleFor >= millis && consumer !== own) {
+        const shown = utf8Escape(consumer, 0, consumer.length)
+        if (Option.contains(pending, 0) && idleFor >= millis && shown !== own) {
           if ((yield* group.persist(group.redis.send(remove(stream, name, consumer)))) === 1) {
-            removed.push(typeof consumer === "string" ? consumer : utf8Decode(consumer, 0, consumer.length))
+            removed.push(shown)
           }
         }
       }
