@@ -115,7 +115,7 @@ const vectors: ReadonlyArray<Vector> = [
 
   vector("error", "-ERR unknown command\r\n", [errors("ERR unknown command")]),
   vector("empty error", "-\r\n", [errors("")]),
-  vector("error that is not UTF-8", join("-ERR ", bytesOf(0xff), "\r\n"), [errors("ERR \uFFFD")]),
+  vector("error that is not UTF-8", join("-ERR ", bytesOf(0xff), "\r\n"), [errors("ERR \\xff")]),
 
   vector("integer", ":1000\r\n", [1000]),
   vector("zero", ":0\r\n", [0]),
