@@ -8,7 +8,8 @@
  *     //   …
  *
  * Every line of standard output has to be there, in order. `…` inside a line stands for any text; alone on a line it
- * stands for any number of lines. Nothing else is special.
+ * stands for any number of lines. Log lines about connections that are lost and come back are left out. Nothing else is
+ * special.
  */
 import { spawn } from "node:child_process"
 import * as path from "node:path"
@@ -47,6 +48,18 @@ export const mismatch = (expected: ReadonlyArray<string>, actual: ReadonlyArray<
   return at(0, 0)
 }
 
+const outage =
+  /^(\[[\d:.]+\] (WARN|INFO) \(#\d+\): |timestamp=\S+ level=(WARN|INFO) .*message=")(The connection|A connection of a pool)/
+
+/** Without the log lines about lost connections, whose annotations may stand in lines of their own. */
+const withoutOutages = (lines: ReadonlyArray<string>): ReadonlyArray<string> => {
+  let inside = false
+  return lines.filter((line) => {
+    inside = outage.test(line) || (inside && /^ {2}(server|reason|connection|clientName): /.test(line))
+    return !inside
+  })
+}
+
 export interface Ended {
   readonly lines: ReadonlyArray<string>
   /** Why it counts as failed, if it does. */
@@ -77,7 +90,7 @@ export const run = (file: string, env: Record<string, string>, limitMillis = 240
       const said = `${out.stdout}${out.stderr}`.trimEnd()
       const text = out.stdout.trimEnd()
       resolve({
-        lines: text === "" ? [] : text.split("\n").map((line) => line.trimEnd()),
+        lines: text === "" ? [] : withoutOutages(text.split("\n").map((line) => line.trimEnd())),
         problem: why === undefined ? undefined : `${why}${said === "" ? "" : `\n${said}`}`
       })
     }
