@@ -59,22 +59,21 @@ const engineTo = (port: number) =>
   )
 
 describe("a waiter that throws", () => {
+  let listeners: Array<NodeJS.UncaughtExceptionListener> = []
+
   beforeEach(() => {
     seen.length = 0
     thrown.length = 0
-    const queue = queueMicrotask
-    vi.stubGlobal("queueMicrotask", (task: () => void) =>
-      queue(() => {
-        try {
-          task()
-        } catch (error) {
-          thrown.push(error)
-        }
-      })
-    )
+    // What is thrown outside of any stack reaches the process. The test runner's own listeners would fail the run.
+    listeners = process.listeners("uncaughtException")
+    process.removeAllListeners("uncaughtException")
+    process.on("uncaughtException", (error) => thrown.push(error))
   })
   afterEach(() => {
-    vi.unstubAllGlobals()
+    process.removeAllListeners("uncaughtException")
+    for (const listener of listeners) {
+      process.on("uncaughtException", listener)
+    }
   })
 
   it.scoped("ends nothing: the replies after it in the same chunk settle their waiters, in order", () =>
@@ -90,6 +89,7 @@ describe("a waiter that throws", () => {
       yield* Peer.eventually("all three are answered", () => seen.length === 3)
       expect(seen).toEqual(["one", "two", "three"])
       expect(pushes).toEqual(["invalidate"])
+      yield* Peer.eventually("the process is told of both throws", () => thrown.length === 2)
       expect(thrown).toMatchObject([{ message: "thrown at one" }, { message: "thrown at two" }])
       expect(engine.closed).toBeUndefined()
     })
@@ -105,6 +105,7 @@ describe("a waiter that throws", () => {
       peer.connections[0]?.reset()
       yield* Peer.eventually("both have failed", () => seen.length === 2)
       expect(seen).toEqual(["Closed", "Closed"])
+      yield* Peer.eventually("the process is told of the throw", () => thrown.length === 1)
       expect(thrown).toMatchObject([{ message: "thrown at Closed" }])
     })
   )
