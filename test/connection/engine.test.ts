@@ -1,6 +1,6 @@
 /** The engine by itself: what a waiter or a listener throws ends nothing. */
 import * as Net from "node:net"
-import { afterEach, beforeEach, describe, expect, it, vi } from "@effect/vitest"
+import { afterEach, beforeEach, describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { fromDuplex } from "../../src/internal/connection/nodeDuplex.js"
 import { Engine } from "../../src/internal/engine/engine.js"
