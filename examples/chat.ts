@@ -87,7 +87,7 @@ const ChatLive = Layer.unwrapScoped(
       HttpRouter.post("/rooms/:room/messages", say),
       // Errors of Redis are not shown to the browser. A room or a message that does not fit is answered with 400.
       HttpRouter.catchAll((error) =>
-        RedisError.isRedisError(error)
+        RedisError.isAnyRedisError(error)
           ? Effect.as(Effect.logError(error), HttpServerResponse.empty({ status: 503 }))
           : Effect.fail(error)
       ),

@@ -8,7 +8,7 @@ import { Redis, RedisScript } from "effect-redis-client"
 
 /**
  * Counts a request in its window. A call of it is a command: alone it sends the script's SHA1, and the source only when
- * the server does not hold it; in a pipeline it sends the source.
+ * the server does not hold it; in a pipeline it sends the source, unless its connection has run the script lately.
  */
 const countRequest = RedisScript.make({
   source: `
@@ -50,7 +50,7 @@ const program = Effect.gen(function* () {
     )
   }
 
-  // The server holds the script now. Among other commands a call needs nothing of the kind.
+  // The server holds the script now. In a pipeline it need not have been loaded before.
   const [held] = yield* Redis.scriptExists(countRequest.sha1)
   const { bob, keys } = yield* Redis.pipeline({
     bob: countRequest("example:requests:bob", 3, Duration.minutes(1)),

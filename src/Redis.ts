@@ -175,8 +175,8 @@ export interface RedisOptions extends ConnectionOptions {
    * How long to wait before each attempt to reconnect. The Schedule starts over once a connection was ready for 10
    * seconds. When it is done, the client is closed. After a permanent failure, such as a wrong password, the client
    * waits the longest of the Schedule's next 32 delays (at most a minute), and commands fail at once with the reason
-   * meanwhile. To find that delay the Schedule is stepped ahead, so its Effects run early. Default: from 50 ms doubling
-   * to 2 seconds, with jitter, without end.
+   * meanwhile. To find that delay 32 steps of the Schedule are run in advance, so it should have no side effects.
+   * Default: from 50 ms doubling to 2 seconds, with jitter, without end.
    */
   readonly reconnect?: Schedule.Schedule<unknown, RedisError> | undefined
   /**
@@ -186,9 +186,9 @@ export interface RedisOptions extends ConnectionOptions {
   readonly stopReconnecting?: ((error: RedisError) => boolean) | undefined
   /** What commands do while there is no connection: wait (`queue`, the default) or `fail` at once. */
   readonly offline?: "queue" | "fail" | undefined
-  /** How often a readonly command that lost its connection is sent again. Default: 3. */
+  /** How often a readonly command that lost its connection is sent again; under `offline: "fail"` none is. Default: 3. */
   readonly maxRetries?: number | undefined
-  /** Builds the layer without a connection; the first command waits for it. Default: false. */
+  /** Builds the layer without waiting for a connection: it is opened in the background, and commands wait for it. Default: false. */
   readonly lazy?: boolean | undefined
   /** Connections of their own that there can be at once, for blocking commands and leases. Default: 10. */
   readonly maxDedicated?: number | undefined
@@ -199,9 +199,12 @@ export interface RedisOptions extends ConnectionOptions {
    * streams lose nothing and need none of this.
    */
   readonly onOrphan?: "warn" | "pushBack" | ((orphan: Orphan) => Effect.Effect<void>) | undefined
-  /** How long a command waits for such a connection. Default: 5 seconds. */
+  /** How long a command waits for one of the `maxDedicated` connections. Default: 5 seconds. */
   readonly acquireTimeout?: DurationWithUnit | undefined
-  /** How long such a connection is kept when nobody needs it. Default: 30 seconds. */
+  /**
+   * How long one of the `maxDedicated` connections, or the connection for subscriptions, is kept when nobody needs it.
+   * Default: 30 seconds.
+   */
   readonly idleTimeout?: DurationWithUnit | undefined
 }
 
@@ -451,8 +454,8 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
   /**
    * Sends a tuple, an array or a record of commands in one write and answers the same shape.
    *
-   * When a command fails, the other commands were executed all the same, and their replies were read. The
-   * `PipelineError` says which command failed first and holds every command's `Either`. With `mode: "either"` the
+   * When a command fails, the other commands were executed all the same, and their replies were read (unless the
+   * connection was lost or the deadline passed in between). The `PipelineError` says which command failed first and holds every command's `Either`. With `mode: "either"` the
    * result is those `Either`s. An empty pipeline does no I/O. Blocking and state-changing commands are refused.
    *
    * Its deadline is the longest of its commands' deadlines, or the option `deadline`, which replaces those. It covers

@@ -458,8 +458,9 @@ const describe = (error: RedisError): string =>
     : error.message
 
 /**
- * A pipeline in which at least one command failed. Every reply was read: `results` has the shape of the pipeline, with
- * an `Either` in each place, because the other commands were executed.
+ * A pipeline in which at least one command failed. `results` has the shape of the pipeline, with an `Either` in each place,
+ * because the other commands were executed all the same. Where the connection was lost or the deadline passed in between,
+ * the commands without a reply have that error.
  *
  * @since 0.1.0
  * @category errors

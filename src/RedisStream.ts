@@ -265,8 +265,8 @@ export const read: {
    * was lost is sent again.
    *
    * `"new"` is resolved to an id when the Stream starts, before the first read. When an entry does not fit the schema,
-   * the Stream gives the entries before it and then fails with a `DecodeError` that names the stream, the id and the
-   * field.
+   * the Stream gives the entries before it and then, unless `onUndecodable` says otherwise, fails with a `DecodeError`
+   * that names the stream, the id and the field.
    *
    * @example
    * ```ts
@@ -484,7 +484,7 @@ export interface GroupOptions<out Mode extends OnGroupUndecodable = OnGroupUndec
   /** How long each read waits at the server for entries. Default: 5 seconds. */
   readonly block?: DurationWithUnit | undefined
   /**
-   * How many entries may be in hand, that is, read and not yet handled. Then reading pauses. Default: twice the
+   * How many entries may be in hand, that is, read and not yet acknowledged or left. Then reading pauses. Default: twice the
    * worker's `concurrency`, at least 32; 1 000 for `consume`.
    */
   readonly maxInHand?: number | undefined

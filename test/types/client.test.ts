@@ -1,4 +1,5 @@
 /** Type tests of the client: the inferred types of batches, codecs, layers and options, and programs that must not compile. */
+import * as Chunk from "effect/Chunk"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
@@ -203,8 +204,10 @@ describe("withCodec", () => {
 })
 
 describe("lists of keys", () => {
-  it("must not be empty", () => {
-    Redis.del(["a"])
+  it("may be of any length, arrays or Chunks, and one key may stand for a list", () => {
+    Redis.del([] as ReadonlyArray<string>)
+    Redis.del(Chunk.empty<string>())
+    Redis.del("a")
   })
 })
 
