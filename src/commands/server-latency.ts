@@ -173,9 +173,7 @@ export interface ServerLatencyCommands<K = string> {
    * const { get } = yield* Redis.latencyHistogram("get")
    * ```
    */
-  readonly latencyHistogram: (
-    commands?: string | ReadonlyArray<string>
-  ) => RedisCommand<Record<string, LatencyHistogram>>
+  readonly latencyHistogram: (commands?: OneOrMany<string>) => RedisCommand<Record<string, LatencyHistogram>>
 
   /**
    * The spikes of an event, at most one for each second; empty for an unknown event.

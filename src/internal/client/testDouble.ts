@@ -4,13 +4,13 @@
  * production.
  */
 import * as Effect from "effect/Effect"
-import { type RedisError, UsageError } from "../../RedisError.js"
+import type { RedisError, UsageError } from "../../RedisError.js"
 import { decode } from "../command/command.js"
 import type { BatchOptions, BatchResult, RedisCommand, RedisService } from "../command/model.js"
 import { nested, refuseOn } from "../connection/link.js"
 import { Session, type SessionEngine } from "../connection/session.js"
 import { nothing, prepare, prepareAll } from "../request/prepare.js"
-import type { RequestSettings, Tracker } from "../request/request.js"
+import { Request, type RequestSettings, type Tracker } from "../request/request.js"
 import type { Reply } from "../resp/values.js"
 import { alwaysReady } from "./alwaysReady.js"
 import { refuse } from "./node.js"
@@ -74,7 +74,8 @@ const serviceOf = (answer: Answer, { refuse, refuseAll, tracker }: Policy): Omit
     send: (command) =>
       Effect.suspend(() => {
         const call = refuse(command) ?? prepare(command, ignore, settings, tracker)
-        return call instanceof UsageError ? Effect.fail(call) : reply(command)
+        // The error may be of another copy of this package: see `SharedClient.send`.
+        return call instanceof Request ? reply(command) : Effect.fail(call)
       }),
     sendAll: (commands, options) =>
       Effect.suspend((): Effect.Effect<BatchResult, RedisError> => {
@@ -82,12 +83,12 @@ const serviceOf = (answer: Answer, { refuse, refuseAll, tracker }: Policy): Omit
           return Effect.succeed(nothing)
         }
         const request = refuseAll(commands, options) ?? prepareAll(commands, options, ignore, settings, tracker)
-        return request instanceof UsageError
-          ? Effect.fail(request)
-          : Effect.map(
+        return request instanceof Request
+          ? Effect.map(
               Effect.forEach(commands, (command) => Effect.exit(reply(command))),
               (exits) => ({ outcome: "executed", exits })
             )
+          : Effect.fail(request)
       }),
     status: alwaysReady
   }

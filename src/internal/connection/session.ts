@@ -4,7 +4,7 @@
  */
 import type { RedisCommand } from "../command/model.js"
 import { argumentText } from "../request/blockingTime.js"
-import { ErrorReply, MapReply, type Reply } from "../resp/values.js"
+import { isErrorReply, isMapReply, type Reply } from "../resp/values.js"
 
 /** What the engine must be told when the state changes. */
 export interface SessionEngine {
@@ -76,7 +76,7 @@ export class Session {
   /** The reply of a stateful command. */
   finish({ args, name, traits }: RedisCommand<unknown>, reply: Reply, engine: SessionEngine): void {
     const step = traits.session
-    if (reply instanceof ErrorReply) {
+    if (isErrorReply(reply)) {
       if (step === "exec" && reply.code === "EXECABORT") {
         this.inTransaction = false
         this.watching = false
@@ -128,7 +128,7 @@ export const endsWatch = ({ traits: { session } }: RedisCommand<unknown>): boole
   session === "exec" || session === "discard" || session === "unwatch" || session === "reset"
 
 const protocolOf = (reply: Reply): 2 | 3 | undefined => {
-  const items = reply instanceof MapReply ? reply.items : Array.isArray(reply) ? (reply as ReadonlyArray<Reply>) : []
+  const items = isMapReply(reply) ? reply.items : Array.isArray(reply) ? (reply as ReadonlyArray<Reply>) : []
   const proto = items[items.indexOf("proto") + 1]
   return items.includes("proto") && (proto === 2 || proto === 3) ? proto : undefined
 }

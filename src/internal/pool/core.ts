@@ -541,7 +541,9 @@ export class PoolCore {
     const { closed } = engine
     // A link that its borrower or this client ended says nothing against the server.
     if (closed !== undefined && closed.reason !== "closed" && session.difference === undefined) {
-      this.outages?.lost(closed, member.link.address, member.link.id)
+      if (!this.closed) {
+        this.outages?.lost(closed, member.link.address, member.link.id)
+      }
       if (now() - member.since < this.settings.readyAfter) {
         this.failed(closeError(closed, "unsent", this.dial.address), this.pauses)
       }

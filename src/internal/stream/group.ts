@@ -18,8 +18,6 @@ import type { GroupSettings, Happening } from "./settings.js"
 /** How many ids one command names. */
 export const batchSize = 500
 
-/** A list that is not empty. */
-
 /** An entry that was delivered and not acknowledged, as XPENDING lists it. */
 export interface PendingEntry {
   readonly id: StreamId
