@@ -27,6 +27,8 @@ const connecting = ({ call, fault, lasting, phase }: Cell): ReadonlyArray<string
     case "ends":
       return [
         ...asked,
+        // After a peer that ends the connection at HELLO, a second connection without HELLO may pass where the fault begins.
+        ...(phase.name === "greeting" ? [answer] : []),
         ...(behind ? [lost, noLease, waitedAgain, late, ...(call.kind === "write" ? [] : [answer])] : [])
       ]
     case "silent":

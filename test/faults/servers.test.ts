@@ -204,8 +204,14 @@ describeReal((server) => {
       expect(yield* run(Redis.incr("n"))).toBe(2)
     }))
 
+  // Redis 8.6 sends large values without a copy in its output buffer, so that its limit is not reached.
+  const copies = server.product !== "redis" || server.version.localeCompare("8.6", "en", { numeric: true }) < 0
   test("an output buffer over its limit ends the connection: typed, and the next call works", () =>
     Effect.gen(function* () {
+      if (!copies) {
+        console.log(`not run on ${server.name}: it does not copy large values into its output buffer`)
+        return
+      }
       const { address, run } = yield* make(server, { maxRetries: 1 })
       const admin = yield* beside(address)
       yield* run(Redis.set("big", "x".repeat(8 * 1024 * 1024)))
