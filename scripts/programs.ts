@@ -55,7 +55,7 @@ const outage =
 const withoutOutages = (lines: ReadonlyArray<string>): ReadonlyArray<string> => {
   let inside = false
   return lines.filter((line) => {
-    inside = outage.test(line) || (inside && /^ {2}(server|reason|connection|clientName): /.test(line))
+    inside = outage.test(line) || (inside && /^ {2}(server|reason|connection|client): /.test(line))
     return !inside
   })
 }

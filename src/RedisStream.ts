@@ -22,7 +22,7 @@ import { utf8 } from "./Codec.js"
 import { make as makeStream, type XaddOptions } from "./commands/stream.js"
 import type { StreamId, StreamTrim } from "./commands/stream-entry.js"
 import { type AbsoluteTime, args, type DurationWithUnit } from "./internal/command/args.js"
-import { declare, define } from "./internal/command/command.js"
+import { declare, define, total } from "./internal/command/command.js"
 import { text } from "./internal/command/decode.js"
 import type { RedisCommand } from "./internal/command/model.js"
 import { Redis, type RedisService } from "./internal/command/model.js"
@@ -1056,7 +1056,9 @@ export const add: {
    * @category producing
    */
   (stream: string, fields: Fields, options?: AddOptions & { readonly schema?: undefined }): RedisCommand<StreamId>
-} = <A, I>(
+} = (stream: string, fields: unknown, options?: AddOptions) => entryAdder.xadd(stream, fields, options)
+
+const addEntry = <A, I>(
   stream: string,
   fields: A,
   options: AddOptions & { readonly schema?: Schema.Schema<A, I> | undefined } = {}
@@ -1074,3 +1076,6 @@ export const add: {
   const command = xadd(stream, id ?? "*", present as unknown as [[string, string]], rest as XaddOptions)
   return options.idmp !== undefined || options.idmpauto !== undefined ? declare(command, "repeatable") : command
 }
+
+/** Under the name by which a command that could not be made names itself. */
+const entryAdder = total({ xadd: addEntry })

@@ -88,6 +88,11 @@ describe("commands of an untyped program", () => {
     )
   )
 
+  it("of a stream's producer neither: it fails as XADD", () => {
+    const command = Redis.stream.add("s", undefined as never)
+    expect([command.name, command.problem?._tag]).toEqual(["XADD", "UsageError"])
+  })
+
   it("name the command that cannot be made", () => {
     expect(make("set", ["k", "v", null]).problem?.message).toMatch(/^SET: /)
     expect(make("clientNoEvict", [null]).problem?.message).toMatch(/^CLIENT NO-EVICT: /)

@@ -61,12 +61,12 @@ describe("an outage", () => {
       {
         level: "WARN",
         text: "The connection to h:1 was lost: the server closed the connection",
-        annotations: { server: "h:1", reason: "peerClosed", connection: 7, clientName: "worker-1" }
+        annotations: { server: "h:1", reason: "peerClosed", connection: 7, client: "worker-1" }
       },
       {
         level: "INFO",
         text: "The connection to h:1 is back after 1500 ms",
-        annotations: { server: "h:1", connection: 8, clientName: "worker-1" }
+        annotations: { server: "h:1", connection: 8, client: "worker-1" }
       }
     ])
     texts()
@@ -163,7 +163,7 @@ eachServer((it, { protocol, server }) => {
           for (const { annotations } of own) {
             expect(annotations).toMatchObject({
               server: `${host}:${port}`,
-              clientName: "worker-1",
+              client: "worker-1",
               connection: expect.any(Number)
             })
           }

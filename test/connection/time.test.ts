@@ -13,7 +13,7 @@ import { vi } from "vitest"
 import { Connection, Pool, Redis, RedisCommand, RedisPubSub } from "../../src/index.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import { connectTo, eachServer, failure, on } from "../support/client.js"
-import { greeting } from "../support/peer.js"
+import { greeting, silent } from "../support/peer.js"
 
 /** Keeps the event loop from running anything for this long, in milliseconds. */
 const hold = (millis: number) =>
@@ -206,6 +206,22 @@ eachServer((it, { connect, protocol }) => {
 })
 
 describe("a peer", () => {
+  test.scoped(
+    "that is silent is noticed, also where unresponsiveTimeout is hardly longer than the timer's period",
+    () =>
+      Effect.gen(function* () {
+        const { run } = yield* connectTo(silent, {
+          unresponsiveTimeout: "30 millis",
+          maxRetries: 0,
+          replyTimeout: "10 seconds"
+        })
+        expect(failure(yield* run(Effect.exit(Redis.get("k"))))).toMatchObject({
+          _tag: "ConnectionError",
+          reason: "unresponsive"
+        })
+      })
+  )
+
   test.scoped("may take as long as the deadline of the command itself allows", () =>
     Effect.gen(function* () {
       const { commands, peer, run } = yield* connectTo(

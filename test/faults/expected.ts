@@ -27,8 +27,9 @@ const connecting = ({ call, fault, lasting, phase }: Cell): ReadonlyArray<string
     case "ends":
       return [
         ...asked,
-        // After a peer that ends the connection at HELLO, a second connection without HELLO may pass where the fault begins.
-        ...(phase.name === "greeting" ? [answer] : []),
+        // After a peer that ends the connection at HELLO, a second connection without HELLO may pass the byte where the fault
+        // begins, when there can be a second connection at all.
+        ...(phase.name === "greeting" && lasting && fault.away !== true ? [answer] : []),
         ...(behind ? [lost, noLease, waitedAgain, late, ...(call.kind === "write" ? [] : [answer])] : [])
       ]
     case "silent":

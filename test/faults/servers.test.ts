@@ -204,24 +204,25 @@ describeReal((server) => {
       expect(yield* run(Redis.incr("n"))).toBe(2)
     }))
 
-  // Redis 8.6 sends large values without a copy in its output buffer, so that its limit is not reached.
-  const copies = server.product !== "redis" || server.version.localeCompare("8.6", "en", { numeric: true }) < 0
   test("an output buffer over its limit ends the connection: typed, and the next call works", () =>
     Effect.gen(function* () {
-      if (!copies) {
-        console.log(`not run on ${server.name}: it does not copy large values into its output buffer`)
-        return
-      }
       const { address, run } = yield* make(server, { maxRetries: 1 })
       const admin = yield* beside(address)
-      yield* run(Redis.set("big", "x".repeat(8 * 1024 * 1024)))
+      const small = "x".repeat(8 * 1024)
+      yield* run(
+        Redis.rpush(
+          "big",
+          Array.from({ length: 3_000 }, () => small)
+        )
+      )
       yield* config(admin, "client-output-buffer-limit", "normal 1mb 1mb 60")
-      // One command whose whole reply is buffered before any of it is sent.
-      const error = yield* Effect.flip(run(Redis.mget(["big", "big", "big"])))
+      // One command whose whole reply is buffered before any of it is sent: of many small elements, because some servers
+      // send large ones without copying them into the buffer. The result is dropped, so that no failure prints it.
+      const error = yield* Effect.flip(run(Effect.asVoid(Redis.lrange("big", 0, -1))))
       expect(error).toMatchObject({ _tag: "ConnectionError", delivery: "unknown" })
       expect(yield* run(Redis.set("small", "value"))).toBeUndefined()
       yield* config(admin, "client-output-buffer-limit", "normal 0 0 0")
-      expect((yield* run(Redis.mget(["big"])))[0]).toEqual(Option.some("x".repeat(8 * 1024 * 1024)))
+      expect((yield* run(Redis.lrange("big", 0, -1))).length).toBe(3_000)
     }))
 
   test("out of memory: writes fail with OOM without a retry, and reads go on", () =>

@@ -81,6 +81,8 @@ export class Outages {
 
   private log(line: Effect.Effect<void>, annotations: Readonly<Record<string, unknown>>): void {
     const { clientName } = this
-    this.fork(Effect.annotateLogs(line, clientName === undefined ? annotations : { ...annotations, clientName }))
+    this.fork(
+      Effect.annotateLogs(line, clientName === undefined ? annotations : { ...annotations, client: clientName })
+    )
   }
 }

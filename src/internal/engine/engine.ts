@@ -452,8 +452,8 @@ export class Engine {
       return
     }
     const now = Timers.now()
-    if (now - this.ticked > this.options.unresponsiveAfter / 2) {
-      // The program did not run for so long that nothing can be said about the peer.
+    if (now - this.ticked - tickMillis > Math.max(this.options.unresponsiveAfter / 2, tickMillis)) {
+      // The timer fires this late only when the program did not run. Nothing can be said about the peer then.
       this.owedSince = now
     }
     this.queue.expire(now)

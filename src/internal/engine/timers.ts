@@ -1,7 +1,7 @@
 /**
  * The timers and clocks of the runtime. They are taken once, when this module is loaded, because connections live in real
  * time: a test that replaces the global timers for a while must not stop the deadlines of a connection for good. Nothing else
- * in the library reads global timers.
+ * in the library reads global timers, but for one microtask of the parser, for which nothing waits.
  */
 
 export const { clearTimeout, queueMicrotask, setTimeout } = globalThis
