@@ -9,7 +9,7 @@ import { bytes, type Codec, type CodecIssue, TypeId } from "../../Codec.js"
 import { make as makeStream } from "../../commands/stream.js"
 import type { StreamEntry } from "../../commands/stream-entry.js"
 import { make as makeGroup } from "../../commands/stream-group.js"
-import { make as makeInfo } from "../../commands/stream-info.js"
+import { make as makeInfo, type StreamInfoCommands } from "../../commands/stream-info.js"
 import { DecodeError, UsageError } from "../../RedisError.js"
 import { type AbsoluteTime, type Key, wholeMillis } from "../command/args.js"
 import { decoder } from "../effect/issue.js"
@@ -27,8 +27,11 @@ export type RawEntry = StreamEntry<Key, Key>
 
 export const streams = makeStream(asItComes)
 export const groups = makeGroup(asItComes)
-/** Names of consumers as their bytes. Text would have them escaped where they are not UTF-8, and no server knows that name. */
-export const infos = makeInfo(bytes)
+/**
+ * Names of consumers as their bytes. Text would have them escaped where they are not UTF-8, and no server knows that name.
+ * (The type is spelled out, because older compilers do not know a Uint8Array with type parameters.)
+ */
+export const infos: StreamInfoCommands<Uint8Array, Uint8Array> = makeInfo(bytes)
 
 /** Turns an entry's fields into the value that the program works with. */
 export type DecodeFields<A> = (entry: RawEntry) => Either.Either<A, CodecIssue>
