@@ -77,11 +77,13 @@ const connected = (cell: Cell): ReadonlyArray<string> => {
         : phase.name === "largeReply"
           ? // Inside a value, which is no longer UTF-8.
             ["DecodeError", "TransactionError"]
-          : repeats
-            ? lasting
-              ? ["ConnectionError protocol (unknown|unsent)", damaged]
-              : [answer]
-            : [damaged]
+          : repeats && lasting
+            ? ["ConnectionError protocol (unknown|unsent)", damaged]
+            : repeats && call.rounds
+              ? // Of several round trips, the one that was lost is made again.
+                [answer]
+              : // The call's own reply ended the connection, so the call is not sent again.
+                [damaged]
   }
 }
 
