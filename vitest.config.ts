@@ -41,7 +41,7 @@ export default defineConfig(({ mode }) => {
       reporters: ["default", "./test/support/closingLine.ts"],
       // Processes, not threads: a test that counts sockets and timers must not see those of other files.
       pool: "forks",
-      poolOptions: { forks: { minForks: 1, maxForks: 2 } },
+      maxWorkers: 2,
       // Generous, because machines are slow and busy. Tests of time limits have bounds of their own.
       testTimeout: 120_000,
       hookTimeout: 180_000,

@@ -26,6 +26,7 @@ import { makeDial } from "./internal/connection/dial.js"
 import { connect } from "./internal/connection/lazyNodeTransport.js"
 import * as Options from "./internal/connection/options.js"
 import { reconnectSettings } from "./internal/connection/pacer.js"
+import { fromEither } from "./internal/effect/either.js"
 import type { Program } from "./internal/effect/program.js"
 import { coreOfPool, makeCore, type PoolCore, type PoolSettings } from "./internal/pool/core.js"
 import { currentObserver } from "./internal/telemetry/observer.js"
@@ -202,7 +203,7 @@ const fromCore = (core: PoolCore): Pool => {
     acquire: lend,
     acquireRedis: Effect.map(lend, (connection) => connection.redis),
     clear: core.clear,
-    select: (database) => Effect.flatMap(Options.checkDatabase(database), core.select)
+    select: (database) => Effect.flatMap(fromEither(Options.checkDatabase(database)), core.select)
   }
   coreOfPool.set(pool, core)
   return pool

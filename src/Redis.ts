@@ -27,7 +27,6 @@ import { type OptimisticOptions, optimistic } from "./internal/client/optimistic
 import { overPool } from "./internal/client/overPool.js"
 import { prefixed } from "./internal/client/prefix.js"
 import { type Replicated, type ReplicationOptions, withReplication } from "./internal/client/replication.js"
-import { layer as layerScheduler } from "./internal/client/scheduler.js"
 import { testService } from "./internal/client/testDouble.js"
 import { type Under, type UnderEffect, type UnderStream, type Unmarked, under } from "./internal/client/under.js"
 import type { DurationWithUnit, Key, OneOrMany } from "./internal/command/args.js"
@@ -47,6 +46,7 @@ import { connect } from "./internal/connection/lazyNodeTransport.js"
 import * as Options from "./internal/connection/options.js"
 import { reconnectSettings } from "./internal/connection/pacer.js"
 import type { Program } from "./internal/effect/program.js"
+import { layer as layerScheduler } from "./internal/effect/scheduler.js"
 import {
   make as makePubSub,
   type RedisPubSub as RedisPubSubIdentifier,
@@ -125,6 +125,8 @@ export type {
    */
   ReplicationOptions
 } from "./internal/client/replication.js"
+
+import { fromEither } from "./internal/effect/either.js"
 
 export type {
   /**
@@ -233,7 +235,7 @@ const layer = (options: RedisOptions = {}): Layer.Layer<RedisIdentifier | RedisP
   // Checked first, because both check them, and would fail with the same error.
   Layer.unwrapEffect(
     Effect.as(
-      Options.resolve(options),
+      fromEither(Options.resolve(options)),
       Layer.merge(Layer.scoped(RedisTag, make(options)), Layer.scoped(RedisPubSubTag, makePubSub(options)))
     )
   )

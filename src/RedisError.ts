@@ -11,7 +11,6 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { dual } from "effect/Function"
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
@@ -758,13 +757,15 @@ export const catchCode: {
     code: string | ReadonlyArray<string>,
     f: (error: ReplyError) => Effect.Effect<A2, E2, R2>
   ): Effect.Effect<A | A2, E | E2, R | R2> =>
-    Effect.catchSome(self, (error) => {
-      const codes = typeof code === "string" ? [code] : code
-      const [first, ...rest] = replyErrors(error)
-      return first !== undefined && [first, ...rest].every((error) => codes.includes(error.code))
-        ? Option.some(f(first))
-        : Option.none()
-    })
+    Effect.catchIf(
+      self,
+      (error) => {
+        const codes = typeof code === "string" ? [code] : code
+        const errors = replyErrors(error)
+        return errors.length > 0 && errors.every((error) => codes.includes(error.code))
+      },
+      (error) => f(replyErrors(error)[0] as ReplyError)
+    )
 )
 
 /** The server errors of which a failure is made; none when anything else failed, too. */

@@ -22,6 +22,7 @@ import { type Codec, utf8 } from "./Codec.js"
 import { type Key, type OneOrMany, toList } from "./internal/command/args.js"
 import { escapePattern, prepend } from "./internal/command/prefix.js"
 import * as Options from "./internal/connection/options.js"
+import { fromEither } from "./internal/effect/either.js"
 import { type Program, type Provided, provide } from "./internal/effect/program.js"
 import { type Gap as InboxGap, isGap as isInboxGap, type Strategy } from "./internal/pubsub/inbox.js"
 import * as InboxMailbox from "./internal/pubsub/mailbox.js"
@@ -473,15 +474,15 @@ const openMailbox = <A>(request: Request, read: Read.Read<A>, onGap: (gap: Inbox
     const { alone, gaps, options, targets } = request
     const { bufferBytes = defaultBytes, bufferSize = defaultSize, failOnGap = false, strategy = "sliding" } = options
     if (!strategies.includes(strategy)) {
-      return Options.invalid("strategy must be suspend, sliding, dropping or fail")
+      return fromEither(Options.invalid("strategy must be suspend, sliding, dropping or fail"))
     }
     const { onUndecodable = "fail" } = options
     if (!Object.hasOwn(modes, onUndecodable)) {
-      return Options.invalid("onUndecodable must be fail, skip or emit")
+      return fromEither(Options.invalid("onUndecodable must be fail, skip or emit"))
     }
     const reader = modes[onUndecodable](read, service)
-    return Effect.flatMap(Options.checkCount(bufferSize, "bufferSize"), (capacity) =>
-      Effect.flatMap(Options.checkCount(bufferBytes, "bufferBytes"), (maxBytes) =>
+    return Effect.flatMap(fromEither(Options.checkCount(bufferSize, "bufferSize")), (capacity) =>
+      Effect.flatMap(fromEither(Options.checkCount(bufferBytes, "bufferBytes")), (maxBytes) =>
         Effect.map(
           service.subscribe(targets, {
             capacity,

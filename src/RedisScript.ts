@@ -24,6 +24,7 @@ import { Argument } from "./internal/command/args.js"
 import { type Alone, declare, define, reword, Spec } from "./internal/command/command.js"
 import { traitsOf } from "./internal/command/facts.js"
 import type { RedisCommand } from "./internal/command/model.js"
+import { transformed } from "./internal/effect/schemas.js"
 import * as Timers from "./internal/engine/timers.js"
 import { allowedWas } from "./internal/request/failure.js"
 import { isWellFormed, utf8Encode } from "./internal/resp/text.js"
@@ -246,10 +247,13 @@ export const isRedisScript = (u: unknown): u is RedisScript<never, unknown> => P
  * @since 0.1.0
  * @category schemas
  */
-export const LuaBoolean: Schema.Schema<boolean, 0 | 1 | null> = Schema.transform(
-  Schema.Literal(1, 0, null),
+export const LuaBoolean: Schema.Schema<boolean, 0 | 1 | null> = transformed(
+  Schema.NullOr(Schema.Literal(1, 0)),
   Schema.Boolean,
-  { strict: true, decode: (given) => given === 1, encode: (given) => (given ? 1 : null) }
+  {
+    decode: (given) => given === 1,
+    encode: (given) => (given ? 1 : null)
+  }
 )
 
 const { scriptLoad } = Scripting.make(utf8)

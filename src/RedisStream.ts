@@ -9,7 +9,6 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -31,6 +30,7 @@ import * as Options from "./internal/connection/options.js"
 import { fromEither } from "./internal/effect/either.js"
 import { interruptFork, type Running } from "./internal/effect/fork.js"
 import { encoder } from "./internal/effect/issue.js"
+import * as Pages from "./internal/effect/pages.js"
 import {
   defaultReconnect,
   defaultRetry,
@@ -329,8 +329,8 @@ export const read: {
         positions.set(stream, (yield* fromEither(idOf(from))) ?? (yield* newest(redis, stream)))
       }
       const reader = new Reader(redis, positions, settings)
-      const entries = Stream.repeatEffectChunkOption(reader.next)
-      return readAhead === 0 ? entries : Stream.bufferChunks(entries, { capacity: readAhead })
+      const entries = Pages.repeat(reader.next)
+      return readAhead === 0 ? entries : Pages.readAhead(entries, readAhead)
     })
   )
 
@@ -358,7 +358,7 @@ class Reader<A> {
   }
 
   /** The type is of the entries that decode: only a caller that asks for others expects them. */
-  readonly next: Effect.Effect<Chunk.Chunk<Entry<A>>, Option.Option<RedisError>> = Effect.suspend(() => {
+  readonly next: Effect.Effect<ReadonlyArray<Entry<A>>, Option.Option<RedisError>> = Effect.suspend(() => {
     const { block, count, decode, follow, onUndecodable, reconnect } = this.settings
     return Effect.gen(this, function* () {
       if (this.broken !== undefined) {
@@ -414,7 +414,7 @@ class Reader<A> {
           }
         }
         if (entries.length > 0) {
-          return Chunk.unsafeFromArray(entries as Array<Entry<A>>)
+          return entries as Array<Entry<A>>
         }
         if (this.broken !== undefined) {
           return yield* Effect.fail(Option.some(this.broken))
@@ -778,14 +778,16 @@ export const consume: {
       const redis = yield* Redis
       const consumer = new GroupConsumer(redis, settings)
       yield* Effect.acquireRelease(consumer.start, () => consumer.stop(0))
-      return Stream.repeatEffectChunkOption(givable(consumer))
+      return Pages.repeat(givable(consumer))
     })
   )
 
 const rejected = Cause.fail({ _tag: "Rejected" })
 
 /** The next entries for the program. Entries that must not be handled become dead letters, or are left, right here. */
-const givable = <A>(consumer: GroupConsumer<A>): Effect.Effect<Chunk.Chunk<Delivered<A>>, Option.Option<RedisError>> =>
+const givable = <A>(
+  consumer: GroupConsumer<A>
+): Effect.Effect<ReadonlyArray<Delivered<A>>, Option.Option<RedisError>> =>
   Effect.flatMap(consumer.takeAll, (all) =>
     Effect.gen(function* () {
       const some: Array<Delivered<A>> = []
@@ -796,7 +798,7 @@ const givable = <A>(consumer: GroupConsumer<A>): Effect.Effect<Chunk.Chunk<Deliv
           some.push(delivered(consumer, held))
         }
       }
-      return Chunk.unsafeFromArray(some)
+      return some
     })
   )
 

@@ -5,12 +5,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import { Codec, Redis, RedisCommand } from "effect-redis-client"
+import { interrupt as interruptFiber } from "../src/internal/effect/fork.js"
 import type { Orphan, RedisOptions } from "../src/Redis.js"
 import { connectTo, eachServer, failure, on } from "./support/client.js"
+import { onlyLogger } from "./support/effect.js"
 import * as Peer from "./support/peer.js"
 import { warnings } from "./support/pubsub.js"
 
@@ -265,7 +266,7 @@ describe("after the caller was interrupted", () => {
         yield* Peer.eventually("it is unblocked", () => unblocks(server.peer).length === 1)
         state.answer("*2\r\n$1\r\nk\r\n$6\r\nsecret\r\n")
         yield* Peer.eventually("it is logged", () => lines.some((line) => line.startsWith("WARN")))
-      }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+      }).pipe(Effect.provide(onlyLogger(logger)))
       const warning = lines.filter((line) => line.startsWith("WARN"))
       expect(warning).toHaveLength(1)
       expect(warning[0]).toMatch(/BLPOP took 1 element/)
@@ -332,7 +333,7 @@ describe("after the caller was interrupted", () => {
         }
       })
       const fiber = yield* Effect.fork(run(command))
-      interrupt = () => fiber.unsafeInterruptAsFork(FiberId.none)
+      interrupt = () => interruptFiber(fiber)
       expect(Exit.isInterrupted(yield* Fiber.await(fiber))).toBe(true)
       yield* Peer.eventually("the orphan is reported", () => orphans.length === 1)
       expect(orphans[0]).toMatchObject({ count: 1, reply: ["k", "v"] })

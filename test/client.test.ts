@@ -15,6 +15,7 @@ import type { RedisOptions } from "../src/Redis.js"
 import type { PipelineError, RedisError, TransactionError } from "../src/RedisError.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
 import { connectTo, failure, on, quickly, settle } from "./support/client.js"
+import { onInput, poll } from "./support/effect.js"
 import * as Peer from "./support/peer.js"
 import { makeServer, realServers, serverLayer } from "./support/servers.js"
 import { faraway } from "./support/timing.js"
@@ -447,7 +448,7 @@ describe("law 10: reconnecting", () => {
       yield* Redis.make({
         host: "127.0.0.1",
         port: peer.port,
-        reconnect: Schedule.tapInput(Schedule.spaced("10 millis"), (error) => Effect.sync(() => delays.push(error)))
+        reconnect: onInput(Schedule.spaced("10 millis"), (error) => Effect.sync(() => delays.push(error)))
       })
       yield* Peer.eventually("five connections", () => asked >= 5)
       expect(delays.length).toBeGreaterThanOrEqual(asked - 1)
@@ -552,7 +553,7 @@ describe("law 10: reconnecting", () => {
       const run = on(yield* Redis.make({ ...options, lazy: true }))
       const first = yield* Effect.fork(run(Redis.ping()))
       yield* settle
-      expect(Option.isNone(yield* Fiber.poll(first))).toBe(true)
+      expect(Option.isNone(yield* poll(first))).toBe(true)
       yield* comeBack
       expect(yield* Fiber.join(first)).toBe("PONG")
     })

@@ -19,6 +19,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Connection, Pool, Redis, RedisError } from "effect-redis-client"
 import { connectTo, eachServer, failure, on, quickly, settle } from "./support/client.js"
+import { onlyLogger } from "./support/effect.js"
 import * as Peer from "./support/peer.js"
 import { makeServer } from "./support/servers.js"
 
@@ -191,7 +192,7 @@ describe("credentials", () => {
         Stream.fail(new VaultSealed({ message: "the vault is sealed", token }))
       )
       const redis = yield* Redis.make({ host: "127.0.0.1", port: peer.port, credentials }).pipe(
-        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+        Effect.provide(onlyLogger(logger))
       )
       yield* Peer.eventually("it is logged", () => lines.some((line) => line.includes("newest ones stay in use")))
       expect(lines.join("\n")).toMatch(/stay in use: the vault is sealed/)

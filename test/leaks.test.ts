@@ -3,7 +3,6 @@ import { createHook } from "node:async_hooks"
 import * as Net from "node:net"
 import * as v8 from "node:v8"
 import * as vm from "node:vm"
-import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { describe, expect, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -15,11 +14,11 @@ import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as Supervisor from "effect/Supervisor"
 import { Connection, Pool, Redis, RedisCommand } from "effect-redis-client"
 import type { RedisOptions } from "../src/Redis.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
 import { failure, on } from "./support/client.js"
+import { fiberTracker, netSocket } from "./support/effect.js"
 import * as Peer from "./support/peer.js"
 import { embeddedServer, makeServer, realServers, serverLayer, serverOptions, servers } from "./support/servers.js"
 
@@ -62,14 +61,14 @@ const soon = Effect.async<void>((resume) => {
  */
 const leavesNothing = <A, E, R>(use: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
-    const supervisor = yield* Supervisor.track
+    const fibers = fiberTracker()
     const before = handles()
     const earlier = new Set(timers.keys())
-    const exit = yield* Effect.exit(Effect.scoped(use)).pipe(Effect.supervised(supervisor))
-    const left = Effect.map(supervisor.value, (fibers) => [
+    const exit = yield* fibers.track(Effect.exit(Effect.scoped(use)))
+    const left = Effect.sync(() => [
       ...[...handles()].filter(([name, count]) => count > (before.get(name) ?? 0)).map(([name]) => name),
       ...[...timers].filter(([id]) => !earlier.has(id)).map(([, place]) => place),
-      ...fibers.map((fiber) => `fiber ${fiber.id().id}`)
+      ...fibers.running()
     ])
     const started = Date.now()
     while ((yield* left).length > 0) {
@@ -371,7 +370,7 @@ describe("with scripted peers", () => {
 
   test("a connection over a Socket", Peer.pong, ({ port }) =>
     Effect.gen(function* () {
-      const socket = yield* NodeSocket.makeNet({ host: "127.0.0.1", port })
+      const socket = yield* netSocket({ host: "127.0.0.1", port })
       const connection = yield* Connection.fromSocket(socket, long)
       expect(yield* connection.execute("PING")).toBe("PONG")
     })
@@ -382,7 +381,7 @@ describe("with scripted peers", () => {
       "HELLO arrived",
       () => (peer.connections[0]?.received.length ?? 0) > 0,
       Effect.scoped(
-        Effect.flatMap(NodeSocket.makeNet({ host: "127.0.0.1", port: peer.port }), (socket) =>
+        Effect.flatMap(netSocket({ host: "127.0.0.1", port: peer.port }), (socket) =>
           Connection.fromSocket(socket, long)
         )
       )

@@ -1,6 +1,5 @@
 /** `Redis.optimistic`: WATCH, the body and its transaction on one connection, retried on a conflict. */
 import { describe, expect, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -16,6 +15,7 @@ import { ConnectionError, PipelineError, TransactionError, UsageError } from "..
 import * as RedisServer from "../src/testing/RedisServer.js"
 import { connectTo, eachServer, failure, on, quickly, settle } from "./support/client.js"
 import { describeReal } from "./support/describeReal.js"
+import { defects, onInput, onOutput, poll } from "./support/effect.js"
 import * as Peer from "./support/peer.js"
 import { serverLayer } from "./support/servers.js"
 
@@ -99,7 +99,7 @@ eachServer((it, { connect }) => {
               yield* other(Redis.incr("k"))
               return Redis.transaction([Redis.incr("never")])
             }),
-            { schedule: Schedule.tapInput(Schedule.recurs(2), (input) => Effect.sync(() => heard.push(input))) }
+            { schedule: onInput(Schedule.recurs(2), (input) => Effect.sync(() => heard.push(input))) }
           )
         )
       )
@@ -244,7 +244,7 @@ eachServer((it, { connect }) => {
               }
               return Redis.transaction([Redis.incr("n")])
             }),
-            { schedule: Schedule.tapInput(Schedule.recurs(1), (input) => Effect.sync(() => heard.push(input))) }
+            { schedule: onInput(Schedule.recurs(1), (input) => Effect.sync(() => heard.push(input))) }
           )
         )
         expect(result).toEqual([1])
@@ -352,7 +352,7 @@ eachServer((it, { connect }) => {
         })
       )
       const exit = yield* Effect.exit(run(Redis.optimistic("watched", body)))
-      expect(Exit.isFailure(exit) && [...Cause.defects(exit.cause)]).toEqual([new RangeError("a bug")])
+      expect(Exit.isFailure(exit) && defects(exit.cause)).toEqual([new RangeError("a bug")])
       expect(bodies).toBe(1)
       yield* expectClean(redis)
     })
@@ -478,7 +478,7 @@ eachServer((it, { connect }) => {
       let bodies = 0
       let tries = 0
       const { run } = yield* start({
-        reconnect: Schedule.tapOutput(quickly, () =>
+        reconnect: onOutput(quickly, () =>
           // Restarts once some attempts have failed. Repeated, because the first start may come before the kill is complete.
           // Uninterruptible, because client and pool share this Schedule, and an interrupted start would end the server.
           ++tries % 5 === 0 ? Effect.uninterruptible(Effect.orDie(server.start)) : Effect.void
@@ -603,7 +603,7 @@ describe("with a scripted peer", () => {
       const exit = yield* Effect.exit(
         run(
           Redis.optimistic("k", Effect.fail("no" as const), {
-            schedule: Schedule.recurs(1).pipe(Schedule.tapInput((error) => Effect.sync(() => seen.push(error))))
+            schedule: onInput(Schedule.recurs(1), (error) => Effect.sync(() => seen.push(error)))
           })
         )
       )
@@ -648,13 +648,13 @@ describe("with a scripted peer", () => {
       let execs = 0
       let heard = 0
       const { run } = yield* connectTo(script(() => (++execs < 3 ? "_\r\n" : "*1\r\n:1\r\n")))
-      const schedule = Schedule.tapInput(Schedule.spaced("1 hour"), () => Effect.sync(() => heard++))
+      const schedule = onInput(Schedule.spaced("1 hour"), () => Effect.sync(() => heard++))
       const fiber = yield* Effect.fork(run(Redis.optimistic("k", body, { schedule })))
       for (const conflicts of [1, 2]) {
         yield* Peer.eventually("the Schedule received the conflict", () => heard === conflicts)
         yield* settle
         yield* TestClock.adjust("59 minutes")
-        expect(Option.isNone(yield* Fiber.poll(fiber))).toBe(true)
+        expect(Option.isNone(yield* poll(fiber))).toBe(true)
         expect(execs).toBe(conflicts)
         yield* TestClock.adjust("1 minute")
       }

@@ -3,7 +3,6 @@ import { inspect } from "node:util"
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -15,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import { Connection, Pool, Redis, RedisPubSub } from "effect-redis-client"
 import * as Options from "../src/internal/connection/options.js"
 import type { RedisError } from "../src/RedisError.js"
+import { configured, failures } from "./support/effect.js"
 import * as Peer from "./support/peer.js"
 
 /** Part of every secret in these tests: no rendering may contain it. */
@@ -389,8 +389,8 @@ describe("a layer with wrong options", () => {
     it.scoped(`${name} fails with one error, which a main function prints once`, () =>
       Effect.gen(function* () {
         const exit = yield* Effect.exit(Layer.build(layer))
-        const failures = Exit.isFailure(exit) ? [...Cause.failures(exit.cause)] : []
-        expect(failures.map(({ _tag }) => _tag)).toEqual(["UsageError"])
+        const errors = Exit.isFailure(exit) ? failures(exit.cause) : []
+        expect(errors.map(({ _tag }) => _tag)).toEqual(["UsageError"])
       })
     )
   }
@@ -437,8 +437,7 @@ describe("secrets", () => {
 })
 
 describe("layerConfig", () => {
-  const withConfig = (entries: Readonly<Record<string, string>>) =>
-    Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(entries))))
+  const withConfig = (entries: Readonly<Record<string, string>>) => configured(Object.entries(entries))
 
   const build = (
     layer:

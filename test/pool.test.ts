@@ -17,9 +17,10 @@ import { Connection, Pool, Redis, RedisCommand } from "effect-redis-client"
 import type { ConnectionError, RedisError } from "../src/RedisError.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
 import { connectTo, failure, on, quickly, settle } from "./support/client.js"
+import { onInput, yieldingAt } from "./support/effect.js"
 import * as Peer from "./support/peer.js"
 import { realServers, serverLayer } from "./support/servers.js"
-import { pause, promptly, yieldingAt } from "./support/timing.js"
+import { pause, promptly } from "./support/timing.js"
 
 const idOf = (connection: Connection.Connection) => Option.getOrThrow(connection.id)
 
@@ -153,7 +154,7 @@ describe("a lease whose connection cannot be opened", () => {
   it.scoped("however many wait, one Schedule paces the attempts", () =>
     Effect.gen(function* () {
       const steps: Array<unknown> = []
-      const reconnect = Schedule.tapInput(quickly, (error) => Effect.sync(() => steps.push(error)))
+      const reconnect = onInput(quickly, (error) => Effect.sync(() => steps.push(error)))
       const { pool, state } = yield* away({ reconnect, maxSize: 10 })
       const waiting = yield* Effect.forEach(Array.from({ length: 50 }), () => Effect.fork(ping(pool)))
       yield* Peer.eventually("it is asked some times", () => state.connections >= 80)
@@ -174,7 +175,7 @@ describe("a lease whose connection cannot be opened", () => {
       /connect|transport|peerClosed/
     ],
     ['any failure, with offline: "fail"', { offline: "fail" }, undefined, /connect|transport|peerClosed/],
-    ["a Schedule that is done", { reconnect: Schedule.stop }, undefined, /connect|transport|peerClosed/]
+    ["a Schedule that is done", { reconnect: Schedule.recurs(0) }, undefined, /connect|transport|peerClosed/]
   ] as ReadonlyArray<readonly [string, Pool.PoolOptions, string | undefined, string | RegExp]>) {
     it.scoped(`fails at once on ${what}, and so do the waiters in line`, () =>
       Effect.gen(function* () {
@@ -210,7 +211,7 @@ describe("a lease whose connection cannot be opened", () => {
   it.scoped("the minimum is reopened by the Schedule, also when a server accepts and closes", () =>
     Effect.gen(function* () {
       const steps: Array<unknown> = []
-      const reconnect = Schedule.tapInput(Schedule.spaced("10 millis"), (error) => Effect.sync(() => steps.push(error)))
+      const reconnect = onInput(Schedule.spaced("10 millis"), (error) => Effect.sync(() => steps.push(error)))
       const { base, peer, state } = yield* away()
       state.now = false
       const pool = yield* Pool.make({ ...base, minSize: 2, maxSize: 2, reconnect })

@@ -11,6 +11,7 @@ import { type Connection, Pool, Redis, RedisError } from "effect-redis-client"
 import { defaultReconnect, makeStepper } from "../src/internal/effect/schedule.js"
 import type { Status } from "../src/Redis.js"
 import { connectTo, eachServer, failure, on, quickly, settle } from "./support/client.js"
+import { onOutput } from "./support/effect.js"
 import * as Peer from "./support/peer.js"
 import { makeServer } from "./support/servers.js"
 
@@ -74,14 +75,14 @@ describe("the slowest delay of a Schedule", () => {
     ["the default", defaultReconnect, 2_000, 2_400],
     ["equal delays", Schedule.spaced("5 millis"), 5, 5],
     ["a Schedule that ends", Schedule.exponential("10 millis").pipe(Schedule.intersect(Schedule.recurs(4))), 80, 80],
-    ["a Schedule that is done", Schedule.stop, 0, 0],
+    ["a Schedule that is done", Schedule.recurs(0), 0, 0],
     ["delays that grow without end", Schedule.exponential("10 millis"), 60_000, 60_000],
     ["delays of hours", Schedule.spaced("2 hours"), 60_000, 60_000],
     ["a Schedule limited in time", Schedule.spaced("100 millis").pipe(Schedule.upTo("1 second")), 100, 100],
     [
       "a Schedule that dies at its sixth step",
-      Schedule.exponential("10 millis").pipe(
-        Schedule.tapOutput((delay) => (String(delay).includes("320") ? Effect.die("too long") : Effect.void))
+      onOutput(Schedule.exponential("10 millis"), (delay) =>
+        String(delay).includes("320") ? Effect.die("too long") : Effect.void
       ),
       160,
       160

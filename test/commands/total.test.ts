@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import { describe, expect, vi } from "vitest"
 import type { RedisCommand } from "../../src/RedisCommand.js"
 import { connectTo } from "../support/client.js"
+import { defects } from "../support/effect.js"
 import * as Peer from "../support/peer.js"
 
 type Call = readonly [method: string, given: ReadonlyArray<unknown>]
@@ -77,7 +78,7 @@ describe("commands of an untyped program", () => {
           wrongCalls(),
           (call) =>
             Effect.map(Effect.exit(run(make(...call))), (exit) =>
-              Exit.isFailure(exit) && Cause.defects(exit.cause).length > 0
+              Exit.isFailure(exit) && defects(exit.cause).length > 0
                 ? [`${shown(call)}: ${Cause.pretty(exit.cause)}`]
                 : []
             ),

@@ -1,5 +1,4 @@
 /** Opening and closing a connection end in bounded time, whatever the peer does. */
-import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,8 +10,9 @@ import { Connection, Pool, Redis } from "effect-redis-client"
 import type { RedisError } from "../../src/RedisError.js"
 import { failure } from "../support/client.js"
 import { connectTo, inFlight } from "../support/connection.js"
+import { netSocket, yieldingAt } from "../support/effect.js"
 import * as Peer from "../support/peer.js"
-import { faraway, pause, promptly, yieldingAt } from "../support/timing.js"
+import { faraway, pause, promptly } from "../support/timing.js"
 
 describe("opening ends in time", () => {
   it.scoped("connectTimeout ends an uninterruptible attempt", () =>
@@ -67,7 +67,7 @@ describe("opening ends in time", () => {
     Effect.gen(function* () {
       const peer = yield* Peer.make(Peer.pong)
       for (let at = 1; at < 200; at++) {
-        const socket = yield* NodeSocket.makeNet({ host: "127.0.0.1", port: peer.port })
+        const socket = yield* netSocket({ host: "127.0.0.1", port: peer.port })
         const fiber = yield* Effect.fork(Effect.scoped(Connection.fromSocket(socket)).pipe(yieldingAt(at)))
         yield* Effect.yieldNow()
         const ended = yield* Effect.forkDaemon(Fiber.interrupt(fiber))

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, vi } from "vitest"
 import { Outages } from "../../src/internal/connection/outages.js"
 import type { Forker } from "../../src/internal/effect/fork.js"
 import { connectTo, eachServer, on, quickly } from "../support/client.js"
+import { furtherLogger, onlyLogger } from "../support/effect.js"
 import * as Peer from "../support/peer.js"
 import { makeServer } from "../support/servers.js"
 
@@ -29,7 +30,7 @@ const collecting = () => {
       })
     }
   })
-  return { lines, layer: Logger.replace(Logger.defaultLogger, logger), add: Logger.add(logger) }
+  return { lines, layer: onlyLogger(logger), add: furtherLogger(logger) }
 }
 
 describe("an outage", () => {

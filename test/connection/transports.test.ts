@@ -2,7 +2,6 @@
 import * as Crypto from "node:crypto"
 import * as Net from "node:net"
 import { Duplex } from "node:stream"
-import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -16,6 +15,7 @@ import type { RedisError } from "../../src/RedisError.js"
 import { issue } from "../../src/testing/internal/certificates.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import { failure } from "../support/client.js"
+import { netSocket, poll } from "../support/effect.js"
 import * as Peer from "../support/peer.js"
 import { makeServer, realServers } from "../support/servers.js"
 
@@ -126,9 +126,7 @@ describe("slow readers", () => {
     [
       "a Socket",
       (port: number, options: Connection.OverOptions) =>
-        Effect.flatMap(NodeSocket.makeNet({ host: "127.0.0.1", port }), (socket) =>
-          Connection.fromSocket(socket, options)
-        )
+        Effect.flatMap(netSocket({ host: "127.0.0.1", port }), (socket) => Connection.fromSocket(socket, options))
     ]
   ] as const) {
     it.scoped(
@@ -150,7 +148,7 @@ describe("slow readers", () => {
           for (let i = 0; overflow === undefined && i < 200; i++) {
             const fiber = yield* Effect.fork(write(i))
             yield* Effect.repeatN(Effect.yieldNow(), 5)
-            const exit = yield* Fiber.poll(fiber)
+            const exit = yield* poll(fiber)
             if (Option.isSome(exit)) {
               overflow = failure(exit.value)
             } else {
@@ -339,7 +337,7 @@ describe.each(realServers)("on $name", (server) => {
       it.scoped("a Socket: a clean end is a ConnectionError, and later commands fail without waiting", () =>
         Effect.gen(function* () {
           const { host, port } = yield* makeServer(server)
-          const socket = yield* NodeSocket.makeNet({ host, port })
+          const socket = yield* netSocket({ host, port })
           const connection = yield* Connection.fromSocket(socket, { protocol, replyTimeout: "1 minute" })
           yield* works(connection, protocol)
           const killer = yield* Connection.make({ host, port })
@@ -365,7 +363,7 @@ describe.each(realServers)("on $name", (server) => {
       it.scoped("a Socket that cannot be opened fails with its reason", () =>
         Effect.gen(function* () {
           const { port } = yield* Effect.scoped(Peer.make({}))
-          const socket = yield* NodeSocket.makeNet({ host: "127.0.0.1", port })
+          const socket = yield* netSocket({ host: "127.0.0.1", port })
           const exit = yield* Effect.exit(Connection.fromSocket(socket, { protocol }))
           expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", reason: "transport" })
         })

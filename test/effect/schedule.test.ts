@@ -1,7 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
 import {
@@ -11,6 +10,7 @@ import {
   liveClock,
   makeStepper
 } from "../../src/internal/effect/schedule.js"
+import { onInput, onOutput, poll } from "../support/effect.js"
 
 /** Takes a step on the test clock; the milliseconds that it paused, or `undefined` when the Schedule is done. */
 const step = (pause: Effect.Effect<boolean>): Effect.Effect<number | undefined> =>
@@ -19,7 +19,7 @@ const step = (pause: Effect.Effect<boolean>): Effect.Effect<number | undefined> 
     let millis = 0
     while (true) {
       yield* Effect.yieldNow()
-      const exit = yield* Fiber.poll(fiber)
+      const exit = yield* poll(fiber)
       if (exit._tag === "Some") {
         return (yield* exit.value) ? millis : undefined
       }
@@ -84,7 +84,7 @@ describe("a stepper", () => {
     Effect.gen(function* () {
       const inputs: Array<string> = []
       const stepper = yield* makeStepper(
-        Schedule.spaced("1 millis").pipe(Schedule.tapInput((input: string) => Effect.sync(() => inputs.push(input))))
+        onInput(Schedule.spaced("1 millis"), (input: string) => Effect.sync(() => inputs.push(input)))
       )
       yield* step(stepper.pause("first"))
       expect(inputs).toEqual(["first"])
@@ -99,14 +99,14 @@ describe("the slowest of the pauses ahead", () => {
     ["a Schedule with jitter", everyMillis(1_000), 800, 1_200],
     ["equal pauses", Schedule.spaced("5 millis"), 5, 5],
     ["a Schedule that ends", Schedule.exponential("10 millis").pipe(Schedule.intersect(Schedule.recurs(4))), 80, 80],
-    ["a Schedule that is done", Schedule.stop, 0, 0],
+    ["a Schedule that is done", Schedule.recurs(0), 0, 0],
     ["a Schedule that grows without end", Schedule.exponential("10 millis"), 60_000, 60_000],
     ["pauses of hours", Schedule.spaced("2 hours"), 60_000, 60_000],
     ["a Schedule that ends by time", Schedule.spaced("100 millis").pipe(Schedule.upTo("1 second")), 100, 100],
     [
       "a Schedule that dies at its sixth step",
-      Schedule.exponential("10 millis").pipe(
-        Schedule.tapOutput((delay) => (Duration.toMillis(delay) === 320 ? Effect.die("too long") : Effect.void))
+      onOutput(Schedule.exponential("10 millis"), (delay) =>
+        Duration.toMillis(delay) === 320 ? Effect.die("too long") : Effect.void
       ),
       160,
       160

@@ -6,9 +6,9 @@ import * as FileSystem from "node:fs"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import * as Supervisor from "effect/Supervisor"
 import { Connection } from "effect-redis-client"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { fiberTracker } from "../support/effect.js"
 import { makeServer, realServers } from "../support/servers.js"
 import { type Cell, type Home, nameOf, runCell, type Seen } from "./cell.js"
 import { problemsOf } from "./expected.js"
@@ -45,9 +45,9 @@ for (const [i, cell] of chosen.entries()) {
 }
 
 /** The number of fibers, and of each kind of resource that keeps a process alive. */
-const supervisor = Effect.runSync(Supervisor.track)
+const fibers = fiberTracker()
 const resources = (): Map<string, number> => {
-  const counts = new Map([["fibers", Effect.runSync(supervisor.value).length]])
+  const counts = new Map([["fibers", fibers.running().length]])
   for (const name of process.getActiveResourcesInfo()) counts.set(name, (counts.get(name) ?? 0) + 1)
   return counts
 }
@@ -68,26 +68,28 @@ describe.runIf(realServers.length > 0)("the fault table", () => {
     it(`${name}: ${row.length} cells`, { timeout: 600_000 }, async () => {
       const failures: Array<string> = []
       await Effect.runPromise(
-        Effect.forEach(
-          row,
-          ([cell, i]) =>
-            Effect.suspend(() => {
-              const started = performance.now()
-              return Effect.map(runCell(homes[i % homes.length] as Home, cell, `cell${i}`), (seen: Seen) => {
-                const problems = problemsOf(cell, seen)
-                if (dump !== undefined) {
-                  const took = Math.round(performance.now() - started)
-                  const line = `${nameOf(cell)} => ${seen.outcome}, ${seen.executed} times, ${took} ms`
-                  FileSystem.appendFileSync(dump, `${[line, ...problems].join("; ").replaceAll("\n", " ")}\n`)
-                }
-                if (problems.length > 0) {
-                  failures.push(`${nameOf(cell)}: ${problems.join("; ")}`)
-                }
-              })
-            }),
-          // Cells that wait for a deadline cost nothing, so more of them run at once.
-          { concurrency: row[0]?.[0].fault.kind === "silent" ? 24 : 12, discard: true }
-        ).pipe(Effect.supervised(supervisor))
+        fibers.track(
+          Effect.forEach(
+            row,
+            ([cell, i]) =>
+              Effect.suspend(() => {
+                const started = performance.now()
+                return Effect.map(runCell(homes[i % homes.length] as Home, cell, `cell${i}`), (seen: Seen) => {
+                  const problems = problemsOf(cell, seen)
+                  if (dump !== undefined) {
+                    const took = Math.round(performance.now() - started)
+                    const line = `${nameOf(cell)} => ${seen.outcome}, ${seen.executed} times, ${took} ms`
+                    FileSystem.appendFileSync(dump, `${[line, ...problems].join("; ").replaceAll("\n", " ")}\n`)
+                  }
+                  if (problems.length > 0) {
+                    failures.push(`${nameOf(cell)}: ${problems.join("; ")}`)
+                  }
+                })
+              }),
+            // Cells that wait for a deadline cost nothing, so more of them run at once.
+            { concurrency: row[0]?.[0].fault.kind === "silent" ? 24 : 12, discard: true }
+          )
+        )
       )
       counts.set(name, { cells: row.length, failures: failures.length })
       expect(failures.join("\n")).toBe("")

@@ -5,6 +5,7 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Logger from "effect/Logger"
 import { Codec, RedisPubSub } from "effect-redis-client"
+import { onlyLogger } from "../support/effect.js"
 import * as Peer from "../support/peer.js"
 import { listenOn } from "../support/pubsub.js"
 
@@ -34,7 +35,7 @@ const logged = () => {
   const logger = Logger.make(({ cause, logLevel, message }) => {
     lines.push(`${logLevel.label} ${String(message)} ${String(cause)}`)
   })
-  return { lines, layer: Logger.replace(Logger.defaultLogger, logger) }
+  return { lines, layer: onlyLogger(logger) }
 }
 
 describe("a listener that throws", () => {

@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import { RedisPubSub } from "effect-redis-client"
 import type { RedisPubSubOptions } from "../../src/RedisPubSub.js"
 import { failure, quickly, settle } from "../support/client.js"
+import { poll } from "../support/effect.js"
 import * as Peer from "../support/peer.js"
 import { first, listenOn } from "../support/pubsub.js"
 
@@ -73,12 +74,12 @@ for (const protocol of [2, 3] as const) {
           connection().write(push("message", "read", "so far"))
           yield* read.take
           yield* settle
-          expect(Option.isNone(yield* Fiber.poll(a))).toBe(true)
+          expect(Option.isNone(yield* poll(a))).toBe(true)
           connection().write(push("subscribe", "a", 1) + push("message", "read", "so far"))
           yield* Fiber.join(a)
           yield* read.take
           yield* settle
-          expect(Option.isNone(yield* Fiber.poll(b))).toBe(true)
+          expect(Option.isNone(yield* poll(b))).toBe(true)
           connection().write(push("subscribe", "b", 2))
           yield* Fiber.join(b)
           expect(commands()).toEqual(["SUBSCRIBE read", "SUBSCRIBE a", "SUBSCRIBE b"])
@@ -99,7 +100,7 @@ for (const protocol of [2, 3] as const) {
           connection().write(push("subscribe", "a", 2) + push("message", "read", "so far"))
           yield* read.take
           yield* settle
-          expect(Option.isNone(yield* Fiber.poll(again))).toBe(true)
+          expect(Option.isNone(yield* poll(again))).toBe(true)
           connection().write(push("unsubscribe", "a", 1) + push("subscribe", "a", 2) + push("message", "a", "mine"))
           expect(yield* first(yield* Fiber.join(again), 1)).toMatchObject([{ payload: "mine" }])
           expect(commands().slice(1)).toEqual(["SUBSCRIBE a", "UNSUBSCRIBE a", "SUBSCRIBE a"])

@@ -6,7 +6,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -31,6 +30,7 @@ import {
 import { issue } from "../../src/testing/internal/certificates.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import { eachServer, on, quickly } from "../support/client.js"
+import { configured } from "../support/effect.js"
 import * as Peer from "../support/peer.js"
 import * as Witness from "./support/witness.js"
 
@@ -301,7 +301,7 @@ eachServer(
           ["TransactionError", Redis.transaction([Redis.set(mark, mark), raw("LPUSH", "string", mark)])],
           ["TransactionError", Redis.transaction([Redis.set(mark, mark), raw("FOO", mark)])],
           ["TransactionError", Redis.transaction({ a: people.get("string"), b: Redis.get("string") })],
-          ["TransactionError", Redis.optimistic([mark], interfering, { schedule: Schedule.stop })],
+          ["TransactionError", Redis.optimistic([mark], interfering, { schedule: Schedule.recurs(0) })],
           ["UsageError", Redis.pipeline([Redis.blpop([mark], { timeout: "1 second" }), Redis.set(mark, mark)])],
           ["UsageError", Redis.pipeline([Redis.set(mark, `${mark}\uD800`)])],
           ["UsageError", raw("AUTH", mark)],
@@ -342,7 +342,7 @@ eachServer(
         const { host, port } = yield* RedisServer.RedisServer
         const url = Redacted.make(`redis://${mark}:${mark}@${host}:${port}/3?client_name=me`)
         const base = { host, port, protocol, connectTimeout: "20 seconds" } as const
-        const config = Layer.setConfigProvider(ConfigProvider.fromMap(new Map([["REDIS_URL", Redacted.value(url)]])))
+        const config = configured([["REDIS_URL", Redacted.value(url)]])
         class Other extends Redis.Tag("Other")<Other>() {}
         for (const [name, build] of [
           ["no password", Redis.make({ ...base, clientName: "me" })],
@@ -367,7 +367,7 @@ eachServer(
           const exit = yield* witness.watch(name, Effect.scoped(build))
           expect([name, Witness.outcome(exit)]).toEqual([name, "ConnectionError"])
         }
-        const lazy = yield* Redis.make({ ...base, password: secret, lazy: true, reconnect: Schedule.stop })
+        const lazy = yield* Redis.make({ ...base, password: secret, lazy: true, reconnect: Schedule.recurs(0) })
         expect(Witness.outcome(yield* witness.watch("lazy", lazy.send(raw("SET", mark, mark))))).toBe("ConnectionError")
         const connection = yield* Connection.make({ ...base, password })
         const auth = yield* witness.watch("auth", connection.auth({ username: mark, password: secret }))
@@ -685,7 +685,7 @@ describe("errors before a connection exists", () => {
         ]
         yield* Effect.gen(function* () {
           for (const [i, url] of urls.entries()) {
-            const config = Layer.setConfigProvider(ConfigProvider.fromMap(new Map([["REDIS_URL", url]])))
+            const config = configured([["REDIS_URL", url]])
             const settings = { connectTimeout: "300 millis", reconnect: Schedule.recurs(1) } as const
             for (const build of [
               Redis.make({ url, ...settings }),

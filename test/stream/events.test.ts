@@ -5,7 +5,6 @@ import * as Fiber from "effect/Fiber"
 import * as HashMap from "effect/HashMap"
 import type * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as Connection from "../../src/Connection.js"
@@ -14,6 +13,7 @@ import { Redis } from "../../src/Redis.js"
 import * as RedisStream from "../../src/RedisStream.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import { eachServer, failure, on } from "../support/client.js"
+import { allLevels, onlyLogger } from "../support/effect.js"
 import { eventually } from "../support/peer.js"
 import { until } from "../support/pubsub.js"
 
@@ -28,10 +28,7 @@ const recorded = () => {
   return {
     lines,
     record: <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-      effect.pipe(
-        Logger.withMinimumLogLevel(LogLevel.Debug),
-        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
-      )
+      effect.pipe(Effect.provide(onlyLogger(logger)), Effect.provide(allLevels))
   }
 }
 
@@ -224,7 +221,7 @@ eachServer((it, { connect, protocol }) => {
                 consumer: "c",
                 create: "all",
                 ...quick,
-                retry: Schedule.stop,
+                retry: Schedule.recurs(0),
                 on: () => Effect.die("no")
               },
               () => Effect.fail("no")

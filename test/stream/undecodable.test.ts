@@ -3,7 +3,6 @@ import { expect } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -11,6 +10,7 @@ import { Redis, type RedisService } from "../../src/Redis.js"
 import { DecodeError } from "../../src/RedisError.js"
 import * as RedisStream from "../../src/RedisStream.js"
 import { eachServer, failure, on } from "../support/client.js"
+import { noLogger } from "../support/effect.js"
 import { eventually } from "../support/peer.js"
 import { until, warnings } from "../support/pubsub.js"
 
@@ -31,7 +31,7 @@ const quick = { block: "100 millis", claim: { idle: "10 minutes" } } as const
 const quietly =
   (redis: RedisService) =>
   <A, E>(effect: Effect.Effect<A, E, Redis>): Effect.Effect<A, E> =>
-    on(redis)(Effect.provide(effect, Logger.remove(Logger.defaultLogger)))
+    on(redis)(Effect.provide(effect, noLogger))
 
 eachServer((it, { connect, protocol }) => {
   let streams = 0

@@ -532,7 +532,7 @@ eachServer((it, live) => {
               block: "200 millis",
               concurrency: 8,
               // The claim has one round only.
-              claim: { idle: "50 millis", count: 20, schedule: Schedule.stop },
+              claim: { idle: "50 millis", count: 20, schedule: Schedule.recurs(0) },
               keepEvery: "20 millis"
             },
             ({ attempt, fields }) => Effect.sync(() => attempts.set(fields.n ?? "", attempt))
@@ -680,7 +680,7 @@ eachServer((it, live) => {
               block: "1 second",
               claim: false,
               concurrency: 10,
-              retry: Schedule.stop,
+              retry: Schedule.recurs(0),
               on: () => Effect.void
             },
             ({ attempt, fields }) =>

@@ -9,7 +9,6 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import * as TestContext from "effect/TestContext"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { specFor } from "../../src/internal/command/command.js"
 import { Redis, type RedisService } from "../../src/internal/command/model.js"
@@ -21,6 +20,7 @@ import { Redis as RedisClient } from "../../src/Redis.js"
 import * as RedisCommand from "../../src/RedisCommand.js"
 import type { RedisError } from "../../src/RedisError.js"
 import type * as RedisServer from "../../src/testing/RedisServer.js"
+import { defects, withTestServices } from "./effect.js"
 import { LiveMatrix } from "./liveMatrix.js"
 import * as Servers from "./servers.js"
 
@@ -351,12 +351,11 @@ const suiteOn = (
         const effect = Effect.scoped(Effect.zipRight(plain.send(flush), body())).pipe(
           Effect.provideService(Redis, service)
         )
-        const exit = await Effect.runPromiseExit(
-          clock === "test" ? Effect.provide(effect, TestContext.TestContext) : effect,
-          { signal: context.signal }
-        )
+        const exit = await Effect.runPromiseExit(clock === "test" ? withTestServices(effect) : effect, {
+          signal: context.signal
+        })
         if (Exit.isFailure(exit)) {
-          const skipped = [...Cause.defects(exit.cause)].find((defect): defect is Skip => defect instanceof Skip)
+          const skipped = defects(exit.cause).find((defect): defect is Skip => defect instanceof Skip)
           if (skipped !== undefined) {
             matrix.skipped(name, installed.name, skipped.reason)
             context.skip(skipped.reason)

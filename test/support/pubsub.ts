@@ -10,6 +10,7 @@ import type { RedisError } from "../../src/RedisError.js"
 import type { RedisPubSubOptions, RedisPubSubService } from "../../src/RedisPubSub.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import { type Live, on, quickly } from "./client.js"
+import { onlyLogger } from "./effect.js"
 import * as Peer from "./peer.js"
 
 /** Runs an effect with these subscriptions as its `RedisPubSub`. */
@@ -89,7 +90,7 @@ export const warnings = () => {
       lines.push(`${String(message)} ${JSON.stringify(Object.fromEntries(HashMap.toEntries(annotations)))}`)
     }
   })
-  return { lines, layer: Logger.replace(Logger.defaultLogger, logger) }
+  return { lines, layer: onlyLogger(logger) }
 }
 
 /** Publishes `count` numbered messages in pipelines. */

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { PipelineError, type RedisError, TransactionError, UsageError } from "../../RedisError.js"
 import { arrayOf, type ChunkShape, type DurationWithUnit, type List } from "../command/args.js"
@@ -77,11 +78,11 @@ const toEithers = (
       eithers.push(Either.right(exit.value))
       continue
     }
-    const failure = Cause.failureOrCause(exit.cause)
-    if (Either.isRight(failure)) {
-      return Effect.failCause(failure.right)
+    const failure = Cause.failureOption(exit.cause)
+    if (Option.isNone(failure)) {
+      return Effect.failCause(exit.cause as Cause.Cause<never>)
     }
-    eithers.push(Either.left(failure.left))
+    eithers.push(Either.left(failure.value))
   }
   return Effect.succeed(eithers)
 }

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import * as Schedule from "effect/Schedule"
+import type * as Schedule from "effect/Schedule"
 import {
   type ConnectionError,
   isRedisError,
@@ -17,6 +17,7 @@ import { withDeadline } from "../command/command.js"
 import { Redis, type RedisCommand, type RedisService } from "../command/model.js"
 import { key as keyArgument, make as makeCommand } from "../command/raw.js"
 import { endsWatch } from "../connection/session.js"
+import { defaultConflict, ofInput } from "../effect/schedule.js"
 import { isPermanent } from "../request/recovery.js"
 import type { Transaction } from "./batch.js"
 import { isOutside } from "./under.js"
@@ -28,12 +29,6 @@ export interface OptimisticOptions {
    */
   readonly schedule?: Schedule.Schedule<unknown, TransactionError | ConnectionError> | undefined
 }
-
-const defaultSchedule: Schedule.Schedule<unknown> = Schedule.exponential("1 millis").pipe(
-  Schedule.union(Schedule.spaced("100 millis")),
-  Schedule.jittered,
-  Schedule.intersect(Schedule.recurs(16))
-)
 
 /** A failure after which the whole is tried again, with its reason. It never leaves this file. */
 class Again<E> {
@@ -83,7 +78,7 @@ export const optimistic = <A, E2, E, R>(
         onFailure: (error) => (error instanceof Again ? Effect.fail(error) : Effect.succeed(Effect.fail(error))),
         onSuccess: (result) => Effect.succeed(Effect.succeed(result))
       }).pipe(
-        Effect.retry(Schedule.mapInput(options?.schedule ?? defaultSchedule, ({ reason }: Again<unknown>) => reason)),
+        Effect.retry(ofInput(options?.schedule ?? defaultConflict, ({ reason }: Again<unknown>) => reason)),
         Effect.mapError(({ error }) => error),
         Effect.flatten
       )

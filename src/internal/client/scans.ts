@@ -8,7 +8,6 @@
  * again. When the server refuses INFO, the scan continues without it, and then fails when the reply of a page is lost.
  */
 import * as Cause from "effect/Cause"
-import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -25,6 +24,7 @@ import type { ScanPage } from "../command/decode.js"
 import type { RedisCommand } from "../command/model.js"
 import { Redis, type RedisService } from "../command/model.js"
 import * as Report from "../command/report.js"
+import { paginate } from "../effect/pages.js"
 
 /**
  * Streams of keys, fields and members that may be too many for one reply. Every element that exists during the whole
@@ -90,9 +90,9 @@ const otherRun = () =>
 export const pages = <A>(page: (cursor: string) => RedisCommand<ScanPage<A>>): Stream.Stream<A, RedisError, Redis> =>
   Stream.unwrap(
     Effect.map(Redis, (redis) =>
-      Stream.paginateChunkEffect(beginning, (position) =>
+      paginate(beginning, (position) =>
         Effect.map(fetch(redis, page(position.cursor), position, maxRetries), ({ items, next }) => [
-          Chunk.unsafeFromArray(items as Array<A>),
+          items,
           next.cursor === "0" ? Option.none<Position>() : Option.some(next)
         ])
       )

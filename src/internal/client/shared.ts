@@ -7,8 +7,6 @@
  * - written otherwise: it fails, and the error says that it may have been executed.
  */
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { type RedisError, recovery, UsageError } from "../../RedisError.js"
 import type { BatchOptions, BatchResult, RedisCommand } from "../command/model.js"
@@ -16,6 +14,7 @@ import type { Dial } from "../connection/dial.js"
 import type { Link } from "../connection/link.js"
 import type { ReconnectSettings } from "../connection/pacer.js"
 import { Reconnector, supervise } from "../connection/reconnect.js"
+import { currentFiber } from "../effect/fork.js"
 import type { Failure } from "../engine/failure.js"
 import { settleFailure } from "../engine/pending.js"
 import { CommandQueue } from "../engine/queue.js"
@@ -104,7 +103,7 @@ export class SharedClient implements RequestOwner, RequestSettings {
    */
   accept(request: Request, owner: RequestOwner): Effect.Effect<void> | undefined {
     request.owner = owner
-    request.caller = Option.getOrUndefined(Fiber.getCurrentFiber())
+    request.caller = currentFiber()
     const { link } = this.reconnector
     if (link !== undefined) {
       request.deadline = link.engine.now() + request.allowed

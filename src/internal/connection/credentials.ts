@@ -3,7 +3,6 @@
  * followed as its credentials rotate.
  */
 import * as Cause from "effect/Cause"
-import * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -12,6 +11,7 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { ConnectionError, isRedisError } from "../../RedisError.js"
+import { quotesInput } from "../effect/quotes.js"
 import type { Credentials, CredentialsInput, ResolvedOptions } from "./options.js"
 
 /** Options whose credentials can be read at any time, and a way to listen for new ones. */
@@ -80,7 +80,7 @@ const told = (cause: Cause.Cause<unknown>): string => {
   const error = Cause.squash(cause)
   const name = Predicate.hasProperty(error, "_tag") ? error._tag : error instanceof Error ? error.name : undefined
   const typed = Option.isSome(Cause.failureOption(cause)) && Predicate.hasProperty(error, "_tag")
-  return typed && !quotes(error) && Predicate.hasProperty(error, "message") && isText(error.message)
+  return typed && !quotesInput(error) && Predicate.hasProperty(error, "message") && isText(error.message)
     ? error.message
     : isText(name)
       ? name
@@ -95,13 +95,6 @@ const isSame = (a: Exit.Exit<Credentials, unknown>, b: Exit.Exit<Credentials, un
   Redacted.value(a.value.password) === Redacted.value(b.value.password)
 
 const isText = (u: unknown): u is string => typeof u === "string" && u !== ""
-
-/** Errors whose messages quote the input that they could not read, or the URL that they requested. */
-const quotes = (error: { readonly _tag: unknown }): boolean =>
-  error._tag === "ParseError" ||
-  error._tag === "RequestError" ||
-  error._tag === "ResponseError" ||
-  (ConfigError.isConfigError(error) && !ConfigError.isMissingDataOnly(error))
 
 const follow = (
   options: ResolvedOptions,

@@ -2,20 +2,20 @@
  * Any `@effect/platform` Socket as a transport: best effort. The socket gives no read backpressure, its writer waits
  * while there is no live connection, and reports the peer's clean end as success; this file handles the last two.
  */
-import type * as Socket from "@effect/platform/Socket"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Mailbox from "effect/Mailbox"
+import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import { type PlatformSocket, readAll, writer } from "../effect/socket.js"
 import type { Transport, TransportListener } from "../engine/transport.js"
 
 const fullAt = 1024 * 1024
 
-export const fromSocket = (socket: Socket.Socket): Effect.Effect<Transport, never, Scope.Scope> =>
+export const fromSocket = (socket: PlatformSocket): Effect.Effect<Transport, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const outgoing = yield* Mailbox.make<string | Uint8Array>()
+    const outgoing = yield* Queue.unbounded<string | Uint8Array>()
     const listening = yield* Deferred.make<TransportListener>()
     const stopped = yield* Deferred.make<void>()
     let current: TransportListener | undefined
@@ -23,9 +23,9 @@ export const fromSocket = (socket: Socket.Socket): Effect.Effect<Transport, neve
 
     const writes = Effect.gen(function* () {
       const listener = yield* Deferred.await(listening)
-      const write = yield* socket.writer
+      const write = yield* writer(socket)
       while (true) {
-        const data = yield* outgoing.take
+        const data = yield* Queue.take(outgoing)
         yield* write(data)
         const full = waiting >= fullAt
         waiting -= data.length
@@ -35,7 +35,7 @@ export const fromSocket = (socket: Socket.Socket): Effect.Effect<Transport, neve
       }
     })
     const reads = Effect.flatMap(Deferred.await(listening), (listener) =>
-      socket.run((bytes) => Effect.sync(() => listener.onData(bytes)))
+      readAll(socket, (bytes) => listener.onData(bytes))
     )
 
     // Whichever ends first ends the connection: reading at the peer's FIN, writing at a failure, or both when destroyed.
@@ -55,11 +55,13 @@ export const fromSocket = (socket: Socket.Socket): Effect.Effect<Transport, neve
       Effect.forkScoped
     )
 
-    const stop = (): void => Deferred.unsafeDone(stopped, Exit.void)
+    const stop = (): void => {
+      Deferred.unsafeDone(stopped, Exit.void)
+    }
     return {
       write: (data) => {
         waiting += data.length
-        outgoing.unsafeOffer(data)
+        Queue.unsafeOffer(outgoing, data)
       },
       cork: () => {},
       uncork: () => {},

@@ -12,6 +12,7 @@ import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
+import { transformed } from "./schemas.js"
 
 /**
  * What `Schema.TaggedError` makes, with its types spelled out. The types that Effect computes from the fields cost each
@@ -156,8 +157,7 @@ export const literals = Schema.Literal
 
 /** Text that a secret is made of. It encodes to a fixed text: an error that is serialised reveals no secret. */
 export const redactedText = (): Schema.Schema<Redacted.Redacted<string>, string> =>
-  Schema.transform(Schema.String, Schema.RedactedFromSelf(Schema.String), {
-    strict: true,
+  transformed(Schema.String, Schema.RedactedFromSelf(Schema.String), {
     decode: (text) => Redacted.make(text),
     encode: () => "<redacted>"
   })

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 
@@ -27,6 +28,9 @@ export const forkerIn = <R = never>(scope: Scope.Scope): Effect.Effect<Forker<R>
     const options = { scope }
     return (effect) => fork(effect, options)
   })
+
+/** The fiber that runs now. */
+export const currentFiber = (): Running | undefined => Option.getOrUndefined(Fiber.getCurrentFiber())
 
 /** Whether the fiber has ended. A fiber that runs finalizers has not. */
 export const hasEnded = (fiber: Running): boolean => fiber.unsafePoll() !== null

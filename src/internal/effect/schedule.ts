@@ -1,7 +1,7 @@
 /**
  * Schedules taken step by step: the next pause, from the beginning again, and the slowest of the pauses to come. In
  * Effect 4 a step function keeps its state to itself, so there the look ahead steps a second copy of the Schedule; used
- * by reconnecting, the pool, and readers and consumers of streams.
+ * by reconnecting, the pool, optimistic transactions, and readers and consumers of streams.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -22,6 +22,19 @@ export const defaultRetry: Schedule.Schedule<unknown> = Schedule.exponential("1 
   Schedule.union(Schedule.spaced("1 minute")),
   Schedule.jittered
 )
+
+/** When to try an optimistic transaction again: at most 16 times, from 1 ms doubling to 100 ms, with jitter. */
+export const defaultConflict: Schedule.Schedule<unknown> = Schedule.exponential("1 millis").pipe(
+  Schedule.union(Schedule.spaced("100 millis")),
+  Schedule.jittered,
+  Schedule.intersect(Schedule.recurs(16))
+)
+
+/** The Schedule, given a part of each input. */
+export const ofInput = <In, In2>(
+  schedule: Schedule.Schedule<unknown, In>,
+  part: (input: In2) => In
+): Schedule.Schedule<unknown, In2> => Schedule.mapInput(schedule, part)
 
 /** Every so many milliseconds, with jitter, without end. */
 export const everyMillis = (millis: number): Schedule.Schedule<unknown> =>

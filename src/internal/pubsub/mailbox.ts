@@ -1,17 +1,13 @@
 /**
  * An inbox as a program takes from it: Effect's Mailbox, and a Stream over it. Messages are decoded here, in the fiber of
- * the taker. All types of Effect that give messages to programs, and that other versions of Effect lack, stand in this
- * file alone. It does not buffer messages (the inbox does) and does not know what they mean (the reader does).
+ * the taker. It does not buffer messages (the inbox does) and does not know what they mean (the reader does).
  */
-import * as Cause from "effect/Cause"
-import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
-import * as Effectable from "effect/Effectable"
 import * as Inspectable from "effect/Inspectable"
-import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
 import type { RedisError } from "../../RedisError.js"
+import * as Mailbox from "../effect/mailbox.js"
 import type { Delivery, Gap, Inbox } from "./inbox.js"
 import { Undecodable } from "./read.js"
 
@@ -24,15 +20,12 @@ export type ReadItem<A> = (item: Delivery | Gap) => A | undefined | Undecodable
 /** The mailbox over an inbox. */
 export const make = <A>(inbox: Inbox, read: ReadItem<A>): Messages<A> => new InboxMailbox(inbox, read)
 
-/** A view of the messages: all that wait become one chunk, so that an Effect is run for each chunk, not each message. */
+/** A view of the messages. */
 export const toStream = <A>(messages: Messages<A>): Stream.Stream<A, RedisError> => Mailbox.toStream(messages)
 
-type Batch<A> = readonly [messages: Chunk.Chunk<A>, done: boolean]
+const finished = [Mailbox.messages<never>([]), true] as const
 
-const finished = [Chunk.empty<never>(), true] as const
-
-class InboxMailbox<A> extends Effectable.Class<Batch<A>, RedisError> implements Mailbox.ReadonlyMailbox<A, RedisError> {
-  readonly [Mailbox.ReadonlyTypeId]: typeof Mailbox.ReadonlyTypeId = Mailbox.ReadonlyTypeId
+class InboxMailbox<A> extends Mailbox.MailboxClass<A, RedisError> implements Messages<A> {
   /** An item was unreadable after readable ones: those were taken first, and the next taker fails. */
   private failure: Effect.Effect<never, RedisError> | undefined
 
@@ -96,12 +89,12 @@ class InboxMailbox<A> extends Effectable.Class<Batch<A>, RedisError> implements 
     })
   }
 
-  takeN(n: number): Effect.Effect<Batch<A>, RedisError> {
+  takeN(n: number): Effect.Effect<Mailbox.Batch<A>, RedisError> {
     return this.takeUpTo(n, Math.min(n, this.inbox.options.capacity))
   }
 
-  private takeUpTo(n: number, least: number): Effect.Effect<Batch<A>, RedisError> {
-    return Effect.suspend((): Effect.Effect<Batch<A>, RedisError> => {
+  private takeUpTo(n: number, least: number): Effect.Effect<Mailbox.Batch<A>, RedisError> {
+    return Effect.suspend((): Effect.Effect<Mailbox.Batch<A>, RedisError> => {
       const batch = n <= 0 ? [] : this.failure !== undefined || this.inbox.ready(least) ? this.batch(n) : undefined
       if (batch === undefined) {
         return Effect.zipRight(this.ready(least), this.takeUpTo(n, least))
@@ -109,24 +102,27 @@ class InboxMailbox<A> extends Effectable.Class<Batch<A>, RedisError> implements 
       if (!Array.isArray(batch)) {
         return batch
       }
-      return Effect.succeed(batch.length === 0 && n > 0 ? finished : [Chunk.unsafeFromArray(batch), false])
+      return Effect.succeed(batch.length === 0 && n > 0 ? finished : [Mailbox.messages(batch), false])
     })
   }
 
-  readonly takeAll: Effect.Effect<Batch<A>, RedisError> = this.takeUpTo(Infinity, 1)
+  readonly takeAll: Effect.Effect<Mailbox.Batch<A>, RedisError> = this.takeUpTo(Infinity, 1)
 
-  readonly take: Effect.Effect<A, RedisError | Cause.NoSuchElementException> = Effect.suspend(() =>
-    Effect.flatMap(this.takeN(1), ([messages, done]) =>
-      done ? Effect.fail(new Cause.NoSuchElementException()) : Chunk.head(messages)
-    )
+  readonly take: Effect.Effect<A, RedisError | Mailbox.Ended> = Effect.suspend(() =>
+    Effect.flatMap(this.takeN(1), ([messages]) => {
+      for (const message of messages) {
+        return Effect.succeed(message)
+      }
+      return Effect.fail(Mailbox.ended())
+    })
   )
 
-  readonly clear: Effect.Effect<Chunk.Chunk<A>, RedisError> = Effect.suspend(() => {
+  readonly clear: Effect.Effect<Mailbox.Messages<A>, RedisError> = Effect.suspend(() => {
     const batch = this.batch(Infinity)
     return batch === undefined
-      ? Effect.succeed(Chunk.empty<A>())
+      ? Effect.succeed(Mailbox.messages<A>([]))
       : Array.isArray(batch)
-        ? Effect.succeed(Chunk.unsafeFromArray(batch))
+        ? Effect.succeed(Mailbox.messages(batch))
         : batch
   })
 
@@ -149,16 +145,12 @@ class InboxMailbox<A> extends Effectable.Class<Batch<A>, RedisError> implements 
 
   readonly size: Effect.Effect<Option.Option<number>> = Effect.sync(() => this.unsafeSize())
 
-  override commit(): Effect.Effect<Batch<A>, RedisError> {
-    return this.takeAll
-  }
-
   toJSON(): unknown {
     return { _id: "effect-redis-client/Subscription", size: this.inbox.size, dropped: this.inbox.dropped }
   }
 
   override toString(): string {
-    return Inspectable.format(this.toJSON())
+    return JSON.stringify(this.toJSON(), undefined, 2)
   }
 
   [Inspectable.NodeInspectSymbol](): unknown {

@@ -2,12 +2,10 @@
  * Reports the start and the end of a request to an observer. Only used where there is one.
  */
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import type { RedisError } from "../../RedisError.js"
 import type { RedisCommand } from "../command/model.js"
 import { exitOf } from "../effect/atCaller.js"
-import { interrupted, onEnd } from "../effect/fork.js"
+import { currentFiber, interrupted, onEnd } from "../effect/fork.js"
 import { notify } from "../telemetry/observer.js"
 import type { RequestSettings, Resume } from "./request.js"
 
@@ -18,7 +16,7 @@ export const observed = <A>(
   atomic: boolean,
   resume: Resume<A>
 ): Resume<A> => {
-  const fiber = Option.getOrUndefined(Fiber.getCurrentFiber())
+  const fiber = currentFiber()
   const ended = notify(observer?.request, { commands, atomic, server: address, fiber })
   if (ended === undefined) {
     return resume

@@ -5,17 +5,16 @@ import type { Codec, CodecIssue, TypeId as CodecTypeId } from "../../Codec.js"
 import { type Args, type Argument, args, type Key, type OneOrMany, toList } from "../command/args.js"
 import { DecodeFailure, type Decoder, raw } from "../command/decode.js"
 import { decoder, unknownEncoder } from "../effect/issue.js"
+import type { ServiceFree } from "../effect/schemas.js"
 import { isMapReply, isSetReply, isVerbatimString, type Reply } from "../resp/values.js"
 
 /** The types that an argument's schema may encode to. Each has one obvious form as text. */
 export type Encodable = string | Uint8Array | number | bigint | boolean
 
 /** A schema that encodes to {@link Encodable} and needs no services. */
-export interface ArgumentSchema {
+export interface ArgumentSchema extends ServiceFree {
   readonly Type: unknown
   readonly Encoded: Encodable
-  readonly Context: never
-  readonly ast: Schema.Schema.All["ast"]
 }
 
 /** The encoding half of a `Codec`. */

@@ -4,7 +4,6 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
@@ -88,9 +87,9 @@ export class GroupConsumer<A> {
             if (Cause.isInterruptedOnly(cause)) {
               return Effect.void
             }
-            const failure = Cause.failureOrCause(cause)
-            if (Either.isLeft(failure)) {
-              this.fail(failure.left)
+            const failure = Cause.failureOption(cause)
+            if (Option.isSome(failure)) {
+              this.fail(failure.value)
               return Effect.void
             }
             this.fail(

@@ -15,6 +15,7 @@ import { text } from "../command/decode.js"
 import type { RedisCommand } from "../command/model.js"
 import { Redis } from "../command/model.js"
 import { key, make as makeCommand } from "../command/raw.js"
+import { defectOf } from "../effect/cause.js"
 import { liveClock } from "../effect/schedule.js"
 import { streams } from "./entry.js"
 import type { Group } from "./group.js"
@@ -113,7 +114,7 @@ export const bury = <A>(
 
 /** What an error calls itself. Never its message, which may quote anything. */
 const nameOf = (cause: Cause.Cause<unknown>): string => {
-  const failure = Option.getOrElse(Cause.failureOption(cause), () => Option.getOrUndefined(Cause.dieOption(cause)))
+  const failure = Option.getOrElse(Cause.failureOption(cause), () => defectOf(cause))
   return Predicate.hasProperty(failure, "_tag") && typeof failure._tag === "string"
     ? failure._tag
     : failure instanceof Error

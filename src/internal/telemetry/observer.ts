@@ -5,12 +5,12 @@
  *
  * An observer is called from the socket's stack. What it throws is swallowed: it ends nothing and delays nobody else.
  */
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { RedisError } from "../../RedisError.js"
 import type { RedisCommand } from "../command/model.js"
+import { type Reference, reference } from "../effect/reference.js"
 
 /** A command, pipeline or transaction that was accepted. */
 export interface RequestStart {
@@ -75,9 +75,9 @@ export interface Observer {
 }
 
 /** The observer that clients, pools and connections use when they are built. Default: none. */
-export class CurrentObserver extends Context.Reference<CurrentObserver>()("effect-redis-client/CurrentObserver", {
-  defaultValue: (): { readonly observer: Observer | undefined } => ({ observer: undefined })
-}) {}
+export const CurrentObserver: Reference<{ readonly observer: Observer | undefined }> = reference<{
+  readonly observer: Observer | undefined
+}>("effect-redis-client/CurrentObserver", () => ({ observer: undefined }))
 
 export const currentObserver: Effect.Effect<Observer | undefined> = Effect.map(
   CurrentObserver,

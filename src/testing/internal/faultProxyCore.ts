@@ -110,7 +110,7 @@ class Pipe {
     private readonly sink: Net.Socket,
     private readonly random: () => number
   ) {
-    source.on("data", (bytes) => this.arrived(bytes))
+    source.on("data", (bytes) => this.arrived(bytes as Uint8Array))
     source.on("end", () => this.sourceEnded())
     sink.on("drain", () => this.pump())
   }

@@ -8,13 +8,13 @@ import * as Exit from "effect/Exit"
 import * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import { RedisError } from "effect-redis-client"
+import { allLevels, failures, onlyLogger } from "../../support/effect.js"
 
 /** The mark, which every secret and value has: a word that occurs nowhere else, of upper and lower case and digits. */
 export const mark = "Zq7Xv9Kp2mWj4"
@@ -89,7 +89,7 @@ export const renderings = (value: unknown): ReadonlyArray<readonly [string, stri
     const failure = Runtime.makeFiberFailure(value)
     show("FiberFailure", () => `${String(failure)} ${JSON.stringify(failure)} ${util.inspect(failure, { depth: 20 })}`)
     show("FiberFailure's stack", () => (failure instanceof Error ? `${failure.stack} ${failure.message}` : ""))
-    for (const error of Cause.failures(value)) {
+    for (const error of failures(value)) {
       shown.push(...renderings(error))
     }
   } else if (value instanceof Error) {
@@ -214,11 +214,7 @@ export const make = (): Witness => {
           )
         )
       }),
-    layer: Layer.mergeAll(
-      Logger.replace(Logger.defaultLogger, logger),
-      Logger.minimumLogLevel(LogLevel.All),
-      Layer.setTracer(tracer)
-    )
+    layer: Layer.mergeAll(onlyLogger(logger), allLevels, Layer.setTracer(tracer))
   }
 }
 

@@ -1,0 +1,27 @@
+/** The base of commands: an Effect that runs on a service of the fiber that runs it. Effect 4 gives the fiber. */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
+
+interface OnService<S> {
+  runOn(service: S): Effect.Effect<unknown, unknown>
+}
+
+/** The class of Effects that `run` makes of the service. */
+export const effectOn = <I, S>(
+  tag: Context.Key<I, S>
+): (abstract new <A, E>() => Effect.Effect<A, E, I> & {
+  runOn(service: S): Effect.Effect<A, E>
+}) => {
+  const Base = () => {}
+  Base.prototype = Effectable.Prototype<Effect.Effect<unknown, unknown, I> & OnService<S>>({
+    label: "RedisCommand",
+    evaluate(fiber) {
+      return this.runOn(Context.getUnsafe(fiber.context as Context.Context<I>, tag))
+    }
+  })
+  return Base as never
+}
+
+/** Effect 4 keeps the hash of a value by itself. */
+export const cachedHash = (_: object, hash: number): number => hash

@@ -1,0 +1,207 @@
+/**
+ * Rewrites for which a name is not enough: calls whose arguments look different in Effect 4, and values that have become
+ * others there. They are found by the shape of the call or by types.
+ */
+import * as ts from "typescript"
+
+export interface Edit {
+  readonly start: number
+  readonly end: number
+  readonly text: string
+}
+
+export interface Site {
+  readonly node: ts.Node
+  readonly checker: ts.TypeChecker
+  readonly replace: (start: number, end: number, by: string) => void
+  readonly report: (node: ts.Node, message: string) => void
+  /** Says that the translated file uses a module. */
+  readonly use: (module: string, value: boolean) => void
+  /** Says that a name was rewritten as a whole. */
+  readonly done: (node: ts.Node) => void
+}
+
+/** Whether a value of this type is an Either (or one side of one) of Effect. */
+const isEither = (type: ts.Type): boolean =>
+  (type.isUnion() ? type.types : [type]).some((part) => {
+    const symbol = part.getSymbol()
+    return (
+      (symbol?.name === "Left" || symbol?.name === "Right") &&
+      symbol.declarations?.[0]?.getSourceFile().fileName.endsWith("/effect/dist/dts/Either.d.ts") === true
+    )
+  })
+
+const isOption = (type: ts.Type): boolean =>
+  (type.isUnion() ? type.types : [type]).some((part) => {
+    const symbol = part.getSymbol()
+    return (
+      (symbol?.name === "Some" || symbol?.name === "None") &&
+      symbol.declarations?.[0]?.getSourceFile().fileName.endsWith("/effect/dist/dts/Option.d.ts") === true
+    )
+  })
+
+/** Whether `yield*` stands in a generator of Effect, and not in one of Option or Either. */
+const inEffectGenerator = (node: ts.YieldExpression): boolean => {
+  let at: ts.Node = node.parent
+  while (!ts.isFunctionLike(at)) {
+    if (at.parent === undefined) return false
+    at = at.parent
+  }
+  const call = at.parent
+  return ts.isCallExpression(call) && /^Effect\.(?:gen|fn|fnUntraced)\b/.test(call.expression.getText())
+}
+
+/** Calls with arguments that become one list: `Schema.Union(a, b)` → `Schema.Union([a, b])`. */
+const lists = new Set(["Schema.Union", "Schema.Tuple"])
+
+export const calls = ({ checker, done, node, replace, use }: Site): void => {
+  const typeOf = (expression: ts.Expression): ts.Type => checker.getTypeAtLocation(expression)
+
+  if (ts.isPropertyAccessExpression(node) && (node.name.text === "left" || node.name.text === "right")) {
+    if (isEither(typeOf(node.expression))) {
+      replace(node.name.getStart(), node.name.getEnd(), node.name.text === "left" ? "failure" : "success")
+    }
+  }
+  if (
+    ts.isStringLiteral(node) &&
+    (node.text === "Left" || node.text === "Right") &&
+    ts.isBinaryExpression(node.parent)
+  ) {
+    const { left } = node.parent
+    if (ts.isPropertyAccessExpression(left) && left.name.text === "_tag" && isEither(typeOf(left.expression))) {
+      replace(node.getStart() + 1, node.getEnd() - 1, node.text === "Left" ? "Failure" : "Success")
+    }
+  }
+  if (ts.isPropertyAssignment(node) && (node.name.getText() === "onLeft" || node.name.getText() === "onRight")) {
+    replace(node.name.getStart(), node.name.getEnd(), node.name.getText() === "onLeft" ? "onFailure" : "onSuccess")
+  }
+  if (ts.isYieldExpression(node) && node.asteriskToken && node.expression && inEffectGenerator(node)) {
+    const type = typeOf(node.expression)
+    const wrap = isEither(type) ? "fromResult" : isOption(type) ? "fromOption" : undefined
+    if (wrap !== undefined) {
+      replace(node.expression.getStart(), node.expression.getStart(), `Effect.${wrap}(`)
+      replace(node.expression.getEnd(), node.expression.getEnd(), ")")
+    }
+  }
+  if (ts.isCallExpression(node)) {
+    const name = node.expression.getText()
+    const [first] = node.arguments
+    const last = node.arguments[node.arguments.length - 1]
+    if (name === "Effect.gen" && node.arguments.length === 2 && first?.getText() === "this") {
+      replace(first.getStart(), first.getEnd(), "{ self: this }")
+    }
+    if (name === "Schema.Literal" && node.arguments.length > 1 && first && last) {
+      replace(node.expression.getStart(), node.expression.getEnd(), "Schema.Literals")
+      replace(first.getStart(), first.getStart(), "[")
+      replace(last.getEnd(), last.getEnd(), "]")
+    }
+    if (lists.has(name) && first && last) {
+      replace(first.getStart(), first.getStart(), "[")
+      replace(last.getEnd(), last.getEnd(), "]")
+    }
+  }
+  // `Context.Tag(id)<Self, Service>()`: the types come first.
+  if (
+    ts.isCallExpression(node) &&
+    ts.isCallExpression(node.expression) &&
+    node.typeArguments !== undefined &&
+    node.expression.expression.getText() === "Context.Tag"
+  ) {
+    const types = node.typeArguments.map((type) => type.getText()).join(", ")
+    const id = node.expression.arguments[0] as ts.Expression
+    replace(id.getFullStart() - 1, node.getEnd(), `<${types}>()(${id.getText()})`)
+  }
+  // What an Effectable is as an Effect.
+  if (
+    ts.isMethodDeclaration(node) &&
+    node.name.getText() === "commit" &&
+    ts.isClassLike(node.parent) &&
+    node.parent.heritageClauses?.some((clause) => clause.getText().includes("Effectable.Class"))
+  ) {
+    replace(node.name.getStart(), node.name.getEnd(), "asEffect")
+  }
+  if (ts.isCallExpression(node)) {
+    const rewrite = rewrites[node.expression.getText()]
+    if (rewrite !== undefined) {
+      done(node.expression)
+      const [before, between, after, modules] = rewrite(node.arguments)
+      const betweens = typeof between === "string" ? node.arguments.map(() => between) : between
+      for (const module of modules) use(module, true)
+      const [first] = node.arguments
+      const last = node.arguments[node.arguments.length - 1]
+      if (first === undefined || last === undefined) {
+        replace(node.getStart(), node.getEnd(), before + after)
+      } else {
+        replace(node.getStart(), first.getStart(), before)
+        node.arguments.slice(1).forEach((argument, i) => {
+          replace((node.arguments[i] as ts.Expression).getEnd(), argument.getStart(), betweens[i] ?? ", ")
+        })
+        replace(last.getEnd(), node.getEnd(), after)
+      }
+    }
+  }
+  // What `Schema.transform` no longer asks for.
+  if (
+    ts.isPropertyAssignment(node) &&
+    node.name.getText() === "strict" &&
+    ts.isCallExpression(node.parent.parent) &&
+    node.parent.parent.expression.getText() === "Schema.transform"
+  ) {
+    const { properties } = node.parent
+    const next = properties[properties.indexOf(node) + 1]
+    replace(node.getStart(), next === undefined ? node.getEnd() : next.getStart(), "")
+  }
+}
+
+/** What stands before the arguments, between them and after them, and the modules that it uses. */
+type Rewrite = (
+  args: ReadonlyArray<ts.Expression>
+) => readonly [before: string, between: string | ReadonlyArray<string>, after: string, modules: ReadonlyArray<string>]
+
+/** A check of a schema: `Schema.minLength(1)` → `Schema.check(Schema.isMinLength(1))`. */
+const check =
+  (name: string): Rewrite =>
+  () => [`Schema.check(Schema.${name}(`, ", ", "))", ["effect/Schema"]]
+
+/** Schedules are combined as a list: `schedule.pipe(Schedule.union(other))`, or `Schedule.union(one, other)`. */
+const combined =
+  (name: string): Rewrite =>
+  (args) =>
+    args.length === 1
+      ? [`(self) => Schedule.${name}([self, `, "", "])", ["effect/Schedule"]]
+      : [`Schedule.${name}([`, ", ", "])", ["effect/Schedule"]]
+
+const rewrites: Readonly<Record<string, Rewrite>> = {
+  "ConfigProvider.fromMap": () => [
+    "ConfigProvider.fromUnknown(Object.fromEntries(",
+    ", ",
+    "))",
+    ["effect/ConfigProvider"]
+  ],
+  "Effect.dieMessage": () => ["Effect.die(new Error(", ", ", "))", ["effect/Effect"]],
+  "Effect.withConfigProvider": () => [
+    "Effect.provide(ConfigProvider.layer(",
+    ", ",
+    "))",
+    ["effect/Effect", "effect/ConfigProvider"]
+  ],
+  "Schedule.intersect": combined("max"),
+  "Schedule.union": combined("min"),
+  "Schema.between": (args) =>
+    args.length === 2
+      ? ["Schema.check(Schema.isBetween({ minimum: ", ", maximum: ", " }))", ["effect/Schema"]]
+      : check("isBetween")(args),
+  "Schema.filter": check("makeFilter"),
+  "Schema.maxLength": check("isMaxLength"),
+  "Schema.minLength": check("isMinLength"),
+  "Schema.parseJson": (args) =>
+    args.length === 0
+      ? ["Schema.UnknownFromJsonString", "", "", ["effect/Schema"]]
+      : ["Schema.fromJsonString(", ", ", ")", ["effect/Schema"]],
+  "Schema.transform": () => [
+    "",
+    [".pipe(Schema.decodeTo(", ", SchemaTransformation.transform("],
+    ")))",
+    ["effect/Schema", "effect/SchemaTransformation"]
+  ]
+}

@@ -1,0 +1,9 @@
+/**
+ * What a Cause holds. Effect 4 has other names and results for these questions; used by batches, consumers of streams and
+ * credentials.
+ */
+import * as Cause from "effect/Cause"
+import * as Option from "effect/Option"
+
+/** The first defect; `undefined` when there is none. */
+export const defectOf = (cause: Cause.Cause<unknown>): unknown => Option.getOrUndefined(Cause.dieOption(cause))

@@ -1,0 +1,85 @@
+/** What tests use of Effect and what Effect 4 has otherwise: the edition for Effect 4 replaces this file alone. */
+import * as NodeSocket from "@effect/platform-node/NodeSocket"
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import type * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Scheduler from "effect/Scheduler"
+import * as Supervisor from "effect/Supervisor"
+import * as TestContext from "effect/TestContext"
+
+/** The Schedule, with an Effect that is run with each input. */
+export const onInput = <Out, In, X>(
+  schedule: Schedule.Schedule<Out, In>,
+  f: (input: In) => Effect.Effect<X>
+): Schedule.Schedule<Out, In> => Schedule.tapInput(schedule, f)
+
+/** The Schedule, with an Effect that is run with each output. */
+export const onOutput = <Out, In, X>(
+  schedule: Schedule.Schedule<Out, In>,
+  f: (output: Out) => Effect.Effect<X>
+): Schedule.Schedule<Out, In> => Schedule.tapOutput(schedule, f)
+
+/** Logs with this logger alone. */
+export const onlyLogger = (logger: Logger.Logger<unknown, unknown>): Layer.Layer<never> =>
+  Logger.replace(Logger.defaultLogger, logger)
+
+/** Logs with this logger, too. */
+export const furtherLogger = (logger: Logger.Logger<unknown, unknown>): Layer.Layer<never> => Logger.add(logger)
+
+/** Logs nothing. */
+export const noLogger: Layer.Layer<never> = Logger.remove(Logger.defaultLogger)
+
+/** Logs everything, whatever its level. */
+export const allLevels: Layer.Layer<never> = Logger.minimumLogLevel(LogLevel.All)
+
+/** The result of a fiber; `None` while it runs. */
+export const poll = <A, E>(fiber: Fiber.RuntimeFiber<A, E>): Effect.Effect<Option.Option<Exit.Exit<A, E>>> =>
+  Fiber.poll(fiber)
+
+/** A TCP connection as a Socket of the platform. */
+export const netSocket = NodeSocket.makeNet
+
+/** Configuration from these entries alone. */
+export const configured = (entries: Iterable<readonly [string, string]>): Layer.Layer<never> =>
+  Layer.setConfigProvider(ConfigProvider.fromMap(new Map(entries)))
+
+export const defects = (cause: Cause.Cause<unknown>): ReadonlyArray<unknown> => [...Cause.defects(cause)]
+
+export const failures = <E>(cause: Cause.Cause<E>): ReadonlyArray<E> => [...Cause.failures(cause)]
+
+/** Runs an Effect with the services of tests: its clock stands still. */
+export const withTestServices = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.provide(effect, TestContext.TestContext) as Effect.Effect<A, E, R>
+
+/** Runs Effects and knows the fibers of them that have not ended. */
+export const fiberTracker = (): {
+  readonly track: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  readonly running: () => ReadonlyArray<string>
+} => {
+  const supervisor = Effect.runSync(Supervisor.track)
+  return {
+    track: Effect.supervised(supervisor),
+    running: () => Effect.runSync(supervisor.value).map((fiber) => `fiber ${fiber.id().id}`)
+  }
+}
+
+/** Makes a fiber yield once, before its `at`th operation, so that other fibers run at a point where they rarely do. */
+export const yieldingAt = (at: number) => {
+  let count = 0
+  return Effect.withScheduler({
+    scheduleTask: (task, priority) => Scheduler.defaultScheduler.scheduleTask(task, priority),
+    shouldYield: () => (++count === at ? 0 : false)
+  })
+}
+
+/** The elements of a stream of lists. */
+export const fromLists = <A>(lists: Iterable<Iterable<A>>): ReadonlyArray<A> =>
+  Chunk.toReadonlyArray(Chunk.fromIterable([...lists].flatMap((list) => [...list])))
