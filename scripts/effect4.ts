@@ -48,7 +48,8 @@ const namesIn = (file: string): ReadonlySet<string> => {
       } else if (statement.moduleSpecifier && ts.isStringLiteral(statement.moduleSpecifier)) {
         const from = statement.moduleSpecifier.text
         const next = path.resolve(path.dirname(file), from.replace(/(?:\.js|\.ts)$/, ".d.ts"))
-        if (from.startsWith(".") && fs.existsSync(next)) for (const name of namesIn(next)) names.add(name)
+        const more = from.startsWith(".") ? (fs.existsSync(next) ? namesIn(next) : undefined) : exportsOf(from)
+        for (const name of more ?? []) names.add(name)
       }
     } else if ("name" in statement && statement.name && ts.isIdentifier(statement.name as ts.Node)) {
       names.add((statement.name as ts.Identifier).text)

@@ -10,6 +10,7 @@ import { Redis, type RedisError } from "effect-redis-client"
 import * as Codec from "../src/Codec.js"
 import { args } from "../src/internal/command/args.js"
 import { eachServer, on } from "./support/client.js"
+import { arbitraryOf, prop } from "./support/effect.js"
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 const secret = "s3cr3t-v4lue"
@@ -27,7 +28,7 @@ const neverNow = (text: string) => Effect.delay(Effect.succeed(text), "1 second"
 const issueOf = <A, E>(result: Either.Either<A, E>): E => Either.getOrThrow(Either.flip(result))
 
 describe("Codec.utf8", () => {
-  it.prop("gives back any text", [FastCheck.string({ unit: "binary" })], ([text]) => {
+  prop("gives back any text", [FastCheck.string({ unit: "binary" })], ([text]) => {
     expect(roundTrip(Codec.utf8, text)).toEqual([text, text])
   })
 
@@ -63,7 +64,7 @@ describe("Codec.utf8", () => {
 })
 
 describe("Codec.bytes", () => {
-  it.prop("gives back any bytes", [FastCheck.uint8Array()], ([bytes]) => {
+  prop("gives back any bytes", [FastCheck.uint8Array()], ([bytes]) => {
     expect(roundTrip(Codec.bytes, bytes)).toEqual([bytes])
     expect(Either.getOrThrow(Codec.bytes.decodeKey(bytes))).toEqual(bytes)
   })
@@ -75,7 +76,7 @@ describe("Codec.bytes", () => {
 })
 
 describe("Codec.json", () => {
-  it.prop("gives back any JSON value", [FastCheck.jsonValue()], ([value]) => {
+  prop("gives back any JSON value", [FastCheck.jsonValue()], ([value]) => {
     const encoded = Codec.json.encode(value)
     if (Either.isLeft(encoded)) {
       expect(encoded.left.reason).toMatch(/beyond 2\^53 - 1/)
@@ -295,7 +296,7 @@ describe("Codec.schema", () => {
     expect(issueOf(numbers.decode('{"n":9007199254740993}')).reason).toContain("more digits")
   })
 
-  it.prop("gives back any value of a schema, or refuses it", [shape], ([value]) => {
+  prop("gives back any value of a schema, or refuses it", [arbitraryOf(shape)], ([value]) => {
     const codec = Codec.schema(shape)
     const encoded = codec.encode(value)
     if (Either.isLeft(encoded)) {

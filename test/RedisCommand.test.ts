@@ -17,6 +17,7 @@ import { Redis, type RedisService } from "../src/internal/command/model.js"
 import * as RedisCommand from "../src/RedisCommand.js"
 import type { RedisError, UsageError } from "../src/RedisError.js"
 import * as Resp from "../src/Resp.js"
+import { defects } from "./support/effect.js"
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 const secret = "s3cr3t"
@@ -429,7 +430,7 @@ describe("decode", () => {
     )
     for (const command of [RedisCommand.make("X", { decode: raise }), mapped]) {
       const exit = RedisCommand.decode(command, "x")
-      expect(Exit.isFailure(exit) && Cause.dieOption(exit.cause)).toEqual(Option.some(bug))
+      expect(Exit.isFailure(exit) && defects(exit.cause)).toEqual([bug])
     }
     expect(later).toBe(0)
   })

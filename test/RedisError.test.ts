@@ -13,6 +13,7 @@ import { isPermanent } from "../src/internal/request/recovery.js"
 import * as RedisCommand from "../src/RedisCommand.js"
 import * as RedisError from "../src/RedisError.js"
 import * as Resp from "../src/Resp.js"
+import { prop } from "./support/effect.js"
 
 const secret = "s3cr3t"
 
@@ -603,7 +604,7 @@ describe("the text of a ReplyError", () => {
     expect(performance.now() - start).toBeLessThan(5000)
   })
 
-  it.prop(
+  prop(
     "an argument never comes back, wherever it stands",
     [
       FastCheck.array(

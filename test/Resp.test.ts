@@ -14,6 +14,7 @@ import ts from "typescript"
 import { defaultLimits, Parser } from "../src/internal/resp/parser.js"
 import * as Text from "../src/internal/resp/text.js"
 import * as Resp from "../src/Resp.js"
+import { prop } from "./support/effect.js"
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 const bytesOf = (...bytes: ReadonlyArray<number>): Uint8Array => Uint8Array.from(bytes)
@@ -1301,7 +1302,7 @@ const spell = (value: Resp.Reply, seed: number): Spelling => {
 
 describe("properties", () => {
   for (const mode of modes) {
-    it.prop(
+    prop(
       `encoded values are read back as ${mode}`,
       [FastCheck.array(anyFrame, { maxLength: 5 }), FastCheck.integer()],
       ([frames, seed]) => {
@@ -1313,7 +1314,7 @@ describe("properties", () => {
       { fastCheck: { numRuns: 300 } }
     )
 
-    it.prop(
+    prop(
       `every spelling of a value is read as ${mode}`,
       [anyReply, FastCheck.integer()],
       ([value, seed]) => {
@@ -1327,7 +1328,7 @@ describe("properties", () => {
     )
   }
 
-  it.prop(
+  prop(
     "bytes read directly into their final buffer equal bytes read through chunks",
     [FastCheck.array(FastCheck.nat(300_000), { minLength: 1, maxLength: 5 }), FastCheck.boolean(), FastCheck.integer()],
     ([lengths, inArray, seed]) => {
@@ -1367,7 +1368,7 @@ describe("properties", () => {
     }
   }
 
-  it.prop(
+  prop(
     "valid bytes with some changed, lost, doubled or inserted",
     [
       FastCheck.array(anyReply, { minLength: 1, maxLength: 3 }),
@@ -1396,7 +1397,7 @@ describe("properties", () => {
     { fastCheck: { numRuns: 500 } }
   )
 
-  it.prop(
+  prop(
     "random text over the characters of RESP",
     [
       FastCheck.string({
@@ -1419,7 +1420,7 @@ describe("properties", () => {
     { fastCheck: { numRuns: 2000 } }
   )
 
-  it.prop(
+  prop(
     "any bytes",
     [FastCheck.uint8Array({ maxLength: 200 }), FastCheck.integer()],
     ([bytes, seed]) => {
@@ -1428,7 +1429,7 @@ describe("properties", () => {
     { fastCheck: { numRuns: 500 } }
   )
 
-  it.prop(
+  prop(
     "a value is refused exactly when it exceeds a limit",
     [anyReply, FastCheck.integer(), FastCheck.nat(40)],
     ([value, seed, under]) => {
@@ -1487,7 +1488,7 @@ describe("against redis-parser, on RESP2", () => {
           ? value.map(plain)
           : value
 
-  it.prop(
+  prop(
     "both parsers agree",
     [FastCheck.array(resp2, { minLength: 1, maxLength: 6 }), FastCheck.integer()],
     ([values, seed]) => {
@@ -1728,7 +1729,7 @@ describe("encodeCommand", () => {
     expect(sent("X", "s3cr3t\uD800")).not.toContain("s3cr3t")
   })
 
-  it.prop(
+  prop(
     "counts the bytes of any text",
     [
       FastCheck.array(

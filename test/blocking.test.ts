@@ -5,13 +5,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import { Codec, Redis, RedisCommand } from "effect-redis-client"
 import { interrupt as interruptFiber } from "../src/internal/effect/fork.js"
 import type { Orphan, RedisOptions } from "../src/Redis.js"
 import { connectTo, eachServer, failure, on } from "./support/client.js"
-import { onlyLogger } from "./support/effect.js"
+import { onlyLogger, recordingLogger } from "./support/effect.js"
 import * as Peer from "./support/peer.js"
 import { warnings } from "./support/pubsub.js"
 
@@ -254,8 +253,8 @@ describe("after the caller was interrupted", () => {
   plain.scoped("by default a warning names the command and the count, never the value", () =>
     Effect.gen(function* () {
       const lines: Array<string> = []
-      const logger = Logger.make(({ logLevel, message }) => {
-        lines.push(`${logLevel.label} ${String(message)}`)
+      const logger = recordingLogger(({ level, message }) => {
+        lines.push(`${level} ${String(message)}`)
       })
       yield* Effect.gen(function* () {
         const { script, state } = peer(":0\r\n")

@@ -5,7 +5,6 @@ import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -19,7 +18,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Connection, Pool, Redis, RedisError } from "effect-redis-client"
 import { connectTo, eachServer, failure, on, quickly, settle } from "./support/client.js"
-import { onlyLogger } from "./support/effect.js"
+import { configured, onlyLogger, schemaErrorTag } from "./support/effect.js"
 import * as Peer from "./support/peer.js"
 import { makeServer } from "./support/servers.js"
 
@@ -130,14 +129,11 @@ describe("credentials", () => {
   for (const [what, credentials, message] of [
     ["a tagged error", Effect.fail(new VaultSealed({ message: "the vault is sealed", token })), "the vault is sealed"],
     ["a tagged error without words", Effect.fail(new Unlucky({ token })), "Unlucky"],
-    ["an error that quotes what it met", Schema.decodeUnknown(fields)({ user: token }), "ParseError"],
+    ["an error that quotes what it met", Schema.decodeUnknown(fields)({ user: token }), schemaErrorTag],
     ["a setting that is missing", Config.string("NO_SUCH_SETTING"), /NO_SUCH_SETTING/],
     [
       "a setting that is wrong",
-      Effect.withConfigProvider(
-        Effect.as(Config.integer("PORT"), { password: Redacted.make("") }),
-        ConfigProvider.fromMap(new Map([["PORT", token]]))
-      ),
+      Effect.provide(Effect.as(Config.integer("PORT"), { password: Redacted.make("") }), configured([["PORT", token]])),
       "ConfigError"
     ],
     [
@@ -398,10 +394,9 @@ eachServer((it, { protocol, server }) => {
       )
       const redis = yield* Redis.make({ host, port, protocol, reconnect: quickly, credentials, lazy: true })
       const run = on(redis)
-      yield* Effect.iterate(yield* redis.status.get, {
-        while: (status) => status._tag !== "Reconnecting",
-        body: () => Effect.zipRight(Effect.yieldNow(), redis.status.get)
-      })
+      while ((yield* redis.status.get)._tag !== "Reconnecting") {
+        yield* Effect.yieldNow()
+      }
       expect(yield* redis.status.get).toMatchObject({
         cause: { reason: "credentials", message: "getting the credentials failed: sealed" }
       })

@@ -14,6 +14,7 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Connection, Pool, Redis, RedisCommand } from "effect-redis-client"
+import { interruptFork } from "../src/internal/effect/fork.js"
 import type { ConnectionError, RedisError } from "../src/RedisError.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
 import { connectTo, failure, on, quickly, settle } from "./support/client.js"
@@ -743,7 +744,7 @@ describe.each(realServers)("on $name", (server) => {
           )
           yield* Effect.forEach(
             fibers.filter((_, i) => (i + round) % 3 === 0),
-            Fiber.interruptFork
+            interruptFork
           )
           yield* Effect.forEach(fibers, Fiber.await)
         }

@@ -180,7 +180,7 @@ eachServer(
                   yield* other(RedisCommand.make("CLIENT KILL", { args: ["ID", id] }))
                 })
               ),
-              Stream.flattenChunks
+              Stream.flatMap(Stream.fromIterable)
             )
           )
         )
@@ -210,7 +210,7 @@ eachServer(
                       })
                     : Effect.void
                 ),
-                Stream.flattenChunks
+                Stream.flatMap(Stream.fromIterable)
               )
             )
           )

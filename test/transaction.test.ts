@@ -361,7 +361,7 @@ describe("with a scripted peer", () => {
       const fibers = yield* Effect.forEach([pair("a"), Redis.ping(), pair("b"), Redis.ping(), pair("c")], (effect) =>
         Effect.fork(run(effect as Effect.Effect<unknown, unknown, Redis>))
       )
-      yield* Fiber.join(Fiber.all(fibers))
+      yield* Effect.forEach(fibers, Fiber.join)
       const unit = (id: string) => ["MULTI", `INCR ${id}1`, `INCR ${id}2`, "EXEC"]
       expect(commands()).toEqual([...unit("a"), "PING", ...unit("b"), "PING", ...unit("c")])
     })
@@ -526,9 +526,11 @@ describe("with a scripted peer", () => {
       ]
       const { exits } = yield* redis.sendAll(commands, { atomic: true })
       expect(exits[0]).toEqual(Exit.succeed(Option.some(Uint8Array.of(97))))
-      expect(JSON.stringify(Exit.getOrElse(exits[1] as Exit.Exit<unknown, RedisError>, String))).toBe(
-        '[["b",{"items":["c","d"]}]]'
-      )
+      expect(
+        JSON.stringify(
+          Exit.match(exits[1] as Exit.Exit<unknown, RedisError>, { onFailure: String, onSuccess: (reply) => reply })
+        )
+      ).toBe('[["b",{"items":["c","d"]}]]')
       expect(exits[2]).toEqual(Exit.succeed([Uint8Array.of(101)]))
     })
   )

@@ -40,6 +40,19 @@ const isOption = (type: ts.Type): boolean =>
     )
   })
 
+const isFiber = (type: ts.Type): boolean =>
+  type.getSymbol()?.name === "RuntimeFiber" || type.getSymbol()?.name === "Fiber"
+
+/** The values of a literal object, by name. */
+const fieldsOf = (node: ts.Expression | undefined): Readonly<Record<string, ts.Expression>> | undefined =>
+  node !== undefined && ts.isObjectLiteralExpression(node)
+    ? Object.fromEntries(
+        node.properties.flatMap((property) =>
+          ts.isPropertyAssignment(property) ? [[property.name.getText(), property.initializer]] : []
+        )
+      )
+    : undefined
+
 /** Whether `yield*` stands in a generator of Effect, and not in one of Option or Either. */
 const inEffectGenerator = (node: ts.YieldExpression): boolean => {
   let at: ts.Node = node.parent
@@ -77,9 +90,16 @@ export const calls = ({ checker, done, node, replace, use }: Site): void => {
   }
   if (ts.isYieldExpression(node) && node.asteriskToken && node.expression && inEffectGenerator(node)) {
     const type = typeOf(node.expression)
-    const wrap = isEither(type) ? "fromResult" : isOption(type) ? "fromOption" : undefined
+    const wrap = isEither(type)
+      ? "Effect.fromResult"
+      : isOption(type)
+        ? "Effect.fromOption"
+        : isFiber(type)
+          ? "Fiber.join"
+          : undefined
     if (wrap !== undefined) {
-      replace(node.expression.getStart(), node.expression.getStart(), `Effect.${wrap}(`)
+      use(wrap === "Fiber.join" ? "effect/Fiber" : "effect/Effect", true)
+      replace(node.expression.getStart(), node.expression.getStart(), `${wrap}(`)
       replace(node.expression.getEnd(), node.expression.getEnd(), ")")
     }
   }
@@ -110,6 +130,42 @@ export const calls = ({ checker, done, node, replace, use }: Site): void => {
     const types = node.typeArguments.map((type) => type.getText()).join(", ")
     const id = node.expression.arguments[0] as ts.Expression
     replace(id.getFullStart() - 1, node.getEnd(), `<${types}>()(${id.getText()})`)
+  }
+  // Tests of Effect 4 have a scope anyway.
+  if (
+    ts.isPropertyAccessExpression(node) &&
+    (node.name.text === "scoped" || node.name.text === "scopedLive") &&
+    // Not the module Layer, which has both names too.
+    !/^[A-Z]/.test(node.expression.getText()) &&
+    typeOf(node.expression).getProperty("effect") !== undefined
+  ) {
+    replace(node.name.getStart(), node.name.getEnd(), node.name.text === "scopedLive" ? "live" : "effect")
+  }
+  if (ts.isPropertyAccessExpression(node) && node.name.text === "epochMillis") {
+    replace(node.name.getStart(), node.name.getEnd(), "epochMilliseconds")
+  }
+  // Chunks of Effect 3 are Chunks or arrays in Effect 4.
+  if (ts.isPropertyAccessExpression(node) && node.getText() === "Chunk.toReadonlyArray") {
+    done(node)
+    replace(node.getStart(), node.getEnd(), "Array.from")
+  }
+  // `Schema.Record({ key, value })`: one argument for each.
+  if (
+    ts.isCallExpression(node) &&
+    /^Schema\.(?:Record|MapFromSelf|ReadonlyMapFromSelf)$/.test(node.expression.getText())
+  ) {
+    const [only] = node.arguments
+    const fields = fieldsOf(only)
+    if (only !== undefined && fields?.key !== undefined && fields.value !== undefined) {
+      if (node.expression.getText() !== "Schema.Record") {
+        done(node.expression)
+        use("effect/Schema", true)
+        replace(node.expression.getStart(), node.expression.getEnd(), "Schema.ReadonlyMap")
+      }
+      replace(only.getStart(), fields.key.getStart(), "")
+      replace(fields.key.getEnd(), fields.value.getStart(), ", ")
+      replace(fields.value.getEnd(), only.getEnd(), "")
+    }
   }
   // What an Effectable is as an Effect.
   if (
@@ -178,6 +234,12 @@ const rewrites: Readonly<Record<string, Rewrite>> = {
     "))",
     ["effect/ConfigProvider"]
   ],
+  "Chunk.size": () => ["Array.from(", ", ", ").length", []],
+  "Effect.repeatN": (args) =>
+    args.length === 1
+      ? ["Effect.repeat({ times: ", "", " })", ["effect/Effect"]]
+      : ["Effect.repeat(", ", { times: ", " })", ["effect/Effect"]],
+  "Effect.yieldNow": () => ["Effect.yieldNow", "", "", ["effect/Effect"]],
   "Effect.dieMessage": () => ["Effect.die(new Error(", ", ", "))", ["effect/Effect"]],
   "Effect.withConfigProvider": () => [
     "Effect.provide(ConfigProvider.layer(",

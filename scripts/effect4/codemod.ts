@@ -29,7 +29,9 @@ const fromEffect = /^(?:effect|@effect\/(?:platform|platform-node|vitest))(?:\/|
 /** Packages whose index has modules as members. */
 const indexes = new Set(["effect", "@effect/platform", "@effect/platform-node"])
 
-const shortName = (module: string): string => module.slice(module.lastIndexOf("/") + 1)
+/** The name by which files know a module. */
+const shortName = (module: string): string =>
+  module === "fast-check" ? "FastCheck" : module.slice(module.lastIndexOf("/") + 1)
 
 /** `Result.fail` → the module `effect/Result` and the name `fail`. */
 const parse = (target: string): readonly [module: string, member: string] => {

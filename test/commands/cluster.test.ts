@@ -597,7 +597,7 @@ liveSuite(
     /** Makes the node a new one, which knows no other node and which no other node knows. */
     const reset = cluster.clusterReset({ hard: true })
     // A primary refuses the reset while it holds keys, so they are flushed then; a replica refuses the flush.
-    const fresh = Effect.orElse(reset, () => Effect.zipRight(server.flushall(), reset))
+    const fresh = Effect.catchAll(reset, () => Effect.zipRight(server.flushall(), reset))
     const another = Effect.suspend(() => {
       const installed = Servers.commandServers.find((server) => server.name === name)
       return installed === undefined

@@ -254,7 +254,10 @@ describe("hash commands decode their replies", () => {
   })
 
   it("HGETALL has a field of any name or nothing under it, and a copy that equals a plain object", () => {
-    const hash = Exit.getOrElse(decode(hashes.hgetall("h"), ["a", "1"]), () => ({}))
+    const hash = Exit.match(decode(hashes.hgetall("h"), ["a", "1"]), {
+      onFailure: () => ({}),
+      onSuccess: (hash) => hash
+    })
     expect(hash.constructor).toBeUndefined()
     expect({ ...hash }).toStrictEqual({ a: "1" })
   })

@@ -336,7 +336,9 @@ describe("sentinel, live", () => {
               const observed: RedisService = {
                 ...redis,
                 send: (command) =>
-                  Effect.tap(redis.send(command), () => matrix.ran(command.name, installed.name, protocol))
+                  Effect.tap(redis.send(command), () =>
+                    Effect.sync(() => matrix.ran(command.name, installed.name, protocol))
+                  )
               }
               yield* Effect.provideService(body, Redis, observed)
             }).pipe(Effect.scoped, Effect.runPromise))

@@ -1,14 +1,12 @@
 /** What the log says of connections that are lost and come back. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as HashMap from "effect/HashMap"
-import * as Logger from "effect/Logger"
 import { Pool, Redis, RedisPubSub } from "effect-redis-client"
 import { afterEach, beforeEach, vi } from "vitest"
 import { Outages } from "../../src/internal/connection/outages.js"
 import type { Forker } from "../../src/internal/effect/fork.js"
 import { connectTo, eachServer, on, quickly } from "../support/client.js"
-import { furtherLogger, onlyLogger } from "../support/effect.js"
+import { furtherLogger, onlyLogger, recordingLogger } from "../support/effect.js"
 import * as Peer from "../support/peer.js"
 import { makeServer } from "../support/servers.js"
 
@@ -21,12 +19,12 @@ interface Line {
 /** A logger that collects the lines of INFO and above. */
 const collecting = () => {
   const lines: Array<Line> = []
-  const logger = Logger.make(({ annotations, logLevel, message }) => {
-    if (logLevel.label !== "DEBUG") {
+  const logger = recordingLogger(({ annotations, level, message }) => {
+    if (level !== "DEBUG") {
       lines.push({
-        level: logLevel.label,
+        level,
         text: String(Array.isArray(message) ? message[0] : message),
-        annotations: Object.fromEntries(HashMap.toEntries(annotations))
+        annotations
       })
     }
   })

@@ -3,9 +3,8 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import * as Logger from "effect/Logger"
 import { Codec, RedisPubSub } from "effect-redis-client"
-import { onlyLogger } from "../support/effect.js"
+import { onlyLogger, recordingLogger } from "../support/effect.js"
 import * as Peer from "../support/peer.js"
 import { listenOn } from "../support/pubsub.js"
 
@@ -32,8 +31,8 @@ const setUp = Effect.gen(function* () {
 
 const logged = () => {
   const lines: Array<string> = []
-  const logger = Logger.make(({ cause, logLevel, message }) => {
-    lines.push(`${logLevel.label} ${String(message)} ${String(cause)}`)
+  const logger = recordingLogger(({ cause, level, message }) => {
+    lines.push(`${level} ${String(message)} ${String(cause)}`)
   })
   return { lines, layer: onlyLogger(logger) }
 }

@@ -2,9 +2,7 @@
 import { expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as HashMap from "effect/HashMap"
 import type * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as Connection from "../../src/Connection.js"
@@ -13,16 +11,16 @@ import { Redis } from "../../src/Redis.js"
 import * as RedisStream from "../../src/RedisStream.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import { eachServer, failure, on } from "../support/client.js"
-import { allLevels, onlyLogger } from "../support/effect.js"
+import { allLevels, onlyLogger, recordingLogger } from "../support/effect.js"
 import { eventually } from "../support/peer.js"
 import { until } from "../support/pubsub.js"
 
 /** Log lines about consumers and readers, with their annotations. (Others, about connections, come from the same fibers.) */
 const recorded = () => {
   const lines: Array<{ readonly message: string; readonly annotations: Record<string, unknown> }> = []
-  const logger = Logger.make(({ annotations, message }) => {
-    if (HashMap.has(annotations, "stream")) {
-      lines.push({ message: String(message), annotations: Object.fromEntries(HashMap.toEntries(annotations)) })
+  const logger = recordingLogger(({ annotations, message }) => {
+    if ("stream" in annotations) {
+      lines.push({ message: String(message), annotations })
     }
   })
   return {

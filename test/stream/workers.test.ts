@@ -23,6 +23,7 @@ import * as RedisStream from "../../src/RedisStream.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import { connectTo, eachServer, failure, on } from "../support/client.js"
 import { describeReal } from "../support/describeReal.js"
+import { failures } from "../support/effect.js"
 import { eventually, greeting } from "../support/peer.js"
 import { makeServer } from "../support/servers.js"
 
@@ -218,7 +219,7 @@ describe("without a server", () => {
           RedisStream.add(
             "s",
             { n: Number.NaN },
-            { schema: Schema.Struct({ n: Schema.parseNumber(Schema.String).pipe(Schema.finite()) }) }
+            { schema: Schema.Struct({ n: Schema.NumberFromString.pipe(Schema.between(-9, 9)) }) }
           ),
           Fake
         )
@@ -761,10 +762,10 @@ eachServer((it, live) => {
         yield* eventuallyIs("all is acknowledged", pendingOf(stream), (n) => n === 0)
         yield* Fiber.interrupt(worker)
         expect([...done].sort()).toEqual(["dies 2", "fails 2", "fine 1", "interrupts 2", "throws 2"])
-        expect(Cause.isFailure(causes.get("fails") ?? Cause.empty)).toBe(true)
+        expect(failures(causes.get("fails") ?? Cause.empty).length).toBe(1)
         expect(Cause.isDie(causes.get("dies") ?? Cause.empty)).toBe(true)
         expect(Cause.isDie(causes.get("throws") ?? Cause.empty)).toBe(true)
-        expect(Cause.isInterrupted(causes.get("interrupts") ?? Cause.empty)).toBe(true)
+        expect(Cause.isInterruptedOnly(causes.get("interrupts") ?? Cause.die(0))).toBe(true)
       }))
 
     test("after its last attempt an entry becomes a dead letter, and is no longer pending", (redis) =>
@@ -1158,7 +1159,7 @@ eachServer((it, live) => {
         expect(Chunk.toReadonlyArray(got).map(({ fields }) => fields.n)).toEqual(numbers(10).map(Number))
         expect(yield* pendingOf(stream)).toBe(5)
         // The same consumer reads the others again; a late ack from the first Stream still counts.
-        yield* Option.getOrThrow(Chunk.get(got, 1)).ack
+        yield* Option.getOrThrow(Option.fromNullable([...got][1])).ack
         const rest = yield* RedisStream.consume(options).pipe(
           Stream.tap(({ ack }) => ack),
           Stream.take(4),

@@ -1,17 +1,22 @@
 /** What tests use of Effect and what Effect 4 has otherwise: the edition for Effect 4 replaces this file alone. */
+
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
+import { it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
 import * as Cause from "effect/Cause"
-import * as Chunk from "effect/Chunk"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
+import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import type * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scheduler from "effect/Scheduler"
+import type * as Schema from "effect/Schema"
 import * as Supervisor from "effect/Supervisor"
 import * as TestContext from "effect/TestContext"
 
@@ -26,6 +31,37 @@ export const onOutput = <Out, In, X>(
   schedule: Schedule.Schedule<Out, In>,
   f: (output: Out) => Effect.Effect<X>
 ): Schedule.Schedule<Out, In> => Schedule.tapOutput(schedule, f)
+
+/** A line of the log. The level is `INFO`, `WARN`, … */
+export interface LogLine {
+  readonly level: string
+  readonly message: unknown
+  readonly cause: Cause.Cause<unknown>
+  readonly annotations: Readonly<Record<string, unknown>>
+}
+
+/** A logger that gives each line to a function. */
+export const recordingLogger = (record: (line: LogLine) => void): Logger.Logger<unknown, void> =>
+  Logger.make(({ annotations, cause, logLevel, message }) =>
+    record({ level: logLevel.label, message, cause, annotations: Object.fromEntries(HashMap.toEntries(annotations)) })
+  )
+
+/** A test of a property: `check` is called with values of the arbitraries. */
+export const prop = <Values extends [unknown, ...Array<unknown>]>(
+  name: string,
+  arbitraries: { [K in keyof Values]: FastCheck.Arbitrary<Values[K]> },
+  check: (values: Values) => void,
+  options: { readonly fastCheck?: { readonly numRuns: number } } = {}
+): void =>
+  it(name, () =>
+    FastCheck.assert(
+      FastCheck.property(FastCheck.tuple(...arbitraries), (values) => check(values as unknown as Values)),
+      options.fastCheck
+    )
+  )
+
+/** Values of a schema. */
+export const arbitraryOf = <A, I>(schema: Schema.Schema<A, I>): FastCheck.Arbitrary<A> => Arbitrary.make(schema)
 
 /** Logs with this logger alone. */
 export const onlyLogger = (logger: Logger.Logger<unknown, unknown>): Layer.Layer<never> =>
@@ -80,6 +116,5 @@ export const yieldingAt = (at: number) => {
   })
 }
 
-/** The elements of a stream of lists. */
-export const fromLists = <A>(lists: Iterable<Iterable<A>>): ReadonlyArray<A> =>
-  Chunk.toReadonlyArray(Chunk.fromIterable([...lists].flatMap((list) => [...list])))
+/** The tag of the error for a value that does not fit a schema. */
+export const schemaErrorTag = "ParseError"

@@ -1,8 +1,6 @@
 /** Shared by suites of subscriptions. */
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
-import * as HashMap from "effect/HashMap"
-import * as Logger from "effect/Logger"
 import * as Stream from "effect/Stream"
 import { Redis, RedisPubSub } from "effect-redis-client"
 import type { RedisService } from "../../src/Redis.js"
@@ -10,7 +8,7 @@ import type { RedisError } from "../../src/RedisError.js"
 import type { RedisPubSubOptions, RedisPubSubService } from "../../src/RedisPubSub.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import { type Live, on, quickly } from "./client.js"
-import { onlyLogger } from "./effect.js"
+import { onlyLogger, recordingLogger } from "./effect.js"
 import * as Peer from "./peer.js"
 
 /** Runs an effect with these subscriptions as its `RedisPubSub`. */
@@ -85,9 +83,9 @@ export const collecting = <A>(stream: Stream.Stream<A, RedisError>) =>
 /** The log lines of level warning and above. */
 export const warnings = () => {
   const lines: Array<string> = []
-  const logger = Logger.make(({ annotations, logLevel, message }) => {
-    if (logLevel.ordinal >= 30_000) {
-      lines.push(`${String(message)} ${JSON.stringify(Object.fromEntries(HashMap.toEntries(annotations)))}`)
+  const logger = recordingLogger(({ annotations, level, message }) => {
+    if (["WARN", "ERROR", "FATAL"].includes(level)) {
+      lines.push(`${String(message)} ${JSON.stringify(annotations)}`)
     }
   })
   return { lines, layer: onlyLogger(logger) }

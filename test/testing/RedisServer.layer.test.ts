@@ -4,8 +4,8 @@
  */
 import * as Net from "node:net"
 import { describe, expect, layer } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as TestClock from "effect/TestClock"
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import { serverLayer, servers } from "../support/servers.js"
 
@@ -27,7 +27,7 @@ describe.each(servers)("$name", (testServer) => {
         expect(yield* ping(server)).toBe("+PONG\r\n")
         yield* server.restart
         expect(yield* ping(server)).toBe("+PONG\r\n")
-        expect(yield* TestClock.currentTimeMillis).toBe(0)
+        expect(yield* Clock.currentTimeMillis).toBe(0)
       })
     )
   })

@@ -13,13 +13,14 @@ export const effectOn = <I, S>(
 ): (abstract new <A, E>() => Effect.Effect<A, E, I> & {
   runOn(service: S): Effect.Effect<A, E>
 }) => {
-  const Base = () => {}
-  Base.prototype = Effectable.Prototype<Effect.Effect<unknown, unknown, I> & OnService<S>>({
+  const proto = Effectable.Prototype<Effect.Effect<unknown, unknown, I> & OnService<S>>({
     label: "RedisCommand",
     evaluate(fiber) {
       return this.runOn(Context.getUnsafe(fiber.context as Context.Context<I>, tag))
     }
   })
+  abstract class Base {}
+  Object.defineProperties(Base.prototype, Object.getOwnPropertyDescriptors(proto))
   return Base as never
 }
 
