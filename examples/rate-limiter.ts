@@ -35,7 +35,7 @@ class TooManyRequests extends Schema.TaggedError<TooManyRequests>()("TooManyRequ
 const admit = (client: string, limit = 3, window: Duration.DurationInput = "1 minute") =>
   Effect.gen(function* () {
     const [left, retryAfter] = yield* countRequest(`example:requests:${client}`, limit, Duration.decode(window))
-    return Duration.greaterThan(retryAfter, 0) ? yield* new TooManyRequests({ retryAfter }) : left
+    return Duration.greaterThan(retryAfter, Duration.zero) ? yield* new TooManyRequests({ retryAfter }) : left
   })
 
 const program = Effect.gen(function* () {

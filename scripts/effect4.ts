@@ -10,7 +10,7 @@ import { translate } from "./effect4/codemod.js"
 const root = path.resolve(import.meta.dirname, "..")
 const overlay = path.join(root, "effect4")
 const out = path.join(root, ".effect4")
-const folders = ["src", "test", "examples"]
+const folders = ["src", "test", "examples", "scripts/fuzz"]
 /** Further files that both editions need. */
 const files = ["vitest.config.ts"]
 

@@ -13,7 +13,7 @@ import { isPermanent } from "../src/internal/request/recovery.js"
 import * as RedisCommand from "../src/RedisCommand.js"
 import * as RedisError from "../src/RedisError.js"
 import * as Resp from "../src/Resp.js"
-import { prop } from "./support/effect.js"
+import { prettyWithCauses, prop } from "./support/effect.js"
 
 const secret = "s3cr3t"
 
@@ -25,7 +25,7 @@ const renderings = (error: object): ReadonlyArray<string> => [
   util.inspect({ nested: [error] }, { depth: 10 }),
   util.format("%s %o %j", error, error, error),
   Cause.pretty(Cause.fail(error)),
-  Cause.pretty(Cause.die(error), { renderErrorCause: true }),
+  prettyWithCauses(Cause.die(error)),
   String(Exit.fail(error)),
   JSON.stringify(Exit.fail(error)),
   String(Either.left(error)),

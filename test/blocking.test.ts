@@ -10,7 +10,7 @@ import { Codec, Redis, RedisCommand } from "effect-redis-client"
 import { interrupt as interruptFiber } from "../src/internal/effect/fork.js"
 import type { Orphan, RedisOptions } from "../src/Redis.js"
 import { connectTo, eachServer, failure, on } from "./support/client.js"
-import { onlyLogger, recordingLogger } from "./support/effect.js"
+import { interruptAndWait, onlyLogger, recordingLogger } from "./support/effect.js"
 import * as Peer from "./support/peer.js"
 import { warnings } from "./support/pubsub.js"
 
@@ -48,7 +48,7 @@ eachServer((it, { connect, protocol }) => {
         const fiber = yield* Effect.fork(run(Redis.blpop([name("none")], { timeout: "1 hour" })))
         yield* until("it blocks", blocked, (n) => n === 1)
         const before = performance.now()
-        expect(Exit.isInterrupted(yield* Fiber.interrupt(fiber))).toBe(true)
+        expect(Exit.isInterrupted(yield* interruptAndWait(fiber))).toBe(true)
         // Neither the hour nor a round trip of CLIENT UNBLOCK. Generous, for slow machines.
         expect(performance.now() - before).toBeLessThan(1_000)
         yield* until("the server is not blocked any more", blocked, (n) => n === 0)
@@ -91,7 +91,7 @@ eachServer((it, { connect, protocol }) => {
       // RPUSH is sent in this turn, and CLIENT UNBLOCK after it on the same connection: BLPOP takes the element first.
       const push = yield* Effect.fork(run(Redis.rpush(key, ["element"])))
       yield* Effect.yieldNow()
-      expect(Exit.isInterrupted(yield* Fiber.interrupt(fiber))).toBe(true)
+      expect(Exit.isInterrupted(yield* interruptAndWait(fiber))).toBe(true)
       yield* Fiber.join(push)
       yield* Deferred.await(done)
       expect(orphans).toEqual([{ name: "BLPOP", count: 1 }])

@@ -1,7 +1,5 @@
 /** Credentials from an Effect or a Stream, their rotation, and pings on idle connections. */
 import { inspect } from "node:util"
-import * as HttpClientError from "@effect/platform/HttpClientError"
-import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
@@ -18,7 +16,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Connection, Pool, Redis, RedisError } from "effect-redis-client"
 import { connectTo, eachServer, failure, on, quickly, settle } from "./support/client.js"
-import { configured, onlyLogger, schemaErrorTag } from "./support/effect.js"
+import { configured, httpError, httpErrorTag, interruptName, onlyLogger, schemaErrorTag } from "./support/effect.js"
 import * as Peer from "./support/peer.js"
 import { makeServer } from "./support/servers.js"
 
@@ -136,20 +134,11 @@ describe("credentials", () => {
       Effect.provide(Effect.as(Config.integer("PORT"), { password: Redacted.make("") }), configured([["PORT", token]])),
       "ConfigError"
     ],
-    [
-      "an error of HTTP, which has the URL in it",
-      Effect.fail(
-        new HttpClientError.RequestError({
-          request: HttpClientRequest.get(`https://vault/${token}`),
-          reason: "Transport"
-        })
-      ),
-      "RequestError"
-    ],
+    ["an error of HTTP, which has the URL in it", Effect.fail(httpError(`https://vault/${token}`)), httpErrorTag],
     ["an error of no tag", Effect.fail(new TypeError(`what is ${token}?`)), "TypeError"],
     ["text", Effect.fail(token), "for no known reason"],
     ["a defect", Effect.die(new VaultSealed({ message: token, token })), "VaultSealed"],
-    ["an interruption", Effect.interrupt, "InterruptedException"],
+    ["an interruption", Effect.interrupt, interruptName],
     ["an error of ours", Effect.fail(ofRedis), ofRedis.message],
     [
       "a Stream that fails",

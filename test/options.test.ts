@@ -14,7 +14,7 @@ import type * as Scope from "effect/Scope"
 import { Connection, Pool, Redis, RedisPubSub } from "effect-redis-client"
 import * as Options from "../src/internal/connection/options.js"
 import type { RedisError } from "../src/RedisError.js"
-import { configured, failures } from "./support/effect.js"
+import { configured, failures, prettyWithCauses } from "./support/effect.js"
 import * as Peer from "./support/peer.js"
 
 /** Part of every secret in these tests: no rendering may contain it. */
@@ -35,8 +35,8 @@ const renderings = (value: unknown): string =>
     JSON.stringify(value),
     inspect(value, { depth: 20, showHidden: true }),
     value instanceof Error ? `${value.message} ${value.stack}` : "",
-    Cause.isCause(value) ? Cause.pretty(value, { renderErrorCause: true }) : "",
-    Exit.isExit(value) && Exit.isFailure(value) ? Cause.pretty(value.cause, { renderErrorCause: true }) : ""
+    Cause.isCause(value) ? prettyWithCauses(value) : "",
+    Exit.isExit(value) && Exit.isFailure(value) ? prettyWithCauses(value.cause) : ""
   ].join("\n")
 
 describe("URLs", () => {

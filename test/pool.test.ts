@@ -18,7 +18,7 @@ import { interruptFork } from "../src/internal/effect/fork.js"
 import type { ConnectionError, RedisError } from "../src/RedisError.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
 import { connectTo, failure, on, quickly, settle } from "./support/client.js"
-import { onInput, yieldingAt } from "./support/effect.js"
+import { metrics, onInput, yieldingAt } from "./support/effect.js"
 import * as Peer from "./support/peer.js"
 import { realServers, serverLayer } from "./support/servers.js"
 import { pause, promptly } from "./support/timing.js"
@@ -561,7 +561,7 @@ describe("gauges", () => {
     Effect.gen(function* () {
       const peer = yield* Peer.make(Peer.pong)
       yield* Pool.make({ host: "127.0.0.1", port: peer.port, lazy: true })
-      const shown = (yield* Metric.snapshot).map(({ metricKey }) => metricKey.name)
+      const shown = (yield* metrics).map(({ name }) => name)
       expect(shown).toEqual(expect.arrayContaining(["redis_pool_size", "redis_pool_free", "redis_pool_waiting"]))
     })
   )

@@ -16,7 +16,7 @@ import { atLeast } from "./support/servers.js"
 const flush = RedisCommand.make("FLUSHALL", { args: ["SYNC"] })
 
 const collect = <A, E, R>(stream: Stream.Stream<A, E, R>): Effect.Effect<ReadonlyArray<A>, E, R> =>
-  Effect.map(Stream.runCollect(stream), Chunk.toReadonlyArray)
+  Effect.map(Stream.runCollect(stream), (elements) => Chunk.toReadonlyArray(elements))
 
 const range = (prefix: string, from: number, to: number): Array<string> =>
   Array.from({ length: to - from }, (_, i) => `${prefix}${from + i}`)

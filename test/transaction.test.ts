@@ -14,6 +14,7 @@ import { ConnectionError, TransactionError } from "../src/RedisError.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
 import { connectTo, eachServer, failure, on, quickly, settle } from "./support/client.js"
 import { describeReal } from "./support/describeReal.js"
+import { interruptAndWait } from "./support/effect.js"
 import * as Peer from "./support/peer.js"
 import { makeServer } from "./support/servers.js"
 
@@ -298,7 +299,7 @@ eachServer(
                 run(Redis.transaction([Redis.set(`a${i}`, "1"), Redis.get(`a${i}`), Redis.set(`b${i}`, "1")]))
               )
               yield* Effect.repeatN(Effect.yieldNow(), i % 7)
-              const exit = yield* Fiber.interrupt(fiber)
+              const exit = yield* interruptAndWait(fiber)
               interrupted += exit._tag === "Failure" ? 1 : 0
             }),
           { concurrency: 10 }

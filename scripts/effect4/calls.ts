@@ -235,6 +235,10 @@ const rewrites: Readonly<Record<string, Rewrite>> = {
     ["effect/ConfigProvider"]
   ],
   "Chunk.size": () => ["Array.from(", ", ", ").length", []],
+  "Effect.reduce": (args) =>
+    args.length === 2
+      ? ["Effect.reduce(() => ", ", ", ")", ["effect/Effect"]]
+      : ["Effect.reduce(", [", () => ", ", "], ")", ["effect/Effect"]],
   "Effect.repeatN": (args) =>
     args.length === 1
       ? ["Effect.repeat({ times: ", "", " })", ["effect/Effect"]]
@@ -249,6 +253,11 @@ const rewrites: Readonly<Record<string, Rewrite>> = {
   ],
   "Schedule.intersect": combined("max"),
   "Schedule.union": combined("min"),
+  "Stream.scan": (args) =>
+    args.length === 2
+      ? ["Stream.scan(() => ", ", ", ")", ["effect/Stream"]]
+      : ["Stream.scan(", [", () => ", ", "], ")", ["effect/Stream"]],
+  "Schedule.upTo": () => ["Schedule.upTo({ duration: ", "", " })", ["effect/Schedule"]],
   "Schema.between": (args) =>
     args.length === 2
       ? ["Schema.check(Schema.isBetween({ minimum: ", ", maximum: ", " }))", ["effect/Schema"]]

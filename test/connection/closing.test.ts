@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { Connection, Pool, Redis } from "effect-redis-client"
+import { hasEnded } from "../../src/internal/effect/fork.js"
 import type { RedisError } from "../../src/RedisError.js"
 import { failure } from "../support/client.js"
 import { connectTo, inFlight } from "../support/connection.js"
@@ -71,7 +72,7 @@ describe("opening ends in time", () => {
         const fiber = yield* Effect.fork(Effect.scoped(Connection.fromSocket(socket)).pipe(yieldingAt(at)))
         yield* Effect.yieldNow()
         const ended = yield* Effect.forkDaemon(Fiber.interrupt(fiber))
-        yield* Peer.eventually(`it ends (${at})`, () => ended.unsafePoll() !== null)
+        yield* Peer.eventually(`it ends (${at})`, () => hasEnded(ended))
       }
     })
   )

@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { Connection, Pool, Redis, type RedisError, RedisPubSub } from "effect-redis-client"
+import { interruptFork } from "../../src/internal/effect/fork.js"
 import { failure } from "../support/client.js"
 import { describeReal } from "../support/describeReal.js"
 import * as Peer from "../support/peer.js"
@@ -554,7 +555,7 @@ describe("time limits", () => {
       const peer = yield* Peer.make({})
       const fiber = yield* Effect.fork(Effect.scoped(Connection.make({ host: "127.0.0.1", port: peer.port })))
       yield* Peer.eventually("HELLO arrived", () => (peer.connections[0]?.received.length ?? 0) > 0)
-      yield* Effect.sync(() => fiber.unsafeInterruptAsFork(fiber.id()))
+      yield* interruptFork(fiber)
       yield* Peer.eventually("the socket is closed", () => peer.open() === 0)
     })
   )

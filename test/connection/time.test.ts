@@ -26,11 +26,11 @@ const hold = (millis: number) =>
 /** Runs the effects, and holds the event loop once all of them have been sent. */
 const held = <A, E, R>(effects: ReadonlyArray<Effect.Effect<A, E, R>>, millis: number) =>
   Effect.gen(function* () {
-    const fibers = yield* Effect.forEach(effects, Effect.fork)
+    const fibers = yield* Effect.forEach(effects, (effect) => Effect.fork(effect))
     // Commands of one turn are written at its end.
     yield* Effect.promise(() => Promise.resolve())
     yield* hold(millis)
-    return yield* Effect.forEach(fibers, Fiber.await)
+    return yield* Effect.forEach(fibers, (fiber) => Fiber.await(fiber))
   })
 
 const eight = Array.from({ length: 8 }, (_, i) => i + 1)

@@ -2,6 +2,7 @@ import { expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import { gauge, timer } from "../../src/internal/effect/metrics.js"
+import { metrics } from "../support/effect.js"
 
 it.effect("callbacks change gauges and record times, which snapshots of Effect show", () =>
   Effect.gen(function* () {
@@ -15,7 +16,7 @@ it.effect("callbacks change gauges and record times, which snapshots of Effect s
     const time = timer("test_metrics_time", "A time")
     time.record(5)
     time.record(0.5)
-    const shown = [...(yield* Metric.snapshot)].find(({ metricKey }) => metricKey.name === "test_metrics_time")
-    expect(shown?.metricState).toMatchObject({ count: 2, sum: 5.5 })
+    const shown = (yield* metrics).find(({ name }) => name === "test_metrics_time")
+    expect(shown?.state).toMatchObject({ count: 2, sum: 5.5 })
   })
 )

@@ -1,5 +1,6 @@
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { Redis, RedisCommand, RedisPubSub } from "effect-redis-client"
@@ -137,7 +138,7 @@ export const calls: ReadonlyArray<CallRow> = [
             Effect.zipRight(bench.injectNow),
             Effect.zipRight(Effect.sleep("20 millis")),
             Effect.zipRight(bench.direct.execute(Redis.rpush(`${bench.key}:list`, ["element"]))),
-            Effect.zipRight(fiber)
+            Effect.zipRight(Fiber.join(fiber))
           )
       ),
     answer: ({ key }) => Option.some([`${key}:list`, "element"]),

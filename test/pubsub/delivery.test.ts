@@ -4,6 +4,7 @@
  */
 import { describe, expect, it as plain } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { Redis, RedisPubSub } from "effect-redis-client"
 import type { Gap } from "../../src/RedisPubSub.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
@@ -88,7 +89,7 @@ eachServer((it, live) => {
             kills += Number(yield* run(Redis.execute("CLIENT", "KILL", "TYPE", "pubsub")))
           }
           stop = true
-          yield* publisher.await
+          yield* Fiber.await(publisher)
           yield* until(
             "all listeners are subscribed again",
             Effect.suspend(() => run(Redis.publish("d:n", String(published)))).pipe(

@@ -8,8 +8,8 @@ import { eachServer, failure, quickly } from "../support/client.js"
 import * as Peer from "../support/peer.js"
 import { listener, listenOn, publish, until, warnings } from "../support/pubsub.js"
 
-const payloads = (chunk: Chunk.Chunk<{ readonly payload: string }>) =>
-  Chunk.toReadonlyArray(chunk).map(({ payload }) => Number.parseInt(payload, 10))
+const payloads = (messages: Iterable<{ readonly payload: string }>) =>
+  [...messages].map(({ payload }) => Number.parseInt(payload, 10))
 
 eachServer((it, live) => {
   describe("a slow listener", () => {
@@ -44,8 +44,8 @@ eachServer((it, live) => {
         const quick = yield* listen(RedisPubSub.mailbox("o:2", { bufferSize: 10_000 }))
         yield* publish(redis, "o:2", 1000)
         yield* quick.takeN(1000)
-        const shown = (chunk: Chunk.Chunk<unknown>) =>
-          Chunk.toReadonlyArray(chunk).map((element) =>
+        const shown = (elements: Iterable<unknown>) =>
+          [...elements].map((element) =>
             RedisPubSub.isGap(element)
               ? `${element.reason} ${element.dropped}`
               : Number((element as { readonly payload: string }).payload)

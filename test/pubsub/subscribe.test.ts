@@ -1,6 +1,5 @@
 /** Subscriptions on real servers: confirmed, typed, shared, and owned by their scope. */
 import { describe, expect } from "@effect/vitest"
-import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -212,8 +211,7 @@ eachServer((it, live) => {
         for (const payload of ["1", "2", "3", "4", "5"]) {
           yield* run(Redis.publish("s:mail", payload))
         }
-        const texts = (chunk: Chunk.Chunk<{ readonly payload: string }>) =>
-          Chunk.toReadonlyArray(chunk).map(({ payload }) => payload)
+        const texts = (messages: Iterable<{ readonly payload: string }>) => [...messages].map(({ payload }) => payload)
         const [some, done] = yield* Fiber.join(three)
         expect(texts(some)).toEqual(["1", "2", "3"])
         expect(done).toBe(false)

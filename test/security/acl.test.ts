@@ -12,6 +12,7 @@ import { Connection, Redis, RedisCommand, RedisError, Resp } from "effect-redis-
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import { eachServer, failure, on } from "../support/client.js"
 import { describeReal } from "../support/describeReal.js"
+import { prettyWithCauses } from "../support/effect.js"
 import { atLeast, makeServer } from "../support/servers.js"
 
 /** Every key, channel, value and user name of these tests has this mark; no rendering of an error may have it. */
@@ -58,7 +59,7 @@ const showsNothing = (error: RedisError.ReplyError): void => {
     error.message,
     JSON.stringify(error),
     util.inspect(error, { depth: 10, showHidden: true }),
-    Cause.pretty(Cause.fail(error), { renderErrorCause: true }),
+    prettyWithCauses(Cause.fail(error)),
     JSON.stringify(Schema.encodeSync(RedisError.RedisError)(error))
   ]) {
     expect(text).not.toContain(mark)
@@ -226,7 +227,7 @@ eachServer(
           for (const text of [String(error), JSON.stringify(error), util.inspect(error, { depth: 10 })]) {
             expect(text).not.toContain(mark)
           }
-          expect(Exit.isFailure(exit) && Cause.pretty(exit.cause, { renderErrorCause: true })).not.toContain(mark)
+          expect(Exit.isFailure(exit) && prettyWithCauses(exit.cause)).not.toContain(mark)
         }
       })
     )

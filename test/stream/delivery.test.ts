@@ -9,6 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { describe, expect } from "vitest"
+import { hasEnded } from "../../src/internal/effect/fork.js"
 import { Redis, type RedisService } from "../../src/Redis.js"
 import { ConnectionError } from "../../src/RedisError.js"
 import * as RedisStream from "../../src/RedisStream.js"
@@ -190,7 +191,7 @@ const suite = (protocol: 2 | 3) => (server: (typeof realServers)[number]) => {
               break
             }
           }
-          const ended = alive.find((fiber) => fiber.unsafePoll() !== null)
+          const ended = alive.find((fiber) => hasEnded(fiber))
           if (ended !== undefined) {
             return yield* Effect.dieMessage(`a worker ended: ${yield* Fiber.await(ended)}`)
           }

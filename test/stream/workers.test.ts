@@ -23,7 +23,7 @@ import * as RedisStream from "../../src/RedisStream.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import { connectTo, eachServer, failure, on } from "../support/client.js"
 import { describeReal } from "../support/describeReal.js"
-import { failures } from "../support/effect.js"
+import { failures, interruptAndWait } from "../support/effect.js"
 import { eventually, greeting } from "../support/peer.js"
 import { makeServer } from "../support/servers.js"
 
@@ -1096,7 +1096,7 @@ eachServer((it, live) => {
         )
         yield* eventually("two are with their handlers", () => began.length === 2)
         yield* eventuallyIs("all are in hand", pendingOf(stream), (n) => n === 5)
-        const stop = yield* Effect.fork(Fiber.interrupt(first))
+        const stop = yield* Effect.fork(interruptAndWait(first))
         yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 100)))
         yield* Deferred.succeed(go, undefined)
         const exit = yield* Fiber.join(stop)

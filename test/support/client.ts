@@ -1,5 +1,5 @@
 /** Shared by suites over clients: running commands on a client, typed failures, and tests on every server and protocol. */
-import { it as globalIt, layer, type Vitest } from "@effect/vitest"
+import { it as globalIt, layer } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,6 +11,7 @@ import { Redis, type RedisOptions, type RedisService } from "../../src/Redis.js"
 import type { RedisError } from "../../src/RedisError.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import { describeReal } from "./describeReal.js"
+import type { MethodsOf } from "./effect.js"
 import * as Peer from "./peer.js"
 import { realServers, serverLayer, type TestServer } from "./servers.js"
 
@@ -57,7 +58,7 @@ export interface Live {
   ) => Effect.Effect<RedisService, RedisError, RedisServer.RedisServer | Scope.Scope>
 }
 
-type LiveIt = Pick<Vitest.MethodsNonLive<RedisServer.RedisServer, true>, "effect" | "scoped">
+type LiveIt = Pick<MethodsOf<RedisServer.RedisServer>, "effect" | "scoped">
 
 /** Tests over every real server, by RESP2 and RESP3, with the real clock. Each server is started once. */
 export const eachServer = (

@@ -1,7 +1,9 @@
 /** What tests use of Effect and what Effect 4 has otherwise: the edition for Effect 4 replaces this file alone. */
 
+import * as HttpClientError from "@effect/platform/HttpClientError"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
-import { it } from "@effect/vitest"
+import { it, type Vitest } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Cause from "effect/Cause"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -13,6 +15,7 @@ import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import * as Metric from "effect/Metric"
 import type * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scheduler from "effect/Scheduler"
@@ -31,6 +34,9 @@ export const onOutput = <Out, In, X>(
   schedule: Schedule.Schedule<Out, In>,
   f: (output: Out) => Effect.Effect<X>
 ): Schedule.Schedule<Out, In> => Schedule.tapOutput(schedule, f)
+
+/** What `layer` gives to tests. */
+export type MethodsOf<R> = Vitest.MethodsNonLive<R, true>
 
 /** A line of the log. The level is `INFO`, `WARN`, … */
 export interface LogLine {
@@ -115,6 +121,29 @@ export const yieldingAt = (at: number) => {
     shouldYield: () => (++count === at ? 0 : false)
   })
 }
+
+/** Interrupts a fiber, and waits for its result. */
+export const interruptAndWait = <A, E>(fiber: Fiber.RuntimeFiber<A, E>): Effect.Effect<Exit.Exit<A, E>> =>
+  Effect.zipRight(Fiber.interrupt(fiber), Fiber.await(fiber))
+
+/** A Cause as text, with the causes of its errors. */
+export const prettyWithCauses = (cause: Cause.Cause<unknown>): string => Cause.pretty(cause, { renderErrorCause: true })
+
+/** The metrics of the process. */
+export const metrics: Effect.Effect<ReadonlyArray<{ readonly name: string; readonly state: unknown }>> = Effect.map(
+  Metric.snapshot,
+  (pairs) => pairs.map(({ metricKey, metricState }) => ({ name: metricKey.name, state: metricState }))
+)
+
+/** What a request to this URL fails with when there is no connection. */
+export const httpError = (url: string): Error =>
+  new HttpClientError.RequestError({ request: HttpClientRequest.get(url), reason: "Transport" })
+
+/** Its tag. */
+export const httpErrorTag = "RequestError"
+
+/** The name of what an interruption is as an error. */
+export const interruptName = "InterruptedException"
 
 /** The tag of the error for a value that does not fit a schema. */
 export const schemaErrorTag = "ParseError"

@@ -14,6 +14,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as RedisServer from "../../src/testing/RedisServer.js"
+import { interruptAndWait } from "../support/effect.js"
 import { atLeast, commandServers, embeddedServer, makeServer, servers } from "../support/servers.js"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -491,7 +492,7 @@ describe("a server that fails to start or to stop", () => {
       yield* until(() => FileSystem.existsSync(Path.join(folder, "pid")), "it waits")
       yield* until(() => FileSystem.readFileSync(Path.join(folder, "pid"), "utf8").endsWith("\n"), "it said its id")
       const pid = Number(FileSystem.readFileSync(Path.join(folder, "pid"), "utf8"))
-      const exit = yield* Fiber.interrupt(fiber)
+      const exit = yield* interruptAndWait(fiber)
       expect(Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)).toBe(true)
       expect(lives(pid)).toBe(false)
       expect(FileSystem.existsSync(FileSystem.readFileSync(Path.join(folder, "folder"), "utf8").trim())).toBe(false)

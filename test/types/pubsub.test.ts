@@ -1,6 +1,5 @@
 /** Type tests of subscriptions. The compiler checks them; nothing here runs. */
 import type * as Effect from "effect/Effect"
-import type * as Mailbox from "effect/Mailbox"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -17,6 +16,7 @@ import {
   type Undecodable
 } from "effect-redis-client/RedisPubSub"
 import { describe, expectTypeOf, it } from "vitest"
+import type { ReadonlyMailbox } from "../../src/internal/effect/mailbox.js"
 
 describe("subscriptions", () => {
   it("have the payload's type, and gaps only with withGaps", () => {
@@ -29,7 +29,7 @@ describe("subscriptions", () => {
     const numbers = RedisPubSub.withCodec(Codec.schema(Schema.Number))
     expectTypeOf(numbers.ssubscribe("a")).toEqualTypeOf<Listens<Message<number>>>()
     expectTypeOf(numbers.withGaps.mailbox("a")).toEqualTypeOf<
-      Effect.Effect<Mailbox.ReadonlyMailbox<Message<number> | Gap, RedisError>, RedisError, RedisPubSub | Scope.Scope>
+      Effect.Effect<ReadonlyMailbox<Message<number> | Gap, RedisError>, RedisError, RedisPubSub | Scope.Scope>
     >()
     const bytes = RedisPubSub.withCodec(Codec.bytes)
     expectTypeOf(bytes.subscribe("a")).toEqualTypeOf<Listens<Message<Uint8Array, Uint8Array>>>()

@@ -1,20 +1,24 @@
 /** What tests use of Effect and what Effect 3 has otherwise. */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
-import { it } from "@effect/vitest"
+import { it, type Vitest } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Cause from "effect/Cause"
 import * as ConfigProvider from "effect/ConfigProvider"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
+import * as HttpClientError from "effect/http/HttpClientError"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
 import * as Scheduler from "effect/Scheduler"
 import type * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as FastCheck from "fast-check"
 
@@ -42,6 +46,12 @@ export const onOutput = <Out, In, X>(
         Effect.tap(step(now, input), ([output]: [Out, Duration.Duration]) => f(output))
     )
   ) as Schedule.Schedule<Out, In>
+
+/** What `layer` gives to tests. */
+export interface MethodsOf<R> {
+  readonly effect: Vitest.Tester<R | Scope.Scope>
+  readonly scoped: Vitest.Tester<R | Scope.Scope>
+}
 
 /** A line of the log. The level is `INFO`, `WARN`, … */
 export interface LogLine {
@@ -132,6 +142,31 @@ export const yieldingAt = (at: number) => {
     makeDispatcher: () => usual.makeDispatcher()
   })
 }
+
+/** Interrupts a fiber, and waits for its result. */
+export const interruptAndWait = <A, E>(fiber: Fiber.Fiber<A, E>): Effect.Effect<Exit.Exit<A, E>> =>
+  Effect.andThen(Fiber.interrupt(fiber), Fiber.await(fiber))
+
+/** A Cause as text. Effect 4 shows the causes of its errors anyway. */
+export const prettyWithCauses = (cause: Cause.Cause<unknown>): string => Cause.pretty(cause)
+
+/** The metrics of the process. */
+export const metrics: Effect.Effect<ReadonlyArray<{ readonly name: string; readonly state: unknown }>> = Effect.map(
+  Metric.snapshot,
+  (snapshots) => snapshots.map(({ id, state }) => ({ name: id, state }))
+)
+
+/** What a request to this URL fails with when there is no connection. */
+export const httpError = (url: string): Error =>
+  new HttpClientError.HttpClientError({
+    reason: new HttpClientError.TransportError({ request: HttpClientRequest.get(url) })
+  })
+
+/** Its tag. */
+export const httpErrorTag = "HttpClientError"
+
+/** The name of what an interruption is as an error. */
+export const interruptName = "InterruptError"
 
 /** The tag of the error for a value that does not fit a schema. */
 export const schemaErrorTag = "SchemaError"
