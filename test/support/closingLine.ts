@@ -20,7 +20,9 @@ export default class ClosingLine implements Reporter {
         const { errors = [], state } = test.result()
         count[state]++
         if (test.diagnostic()?.flaky === true) {
-          flaky.push(`${path.relative(process.cwd(), module.moduleId)} > ${test.fullName}\n    ${errors[0]?.stack ?? errors[0]?.message}`)
+          flaky.push(
+            `${path.relative(process.cwd(), module.moduleId)} > ${test.fullName}\n    ${errors[0]?.stack ?? errors[0]?.message}`
+          )
         }
       }
       for (const suite of module.children.allSuites()) count.failed += suite.errors().length
