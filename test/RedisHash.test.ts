@@ -51,7 +51,7 @@ describe("hashes by a schema", () => {
   it("are read in part, by the names of the schema; without any of the fields that is None", () => {
     sends(users.hmget("u", "name"), ["HMGET", "u", "name"])
     sends(users.hmget("u", ["admin", "email"]), ["HMGET", "u", "is_admin", "email"])
-    sends(users.hmget("u", Chunk.make("admin", "email")), ["HMGET", "u", "is_admin", "email"])
+    sends(users.hmget("u", Chunk.make("admin" as const, "email" as const)), ["HMGET", "u", "is_admin", "email"])
     for (const none of [nil, nil2]) {
       reads(users.hmget("u", ["admin", "email"]), array(bulk("true"), none), Option.some({ admin: true }))
       reads(users.hmget("u", ["admin", "email"]), array(none, none), Option.none())

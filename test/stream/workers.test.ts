@@ -688,7 +688,7 @@ eachServer((it, live) => {
             Redis.xack(stream, "g", [acknowledged, acknowledgedAndDeleted]),
             Redis.xdel(stream, [acknowledgedAndDeleted, deleted])
           ])
-        )
+        ).pipe(Effect.orDie)
         let claims = 0
         const redis = before(direct, (name) => (name === "XCLAIM" && ++claims === 1 ? meanwhile : Effect.void))
         const events: Array<RedisStream.GroupEvent> = []
