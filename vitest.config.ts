@@ -12,6 +12,14 @@ const faults = [
   "test/stream/delivery.test.ts"
 ]
 
+/** Tests of what users get: the docs' examples, the built package, what editors show of it and what its types cost. */
+const published = [
+  "test/docs.test.ts",
+  "test/examples-chat.test.ts",
+  "test/package/**/*.test.ts",
+  "test/types/budget.test.ts"
+]
+
 const all = "test/**/*.test.ts"
 
 /**
@@ -19,8 +27,9 @@ const all = "test/**/*.test.ts"
  * (`npx vitest run test/x.test.ts`). `layer` is the client that the command suites run over (test/support/commands.ts).
  */
 const modes: Record<string, { include: Array<string>; exclude?: Array<string>; layer?: string }> = {
-  main: { include: [all], exclude: faults },
+  main: { include: [all], exclude: [...faults, ...published] },
   faults: { include: faults },
+  published: { include: published },
   pool: { include: ["test/commands/**/*.test.ts"], layer: "pool" }
 }
 
@@ -44,6 +53,8 @@ export default defineConfig(({ mode }) => {
       maxWorkers: 2,
       // Generous, because machines are slow and busy. Tests of time limits have bounds of their own.
       testTimeout: 120_000,
+      // What failed only once is printed at the end (test/support/closingLine.ts).
+      retry: process.env.CI === undefined ? 0 : 1,
       hookTimeout: 180_000,
       teardownTimeout: 60_000,
       // A filter that matches no file is a mistake.

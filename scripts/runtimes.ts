@@ -72,6 +72,7 @@ const problemOf = (runtime: Runtime, file: string): Effect.Effect<string | undef
       REDIS_URL: Redacted.value(plain.url),
       REDIS_TLS_URL: Redacted.value(secure.url),
       REDIS_TLS_CA: ca,
+      REDIS_SERVER: Option.getOrThrow(plain.executable),
       NO_COLOR: "1"
     }
     return yield* Effect.promise(async () => {

@@ -10,7 +10,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import type * as Types from "effect/Types"
 import type { CodecIssue } from "./Codec.js"
-import { args, type Key, toList } from "./internal/command/args.js"
+import { args, type Key, type List, toList } from "./internal/command/args.js"
 import { define } from "./internal/command/command.js"
 import { DecodeFailure, type Decoder, flatEntries, integer, items } from "./internal/command/decode.js"
 import type { RedisCommand } from "./internal/command/model.js"
@@ -76,7 +76,7 @@ export interface RedisHash<A, Fields extends Schema.Struct.Fields = Record<never
   readonly hgetall: (key: Key) => RedisCommand<Option.Option<A>>
 
   /**
-   * Some fields, by their names in the schema (HMGET); `None` when the hash has none of them. When it has some, and one
+   * One or more fields, by their names in the schema (HMGET); `None` when the hash has none of them. When it has some, and one
    * that is not optional is missing, that is a `DecodeError`.
    *
    * @example
@@ -86,7 +86,7 @@ export interface RedisHash<A, Fields extends Schema.Struct.Fields = Record<never
    */
   readonly hmget: <Names extends keyof Fields & string>(
     key: Key,
-    names: Names | ReadonlyArray<Names>
+    names: Names | List<Names>
   ) => RedisCommand<Option.Option<Picked<Fields, Names>>>
 
   /**
@@ -238,7 +238,7 @@ function struct(schema: Schema.Schema<never>): Struct {
     },
     hgetall: (key) => HGETALL(args().key(key), readAll),
     hmget: (key, names) => {
-      const given = toList(names as string | ReadonlyArray<string>)
+      const given = toList<string>(names)
       const builder = args().key(key)
       if (given.length === 0 || given.some((name) => !Object.hasOwn(fields, name))) {
         builder.fail(given.length === 0 ? "needs at least one field" : "the schema has no field of that name")

@@ -1,5 +1,6 @@
 /** Hashes by a schema: what is sent, how replies are read, and that all of it works on every server. */
 import { describe, expect, it } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
@@ -50,6 +51,7 @@ describe("hashes by a schema", () => {
   it("are read in part, by the names of the schema; without any of the fields that is None", () => {
     sends(users.hmget("u", "name"), ["HMGET", "u", "name"])
     sends(users.hmget("u", ["admin", "email"]), ["HMGET", "u", "is_admin", "email"])
+    sends(users.hmget("u", Chunk.make("admin" as const, "email" as const)), ["HMGET", "u", "is_admin", "email"])
     for (const none of [nil, nil2]) {
       reads(users.hmget("u", ["admin", "email"]), array(bulk("true"), none), Option.some({ admin: true }))
       reads(users.hmget("u", ["admin", "email"]), array(none, none), Option.none())
@@ -80,6 +82,7 @@ describe("hashes by a schema", () => {
     refuses(users.hset("u", { ...ada, name: "" }), /HSET: the fields do not encode at name/)
     refuses(users.pick("email").hset("u", {}), /at least one field/)
     refuses(users.hmget("u", []), /at least one field/)
+    refuses(users.hmget("u", Chunk.empty<"name">()), /at least one field/)
     refuses(users.hmget("u", "nothing" as "name"), /no field of that name/)
     refuses(users.hmget("u", "toString" as "name"), /no field of that name/)
     const untyped = RedisHash.make(Schema.Struct({ any: Schema.Any }))

@@ -323,10 +323,22 @@ describe("with a scripted peer", () => {
     })
   )
 
+  it.scoped("a page whose own reply breaks the connection is asked for once more", () =>
+    Effect.gen(function* () {
+      const { commands, run } = yield* connectTo(
+        scanned(([name, cursor]) => (name === "SCAN" && cursor === "1" ? page(2, "a".repeat(2000)) : undefined)),
+        { limits: { maxBulkLength: 1000 } }
+      )
+      const exit = yield* Effect.exit(run(collect(Redis.scanStream())))
+      expect(failure(exit)).toMatchObject({ _tag: "ProtocolError", command: "SCAN" })
+      expect(scans(commands())).toEqual(["0", "1", "1"])
+    })
+  )
+
   it.scoped("a lost page whose retry meets another server run fails the Stream", () =>
     Effect.gen(function* () {
       let runs = 1
-      const { commands, run } = yield* connectTo(
+      const { commands, peer, run } = yield* connectTo(
         scanned(([name, cursor], connection) => {
           if (name === "SCAN" && cursor === "2" && runs === 1) {
             runs = 2
@@ -340,7 +352,13 @@ describe("with a scripted peer", () => {
       const exit = yield* Effect.exit(
         run(Stream.runForEach(Redis.scanStream(), (key) => Effect.sync(() => seen.push(key))))
       )
-      expect(failure(exit)).toMatchObject({ _tag: "ConnectionError", message: expect.stringMatching(/restarted/) })
+      const server = `127.0.0.1:${peer.port}`
+      expect(failure(exit)).toMatchObject({
+        _tag: "ConnectionError",
+        command: "SCAN",
+        server,
+        message: expect.stringMatching(new RegExp(`^SCAN: .*restarted.*server: ${server}, delivery: unknown`))
+      })
       expect(seen).toEqual(["a0", "b0", "a1", "b1"])
       expect(scans(commands())).toEqual(["0", "1", "2", "2"])
     })

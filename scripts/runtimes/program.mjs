@@ -5,6 +5,8 @@
 import assert from "node:assert/strict"
 import { Chunk, Deferred, Effect, Fiber, Layer, Option, Redacted, Schedule, Schema, Stream } from "effect"
 import { Codec, Pool, Redis, RedisCommand, RedisPubSub, RedisScript } from "effect-redis-client"
+import * as FaultProxy from "effect-redis-client/testing/FaultProxy"
+import * as RedisServer from "effect-redis-client/testing/RedisServer"
 
 const url = Redacted.make(process.env.REDIS_URL)
 const live = Layer.mergeAll(Redis.layer({ url, reconnect: Schedule.spaced("10 millis") }), RedisPubSub.layer({ url }))
@@ -69,6 +71,20 @@ const scripts = Effect.gen(function* () {
   assert.deepEqual(yield* Redis.get("script"), Option.some("5"))
 })
 
+const testing = Effect.scoped(
+  Effect.gen(function* () {
+    const server = yield* RedisServer.make()
+    const proxy = yield* FaultProxy.make({ target: { host: server.host, port: server.port } })
+    const redis = yield* Redis.make({ host: proxy.host, port: proxy.port, reconnect: Schedule.spaced("10 millis") })
+    yield* proxy.inject(FaultProxy.cutAfter(0), { direction: "toClient", on: "live" })
+    assert.equal((yield* Effect.flip(redis.send(Redis.incr("visits")))).delivery, "unknown")
+    yield* proxy.heal
+    assert.deepEqual(yield* redis.send(Redis.get("visits")), Option.some("1"))
+    yield* server.restart
+    assert.equal(yield* redis.send(Redis.ping()), "PONG")
+  })
+)
+
 const pool = Effect.scoped(
   Effect.gen(function* () {
     const members = yield* Pool.make({ url, minSize: 0, maxSize: 2 })
@@ -120,6 +136,7 @@ const all = Effect.gen(function* () {
   yield* works("pub/sub", pubsub)
   yield* works("scripts", scripts)
   yield* works("pool", pool)
+  yield* works("RedisServer and FaultProxy", testing)
   yield* works("deadlines", deadlines)
   yield* works("reconnecting", reconnects)
 }).pipe(Effect.provide(live))

@@ -359,6 +359,7 @@ const within = (builder: Args, range: BitRange | undefined): Args =>
   builder
     .when(range?.start, (args, start) => args.integer(start))
     .when(range?.end, (args, end) => args.integer(end))
+    .atMostOne(range, ["byte", "bit"])
     .flag("BYTE", range?.byte)
     .flag("BIT", range?.bit)
 

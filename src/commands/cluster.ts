@@ -586,7 +586,13 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ClusterCommands<K> =
     clusterDelslots: (list) => CLUSTER_DELSLOTS(slots(args(), list), Decode.ok),
     clusterDelslotsrange: (ranges) => CLUSTER_DELSLOTSRANGE(slotRanges(args(), ranges), Decode.ok),
     clusterFailover: (options) =>
-      CLUSTER_FAILOVER(args().flag("FORCE", options?.force).flag("TAKEOVER", options?.takeover), Decode.ok),
+      CLUSTER_FAILOVER(
+        args()
+          .atMostOne(options, ["force", "takeover"])
+          .flag("FORCE", options?.force)
+          .flag("TAKEOVER", options?.takeover),
+        Decode.ok
+      ),
     clusterFlushslot: (number, options) => CLUSTER_FLUSHSLOT(asyncOrSync(slot(args(), number), options), Decode.ok),
     clusterFlushslots: () => CLUSTER_FLUSHSLOTS(args(), Decode.ok),
     clusterForget: (nodeId) => CLUSTER_FORGET(args().text(nodeId), Decode.ok),
@@ -605,7 +611,11 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ClusterCommands<K> =
     clusterReplicas: (nodeId) => CLUSTER_REPLICAS(args().text(nodeId), Model.nodes),
     clusterReplicate: (nodeId) =>
       CLUSTER_REPLICATE(nodeId === "no one" ? args().token("NO").token("ONE") : args().text(nodeId), Decode.ok),
-    clusterReset: (options) => CLUSTER_RESET(args().flag("HARD", options?.hard).flag("SOFT", options?.soft), Decode.ok),
+    clusterReset: (options) =>
+      CLUSTER_RESET(
+        args().atMostOne(options, ["hard", "soft"]).flag("HARD", options?.hard).flag("SOFT", options?.soft),
+        Decode.ok
+      ),
     clusterSaveconfig: () => CLUSTER_SAVECONFIG(args(), Decode.ok),
     clusterSetConfigEpoch: (epoch) => CLUSTER_SET_CONFIG_EPOCH(args().integer(epoch), Decode.ok),
     clusterSetslot: (number, options) => CLUSTER_SETSLOT(setslot(number, options), Decode.ok),

@@ -392,6 +392,7 @@ const place = (builder: Args, { latitude, longitude }: GeoCoordinates): Args =>
 
 const order = (builder: Args, options: Order | undefined): Args =>
   builder
+    .atMostOne(options, ["asc", "desc"])
     .option("COUNT", options?.count, (args, count) => args.integer(count))
     .flag("ANY", options?.any)
     .flag("ASC", options?.asc)
@@ -402,6 +403,7 @@ const extras = (builder: Args, options: Search | undefined): Args =>
 
 const radiusOptions = (builder: Args, options: Search | undefined): Args =>
   order(extras(builder, options), options)
+    .atMostOne(options, ["store", "storedist"])
     .option("STORE", options?.store, (args, key) => args.key(key))
     .option("STOREDIST", options?.storedist, (args, key) => args.key(key))
 
@@ -454,6 +456,8 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): GeoCommands<V> => {
 
   const inArea = (builder: Args, area: GeoArea<V>): Args =>
     builder
+      .atMostOne(area, ["frommember", "fromlonlat"])
+      .atMostOne(area, ["byradius", "bybox", "bypolygon"])
       .option("FROMMEMBER", area.frommember, (args, member) => args.value(codec, member as V))
       .option("FROMLONLAT", area.fromlonlat, place)
       .option("BYRADIUS", area.byradius, (args, by) => unit(args.double(by.radius), by.unit))
@@ -484,6 +488,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): GeoCommands<V> => {
       GEOADD(
         args()
           .key(key)
+          .atMostOne(options, ["nx", "xx"])
           .flag("NX", options?.nx)
           .flag("XX", options?.xx)
           .flag("CH", options?.ch)

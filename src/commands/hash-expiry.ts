@@ -266,7 +266,12 @@ const appendFields = (args: Args, fields: OneOrMany<Key>): Args =>
 const appendCondition = (args: Args, condition: HashExpiryCondition | undefined): Args =>
   condition === undefined
     ? args
-    : args.flag("NX", condition.nx).flag("XX", condition.xx).flag("GT", condition.gt).flag("LT", condition.lt)
+    : args
+        .atMostOne(condition, ["nx", "xx", "gt", "lt"])
+        .flag("NX", condition.nx)
+        .flag("XX", condition.xx)
+        .flag("GT", condition.gt)
+        .flag("LT", condition.lt)
 
 const outcomes = <A extends string>(byCode: { readonly [code: number]: A }): Decode.Decoder<Array<A>> =>
   Decode.array((reply) => byCode[Decode.integer(reply)] ?? Decode.mismatch("a known result code", reply))

@@ -193,6 +193,7 @@ export const make = (): ServerPersistenceCommands => ({
   shutdown: (options) =>
     (options?.abort === true ? SHUTDOWN_ABORT : SHUTDOWN)(
       args()
+        .atMostOne(options, ["nosave", "save", "abort"])
         .flag("NOSAVE", options?.nosave)
         .flag("SAVE", options?.save)
         .flag("NOW", options?.now)

@@ -452,6 +452,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): VectorSetCommands<V>
           vector
         )
           .value(codec, element)
+          .atMostOne(options, ["noquant", "bin", "q8"])
           .flag("CAS", options?.cas)
           .flag("NOQUANT", options?.noquant)
           .flag("BIN", options?.bin)

@@ -2,8 +2,8 @@
  * A TCP proxy that injects faults, for tests: between a client and its server it delays, splits, corrupts, cuts,
  * swallows and refuses.
  *
- * Node only. It passes bytes without reading them, so it works with TLS too. All waiting here uses timers of
- * JavaScript, so it works under Effect's `TestClock` as well.
+ * It runs on Node, Bun and Deno. It passes bytes without reading them, so it works with TLS too. All waiting here uses
+ * timers of JavaScript, so it works under Effect's `TestClock` as well.
  *
  * @since 0.1.0
  */

@@ -1,7 +1,8 @@
 /**
  * A Redis or Valkey server for tests: a real process on a free port with a folder of its own, or the embedded one.
  *
- * Node only. Needs a `redis-server` or `valkey-server`, or the npm package `js-redis-server` for the embedded one.
+ * It runs on Node, Bun and Deno, with `@effect/platform-node` on each of them. It needs a `redis-server` or `valkey-server`,
+ * or the npm package `js-redis-server` for the embedded one.
  *
  * All waiting here uses timers of JavaScript, so servers start and stop under Effect's `TestClock` as well.
  *
@@ -22,6 +23,7 @@ import type * as Scope from "effect/Scope"
 import { defect, literals } from "../internal/effect/errorSchemas.js"
 import { Redis, type RedisOptions } from "../Redis.js"
 import type { RedisError } from "../RedisError.js"
+import type { RedisPubSub } from "../RedisPubSub.js"
 import { issue } from "./internal/certificates.js"
 import * as EmbeddedServer from "./internal/embeddedServer.js"
 import * as ServerProcess from "./internal/serverProcess.js"
@@ -211,7 +213,8 @@ export type Directive = string | number | boolean | ReadonlyArray<string | numbe
 export interface RedisServerOptions {
   /**
    * The server to start, by path or name. When not given: the environment variable `REDIS_SERVER`, then `redis-server`
-   * and `valkey-server` on the PATH, then those that `npm run servers` put into `.servers`.
+   * and `valkey-server` on the PATH, then those in the folder `.servers` of the working directory, where the repository of
+   * this package keeps its servers.
    */
   readonly executable?: string | undefined
   /**
@@ -814,8 +817,9 @@ export const layerAny = (options: RedisServerOptions = {}): Layer.Layer<RedisSer
   Layer.scoped(RedisServer, makeAny(options))
 
 /**
- * A client of a server of its own, for a test: the first real server that is found, else the embedded one. Tests that need
- * a real server say `embedded: false`, so that they fail where there is none.
+ * A client of a server of its own, with subscriptions, for a test: the first real server that is found, else the embedded
+ * one. Tests that need a real server say `embedded: false`, so that they fail where there is none. `client` has further
+ * options of the client.
  *
  * @example
  * ```ts
@@ -833,7 +837,7 @@ export const layerAny = (options: RedisServerOptions = {}): Layer.Layer<RedisSer
  */
 export const layerRedis = (
   options: RedisServerOptions & { readonly client?: RedisOptions | undefined } = {}
-): Layer.Layer<Redis | RedisServer, RedisServerError | RedisError> =>
+): Layer.Layer<Redis | RedisPubSub | RedisServer, RedisServerError | RedisError> =>
   Layer.provideMerge(
     Layer.unwrapEffect(
       Effect.map(RedisServer, ({ tls, url }) =>

@@ -2,6 +2,7 @@
  * Time and connections: a program that did not run for a while loses no reply that has arrived meanwhile, and test tools that
  * replace the global timers stop no deadline for good.
  */
+import { execFileSync } from "node:child_process"
 import { describe, expect, it as test } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -15,10 +16,20 @@ import * as RedisServer from "../../src/testing/RedisServer.js"
 import { connectTo, eachServer, failure, on } from "../support/client.js"
 import { greeting, silent } from "../support/peer.js"
 
-/** Keeps the event loop from running anything for this long, in milliseconds. */
+const pingProgram = `
+  const socket = require("node:net").connect(Number(process.argv[1]), process.argv[2], () => socket.write("PING\\r\\n"))
+  socket.once("data", () => process.exit(0))
+`
+
+/**
+ * Keeps the event loop from running anything for this long, in milliseconds, and until the server has answered a PING of
+ * another process. On a machine that is busy, only that answer says that the replies to earlier commands have been sent.
+ */
 const hold = (millis: number) =>
-  Effect.sync(() => {
-    for (const until = performance.now() + millis; performance.now() < until; ) {
+  Effect.map(RedisServer.RedisServer, ({ host, port }) => {
+    const until = performance.now() + millis
+    execFileSync(process.execPath, ["-e", pingProgram, String(port), host], { timeout: 60_000 })
+    while (performance.now() < until) {
       // Nothing else runs.
     }
   })

@@ -19,6 +19,24 @@ describe("the packed types", { timeout: 300_000 }, () => {
     expect(editor.problems(code.join("\n"))).toEqual([])
   })
 
+  it("can be named by the declarations that a compiler emits for a program", () => {
+    const emitted = editor.declarations(`
+      import { Effect, Schema } from "effect"
+      import { Codec, Redis, RedisPubSub, RedisScript } from "effect-redis-client"
+      export const live = Redis.layer()
+      export const status = Redis.status
+      export const users = Redis.withCodec(Codec.schema(Schema.Struct({ name: Schema.String })))
+      export const { set, zrange } = Redis
+      export const prefixed = Redis.get("k").pipe(Redis.withPrefix("app:"))
+      export const news = RedisPubSub.subscribe("news")
+      export const mailbox = RedisPubSub.mailbox("news")
+      export const script = RedisScript.make({ source: "return 1", keys: 1, result: Schema.Number })
+      export const batch = Redis.optimistic("k", Effect.succeed(Redis.transaction({ a: Redis.incr("k") })))
+    `)
+    expect(emitted).toContain("declare const live: ")
+    expect(editor.problems(emitted)).toEqual([])
+  })
+
   it("have `@since` and `@category` on every export", () => {
     const modules = editor.packed.entrypoints.filter((entry) => entry !== ".")
     const silent = editor

@@ -35,6 +35,8 @@ export interface Editor {
   readonly packed: Packed
   /** Type errors of a program. */
   readonly problems: (code: string) => ReadonlyArray<string>
+  /** The declarations that the compiler emits for a program (`declaration: true`, projects with references). */
+  readonly declarations: (code: string) => string
   /** The text that the editor shows for the name after the mark `/*|*\/` in a program. */
   readonly hover: (code: string) => Shown
   /** Every export of the modules, with the text that the editor shows for it. */
@@ -82,6 +84,10 @@ export const open = async (): Promise<Editor> => {
       return [...service.getSyntacticDiagnostics(file), ...service.getSemanticDiagnostics(file)].map(
         ({ messageText }) => ts.flattenDiagnosticMessageText(messageText, "\n")
       )
+    },
+    declarations: (code) => {
+      type(code)
+      return service.getEmitOutput(file, true, true).outputFiles[0]?.text ?? ""
     },
     hover: (code) => {
       const at = code.indexOf(mark) + mark.length

@@ -18,7 +18,7 @@ import * as Stream from "effect/Stream"
 import { describe, expect } from "vitest"
 import { Redis, type RedisService } from "../../src/Redis.js"
 import { type RedisCommand, make as rawCommand } from "../../src/RedisCommand.js"
-import { DecodeError, ReplyError, UsageError } from "../../src/RedisError.js"
+import { ConnectionError, DecodeError, type RedisError, ReplyError, UsageError } from "../../src/RedisError.js"
 import * as RedisStream from "../../src/RedisStream.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import { connectTo, eachServer, failure, on } from "../support/client.js"
@@ -71,6 +71,18 @@ const spied = (redis: RedisService) => {
       sent.filter((command) => command.name === name).map(({ args }) => args.map(({ data }) => String(data)))
   }
 }
+
+/** A client that runs an Effect before each command, by the command's name. */
+const before = (inner: RedisService, effect: (name: string) => Effect.Effect<unknown, RedisError>): RedisService => ({
+  ...inner,
+  send: (command) => Effect.zipRight(effect(command.name), inner.send(command)),
+  sendAll: (commands, options) =>
+    Effect.zipRight(
+      Effect.forEach(commands, ({ name }) => effect(name)),
+      inner.sendAll(commands, options)
+    ),
+  lease: Effect.map(inner.lease, (leased) => before(leased, effect))
+})
 
 /** Runs a worker in the background of the scope; returns how to stop it. */
 const inBackground = <A, E, R>(worker: Effect.Effect<A, E, R>) => Effect.forkScoped(Effect.exit(worker))
@@ -661,6 +673,94 @@ eachServer((it, live) => {
         expect(got).toEqual(["1", "3"])
         const gone = events.flatMap((event) => (event._tag === "Gone" ? event.ids : []))
         expect(gone).toEqual([ids[0], ids[2]])
+      }))
+
+    test("entries that another consumer acknowledges while they are taken up are not reported as deleted", () =>
+      Effect.gen(function* () {
+        const stream = fresh()
+        yield* fill(stream, numbers(4))
+        yield* Redis.xgroupCreate(stream, "g", "0")
+        const own = yield* Redis.xreadgroup("g", "c", { [stream]: ">" })
+        const ids = own.flatMap(({ entries }) => entries.map(({ id }) => id))
+        const [acknowledged, acknowledgedAndDeleted, deleted] = ids as [string, string, string]
+        const direct = yield* Redis
+        const meanwhile = on(direct)(
+          Redis.pipeline([
+            Redis.xack(stream, "g", [acknowledged, acknowledgedAndDeleted]),
+            Redis.xdel(stream, [acknowledgedAndDeleted, deleted])
+          ])
+        ).pipe(Effect.orDie)
+        let claims = 0
+        const redis = before(direct, (name) => (name === "XCLAIM" && ++claims === 1 ? meanwhile : Effect.void))
+        const events: Array<RedisStream.GroupEvent> = []
+        const got: Array<string> = []
+        yield* inBackground(
+          RedisStream.worker(
+            { stream, group: "g", consumer: "c", ...quick, on: (event) => Effect.sync(() => events.push(event)) },
+            ({ fields }) => Effect.sync(() => got.push(fields.n ?? ""))
+          ).pipe(Effect.provideService(Redis, redis))
+        )
+        yield* fill(stream, ["new"])
+        yield* eventually("the rest is handled", () => got.length === 2)
+        yield* eventuallyIs("nothing is pending", pendingOf(stream), (n) => n === 0)
+        expect(got).toEqual(["3", "new"])
+        expect(events.flatMap((event) => (event._tag === "Gone" ? [event.ids] : []))).toEqual([[deleted]])
+      }))
+
+    test("an entry that is taken up is not claimed at the same time, and so not handled twice", () =>
+      Effect.gen(function* () {
+        const stream = fresh()
+        const direct = yield* Redis
+        yield* fill(stream, ["0"])
+        yield* Redis.xgroupCreate(stream, "g", "0")
+        const got: Array<string> = []
+        const takenUp = yield* Deferred.make<void>()
+        const acked = yield* Deferred.make<void>()
+        let reads = 0
+        // The reply to the first read is lost, so the entry is taken up. That reply is late: it waits for the entry's XACK,
+        // which is not sent unless the entry was claimed meanwhile.
+        const late = (names: ReadonlyArray<string>): Effect.Effect<unknown> =>
+          names.includes("XACK")
+            ? Deferred.succeed(acked, undefined)
+            : names.includes("XCLAIM")
+              ? Effect.whenEffect(
+                  Effect.timeoutOption(Deferred.await(acked), "500 millis"),
+                  Deferred.succeed(takenUp, undefined)
+                )
+              : Effect.void
+        const lost = new ConnectionError({ reason: "peerClosed", delivery: "unknown", message: "for the test" })
+        const watch = (inner: RedisService): RedisService => ({
+          ...inner,
+          send: (command) =>
+            command.name === "XREADGROUP" && ++reads === 1
+              ? Effect.zipRight(inner.send(command), Effect.fail(lost))
+              : Effect.tap(inner.send(command), () => late([command.name])),
+          sendAll: (commands, options) =>
+            Effect.tap(inner.sendAll(commands, options), () => late(commands.map(({ name }) => name))),
+          lease: Effect.map(inner.lease, watch)
+        })
+        yield* inBackground(
+          RedisStream.worker(
+            {
+              stream,
+              group: "g",
+              consumer: "c",
+              block: "200 millis",
+              claim: {
+                idle: "40 millis",
+                schedule: Schedule.spaced("20 millis").pipe(Schedule.tapOutput(() => Deferred.await(takenUp)))
+              },
+              keepEvery: "20 millis",
+              on: () => Effect.void
+            },
+            ({ fields }) => Effect.sync(() => got.push(fields.n ?? ""))
+          ).pipe(Effect.provideService(Redis, watch(direct)))
+        )
+        yield* Deferred.await(takenUp)
+        yield* fill(stream, ["1"])
+        yield* eventually("it goes on", () => got.includes("1"))
+        yield* eventuallyIs("nothing is pending", pendingOf(stream), (n) => n === 0)
+        expect(got).toEqual(["0", "1"])
       }))
 
     test("entries of a lost reply are read again, entries in hand are not", () =>

@@ -3,7 +3,8 @@ import { expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { Redis } from "effect-redis-client"
+import * as Stream from "effect/Stream"
+import { Redis, RedisPubSub } from "effect-redis-client"
 import * as RedisServer from "effect-redis-client/testing/RedisServer"
 
 layer(RedisServer.layerRedis())("a server of the suite's own", (it) => {
@@ -12,6 +13,14 @@ layer(RedisServer.layerRedis())("a server of the suite's own", (it) => {
       yield* Redis.set("greeting", "hello")
       expect(yield* Redis.get("greeting")).toEqual(Option.some("hello"))
       expect((yield* RedisServer.RedisServer).port).toBeGreaterThan(0)
+    })
+  )
+
+  it.scoped("has subscriptions", () =>
+    Effect.gen(function* () {
+      const news = yield* RedisPubSub.subscribe("news")
+      yield* Redis.publish("news", "hello")
+      expect(Option.getOrThrow(yield* Stream.runHead(news)).payload).toBe("hello")
     })
   )
 })

@@ -1,4 +1,5 @@
 /** What compiles of hashes by a schema, and what does not: see core.test.ts. */
+import * as Chunk from "effect/Chunk"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { RedisHash } from "effect-redis-client"
@@ -23,6 +24,9 @@ describe("RedisHash", () => {
     expectTypeOf(users.hmget("u", names)).toEqualTypeOf<
       RedisCommand<Option.Option<{ readonly name: string; readonly email?: string | undefined }>>
     >()
+    expectTypeOf(users.hmget("u", Chunk.fromIterable(names))).toEqualTypeOf<
+      RedisCommand<Option.Option<{ readonly name: string; readonly email?: string | undefined }>>
+    >()
     expectTypeOf(users.pick("visits").hset).parameter(1).toEqualTypeOf<{ readonly visits: number }>()
     expectTypeOf(users.hset("u", { name: "Ada", visits: 1 })).toEqualTypeOf<RedisCommand<number>>()
   })
@@ -45,6 +49,8 @@ describe("RedisHash", () => {
     users.hset("u", { name: "Ada" })
     // @ts-expect-error `age` is no field
     users.hmget("u", ["age"])
+    // @ts-expect-error `age` is no field
+    users.hmget("u", Chunk.make("age"))
     // @ts-expect-error `age` is no field
     users.pick("age")
     // @ts-expect-error only `visits` was picked

@@ -25,6 +25,7 @@ import type { RedisCommand } from "../command/model.js"
 import { Redis, type RedisService } from "../command/model.js"
 import * as Report from "../command/report.js"
 import { paginate } from "../effect/pages.js"
+import { ofCommand } from "../request/failure.js"
 
 /**
  * Streams of keys, fields and members that may be too many for one reply. Every element that exists during the whole
@@ -80,12 +81,19 @@ const runId = define("INFO", { traits: { repeatable: false } })(
 /** How often a page is requested again when its reply was lost. */
 const maxRetries = 3
 
-const otherRun = () =>
-  new ConnectionError({
-    reason: "peerClosed",
-    delivery: "unknown",
-    message: "the server was restarted or replaced in the middle of a scan; its cursor means nothing to another run"
-  })
+/** The same when a reply broke the connection: if it was the page's own, it breaks the next connection too. */
+const maxRetriesOfBroken = 1
+
+const otherRun = (command: string, server: string | undefined) =>
+  ofCommand(
+    command,
+    new ConnectionError({
+      reason: "peerClosed",
+      delivery: "unknown",
+      message: "the server was restarted or replaced in the middle of a scan; its cursor means nothing to another run",
+      server
+    })
+  )
 
 export const pages = <A>(page: (cursor: string) => RedisCommand<ScanPage<A>>): Stream.Stream<A, RedisError, Redis> =>
   Stream.unwrap(
@@ -116,23 +124,27 @@ const fetch = <A>(
     const told = exits[1] as Exit.Exit<string | undefined, RedisError>
     const first = position.cursor === "0"
     if ((isLost(page) || isLost(told)) && retries > 0 && (first || position.run !== undefined)) {
-      return fetch(redis, command, position, retries - 1)
+      const broken = isBroken(page) || isBroken(told)
+      return fetch(redis, command, position, Math.min(retries, broken ? maxRetriesOfBroken : maxRetries) - 1)
     }
     if (Exit.isFailure(page)) {
       return Effect.failCause(page.cause)
     }
     const run = Exit.isSuccess(told) ? told.value : undefined
     if (position.run !== undefined && run !== position.run) {
-      return Effect.failSync(otherRun)
+      return Effect.failSync(() => otherRun(command.name, redis.about?.server))
     }
     return Effect.succeed({ items: page.value.items, next: { cursor: page.value.cursor, run } })
   })
 
 const once = { atomic: false } as const
 
-const isLost = (exit: Exit.Exit<unknown, RedisError>): boolean =>
-  Exit.isFailure(exit) &&
-  Option.exists(Cause.failureOption(exit.cause), ({ _tag }) => _tag === "ConnectionError" || _tag === "ProtocolError")
+const failsWith = (exit: Exit.Exit<unknown, RedisError>, tag: RedisError["_tag"]): boolean =>
+  Exit.isFailure(exit) && Option.exists(Cause.failureOption(exit.cause), ({ _tag }) => _tag === tag)
+
+const isBroken = (exit: Exit.Exit<unknown, RedisError>): boolean => failsWith(exit, "ProtocolError")
+
+const isLost = (exit: Exit.Exit<unknown, RedisError>): boolean => failsWith(exit, "ConnectionError") || isBroken(exit)
 
 /** Makes the Streams from the commands of one codec. */
 export const make = <V, K extends Key>(commands: {

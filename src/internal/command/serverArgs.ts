@@ -82,4 +82,4 @@ export const commandLine = (builder: Args, command: CommandLine): Args => {
 export const asyncOrSync = (
   builder: Args,
   options: { readonly async?: boolean | undefined; readonly sync?: boolean | undefined } | undefined
-): Args => builder.flag("ASYNC", options?.async).flag("SYNC", options?.sync)
+): Args => builder.atMostOne(options, ["async", "sync"]).flag("ASYNC", options?.async).flag("SYNC", options?.sync)

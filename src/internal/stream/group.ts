@@ -68,10 +68,38 @@ export class Group<A> {
     return groups.xack(this.settings.stream, this.settings.group, ids)
   }
 
-  /** XCLAIM that gives the entries with their fields. */
-  xclaim(ids: OneOrMany<StreamId>, retrycount: number): RedisCommand<ReadonlyArray<StreamEntry<Key, Key>>> {
+  /**
+   * Claims entries that are pending for this consumer, for their fields. A deleted entry has none, and an entry that was
+   * acknowledged meanwhile is not pending any more: XPENDING in the same transaction tells them apart. (XCLAIM removes
+   * deleted entries from the group, so when a reply was lost, the second attempt finds them neither pending nor deleted.)
+   */
+  claimOwn(
+    ids: ReadonlyArray<StreamId>,
+    retrycount: number
+  ): Effect.Effect<
+    { readonly entries: ReadonlyArray<StreamEntry<Key, Key>>; readonly deleted: ReadonlyArray<StreamId> },
+    RedisError
+  > {
     const { consumer, group, stream } = this.settings
-    return groups.xclaim(stream, group, consumer, "0 millis", ids, { retrycount })
+    const xpending = groups.xpending(stream, group, {
+      start: ids[0] as StreamId,
+      end: ids[ids.length - 1] as StreamId,
+      // Entries with other counts may lie between these.
+      count: 2 * batchSize,
+      consumer
+    })
+    const xclaim = groups.xclaim(stream, group, consumer, "0 millis", ids, { retrycount })
+    return Effect.gen(this, function* () {
+      const { exits } = yield* Effect.scoped(
+        Effect.flatMap(this.redis.lease, (redis) => redis.sendAll([xpending, xclaim], { atomic: true }))
+      )
+      // A refused XCLAIM is looked at first: XPENDING only has EXECABORT then.
+      const entries = yield* exits[1] as Exit.Exit<ReadonlyArray<StreamEntry<Key, Key>>, RedisError>
+      const pending = yield* exits[0] as Exit.Exit<ReadonlyArray<PendingEntry>, RedisError>
+      const claimed = new Set(entries.map(({ id }) => id))
+      const wasPending = new Set(pending.map(({ id }) => id))
+      return { entries, deleted: ids.filter((id) => wasPending.has(id) && !claimed.has(id)) }
+    })
   }
 
   /** XCLAIM that changes what the group knows of the entries. */

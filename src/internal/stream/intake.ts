@@ -20,6 +20,11 @@ import { pause } from "./wait.js"
 export class Intake<A> {
   /** The entries that were pending at the start are in hand. */
   resumed = false
+  /**
+   * Held from asking for pending entries until they are in hand. Without it, taking up and claiming could both get an
+   * entry, and the later reply would bring it back after its acknowledgement.
+   */
+  private readonly pending = Effect.unsafeMakeSemaphore(1)
 
   constructor(
     private readonly group: Group<A>,
@@ -103,26 +108,37 @@ export class Intake<A> {
    * replies that were not read. The first count as a further delivery, the second do not.
    */
   private resume(before: boolean): Effect.Effect<void, RedisError> {
+    const { hand } = this
+    return Effect.gen(this, function* () {
+      let start: StreamId | Exclusive<StreamId> | undefined = "-"
+      while (start !== undefined) {
+        yield* hand.room.until(() => hand.free > 0)
+        start = yield* this.pending.withPermits(1)(this.resumePage(start, before))
+      }
+    })
+  }
+
+  /** Takes up entries from `start` on; returns where to go on. */
+  private resumePage(
+    start: StreamId | Exclusive<StreamId>,
+    before: boolean
+  ): Effect.Effect<Exclusive<StreamId> | undefined, RedisError> {
     const { group, hand } = this
     return Effect.gen(this, function* () {
-      let start: StreamId | Exclusive<StreamId> = "-"
-      while (true) {
-        yield* hand.room.until(() => hand.free > 0)
-        const inHand = new Set(hand.entries.map(({ id }) => id))
-        const page: ReadonlyArray<PendingEntry> = yield* group.persist(group.redis.send(group.xpending(start)))
-        const last = page[page.length - 1]
-        if (last === undefined) {
-          return
-        }
-        const all = page.filter(({ id }) => !inHand.has(id) && !hand.has(id) && (before || !hand.wasLeft(id)))
-        const some = all.slice(0, Math.max(hand.free, 1))
-        for (const [count, ids] of byCount(some, ({ deliveries }) =>
-          Math.max(Number(deliveries) + (before ? 1 : 0), 1)
-        )) {
-          yield* this.takeUp(ids, count)
-        }
-        start = range.exclusive(((some.length < all.length ? some[some.length - 1] : undefined) ?? last).id)
+      const inHand = new Set(hand.entries.map(({ id }) => id))
+      const page: ReadonlyArray<PendingEntry> = yield* group.persist(group.redis.send(group.xpending(start)))
+      const last = page[page.length - 1]
+      if (last === undefined) {
+        return undefined
       }
+      const all = page.filter(({ id }) => !inHand.has(id) && !hand.has(id) && (before || !hand.wasLeft(id)))
+      const some = all.slice(0, Math.max(hand.free, 1))
+      for (const [count, ids] of byCount(some, ({ deliveries }) =>
+        Math.max(Number(deliveries) + (before ? 1 : 0), 1)
+      )) {
+        yield* this.takeUp(ids, count)
+      }
+      return range.exclusive(((some.length < all.length ? some[some.length - 1] : undefined) ?? last).id)
     })
   }
 
@@ -132,13 +148,12 @@ export class Intake<A> {
   private takeUp(ids: ReadonlyArray<StreamId>, count: number): Effect.Effect<void, RedisError> {
     const { group, hand } = this
     return Effect.gen(function* () {
-      const entries = yield* group.persist(group.own(group.xclaim(ids, count)))
+      const { deleted, entries } = yield* group.persist(group.claimOwn(ids, count))
       for (const entry of entries) {
         hand.register(entry, count)
       }
       yield* group.report({ _tag: "Resumed", ids: entries.map(({ id }) => id) })
-      const found = new Set(entries.map(({ id }) => id))
-      yield* group.forget(ids.filter((id) => !found.has(id)))
+      yield* group.forget(deleted)
     })
   }
 
@@ -160,32 +175,40 @@ export class Intake<A> {
   }
 
   private claimIdle(claim: ClaimSettings): Effect.Effect<void, RedisError> {
-    const { group, hand } = this
-    const { consumer, stream } = group.settings
-    return Effect.gen(function* () {
+    const { hand } = this
+    return Effect.gen(this, function* () {
       let cursor = "0-0"
       do {
         yield* hand.room.until(() => hand.free > 0)
-        const { claimed, deleted, next } = yield* group.persist(
-          group.own(
-            groups.xautoclaim(stream, group.settings.group, consumer, `${claim.idle} millis`, cursor, {
-              count: Math.min(claim.count, Math.max(hand.free, 1))
-            })
-          )
-        )
-        // Entries in hand are among them when their idle time was not renewed early enough.
-        const fresh = claimed.filter(({ id }) => !hand.has(id))
-        const counts = yield* group.deliveries(fresh.map(({ id }) => id))
-        const ours = fresh.filter(({ id }) => counts.has(id) && !hand.has(id))
-        for (const entry of ours) {
-          hand.register(entry, counts.get(entry.id) ?? 1)
-        }
-        if (ours.length > 0) {
-          yield* group.report({ _tag: "Claimed", ids: ours.map(({ id }) => id) })
-        }
-        yield* group.forget(deleted)
-        cursor = next
+        cursor = yield* this.pending.withPermits(1)(this.claimPage(claim, cursor))
       } while (cursor !== "0-0")
+    })
+  }
+
+  /** Claims idle entries from `cursor` on; returns where to go on. */
+  private claimPage(claim: ClaimSettings, cursor: StreamId): Effect.Effect<StreamId, RedisError> {
+    const { group, hand } = this
+    const { consumer, stream } = group.settings
+    return Effect.gen(function* () {
+      const { claimed, deleted, next } = yield* group.persist(
+        group.own(
+          groups.xautoclaim(stream, group.settings.group, consumer, `${claim.idle} millis`, cursor, {
+            count: Math.min(claim.count, Math.max(hand.free, 1))
+          })
+        )
+      )
+      // Entries in hand are among them when their idle time was not renewed early enough.
+      const fresh = claimed.filter(({ id }) => !hand.has(id))
+      const counts = yield* group.deliveries(fresh.map(({ id }) => id))
+      const ours = fresh.filter(({ id }) => counts.has(id) && !hand.has(id))
+      for (const entry of ours) {
+        hand.register(entry, counts.get(entry.id) ?? 1)
+      }
+      if (ours.length > 0) {
+        yield* group.report({ _tag: "Claimed", ids: ours.map(({ id }) => id) })
+      }
+      yield* group.forget(deleted)
+      return next
     })
   }
 }

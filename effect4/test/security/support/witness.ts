@@ -77,7 +77,6 @@ export const renderings = (value: unknown): ReadonlyArray<readonly [string, stri
   show("util.inspect", () => util.inspect(value, { depth: 20, showHidden: true, maxStringLength: Infinity }))
   show("util.format", () => util.format("%s %o %O %j", value, value, value, value))
   show("Formatter.format", () => Formatter.format(value))
-  show("Formatter.format, own text ignored", () => Formatter.format(value, { ignoreToString: true, space: 2 }))
   show("Formatter.formatJson", () => Formatter.formatJson(value))
   show("Inspectable.toStringUnknown", () => Inspectable.toStringUnknown(value))
   show("Inspectable.toJson", () => JSON.stringify(Inspectable.toJson(value)))
@@ -96,6 +95,7 @@ export const renderings = (value: unknown): ReadonlyArray<readonly [string, stri
       shown.push(...renderings(error))
     }
   } else if (value instanceof Error) {
+    show("Formatter.format, own text ignored", () => Formatter.format(value, { ignoreToString: true, space: 2 }))
     show("its text", () => `${value.name} ${value.message} ${value.stack}`)
     show("its own properties", () =>
       Object.getOwnPropertyNames(value)
