@@ -26,7 +26,13 @@ const files = ["vitest.config.ts"]
 const leftOut: ReadonlyArray<readonly [path: string, reason: string]> = [
   ["test/package/", "the tests of the built package know its two formats; 4.x has one"],
   ["test/docs.test.ts", "the examples of the docs are written for Effect 3"],
-  ["test/types/budget.test.ts", "the limit is for the types of Effect 3"]
+  ["test/types/budget.test.ts", "the limit is for the types of Effect 3"],
+  ["test/fuzz.test.ts", "the fuzzer follows fibers by FiberRef and Supervisor, which Effect 4 does not have"],
+  ["scripts/fuzz/kinds.ts", "part of the fuzzer"],
+  ["scripts/fuzz/proxy.ts", "part of the fuzzer"],
+  ["scripts/fuzz/round.ts", "part of the fuzzer"],
+  ["scripts/fuzz/task.ts", "part of the fuzzer"],
+  ["scripts/fuzz/watch.ts", "part of the fuzzer"]
 ]
 
 /** The names that modules of Effect 4 export. */

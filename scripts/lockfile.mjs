@@ -44,7 +44,14 @@ for (const [from, { optionalDependencies = {} }] of Object.entries(lock.packages
     if (pinned === undefined) throw new Error(`${name}@${version} is not pinned: add its entry by hand`)
     missing.push(name)
     const { cpu, libc, os } = platformOf(name)
-    lock.packages[`node_modules/${name}`] = { version: pinned, ...(cpu && { cpu }), dev: true, ...(libc && { libc }), optional: true, os }
+    lock.packages[`node_modules/${name}`] = {
+      version: pinned,
+      ...(cpu && { cpu }),
+      dev: true,
+      ...(libc && { libc }),
+      optional: true,
+      os
+    }
   }
 }
 const hosts = Object.entries(lock.packages).filter(([, entry]) => "resolved" in entry)

@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import { Redis, RedisHash } from "effect-redis-client"
 import { eachServer, on } from "./support/client.js"
 import { reads, readsEach, readsError, refuses, sends, tagged, wire } from "./support/commands.js"
+import { Admin, adminName, Renamed, Theme, throwing } from "./support/schemas.js"
 
 const { array, bulk, map, nil, nil2 } = wire
 
@@ -16,23 +17,23 @@ const User = Schema.Struct({
   born: Schema.Date,
   visits: Schema.NumberFromString,
   email: Schema.optional(Schema.String),
-  theme: Schema.optionalWith(Schema.Literal("light", "dark"), { default: () => "light" }),
-  admin: Schema.propertySignature(Schema.BooleanFromString).pipe(Schema.fromKey("is_admin"))
+  theme: Theme,
+  admin: Admin
 })
 const users = RedisHash.make(User)
 const ada = { name: "Ada", born: new Date(0), visits: 3, theme: "dark", admin: true } as const
-const stored = ["name", "Ada", "born", "1970-01-01T00:00:00.000Z", "visits", "3", "theme", "dark", "is_admin", "true"]
+const stored = ["name", "Ada", "born", "1970-01-01T00:00:00.000Z", "visits", "3", "theme", "dark", adminName, "true"]
 const flat = stored.map(bulk)
 
 describe("hashes by a schema", () => {
   it("are stored field by field, under their encoded names, without absent ones", () => {
-    sends(users.hset("u", ada), ["HSET", "u", ...stored.slice(0, 6), "theme", "dark", "is_admin", "true"])
+    sends(users.hset("u", ada), ["HSET", "u", ...stored.slice(0, 6), "theme", "dark", adminName, "true"])
     sends(users.hset("u", { ...ada, email: undefined }), ["HSET", "u", ...stored])
     sends(users.pick("visits").hset("u", { visits: 4 }), ["HSET", "u", "visits", "4"])
     sends(users.pick("admin", "name").hset("u", { admin: false, name: "A" }), [
       "HSET",
       "u",
-      "is_admin",
+      adminName,
       "false",
       "name",
       "A"
@@ -43,22 +44,34 @@ describe("hashes by a schema", () => {
   it("are read whole; a missing hash is None, and fields that the schema does not name are ignored", () => {
     sends(users.hgetall("u"), ["HGETALL", "u"])
     readsEach(users.hgetall("u"), [array(...flat), map(...flat)], Option.some(ada))
-    const more = [...flat.slice(0, 6), bulk("is_admin"), bulk("true"), bulk("__proto__"), bulk("x")]
+    const more = [...flat.slice(0, 6), bulk(adminName), bulk("true"), bulk("__proto__"), bulk("x")]
     readsEach(users.hgetall("u"), [array(...more), map(...more)], Option.some({ ...ada, theme: "light" }))
     readsEach(users.hgetall("u"), [array(), map()], Option.none())
   })
 
+  it("are stored and read whole under the names that a schema gives to its encoded fields", () => {
+    const renamed = RedisHash.make(Renamed)
+    sends(renamed.hset("u", { name: "Ada", admin: true }), ["HSET", "u", "name", "Ada", "is_admin", "true"])
+    const reply = map(bulk("name"), bulk("Ada"), bulk("is_admin"), bulk("true"))
+    reads(renamed.hgetall("u"), reply, Option.some({ name: "Ada", admin: true }))
+    readsError(renamed.hgetall("u"), map(bulk("name"), bulk("Ada"), bulk("is_admin"), bulk("s3cr3t")), {
+      _tag: "DecodeError",
+      command: "HGETALL",
+      path: ["is_admin"]
+    })
+  })
+
   it("are read in part, by the names of the schema; without any of the fields that is None", () => {
     sends(users.hmget("u", "name"), ["HMGET", "u", "name"])
-    sends(users.hmget("u", ["admin", "email"]), ["HMGET", "u", "is_admin", "email"])
-    sends(users.hmget("u", Chunk.make("admin" as const, "email" as const)), ["HMGET", "u", "is_admin", "email"])
+    sends(users.hmget("u", ["admin", "email"]), ["HMGET", "u", adminName, "email"])
+    sends(users.hmget("u", Chunk.make("admin" as const, "email" as const)), ["HMGET", "u", adminName, "email"])
     for (const none of [nil, nil2]) {
       reads(users.hmget("u", ["admin", "email"]), array(bulk("true"), none), Option.some({ admin: true }))
       reads(users.hmget("u", ["admin", "email"]), array(none, none), Option.none())
       readsError(users.hmget("u", ["admin", "email"]), array(none, bulk("e")), {
         _tag: "DecodeError",
         command: "HMGET",
-        path: ["is_admin"]
+        path: [adminName]
       })
     }
   })
@@ -87,13 +100,7 @@ describe("hashes by a schema", () => {
     refuses(users.hmget("u", "toString" as "name"), /no field of that name/)
     const untyped = RedisHash.make(Schema.Struct({ any: Schema.Any }))
     refuses(untyped.hset("u", { any: 1 }), /not each is text/)
-    const throws = Schema.transform(Schema.String, Schema.String, {
-      decode: (text) => text,
-      encode: () => {
-        throw new Error("s3cr3t")
-      }
-    })
-    refuses(RedisHash.make(Schema.Struct({ a: throws })).hset("u", { a: "1" }), /its schema threw$/)
+    refuses(RedisHash.make(Schema.Struct({ a: throwing("s3cr3t") })).hset("u", { a: "1" }), /its schema threw$/)
   })
 
   it("may be of a class, a union or a record", () => {

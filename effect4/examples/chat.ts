@@ -32,8 +32,8 @@ const channelOf = (room: string) => `example:chat:${room}`
 const messages = RedisPubSub.withCodec(Codec.schema(Message)).withGaps
 const { publish } = Redis.withCodec(Codec.schema(Message))
 
-const event = (name: string, data: unknown) =>
-  Sse.encoder.write({ _tag: "Event", event: name, id: undefined, data: JSON.stringify(data) })
+/** JSON has no line breaks of its own, so it is one line of the event. */
+const event = (name: string, data: unknown) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`
 
 /** Comments, so that no proxy in between takes a quiet room for a dead connection. */
 const heartbeats = Stream.fromSchedule(Schedule.spaced("15 seconds")).pipe(Stream.map(() => ": still here\n\n"))
@@ -85,7 +85,7 @@ const Routes = (closing: Deferred.Deferred<void>) =>
 /** At the program's end, a browser that does not even take what it was sent is cut off a second later. */
 const ServerLive = NodeHttpServer.layerConfig(createServer, {
   host: Config.withDefault(Config.String("HOST"), "127.0.0.1"),
-  port: Config.withDefault(Config.Port("PORT"), 0),
+  port: Config.withDefault(Config.Int("PORT"), 0),
   gracefulShutdownTimeout: Config.succeed("1 second")
 })
 

@@ -85,6 +85,33 @@ export const calls = ({ checker, done, node, replace, use }: Site): void => {
       replace(node.getStart() + 1, node.getEnd() - 1, node.text === "Left" ? "Failure" : "Success")
     }
   }
+  // What a test expects of an Either: `{ _tag: "Left", left }`.
+  if (ts.isObjectLiteralExpression(node)) {
+    const tag = node.properties.find((property) => property.name?.getText() === "_tag")
+    const text = tag && ts.isPropertyAssignment(tag) && ts.isStringLiteral(tag.initializer) ? tag.initializer.text : ""
+    if (tag && ts.isPropertyAssignment(tag) && (text === "Left" || text === "Right")) {
+      replace(tag.initializer.getStart() + 1, tag.initializer.getEnd() - 1, text === "Left" ? "Failure" : "Success")
+      for (const property of node.properties) {
+        const name = property.name?.getText()
+        if (property.name && ts.isPropertyAssignment(property) && (name === "left" || name === "right")) {
+          replace(property.name.getStart(), property.name.getEnd(), name === "left" ? "failure" : "success")
+        }
+      }
+    }
+  }
+  // The same without the tag, as a whole expectation: `toMatchObject({ left })`.
+  if (
+    ts.isObjectLiteralExpression(node) &&
+    node.properties.length === 1 &&
+    ts.isCallExpression(node.parent) &&
+    /\.(?:toMatchObject|toEqual|toStrictEqual)$/.test(node.parent.expression.getText())
+  ) {
+    const [property] = node.properties
+    const name = property?.name?.getText()
+    if (property?.name && ts.isPropertyAssignment(property) && (name === "left" || name === "right")) {
+      replace(property.name.getStart(), property.name.getEnd(), name === "left" ? "failure" : "success")
+    }
+  }
   if (ts.isPropertyAssignment(node) && (node.name.getText() === "onLeft" || node.name.getText() === "onRight")) {
     replace(node.name.getStart(), node.name.getEnd(), node.name.getText() === "onLeft" ? "onFailure" : "onSuccess")
   }

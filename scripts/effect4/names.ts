@@ -83,9 +83,14 @@ export const members: Readonly<Record<string, string>> = {
   "Predicate.isObject": "Predicate.isObjectOrArray",
   "Queue.unsafeOffer": "Queue.offerUnsafe",
   "Runtime.Runtime": "Context.Context",
+  // In Effect 4 these names are of the values themselves.
+  "Schema.BigInt": "Schema.BigIntFromString",
   "Schema.BigIntFromSelf": "Schema.BigInt",
+  "Schema.Date": "Schema.DateFromString",
   "Schema.DateFromSelf": "Schema.Date",
   "Schema.DurationFromSelf": "Schema.Duration",
+  // Effect 4's `NumberFromString` decodes text that is no number, to NaN.
+  "Schema.NumberFromString": "Schema.FiniteFromString",
   "Schema.OptionFromSelf": "Schema.Option",
   "Schema.RedactedFromSelf": "Schema.Redacted",
   "Schema.Schema": "Schema.Codec",

@@ -17,7 +17,7 @@ import { MapReply, type Reply, SetReply, VerbatimString } from "../../src/intern
 import { Redis, type RedisService } from "../../src/Redis.js"
 import * as RedisCommand from "../../src/RedisCommand.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
-import { eachServer } from "../support/client.js"
+import { eachServer, failure } from "../support/client.js"
 import { describeReal } from "../support/describeReal.js"
 import { makeServer } from "../support/servers.js"
 
@@ -421,11 +421,11 @@ const problem = (
 ): string | undefined => {
   const exit = RedisCommand.decode(command, reply)
   if (Exit.isFailure(exit)) {
-    const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
-    return failure?._tag !== "DecodeError"
+    const error = Option.getOrUndefined(Cause.failureOption(exit.cause))
+    return error?._tag !== "DecodeError"
       ? `dies: ${Cause.pretty(exit.cause)}`
       : expected === "read"
-        ? `fails: ${failure.message}`
+        ? `fails: ${error.message}`
         : undefined
   }
   return expected === "refused" ? "is read" : so(exit.value) ? undefined : "loses it"
@@ -672,11 +672,13 @@ describe("a report of another server or version", () => {
   })
 
   it("says which essential field is missing", () => {
-    expect(RedisCommand.decode(Redis.moduleList(), [map({ name: "a" }), map({ ver: 1 })])).toMatchObject({
-      cause: { error: { _tag: "DecodeError", path: [1, "name"] } }
+    expect(failure(RedisCommand.decode(Redis.moduleList(), [map({ name: "a" }), map({ ver: 1 })]))).toMatchObject({
+      _tag: "DecodeError",
+      path: [1, "name"]
     })
-    expect(RedisCommand.decode(Redis.clientInfo(), "addr=a")).toMatchObject({
-      cause: { error: { _tag: "DecodeError", path: ["id"] } }
+    expect(failure(RedisCommand.decode(Redis.clientInfo(), "addr=a"))).toMatchObject({
+      _tag: "DecodeError",
+      path: ["id"]
     })
   })
 })

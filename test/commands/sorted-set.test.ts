@@ -401,8 +401,8 @@ liveSuite("sorted-set", ({ effect, live, needsVersion, onLease }) => {
       expect(yield* zsets.zincrby("k", -0.5, "a")).toBe(2)
       expect(yield* zsets.zincrby("k", -Infinity, "new")).toBe(-Infinity)
       expect(yield* zsets.zrem("k", ["a", "none"])).toBe(1)
-      const sum = yield* Effect.either(zsets.zincrby("k", Infinity, "new"))
-      expect(sum).toMatchObject({ left: { _tag: "ReplyError", code: "ERR" } })
+      const sum = yield* Effect.flip(zsets.zincrby("k", Infinity, "new"))
+      expect(sum).toMatchObject({ _tag: "ReplyError", code: "ERR" })
     })
   )
 

@@ -70,10 +70,15 @@ const fromEnvironment = (): ReadonlyArray<TestServer> =>
 
 const compare = (a: string, b: string): number => a.localeCompare(b, "en", { numeric: true })
 
+/** The only servers to use, where somebody has no time for all of them: `REDIS_SERVERS_ONLY=redis-8.6,valkey-9.1`. */
+const only = (process.env.REDIS_SERVERS_ONLY ?? "").split(",").filter((name) => name !== "")
+
 /** Every real server found. For the same release, REDIS_SERVER wins over `.servers`, and `.servers` over PATH. */
 const found: ReadonlyArray<TestServer> = [
   ...new Map([...fromPath(), ...fromFolder(), ...fromEnvironment()].map((server) => [server.name, server])).values()
-].sort((a, b) => compare(a.name, b.name))
+]
+  .filter(({ name }) => only.length === 0 || only.includes(name))
+  .sort((a, b) => compare(a.name, b.name))
 
 const isOlder = ({ product, version }: TestServer): boolean => product === "redis" && compare(version, "7.0") < 0
 

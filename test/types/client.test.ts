@@ -293,10 +293,7 @@ describe("tags and layers", () => {
     Redis.optimistic(
       "k",
       // @ts-expect-error: one branch would have no prefix
-      Effect.if(Effect.succeed(true), {
-        onTrue: () => body,
-        onFalse: () => Redis.withPrefix(body, "app:")
-      })
+      Effect.race(body, Redis.withPrefix(body, "app:"))
     )
   })
 

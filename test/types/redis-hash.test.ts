@@ -5,6 +5,7 @@ import * as Schema from "effect/Schema"
 import { RedisHash } from "effect-redis-client"
 import { describe, expectTypeOf, it } from "vitest"
 import type { RedisCommand } from "../../src/RedisCommand.js"
+import { Checked } from "../support/schemas.js"
 
 const User = Schema.Struct({
   name: Schema.String,
@@ -36,8 +37,8 @@ describe("RedisHash", () => {
     const points = RedisHash.make(Point)
     expectTypeOf(points.hgetall("p")).toEqualTypeOf<RedisCommand<Option.Option<Point>>>()
     expectTypeOf(points.hmget("p", "x")).toEqualTypeOf<RedisCommand<Option.Option<{ readonly x: number }>>>()
-    const filtered = RedisHash.make(User.pipe(Schema.filter(({ visits }) => visits > 0)))
-    expectTypeOf(filtered.hgetall("u")).toEqualTypeOf<RedisCommand<Option.Option<typeof User.Type>>>()
+    const filtered = RedisHash.make(Checked)
+    expectTypeOf(filtered.hgetall("u")).toEqualTypeOf<RedisCommand<Option.Option<typeof Checked.Type>>>()
     // @ts-expect-error a filtered struct has no fields
     filtered.hmget("u", "name")
   })

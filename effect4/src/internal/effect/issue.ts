@@ -82,8 +82,10 @@ export const toIssue = (error: SchemaIssue.Issue): Issue => {
         current = current.issues[0]
         break
       }
-      case "Filter":
-        return unfit(path, "a check failed")
+      case "Filter": {
+        const name = ownName(current.filter.annotations)
+        return unfit(path, name === undefined ? "a check failed" : `expected ${short(name)}`)
+      }
       case "InvalidType":
       case "OneOf":
         return unfit(path, `expected ${named(current.ast)}`)
@@ -118,9 +120,15 @@ const unfit = (path: ReadonlyArray<string | number>, why: string): Issue => ({
 })
 
 /** What a schema calls itself. */
-export const named = (ast: SchemaAST.AST): string => {
-  const name = describe(ast)
-  return name.length > 100 ? `${name.slice(0, 100)}…` : name
+export const named = (ast: SchemaAST.AST): string => short(describe(ast))
+
+const short = (name: string): string => (name.length > 100 ? `${name.slice(0, 100)}…` : name)
+
+/** The text that the author of a schema or a check has given to it. It is the same for each value. */
+const ownName = (annotations: unknown): string | undefined => {
+  const { expected, identifier, title } = (annotations ?? {}) as { readonly [key: string]: unknown }
+  const name = identifier ?? title ?? expected
+  return typeof name === "string" ? name : undefined
 }
 
 const described: { readonly [Tag in SchemaAST.AST["_tag"]]?: string } = {
@@ -142,17 +150,17 @@ const described: { readonly [Tag in SchemaAST.AST["_tag"]]?: string } = {
 }
 
 const describe = (ast: SchemaAST.AST): string => {
-  const { identifier, title } = (SchemaAST.resolve(ast) ?? {}) as {
-    readonly identifier?: unknown
-    readonly title?: unknown
-  }
-  const own = identifier ?? title
-  if (typeof own === "string") {
+  // The annotations of a schema with checks are those of its last check, of which only the names are meant for the whole.
+  const { identifier, title } = (SchemaAST.resolve(ast) ?? {}) as { readonly [key: string]: unknown }
+  const own = ownName({ identifier, title }) ?? ownName(ast.annotations)
+  if (own !== undefined) {
     return own
   }
   switch (ast._tag) {
     case "Literal":
-      return typeof ast.literal === "string" ? JSON.stringify(ast.literal) : String(ast.literal)
+      return typeof ast.literal === "string"
+        ? JSON.stringify(ast.literal)
+        : `${ast.literal}${typeof ast.literal === "bigint" ? "n" : ""}`
     case "Union":
       return ast.types.map(describe).join(" | ")
     default:

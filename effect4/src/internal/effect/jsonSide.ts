@@ -43,8 +43,7 @@ export const jsonSide = (schema: Schema.Constraint): JsonSide => {
         return undefined
       case "Declaration":
         faithful = false
-        // Effect's own data types (`Set`, `Date`, …) and instances of classes.
-        return unfit(ast, path)
+        return isData(ast) ? unfit(ast, path) : undefined
       case "Arrays": {
         let problem: Issue | undefined
         ast.elements.forEach((element, i) => {
@@ -62,7 +61,9 @@ export const jsonSide = (schema: Schema.Constraint): JsonSide => {
             problem ??= unfit(ast, path)
           } else {
             names.add(String(name))
-            problem ??= visit(type, [...path, String(name)], true)
+            const at = [...path, String(name)]
+            // JSON leaves a field out that is undefined, and Effect 4 does not take a missing field for an undefined one.
+            problem ??= isUndefinable(type) && !SchemaAST.isOptional(type) ? unfit(type, at) : visit(type, at, true)
           }
         }
         for (const { parameter, type } of ast.indexSignatures) {
@@ -86,3 +87,21 @@ export const jsonSide = (schema: Schema.Constraint): JsonSide => {
   const problem = visit(SchemaAST.toEncoded(schema.ast), [], false)
   return { problem, faithful, names }
 }
+
+const isUndefinable = (ast: SchemaAST.AST): boolean =>
+  ast._tag === "Undefined" || ast._tag === "Void" || (ast._tag === "Union" && ast.types.some(isUndefinable))
+
+/**
+ * Effect's own data types (`Set`, `Date`, …) and instances of a `Schema.Class`. Of other declarations, such as
+ * `Schema.instanceOf`, only the values show whether JSON can hold them.
+ */
+const isData = ({ annotations = {} }: SchemaAST.Declaration): boolean => {
+  const { representation } = annotations as { readonly representation?: { readonly id?: unknown } }
+  return (
+    ("identifier" in annotations || ["representation", "toCodec", "toCodecJson"].some((name) => name in annotations)) &&
+    !json.has(representation?.id)
+  )
+}
+
+/** The declarations whose values are JSON. */
+const json: ReadonlySet<unknown> = new Set(["effect/schema/Json", "effect/schema/MutableJson"])

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
-import type * as Socket from "effect/socket/Socket"
+import * as Socket from "effect/socket/Socket"
 
 /** A Socket, as programs hand it over. */
 export type PlatformSocket = Socket.Socket
@@ -20,6 +20,12 @@ export const readAll = (socket: PlatformSocket, f: (bytes: Uint8Array) => void):
           }
         })
       )
+    )
+  ).pipe(
+    // The peer's end is a failure of the reader.
+    Effect.catchIf(
+      (error) => Socket.isSocketError(error) && error.reason._tag === "SocketCloseError",
+      () => Effect.void
     )
   )
 
