@@ -365,12 +365,16 @@ export class PoolCore {
       return
     }
     this.stopped = this.stops(error)
+    if (!this.pausing && pauses === this.pauses) {
+      this.pause(error)
+    }
+    // Last, because a caller that fails may acquire again right here: in Effect 4 it continues where it is resumed.
     if (this.settings.offline === "fail" || this.ends(error)) {
       this.failWaiting(error)
     }
-    if (this.pausing || pauses !== this.pauses) {
-      return
-    }
+  }
+
+  private pause(error: RedisError): void {
     this.pausing = true
     this.pauses++
     const startOver = this.goodSince !== undefined && now() - this.goodSince >= this.settings.readyAfter
@@ -380,27 +384,24 @@ export class PoolCore {
         Effect.catchAllDefect((defect) =>
           Effect.as(Effect.logError("The Schedule of a Redis pool died", defect), false)
         ),
-        Effect.flatMap((again) => (again ? Effect.void : Effect.zipRight(this.pacer.reset, this.exhausted))),
-        Effect.zipRight(
-          Effect.sync(() => {
-            this.pausing = false
-            this.serve()
-            this.refill()
-          })
-        ),
+        Effect.flatMap((again) => (again ? Effect.succeed(true) : Effect.as(this.pacer.reset, false))),
+        Effect.flatMap((again) => Effect.sync(() => this.afterPause(again))),
         // The pool may be built where nothing interrupts, but closing it must not wait for the pause.
         Effect.interruptible
       )
     )
   }
 
-  /** The schedule is done: waiting callers fail with the reason, and the next caller starts it over. */
-  private readonly exhausted: Effect.Effect<void> = Effect.sync(() => {
-    this.stopped = true
-    if (this.failure !== undefined) {
+  /** When the schedule is done, waiting callers fail with the reason, and the next caller starts it over. */
+  private afterPause(again: boolean): void {
+    this.pausing = false
+    this.stopped ||= !again
+    if (!again && this.failure !== undefined) {
       this.failWaiting(this.failure)
     }
-  })
+    this.serve()
+    this.refill()
+  }
 
   /** Whether waiting callers fail, because waiting longer does not help. */
   private ends(error: RedisError): boolean {
