@@ -26,6 +26,7 @@ const files = ["vitest.config.ts"]
 const leftOut: ReadonlyArray<readonly [path: string, reason: string]> = [
   ["test/package/", "the tests of the built package know its two formats; 4.x has one"],
   ["test/docs.test.ts", "the examples of the docs are written for Effect 3"],
+  ["test/security/licences.test.ts", "it looks at the packages of this repository, once"],
   ["test/types/budget.test.ts", "the limit is for the types of Effect 3"],
   ["test/fuzz.test.ts", "the fuzzer follows fibers by FiberRef and Supervisor, which Effect 4 does not have"],
   ["scripts/fuzz/kinds.ts", "part of the fuzzer"],
