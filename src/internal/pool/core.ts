@@ -380,7 +380,10 @@ export class PoolCore {
     const startOver = this.goodSince !== undefined && now() - this.goodSince >= this.settings.readyAfter
     this.goodSince = undefined
     this.fork(
-      Effect.zipRight(startOver ? this.pacer.reset : Effect.void, this.pacer.pause(error)).pipe(
+      // The caller whose attempt failed gets in line first. In Effect 4 a fiber starts where it is forked.
+      Effect.yieldNow().pipe(
+        Effect.zipRight(startOver ? this.pacer.reset : Effect.void),
+        Effect.zipRight(this.pacer.pause(error)),
         Effect.catchAllDefect((defect) =>
           Effect.as(Effect.logError("The Schedule of a Redis pool died", defect), false)
         ),
