@@ -14,6 +14,7 @@ import { connectTo, eachServer, failure, on, quickly, settle } from "./support/c
 import { onOutput } from "./support/effect.js"
 import * as Peer from "./support/peer.js"
 import { makeServer } from "./support/servers.js"
+import { promptly } from "./support/timing.js"
 
 const wrong = new RedisError.ConnectionError({
   reason: "authentication",
@@ -308,7 +309,7 @@ eachServer((it, { protocol, server }) => {
       yield* Queue.offer(given, { username: "ada", password: Redacted.make("new") })
       yield* Peer.eventually("it is ready", () => Effect.runSync(redis.status.get)._tag === "Ready")
       expect(yield* run(Redis.get("k"))).toEqual(Option.some("v"))
-      expect(yield* run(Redis.blpop("list", { timeout: "10 millis" }))).toEqual(Option.none())
+      expect(yield* promptly(run(Redis.blpop("list", { timeout: "10 millis" })))).toEqual(Option.none())
     })
   )
 

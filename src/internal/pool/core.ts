@@ -241,7 +241,8 @@ export class PoolCore {
         if (this.isReplaced(error, generation)) {
           return this.takeFor(want, restore)
         }
-        if (this.settings.offline === "fail" || this.ends(error)) {
+        // `stopped`: the schedule was done at once. In Effect 4 a fiber starts where it is forked.
+        if (this.settings.offline === "fail" || this.ends(error) || this.stopped) {
           return Effect.fail(error)
         }
         if (want.until <= now()) {
@@ -380,10 +381,7 @@ export class PoolCore {
     const startOver = this.goodSince !== undefined && now() - this.goodSince >= this.settings.readyAfter
     this.goodSince = undefined
     this.fork(
-      // The caller whose attempt failed gets in line first. In Effect 4 a fiber starts where it is forked.
-      Effect.yieldNow().pipe(
-        Effect.zipRight(startOver ? this.pacer.reset : Effect.void),
-        Effect.zipRight(this.pacer.pause(error)),
+      Effect.zipRight(startOver ? this.pacer.reset : Effect.void, this.pacer.pause(error)).pipe(
         Effect.catchAllDefect((defect) =>
           Effect.as(Effect.logError("The Schedule of a Redis pool died", defect), false)
         ),
