@@ -73,13 +73,13 @@ const emitDeclarations = (project: ts.ParsedCommandLine, outDir: string) => {
  * together: `Codec` loads `resp` alone, `RedisError` loads none. Rooms that no rule names go to `client`.
  */
 const chunks: ReadonlyArray<readonly [modules: RegExp, chunk: string]> = [
-  // `RedisError` needs these two alone.
-  [/^internal\/(effect\/errorSchemas|resp\/visible)$/, "internal/errorSchemas"],
+  // `RedisError` needs these alone.
+  [/^internal\/(effect\/(errorSchemas|schemas)|resp\/visible)$/, "internal/errorSchemas"],
   [/^internal\/resp\//, "internal/resp"],
   // Each of these is all that a small public module needs of Effect: `Codec`, `Resp`.
   [/^internal\/effect\/(issue|either|jsonSide|struct)$/, "internal/issue"],
   [/^internal\/effect\/decodeChannel$/, "internal/decodeChannel"],
-  [/^internal\/command\//, "internal/command"],
+  [/^internal\/(command\/|effect\/commandEffect$)/, "internal/command"],
   [/^commands\//, "internal/commands"],
   // `node:net` and `node:tls` are imported here and nowhere else.
   [/^internal\/connection\/nodeTransport$/, "internal/node"],
