@@ -45,6 +45,7 @@ import { makeDial } from "./internal/connection/dial.js"
 import { connect } from "./internal/connection/lazyNodeTransport.js"
 import * as Options from "./internal/connection/options.js"
 import { reconnectSettings } from "./internal/connection/pacer.js"
+import { fromEither } from "./internal/effect/either.js"
 import type { Program } from "./internal/effect/program.js"
 import { layer as layerScheduler } from "./internal/effect/scheduler.js"
 import {
@@ -125,8 +126,6 @@ export type {
    */
   ReplicationOptions
 } from "./internal/client/replication.js"
-
-import { fromEither } from "./internal/effect/either.js"
 
 export type {
   /**

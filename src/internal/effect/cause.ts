@@ -1,7 +1,4 @@
-/**
- * What a Cause holds. Effect 4 has other names and results for these questions; used by batches, consumers of streams and
- * credentials.
- */
+/** What a Cause holds. Effect 4 answers with a Result; used by dead letters. */
 import * as Cause from "effect/Cause"
 import * as Option from "effect/Option"
 

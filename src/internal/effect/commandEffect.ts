@@ -9,7 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Hash from "effect/Hash"
 import * as Option from "effect/Option"
 
-/** The class of Effects that `run` makes of the service. */
+/** A class of Effects: each runs what its `runOn` makes of the service. */
 export const effectOn = <I, S>(
   tag: Context.Tag<I, S>
 ): (abstract new <A, E>() => Effect.Effect<A, E, I> & {

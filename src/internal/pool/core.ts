@@ -241,12 +241,15 @@ export class PoolCore {
         if (this.isReplaced(error, generation)) {
           return this.takeFor(want, restore)
         }
-        // `stopped`: the schedule was done at once. In Effect 4 a fiber starts where it is forked.
-        if (this.settings.offline === "fail" || this.ends(error) || this.stopped) {
+        if (this.settings.offline === "fail" || this.ends(error)) {
           return Effect.fail(error)
         }
         if (want.until <= now()) {
           return Effect.fail(this.late(want, error))
+        }
+        if (this.stopped) {
+          // In Effect 4 a fiber starts where it is forked, so a schedule without any pause is done by now.
+          return Effect.fail(error)
         }
         want.tried = true
         return this.takeFor(want, restore)

@@ -7,7 +7,7 @@ interface OnService<S> {
   runOn(service: S): Effect.Effect<unknown, unknown>
 }
 
-/** The class of Effects that `run` makes of the service. */
+/** A class of Effects: each runs what its `runOn` makes of the service. */
 export const effectOn = <I, S>(
   tag: Context.Key<I, S>
 ): (abstract new <A, E>() => Effect.Effect<A, E, I> & {
