@@ -25,16 +25,19 @@ const all = "test/**/*.test.ts"
 /**
  * What `vitest run --mode <name>` runs. Without a mode: every test, which is what a single file needs
  * (`npx vitest run test/x.test.ts`). `layer` is the client that the command suites run over (test/support/commands.ts).
+ * Where `shared` is true, two processes run all files, one after the other, so that Effect and the sources are loaded
+ * twice and not once per file. A file that changes its process (timers, environment, defaults of Node, mocked modules)
+ * restores it when it ends.
  */
-const modes: Record<string, { include: Array<string>; exclude?: Array<string>; layer?: string }> = {
-  main: { include: [all], exclude: [...faults, ...published] },
+const modes: Record<string, { include: Array<string>; exclude?: Array<string>; shared?: boolean; layer?: string }> = {
+  main: { include: [all], exclude: [...faults, ...published], shared: true },
   faults: { include: faults },
   published: { include: published },
-  pool: { include: ["test/commands/**/*.test.ts"], layer: "pool" }
+  pool: { include: ["test/commands/**/*.test.ts"], shared: true, layer: "pool" }
 }
 
 export default defineConfig(({ mode }) => {
-  const { include, exclude = [], layer } = modes[mode] ?? { include: [all] }
+  const { include, exclude = [], layer, shared = false } = modes[mode] ?? { include: [all] }
   return {
     resolve: {
       alias: [
@@ -50,6 +53,7 @@ export default defineConfig(({ mode }) => {
       reporters: ["default", "./test/support/closingLine.ts"],
       // Processes, not threads: a test that counts sockets and timers must not see those of other files.
       pool: "forks",
+      isolate: !shared,
       maxWorkers: 2,
       // Generous, because machines are slow and busy. Tests of time limits have bounds of their own.
       testTimeout: 120_000,

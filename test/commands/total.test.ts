@@ -6,7 +6,7 @@ import { it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { describe, expect, vi } from "vitest"
+import { afterAll, describe, expect, vi } from "vitest"
 import type { RedisCommand } from "../../src/RedisCommand.js"
 import { connectTo } from "../support/client.js"
 import { defects } from "../support/effect.js"
@@ -14,7 +14,11 @@ import * as Peer from "../support/peer.js"
 
 type Call = readonly [method: string, given: ReadonlyArray<unknown>]
 
-const recorded = vi.hoisted((): Array<Call> => [])
+const recorded = vi.hoisted((): Array<Call> => {
+  // An earlier test file of this process may have loaded the modules without the recording.
+  vi.resetModules()
+  return []
+})
 
 vi.mock("../../src/Redis.js", async (original) => {
   const actual = await original<typeof import("../../src/Redis.js")>()
@@ -35,6 +39,10 @@ vi.mock("../../src/Redis.js", async (original) => {
 const { Redis } = await vi.importActual<typeof import("../../src/Redis.js")>("../../src/Redis.js")
 const { samples } = await import("../support/samples.js")
 const calls = [...recorded]
+
+afterAll(() => {
+  vi.resetModules()
+})
 
 const make = (method: string, given: ReadonlyArray<unknown>): RedisCommand<unknown> =>
   (Redis as unknown as Record<string, (...given: ReadonlyArray<unknown>) => RedisCommand<unknown>>)[method]?.(

@@ -2,7 +2,7 @@
 import * as Crypto from "node:crypto"
 import * as Net from "node:net"
 import { Duplex } from "node:stream"
-import { describe, expect, it } from "@effect/vitest"
+import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -20,7 +20,9 @@ import * as Peer from "../support/peer.js"
 import { makeServer, realServers } from "../support/servers.js"
 
 // Node tries the first address of a name for 250 ms; "localhost" has two, and a busy machine may need longer.
-Net.setDefaultAutoSelectFamilyAttemptTimeout(20_000)
+const attemptTimeout = Net.getDefaultAutoSelectFamilyAttemptTimeout()
+beforeAll(() => Net.setDefaultAutoSelectFamilyAttemptTimeout(20_000))
+afterAll(() => Net.setDefaultAutoSelectFamilyAttemptTimeout(attemptTimeout))
 
 /** The failure of a connection that must not succeed. */
 const refusal = (options: Connection.ConnectionOptions): Effect.Effect<RedisError> =>

@@ -2,17 +2,25 @@
  * Two servers pick the same random port. This is rare, so the random numbers are fixed here. The servers are real.
  */
 import * as Net from "node:net"
-import { expect, it } from "@effect/vitest"
+import { afterAll, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { vi } from "vitest"
 import { describeReal } from "../support/describeReal.js"
 import { makeServer } from "../support/servers.js"
 
-const loaded = vi.hoisted((): { ports: Array<number> } => ({ ports: [] }))
+const loaded = vi.hoisted((): { ports: Array<number> } => {
+  // An earlier test file of this process may have loaded the modules with Node's own random numbers.
+  vi.resetModules()
+  return { ports: [] }
+})
 
 vi.mock("node:crypto", async (original) => {
   const crypto = await original<typeof import("node:crypto")>()
   return { ...crypto, randomInt: (...args: [number, number]) => loaded.ports.shift() ?? crypto.randomInt(...args) }
+})
+
+afterAll(() => {
+  vi.resetModules()
 })
 
 const occupied = Effect.acquireRelease(
