@@ -18,11 +18,11 @@ export const floors = [
   ["internal/pubsub", "internal/script"],
   ["commands"],
   ["internal/client"],
-  ["internal/stream"],
+  ["internal/stream", "internal/cluster"],
   ["Resp.ts", "RedisCommand.ts", "RedisHash.ts", "RedisPubSub.ts", "RedisScript.ts"],
   ["Connection.ts", "RedisFunction.ts", "RedisStream.ts"],
   ["Pool.ts"],
-  ["Redis.ts"],
+  ["Redis.ts", "RedisCluster.ts"],
   ["index.ts"],
   ["testing"]
 ]

@@ -56,6 +56,7 @@ export const advice = Match.type<RedisError.RedisError>().pipe(
   Match.tag("ProtocolError", () => "is this a Redis server?"),
   Match.tag("DecodeError", () => "somebody else's data"),
   Match.tag("UsageError", () => "a bug in the program"),
+  Match.tag("PartialError", ({ errors }) => `look at ${errors.length} nodes of the cluster`),
   Match.exhaustive
 )
 

@@ -84,6 +84,7 @@ const chunks: ReadonlyArray<readonly [modules: RegExp, chunk: string]> = [
   // `node:net` and `node:tls` are imported here and nowhere else.
   [/^internal\/connection\/nodeTransport$/, "internal/node"],
   [/^internal\/(effect|telemetry|engine|request|connection|pool)\b/, "internal/connection"],
+  [/^internal\/cluster\//, "internal/cluster"],
   [/^internal\//, "internal/client"]
 ]
 

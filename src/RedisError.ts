@@ -169,6 +169,7 @@ export class ProtocolError extends ProtocolErrorBase {
  * - `unresponsive`: commands were in flight, and nothing was read for too long.
  * - `protocol`: the connection ended because of a {@link ProtocolError}.
  * - `closed`: this side closed it.
+ * - `noNode`: no node of a cluster is known that could be asked.
  *
  * @since 0.1.0
  * @category models
@@ -183,7 +184,8 @@ export const ConnectionErrorReason = literals(
   "transport",
   "unresponsive",
   "protocol",
-  "closed"
+  "closed",
+  "noNode"
 )
 
 /**
@@ -318,6 +320,7 @@ const UsageErrorBase: ErrorClass<
       | "blockingCommand"
       | "refusedCommand"
       | "released"
+      | "crossSlot"
     readonly message: string
     readonly command?: string | undefined
   }
@@ -328,7 +331,8 @@ const UsageErrorBase: ErrorClass<
     "statefulCommand",
     "blockingCommand",
     "refusedCommand",
-    "released"
+    "released",
+    "crossSlot"
   ),
   message: Schema.String,
   command: Schema.optional(Schema.String)
@@ -343,6 +347,7 @@ const UsageErrorBase: ErrorClass<
  * - `blockingCommand`: the command would block a shared connection.
  * - `refusedCommand`: the command can never be sent through this client.
  * - `released`: the lease is over; its connection is back in the pool.
+ * - `crossSlot`: the keys are in several hash slots of a cluster, and the command cannot be split.
  *
  * @since 0.1.0
  * @category errors
@@ -394,6 +399,50 @@ export class OverflowError extends OverflowErrorBase {
   }
 }
 
+const PartialErrorBase: ErrorClass<
+  PartialError,
+  "PartialError",
+  {
+    readonly command: string
+    readonly succeeded: number
+    readonly errors: ReadonlyArray<{ readonly server: string; readonly error: RedisError }>
+  },
+  {
+    readonly command: string
+    readonly succeeded: number
+    readonly errors: ReadonlyArray<{ readonly server: string; readonly error: unknown }>
+  }
+> = errorClass<PartialError>("effect-redis-client/PartialError")("PartialError", () => ({
+  command: Schema.String,
+  succeeded: Schema.Number,
+  errors: Schema.Array(
+    Schema.Struct({
+      server: Schema.String,
+      error: Schema.suspend((): Schema.Schema<RedisError, unknown> => RedisError as never)
+    })
+  )
+}))
+
+/**
+ * A command went to several nodes of a cluster, and some of them failed: MSET or DEL over several hash slots, FLUSHALL on all
+ * primaries. `succeeded` parts were executed; `errors` has what became of each of the others, by its node or slot.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class PartialError extends PartialErrorBase {
+  /** @since 0.1.0 */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+  override get message(): string {
+    const { command, errors, succeeded } = this
+    const [first] = errors
+    const why = first === undefined ? "" : `: ${first.server}: ${first.error.message}`
+    return `${command} was executed in part: ${succeeded} of ${succeeded + errors.length} parts succeeded${why}`
+  }
+}
+
 /**
  * All errors that a command can fail with.
  *
@@ -408,6 +457,7 @@ export type RedisError =
   | DecodeError
   | UsageError
   | OverflowError
+  | PartialError
 
 /**
  * {@link RedisError} as a schema, for errors that travel.
@@ -422,7 +472,8 @@ export const RedisError = errorUnion(
   DeadlineError,
   DecodeError,
   UsageError,
-  OverflowError
+  OverflowError,
+  PartialError
 )
 
 /**

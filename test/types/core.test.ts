@@ -37,6 +37,7 @@ describe("RedisError", () => {
       | "DecodeError"
       | "UsageError"
       | "OverflowError"
+      | "PartialError"
     >()
   })
 

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import { Argument } from "../command/args.js"
 import { reword } from "../command/command.js"
-import type { RedisCommand, RedisService } from "../command/model.js"
+import type { RedisCommand, RedisService, ScanCommand } from "../command/model.js"
 import { prefixArguments } from "../command/prefix.js"
 
 export const prefixed = (redis: RedisService, prefix: string): RedisService => {
@@ -20,7 +20,13 @@ export const prefixed = (redis: RedisService, prefix: string): RedisService => {
     send: (command) => redis.send(rewritten(command)),
     sendAll: (commands, options) => redis.sendAll(commands.map(rewritten), options),
     lease: Effect.map(redis.lease, (leased) => prefixed(leased, prefix)),
+    ...(redis.scan === undefined ? {} : { scan: scanOf(redis.scan, rewritten) }),
     status: redis.status,
     about: redis.about
   }
 }
+
+const scanOf =
+  (scan: NonNullable<RedisService["scan"]>, rewritten: <A>(command: RedisCommand<A>) => RedisCommand<A>) =>
+  <A>(page: ScanCommand<A>) =>
+    scan((cursor) => rewritten(page(cursor)))

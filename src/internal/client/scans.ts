@@ -62,12 +62,12 @@ export interface ScanStreams<V, K extends Key> {
 }
 
 /** The position of a scan: its cursor, and the `run_id` of the server process that returned it. */
-interface Position {
+export interface Position {
   readonly cursor: string
   readonly run: string | undefined
 }
 
-const beginning: Position = { cursor: "0", run: undefined }
+export const beginning: Position = { cursor: "0", run: undefined }
 
 /**
  * It says of which run the page before it is, so it must come over the same connection. As it is not repeatable here, the
@@ -84,39 +84,36 @@ const maxRetries = 3
 /** The same when a reply broke the connection: if it was the page's own, it breaks the next connection too. */
 const maxRetriesOfBroken = 1
 
+const replaced = "the server was restarted or replaced in the middle of a scan; its cursor means nothing to another run"
+
 const otherRun = (command: string, server: string | undefined) =>
-  ofCommand(
-    command,
-    new ConnectionError({
-      reason: "peerClosed",
-      delivery: "unknown",
-      message: "the server was restarted or replaced in the middle of a scan; its cursor means nothing to another run",
-      server
-    })
-  )
+  ofCommand(command, new ConnectionError({ reason: "peerClosed", delivery: "unknown", message: replaced, server }))
 
 export const pages = <A>(page: (cursor: string) => RedisCommand<ScanPage<A>>): Stream.Stream<A, RedisError, Redis> =>
   Stream.unwrap(
     Effect.map(Redis, (redis) =>
-      paginate(beginning, (position) =>
-        Effect.map(fetch(redis, page(position.cursor), position, maxRetries), ({ items, next }) => [
-          items,
-          next.cursor === "0" ? Option.none<Position>() : Option.some(next)
-        ])
-      )
+      redis.scan !== undefined
+        ? redis.scan(page)
+        : paginate(beginning, (position) =>
+            Effect.map(fetch(redis, page(position.cursor), position), ({ items, next }) => [
+              items,
+              next.cursor === "0" ? Option.none<Position>() : Option.some(next)
+            ])
+          )
     )
   )
 
-interface Fetched<A> {
+export interface Fetched<A> {
   readonly items: ReadonlyArray<A>
   readonly next: Position
 }
 
-const fetch = <A>(
+/** Asks for a page. */
+export const fetch = <A>(
   redis: RedisService,
   command: RedisCommand<ScanPage<A>>,
   position: Position,
-  retries: number
+  retries = maxRetries
 ): Effect.Effect<Fetched<A>, RedisError> =>
   Effect.flatMap(Effect.exit(redis.sendAll([command, runId], once)), (asked): Effect.Effect<Fetched<A>, RedisError> => {
     const exits = Exit.isSuccess(asked) ? asked.value.exits : [asked, asked]

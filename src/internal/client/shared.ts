@@ -124,6 +124,29 @@ export class SharedClient implements RequestOwner, RequestSettings {
     return withdrawal(request)
   }
 
+  /**
+   * Takes a request over that another node refused, or did not get to. Its deadline and its caller stay the same. `first` is
+   * handed to the link just before it.
+   */
+  resend(request: Request, owner: RequestOwner, first?: Request): void {
+    request.owner = owner
+    const { link } = this.reconnector
+    if (link !== undefined) {
+      request.attempts++
+      if (first !== undefined) {
+        first.deadline = request.deadline
+        link.accept(first)
+      }
+      link.accept(request)
+      return
+    }
+    const failure =
+      this.reconnector.closed || this.settings.offline === "fail" ? this.noConnection() : this.wait(request)
+    if (failure !== undefined) {
+      settleFailure(request, failure)
+    }
+  }
+
   private noConnection(): Failure {
     return { _tag: "Closed", close: this.reconnector.lastClose, delivery: "unsent" }
   }

@@ -9,6 +9,7 @@ import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Inspectable from "effect/Inspectable"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type * as Types from "effect/Types"
 import type { RedisError, UsageError } from "../../RedisError.js"
 import type { Subscribable } from "../effect/callbackStream.js"
@@ -74,11 +75,21 @@ export interface RedisService {
   ) => Effect.Effect<BatchResult, RedisError>
   /** A service of the same kind on a connection of its own, until the scope closes. */
   readonly lease: Effect.Effect<RedisService, RedisError, Scope.Scope>
+  /**
+   * Scans from the first page to the last, where more than one server has to be asked. A client of one server leaves it
+   * out: its scans are commands like any other.
+   */
+  readonly scan?: (<A>(page: ScanCommand<A>) => Stream.Stream<A, RedisError>) | undefined
   /** Whether there is a connection, now and as it changes. */
   readonly status: Subscribable<Status>
   /** What log lines say about this client. A service that wraps another hands it on, or leaves it out. */
   readonly about?: About | undefined
 }
+
+/** SCAN, HSCAN, SSCAN or ZSCAN at a cursor. */
+export type ScanCommand<A> = (
+  cursor: string
+) => RedisCommand<{ readonly cursor: string; readonly items: ReadonlyArray<A> }>
 
 /** The server and the client, for log lines. */
 export interface About {

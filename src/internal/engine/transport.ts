@@ -40,6 +40,7 @@ export interface CloseReason {
     | "unresponsive"
     | "protocol"
     | "closed"
+    | "noNode"
   readonly message: string
   readonly cause?: unknown
   /** Set when the peer broke the protocol. */

@@ -13,7 +13,7 @@ import type { DurationWithUnit } from "../command/args.js"
 import * as Decode from "../command/decode.js"
 import { make as makeCommand, token } from "../command/raw.js"
 import * as Credentials from "../connection/credentials.js"
-import { type Dial, makeDial } from "../connection/dial.js"
+import { type Dial, type EndpointSource, makeDial } from "../connection/dial.js"
 import { connect } from "../connection/lazyNodeTransport.js"
 import * as Options from "../connection/options.js"
 import { reconnectSettings } from "../connection/pacer.js"
@@ -73,14 +73,18 @@ export interface RedisPubSubOptions extends Options.ConnectionOptions {
   readonly idleTimeout?: DurationWithUnit | undefined
 }
 
-export const make = (options: RedisPubSubOptions = {}): Effect.Effect<RedisPubSubService, RedisError, Scope.Scope> =>
+/** `endpoint` is where the server is, asked at each attempt to connect; by default it is the one of the options. */
+export const make = (
+  options: RedisPubSubOptions = {},
+  endpoint?: EndpointSource
+): Effect.Effect<RedisPubSubService, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
     const { onRotate, options: given } = yield* Credentials.source(yield* Options.resolve(options))
     const resolved = { ...given, encoding: "utf8" } as const
     const idleAfter = yield* options.idleTimeout === undefined
       ? Either.right(30_000)
       : Options.checkDuration(options.idleTimeout, "idleTimeout")
-    const dial = makeDial({ options: resolved, connect, observer: yield* currentObserver })
+    const dial = makeDial({ options: resolved, connect, endpoint, observer: yield* currentObserver })
     const settings: HubSettings = {
       dial,
       reconnect: reconnectSettings(options),

@@ -1,0 +1,276 @@
+/**
+ * Builds the client of a cluster: checks the options, asks the seeds for the topology, and keeps it.
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { type RedisError, UsageError } from "../../RedisError.js"
+import { type Orphan, pushBackOrphan, warnOfOrphan } from "../client/blocking.js"
+import { makeNode, type Node, type NodeSettings } from "../client/node.js"
+import type { DurationWithUnit } from "../command/args.js"
+import type { About, RedisService } from "../command/model.js"
+import * as Credentials from "../connection/credentials.js"
+import { makeDial } from "../connection/dial.js"
+import { connect } from "../connection/lazyNodeTransport.js"
+import * as Options from "../connection/options.js"
+import type { ReconnectSettings } from "../connection/pacer.js"
+import { reconnectSettings } from "../connection/pacer.js"
+import { type Forker, forkerIn } from "../effect/fork.js"
+import { currentObserver } from "../telemetry/observer.js"
+import { Member, showAddress } from "./member.js"
+import { Refresher } from "./refresh.js"
+import { Router } from "./router.js"
+import { serviceOf } from "./service.js"
+import { ClusterStatus } from "./status.js"
+import type { Address } from "./view.js"
+
+/** The options of one server that a cluster's client has, too. */
+export interface NodeOptions extends Omit<Options.ConnectionOptions, "url" | "host" | "port" | "path" | "expect"> {
+  readonly reconnect?: ReconnectSettings["schedule"] | undefined
+  readonly stopReconnecting?: ReconnectSettings["stopWhen"] | undefined
+  readonly offline?: "queue" | "fail" | undefined
+  readonly maxRetries?: number | undefined
+  readonly maxDedicated?: number | undefined
+  readonly onOrphan?: "warn" | "pushBack" | ((orphan: Orphan) => Effect.Effect<void>) | undefined
+  readonly acquireTimeout?: DurationWithUnit | undefined
+  readonly idleTimeout?: DurationWithUnit | undefined
+}
+
+/** A node where a cluster is looked for. */
+export type Seed = string | Redacted.Redacted<string> | { readonly host: string; readonly port?: number | undefined }
+
+export interface ClusterOptions extends NodeOptions {
+  readonly nodes: ReadonlyArray<Seed> | Effect.Effect<ReadonlyArray<Seed>, RedisError>
+  readonly nodeAddress?:
+    | ((address: {
+        readonly host: string
+        readonly port: number
+      }) => { readonly host: string; readonly port: number } | undefined)
+    | undefined
+  readonly maxRedirects?: number | undefined
+  readonly splitKeys?: boolean | undefined
+  readonly refreshInterval?: DurationWithUnit | undefined
+  readonly refreshTimeout?: DurationWithUnit | undefined
+}
+
+/** The client with what is behind it. */
+export interface Client {
+  readonly service: RedisService
+  readonly router: Router
+  readonly options: Options.ResolvedOptions
+}
+
+export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { nodes } = options
+    const given = Effect.isEffect(nodes) ? yield* nodes : nodes
+    const checked = yield* resolveSeeds(options, given)
+    const { onRotate, options: resolved } = yield* Credentials.source(checked.options)
+    const duration = (input: DurationWithUnit | undefined, what: string, fallback: number) =>
+      input === undefined ? Either.right(fallback) : Options.checkDuration(input, what)
+    const count = (input: number | undefined, what: string, fallback: number, least = 1) =>
+      input === undefined ? Either.right(fallback) : Options.checkCount(input, what, least)
+    const orphans = options.onOrphan ?? "warn"
+    const settings: NodeSettings = {
+      ...reconnectSettings(options),
+      maxRetries: yield* count(options.maxRetries, "maxRetries", 3, 0),
+      maxDedicated: yield* count(options.maxDedicated, "maxDedicated", 10),
+      acquireTimeout: yield* duration(options.acquireTimeout, "acquireTimeout", 5_000),
+      idleTimeout: yield* duration(options.idleTimeout, "idleTimeout", 30_000),
+      lazy: true,
+      onOrphan: orphans === "warn" ? warnOfOrphan : orphans === "pushBack" ? pushBackOrphan : orphans
+    }
+    const maxRedirects = yield* count(options.maxRedirects, "maxRedirects", 16, 0)
+    const timeout = yield* duration(options.refreshTimeout, "refreshTimeout", 1_000)
+    const interval = yield* duration(options.refreshInterval, "refreshInterval", 60_000)
+    const observer = yield* currentObserver
+    const scope = yield* Effect.scope
+    const fork = yield* forkerIn(scope)
+    const status = new ClusterStatus()
+    const dialTo = ({ host, port }: Address) =>
+      makeDial({ options: { ...resolved, endpoint: { _tag: "Tcp", host, port } }, connect, observer })
+    const address = checked.seeds.map(showAddress).join(",")
+    const joinStatus = (): void =>
+      status.join(
+        router.allPrimaries.map((member) => member.status),
+        router.topology.complete
+      )
+    const router: Router = new Router({
+      replyTimeout: resolved.replyTimeout,
+      observer,
+      address,
+      maxRedirects,
+      maxRetries: settings.maxRetries,
+      splitKeys: options.splitKeys ?? true,
+      located: (address) => options.nodeAddress?.(address) ?? address,
+      doubt: () => refresher.doubt(),
+      close: (member) => fork(member.close),
+      open: (place, router) =>
+        openMember(place, router, () => makeNode(dialTo(place), settings), scope, fork, joinStatus)
+    })
+    const refresher: Refresher = new Refresher(
+      () => router,
+      {
+        seeds: Effect.isEffect(nodes)
+          ? Effect.flatMap(nodes, (nodes) => Effect.map(resolveSeeds(options, nodes), ({ seeds }) => seeds))
+          : Effect.succeed(checked.seeds),
+        dialTo,
+        timeout,
+        interval
+      },
+      fork
+    )
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        refresher.end()
+        router.end()
+        status.close()
+        return Effect.forEach([...router.members.values()], (member) => member.close, {
+          concurrency: "unbounded",
+          discard: true
+        })
+      })
+    )
+    yield* refresher.first
+    yield* connected(router, resolved.connectTimeout)
+    onRotate(() => {
+      for (const member of router.members.values()) {
+        member.renew()
+      }
+    })
+    const about: About = { server: address, client: resolved.clientName }
+    return { service: serviceOf(router, status.subscribable, about), router, options: resolved }
+  })
+
+/** A member whose connections are made in a scope of their own. */
+const openMember = (
+  place: Address,
+  router: Router,
+  makeIt: () => Effect.Effect<Node, RedisError, Scope.Scope>,
+  _parent: Scope.Scope,
+  fork: Forker,
+  changed: () => void
+): Member => {
+  let resume: Array<(exit: Exit.Exit<Node, RedisError>) => void> = []
+  const scope = Effect.runSync(Scope.make())
+  const made = Effect.async<Node, RedisError>((done) => {
+    resume.push(done)
+  })
+  const member = new Member(place, router, scope, made)
+  fork(
+    Effect.flatMap(Effect.exit(Scope.extend(makeIt(), scope)), (exit) =>
+      Effect.suspend(() => {
+        for (const done of resume) {
+          done(exit)
+        }
+        resume = []
+        if (Exit.isFailure(exit)) {
+          return Effect.void
+        }
+        member.begin(exit.value)
+        return Scope.extend(
+          Effect.forkScoped(
+            Stream.runForEach(exit.value.service.status.changes, (status) =>
+              Effect.sync(() => {
+                member.status = status
+                if (status._tag === "Reconnecting") {
+                  router.doubt()
+                }
+                changed()
+              })
+            )
+          ),
+          scope
+        )
+      })
+    )
+  )
+  return member
+}
+
+/** Waits until one primary is connected, so that the first command has somewhere to go. */
+const connected = (router: Router, connectTimeout: number): Effect.Effect<void> => {
+  const ready = Effect.forEach(
+    router.allPrimaries,
+    (member) =>
+      Effect.flatMap(Effect.orDie(member.ready), ({ service }) =>
+        Stream.runDrain(Stream.takeUntil(service.status.changes, ({ _tag }) => _tag !== "Connecting"))
+      ),
+    { concurrency: "unbounded", discard: true }
+  )
+  return Effect.asVoid(Effect.timeoutOption(ready, Math.min(connectTimeout, longestStart)))
+}
+
+/** How long a node that hangs holds up the start at most, in milliseconds. */
+const longestStart = 1_000
+
+interface Seeds {
+  readonly seeds: ReadonlyArray<Address>
+  readonly options: Options.ResolvedOptions
+}
+
+/** Seeds may be URLs. What they say beside the address must be the same in all of them. */
+const resolveSeeds = (
+  { maxRedirects: _, nodeAddress: __, nodes: ___, splitKeys: ____, ...options }: ClusterOptions,
+  nodes: ReadonlyArray<Seed>
+): Effect.Effect<Seeds, UsageError> =>
+  Effect.gen(function* () {
+    if (!Array.isArray(nodes) || nodes.length === 0) {
+      return yield* invalid("nodes must name at least one node of the cluster")
+    }
+    const resolved: Array<Options.ResolvedOptions> = []
+    for (const node of nodes as ReadonlyArray<Seed>) {
+      const seed =
+        typeof node === "string" || Redacted.isRedacted(node) ? { url: node } : { host: node.host, port: node.port }
+      resolved.push(yield* Options.resolve({ ...options, ...seed, expect: "node" }))
+    }
+    const [first] = resolved as [Options.ResolvedOptions]
+    const seeds: Array<Address> = []
+    for (const one of resolved) {
+      if (one.endpoint._tag === "Unix") {
+        return yield* invalid("nodes of a cluster are reached by host and port, not by the path of a socket")
+      }
+      const same =
+        one.username === first.username &&
+        (one.password === undefined ? undefined : Redacted.value(one.password)) ===
+          (first.password === undefined ? undefined : Redacted.value(first.password)) &&
+        one.database === first.database &&
+        (one.tls === undefined) === (first.tls === undefined)
+      if (!same) {
+        return yield* invalid("the URLs of nodes must agree on user, password, database and TLS")
+      }
+      seeds.push({ host: one.endpoint.host, port: one.endpoint.port })
+    }
+    return { seeds, options: first }
+  })
+
+const invalid = (message: string): Effect.Effect<never, UsageError> =>
+  Effect.fail(new UsageError({ reason: "invalidOptions", message }))
+
+/** The options for subscriptions: of any node, because a message is published in the whole cluster. */
+export const pubSubOptions = (options: ClusterOptions, { router }: Client): Options.ConnectionOptions & NodeOptions => {
+  const {
+    maxRedirects: _,
+    nodeAddress: __,
+    nodes: ___,
+    refreshInterval: _i,
+    refreshTimeout: _t,
+    splitKeys: _s,
+    ...rest
+  } = options
+  const { host, port } = router.allPrimaries[0]?.place ?? { host: "localhost", port: 6379 }
+  return { ...rest, host, port, expect: "node" }
+}
+
+/** The address of a node that is connected, asked at each attempt to connect. */
+export const anyEndpoint = ({ router }: Client): Effect.Effect<Options.Endpoint> =>
+  Effect.sync(() => {
+    const all = router.allPrimaries
+    const connected = all.filter((member) => member.connected)
+    const from = connected.length > 0 ? connected : all
+    const { host, port } = (from[Math.floor(Math.random() * from.length)] as Member).place
+    return { _tag: "Tcp", host, port }
+  })

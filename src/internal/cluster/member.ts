@@ -1,0 +1,160 @@
+/**
+ * A node of a cluster as the client uses it: its connections, and who owns the requests that go over them. The node decides
+ * as for one server what happens to a request whose connection ended; the cluster decides what follows from a refusal, and
+ * takes requests back that wait for a node that left.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import type { RedisError } from "../../RedisError.js"
+import type { Node } from "../client/node.js"
+import type { BatchOptions, BatchResult, RedisCommand, Status } from "../command/model.js"
+import type { Failure } from "../engine/failure.js"
+import { prepareAll } from "../request/prepare.js"
+import { type Refusals, Request, type RequestOwner, type RequestSettings } from "../request/request.js"
+import type { Address } from "./view.js"
+
+/** What a member asks of the cluster. It is called from plain callbacks. */
+export interface Cluster extends RequestSettings {
+  /** Routes a request again, by the topology of now. */
+  readonly dispatch: (request: Request) => void
+  /** Whether a request that this member refused is sent again. */
+  readonly refused: (member: Member, request: Request, errors: Refusals) => boolean
+  /** Something says that the topology may have changed. */
+  readonly doubt: () => void
+}
+
+export class Member implements RequestOwner {
+  readonly address: string
+  status: Status = { _tag: "Connecting" }
+  /** It is no longer part of the cluster: nothing new goes to it. */
+  left = false
+  private node: Node | undefined
+  /** Requests that came before the node was made, with what goes just before them. */
+  private early: Array<() => void> = []
+
+  constructor(
+    readonly place: Address,
+    private readonly cluster: Cluster,
+    private readonly scope: Scope.CloseableScope,
+    private readonly made: Effect.Effect<Node, RedisError>
+  ) {
+    this.address = showAddress(place)
+  }
+
+  /** Has the node. Requests that came before are handed to it. */
+  begin(node: Node): void {
+    this.node = node
+    for (const start of this.early.splice(0)) {
+      start()
+    }
+  }
+
+  /** The node, once it is made. */
+  get ready(): Effect.Effect<Node, RedisError> {
+    return Effect.suspend(() => (this.node === undefined ? this.made : Effect.succeed(this.node)))
+  }
+
+  /** Whether there is a connection now. */
+  get connected(): boolean {
+    return this.node?.shared.reconnector.link !== undefined
+  }
+
+  /** Takes a request of the current fiber. Returns how to take it back when it has to wait. */
+  accept(request: Request, owner: RequestOwner = this): Effect.Effect<void> | undefined {
+    const { node } = this
+    if (node !== undefined) {
+      return node.shared.accept(request, owner)
+    }
+    this.early.push(() => {
+      this.node?.shared.accept(request, owner)
+    })
+    return undefined
+  }
+
+  /** Takes a request over that another member refused, or did not get to. */
+  resend(request: Request, first?: Request): void {
+    const owner = request.owner instanceof BatchOwner ? this.batches : this
+    if (this.node === undefined) {
+      this.early.push(() => this.node?.shared.resend(request, owner, first))
+    } else {
+      this.node.shared.resend(request, owner, first)
+    }
+  }
+
+  /** Sends commands in one write. What they are refused with is their result. */
+  sendAll(
+    commands: ReadonlyArray<RedisCommand<unknown>>,
+    options: BatchOptions
+  ): Effect.Effect<BatchResult, RedisError> {
+    return Effect.async<BatchResult, RedisError>((resume) => {
+      const request = prepareAll(commands, options, resume, this.cluster, undefined)
+      return request instanceof Request
+        ? this.accept(request, options.atomic ? this : this.batches)
+        : resume(Effect.fail(request))
+    })
+  }
+
+  recover(request: Request, failure: Failure): boolean {
+    if (failure._tag === "Closed") {
+      this.cluster.doubt()
+      if (this.left && failure.delivery === "unsent" && failure.own !== true) {
+        request.settled = false
+        this.cluster.dispatch(request)
+        return true
+      }
+    }
+    return this.node?.shared.recover(request, failure) === true
+  }
+
+  refused(request: Request, errors: Refusals): boolean {
+    return this.cluster.refused(this, request, errors)
+  }
+
+  demoted(): void {
+    this.cluster.doubt()
+  }
+
+  /** The server refused the command because it cannot serve yet: the same server gets it again. */
+  notReady(request: Request, errors: Refusals): boolean {
+    return this.node?.shared.refused(request, errors) === true
+  }
+
+  /** Owns pipelines: the cluster sends their refused commands again one by one. */
+  private readonly batches: RequestOwner = new BatchOwner(this)
+
+  /** Replaces the connections by new ones. */
+  renew(): void {
+    this.node?.renew()
+  }
+
+  /** Requests that wait for a connection of this node. */
+  takeWaiting(): ReadonlyArray<Request> {
+    return this.node?.shared.takeWaiting() ?? []
+  }
+
+  /** Closes the connections, after the replies that are owed. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => Scope.close(this.scope, Exit.void))
+}
+
+class BatchOwner implements RequestOwner {
+  constructor(private readonly member: Member) {}
+
+  get address(): string {
+    return this.member.address
+  }
+
+  recover(request: Request, failure: Failure): boolean {
+    return this.member.recover(request, failure)
+  }
+
+  refused(): boolean {
+    return false
+  }
+
+  demoted(): void {
+    this.member.demoted()
+  }
+}
+
+export const showAddress = ({ host, port }: Address): string => `${host}:${port}`

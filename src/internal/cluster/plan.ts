@@ -1,0 +1,122 @@
+/**
+ * Where a command goes: to the owner of a slot, to any node, in parts to the owners of several slots, to all primaries or to
+ * all nodes; or nowhere, with the reason.
+ */
+import { UsageError } from "../../RedisError.js"
+import { Argument } from "../command/args.js"
+import { reword, undecoded } from "../command/command.js"
+import type { RedisCommand } from "../command/model.js"
+import { argumentText } from "../request/blockingTime.js"
+import type { Reply } from "../resp/values.js"
+import { keyPlaces } from "./keys.js"
+import { slotOf } from "./slot.js"
+
+export type Plan =
+  | { readonly _tag: "Slot"; readonly slot: number }
+  | { readonly _tag: "Any" }
+  | { readonly _tag: "Split"; readonly parts: ReadonlyArray<Part> }
+  | { readonly _tag: "Fan"; readonly to: "primaries" | "nodes" }
+  | { readonly _tag: "Refused"; readonly error: UsageError }
+
+/** A part of a command whose keys are in several slots. `places` are the keys' places in the whole, in order. */
+export interface Part {
+  readonly slot: number
+  readonly command: RedisCommand<Reply>
+  readonly places: ReadonlyArray<number>
+}
+
+const any: Plan = { _tag: "Any" }
+
+export const planOf = (command: RedisCommand<unknown>, splitKeys: boolean): Plan => {
+  const places = keyPlaces(command)
+  if (places.length > 0) {
+    return ofKeys(command, places, splitKeys)
+  }
+  const { requestPolicy, responsePolicy } = command.traits
+  if (command.name !== "RANDOMKEY" && (requestPolicy === "special" || responsePolicy === "special")) {
+    return refuse(
+      command,
+      "it speaks of one node, and a cluster has many; say which, with RedisCluster.onPrimaries, onNodes, onNode or onShardOf"
+    )
+  }
+  switch (requestPolicy) {
+    case "all_shards":
+      return command.name === "PING" ? any : { _tag: "Fan", to: "primaries" }
+    case "all_nodes":
+      return { _tag: "Fan", to: "nodes" }
+    default:
+      return any
+  }
+}
+
+/** The slot of a request that was planned before: of its first key. `undefined` when it has none. */
+export const slotOfFirstKey = (commands: ReadonlyArray<RedisCommand<unknown>>): number | undefined => {
+  for (const command of commands) {
+    const [place] = keyPlaces(command)
+    if (place !== undefined) {
+      return slotAt(command, place)
+    }
+  }
+  return undefined
+}
+
+const slotAt = ({ args }: RedisCommand<unknown>, place: number): number => slotOf((args[place] as Argument).data)
+
+const ofKeys = (command: RedisCommand<unknown>, places: ReadonlyArray<number>, splitKeys: boolean): Plan => {
+  const slot = slotAt(command, places[0] as number)
+  for (let i = 1; i < places.length; i++) {
+    if (slotAt(command, places[i] as number) !== slot) {
+      return splitKeys && isSplit(command)
+        ? { _tag: "Split", parts: split(command, places) }
+        : { _tag: "Refused", error: crossSlot(command.name) }
+    }
+  }
+  return { _tag: "Slot", slot }
+}
+
+/** MSETEX with a condition is all or nothing, which only one node can promise. */
+const isSplit = ({ args, name, traits }: RedisCommand<unknown>): boolean =>
+  traits.requestPolicy === "multi_shard" &&
+  !(
+    name === "MSETEX" &&
+    args.some((argument) => argument.kind === "token" && /^(?:NX|XX)$/i.test(argumentText(argument)))
+  )
+
+/** One command for each slot. Each part keeps the order of its keys. */
+const split = (command: RedisCommand<unknown>, places: ReadonlyArray<number>): ReadonlyArray<Part> => {
+  const { args } = command
+  const bySlot = new Map<number, Array<number>>()
+  for (let i = 0; i < places.length; i++) {
+    const slot = slotAt(command, places[i] as number)
+    const part = bySlot.get(slot)
+    part === undefined ? bySlot.set(slot, [i]) : part.push(i)
+  }
+  // How many arguments belong to one key: MSET has pairs.
+  const step = places.length > 1 ? (places[1] as number) - (places[0] as number) : 1
+  const before = args.slice(0, places[0])
+  const after = args.slice((places[places.length - 1] as number) + step)
+  return [...bySlot].map(([slot, members]) => {
+    const keys = members.flatMap((i) => args.slice(places[i], (places[i] as number) + step))
+    // The number of keys stands just before them.
+    const counted =
+      command.traits.numkeys === undefined ? before : [...before.slice(0, -1), countOf(before, members.length)]
+    return { slot, places: members, command: undecoded(reword(command, { args: [...counted, ...keys, ...after] })) }
+  })
+}
+
+const countOf = (before: ReadonlyArray<Argument>, count: number): Argument =>
+  new Argument((before[before.length - 1] as Argument).kind, String(count))
+
+const refuse = ({ name }: RedisCommand<unknown>, why: string): Plan => ({
+  _tag: "Refused",
+  error: new UsageError({ reason: "refusedCommand", command: name, message: `${name} was not sent: ${why}` })
+})
+
+export const crossSlot = (command: string): UsageError =>
+  new UsageError({
+    reason: "crossSlot",
+    command,
+    message:
+      `${command} was not sent: its keys are in several hash slots of the cluster, and one node must have all of them; ` +
+      "give them a hash tag in common, such as {user:1}:name and {user:1}:mail"
+  })

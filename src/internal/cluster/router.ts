@@ -1,0 +1,404 @@
+/**
+ * The client of a cluster: routes each command to the node that owns its keys, follows what nodes say when they refuse one,
+ * and keeps the topology. A refusal was given before the command was executed, so it costs time of the command's one
+ * deadline, and nothing else. Opening connections is the business of each {@link Member}.
+ */
+import * as Effect from "effect/Effect"
+import type { RedisError } from "../../RedisError.js"
+import type { RedisCommand } from "../command/model.js"
+import { make as makeCommand } from "../command/raw.js"
+import { currentFiber } from "../effect/fork.js"
+import type { Failure } from "../engine/failure.js"
+import { settleFailure } from "../engine/pending.js"
+import * as Timers from "../engine/timers.js"
+import { prepare, prepareAll } from "../request/prepare.js"
+import { type Refusals, Request, type RequestSettings } from "../request/request.js"
+import type { ErrorReply } from "../resp/values.js"
+import { notify } from "../telemetry/observer.js"
+import { type Cluster, type Member, showAddress } from "./member.js"
+import { type Plan, planOf, slotOfFirstKey } from "./plan.js"
+import { type Redirection, redirectionOf } from "./redirection.js"
+import { noTopology, type Shard, sameAddress, type Topology } from "./topology.js"
+import type { Address } from "./view.js"
+
+export interface RouterSettings extends RequestSettings {
+  readonly maxRedirects: number
+  readonly maxRetries: number
+  readonly splitKeys: boolean
+  /** Makes the connections of a node. They are opened in the background. */
+  readonly open: (place: Address, router: Router) => Member
+  /** Where the client reaches an address that a node told. */
+  readonly located: (address: Address) => Address
+  /** Asks the nodes for the topology, soon. */
+  readonly doubt: () => void
+  /** Does what takes time, outside of any fiber. */
+  readonly close: (member: Member) => void
+}
+
+/** A request that waits before it is sent again. */
+interface Delayed {
+  readonly request: Request
+  readonly timer: Timers.Timer
+}
+
+export class Router implements Cluster {
+  topology: Topology = noTopology
+  /** By address, as this client reaches it. */
+  readonly members = new Map<string, Member>()
+  /** The members of the topology's shards, in their order. */
+  private primaries = new Map<Shard, Member>()
+  private readonly delayed = new Set<Delayed>()
+  /** When a node that imports a slot was last asked for a key of it. It need not own any slot yet. */
+  private readonly asked = new Map<Member, number>()
+  private closed = false
+  /** Commands without a key go to one node, so that what a program publishes keeps its order. */
+  private home: Member | undefined
+
+  constructor(private readonly settings: RouterSettings) {}
+
+  get replyTimeout(): number {
+    return this.settings.replyTimeout
+  }
+
+  get observer(): RequestSettings["observer"] {
+    return this.settings.observer
+  }
+
+  get address(): string {
+    return this.settings.address
+  }
+
+  readonly doubt = (): void => {
+    if (!this.closed) {
+      this.settings.doubt()
+    }
+  }
+
+  /** Routes by another topology from now on. Nodes that left it are closed once they owe nothing. */
+  adopt(topology: Topology): void {
+    this.topology = topology
+    const primaries = new Map<Shard, Member>()
+    for (const shard of topology.shards) {
+      primaries.set(shard, this.memberAt(shard.primary))
+    }
+    this.primaries = primaries
+    const stay = new Set(primaries.values())
+    const now = Timers.now()
+    for (const member of [...this.members.values()]) {
+      if (!stay.has(member) && now - (this.asked.get(member) ?? -Infinity) > askedMillis) {
+        this.asked.delete(member)
+        this.leave(member)
+      }
+    }
+    if (this.home === undefined || this.home.left) {
+      const all = [...stay]
+      this.home = all[Math.floor(Math.random() * all.length)]
+    }
+    // A request may wait for a node that lost its slot, and never come to hear of it.
+    for (const member of stay) {
+      for (const request of member.connected ? [] : member.takeWaiting()) {
+        this.dispatch(request)
+      }
+    }
+  }
+
+  /** The member at an address that a node told. It is made when there is none. */
+  memberAt(address: Address): Member {
+    const place = this.settings.located(address)
+    const name = showAddress(place)
+    const known = this.members.get(name)
+    if (known !== undefined) {
+      return known
+    }
+    const member = this.settings.open(place, this)
+    this.members.set(name, member)
+    return member
+  }
+
+  /** The member at an address, which is kept for a while although it may own no slot. */
+  memberFor(address: Address): Member {
+    const member = this.memberAt(address)
+    this.asked.set(member, Timers.now())
+    return member
+  }
+
+  private leave(member: Member): void {
+    this.members.delete(member.address)
+    member.left = true
+    for (const request of member.takeWaiting()) {
+      this.dispatch(request)
+    }
+    this.settings.close(member)
+  }
+
+  /** The member that owns a slot. */
+  ownerOf(slot: number): Member | undefined {
+    const shard = this.topology.shardOf(slot)
+    return shard === undefined ? undefined : this.primaries.get(shard)
+  }
+
+  get allPrimaries(): ReadonlyArray<Member> {
+    return [...new Set(this.primaries.values())]
+  }
+
+  /** The primaries and their replicas. */
+  get allNodes(): ReadonlyArray<Member> {
+    const replicas = this.topology.shards.flatMap(({ replicas }) => replicas)
+    return [...new Set([...this.primaries.values(), ...replicas.map((replica) => this.memberFor(replica))])]
+  }
+
+  get maxRedirects(): number {
+    return this.settings.maxRedirects
+  }
+
+  /** The member for commands without a key: always the same, as long as it is connected. */
+  get anyMember(): Member | undefined {
+    if (this.home === undefined || this.home.left || !this.home.connected) {
+      this.home = this.allPrimaries.find((member) => member.connected) ?? this.home ?? this.allPrimaries[0]
+    }
+    return this.home
+  }
+
+  plan(command: RedisCommand<unknown>): Plan {
+    return planOf(command, this.settings.splitKeys)
+  }
+
+  /** Sends a command whose keys are all in one slot; `undefined` for a command without keys. */
+  send<A>(command: RedisCommand<A>, slot: number | undefined): Effect.Effect<A, RedisError> {
+    return Effect.async<A, RedisError>((resume) => {
+      const call = prepare(command, resume, this, undefined)
+      // A command of another copy of this package has a `UsageError` of that copy, so the request is what is asked for.
+      return call instanceof Request ? this.accept(call, slot) : resume(Effect.fail(call))
+    })
+  }
+
+  /** Sends a transaction whose keys are all in one slot. */
+  sendTransaction(
+    commands: ReadonlyArray<RedisCommand<unknown>>,
+    slot: number | undefined,
+    deadline: number | undefined
+  ): ReturnType<Member["sendAll"]> {
+    return Effect.async((resume) => {
+      const request = prepareAll(commands, { atomic: true, deadline }, resume, this, undefined)
+      return request instanceof Request ? this.accept(request, slot) : resume(Effect.fail(request))
+    })
+  }
+
+  private accept(request: Request, slot: number | undefined): Effect.Effect<void> | undefined {
+    const member = slot === undefined ? this.anyMember : this.ownerOf(slot)
+    if (member !== undefined) {
+      return member.accept(request)
+    }
+    request.caller = currentFiber()
+    request.deadline = Timers.now() + request.allowed
+    this.later(request, noOwnerMillis, noOwner)
+    return undefined
+  }
+
+  readonly dispatch = (request: Request): void => {
+    if (this.closed) {
+      return settleFailure(request, closedFailure)
+    }
+    const slot = slotOfFirstKey(request.commands)
+    const member = slot === undefined ? this.anyMember : this.ownerOf(slot)
+    if (member === undefined || member.left) {
+      return this.later(request, noOwnerMillis, noOwner)
+    }
+    member.resend(request)
+  }
+
+  /** Sends a request again after a pause, by the topology of then. */
+  private later(request: Request, millis: number, hint: string, then = this.dispatch): void {
+    this.doubt()
+    const left = request.deadline - Timers.now()
+    const delayed: Delayed = {
+      request,
+      timer: Timers.setTimeout(
+        () => {
+          this.delayed.delete(delayed)
+          if (request.abandoned) {
+            request.settled = true
+          } else if (left > millis) {
+            then(request)
+          } else {
+            settleFailure(request, { _tag: "Deadline", phase: "queue", delivery: "unsent", hint })
+          }
+        },
+        Math.max(Math.min(millis, left), 0)
+      )
+    }
+    this.delayed.add(delayed)
+  }
+
+  refused(member: Member, request: Request, errors: Refusals): boolean {
+    const error = decisive(request, errors)
+    const redirection = error === undefined ? undefined : redirectionOf(error.message)
+    if (error === undefined || redirection === undefined || this.closed) {
+      return false
+    }
+    if (redirection._tag === "NotReady") {
+      return member.notReady(request, errors)
+    }
+    request.refusals++
+    if (request.refusals > this.settings.maxRedirects) {
+      return false
+    }
+    const slot = slotOfFirstKey(request.commands)
+    if (redirection._tag === "Moved" || redirection._tag === "Ask") {
+      if (redirection.slot !== slot) {
+        // A script answered it.
+        return false
+      }
+      const target = this.targetOf(redirection, member)
+      if (runsCode(request) && !this.names(target)) {
+        // A script can answer any error, and whoever is redirected to is given the password.
+        return false
+      }
+      this.report(request, error.code)
+      this.redirect(request, redirection, target, member)
+      return true
+    }
+    if (runsCode(request) && redirection._tag === "Demoted" && request.refusals > this.settings.maxRetries) {
+      return false
+    }
+    this.report(request, error.code)
+    const pause =
+      redirection._tag === "TryAgain"
+        ? backoff(request, 50, 500)
+        : backoff(request, redirection._tag === "Down" ? 100 : 20, 1_000)
+    this.later(request, pause, error.message)
+    return true
+  }
+
+  private redirect(
+    request: Request,
+    redirection: Extract<Redirection, { readonly port: number }>,
+    target: Address,
+    from: Member
+  ): void {
+    if (redirection._tag === "Ask") {
+      return this.ask(request, target)
+    }
+    this.doubt()
+    if (sameAddress(this.settings.located(target), from.place)) {
+      // Another server has taken its place under the same address: connections to the old one are of no use.
+      from.renew()
+      return this.later(request, backoff(request, 50, 500), "the node redirects to itself")
+    }
+    this.adopt(this.topology.moved(redirection.slot, target))
+    if (request.refusals < 3) {
+      return this.dispatch(request)
+    }
+    this.later(request, backoff(request, 10, 500), "nodes redirect to each other")
+  }
+
+  /**
+   * Follows a redirection of one command of a pipeline: where it goes, or `undefined` when a script may have answered it.
+   */
+  follow(
+    redirection: Extract<Redirection, { readonly port: number }>,
+    from: Member,
+    script: boolean
+  ): { readonly asked: Member | undefined; readonly pause: number } | undefined {
+    const target = this.targetOf(redirection, from)
+    if (script && !this.names(target)) {
+      return undefined
+    }
+    if (redirection._tag === "Ask") {
+      return { asked: this.memberFor(target), pause: 0 }
+    }
+    if (sameAddress(this.settings.located(target), from.place)) {
+      from.renew()
+      return { asked: undefined, pause: 50 }
+    }
+    this.adopt(this.topology.moved(redirection.slot, target))
+    return { asked: undefined, pause: 0 }
+  }
+
+  /** Sends a request, just after ASKING, to the node that imports its slot. The topology stays as it is. */
+  private ask(request: Request, target: Address): void {
+    const member = this.memberFor(target)
+    if (member.connected) {
+      const first = asking(this)
+      return member.resend(request, first)
+    }
+    // Its connection is being opened. The slot's owner is asked again then, because the migration may be over.
+    this.later(request, backoff(request, 20, 500), "the node that imports the slot is not connected")
+  }
+
+  /** Where a redirection leads. Without a host it means the one of the node that said it. */
+  private targetOf({ host, port }: Extract<Redirection, { readonly port: number }>, member: Member): Address {
+    if (host !== "" && host !== "?") {
+      return { host, port }
+    }
+    return { host: member.place.host, port }
+  }
+
+  /** Whether the topology names a node at this address. */
+  private names(address: Address): boolean {
+    return this.topology.shards.some(
+      ({ primary, replicas }) =>
+        sameAddress(primary, address) || replicas.some((replica) => sameAddress(replica, address))
+    )
+  }
+
+  private report({ attempts, commands, via }: Request, code: string): void {
+    notify(this.observer?.retry, {
+      commands,
+      server: via?.address ?? this.address,
+      reason: "refused",
+      code,
+      attempts
+    })
+  }
+
+  /** Nothing is sent again from now on. */
+  end(): void {
+    this.closed = true
+    for (const { request, timer } of this.delayed) {
+      Timers.clearTimeout(timer)
+      settleFailure(request, closedFailure)
+    }
+    this.delayed.clear()
+  }
+}
+
+const noOwnerMillis = 100
+/** How long a node without slots that was asked for a key is kept, in milliseconds. */
+const askedMillis = 10_000
+const noOwner = "no node of the cluster owns the slot"
+
+const closedFailure: Failure = {
+  _tag: "Closed",
+  close: { reason: "closed", message: "the client was closed" },
+  delivery: "unsent"
+}
+
+/** How long to wait before a request is sent again: doubling with each of its refusals, half of it at random. */
+const backoff = ({ refusals }: Request, least: number, most: number): number => {
+  const millis = Math.min(least * 2 ** Math.min(refusals - 1, 16), most)
+  return millis / 2 + (Math.random() * millis) / 2
+}
+
+/**
+ * The error that says that nothing of a request was executed. Of a transaction every command that was not queued must have
+ * been refused so: EXEC was answered with EXECABORT then, or with the refusal itself.
+ */
+const decisive = (request: Request, errors: Refusals): ErrorReply | undefined => {
+  if (!request.atomic) {
+    return errors.length === 1 ? errors[0] : undefined
+  }
+  const refusals = errors.filter((error) => error !== undefined && error.code !== "EXECABORT")
+  return refusals.length > 0 &&
+    refusals.every((error) => error !== undefined && redirectionOf(error.message) !== undefined)
+    ? refusals[0]
+    : undefined
+}
+
+const runsCode = ({ atomic, commands }: Request): boolean =>
+  !atomic && commands.some(({ traits }) => traits.script !== undefined)
+
+/** ASKING, whose reply nobody waits for. */
+const asking = (settings: RequestSettings): Request => prepare(askingCommand, () => {}, settings, undefined) as Request
+
+export const askingCommand = makeCommand("ASKING")
