@@ -20,11 +20,7 @@ import {
   type RedisService,
   Redis as RedisTag
 } from "./internal/command/model.js"
-import {
-  make as makePubSub,
-  type RedisPubSub as RedisPubSubIdentifier,
-  RedisPubSub as RedisPubSubTag
-} from "./internal/pubsub/service.js"
+import { type RedisPubSub as RedisPubSubIdentifier, RedisPubSub as RedisPubSubTag } from "./internal/pubsub/service.js"
 import type { RedisError } from "./RedisError.js"
 
 /**
@@ -195,7 +191,7 @@ export const layer = (
   Layer.scopedContext(
     Effect.gen(function* () {
       const client = yield* Internal.make(options)
-      const pubsub = yield* makePubSub(Internal.pubSubOptions(options, client), Internal.anyEndpoint(client))
+      const pubsub = yield* Internal.pubSub(options, client)
       return Context.empty().pipe(
         Context.add(RedisTag, client.service),
         Context.add(RedisPubSubTag, pubsub),

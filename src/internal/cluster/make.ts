@@ -18,9 +18,12 @@ import { connect } from "../connection/lazyNodeTransport.js"
 import * as Options from "../connection/options.js"
 import type { ReconnectSettings } from "../connection/pacer.js"
 import { reconnectSettings } from "../connection/pacer.js"
+import { fromEither } from "../effect/either.js"
 import { type Forker, forkerIn } from "../effect/fork.js"
+import { idleAfterOf } from "../pubsub/service.js"
 import { currentObserver } from "../telemetry/observer.js"
 import { Member, showAddress } from "./member.js"
+import { make as makePubSub } from "./pubsub.js"
 import { Refresher } from "./refresh.js"
 import { Router } from "./router.js"
 import { serviceOf } from "./service.js"
@@ -250,27 +253,8 @@ const resolveSeeds = (
 const invalid = (message: string): Effect.Effect<never, UsageError> =>
   Effect.fail(new UsageError({ reason: "invalidOptions", message }))
 
-/** The options for subscriptions: of any node, because a message is published in the whole cluster. */
-export const pubSubOptions = (options: ClusterOptions, { router }: Client): Options.ConnectionOptions & NodeOptions => {
-  const {
-    maxRedirects: _,
-    nodeAddress: __,
-    nodes: ___,
-    refreshInterval: _i,
-    refreshTimeout: _t,
-    splitKeys: _s,
-    ...rest
-  } = options
-  const { host, port } = router.allPrimaries[0]?.place ?? { host: "localhost", port: 6379 }
-  return { ...rest, host, port, expect: "node" }
-}
-
-/** The address of a node that is connected, asked at each attempt to connect. */
-export const anyEndpoint = ({ router }: Client): Effect.Effect<Options.Endpoint> =>
-  Effect.sync(() => {
-    const all = router.allPrimaries
-    const connected = all.filter((member) => member.connected)
-    const from = connected.length > 0 ? connected : all
-    const { host, port } = (from[Math.floor(Math.random() * from.length)] as Member).place
-    return { _tag: "Tcp", host, port }
-  })
+/** Subscriptions over the cluster. */
+export const pubSub = (options: ClusterOptions, { options: resolved, router }: Client) =>
+  Effect.flatMap(fromEither(idleAfterOf(options)), (idleAfter) =>
+    makePubSub(router, { options: resolved, reconnect: reconnectSettings(options), idleAfter })
+  )

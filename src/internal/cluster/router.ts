@@ -50,6 +50,7 @@ export class Router implements Cluster {
   private readonly delayed = new Set<Delayed>()
   /** When a node that imports a slot was last asked for a key of it. It need not own any slot yet. */
   private readonly asked = new Map<Member, number>()
+  private readonly adopted = new Set<() => void>()
   private closed = false
   /** Commands without a key go to one node, so that what a program publishes keeps its order. */
   private home: Member | undefined
@@ -100,6 +101,15 @@ export class Router implements Cluster {
         this.dispatch(request)
       }
     }
+    for (const f of [...this.adopted]) {
+      f()
+    }
+  }
+
+  /** Calls `f` after each change of the topology. Returns how to end that. */
+  onAdopt(f: () => void): () => void {
+    this.adopted.add(f)
+    return () => this.adopted.delete(f)
   }
 
   /** The member at an address that a node told. It is made when there is none. */

@@ -36,6 +36,11 @@ export interface HubSettings {
   readonly idleAfter: number
   /** Runs log lines. They are written even while the scope closes. */
   readonly logger: Forker
+  /**
+   * Of a cluster: the server ended a topic, or refused it with this error, because another node has its hash slot. Returns
+   * whether the topic's subscriptions are fed by another hub from now on; this one must not feed them any more then.
+   */
+  readonly moved?: ((target: Target, error: RedisError | undefined) => boolean) | undefined
 }
 
 /** The time in which the hub keeps itself connected: from the first subscription until it is idle or gives up. */
@@ -421,6 +426,9 @@ export class Hub implements SubscriptionOwner {
   /** The server refuses one topic: the subscriptions to it fail, and no others. */
   private failTopic(topic: Topic, error: RedisError): void {
     topic.state = "off"
+    if (this.settings.moved?.(topic.target, error) === true) {
+      return
+    }
     this.topics.delete(topic)
     const subscriptions = [...topic.listeners, ...topic.waiting]
     topic.listeners.clear()
@@ -462,9 +470,37 @@ export class Hub implements SubscriptionOwner {
     for (const subscription of listeners) {
       subscription.onGap("moved", undefined)
     }
-    if (topic.wanted) {
+    if (topic.wanted && this.settings.moved?.(topic.target, undefined) !== true) {
       this.subscribe(topic, link)
     }
+  }
+
+  /** The targets of a kind that somebody listens to. */
+  targets(kind: Target["kind"]): ReadonlyArray<Target> {
+    return this.topics.all().flatMap((topic) => (topic.target.kind === kind && topic.wanted ? [topic.target] : []))
+  }
+
+  /** Gives up a topic that another hub is to feed. Returns its subscriptions, of which none waits for this hub any more. */
+  giveUp(target: Target): ReadonlyArray<Subscription> {
+    const topic = this.topics.get(target)
+    const subscriptions = [...topic.listeners, ...topic.waiting]
+    for (const subscription of topic.waiting) {
+      subscription.expectNoConfirmation()
+    }
+    topic.listeners.clear()
+    topic.waiting.clear()
+    this.unsubscribe(topic)
+    for (const subscription of subscriptions) {
+      const topics = this.subscriptions.get(subscription)
+      topics?.delete(topic)
+      if (topics?.size === 0) {
+        this.subscriptions.delete(subscription)
+      }
+    }
+    if (this.subscriptions.size === 0) {
+      this.onIdle()
+    }
+    return subscriptions
   }
 }
 

@@ -13,7 +13,7 @@ import type { DurationWithUnit } from "../command/args.js"
 import * as Decode from "../command/decode.js"
 import { make as makeCommand, token } from "../command/raw.js"
 import * as Credentials from "../connection/credentials.js"
-import { type Dial, type EndpointSource, makeDial } from "../connection/dial.js"
+import { type Dial, makeDial } from "../connection/dial.js"
 import { connect } from "../connection/lazyNodeTransport.js"
 import * as Options from "../connection/options.js"
 import { reconnectSettings } from "../connection/pacer.js"
@@ -21,7 +21,7 @@ import { forker, forkerIn } from "../effect/fork.js"
 import { currentObserver } from "../telemetry/observer.js"
 import { Hub, type HubSettings } from "./hub.js"
 import type { Inbox } from "./inbox.js"
-import { Subscription, type SubscriptionOptions } from "./subscription.js"
+import { Subscription, type SubscriptionOptions, type SubscriptionOwner } from "./subscription.js"
 import { problemOf, type Target } from "./target.js"
 
 /** What subscriptions need from their server. */
@@ -73,18 +73,12 @@ export interface RedisPubSubOptions extends Options.ConnectionOptions {
   readonly idleTimeout?: DurationWithUnit | undefined
 }
 
-/** `endpoint` is where the server is, asked at each attempt to connect; by default it is the one of the options. */
-export const make = (
-  options: RedisPubSubOptions = {},
-  endpoint?: EndpointSource
-): Effect.Effect<RedisPubSubService, RedisError, Scope.Scope> =>
+export const make = (options: RedisPubSubOptions = {}): Effect.Effect<RedisPubSubService, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
     const { onRotate, options: given } = yield* Credentials.source(yield* Options.resolve(options))
     const resolved = { ...given, encoding: "utf8" } as const
-    const idleAfter = yield* options.idleTimeout === undefined
-      ? Either.right(30_000)
-      : Options.checkDuration(options.idleTimeout, "idleTimeout")
-    const dial = makeDial({ options: resolved, connect, endpoint, observer: yield* currentObserver })
+    const idleAfter = yield* idleAfterOf(options)
+    const dial = makeDial({ options: resolved, connect, observer: yield* currentObserver })
     const settings: HubSettings = {
       dial,
       reconnect: reconnectSettings(options),
@@ -108,8 +102,12 @@ export const make = (
     }
   })
 
+/** How long an idle connection is kept, in milliseconds. */
+export const idleAfterOf = ({ idleTimeout }: RedisPubSubOptions): Either.Either<number, UsageError> =>
+  idleTimeout === undefined ? Either.right(30_000) : Options.checkDuration(idleTimeout, "idleTimeout")
+
 /** The hub is a member of `hubs` until the scope closes it. */
-const makeHub = (settings: HubSettings, hubs: Set<Hub>): Effect.Effect<Hub, never, Scope.Scope> =>
+export const makeHub = (settings: HubSettings, hubs: Set<Hub>): Effect.Effect<Hub, never, Scope.Scope> =>
   Effect.flatMap(Effect.flatMap(Effect.scope, forkerIn), (fork) =>
     Effect.acquireRelease(
       Effect.sync(() => {
@@ -125,8 +123,13 @@ const makeHub = (settings: HubSettings, hubs: Set<Hub>): Effect.Effect<Hub, neve
     )
   )
 
-const subscribeOver = (
-  hub: Hub,
+/** What feeds subscriptions: a hub, or several. */
+export interface Feeder extends SubscriptionOwner {
+  readonly add: (subscription: Subscription, targets: ReadonlyArray<Target>) => void
+}
+
+export const subscribeOver = (
+  hub: Feeder,
   targets: ReadonlyArray<Target>,
   options: SubscriptionOptions
 ): Effect.Effect<Inbox, RedisError, Scope.Scope> =>
@@ -160,7 +163,7 @@ const withoutNames = (): UsageError =>
   new UsageError({ reason: "invalidArgument", message: "a subscription needs at least one name" })
 
 /** Uses a connection of its own: under RESP2 a connection with subscriptions cannot send CONFIG. */
-const notify = (dial: Dial, classes: string): Effect.Effect<void, RedisError> =>
+export const notify = (dial: Dial, classes: string): Effect.Effect<void, RedisError> =>
   /^[KEg$lshzxetdmnocrA]+$/.test(classes)
     ? Effect.acquireUseRelease(
         Effect.uninterruptibleMask((restore) => dial.open({ restore })),

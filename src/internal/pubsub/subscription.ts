@@ -68,6 +68,11 @@ export class Subscription implements InboxOwner {
     this.unconfirmed++
   }
 
+  /** One of its topics that waits for a confirmation is given up; another hub is about to feed it. */
+  expectNoConfirmation(): void {
+    this.unconfirmed--
+  }
+
   /** One of its topics was confirmed. */
   confirm(): void {
     this.unconfirmed--
