@@ -12,6 +12,9 @@ const faults = [
   "test/stream/delivery.test.ts"
 ]
 
+/** Tests on clusters of real servers. */
+const cluster = ["test/cluster/client.test.ts", "test/testing/RedisCluster.test.ts"]
+
 /** Tests of what users get: the docs' examples, the built package, what editors show of it and what its types cost. */
 const published = [
   "test/docs.test.ts",
@@ -30,7 +33,8 @@ const all = "test/**/*.test.ts"
  * restores it when it ends.
  */
 const modes: Record<string, { include: Array<string>; exclude?: Array<string>; shared?: boolean; layer?: string }> = {
-  main: { include: [all], exclude: [...faults, ...published], shared: true },
+  main: { include: [all], exclude: [...faults, ...cluster, ...published], shared: true },
+  cluster: { include: cluster },
   faults: { include: faults },
   published: { include: published },
   pool: { include: ["test/commands/**/*.test.ts"], shared: true, layer: "pool" }

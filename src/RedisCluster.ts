@@ -8,18 +8,23 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
+import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import { type Under, type UnderEffect, type UnderStream, under } from "./internal/client/under.js"
 import { noNode } from "./internal/cluster/batch.js"
 import * as Internal from "./internal/cluster/make.js"
 import type { Member } from "./internal/cluster/member.js"
 import { slotOf } from "./internal/cluster/slot.js"
+import type * as Model from "./internal/command/model.js"
 import {
   type RedisCommand,
   type Redis as RedisIdentifier,
   type RedisService,
   Redis as RedisTag
 } from "./internal/command/model.js"
+import type { Program } from "./internal/effect/program.js"
 import { type RedisPubSub as RedisPubSubIdentifier, RedisPubSub as RedisPubSubTag } from "./internal/pubsub/service.js"
 import type { RedisError } from "./RedisError.js"
 
@@ -40,6 +45,12 @@ export interface RedisClusterOptions extends Internal.NodeOptions {
   /** How often a command follows the nodes' redirections before it fails with the last one. Default: 16. */
   readonly maxRedirects?: number | undefined
   /**
+   * Where readonly commands go. What a replica answers may be older than what its primary acknowledged. Pipelines go there
+   * when all of their commands are readonly; transactions, blocking commands and scans always go to primaries. Default:
+   * `primary`. See {@link readFrom} for a part of a program.
+   */
+  readonly readFrom?: ReadFrom | undefined
+  /**
    * Whether MGET, MSET, DEL, UNLINK, EXISTS and TOUCH over several hash slots are sent in parts, one for each slot. Together
    * the parts are not atomic. With `false` such a command fails with a `UsageError`. Default: true.
    */
@@ -49,6 +60,21 @@ export interface RedisClusterOptions extends Internal.NodeOptions {
   /** How long a node may take to answer when it is asked for the topology. Default: 1 second. */
   readonly refreshTimeout?: Internal.ClusterOptions["refreshTimeout"]
 }
+
+/**
+ * Where readonly commands go.
+ *
+ * - `primary`: to the primary of their slot.
+ * - `preferPrimary`: to the primary; while it is not connected, to a replica.
+ * - `preferReplica`: to a replica; where none can serve, to the primary.
+ * - `replica`: to replicas only.
+ * - `{ nearest: zone }`: to the nodes of this availability zone, the primary included; then to any replica; then to the
+ *   primary. Valkey tells the zones of its nodes (`availability-zone`).
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type ReadFrom = Model.ReadFrom
 
 /**
  * A node of the cluster, as the client knows it.
@@ -265,6 +291,50 @@ export const onShardOf = <A>(
   command: RedisCommand<A>
 ): Effect.Effect<A, RedisError, RedisCluster> =>
   Effect.flatMap(RedisCluster, (cluster) => cluster.onShardOf(key, command))
+
+/**
+ * Sends the readonly commands inside an Effect or a Stream elsewhere: to replicas, or to the nodes of a zone. Over one server
+ * it changes nothing.
+ *
+ * @example
+ * ```ts
+ * const name = yield* Redis.get("name").pipe(RedisCluster.readFrom("preferReplica"))
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const readFrom: {
+  /**
+   * Sends the readonly commands inside an Effect or a Stream elsewhere: to replicas, or to the nodes of a zone. Over one
+   * server it changes nothing.
+   *
+   * @since 0.1.0
+   * @category combinators
+   */
+  (from: ReadFrom): <Self extends Program>(self: Self) => Under<Self, RedisIdentifier>
+  /**
+   * Sends the readonly commands inside an Effect elsewhere: to replicas, or to the nodes of a zone. Over one server it
+   * changes nothing.
+   *
+   * @since 0.1.0
+   * @category combinators
+   */
+  <A, E, R>(self: Effect.Effect<A, E, R>, from: ReadFrom): UnderEffect<A, E, R, RedisIdentifier>
+  /**
+   * Sends the readonly commands inside a Stream elsewhere: to replicas, or to the nodes of a zone. Over one server it
+   * changes nothing.
+   *
+   * @since 0.1.0
+   * @category combinators
+   */
+  <A, E, R>(self: Stream.Stream<A, E, R>, from: ReadFrom): UnderStream<A, E, R, RedisIdentifier>
+} = dual(2, (self: Program, from: ReadFrom) =>
+  under(
+    self,
+    Effect.map(RedisTag, (redis) => redis.readFrom?.(from) ?? redis)
+  )
+)
 
 /**
  * Who owns which slots, as the client knows it now.

@@ -258,6 +258,37 @@ describeReal((server) => {
     )
 
     test(
+      "reads from replicas where that is asked for, and writes to primaries",
+      Effect.gen(function* () {
+        yield* Redis.set("read", "1")
+        const owner = yield* cluster.ownerOf("read")
+        const replicas = yield* cluster.replicasOf(owner)
+        const gets = (node: Kit.ClusterNode) =>
+          Effect.map(node.run(Redis.execute("INFO", "commandstats")), (info) =>
+            Number(/cmdstat_get:calls=(\d+)/.exec(String(info))?.[1] ?? 0)
+          )
+        const read = Redis.get("read").pipe(RedisCluster.readFrom("preferReplica"))
+        const atReplicas = Effect.map(Effect.forEach(replicas, gets), (counts) => counts.reduce((a, b) => a + b, 0))
+        const before = yield* atReplicas
+        // The first read opens the replica's connection, and may go to the primary meanwhile.
+        yield* poll(
+          "a replica was asked",
+          Effect.map(Effect.zipRight(read, atReplicas), (count) => count > before)
+        )
+        const primaryGets = yield* gets(owner)
+        expect(yield* read).toEqual(Option.some("1"))
+        const [one, two] = yield* Redis.pipeline([Redis.get("read"), Redis.mget(["read", "none"])]).pipe(
+          RedisCluster.readFrom("replica")
+        )
+        expect([one, two]).toEqual([Option.some("1"), [Option.some("1"), Option.none()]])
+        expect(yield* gets(owner)).toBe(primaryGets)
+        yield* Redis.incr("read").pipe(RedisCluster.readFrom("replica"))
+        expect(yield* Redis.get("read")).toEqual(Option.some("2"))
+        expect(yield* gets(owner)).toBe(primaryGets + 1)
+      })
+    )
+
+    test(
       "a blocking command follows its slot",
       Effect.gen(function* () {
         const slot = RedisCluster.keySlot("{queue}")

@@ -21,6 +21,7 @@ export const prefixed = (redis: RedisService, prefix: string): RedisService => {
     sendAll: (commands, options) => redis.sendAll(commands.map(rewritten), options),
     lease: Effect.map(redis.lease, (leased) => prefixed(leased, prefix)),
     ...(redis.scan === undefined ? {} : { scan: scanOf(redis.scan, rewritten) }),
+    ...(redis.readFrom === undefined ? {} : { readFrom: readFromOf(redis.readFrom, prefix) }),
     status: redis.status,
     about: redis.about
   }
@@ -30,3 +31,8 @@ const scanOf =
   (scan: NonNullable<RedisService["scan"]>, rewritten: <A>(command: RedisCommand<A>) => RedisCommand<A>) =>
   <A>(page: ScanCommand<A>) =>
     scan((cursor) => rewritten(page(cursor)))
+
+const readFromOf =
+  (readFrom: NonNullable<RedisService["readFrom"]>, prefix: string): NonNullable<RedisService["readFrom"]> =>
+  (from) =>
+    prefixed(readFrom(from), prefix)

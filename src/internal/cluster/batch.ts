@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { ConnectionError, DeadlineError, PartialError, type RedisError } from "../../RedisError.js"
 import { decode, undecoded } from "../command/command.js"
-import type { BatchOptions, BatchResult, RedisCommand } from "../command/model.js"
+import type { BatchOptions, BatchResult, ReadFrom, RedisCommand } from "../command/model.js"
 import * as Timers from "../engine/timers.js"
 import { allowedFor } from "../request/prepare.js"
 import type { Reply } from "../resp/values.js"
@@ -36,7 +36,8 @@ export const sendBatch = (
   router: Router,
   commands: ReadonlyArray<RedisCommand<unknown>>,
   plans: ReadonlyArray<Plan>,
-  options: BatchOptions
+  options: BatchOptions,
+  from: ReadFrom
 ): Effect.Effect<BatchResult, RedisError> => {
   const items: Array<Item> = []
   /** Makes a command's result of the results of its items. */
@@ -89,7 +90,9 @@ export const sendBatch = (
     }
   }
   const allowed = options.deadline ?? allowedFor(commands, options, router.replyTimeout)
-  return Effect.map(sendItems(router, items, allowed), (exits) => ({
+  // A program reads what it has just written, so one write sends all of a batch to primaries.
+  const reads = commands.every(({ traits }) => traits.readonly) ? from : "primary"
+  return Effect.map(sendItems(router, items, allowed, reads), (exits) => ({
     outcome: "executed",
     exits: results.map((result) => result(exits))
   }))
@@ -160,7 +163,8 @@ interface Again {
 const sendItems = (
   router: Router,
   items: ReadonlyArray<Item>,
-  allowed: number
+  allowed: number,
+  from: ReadFrom
 ): Effect.Effect<ReadonlyArray<Result>, RedisError> => {
   const exits = new Array<Result>(items.length)
   const until = Timers.now() + allowed
@@ -170,7 +174,7 @@ const sendItems = (
       const groups = new Map<Member, Array<Again>>()
       for (const again of places) {
         const { command, member, slot } = items[again.at] as Item
-        const target = again.asked ?? member ?? (slot === undefined ? router.anyMember : router.ownerOf(slot))
+        const target = again.asked ?? member ?? (slot === undefined ? router.anyMember : router.readerOf(slot, from))
         if (target === undefined) {
           router.doubt()
           exits[again.at] = Exit.fail(noNode(command.name))
@@ -286,6 +290,9 @@ const refusal = (
     return undefined
   }
   router.doubt()
+  if (redirection._tag === "NotReady" && member.replica) {
+    member.rest()
+  }
   if (redirection._tag !== "Moved" && redirection._tag !== "Ask") {
     return { asked: undefined, pause: pauseFor(redirection, refusals) }
   }

@@ -11,7 +11,8 @@ import { type RedisError, UsageError } from "../../RedisError.js"
 import { type Orphan, pushBackOrphan, warnOfOrphan } from "../client/blocking.js"
 import { makeNode, type Node, type NodeSettings } from "../client/node.js"
 import type { DurationWithUnit } from "../command/args.js"
-import type { About, RedisService } from "../command/model.js"
+import type { About, ReadFrom, RedisService } from "../command/model.js"
+import { make as makeCommand } from "../command/raw.js"
 import * as Credentials from "../connection/credentials.js"
 import { makeDial } from "../connection/dial.js"
 import { connect } from "../connection/lazyNodeTransport.js"
@@ -54,6 +55,7 @@ export interface ClusterOptions extends NodeOptions {
       }) => { readonly host: string; readonly port: number } | undefined)
     | undefined
   readonly maxRedirects?: number | undefined
+  readonly readFrom?: ReadFrom | undefined
   readonly splitKeys?: boolean | undefined
   readonly refreshInterval?: DurationWithUnit | undefined
   readonly refreshTimeout?: DurationWithUnit | undefined
@@ -93,8 +95,13 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
     const scope = yield* Effect.scope
     const fork = yield* forkerIn(scope)
     const status = new ClusterStatus()
-    const dialTo = ({ host, port }: Address) =>
-      makeDial({ options: { ...resolved, endpoint: { _tag: "Tcp", host, port } }, connect, observer })
+    const dialTo = ({ host, port }: Address, replica = false) =>
+      makeDial({
+        options: { ...resolved, endpoint: { _tag: "Tcp", host, port } },
+        connect,
+        observer,
+        steps: replica ? [{ command: readonly, required: true }] : []
+      })
     const address = checked.seeds.map(showAddress).join(",")
     const joinStatus = (): void =>
       status.join(
@@ -111,8 +118,8 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
       located: (address) => options.nodeAddress?.(address) ?? address,
       doubt: () => refresher.doubt(),
       close: (member) => fork(member.close),
-      open: (place, router) =>
-        openMember(place, router, () => makeNode(dialTo(place), settings), scope, fork, joinStatus)
+      open: (place, router, replica) =>
+        openMember(place, replica, router, () => makeNode(dialTo(place, replica), settings), fork, joinStatus)
     })
     const refresher: Refresher = new Refresher(
       () => router,
@@ -131,7 +138,7 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
         refresher.end()
         router.end()
         status.close()
-        return Effect.forEach([...router.members.values()], (member) => member.close, {
+        return Effect.forEach(router.everyMember, (member) => member.close, {
           concurrency: "unbounded",
           discard: true
         })
@@ -140,20 +147,27 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
     yield* refresher.first
     yield* connected(router, resolved.connectTimeout)
     onRotate(() => {
-      for (const member of router.members.values()) {
+      for (const member of router.everyMember) {
         member.renew()
       }
     })
     const about: About = { server: address, client: resolved.clientName }
-    return { service: serviceOf(router, status.subscribable, about), router, options: resolved }
+    return {
+      service: serviceOf(router, status.subscribable, about, options.readFrom ?? "primary"),
+      router,
+      options: resolved
+    }
   })
+
+/** Has a replica answer reads of the slots of its primary. */
+const readonly = makeCommand("READONLY")
 
 /** A member whose connections are made in a scope of their own. */
 const openMember = (
   place: Address,
+  replica: boolean,
   router: Router,
   makeIt: () => Effect.Effect<Node, RedisError, Scope.Scope>,
-  _parent: Scope.Scope,
   fork: Forker,
   changed: () => void
 ): Member => {
@@ -162,7 +176,7 @@ const openMember = (
   const made = Effect.async<Node, RedisError>((done) => {
     resume.push(done)
   })
-  const member = new Member(place, router, scope, made)
+  const member = new Member(place, replica, router, scope, made)
   fork(
     Effect.flatMap(Effect.exit(Scope.extend(makeIt(), scope)), (exit) =>
       Effect.suspend(() => {
@@ -217,7 +231,7 @@ interface Seeds {
 
 /** Seeds may be URLs. What they say beside the address must be the same in all of them. */
 const resolveSeeds = (
-  { maxRedirects: _, nodeAddress: __, nodes: ___, splitKeys: ____, ...options }: ClusterOptions,
+  { maxRedirects: _, nodeAddress: __, nodes: ___, readFrom: _____, splitKeys: ____, ...options }: ClusterOptions,
   nodes: ReadonlyArray<Seed>
 ): Effect.Effect<Seeds, UsageError> =>
   Effect.gen(function* () {

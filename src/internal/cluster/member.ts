@@ -10,12 +10,14 @@ import type { RedisError } from "../../RedisError.js"
 import type { Node } from "../client/node.js"
 import type { BatchOptions, BatchResult, RedisCommand, Status } from "../command/model.js"
 import type { Failure } from "../engine/failure.js"
+import * as Timers from "../engine/timers.js"
 import { prepareAll } from "../request/prepare.js"
 import { type Refusals, Request, type RequestOwner, type RequestSettings } from "../request/request.js"
 import type { Address } from "./view.js"
 
 /** What a member asks of the cluster. It is called from plain callbacks. */
 export interface Cluster extends RequestSettings {
+  readonly maxRetries: number
   /** Routes a request again, by the topology of now. */
   readonly dispatch: (request: Request) => void
   /** Whether a request that this member refused is sent again. */
@@ -29,12 +31,16 @@ export class Member implements RequestOwner {
   status: Status = { _tag: "Connecting" }
   /** It is no longer part of the cluster: nothing new goes to it. */
   left = false
+  /** Until when a replica that could not serve is left alone. */
+  private restsUntil = -Infinity
   private node: Node | undefined
   /** Requests that came before the node was made, with what goes just before them. */
   private early: Array<() => void> = []
 
   constructor(
     readonly place: Address,
+    /** Whether it is read as a replica. */
+    readonly replica: boolean,
     private readonly cluster: Cluster,
     private readonly scope: Scope.CloseableScope,
     private readonly made: Effect.Effect<Node, RedisError>
@@ -58,6 +64,16 @@ export class Member implements RequestOwner {
   /** Whether there is a connection now. */
   get connected(): boolean {
     return this.node?.shared.reconnector.link !== undefined
+  }
+
+  /** Whether reads can go to it: it is connected, and did not refuse to serve a moment ago. */
+  get reads(): boolean {
+    return this.connected && this.restsUntil <= Timers.now()
+  }
+
+  /** Leaves it alone for a while. */
+  rest(): void {
+    this.restsUntil = Timers.now() + restMillis
   }
 
   /** Takes a request of the current fiber. Returns how to take it back when it has to wait. */
@@ -98,7 +114,8 @@ export class Member implements RequestOwner {
   recover(request: Request, failure: Failure): boolean {
     if (failure._tag === "Closed") {
       this.cluster.doubt()
-      if (this.left && failure.delivery === "unsent" && failure.own !== true) {
+      const elsewhere = failure.delivery === "unsent" ? this.left || this.replica : this.replica && request.repeatable
+      if (elsewhere && failure.own !== true && request.attempts <= this.cluster.maxRetries) {
         request.settled = false
         this.cluster.dispatch(request)
         return true
@@ -136,6 +153,9 @@ export class Member implements RequestOwner {
   /** Closes the connections, after the replies that are owed. */
   readonly close: Effect.Effect<void> = Effect.suspend(() => Scope.close(this.scope, Exit.void))
 }
+
+/** How long a replica that could not serve is left alone, in milliseconds. */
+const restMillis = 1_000
 
 class BatchOwner implements RequestOwner {
   constructor(private readonly member: Member) {}

@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { RedisError } from "../../RedisError.js"
-import type { RedisCommand } from "../command/model.js"
+import type { ReadFrom, RedisCommand } from "../command/model.js"
 import { make as makeCommand } from "../command/raw.js"
 import { currentFiber } from "../effect/fork.js"
 import type { Failure } from "../engine/failure.js"
@@ -25,8 +25,8 @@ export interface RouterSettings extends RequestSettings {
   readonly maxRedirects: number
   readonly maxRetries: number
   readonly splitKeys: boolean
-  /** Makes the connections of a node. They are opened in the background. */
-  readonly open: (place: Address, router: Router) => Member
+  /** Makes the connections of a node, to read from it as a replica or not. They are opened in the background. */
+  readonly open: (place: Address, router: Router, replica: boolean) => Member
   /** Where the client reaches an address that a node told. */
   readonly located: (address: Address) => Address
   /** Asks the nodes for the topology, soon. */
@@ -50,6 +50,10 @@ export class Router implements Cluster {
   private readonly delayed = new Set<Delayed>()
   /** When a node that imports a slot was last asked for a key of it. It need not own any slot yet. */
   private readonly asked = new Map<Member, number>()
+  /** The members that are read as replicas, by address. */
+  private readonly replicas = new Map<string, Member>()
+  /** Where the reads among the requests may go. A request that is not here goes to the primary. */
+  private readonly reads = new WeakMap<Request, ReadFrom>()
   private readonly adopted = new Set<() => void>()
   private closed = false
   /** Commands without a key go to one node, so that what a program publishes keeps its order. */
@@ -91,6 +95,13 @@ export class Router implements Cluster {
         this.leave(member)
       }
     }
+    const known = new Set(topology.shards.flatMap(({ replicas }) => replicas.map((one) => this.nameOf(one))))
+    for (const [name, member] of [...this.replicas]) {
+      if (!known.has(name)) {
+        this.replicas.delete(name)
+        this.leave(member)
+      }
+    }
     if (this.home === undefined || this.home.left) {
       const all = [...stay]
       this.home = all[Math.floor(Math.random() * all.length)]
@@ -120,7 +131,7 @@ export class Router implements Cluster {
     if (known !== undefined) {
       return known
     }
-    const member = this.settings.open(place, this)
+    const member = this.settings.open(place, this, false)
     this.members.set(name, member)
     return member
   }
@@ -132,8 +143,64 @@ export class Router implements Cluster {
     return member
   }
 
+  private nameOf(address: Address): string {
+    return showAddress(this.settings.located(address))
+  }
+
+  /** The member that reads from a replica. It is made when there is none. */
+  private replicaAt(address: Address): Member {
+    const place = this.settings.located(address)
+    const name = showAddress(place)
+    let member = this.replicas.get(name)
+    if (member === undefined) {
+      member = this.settings.open(place, this, true)
+      this.replicas.set(name, member)
+    }
+    return member
+  }
+
+  /** The member that a readonly command goes to; `undefined` where there is none. */
+  readerOf(slot: number, from: ReadFrom): Member | undefined {
+    const shard = this.topology.shardOf(slot)
+    const primary = shard === undefined ? undefined : this.primaries.get(shard)
+    if (shard === undefined || from === "primary" || (from === "preferPrimary" && primary?.connected === true)) {
+      return primary
+    }
+    if (typeof from === "object") {
+      const near = shard.replicas.filter(({ zone }) => zone === from.nearest).map((one) => this.replicaAt(one))
+      if (shard.primary.zone === from.nearest && primary !== undefined) {
+        near.push(primary)
+      }
+      const chosen = chosenOf(near)
+      if (chosen !== undefined) {
+        return chosen
+      }
+    }
+    const all = shard.replicas.map((one) => this.replicaAt(one))
+    const chosen = chosenOf(all)
+    return chosen ?? (from === "replica" ? all[Math.floor(Math.random() * all.length)] : primary)
+  }
+
+  /** Sends a readonly command to where it may be read. */
+  read<A>(command: RedisCommand<A>, slot: number, from: ReadFrom): Effect.Effect<A, RedisError> {
+    return Effect.async<A, RedisError>((resume) => {
+      const call = prepare(command, resume, this, undefined)
+      if (!(call instanceof Request)) {
+        return resume(Effect.fail(call))
+      }
+      const member = this.readerOf(slot, from)
+      this.reads.set(call, from)
+      if (member !== undefined) {
+        return member.accept(call)
+      }
+      return this.wait(call)
+    })
+  }
+
   private leave(member: Member): void {
-    this.members.delete(member.address)
+    if (this.members.get(member.address) === member) {
+      this.members.delete(member.address)
+    }
     member.left = true
     for (const request of member.takeWaiting()) {
       this.dispatch(request)
@@ -155,6 +222,10 @@ export class Router implements Cluster {
   get allNodes(): ReadonlyArray<Member> {
     const replicas = this.topology.shards.flatMap(({ replicas }) => replicas)
     return [...new Set([...this.primaries.values(), ...replicas.map((replica) => this.memberFor(replica))])]
+  }
+
+  get maxRetries(): number {
+    return this.settings.maxRetries
   }
 
   get maxRedirects(): number {
@@ -196,13 +267,14 @@ export class Router implements Cluster {
 
   private accept(request: Request, slot: number | undefined): Effect.Effect<void> | undefined {
     const member = slot === undefined ? this.anyMember : this.ownerOf(slot)
-    if (member !== undefined) {
-      return member.accept(request)
-    }
+    return member === undefined ? this.wait(request) : member.accept(request)
+  }
+
+  /** Nobody can be sent a new request yet. */
+  private wait(request: Request): undefined {
     request.caller = currentFiber()
     request.deadline = Timers.now() + request.allowed
     this.later(request, noOwnerMillis, noOwner)
-    return undefined
   }
 
   readonly dispatch = (request: Request): void => {
@@ -210,7 +282,7 @@ export class Router implements Cluster {
       return settleFailure(request, closedFailure)
     }
     const slot = slotOfFirstKey(request.commands)
-    const member = slot === undefined ? this.anyMember : this.ownerOf(slot)
+    const member = slot === undefined ? this.anyMember : this.readerOf(slot, this.reads.get(request) ?? "primary")
     if (member === undefined || member.left) {
       return this.later(request, noOwnerMillis, noOwner)
     }
@@ -247,7 +319,12 @@ export class Router implements Cluster {
       return false
     }
     if (redirection._tag === "NotReady") {
-      return member.notReady(request, errors)
+      if (!member.replica) {
+        return member.notReady(request, errors)
+      }
+      member.rest()
+      this.dispatch(request)
+      return true
     }
     request.refusals++
     if (request.refusals > this.settings.maxRedirects) {
@@ -362,6 +439,11 @@ export class Router implements Cluster {
     })
   }
 
+  /** Every member, to be closed. */
+  get everyMember(): ReadonlyArray<Member> {
+    return [...this.members.values(), ...this.replicas.values()]
+  }
+
   /** Nothing is sent again from now on. */
   end(): void {
     this.closed = true
@@ -371,6 +453,12 @@ export class Router implements Cluster {
     }
     this.delayed.clear()
   }
+}
+
+/** One of the members that can serve reads, at random. */
+const chosenOf = (members: ReadonlyArray<Member>): Member | undefined => {
+  const ready = members.filter((member) => member.reads)
+  return ready[Math.floor(Math.random() * ready.length)]
 }
 
 const noOwnerMillis = 100

@@ -10,7 +10,15 @@ import { type RedisError, UsageError } from "../../RedisError.js"
 import { refuse } from "../client/node.js"
 import { refuseShared } from "../client/shared.js"
 import { reword } from "../command/command.js"
-import type { About, BatchOptions, BatchResult, RedisCommand, RedisService, Status } from "../command/model.js"
+import type {
+  About,
+  BatchOptions,
+  BatchResult,
+  ReadFrom,
+  RedisCommand,
+  RedisService,
+  Status
+} from "../command/model.js"
 import type { Subscribable } from "../effect/callbackStream.js"
 import * as Timers from "../engine/timers.js"
 import { blockingMillis } from "../request/blockingTime.js"
@@ -22,23 +30,33 @@ import { redirectionOf } from "./redirection.js"
 import type { Router } from "./router.js"
 import { scanOver } from "./scan.js"
 
-export const serviceOf = (router: Router, status: Subscribable<Status>, about: About): RedisService => ({
+export const serviceOf = (
+  router: Router,
+  status: Subscribable<Status>,
+  about: About,
+  from: ReadFrom
+): RedisService => ({
   send: (command) => {
     const { blocking, stateful } = command.traits
-    return stateful === undefined && blocking === undefined ? send(router, command) : sendUnshared(router, command)
+    return stateful === undefined && blocking === undefined
+      ? send(router, command, from)
+      : sendUnshared(router, command, from)
   },
-  sendAll: (commands, options) => sendAll(router, commands, options),
+  sendAll: (commands, options) => sendAll(router, commands, options, from),
   lease: Effect.map(Effect.scope, (scope) => leaseOf(router, scope, status, about)),
   scan: scanOver(router),
+  readFrom: (from) => serviceOf(router, status, about, from),
   status,
   about
 })
 
-const send = <A>(router: Router, command: RedisCommand<A>): Effect.Effect<A, RedisError> => {
+const send = <A>(router: Router, command: RedisCommand<A>, from: ReadFrom): Effect.Effect<A, RedisError> => {
   const plan = router.plan(command)
   switch (plan._tag) {
     case "Slot":
-      return router.send(command, plan.slot)
+      return from === "primary" || !command.traits.readonly
+        ? router.send(command, plan.slot)
+        : router.read(command, plan.slot, from)
     case "Any":
       return router.send(command, undefined)
     case "Refused":
@@ -47,7 +65,7 @@ const send = <A>(router: Router, command: RedisCommand<A>): Effect.Effect<A, Red
       return command.problem !== undefined
         ? Effect.fail(command.problem)
         : Effect.flatMap(
-            sendBatch(router, [command], [plan], { atomic: false, deadline: command.deadline }),
+            sendBatch(router, [command], [plan], { atomic: false, deadline: command.deadline }, from),
             ({ exits }) => exits[0] as Exit.Exit<A, RedisError>
           )
   }
@@ -56,7 +74,8 @@ const send = <A>(router: Router, command: RedisCommand<A>): Effect.Effect<A, Red
 const sendAll = (
   router: Router,
   commands: ReadonlyArray<RedisCommand<unknown>>,
-  options: BatchOptions
+  options: BatchOptions,
+  from: ReadFrom
 ): Effect.Effect<BatchResult, RedisError> => {
   if (commands.length === 0) {
     return Effect.succeed(nothing)
@@ -69,7 +88,7 @@ const sendAll = (
   }
   const plans = commands.map((command) => router.plan(command))
   if (!options.atomic) {
-    return sendBatch(router, commands, plans, options)
+    return sendBatch(router, commands, plans, options, from)
   }
   let slot: number | undefined
   for (const [i, plan] of plans.entries()) {
@@ -95,12 +114,12 @@ const sendAll = (
 }
 
 /** Blocking commands have a connection of their own at the owner of their slot; when the slot moves, they go on there. */
-const sendUnshared = <A>(router: Router, command: RedisCommand<A>): Effect.Effect<A, RedisError> => {
+const sendUnshared = <A>(router: Router, command: RedisCommand<A>, from: ReadFrom): Effect.Effect<A, RedisError> => {
   const refusal = refuse(command)
   if (refusal !== undefined) {
     return Effect.fail(refusal)
   }
-  return blockingMillis(command) === undefined ? send(router, command) : block(router, command)
+  return blockingMillis(command) === undefined ? send(router, command, from) : block(router, command)
 }
 
 const block = <A>(router: Router, command: RedisCommand<A>): Effect.Effect<A, RedisError> =>

@@ -80,11 +80,20 @@ export interface RedisService {
    * out: its scans are commands like any other.
    */
   readonly scan?: (<A>(page: ScanCommand<A>) => Stream.Stream<A, RedisError>) | undefined
+  /** The same service with its readonly commands sent elsewhere. A client of one server leaves it out. */
+  readonly readFrom?: ((from: ReadFrom) => RedisService) | undefined
   /** Whether there is a connection, now and as it changes. */
   readonly status: Subscribable<Status>
   /** What log lines say about this client. A service that wraps another hands it on, or leaves it out. */
   readonly about?: About | undefined
 }
+
+/**
+ * Where readonly commands go: to the primary; to a replica while the primary is not connected (`preferPrimary`); to a
+ * replica, and to the primary where none can serve (`preferReplica`); to replicas only; or to the nodes of an availability
+ * zone, the primary included, then to any replica, then to the primary.
+ */
+export type ReadFrom = "primary" | "preferPrimary" | "preferReplica" | "replica" | { readonly nearest: string }
 
 /** SCAN, HSCAN, SSCAN or ZSCAN at a cursor. */
 export type ScanCommand<A> = (
