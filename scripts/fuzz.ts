@@ -2,7 +2,8 @@
  * `npm run fuzz -- [--seconds N] [--interruptions N] [--seed S] [--round R] [--tasks N] [--trace]`: fibers that are
  * interrupted at random points, on the shared connection, the pool and connections of their own, over real servers, and
  * what became of them (docs/fuzz.md). `--round` runs one round of a seed again. `npm run fuzz -- --hostile [--streams N]
- * [--cases N]` throws bytes at the parser and at live connections instead. Exits 1 when anything was not as it must be.
+ * [--cases N]` throws bytes at the parser and at live connections instead. `npm run fuzz -- --cluster [--fibers N]` disturbs a
+ * cluster. Exits 1 when anything was not as it must be.
  */
 import "./fuzz/watch.js"
 
@@ -12,6 +13,7 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import { Connection } from "effect-redis-client"
 import { makeServer, realServers } from "../test/support/servers.js"
+import * as Cluster from "./fuzz/cluster.js"
 import * as Hostile from "./fuzz/hostile.js"
 import { faulty, splitting } from "./fuzz/proxy.js"
 import { seedFrom } from "./fuzz/random.js"
@@ -33,7 +35,7 @@ const tasks = Number(option("tasks") ?? 4_000)
 const only = option("round")
 
 /** Those of the two products that are tested most; others where these are not there. */
-const preferred = realServers.filter(({ name }) => name === "redis-8.0" || name === "valkey-9.1")
+const preferred = realServers.filter(({ name }) => name.startsWith("redis-8.") || name === "valkey-9.1")
 const tested = preferred.length > 0 ? preferred : realServers
 
 const n = (count: number): string => count.toLocaleString("en-US").replaceAll(",", " ")
@@ -126,6 +128,10 @@ if (flag("hostile")) {
     Hostile.run({ seed, streams: Number(option("streams") ?? 1_000_000), cases: Number(option("cases") ?? 20_000) })
   )
   process.exitCode = fine ? 0 : 1
+} else if (flag("cluster") && tested.length > 0) {
+  const fibers = Number(option("fibers") ?? 200)
+  const fuzz = Cluster.run({ seed, seconds, fibers, servers: tested })
+  process.exitCode = (await Effect.runPromise(fuzz.pipe(Logger.withMinimumLogLevel(LogLevel.None)))) ? 0 : 1
 } else if (tested.length === 0) {
   console.log("fuzz: not run, no real server was found. `npm run servers` fetches them.")
 } else {
