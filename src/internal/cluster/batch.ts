@@ -144,11 +144,14 @@ const isUnexecuted = (error: RedisError): boolean =>
 const errorOf = (exit: Result): RedisError | undefined =>
   Exit.isFailure(exit) ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
 
-export const noNode = (command: string | undefined): ConnectionError =>
+export const noNode = (
+  command: string | undefined,
+  message = "no node of the cluster owns the slot, as far as is known"
+): ConnectionError =>
   new ConnectionError({
     reason: "noNode",
     delivery: "unsent",
-    message: "no node of the cluster is known",
+    message,
     ...(command === undefined ? {} : { command })
   })
 

@@ -21,7 +21,7 @@ import type {
 } from "../command/model.js"
 import type { Subscribable } from "../effect/callbackStream.js"
 import * as Timers from "../engine/timers.js"
-import { blockingMillis } from "../request/blockingTime.js"
+import { blockingMillis, withBlockingMillis } from "../request/blockingTime.js"
 import { nothing } from "../request/prepare.js"
 import { noNode, sendBatch } from "./batch.js"
 import type { Member } from "./member.js"
@@ -130,14 +130,19 @@ const block = <A>(router: Router, command: RedisCommand<A>): Effect.Effect<A, Re
     }
     const slot = plan._tag === "Slot" ? plan.slot : undefined
     const until = Timers.now() + (command.deadline ?? Infinity)
+    const blocksUntil = Timers.now() + (blockingMillis(command) ?? Infinity)
     const attempt = (refusals: number): Effect.Effect<A, RedisError> =>
       Effect.suspend(() => {
         const member = slot === undefined ? router.anyMember : router.ownerOf(slot)
         if (member === undefined) {
           return Effect.fail(noNode(command.name))
         }
+        const again =
+          refusals === 0 || blocksUntil === Infinity
+            ? command
+            : withBlockingMillis(command, Math.max(blocksUntil - Timers.now(), 1))
         const rest =
-          command.deadline === undefined ? command : reword(command, { deadline: Math.max(until - Timers.now(), 1) })
+          command.deadline === undefined ? again : reword(again, { deadline: Math.max(until - Timers.now(), 1) })
         return Effect.catchAll(
           Effect.flatMap(member.ready, ({ service }) => service.send(rest)),
           (error): Effect.Effect<A, RedisError> => {

@@ -43,6 +43,19 @@ const timeoutIndex = (args: ReadonlyArray<Argument>, blocking: Blocking): number
   return at < 0 ? args.length + at : at
 }
 
+/** A blocking command that may block for `millis` only. */
+export const withBlockingMillis = <A>(command: RedisCommand<A>, millis: number): RedisCommand<A> => {
+  const { args, traits } = command
+  const index = traits.blocking === undefined ? undefined : timeoutIndex(args, traits.blocking)
+  if (index === undefined || traits.blocking === undefined) {
+    return command
+  }
+  const timeout = String(traits.blocking.unit === "seconds" ? millis / 1000 : Math.ceil(millis))
+  return reword(command, {
+    args: args.map((argument, i) => (i === index ? new Argument(argument.kind, timeout) : argument))
+  })
+}
+
 /**
  * A slice of `millis` of a command that would wait without end, or `undefined` for any other command. When a slice passes
  * without an answer, the command is asked for again, so that the deadline of the slice notices a dead peer. Not sliced are
@@ -62,12 +75,7 @@ export const sliceOf = (command: RedisCommand<unknown>, millis: number): RedisCo
   ) {
     return undefined
   }
-  const timeout = String(blocking.unit === "seconds" ? millis / 1000 : millis)
-  return undecoded(
-    reword(command, {
-      args: args.map((argument, i) => (i === index ? new Argument(argument.kind, timeout) : argument))
-    })
-  )
+  return undecoded(withBlockingMillis(command, millis))
 }
 
 /**
