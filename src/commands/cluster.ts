@@ -8,8 +8,10 @@ import type { Codec } from "../Codec.js"
 import {
   type AtMostOne,
   args,
+  type CheckedOne,
   type DurationWithUnit,
   type ExactlyOne,
+  type IfGiven,
   type Key,
   type OneOrMany
 } from "../internal/command/args.js"
@@ -61,6 +63,21 @@ export interface SlotMigrationGroup {
  * @category options
  */
 export type MigrationTask = ExactlyOne<{ readonly id: string; readonly all: true }>
+
+/**
+ * What CLUSTER MIGRATION does: exactly one of these.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface MigrationOptions {
+  /** Starts to move these slots, with their keys, to this node. */
+  readonly import?: OneOrMany<SlotRange> | undefined
+  /** Cancels tasks. */
+  readonly cancel?: MigrationTask | undefined
+  /** Reports on tasks. */
+  readonly status?: MigrationTask | undefined
+}
 
 /**
  * Which slots CLUSTER SLOT-STATS reports: a range, or the first ones when sorted by a metric.
@@ -300,50 +317,9 @@ export interface ClusterCommands<K = string> {
    * const [task] = yield* Redis.clusterMigration({ status: { id } })
    * ```
    */
-  readonly clusterMigration: {
-    /**
-     * Starts to move slots, with their keys, to this node, and returns the task's id.
-     *
-     * O(N) in the slots. Since Redis 8.4.0; not in Valkey, see {@link clusterMigrateslots}.
-     *
-     * @example
-     * ```ts
-     * const id = yield* Redis.clusterMigration({ import: { start: 0, end: 99 } })
-     * ```
-     */
-    (options: {
-      readonly import: OneOrMany<SlotRange>
-      readonly cancel?: undefined
-      readonly status?: undefined
-    }): RedisCommand<string>
-
-    /**
-     * Cancels tasks that move slots to this node, and returns how many.
-     *
-     * O(N) in the slots. Since Redis 8.4.0; not in Valkey, see {@link clusterMigrateslots}.
-     */
-    (options: {
-      readonly cancel: MigrationTask
-      readonly import?: undefined
-      readonly status?: undefined
-    }): RedisCommand<number>
-
-    /**
-     * Reports on tasks that move slots.
-     *
-     * O(N) in the slots. Since Redis 8.4.0; not in Valkey, see {@link clusterMigrateslots}.
-     *
-     * @example
-     * ```ts
-     * const [task] = yield* Redis.clusterMigration({ status: { id } })
-     * ```
-     */
-    (options: {
-      readonly status: MigrationTask
-      readonly import?: undefined
-      readonly cancel?: undefined
-    }): RedisCommand<Array<Model.MigrationStatus>>
-  }
+  readonly clusterMigration: <const O extends MigrationOptions>(
+    options: CheckedOne<O, MigrationOptions, keyof MigrationOptions>
+  ) => RedisCommand<IfGiven<O, "import", string, IfGiven<O, "cancel", number, Array<Model.MigrationStatus>>>>
 
   /**
    * The id of the node.
@@ -543,12 +519,9 @@ const migrateslots = (groups: OneOrMany<SlotMigrationGroup>) => {
 const task = (builder: ReturnType<typeof args>, { all, id }: MigrationTask) =>
   builder.option("ID", id, (args, id) => args.text(id)).flag("ALL", all)
 
-const migration = (options: {
-  readonly import?: OneOrMany<SlotRange> | undefined
-  readonly cancel?: MigrationTask | undefined
-  readonly status?: MigrationTask | undefined
-}): RedisCommand<never> => {
+const migration = (options: MigrationOptions): RedisCommand<never> => {
   const builder = args()
+    .exactlyOne(options, ["import", "cancel", "status"])
     .option("IMPORT", options.import, slotRanges)
     .option("CANCEL", options.cancel, task)
     .option("STATUS", options.status, task)
@@ -604,7 +577,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ClusterCommands<K> =
     clusterMeet: (ip, number, options) =>
       CLUSTER_MEET(port(args().text(ip), number).when(options?.clusterBusPort, port), Decode.ok),
     clusterMigrateslots: (groups) => CLUSTER_MIGRATESLOTS(migrateslots(groups), Decode.ok),
-    clusterMigration: migration,
+    clusterMigration: migration as ClusterCommands["clusterMigration"],
     clusterMyid: () => CLUSTER_MYID(args(), Report.text),
     clusterMyshardid: () => CLUSTER_MYSHARDID(args(), Report.text),
     clusterNodes: () => CLUSTER_NODES(args(), Model.nodeLines),

@@ -13,6 +13,7 @@ import type { Codec } from "../Codec.js"
 import {
   type AtMostOne,
   args,
+  type Checked,
   type DurationWithUnit,
   type ExactlyOne,
   type Key,
@@ -197,27 +198,9 @@ export interface ConnectionCommands<K extends Key> {
    * const ended = yield* Redis.clientKill({ user: "ada", type: "normal" }) // number
    * ```
    */
-  readonly clientKill: {
-    /**
-     * Closes the connection with an address; fails when there is none.
-     *
-     * O(N) in the number of clients. Since Redis 2.4.0.
-     */
-    (address: string): RedisCommand<void>
-
-    /**
-     * Closes every connection that meets all fields of the filter, and returns how many. This connection is spared
-     * unless `skipme` is `"no"`.
-     *
-     * O(N) in the number of clients. Since Redis 2.8.12.
-     *
-     * @example
-     * ```ts
-     * const ended = yield* Redis.clientKill({ user: "ada", type: "normal" }) // number
-     * ```
-     */
-    (filter: ClientFilter): RedisCommand<number>
-  }
+  readonly clientKill: <const F extends string | ClientFilter>(
+    addressOrFilter: F extends string ? F : Checked<F, ClientFilter>
+  ) => RedisCommand<F extends string ? void : number>
 
   /**
    * The clients of the server, or those that meet every field of a filter. Redis supports only `type` or `id`.
@@ -285,12 +268,10 @@ export interface ConnectionCommands<K extends Key> {
    *
    * O(1). Since Redis 6.0.0.
    */
-  readonly clientTracking: {
-    /** Turns the tracking of keys for client-side caching on. O(1). Since Redis 6.0.0. */
-    (mode: "on", options?: TrackingOptions): RedisCommand<void>
-    /** Turns the tracking of keys for client-side caching off. O(1). Since Redis 6.0.0. */
-    (mode: "off"): RedisCommand<void>
-  }
+  readonly clientTracking: <Mode extends "on" | "off">(
+    mode: Mode,
+    ...options: Mode extends "on" ? [options?: TrackingOptions | undefined] : []
+  ) => RedisCommand<void>
 
   /**
    * The state of the connection's tracking.
