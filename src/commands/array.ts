@@ -457,6 +457,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ArrayCommands<V> => 
 
   const predicate = (builder: Args, predicate: ArrayPredicate<V>): Args =>
     builder
+      .exactlyOne(predicate, ["exact", "match", "glob", "re"])
       .option("EXACT", predicate.exact, (args, value) => args.value(codec, value as V))
       .option("MATCH", predicate.match, (args, part) => args.text(part))
       .option("GLOB", predicate.glob, (args, pattern) => args.text(pattern))

@@ -494,21 +494,28 @@ const CLUSTERSCAN = define("CLUSTERSCAN")
 const READONLY = define("READONLY")
 const READWRITE = define("READWRITE")
 
-const setslot = (number: number, { importing, migrating, node, stable, timeout }: SetSlot) =>
-  slot(args(), number)
+const setslot = (number: number, state: SetSlot) => {
+  const { importing, migrating, node, stable, timeout } = state
+  return slot(args(), number)
+    .exactlyOne(state, ["importing", "migrating", "node", "stable"])
     .option("IMPORTING", importing, (args, id) => args.text(id))
     .option("MIGRATING", migrating, (args, id) => args.text(id))
     .option("NODE", node, (args, id) => args.text(id))
     .flag("STABLE", stable)
     .option("TIMEOUT", timeout, (args, timeout) => args.millis(timeout))
+}
 
-const slotStats = ({ asc, desc, limit, orderby, slotsrange }: SlotStatsFilter) =>
-  args()
+const slotStats = (filter: SlotStatsFilter) => {
+  const { asc, desc, limit, orderby, slotsrange } = filter
+  return args()
+    .exactlyOne(filter, ["slotsrange", "orderby"])
+    .atMostOne(filter, ["asc", "desc"])
     .option("SLOTSRANGE", slotsrange, slotRanges)
     .option("ORDERBY", orderby, (args, metric) => args.token(metric))
     .option("LIMIT", limit, (args, limit) => args.integer(limit))
     .flag("ASC", asc)
     .flag("DESC", desc)
+}
 
 const migrateslots = (groups: OneOrMany<SlotMigrationGroup>) => {
   return args().some<SlotMigrationGroup>("range of slots", groups, (args, { node, slotsrange }) =>
@@ -516,8 +523,11 @@ const migrateslots = (groups: OneOrMany<SlotMigrationGroup>) => {
   )
 }
 
-const task = (builder: ReturnType<typeof args>, { all, id }: MigrationTask) =>
-  builder.option("ID", id, (args, id) => args.text(id)).flag("ALL", all)
+const task = (builder: ReturnType<typeof args>, which: MigrationTask) =>
+  builder
+    .exactlyOne(which, ["id", "all"])
+    .option("ID", which.id, (args, id) => args.text(id))
+    .flag("ALL", which.all)
 
 const migration = (options: MigrationOptions): RedisCommand<never> => {
   const builder = args()
@@ -530,8 +540,10 @@ const migration = (options: MigrationOptions): RedisCommand<never> => {
   return CLUSTER_MIGRATION(builder, decoder) as RedisCommand<never>
 }
 
-const syncslots = ({ ack, conf, fail, rdbchannel, snapshotEof, streamEof, sync }: SyncSlots) =>
-  args()
+const syncslots = (message: SyncSlots) => {
+  const { ack, conf, fail, rdbchannel, snapshotEof, streamEof, sync } = message
+  return args()
+    .exactlyOne(message, ["sync", "rdbchannel", "snapshotEof", "streamEof", "ack", "fail", "conf"])
     .option("SYNC", sync, (args, { slots, taskId }) => slotRanges(args.text(taskId), slots))
     .option("RDBCHANNEL", rdbchannel, (args, id) => args.text(id))
     .flag("SNAPSHOT-EOF", snapshotEof)
@@ -541,6 +553,7 @@ const syncslots = ({ ack, conf, fail, rdbchannel, snapshotEof, streamEof, sync }
     .option("CONF", conf, (args, conf) =>
       args.each(Object.entries(conf), (args, [option, value]) => args.text(option).text(value))
     )
+}
 
 /** @internal */
 export const make = <V, K extends Key>(codec: Codec<V, K>): ClusterCommands<K> => {

@@ -403,6 +403,7 @@ const clientTracking = (mode: "on" | "off", options: TrackingOptions = {}): Redi
   const prefixes = prefix === undefined ? [] : toList(prefix)
   const builder = args()
     .word(mode)
+    .atMostOne(options, ["bcast", "optin", "optout"])
     .option("REDIRECT", redirect, (args, id) => args.integer(id))
     .each(prefixes, (args, prefix) => args.token("PREFIX").keyPrefix(prefix))
     .flag("BCAST", bcast)
@@ -454,11 +455,16 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ConnectionCommands<K
     clientList: (which = {}) => CLIENT_LIST(filter(args(), which), clients.all, text),
     clientNoEvict: (sparing) => CLIENT_NO_EVICT(mode(sparing), Decode.ok),
     clientNoTouch: (sparing) => CLIENT_NO_TOUCH(mode(sparing), Decode.ok),
-    clientPause: (timeout, { all, write } = {}) =>
-      CLIENT_PAUSE(args().millis(timeout).flag("WRITE", write).flag("ALL", all), Decode.ok),
+    clientPause: (timeout, mode) =>
+      CLIENT_PAUSE(
+        args().millis(timeout).atMostOne(mode, ["write", "all"]).flag("WRITE", mode?.write).flag("ALL", mode?.all),
+        Decode.ok
+      ),
     clientReply: (answering) => CLIENT_REPLY(mode(answering), Decode.ok),
-    clientSetinfo: ({ libName, libVer }) => {
+    clientSetinfo: (info) => {
+      const { libName, libVer } = info
       const builder = args()
+        .exactlyOne(info, ["libName", "libVer"])
         .option("LIB-NAME", libName, (args, name) => args.text(name))
         .option("LIB-VER", libVer, (args, version) => args.text(version))
       return CLIENT_SETINFO(builder, Decode.ok)
@@ -466,8 +472,11 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ConnectionCommands<K
     clientSetname: (name) => CLIENT_SETNAME(args().text(name), Decode.ok),
     clientTracking,
     clientTrackinginfo: () => CLIENT_TRACKINGINFO(args(), trackingInfo, text),
-    clientUnblock: (id, { error, timeout } = {}) =>
-      CLIENT_UNBLOCK(args().integer(id).flag("TIMEOUT", timeout).flag("ERROR", error), Decode.boolean),
+    clientUnblock: (id, how) =>
+      CLIENT_UNBLOCK(
+        args().integer(id).atMostOne(how, ["timeout", "error"]).flag("TIMEOUT", how?.timeout).flag("ERROR", how?.error),
+        Decode.boolean
+      ),
     clientUnpause: () => CLIENT_UNPAUSE(args(), Decode.ok),
     echo: (message) => ECHO(args().text(message), echoed, text),
     hello: (protover, options = {}) => {

@@ -530,6 +530,7 @@ const sortPattern = (builder: Args, pattern: Key): Args =>
 const sorting = (builder: Args, options: SortOptions): Args => {
   const { alpha, asc, by, desc, get, limit } = options
   builder
+    .atMostOne(options, ["asc", "desc"])
     .option("BY", by, sortPattern)
     .option("LIMIT", limit, (args, { count, offset }) => args.integer(offset).integer(count))
   if (get !== undefined) {
@@ -655,6 +656,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): GenericCommands<V, K
         .flag("COPY", copy)
         .flag("REPLACE", replace)
         .option("AUTH", auth, (args, password) => args.secret(password))
+        .atMostOne(options, ["auth", "auth2"])
         .option("AUTH2", auth2, (args, { password, username }) => args.text(username).secret(password))
       return MIGRATE(one ? placed : placed.token("KEYS").keys(keys), migrated)
     },
@@ -677,6 +679,8 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): GenericCommands<V, K
         .text(serialized)
         .flag("REPLACE", replace)
         .flag("ABSTTL", absttl !== undefined)
+        .atMostOne(options, ["ttl", "absttl"])
+        .atMostOne(options, ["idletime", "freq"])
         .option("IDLETIME", idletime, (args, idle) => args.seconds(idle))
         .option("FREQ", freq, (args, frequency) => args.integer(frequency))
       return RESTORE(builder, Decode.ok)

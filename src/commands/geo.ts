@@ -476,7 +476,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): GeoCommands<V> => {
 
   const inArea = (builder: Args, area: GeoArea<V>): Args =>
     builder
-      .atMostOne(area, ["frommember", "fromlonlat"])
+      .atMostOne(area, ["frommember", "fromlonlat", "bypolygon"])
       .atMostOne(area, ["byradius", "bybox", "bypolygon"])
       .option("FROMMEMBER", area.frommember, (args, member) => args.value(codec, member as V))
       .option("FROMLONLAT", area.fromlonlat, place)
