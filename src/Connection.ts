@@ -77,12 +77,10 @@ export interface Connection {
    * Runs a command, or sends any command by its name and returns the reply as the server sent it, as text or bytes by
    * `encoding`.
    */
-  readonly execute: {
-    /** Runs a command on this connection, and returns its result. */
-    <A>(command: RedisCommand<A>): Effect.Effect<A, RedisError>
-    /** Sends any command by its name, and returns the reply as the server sent it: text or bytes by `encoding`. */
-    (name: string, ...args: ReadonlyArray<ArgumentInput>): Effect.Effect<Reply, RedisError>
-  }
+  readonly execute: <C extends RedisCommand<unknown> | string>(
+    command: C,
+    ...args: C extends string ? ReadonlyArray<ArgumentInput> : []
+  ) => Effect.Effect<C extends RedisCommand<infer A> ? A : Reply, RedisError>
   /** Like `execute` by name, with the reply read as text, whatever `encoding` says. */
   readonly executeText: (name: string, ...args: ReadonlyArray<ArgumentInput>) => Effect.Effect<Reply, RedisError>
   /** Like `execute` by name, with the reply read as bytes, whatever `encoding` says. */

@@ -28,7 +28,7 @@ import { overPool } from "./internal/client/overPool.js"
 import { prefixed } from "./internal/client/prefix.js"
 import { type Replicated, type ReplicationOptions, withReplication } from "./internal/client/replication.js"
 import { testService } from "./internal/client/testDouble.js"
-import { type Under, type UnderEffect, type UnderStream, type Unmarked, under } from "./internal/client/under.js"
+import { type Under, type Unmarked, under } from "./internal/client/under.js"
 import type { DurationWithUnit, Key, OneOrMany } from "./internal/command/args.js"
 import {
   type About,
@@ -361,23 +361,15 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
      */
     <I>(tag: Context.Tag<I, RedisService>): <Self extends Program>(self: Self) => Under<Self, I>
     /**
-     * Runs an Effect with the server of another tag.
+     * Runs an Effect or a Stream with the server of another tag.
      *
      * @example
      * ```ts
      * const theme = yield* Redis.using(Redis.hget("s:1", "theme"), Sessions)
-     * ```
-     */
-    <A, E, R, I>(self: Effect.Effect<A, E, R>, tag: Context.Tag<I, RedisService>): UnderEffect<A, E, R, I>
-    /**
-     * Runs a Stream with the server of another tag.
-     *
-     * @example
-     * ```ts
      * const ids = Redis.using(Redis.scanStream({ match: "s:*" }), Sessions)
      * ```
      */
-    <A, E, R, I>(self: Stream.Stream<A, E, R>, tag: Context.Tag<I, RedisService>): UnderStream<A, E, R, I>
+    <Self extends Program, I>(self: Self, tag: Context.Tag<I, RedisService>): Under<Self, I>
   }
 
   /** Puts a prefix before every key of the commands inside an Effect or a Stream. */
@@ -399,24 +391,16 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
      */
     (prefix: string): <Self extends Program>(self: Self) => Under<Self, RedisIdentifier>
     /**
-     * Puts a prefix before every key of the commands inside an Effect, pipelines and leases included. What counts as a key
-     * is said at the other form.
+     * Puts a prefix before every key of the commands inside an Effect or a Stream, pipelines and leases included. What
+     * counts as a key is said at the other form.
      *
      * @example
      * ```ts
      * const name = yield* Redis.withPrefix(Redis.get("name"), "app:")
-     * ```
-     */
-    <A, E, R>(self: Effect.Effect<A, E, R>, prefix: string): UnderEffect<A, E, R, RedisIdentifier>
-    /**
-     * Puts a prefix before every key of the commands inside a Stream. What counts as a key is said at the other form.
-     *
-     * @example
-     * ```ts
      * const entries = Redis.withPrefix(Redis.stream.read("orders"), "app:")
      * ```
      */
-    <A, E, R>(self: Stream.Stream<A, E, R>, prefix: string): UnderStream<A, E, R, RedisIdentifier>
+    <Self extends Program>(self: Self, prefix: string): Under<Self, RedisIdentifier>
   }
 
   /**
@@ -469,42 +453,10 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    * const quick = Redis.pipeline([Redis.get("name"), Redis.incr("visits")], { deadline: "200 millis" })
    * ```
    */
-  readonly pipeline: {
-    /**
-     * Sends a tuple, an array or a record of commands in one write, and answers the same shape.
-     *
-     * When a command fails, the other commands were executed all the same. The `PipelineError` says which command
-     * failed first and holds every command's `Either`; with `mode: "either"` the result is those `Either`s. An empty
-     * pipeline does no I/O. Blocking and state-changing commands are refused.
-     *
-     * Its deadline is the longest of its commands' deadlines, or the option `deadline`, which replaces those. It covers
-     * waiting, retries and all replies. When it passes, results that were read are kept, and the other commands have a
-     * `DeadlineError`.
-     *
-     * @example
-     * ```ts
-     * const [name, visits] = yield* Redis.pipeline([Redis.get("name"), Redis.incr("visits")])
-     * const quick = Redis.pipeline([Redis.get("name"), Redis.incr("visits")], { deadline: "200 millis" })
-     * ```
-     */
-    <const T extends Batch.BatchCommands>(
-      commands: T,
-      options?: { readonly mode?: "default" | undefined; readonly deadline?: DurationWithUnit | undefined }
-    ): Effect.Effect<Batch.Results<T>, RedisError | PipelineError<Batch.EitherResults<T>>, RedisIdentifier>
-
-    /**
-     * Sends a tuple, an array or a record of commands in one write, and answers the same shape with an `Either` in each
-     * place: a failed command does not fail the pipeline. A defect of one command is a defect of the whole.
-     *
-     * An empty pipeline does no I/O. Blocking and state-changing commands are refused. Its deadline is the longest of
-     * its commands' deadlines, or the option `deadline`, which replaces those. When it passes, results that were read
-     * are kept, and the other commands have a `DeadlineError`.
-     */
-    <const T extends Batch.BatchCommands>(
-      commands: T,
-      options: { readonly mode: "either"; readonly deadline?: DurationWithUnit | undefined }
-    ): Effect.Effect<Batch.EitherResults<T>, RedisError, RedisIdentifier>
-  }
+  readonly pipeline: <const T extends Batch.BatchCommands, Mode extends "default" | "either" | undefined = undefined>(
+    commands: T,
+    options?: { readonly mode?: Mode; readonly deadline?: DurationWithUnit | undefined }
+  ) => Effect.Effect<Batch.PipelineResults<T, Mode>, RedisError | Batch.PipelineFailure<T, Mode>, RedisIdentifier>
 
   /**
    * Executes a tuple, an array or a record of commands between MULTI and EXEC, as one unit that nothing else enters.

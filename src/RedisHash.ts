@@ -15,6 +15,7 @@ import { define } from "./internal/command/command.js"
 import { DecodeFailure, type Decoder, flatEntries, integer, items } from "./internal/command/decode.js"
 import type { RedisCommand } from "./internal/command/model.js"
 import { decoder, unknownEncoder } from "./internal/effect/issue.js"
+import type { ServiceFree } from "./internal/effect/schemas.js"
 import { encodedNames, pickFields } from "./internal/effect/struct.js"
 import type { Reply } from "./internal/resp/values.js"
 
@@ -42,6 +43,27 @@ export type TypeId = typeof TypeId
  * @category models
  */
 export type EncodedFields = { readonly [name: string]: string | undefined }
+
+/**
+ * A schema of hashes. It encodes each field to text, and needs no services.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HashSchema extends ServiceFree {
+  readonly Type: unknown
+  readonly Encoded: EncodedFields
+}
+
+/**
+ * The fields of a struct or class; a schema that is no struct has none.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type FieldsOf<S> = S extends { readonly fields: infer Fields extends Schema.Struct.Fields }
+  ? Fields
+  : Record<never, never>
 
 /**
  * The value of some fields of a struct.
@@ -129,46 +151,7 @@ export interface RedisHash<A, Fields extends Schema.Struct.Fields = Record<never
  * @since 0.1.0
  * @category constructors
  */
-export const make: {
-  /**
-   * Makes the hash commands of a struct or class, whose fields can also be read and written one by one. The schema must
-   * encode each field to text, work synchronously and need no services.
-   *
-   * @example
-   * ```ts
-   * import { Redis, RedisHash } from "effect-redis-client"
-   * import { Effect, Schema } from "effect"
-   *
-   * const User = Schema.Struct({
-   *   name: Schema.String,
-   *   visits: Schema.NumberFromString,
-   *   email: Schema.optional(Schema.String)
-   * })
-   * const users = RedisHash.make(User)
-   *
-   * export const program = Effect.gen(function*() {
-   *   yield* users.hset("user:ada", { name: "Ada", visits: 1 })
-   *   const ada = yield* users.hgetall("user:ada") // Option<{ name: string, visits: number, email?: string }>
-   *   const [contact] = yield* Redis.pipeline([users.hmget("user:ada", ["name", "email"])])
-   *   return { ada, contact }
-   * })
-   * ```
-   *
-   * @since 0.1.0
-   * @category constructors
-   */
-  <A, I extends EncodedFields, Fields extends Schema.Struct.Fields>(
-    schema: Schema.Schema<A, I> & { readonly fields: Fields }
-  ): RedisHash<A, Fields>
-  /**
-   * Makes the hash commands of any other schema. It must encode each field to text, work synchronously and need no
-   * services.
-   *
-   * @since 0.1.0
-   * @category constructors
-   */
-  <A, I extends EncodedFields>(schema: Schema.Schema<A, I>): RedisHash<A>
-} = struct as never
+export const make: <S extends HashSchema>(schema: S) => RedisHash<S["Type"], FieldsOf<S>> = struct as never
 
 type Struct = RedisHash<never, Schema.Struct.Fields>
 

@@ -407,29 +407,18 @@ export interface RedisPubSubModule
       tag: Context.Tag<I, RedisPubSubService>
     ): <Self extends Program>(self: Self) => Provided<Self, RedisPubSubIdentifier, I>
     /**
-     * Runs an Effect with the subscriptions of another tag's server.
+     * Runs an Effect or a Stream with the subscriptions of another tag's server.
      *
      * @example
      * ```ts
      * const orders = yield* RedisPubSub.using(RedisPubSub.subscribe("orders"), Events)
-     * ```
-     */
-    <A, E, R, I>(
-      self: Effect.Effect<A, E, R>,
-      tag: Context.Tag<I, RedisPubSubService>
-    ): Effect.Effect<A, E, Exclude<R, RedisPubSubIdentifier> | I>
-    /**
-     * Runs a Stream with the subscriptions of another tag's server.
-     *
-     * @example
-     * ```ts
      * const news = RedisPubSub.using(RedisPubSub.stream("news"), Events)
      * ```
      */
-    <A, E, R, I>(
-      self: Stream.Stream<A, E, R>,
+    <Self extends Program, I>(
+      self: Self,
       tag: Context.Tag<I, RedisPubSubService>
-    ): Stream.Stream<A, E, Exclude<R, RedisPubSubIdentifier> | I>
+    ): Provided<Self, RedisPubSubIdentifier, I>
   }
 
   /**

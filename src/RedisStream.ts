@@ -39,6 +39,7 @@ import {
   makeStepper,
   type Stepper
 } from "./internal/effect/schedule.js"
+import type { ServiceFree } from "./internal/effect/schemas.js"
 import * as Timers from "./internal/engine/timers.js"
 import { visible } from "./internal/resp/visible.js"
 import { GroupConsumer } from "./internal/stream/consumer.js"
@@ -94,6 +95,35 @@ export type Fields = Readonly<Record<string, string>>
  * @category models
  */
 export type EncodedFields = { readonly [name: string]: string | undefined }
+
+/**
+ * A schema of an entry's fields. It encodes to text by name, and needs no services.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface EntrySchema extends ServiceFree {
+  readonly Type: unknown
+  readonly Encoded: EncodedFields
+}
+
+/**
+ * The fields of an entry that a schema decodes; without a schema, text by name.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type FieldsOf<S> = S extends { readonly Type: infer A } ? A : Fields
+
+/**
+ * The schema of the entries' fields. Without it they are text by name.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface WithSchema<out S> {
+  readonly schema?: S
+}
 
 /**
  * An entry of a stream.
@@ -258,52 +288,10 @@ const newest = (redis: RedisService, stream: string): Effect.Effect<StreamId, Re
  * @since 0.1.0
  * @category reading
  */
-export const read: {
-  /**
-   * Reads a stream, or several with a place in each, as a Stream of entries that a schema decodes. It waits for entries
-   * on a connection of its own and continues after the last id that it gave, after reconnects too: a read whose reply
-   * was lost is sent again.
-   *
-   * `"new"` is resolved to an id when the Stream starts, before the first read. When an entry does not fit the schema,
-   * the Stream gives the entries before it and then, unless `onUndecodable` says otherwise, fails with a `DecodeError`
-   * that names the stream, the id and the field.
-   *
-   * @example
-   * ```ts
-   * import { Effect, Schema, Stream } from "effect"
-   * import { Redis } from "effect-redis-client"
-   *
-   * const Order = Schema.Struct({ item: Schema.String, amount: Schema.NumberFromString })
-   *
-   * export const program = Redis.stream.read("orders", { from: "all", schema: Order }).pipe(
-   *   Stream.runForEach(({ fields, id }) => Effect.log(id, fields.amount))
-   * )
-   * ```
-   *
-   * @since 0.1.0
-   * @category reading
-   */
-  <A, I extends EncodedFields, Mode extends OnUndecodable = "fail">(
-    streams: string | { readonly [stream: string]: From },
-    options: ReadOptions<Mode> & { readonly schema: Schema.Schema<A, I> }
-  ): Stream.Stream<Entry<A> | Emitted<Mode, Undecodable>, RedisError, Redis>
-
-  /**
-   * Reads a stream, or several with a place in each, as a Stream of entries whose fields are text by name. It waits for
-   * entries on a connection of its own and continues after the last id that it gave, after reconnects too: a read whose
-   * reply was lost is sent again.
-   *
-   * `"new"` is resolved to an id when the Stream starts, before the first read. When an entry is not text, the Stream
-   * gives the entries before it and then fails with a `DecodeError` that names the stream, the id and the field.
-   *
-   * @since 0.1.0
-   * @category reading
-   */
-  <Mode extends OnUndecodable = "fail">(
-    streams: string | { readonly [stream: string]: From },
-    options?: ReadOptions<Mode> & { readonly schema?: undefined }
-  ): Stream.Stream<Entry | Emitted<Mode, Undecodable>, RedisError, Redis>
-} = <A, I>(
+export const read: <S extends EntrySchema | undefined = undefined, Mode extends OnUndecodable = "fail">(
+  streams: string | { readonly [stream: string]: From },
+  options?: ReadOptions<Mode> & WithSchema<S>
+) => Stream.Stream<Entry<FieldsOf<S>> | Emitted<Mode, Undecodable>, RedisError, Redis> = (<A, I>(
   streams: string | { readonly [stream: string]: From },
   options: ReadOptions & { readonly schema?: Schema.Schema<A, I> | undefined } = {}
 ): Stream.Stream<Entry<A>, RedisError, Redis> =>
@@ -332,7 +320,7 @@ export const read: {
       const entries = Pages.repeat(reader.next)
       return readAhead === 0 ? entries : Pages.readAhead(entries, readAhead)
     })
-  )
+  )) as never
 
 interface ReadSettings<A> {
   readonly count: number
@@ -724,52 +712,9 @@ const resolve = <A, I>(
  * @since 0.1.0
  * @category groups
  */
-export const consume: {
-  /**
-   * Consumes a stream as a member of a group: a Stream of entries that a schema decodes, each with its `ack`. It gives
-   * the entries that are pending for this consumer first, then new entries, and entries that other consumers have had
-   * for too long.
-   *
-   * Entries are in hand until they are acknowledged or rejected; other consumers do not claim them meanwhile. When the
-   * Stream ends, entries whose `ack` was called are acknowledged, and entries that the program has not received are
-   * handed back to the group. {@link worker} runs a handler instead.
-   *
-   * @since 0.1.0
-   * @category groups
-   */
-  <A, I extends EncodedFields, Mode extends OnGroupUndecodable = "reject">(
-    options: GroupOptions<Mode> & OrderOptions<A> & { readonly schema: Schema.Schema<A, I> }
-  ): Stream.Stream<Delivered<A> | Emitted<Mode, DeliveredUndecodable>, RedisError, Redis>
-
-  /**
-   * Consumes a stream as a member of a group: a Stream of entries whose fields are text by name, each with its `ack`.
-   * It gives the entries that are pending for this consumer first, then new entries, and entries that other consumers
-   * have had for too long.
-   *
-   * Entries are in hand until they are acknowledged or rejected; other consumers do not claim them meanwhile. When the
-   * Stream ends, entries whose `ack` was called are acknowledged, and entries that the program has not received are
-   * handed back to the group. {@link worker} runs a handler instead.
-   *
-   * @example
-   * ```ts
-   * import { Effect, Stream } from "effect"
-   * import { Redis } from "effect-redis-client"
-   *
-   * const entries = Redis.stream.consume({ stream: "orders", group: "billing", consumer: "b1", create: "all" })
-   *
-   * export const program = entries.pipe(
-   *   Stream.mapEffect((entry) => Effect.zipRight(Effect.log(entry.fields), entry.ack)),
-   *   Stream.runDrain
-   * )
-   * ```
-   *
-   * @since 0.1.0
-   * @category groups
-   */
-  <Mode extends OnGroupUndecodable = "reject">(
-    options: GroupOptions<Mode> & OrderOptions<Fields> & { readonly schema?: undefined }
-  ): Stream.Stream<Delivered | Emitted<Mode, DeliveredUndecodable>, RedisError, Redis>
-} = <A, I>(
+export const consume: <S extends EntrySchema | undefined = undefined, Mode extends OnGroupUndecodable = "reject">(
+  options: GroupOptions<Mode> & OrderOptions<FieldsOf<S>> & WithSchema<S>
+) => Stream.Stream<Delivered<FieldsOf<S>> | Emitted<Mode, DeliveredUndecodable>, RedisError, Redis> = (<A, I>(
   options: GroupOptions & OrderOptions<A> & { readonly schema?: Schema.Schema<A, I> | undefined }
 ): Stream.Stream<Delivered<A>, RedisError, Redis> =>
   Stream.unwrapScoped(
@@ -780,7 +725,7 @@ export const consume: {
       yield* Effect.acquireRelease(consumer.start, () => consumer.stop(0))
       return Pages.repeat(givable(consumer))
     })
-  )
+  )) as never
 
 const rejected = Cause.fail({ _tag: "Rejected" })
 
@@ -875,60 +820,14 @@ export interface WorkerOptions<out Mode extends OnGroupUndecodable = OnGroupUnde
  * @since 0.1.0
  * @category groups
  */
-export const worker: {
-  /**
-   * Runs a handler for the entries of a group, each decoded by the schema, and acknowledges each one after its handler
-   * succeeded. It runs until it is interrupted, or fails when it cannot go on.
-   *
-   * An entry whose handler fails is tried again by `retry`; after `attempts` it becomes a dead letter or is left
-   * pending. Interrupting the worker stops it gracefully (`stopTimeout`). Delivery is at-least-once: an entry may be
-   * handled twice.
-   *
-   * @example
-   * ```ts
-   * import { Effect, Schema } from "effect"
-   * import { Redis } from "effect-redis-client"
-   *
-   * const Job = Schema.Struct({ to: Schema.String })
-   *
-   * export const program = Redis.stream.worker(
-   *   {
-   *     stream: "mails",
-   *     group: "senders",
-   *     consumer: "sender-1",
-   *     create: "all",
-   *     schema: Job,
-   *     concurrency: 16,
-   *     deadLetter: "mails:dead"
-   *   },
-   *   ({ fields }) => Effect.log(fields.to)
-   * )
-   * ```
-   *
-   * @since 0.1.0
-   * @category groups
-   */
-  <A, I extends EncodedFields, R, Mode extends OnGroupUndecodable = "reject">(
-    options: WorkerOptions<Mode> & OrderOptions<A> & { readonly schema: Schema.Schema<A, I> },
-    handler: (entry: GroupEntry<A> | Emitted<Mode, GroupUndecodable>) => Effect.Effect<unknown, unknown, R>
-  ): Effect.Effect<never, RedisError, Redis | R>
-
-  /**
-   * Runs a handler for the entries of a group, whose fields are text by name, and acknowledges each one after its
-   * handler succeeded. It runs until it is interrupted, or fails when it cannot go on.
-   *
-   * An entry whose handler fails is tried again by `retry`; after `attempts` it becomes a dead letter or is left
-   * pending. Interrupting the worker stops it gracefully (`stopTimeout`). Delivery is at-least-once: an entry may be
-   * handled twice.
-   *
-   * @since 0.1.0
-   * @category groups
-   */
-  <R, Mode extends OnGroupUndecodable = "reject">(
-    options: WorkerOptions<Mode> & OrderOptions<Fields> & { readonly schema?: undefined },
-    handler: (entry: GroupEntry | Emitted<Mode, GroupUndecodable>) => Effect.Effect<unknown, unknown, R>
-  ): Effect.Effect<never, RedisError, Redis | R>
-} = <A, I, R>(
+export const worker: <
+  S extends EntrySchema | undefined = undefined,
+  R = never,
+  Mode extends OnGroupUndecodable = "reject"
+>(
+  options: WorkerOptions<Mode> & OrderOptions<FieldsOf<S>> & WithSchema<S>,
+  handler: (entry: GroupEntry<FieldsOf<S>> | Emitted<Mode, GroupUndecodable>) => Effect.Effect<unknown, unknown, R>
+) => Effect.Effect<never, RedisError, Redis | R> = (<A, I, R>(
   options: WorkerOptions & OrderOptions<A> & { readonly schema?: Schema.Schema<A, I> | undefined },
   handler: (entry: GroupEntry<A>) => Effect.Effect<unknown, unknown, R>
 ): Effect.Effect<never, RedisError, Redis | R> =>
@@ -950,7 +849,7 @@ export const worker: {
       yield* consumer.stop(stopTimeout, Effect.forEach(hands, interruptFork, { discard: true }))
       return yield* exit
     })
-  )
+  )) as never
 
 const handle = <A, R>(
   consumer: GroupConsumer<A>,
@@ -1014,51 +913,12 @@ const XADD = define("XADD")
  * @since 0.1.0
  * @category producing
  */
-export const add: {
-  /**
-   * Adds an entry whose fields a schema encodes, and returns its id. It is a command: it can run alone, in pipelines
-   * and in transactions.
-   *
-   * With `idmp` or `idmpauto` the server recognises an entry that it has added already and does not add it again, so
-   * the client may send the command again when the connection ended before the reply (Redis 8.6; older servers, and
-   * Valkey, refuse these options).
-   *
-   * @example
-   * ```ts
-   * import { Schema } from "effect"
-   * import { Redis } from "effect-redis-client"
-   *
-   * const Order = Schema.Struct({ item: Schema.String, amount: Schema.NumberFromString })
-   *
-   * export const added = Redis.stream.add(
-   *   "orders",
-   *   { item: "book", amount: 2 },
-   *   { schema: Order, maxlen: 100_000, approximately: true }
-   * )
-   * ```
-   *
-   * @since 0.1.0
-   * @category producing
-   */
-  <A, I extends EncodedFields>(
-    stream: string,
-    fields: NoInfer<A>,
-    options: AddOptions & { readonly schema: Schema.Schema<A, I> }
-  ): RedisCommand<StreamId>
-
-  /**
-   * Adds an entry whose fields are text by name, and returns its id. It is a command: it can run alone, in pipelines
-   * and in transactions.
-   *
-   * With `idmp` or `idmpauto` the server recognises an entry that it has added already and does not add it again, so
-   * the client may send the command again when the connection ended before the reply (Redis 8.6; older servers, and
-   * Valkey, refuse these options).
-   *
-   * @since 0.1.0
-   * @category producing
-   */
-  (stream: string, fields: Fields, options?: AddOptions & { readonly schema?: undefined }): RedisCommand<StreamId>
-} = (stream: string, fields: unknown, options?: AddOptions) => entryAdder.xadd(stream, fields, options)
+export const add: <S extends EntrySchema | undefined = undefined>(
+  stream: string,
+  fields: NoInfer<FieldsOf<S>>,
+  options?: AddOptions & WithSchema<S>
+) => RedisCommand<StreamId> = (stream: string, fields: unknown, options?: AddOptions) =>
+  entryAdder.xadd(stream, fields, options)
 
 const addEntry = <A, I>(
   stream: string,

@@ -138,6 +138,26 @@ interface Full {
 }
 
 /**
+ * What AROP computes.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type AropOperation<V> = "sum" | "min" | "max" | "and" | "or" | "xor" | "used" | { readonly match: V }
+
+/**
+ * What AROP returns for an operation.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Aggregated<O> = O extends "sum" | "min" | "max"
+  ? Option.Option<number>
+  : O extends "and" | "or" | "xor"
+    ? Option.Option<number | bigint>
+    : number
+
+/**
  * The commands on arrays.
  *
  * @since 0.1.0
@@ -317,50 +337,12 @@ export interface ArrayCommands<V> {
    * const zeros = yield* Redis.arop("samples", 0, 99, { match: "0" }) // number
    * ```
    */
-  readonly arop: {
-    /**
-     * The sum, minimum or maximum of the values in a range that are numbers, in floating point; `None` when no value is
-     * a number.
-     *
-     * O(N) in the indexes visited. Since Redis 8.8.0; not in Valkey.
-     *
-     * @example
-     * ```ts
-     * const sum = yield* Redis.arop("samples", 0, 99, "sum") // Option<number>
-     * ```
-     */
-    (
-      key: Key,
-      start: ArrayIndex,
-      end: ArrayIndex,
-      operation: "sum" | "min" | "max"
-    ): RedisCommand<Option.Option<number>>
-
-    /**
-     * Combines the values in a range that are numbers, truncated to integers, bit by bit; `None` when no value is a
-     * number.
-     *
-     * O(N) in the indexes visited. Since Redis 8.8.0; not in Valkey.
-     */
-    (
-      key: Key,
-      start: ArrayIndex,
-      end: ArrayIndex,
-      operation: "and" | "or" | "xor"
-    ): RedisCommand<Option.Option<number | bigint>>
-
-    /**
-     * Counts the values in a range: all of them with `used`, or those equal to a value with `{ match }`.
-     *
-     * O(N) in the indexes visited. Since Redis 8.8.0; not in Valkey.
-     *
-     * @example
-     * ```ts
-     * const zeros = yield* Redis.arop("samples", 0, 99, { match: "0" }) // number
-     * ```
-     */
-    (key: Key, start: ArrayIndex, end: ArrayIndex, operation: "used" | { readonly match: V }): RedisCommand<number>
-  }
+  readonly arop: <O extends AropOperation<V>>(
+    key: Key,
+    start: ArrayIndex,
+    end: ArrayIndex,
+    operation: O
+  ) => RedisCommand<Aggregated<O>>
 
   /**
    * Inserts values at the cursor, into a ring of this size: after its last index the ring continues at index 0. Returns
@@ -463,8 +445,6 @@ const fullInfo = Report.struct("-", {
   avgSparseSize: reportedDouble
 })
 
-type AropOperation<V> = "sum" | "min" | "max" | "and" | "or" | "xor" | "used" | { readonly match: V }
-
 /** @internal */
 export const make = <V, K extends Key>(codec: Codec<V, K>): ArrayCommands<V> => {
   const text = codec.wants === "text"
@@ -477,6 +457,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ArrayCommands<V> => 
 
   const predicate = (builder: Args, predicate: ArrayPredicate<V>): Args =>
     builder
+      .exactlyOne(predicate, ["exact", "match", "glob", "re"])
       .option("EXACT", predicate.exact, (args, value) => args.value(codec, value as V))
       .option("MATCH", predicate.match, (args, part) => args.text(part))
       .option("GLOB", predicate.glob, (args, pattern) => args.text(pattern))

@@ -236,27 +236,11 @@ export interface BitmapCommands {
    * yield* Redis.bitop("and", "both-days", ["visitors:1", "visitors:2"])
    * ```
    */
-  readonly bitop: {
-    /**
-     * Combines bitmaps bit by bit, stores the result in the destination, and returns its length in bytes. Shorter
-     * bitmaps count as if filled up with zeros.
-     *
-     * O(N) in bytes. Since Redis 2.6.0.
-     *
-     * @example
-     * ```ts
-     * yield* Redis.bitop("and", "both-days", ["visitors:1", "visitors:2"])
-     * ```
-     */
-    (operation: BitOperation, destination: Key, keys: OneOrMany<Key>): RedisCommand<number>
-
-    /**
-     * Inverts a bitmap bit by bit, stores the result in the destination, and returns its length in bytes.
-     *
-     * O(N) in bytes. Since Redis 2.6.0.
-     */
-    (operation: "not", destination: Key, key: Key): RedisCommand<number>
-  }
+  readonly bitop: <O extends BitOperation | "not">(
+    operation: O,
+    destination: Key,
+    keys: O extends "not" ? Key : OneOrMany<Key>
+  ) => RedisCommand<number>
 
   /**
    * The position of the first bit with this value, in the whole string or in a range; -1 when there is none. Without an

@@ -8,8 +8,10 @@ import type { Codec } from "../Codec.js"
 import {
   type AtMostOne,
   args,
+  type CheckedOne,
   type DurationWithUnit,
   type ExactlyOne,
+  type IfGiven,
   type Key,
   type OneOrMany
 } from "../internal/command/args.js"
@@ -61,6 +63,21 @@ export interface SlotMigrationGroup {
  * @category options
  */
 export type MigrationTask = ExactlyOne<{ readonly id: string; readonly all: true }>
+
+/**
+ * What CLUSTER MIGRATION does: exactly one of these.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface MigrationOptions {
+  /** Starts to move these slots, with their keys, to this node. */
+  readonly import?: OneOrMany<SlotRange> | undefined
+  /** Cancels tasks. */
+  readonly cancel?: MigrationTask | undefined
+  /** Reports on tasks. */
+  readonly status?: MigrationTask | undefined
+}
 
 /**
  * Which slots CLUSTER SLOT-STATS reports: a range, or the first ones when sorted by a metric.
@@ -300,50 +317,9 @@ export interface ClusterCommands<K = string> {
    * const [task] = yield* Redis.clusterMigration({ status: { id } })
    * ```
    */
-  readonly clusterMigration: {
-    /**
-     * Starts to move slots, with their keys, to this node, and returns the task's id.
-     *
-     * O(N) in the slots. Since Redis 8.4.0; not in Valkey, see {@link clusterMigrateslots}.
-     *
-     * @example
-     * ```ts
-     * const id = yield* Redis.clusterMigration({ import: { start: 0, end: 99 } })
-     * ```
-     */
-    (options: {
-      readonly import: OneOrMany<SlotRange>
-      readonly cancel?: undefined
-      readonly status?: undefined
-    }): RedisCommand<string>
-
-    /**
-     * Cancels tasks that move slots to this node, and returns how many.
-     *
-     * O(N) in the slots. Since Redis 8.4.0; not in Valkey, see {@link clusterMigrateslots}.
-     */
-    (options: {
-      readonly cancel: MigrationTask
-      readonly import?: undefined
-      readonly status?: undefined
-    }): RedisCommand<number>
-
-    /**
-     * Reports on tasks that move slots.
-     *
-     * O(N) in the slots. Since Redis 8.4.0; not in Valkey, see {@link clusterMigrateslots}.
-     *
-     * @example
-     * ```ts
-     * const [task] = yield* Redis.clusterMigration({ status: { id } })
-     * ```
-     */
-    (options: {
-      readonly status: MigrationTask
-      readonly import?: undefined
-      readonly cancel?: undefined
-    }): RedisCommand<Array<Model.MigrationStatus>>
-  }
+  readonly clusterMigration: <const O extends MigrationOptions>(
+    options: CheckedOne<O, MigrationOptions, keyof MigrationOptions>
+  ) => RedisCommand<IfGiven<O, "import", string, IfGiven<O, "cancel", number, Array<Model.MigrationStatus>>>>
 
   /**
    * The id of the node.
@@ -518,21 +494,28 @@ const CLUSTERSCAN = define("CLUSTERSCAN")
 const READONLY = define("READONLY")
 const READWRITE = define("READWRITE")
 
-const setslot = (number: number, { importing, migrating, node, stable, timeout }: SetSlot) =>
-  slot(args(), number)
+const setslot = (number: number, state: SetSlot) => {
+  const { importing, migrating, node, stable, timeout } = state
+  return slot(args(), number)
+    .exactlyOne(state, ["importing", "migrating", "node", "stable"])
     .option("IMPORTING", importing, (args, id) => args.text(id))
     .option("MIGRATING", migrating, (args, id) => args.text(id))
     .option("NODE", node, (args, id) => args.text(id))
     .flag("STABLE", stable)
     .option("TIMEOUT", timeout, (args, timeout) => args.millis(timeout))
+}
 
-const slotStats = ({ asc, desc, limit, orderby, slotsrange }: SlotStatsFilter) =>
-  args()
+const slotStats = (filter: SlotStatsFilter) => {
+  const { asc, desc, limit, orderby, slotsrange } = filter
+  return args()
+    .exactlyOne(filter, ["slotsrange", "orderby"])
+    .atMostOne(filter, ["asc", "desc"])
     .option("SLOTSRANGE", slotsrange, slotRanges)
     .option("ORDERBY", orderby, (args, metric) => args.token(metric))
     .option("LIMIT", limit, (args, limit) => args.integer(limit))
     .flag("ASC", asc)
     .flag("DESC", desc)
+}
 
 const migrateslots = (groups: OneOrMany<SlotMigrationGroup>) => {
   return args().some<SlotMigrationGroup>("range of slots", groups, (args, { node, slotsrange }) =>
@@ -540,15 +523,15 @@ const migrateslots = (groups: OneOrMany<SlotMigrationGroup>) => {
   )
 }
 
-const task = (builder: ReturnType<typeof args>, { all, id }: MigrationTask) =>
-  builder.option("ID", id, (args, id) => args.text(id)).flag("ALL", all)
+const task = (builder: ReturnType<typeof args>, which: MigrationTask) =>
+  builder
+    .exactlyOne(which, ["id", "all"])
+    .option("ID", which.id, (args, id) => args.text(id))
+    .flag("ALL", which.all)
 
-const migration = (options: {
-  readonly import?: OneOrMany<SlotRange> | undefined
-  readonly cancel?: MigrationTask | undefined
-  readonly status?: MigrationTask | undefined
-}): RedisCommand<never> => {
+const migration = (options: MigrationOptions): RedisCommand<never> => {
   const builder = args()
+    .exactlyOne(options, ["import", "cancel", "status"])
     .option("IMPORT", options.import, slotRanges)
     .option("CANCEL", options.cancel, task)
     .option("STATUS", options.status, task)
@@ -557,8 +540,10 @@ const migration = (options: {
   return CLUSTER_MIGRATION(builder, decoder) as RedisCommand<never>
 }
 
-const syncslots = ({ ack, conf, fail, rdbchannel, snapshotEof, streamEof, sync }: SyncSlots) =>
-  args()
+const syncslots = (message: SyncSlots) => {
+  const { ack, conf, fail, rdbchannel, snapshotEof, streamEof, sync } = message
+  return args()
+    .exactlyOne(message, ["sync", "rdbchannel", "snapshotEof", "streamEof", "ack", "fail", "conf"])
     .option("SYNC", sync, (args, { slots, taskId }) => slotRanges(args.text(taskId), slots))
     .option("RDBCHANNEL", rdbchannel, (args, id) => args.text(id))
     .flag("SNAPSHOT-EOF", snapshotEof)
@@ -568,6 +553,7 @@ const syncslots = ({ ack, conf, fail, rdbchannel, snapshotEof, streamEof, sync }
     .option("CONF", conf, (args, conf) =>
       args.each(Object.entries(conf), (args, [option, value]) => args.text(option).text(value))
     )
+}
 
 /** @internal */
 export const make = <V, K extends Key>(codec: Codec<V, K>): ClusterCommands<K> => {
@@ -604,7 +590,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ClusterCommands<K> =
     clusterMeet: (ip, number, options) =>
       CLUSTER_MEET(port(args().text(ip), number).when(options?.clusterBusPort, port), Decode.ok),
     clusterMigrateslots: (groups) => CLUSTER_MIGRATESLOTS(migrateslots(groups), Decode.ok),
-    clusterMigration: migration,
+    clusterMigration: migration as ClusterCommands["clusterMigration"],
     clusterMyid: () => CLUSTER_MYID(args(), Report.text),
     clusterMyshardid: () => CLUSTER_MYSHARDID(args(), Report.text),
     clusterNodes: () => CLUSTER_NODES(args(), Model.nodeLines),

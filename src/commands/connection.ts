@@ -13,6 +13,7 @@ import type { Codec } from "../Codec.js"
 import {
   type AtMostOne,
   args,
+  type Checked,
   type DurationWithUnit,
   type ExactlyOne,
   type Key,
@@ -197,27 +198,9 @@ export interface ConnectionCommands<K extends Key> {
    * const ended = yield* Redis.clientKill({ user: "ada", type: "normal" }) // number
    * ```
    */
-  readonly clientKill: {
-    /**
-     * Closes the connection with an address; fails when there is none.
-     *
-     * O(N) in the number of clients. Since Redis 2.4.0.
-     */
-    (address: string): RedisCommand<void>
-
-    /**
-     * Closes every connection that meets all fields of the filter, and returns how many. This connection is spared
-     * unless `skipme` is `"no"`.
-     *
-     * O(N) in the number of clients. Since Redis 2.8.12.
-     *
-     * @example
-     * ```ts
-     * const ended = yield* Redis.clientKill({ user: "ada", type: "normal" }) // number
-     * ```
-     */
-    (filter: ClientFilter): RedisCommand<number>
-  }
+  readonly clientKill: <const F extends string | ClientFilter>(
+    addressOrFilter: F extends string ? F : Checked<F, ClientFilter>
+  ) => RedisCommand<F extends string ? void : number>
 
   /**
    * The clients of the server, or those that meet every field of a filter. Redis supports only `type` or `id`.
@@ -285,12 +268,10 @@ export interface ConnectionCommands<K extends Key> {
    *
    * O(1). Since Redis 6.0.0.
    */
-  readonly clientTracking: {
-    /** Turns the tracking of keys for client-side caching on. O(1). Since Redis 6.0.0. */
-    (mode: "on", options?: TrackingOptions): RedisCommand<void>
-    /** Turns the tracking of keys for client-side caching off. O(1). Since Redis 6.0.0. */
-    (mode: "off"): RedisCommand<void>
-  }
+  readonly clientTracking: <Mode extends "on" | "off">(
+    mode: Mode,
+    ...options: Mode extends "on" ? [options?: TrackingOptions | undefined] : []
+  ) => RedisCommand<void>
 
   /**
    * The state of the connection's tracking.
@@ -422,6 +403,7 @@ const clientTracking = (mode: "on" | "off", options: TrackingOptions = {}): Redi
   const prefixes = prefix === undefined ? [] : toList(prefix)
   const builder = args()
     .word(mode)
+    .atMostOne(options, ["bcast", "optin", "optout"])
     .option("REDIRECT", redirect, (args, id) => args.integer(id))
     .each(prefixes, (args, prefix) => args.token("PREFIX").keyPrefix(prefix))
     .flag("BCAST", bcast)
@@ -473,11 +455,16 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ConnectionCommands<K
     clientList: (which = {}) => CLIENT_LIST(filter(args(), which), clients.all, text),
     clientNoEvict: (sparing) => CLIENT_NO_EVICT(mode(sparing), Decode.ok),
     clientNoTouch: (sparing) => CLIENT_NO_TOUCH(mode(sparing), Decode.ok),
-    clientPause: (timeout, { all, write } = {}) =>
-      CLIENT_PAUSE(args().millis(timeout).flag("WRITE", write).flag("ALL", all), Decode.ok),
+    clientPause: (timeout, mode) =>
+      CLIENT_PAUSE(
+        args().millis(timeout).atMostOne(mode, ["write", "all"]).flag("WRITE", mode?.write).flag("ALL", mode?.all),
+        Decode.ok
+      ),
     clientReply: (answering) => CLIENT_REPLY(mode(answering), Decode.ok),
-    clientSetinfo: ({ libName, libVer }) => {
+    clientSetinfo: (info) => {
+      const { libName, libVer } = info
       const builder = args()
+        .exactlyOne(info, ["libName", "libVer"])
         .option("LIB-NAME", libName, (args, name) => args.text(name))
         .option("LIB-VER", libVer, (args, version) => args.text(version))
       return CLIENT_SETINFO(builder, Decode.ok)
@@ -485,8 +472,11 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ConnectionCommands<K
     clientSetname: (name) => CLIENT_SETNAME(args().text(name), Decode.ok),
     clientTracking,
     clientTrackinginfo: () => CLIENT_TRACKINGINFO(args(), trackingInfo, text),
-    clientUnblock: (id, { error, timeout } = {}) =>
-      CLIENT_UNBLOCK(args().integer(id).flag("TIMEOUT", timeout).flag("ERROR", error), Decode.boolean),
+    clientUnblock: (id, how) =>
+      CLIENT_UNBLOCK(
+        args().integer(id).atMostOne(how, ["timeout", "error"]).flag("TIMEOUT", how?.timeout).flag("ERROR", how?.error),
+        Decode.boolean
+      ),
     clientUnpause: () => CLIENT_UNPAUSE(args(), Decode.ok),
     echo: (message) => ECHO(args().text(message), echoed, text),
     hello: (protover, options = {}) => {

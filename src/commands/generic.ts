@@ -21,7 +21,9 @@ import {
   type Args,
   type AtMostOne,
   args,
+  type Checked,
   type DurationWithUnit,
+  type IfGiven,
   type Key,
   type OneOrMany,
   wholeMillis
@@ -130,12 +132,12 @@ export interface ScanOptions {
 }
 
 /**
- * How SORT sorts.
+ * How SORT sorts. At most one of `asc` and `desc` may be given.
  *
  * @since 0.1.0
  * @category options
  */
-export type SortOptions = {
+export interface SortOptions {
   /**
    * The keys to sort by: `*` stands for the element, `->` for a hash field (`weight:*`, `user:*->age`). `"nosort"` does
    * not sort.
@@ -144,19 +146,32 @@ export type SortOptions = {
   readonly limit?: { readonly offset: number; readonly count: number } | undefined
   /** Sort as text, not as numbers. */
   readonly alpha?: boolean | undefined
-} & AtMostOne<{ readonly asc: true; readonly desc: true }>
+  /** The lowest first. This is the default. */
+  readonly asc?: boolean | undefined
+  /** The highest first. */
+  readonly desc?: boolean | undefined
+  /** What is returned in place of each element: patterns as in `by`, or `"#"` for the element itself. */
+  readonly get?: OneOrMany<Key> | undefined
+}
 
 /**
- * What SORT returns in place of each element: patterns as in `by`, or `"#"` for the element itself.
+ * How SORT sorts, and where it stores.
  *
  * @since 0.1.0
  * @category options
  */
-export interface SortGet {
-  readonly get: OneOrMany<Key>
+export interface SortStoreOptions extends SortOptions {
+  /** The key to store the result in, as a list. */
+  readonly store?: Key | undefined
 }
 
-type AnySort = SortOptions & { readonly get?: OneOrMany<Key> | undefined }
+/**
+ * What SORT returns: the elements, or with `get` what stands in their places.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Sorted<O, V> = IfGiven<O, "get", Array<Option.Option<V>>, Array<V>>
 
 /**
  * Where the writes of a connection are persisted (WAITAOF).
@@ -396,36 +411,28 @@ export interface GenericCommands<V, K extends Key> {
    */
   readonly sort: {
     /**
-     * Sorts the elements of a list, set or sorted set, stores the result as a list, and returns its length.
-     *
-     * O(N+M*log(M)) for N elements sorted and M returned. Since Redis 1.0.0.
-     */
-    (key: Key, options: AnySort & { readonly store: Key }): RedisCommand<number>
-
-    /**
-     * Sorts the elements of a list, set or sorted set, and returns, in place of each element, the values of other keys,
-     * one for each pattern of `get`.
-     *
-     * O(N+M*log(M)) for N elements sorted and M returned. Since Redis 1.0.0.
-     *
-     * @example
-     * ```ts
-     * const names = yield* Redis.sort("ids", { by: "user:*->age", get: "user:*->name" }) // Array<Option<string>>
-     * ```
-     */
-    (key: Key, options: SortOptions & SortGet & { readonly store?: undefined }): RedisCommand<Array<Option.Option<V>>>
-
-    /**
      * Sorts the elements of a list, set or sorted set.
+     *
+     * O(N+M*log(M)) for N elements sorted and M returned. Since Redis 1.0.0.
+     */
+    (key: Key): RedisCommand<Array<V>>
+
+    /**
+     * Sorts the elements of a list, set or sorted set. With `get`, each element is replaced by the values of other keys,
+     * one for each pattern. With `store`, the result is stored as a list, and its length is returned.
      *
      * O(N+M*log(M)) for N elements sorted and M returned. Since Redis 1.0.0.
      *
      * @example
      * ```ts
      * const newest = yield* Redis.sort("ids", { desc: true, limit: { offset: 0, count: 10 } }) // Array<string>
+     * const names = yield* Redis.sort("ids", { by: "user:*->age", get: "user:*->name" }) // Array<Option<string>>
      * ```
      */
-    (key: Key, options?: SortOptions & { readonly get?: undefined; readonly store?: undefined }): RedisCommand<Array<V>>
+    <const O extends SortStoreOptions | undefined>(
+      key: Key,
+      options: Checked<O, SortStoreOptions, "asc" | "desc">
+    ): RedisCommand<IfGiven<O, "store", number, Sorted<O, V>>>
   }
 
   /**
@@ -435,19 +442,21 @@ export interface GenericCommands<V, K extends Key> {
    */
   readonly sortRo: {
     /**
-     * {@link sort} without `store`: returns, in place of each element, the values of other keys. It only reads, so
-     * replicas can execute it.
+     * {@link sort} without `store`: it only reads, so replicas can execute it.
      *
      * O(N+M*log(M)) for N elements sorted and M returned. Since Redis 7.0.0.
      */
-    (key: Key, options: SortOptions & SortGet): RedisCommand<Array<Option.Option<V>>>
+    (key: Key): RedisCommand<Array<V>>
 
     /**
      * {@link sort} without `store`: it only reads, so replicas can execute it.
      *
      * O(N+M*log(M)) for N elements sorted and M returned. Since Redis 7.0.0.
      */
-    (key: Key, options?: SortOptions & { readonly get?: undefined }): RedisCommand<Array<V>>
+    <const O extends SortOptions | undefined>(
+      key: Key,
+      options: Checked<O, SortOptions, "asc" | "desc">
+    ): RedisCommand<Sorted<O, V>>
   }
 
   /**
@@ -518,9 +527,10 @@ const condition = (builder: Args, options: ExpireCondition = {}): Args => {
 const sortPattern = (builder: Args, pattern: Key): Args =>
   pattern === "nosort" || pattern === "#" ? builder.token(pattern) : builder.keyPrefix(pattern)
 
-const sorting = (builder: Args, options: AnySort): Args => {
+const sorting = (builder: Args, options: SortOptions): Args => {
   const { alpha, asc, by, desc, get, limit } = options
   builder
+    .atMostOne(options, ["asc", "desc"])
     .option("BY", by, sortPattern)
     .option("LIMIT", limit, (args, { count, offset }) => args.integer(offset).integer(count))
   if (get !== undefined) {
@@ -606,7 +616,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): GenericCommands<V, K
 
   const page = Decode.scanPage(keys)
 
-  const sort = (key: Key, options: AnySort & { readonly store?: Key | undefined } = {}) => {
+  const sort = (key: Key, options: SortStoreOptions = {}) => {
     const { get, store } = options
     const builder = sorting(args().key(key), options).option("STORE", store, (args, destination) =>
       args.key(destination)
@@ -646,6 +656,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): GenericCommands<V, K
         .flag("COPY", copy)
         .flag("REPLACE", replace)
         .option("AUTH", auth, (args, password) => args.secret(password))
+        .atMostOne(options, ["auth", "auth2"])
         .option("AUTH2", auth2, (args, { password, username }) => args.text(username).secret(password))
       return MIGRATE(one ? placed : placed.token("KEYS").keys(keys), migrated)
     },
@@ -668,6 +679,8 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): GenericCommands<V, K
         .text(serialized)
         .flag("REPLACE", replace)
         .flag("ABSTTL", absttl !== undefined)
+        .atMostOne(options, ["ttl", "absttl"])
+        .atMostOne(options, ["idletime", "freq"])
         .option("IDLETIME", idletime, (args, idle) => args.seconds(idle))
         .option("FREQ", freq, (args, frequency) => args.integer(frequency))
       return RESTORE(builder, Decode.ok)
@@ -680,7 +693,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): GenericCommands<V, K
       return SCAN(builder, page, text)
     },
     sort,
-    sortRo: (key: Key, options: AnySort = {}) =>
+    sortRo: (key: Key, options: SortOptions = {}) =>
       SORT_RO(
         sorting(args().key(key), options),
         (options.get === undefined ? values : optionals) as Decode.Decoder<never>,

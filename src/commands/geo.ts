@@ -11,10 +11,17 @@ import {
   type Args,
   type AtMostOne,
   args,
+  type Checked,
   type ExactlyOne,
+  type ExcludedBy,
+  type Given,
+  type IfFlag,
+  type IfGiven,
   type Key,
   type List,
+  type Needs,
   type OneOrMany,
+  type Possible,
   toList
 } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
@@ -139,13 +146,70 @@ export type GeoFound<V, Coord, Dist, Hash> = Coord extends unknown
     : never
   : never
 
-type NotStored = { readonly store?: undefined; readonly storedist?: undefined }
-type Stored = ExactlyOne<{
+/**
+ * The options of GEORADIUS: at most one order and one key to store in, `any` only with `count`, and the `with…` only
+ * where nothing is stored.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface GeoradiusOptions extends GeoWith<boolean, boolean, boolean> {
+  /** Nearest first. */
+  readonly asc?: boolean | undefined
+  /** Farthest first. */
+  readonly desc?: boolean | undefined
+  /** At most this many members: the nearest ones. */
+  readonly count?: number | undefined
+  /** Take the first members found instead of the nearest ones, which is faster. */
+  readonly any?: boolean | undefined
   /** The key to store the members in, with their geohashes as scores. */
-  readonly store: Key
+  readonly store?: Key | undefined
   /** The key to store the members in, with their distances as scores. */
-  readonly storedist: Key
-}> & { readonly withcoord?: undefined; readonly withdist?: undefined; readonly withhash?: undefined }
+  readonly storedist?: Key | undefined
+}
+
+type StoreWord = "store" | "storedist"
+
+/**
+ * The options that a call of GEORADIUS gives, with what is wrong with them.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type CheckedGeoradius<O> = Checked<O, GeoradiusOptions, "asc" | "desc", StoreWord> &
+  ([Possible<O, "any">] extends [never]
+    ? unknown
+    : [Possible<O, "count">] extends [never]
+      ? { readonly any: Needs<"count"> }
+      : unknown) &
+  ([Given<O, StoreWord>] extends [never]
+    ? unknown
+    : { readonly [K in Given<O, "withcoord" | "withdist" | "withhash">]: ExcludedBy<Given<O, StoreWord>> })
+
+/**
+ * What GEORADIUS returns: the number of members where it stores them, else the members.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type GeoradiusResult<O, V> = IfGiven<
+  O,
+  "store",
+  number,
+  IfGiven<
+    O,
+    "storedist",
+    number,
+    Array<
+      GeoFound<
+        V,
+        IfFlag<O, "withcoord", true, false>,
+        IfFlag<O, "withdist", true, false>,
+        IfFlag<O, "withhash", true, false>
+      >
+    >
+  >
+>
 
 /**
  * The commands on geographic positions.
@@ -222,38 +286,13 @@ export interface GeoCommands<V> {
    *
    * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} or {@link geosearchstore}
    */
-  readonly georadius: {
-    /**
-     * The members within a radius around a position.
-     *
-     * O(N + log M) for N members around the position and M in the set. Since Redis 3.2.0.
-     *
-     * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} or {@link geosearchstore}
-     */
-    <Coord extends Flag = undefined, Dist extends Flag = undefined, Hash extends Flag = undefined>(
-      key: Key,
-      center: GeoCoordinates,
-      radius: number,
-      unit: GeoUnit,
-      options?: GeoSearchOptions & GeoWith<Coord, Dist, Hash> & NotStored
-    ): RedisCommand<Array<GeoFound<V, Coord, Dist, Hash>>>
-
-    /**
-     * Stores the members within a radius around a position, with their geohashes (`store`) or distances (`storedist`)
-     * as scores, and returns their number.
-     *
-     * O(N + log M) for N members around the position and M in the set. Since Redis 3.2.0.
-     *
-     * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} or {@link geosearchstore}
-     */
-    (
-      key: Key,
-      center: GeoCoordinates,
-      radius: number,
-      unit: GeoUnit,
-      options: GeoSearchOptions & Stored
-    ): RedisCommand<number>
-  }
+  readonly georadius: <const O extends GeoradiusOptions | undefined = undefined>(
+    key: Key,
+    center: GeoCoordinates,
+    radius: number,
+    unit: GeoUnit,
+    options?: CheckedGeoradius<O>
+  ) => RedisCommand<GeoradiusResult<O, V>>
 
   /**
    * {@link georadius} without storing: it only reads, so replicas can execute it.
@@ -277,32 +316,13 @@ export interface GeoCommands<V> {
    *
    * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} or {@link geosearchstore} with `frommember`
    */
-  readonly georadiusbymember: {
-    /**
-     * The members within a radius around a member.
-     *
-     * O(N + log M) for N members around it and M in the set. Since Redis 3.2.0.
-     *
-     * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} or {@link geosearchstore} with `frommember`
-     */
-    <Coord extends Flag = undefined, Dist extends Flag = undefined, Hash extends Flag = undefined>(
-      key: Key,
-      member: V,
-      radius: number,
-      unit: GeoUnit,
-      options?: GeoSearchOptions & GeoWith<Coord, Dist, Hash> & NotStored
-    ): RedisCommand<Array<GeoFound<V, Coord, Dist, Hash>>>
-
-    /**
-     * Stores the members within a radius around a member, with their geohashes (`store`) or distances (`storedist`) as
-     * scores, and returns their number.
-     *
-     * O(N + log M) for N members around it and M in the set. Since Redis 3.2.0.
-     *
-     * @deprecated since Redis 6.2.0 (not in Valkey): use {@link geosearch} or {@link geosearchstore} with `frommember`
-     */
-    (key: Key, member: V, radius: number, unit: GeoUnit, options: GeoSearchOptions & Stored): RedisCommand<number>
-  }
+  readonly georadiusbymember: <const O extends GeoradiusOptions | undefined = undefined>(
+    key: Key,
+    member: V,
+    radius: number,
+    unit: GeoUnit,
+    options?: CheckedGeoradius<O>
+  ) => RedisCommand<GeoradiusResult<O, V>>
 
   /**
    * {@link georadiusbymember} without storing: it only reads, so replicas can execute it.
@@ -456,7 +476,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): GeoCommands<V> => {
 
   const inArea = (builder: Args, area: GeoArea<V>): Args =>
     builder
-      .atMostOne(area, ["frommember", "fromlonlat"])
+      .atMostOne(area, ["frommember", "fromlonlat", "bypolygon"])
       .atMostOne(area, ["byradius", "bybox", "bypolygon"])
       .option("FROMMEMBER", area.frommember, (args, member) => args.value(codec, member as V))
       .option("FROMLONLAT", area.fromlonlat, place)

@@ -323,6 +323,8 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): HashExpiryCommands<V
       const pairs = pairsOf(fields)
       const builder = args()
         .key(key)
+        .atMostOne(options, ["nx", "xx"])
+        .atMostOne(options, ["fnx", "fxx"])
         .flag("NX", options.nx)
         .flag("XX", options.xx)
         .flag("FNX", options.fnx)

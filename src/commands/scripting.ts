@@ -437,6 +437,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ScriptingCommands<K>
       FUNCTION_RESTORE(
         args()
           .text(dump)
+          .atMostOne(options, ["flush", "append", "replace"])
           .flag("FLUSH", options?.flush)
           .flag("APPEND", options?.append)
           .flag("REPLACE", options?.replace),

@@ -6,7 +6,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
-import { args, type DurationWithUnit, type OneOrMany } from "../internal/command/args.js"
+import { args, type CheckedOne, type DurationWithUnit, type IfGiven, type OneOrMany } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -128,6 +128,19 @@ export interface CachedInfo {
   }>
 }
 
+/**
+ * Which of a sentinel's own settings are read or changed: exactly one of the two.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface SentinelConfigOptions {
+  /** Returns the settings whose names match. */
+  readonly get?: OneOrMany<string> | undefined
+  /** Changes these settings. */
+  readonly set?: Settings | undefined
+}
+
 /** The moments at which a sentinel can crash itself, for tests. */
 type Crash = "crash-after-election" | "crash-after-promotion"
 
@@ -160,31 +173,9 @@ export interface SentinelCommands {
    * const settings = yield* Redis.sentinelConfig({ get: "*" })
    * ```
    */
-  readonly sentinelConfig: {
-    /**
-     * Reads the sentinel's own settings whose names match.
-     *
-     * O(N) in the settings. Since Redis 6.2.0; more than one at once since 7.2.0.
-     *
-     * @example
-     * ```ts
-     * const settings = yield* Redis.sentinelConfig({ get: "*" })
-     * ```
-     */
-    (options: { readonly get: OneOrMany<string>; readonly set?: undefined }): RedisCommand<Record<string, string>>
-
-    /**
-     * Changes the sentinel's own settings. Passwords may be `Redacted`.
-     *
-     * O(N) in the settings. Since Redis 6.2.0; more than one at once since 7.2.0.
-     *
-     * @example
-     * ```ts
-     * yield* Redis.sentinelConfig({ set: { "resolve-hostnames": true } })
-     * ```
-     */
-    (options: { readonly set: Settings; readonly get?: undefined }): RedisCommand<void>
-  }
+  readonly sentinelConfig: <const O extends SentinelConfigOptions>(
+    options: CheckedOne<O, SentinelConfigOptions, "get" | "set">
+  ) => RedisCommand<IfGiven<O, "set", void, Record<string, string>>>
 
   /**
    * Reads or changes the periods and timeouts of a sentinel by their names: `INFO-PERIOD`, `PING-PERIOD`, … For tests.
@@ -377,12 +368,9 @@ export interface SentinelCommands {
    *
    * O(1). Since Redis 3.2.0.
    */
-  readonly sentinelSimulateFailure: {
-    /** Makes the sentinel crash at a given moment of a failover, for tests. O(1). Since Redis 3.2.0. */
-    (moments: OneOrMany<Crash>): RedisCommand<void>
-    /** The moments of a failover at which the sentinel can be made to crash. O(1). Since Redis 3.2.0. */
-    (help: "help"): RedisCommand<Array<string>>
-  }
+  readonly sentinelSimulateFailure: <M extends OneOrMany<Crash> | "help">(
+    moments: M
+  ) => RedisCommand<M extends "help" ? Array<string> : void>
 
   /**
    * The replicas of a primary.
@@ -513,11 +501,9 @@ const scripts: Decode.Decoder<Array<PendingScript>> = Decode.array((reply) => {
 
 const durations = Report.whole(Report.record(Report.millis))
 
-const config = (options: {
-  readonly get?: OneOrMany<string> | undefined
-  readonly set?: Settings | undefined
-}): RedisCommand<never> => {
+const config = (options: SentinelConfigOptions): RedisCommand<never> => {
   const builder = args()
+    .exactlyOne(options, ["get", "set"])
     .option("GET", options.get, (args, names) => texts(args, names, "setting"))
     .option("SET", options.set, settings)
   const decoder: Decode.Decoder<unknown> = options.set === undefined ? fieldsOf : Decode.ok
@@ -547,7 +533,7 @@ const downByAddr = (ip: string, number: number, currentEpoch: number | bigint, r
 /** @internal */
 export const make = (): SentinelCommands => ({
   sentinelCkquorum: (name) => SENTINEL_CKQUORUM(args().text(name), Report.text),
-  sentinelConfig: config,
+  sentinelConfig: config as SentinelCommands["sentinelConfig"],
   sentinelDebug: debug,
   sentinelFailover: (name, options) =>
     SENTINEL_FAILOVER(args().text(name).flag("COORDINATED", options?.coordinated), Decode.ok),

@@ -9,7 +9,7 @@ import type * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type { Codec } from "../Codec.js"
-import { args, type Key, type OneOrMany, toList } from "../internal/command/args.js"
+import { args, type Checked, type IfFlag, type Key, type OneOrMany, toList } from "../internal/command/args.js"
 import { define } from "../internal/command/command.js"
 import * as Decode from "../internal/command/decode.js"
 import type { RedisCommand } from "../internal/command/model.js"
@@ -26,6 +26,19 @@ import { clientFields } from "./connection-client.js"
  * @category options
  */
 export type AclRule = Secret
+
+/**
+ * What ACL LOG does: at most one of these.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface AclLogOptions {
+  /** At most this many entries. Default: 10. */
+  readonly count?: number | undefined
+  /** Empties the log. */
+  readonly reset?: boolean | undefined
+}
 
 /**
  * The permissions of a user, or of one of its selectors.
@@ -158,9 +171,14 @@ export interface ServerAclCommands<K = string> {
    */
   readonly aclLog: {
     /** The log of refused commands and logins, newest first. O(N) in the entries. Since Redis 6.0.0. */
-    (options?: { readonly count?: number | undefined; readonly reset?: undefined }): RedisCommand<Array<AclLogEntry<K>>>
-    /** Empties the log of refused commands and logins. O(N) in the entries. Since Redis 6.0.0. */
-    (options: { readonly count?: undefined; readonly reset: true }): RedisCommand<void>
+    (): RedisCommand<Array<AclLogEntry<K>>>
+    /**
+     * The log of refused commands and logins, newest first: at most `count` of them. With `reset`, empties the log. O(N)
+     * in the entries. Since Redis 6.0.0.
+     */
+    <const O extends AclLogOptions | undefined>(
+      options: Checked<O, AclLogOptions, "count" | "reset">
+    ): RedisCommand<IfFlag<O, "reset", void, Array<AclLogEntry<K>>>>
   }
 
   /**
@@ -272,11 +290,9 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ServerAclCommands<K>
     return { ...entry, age: ageSeconds }
   })
 
-  const aclLog = (options?: {
-    readonly count?: number | undefined
-    readonly reset?: true | undefined
-  }): RedisCommand<never> => {
+  const aclLog = (options?: AclLogOptions): RedisCommand<never> => {
     const builder = args()
+      .atMostOne(options, ["count", "reset"])
       .when(options?.count, (args, count) => args.integer(count))
       .flag("RESET", options?.reset)
     const decoder: Decode.Decoder<unknown> = options?.reset === true ? Decode.ok : log

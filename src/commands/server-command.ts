@@ -374,11 +374,12 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): ServerCommandCommand
     commandInfo: (commands) => COMMAND_INFO(someTexts(args(), commands), optionalInfos, text),
     commandList: (options) =>
       COMMAND_LIST(
-        args().option("FILTERBY", options?.filterby, (args, { aclcat, module, pattern }) =>
+        args().option("FILTERBY", options?.filterby, (args, by) =>
           args
-            .option("MODULE", module, (args, module) => args.text(module))
-            .option("ACLCAT", aclcat, (args, aclcat) => args.text(aclcat))
-            .option("PATTERN", pattern, (args, pattern) => args.text(pattern))
+            .exactlyOne(by, ["module", "aclcat", "pattern"])
+            .option("MODULE", by.module, (args, module) => args.text(module))
+            .option("ACLCAT", by.aclcat, (args, aclcat) => args.text(aclcat))
+            .option("PATTERN", by.pattern, (args, pattern) => args.text(pattern))
         ),
         names,
         text

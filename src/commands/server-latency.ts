@@ -118,21 +118,10 @@ export interface ServerLatencyCommands<K = string> {
    *
    * O(N) in the entries. Since Valkey 8.1.0; not in Redis.
    */
-  readonly commandlogGet: {
-    /**
-     * The last `count` slow commands, newest first; all of them with -1.
-     *
-     * O(N) in the entries. Since Valkey 8.1.0; not in Redis.
-     */
-    (count: number, type: "slow"): RedisCommand<Array<SlowCommand<K>>>
-
-    /**
-     * The last `count` commands with a large request or reply, newest first; all of them with -1.
-     *
-     * O(N) in the entries. Since Valkey 8.1.0; not in Redis.
-     */
-    (count: number, type: "large-request" | "large-reply"): RedisCommand<Array<LargeCommand<K>>>
-  }
+  readonly commandlogGet: <T extends CommandLogType>(
+    count: number,
+    type: T
+  ) => RedisCommand<T extends "slow" ? Array<SlowCommand<K>> : Array<LargeCommand<K>>>
 
   /**
    * The number of entries in a log.

@@ -187,7 +187,14 @@ export const make = (): ServerPersistenceCommands => ({
   backupStart: () => BACKUP_START(args(), Decode.ok),
   backupStatus: () => BACKUP_STATUS(args(), status),
   bgrewriteaof: () => BGREWRITEAOF(args(), Report.text),
-  bgsave: (options) => BGSAVE(args().flag("SCHEDULE", options?.schedule).flag("CANCEL", options?.cancel), Report.text),
+  bgsave: (options) =>
+    BGSAVE(
+      args()
+        .atMostOne(options, ["schedule", "cancel"])
+        .flag("SCHEDULE", options?.schedule)
+        .flag("CANCEL", options?.cancel),
+      Report.text
+    ),
   lastsave: () => LASTSAVE(args(), Report.timeSeconds),
   save: () => SAVE(args(), Decode.ok),
   shutdown: (options) =>

@@ -171,31 +171,14 @@ export interface SortedSetCommands<V, K extends Key> extends SortedSetRangeComma
    * const score = yield* Redis.zadd("board", [["ada", 1]], { xx: true, incr: true }) // Option<number>
    * ```
    */
-  readonly zadd: {
-    /**
-     * Adds members with their scores, or changes the scores of existing ones, and returns how many are new. With
-     * `incr`, adds to the score of one member, and returns the sum; `None` when a condition is not met.
-     *
-     * O(log N) for each member, where N is the size of the set. Since Redis 1.2.0; `gt` and `lt` since 6.2.0.
-     */
-    (
-      key: Key,
-      members: ScoredMembers<V>,
-      options?: ZaddOptions & { readonly incr?: false | undefined }
-    ): RedisCommand<number>
-
-    /**
-     * Adds members with their scores, or changes the scores of existing ones, and returns how many are new. With
-     * `incr`, adds to the score of one member, and returns the sum; `None` when a condition is not met.
-     *
-     * O(log N) for each member, where N is the size of the set. Since Redis 1.2.0; `gt` and `lt` since 6.2.0.
-     */
-    <const Incr extends boolean>(
-      key: Key,
-      members: ScoredMember<V> | readonly [ScoredMember<V>],
-      options: ZaddOptions & { readonly incr: Incr | undefined }
-    ): RedisCommand<Incr extends true ? Option.Option<number> : number>
-  }
+  readonly zadd: <const Incr extends boolean | undefined = undefined>(
+    key: Key,
+    members: true extends Incr ? ScoredMember<V> | readonly [ScoredMember<V>] : ScoredMembers<V>,
+    options?: ZaddOptions & {
+      /** Adds to the score of one member. */
+      readonly incr?: Incr
+    }
+  ) => RedisCommand<Incr extends true ? Option.Option<number> : number>
 
   /**
    * The number of members; 0 when the sorted set is missing.

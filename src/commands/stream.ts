@@ -83,33 +83,15 @@ export interface StreamCommands<V, K> {
    * yield* Redis.xadd("orders", "*", { item: "pen" }, { maxlen: 10_000, approximately: true })
    * ```
    */
-  readonly xadd: {
-    /**
-     * Adds an entry under an id (`*`: the server generates it), and returns the id. A missing stream is created; with
-     * `nomkstream` it is not, and the result is `None`. The stream can be trimmed in the same step.
-     *
-     * O(1), plus O(N) in the entries trimmed. Since Redis 5.0.0; `nomkstream`, `minid` and `limit` since 6.2.0.
-     */
-    (
-      key: Key,
-      id: StreamId,
-      fields: StreamFields<V>,
-      options?: XaddOptions & { readonly nomkstream?: false | undefined }
-    ): RedisCommand<StreamId>
-
-    /**
-     * Adds an entry under an id (`*`: the server generates it), and returns the id. A missing stream is created; with
-     * `nomkstream` it is not, and the result is `None`. The stream can be trimmed in the same step.
-     *
-     * O(1), plus O(N) in the entries trimmed. Since Redis 5.0.0; `nomkstream`, `minid` and `limit` since 6.2.0.
-     */
-    <const NoMkStream extends boolean>(
-      key: Key,
-      id: StreamId,
-      fields: StreamFields<V>,
-      options: XaddOptions & { readonly nomkstream: NoMkStream | undefined }
-    ): RedisCommand<NoMkStream extends true ? Option.Option<StreamId> : StreamId>
-  }
+  readonly xadd: <const NoMkStream extends boolean | undefined = undefined>(
+    key: Key,
+    id: StreamId,
+    fields: StreamFields<V>,
+    options?: XaddOptions & {
+      /** Does not create a missing stream. */
+      readonly nomkstream?: NoMkStream
+    }
+  ) => RedisCommand<NoMkStream extends true ? Option.Option<StreamId> : StreamId>
 
   /**
    * Sets how long, and how many, ids of XADD's `idmp` are remembered. All ids remembered so far are forgotten.

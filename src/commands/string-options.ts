@@ -163,11 +163,13 @@ export type SetResult<O, V> = IfFlag<O, "get", Option.Option<V>, Conditional<O>>
 
 /** Both answers when it is not known whether a condition is given. */
 type Conditional<O> = O extends unknown
-  ? [Given<O, ConditionWord>] extends [never]
-    ? [Possible<O, ConditionWord>] extends [never]
-      ? void
-      : boolean | void
-    : boolean
+  ? [keyof O & ConditionWord] extends [never]
+    ? void
+    : [Given<O, ConditionWord>] extends [never]
+      ? [Possible<O, ConditionWord>] extends [never]
+        ? void
+        : boolean | void
+      : boolean
   : never
 
 /**

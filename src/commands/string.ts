@@ -486,7 +486,7 @@ export const make = <V, K extends Key>(codec: Codec<V, K>): StringCommands<V, K>
         .option("LBOUND", lbound, bound)
         .option("UBOUND", ubound, bound)
         .flag("SATURATE", saturate)
-      expiry(builder, options).flag("PERSIST", persist).flag("ENX", enx)
+      expiry(builder, options).atMostOne(options, ["persist", "enx"]).flag("PERSIST", persist).flag("ENX", enx)
       return INCREX(builder, byfloat === undefined ? integerIncrement : floatIncrement)
     },
     lcs: lcs as StringCommands<V, K>["lcs"],

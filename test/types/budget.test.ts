@@ -4,7 +4,7 @@ import * as path from "node:path"
 import { describe, expect, it } from "vitest"
 import { costOf, fixtures } from "../../scripts/type-budget.js"
 
-const limit = 7_100
+const limit = 5_800
 
 describe("the cost of types", { timeout: 300_000 }, () => {
   it(`is at most ${limit} instantiations for a program of commands`, async () => {

@@ -32,6 +32,14 @@ export type EitherResults<T extends BatchCommands> = T extends ChunkShape
   ? Array<Either.Either<AnswerOf<T>, RedisError>>
   : { -readonly [K in keyof T]: T[K] extends RedisCommand<infer A> ? Either.Either<A, RedisError> : never } & {}
 
+/** What a pipeline answers: with `mode: "either"` an `Either` in each place. */
+export type PipelineResults<T extends BatchCommands, Mode> = Mode extends "either" ? EitherResults<T> : Results<T>
+
+/** How a failed command fails its pipeline; with `mode: "either"` it does not. */
+export type PipelineFailure<T extends BatchCommands, Mode> = Mode extends "either"
+  ? never
+  : PipelineError<EitherResults<T>>
+
 type AnswerOf<T> = T extends Chunk.Chunk<RedisCommand<infer A>> ? A : never
 
 /** Where a command stands: its index, or its key in a record. */

@@ -91,7 +91,7 @@ export interface Needs<out Other> {
 
 /** Those of `Words` that are certainly given: neither absent nor possibly `undefined` or `false`. */
 export type Given<O, Words> = {
-  [K in keyof O & Words]: undefined extends O[K] ? never : false extends O[K] ? never : K
+  [K in keyof O & Words]: O[K] extends object ? K : undefined extends O[K] ? never : false extends O[K] ? never : K
 }[keyof O & Words]
 
 /** Those of `Words` that may be given. */
@@ -108,22 +108,29 @@ export type Checked<O, All, Words = never, Words2 = never> =
   | CheckedFields<O, All, Words, Words2>
   | Extract<O, undefined>
 
+/**
+ * A word in both lists is checked as one of `Words`; the word that it excludes in `Words2` is checked there. The order of the
+ * conditions is what this costs the compiler (test/types/budget.test.ts).
+ */
 type CheckedFields<O, All, Words, Words2> = {
-  readonly [K in keyof O]: K extends keyof All
-    ? K extends Given<O, Words>
-      ? [Exclude<Given<O, Words>, K>] extends [never]
-        ? CheckedWord<O, K, Words2>
-        : ExcludedBy<Exclude<Given<O, Words>, K>>
-      : CheckedWord<O, K, Words2>
-    : UnknownOption
+  readonly [K in keyof O]: K extends Words
+    ? CheckedWord<O, K, Words>
+    : K extends Words2
+      ? CheckedWord<O, K, Words2>
+      : K extends keyof All
+        ? O[K]
+        : UnknownOption
 }
 
-type CheckedWord<O, K extends keyof O, Words> =
-  K extends Given<O, Words>
-    ? [Exclude<Given<O, Words>, K>] extends [never]
-      ? O[K]
-      : ExcludedBy<Exclude<Given<O, Words>, K>>
+type CheckedWord<O, K extends keyof O, Words> = [Exclude<Given<O, Words>, K>] extends [never]
+  ? O[K]
+  : K extends Given<O, Words>
+    ? ExcludedBy<Exclude<Given<O, Words>, K>>
     : O[K]
+
+/** The same where exactly one of `Words` must be given. */
+export type CheckedOne<O, All, Words> = Checked<O, All, Words> &
+  ([Given<O, Words>] extends [never] ? Needs<Words> : unknown)
 
 /** What a call gives for an option: `undefined` where the option, or all options, are absent. */
 type ValueOf<O, Field> = O extends unknown ? (Field extends keyof O ? O[Field] : undefined) : never
@@ -313,6 +320,15 @@ export class Args {
       }
     }
     return this
+  }
+
+  /** Exactly one of these words must be given, or the command fails. */
+  exactlyOne(options: object | undefined, words: ReadonlyArray<string>): this {
+    const given = words.some((word) => {
+      const value = (options as Readonly<Record<string, unknown>> | undefined)?.[word]
+      return value !== undefined && value !== false
+    })
+    return given ? this.atMostOne(options, words) : this.fail(`needs ${words.join(" or ")}`)
   }
 
   /** When the option is given: `token`, then the arguments that `append` adds. */
