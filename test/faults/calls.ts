@@ -137,7 +137,8 @@ export const calls: ReadonlyArray<CallRow> = [
           blocked(bench).pipe(
             Effect.zipRight(bench.injectNow),
             Effect.zipRight(Effect.sleep("20 millis")),
-            Effect.zipRight(bench.direct.execute(Redis.rpush(`${bench.key}:list`, ["element"]))),
+            // A server that is stopped does not answer this either.
+            Effect.zipRight(Effect.forkDaemon(bench.direct.execute(Redis.rpush(`${bench.key}:list`, ["element"])))),
             Effect.zipRight(Fiber.join(fiber))
           )
       ),
@@ -233,14 +234,15 @@ export const calls: ReadonlyArray<CallRow> = [
     phases: ["subscribed"],
     byItself: true,
     prepare: nothing,
-    run: ({ direct, fault, injectNow, key, options, proxy }) =>
+    run: ({ direct, fault, heal, injectNow, key, options, proxy }) =>
       Effect.gen(function* () {
         const service = yield* RedisPubSub.make({
           ...options,
           pingInterval: "200 millis",
-          unresponsiveTimeout: "1 second"
+          unresponsiveTimeout: fault.stops === "client" ? options.unresponsiveTimeout : "1 second"
         })
         const messages = yield* listenOn(service)(RedisPubSub.withGaps.mailbox(key))
+        const { accepted } = yield* proxy.stats
         yield* injectNow
         let published = 0
         yield* Effect.suspend(() => direct.execute(Redis.publish(key, String(published++)))).pipe(
@@ -248,16 +250,25 @@ export const calls: ReadonlyArray<CallRow> = [
           Effect.forever,
           Effect.forkScoped
         )
-        if (fault.away === true) {
+        if (fault.stops === "server") {
+          // Until the subscription has noticed the silence.
+          yield* proxy.until((stats) => stats.accepted > accepted)
+          yield* heal
+        } else if (fault.away === true) {
           yield* Effect.sleep("100 millis")
-          yield* proxy.heal
+          yield* heal
         }
         // A fault in the direction of the server may have no effect: a subscriber only listens.
-        let awaitsGap = fault.kind !== "slow" && (fault.direction !== "toServer" || fault.unasked === true)
+        let awaitsGap =
+          fault.kind !== "slow" &&
+          (fault.direction !== "toServer" || fault.unasked === true || fault.stops === "server")
         let next = 0
         for (let inOrder = 0; inOrder < 3 || awaitsGap; ) {
           const message = yield* messages.take
           if (message._tag === "Gap") {
+            if (fault.stops === "client") {
+              return "a gap was said, and nothing was lost"
+            }
             awaitsGap = false
             inOrder = 0
             next = -1

@@ -10,6 +10,7 @@ import * as FaultProxy from "effect-redis-client/testing/FaultProxy"
 import type * as RedisServer from "effect-redis-client/testing/RedisServer"
 import type { RedisOptions } from "../../src/Redis.js"
 import { on, quickly } from "../support/client.js"
+import type { Apart, Together } from "./apart.js"
 import type { Bench, CallRow, FaultRow, PhaseRow } from "./model.js"
 
 export interface Cell {
@@ -33,6 +34,9 @@ export interface Home {
   readonly tls: RedisServer.RedisServer
   readonly direct: Connection.Connection
   readonly directTls: Connection.Connection
+  readonly apart: Apart
+  /** The cells for which the event loop is held together. */
+  readonly together: Together
 }
 
 export const big = "x".repeat(300_000)
@@ -45,6 +49,9 @@ export const waits = (cell: Cell): boolean => {
   const { call, fault, lasting, phase } = cell
   if (isPast(cell) || fault.kind === "slow") {
     return false
+  }
+  if (fault.stops === "server" && phase.name === "largeReply") {
+    return true
   }
   if (phase.when === "connecting") {
     // A fault that begins inside the handshake, towards the server, affects the command after it.
@@ -60,7 +67,9 @@ export const waits = (cell: Cell): boolean => {
 export const isPast = ({ call, fault, phase }: Cell): boolean =>
   fault.direction === "toServer" &&
   call.rounds !== true &&
-  (phase.name === "awaiting" || phase.name === "largeReply" || (phase.name === "blocking" && fault.unasked !== true))
+  (phase.name === "awaiting" ||
+    (fault.stops === undefined &&
+      (phase.name === "largeReply" || (phase.name === "blocking" && fault.unasked !== true))))
 
 /** Whether the client has noticed the end of its connection before the call. */
 export const heardOf = ({ fault, phase }: Cell) => phase.name === "idle" && fault.unasked === true
@@ -84,6 +93,11 @@ const labelOf = (error: RedisError.RedisError | { readonly _tag?: string }): str
 /** A time limit that is never reached, however slow the machine. */
 const patience = "20 seconds"
 
+/** Every limit of a client whose event loop is held. */
+const shorterThanHeld = "5 seconds"
+/** For how long it is held, in milliseconds. */
+export const heldFor = 6_500
+
 /** Longer than any deadline in this file: an effect that takes this long never ends. */
 const longest = "40 seconds"
 
@@ -99,48 +113,97 @@ const within = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>, problems:
     )
   )
 
+/** Where a connection is when a process is stopped: by default, when the command begins to leave. */
+const momentOf = ({ at, name }: PhaseRow): PhaseRow["at"] =>
+  name === "connect"
+    ? undefined
+    : at === undefined
+      ? { bytes: 1, direction: name === "blocking" || name === "subscribed" ? "toClient" : "toServer" }
+      : { ...at, bytes: Math.max(at.bytes, 1) }
+
 export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen> => {
   const { call, fault, lasting, phase } = cell
   const problems: Array<string> = []
   const server = phase.name === "tls" ? home.tls : home.plain
   const direct = phase.name === "tls" ? home.directTls : home.direct
-  const deadline = waits(cell) ? "400 millis" : patience
+  const held = fault.stops === "client"
+  const deadline = held ? shorterThanHeld : waits(cell) ? "400 millis" : patience
   const faults = fault.faults(phase.size !== "small")
-  const inject = (proxy: FaultProxy.FaultProxy, at: PhaseRow["at"]) =>
+  const injectBytes = (proxy: FaultProxy.FaultProxy, at: PhaseRow["at"], direction = fault.direction) =>
     proxy
-      .inject(
-        at === undefined
-          ? faults
-          : faults.map((one) => FaultProxy.after(at.bytes, one, { direction: fault.direction })),
-        {
-          direction: at === undefined ? fault.direction : at.direction,
-          on: phase.when === "connecting" ? "new" : lasting ? "all" : "live",
-          // Twice: for the client's shared connection and for the one that it leases.
-          ...(phase.when === "connecting" && !lasting ? { times: call.on === "leased" ? 2 : 1 } : {})
-        }
-      )
+      .inject(at === undefined ? faults : faults.map((one) => FaultProxy.after(at.bytes, one, { direction })), {
+        direction: at === undefined ? direction : at.direction,
+        on: phase.when === "connecting" ? "new" : lasting ? "all" : "live",
+        // Twice: for the client's shared connection and for the one that it leases.
+        ...(phase.when === "connecting" && !lasting ? { times: call.on === "leased" ? 2 : 1 } : {})
+      })
       .pipe(Effect.orDie)
   return Effect.scoped(
     Effect.gen(function* () {
-      const proxy = yield* FaultProxy.make({ target: { host: server.host, port: server.port }, seed: 1 })
+      const target = { host: server.host, port: server.port }
+      const proxy = yield* held ? home.apart.make(target) : FaultProxy.make({ target, seed: 1 })
       const seen = yield* Effect.scoped(
         Effect.gen(function* () {
+          const scope = yield* Effect.scope
+          if (fault.stops !== undefined && !held) {
+            yield* Effect.addFinalizer(() => Effect.orDie(server.resume))
+          }
+          let stopped = false
+          const standStill = Effect.suspend(() => {
+            stopped = true
+            return held
+              ? home.together.arrive
+              : Effect.zipRight(
+                  Effect.zipRight(server.pause, proxy.heal),
+                  fault.stops === "server" ? Effect.void : Effect.zipRight(Effect.sleep("50 millis"), server.resume)
+                )
+          }).pipe(Effect.orDie)
+          const heal = Effect.orDie(fault.stops === "server" ? Effect.zipRight(server.resume, proxy.heal) : proxy.heal)
+          /** Has a process stand still when the bytes have come to the moment of the phase. */
+          const stopAt = (at: PhaseRow["at"]) =>
+            Effect.gen(function* () {
+              yield* injectBytes(proxy, at, "both")
+              const before = new Map((yield* proxy.connections).map((one) => [one.id, one] as const))
+              const isThere = (one: FaultProxy.ConnectionStats): boolean => {
+                const name = at?.direction === "toClient" ? "bytesToClient" : "bytesToServer"
+                return at === undefined
+                  ? !before.has(one.id)
+                  : one[name] - (before.get(one.id)?.[name] ?? 0) >= at.bytes
+              }
+              yield* proxy
+                .until(() => Effect.runSync(proxy.connections).some(isThere))
+                .pipe(Effect.zipRight(standStill), Effect.forkIn(scope))
+            })
+          const inject = fault.stops === undefined ? injectBytes(proxy, phase.at) : stopAt(momentOf(phase))
+          const injectNow =
+            fault.stops === undefined
+              ? injectBytes(proxy, undefined)
+              : held
+                ? stopAt(momentOf(phase.name === "multi" ? { ...phase, at: undefined } : phase))
+                : fault.stops === "server"
+                  ? standStill
+                  : Effect.asVoid(Effect.forkIn(standStill, scope))
           const options = {
             host: proxy.host,
             port: proxy.port,
             clientName: key,
             reconnect: quickly,
-            connectTimeout:
-              phase.when === "connected" || fault.kind === "slow" ? patience : waits(cell) ? "300 millis" : "2 seconds",
+            connectTimeout: held
+              ? deadline
+              : phase.when === "connected" || fault.kind === "slow"
+                ? patience
+                : waits(cell)
+                  ? "300 millis"
+                  : "2 seconds",
             replyTimeout: deadline,
             acquireTimeout: deadline,
-            unresponsiveTimeout: waits(cell) ? "1 second" : patience,
+            unresponsiveTimeout: held ? deadline : waits(cell) ? "1 second" : patience,
             closeTimeout: "300 millis",
             lazy: phase.when === "connecting",
             ...(Option.isSome(server.tls) ? { tls: { ca: [server.tls.value.ca], serverName: "localhost" } } : {})
           } as const satisfies RedisOptions
           if (phase.when === "connecting") {
-            yield* inject(proxy, phase.at)
+            yield* inject
           }
           // Only the connection of the call: another one would consume the fault.
           const redis = yield* Redis.make(
@@ -161,8 +224,9 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
             pool,
             direct,
             proxy,
-            inject: inject(proxy, phase.at),
-            injectNow: inject(proxy, undefined)
+            inject,
+            injectNow,
+            heal
           }
           yield* call.prepare(bench)
           if (phase.when === "connected") {
@@ -181,7 +245,10 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
           }
           const ended = yield* within("the call", Effect.exit(Effect.scoped(call.run(bench))), problems)
           const exit = Option.getOrElse(ended, () => Exit.die("never"))
-          yield* Effect.orDie(proxy.heal)
+          yield* heal
+          if (fault.stops !== undefined && !stopped) {
+            problems.push("nothing was stopped")
+          }
           yield* nextWorks(bench, call, problems)
           const executed = yield* call.executed(bench)
           const outcome = Exit.match(exit, {

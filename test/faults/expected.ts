@@ -47,8 +47,16 @@ const connecting = ({ call, fault, lasting, phase }: Cell): ReadonlyArray<string
 const connected = (cell: Cell): ReadonlyArray<string> => {
   const { call, fault, lasting, phase } = cell
   const repeats = call.kind !== "write"
+  if (fault.stops === "client" && phase.name === "writing") {
+    // The rest of a large request is only written when the event loop goes on.
+    return [answer, late]
+  }
   if (fault.kind === "slow") {
     return [answer]
+  }
+  if (fault.stops === "server" && phase.name === "largeReply") {
+    // The whole reply may have been written before.
+    return [answer, late]
   }
   if (heardOf(cell)) {
     return fault.away ? (call.on === "shared" ? [waited] : [noLease]) : [answer]
