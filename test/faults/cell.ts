@@ -149,8 +149,11 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
             yield* Effect.addFinalizer(() => Effect.orDie(server.resume))
           }
           let stopped = false
+          /** How many connections there were when the event loop was held. */
+          let opened = 0
           const standStill = Effect.suspend(() => {
             stopped = true
+            opened = Effect.runSync(proxy.stats).accepted
             return held
               ? home.together.arrive
               : Effect.zipRight(
@@ -245,10 +248,13 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
           }
           const ended = yield* within("the call", Effect.exit(Effect.scoped(call.run(bench))), problems)
           const exit = Option.getOrElse(ended, () => Exit.die("never"))
-          yield* heal
           if (fault.stops !== undefined && !stopped) {
             problems.push("nothing was stopped")
           }
+          if (held && phase.when === "connected" && (yield* proxy.stats).accepted !== opened) {
+            problems.push("the connection was replaced, although its peer was never silent")
+          }
+          yield* heal
           yield* nextWorks(bench, call, problems)
           const executed = yield* call.executed(bench)
           const outcome = Exit.match(exit, {

@@ -23,7 +23,8 @@ const connecting = ({ call, fault, lasting, phase }: Cell): ReadonlyArray<string
   const asked = lasting || fault.away ? (shared ? [waited] : [noLease]) : [answer]
   switch (fault.kind) {
     case "slow":
-      return [answer]
+      // A command that waits for the shared connection past its deadline was not sent, so no reply to it can have come.
+      return [fault.stops === "client" && shared ? waited : answer]
     case "ends":
       return [
         ...asked,
@@ -48,7 +49,7 @@ const connected = (cell: Cell): ReadonlyArray<string> => {
   const { call, fault, lasting, phase } = cell
   const repeats = call.kind !== "write"
   if (fault.stops === "client" && phase.name === "writing") {
-    // The rest of a large request is only written when the event loop goes on.
+    // What the operating system did not take of a large request is only written when the event loop goes on.
     return [answer, late]
   }
   if (fault.kind === "slow") {
