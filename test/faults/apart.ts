@@ -13,9 +13,9 @@ export interface Apart {
   }) => Effect.Effect<FaultProxy.FaultProxy, FaultProxy.FaultProxyError, Scope.Scope>
   /**
    * Holds the event loop for `millis` at least, and until everything that the servers have to answer is in the sockets of
-   * their clients. What the proxies had stopped is passed on meanwhile.
+   * their clients. With `heal`, the proxies pass on meanwhile what they had stopped.
    */
-  readonly hold: (millis: number, servers: ReadonlyArray<string>) => void
+  readonly hold: (millis: number, servers: ReadonlyArray<string>, heal: boolean) => void
 }
 
 /** In Node 20 a thread does not take over the loader of TypeScript. */
@@ -123,40 +123,64 @@ export const makeApart: Effect.Effect<Apart, never, Scope.Scope> = Effect.gen(fu
           heal: Effect.asVoid(ask(id, { _tag: "heal" }))
         }
       }),
-    hold: (millis, servers) => {
+    hold: (millis, servers, heal) => {
       const gate = new Int32Array(new SharedArrayBuffer(4))
-      worker.postMessage({ _tag: "release", millis, servers, gate } satisfies Release)
+      worker.postMessage({ _tag: "release", millis, heal, servers, gate } satisfies Release)
       Atomics.wait(gate, 0, 0, millis + 60_000)
     }
   }
 })
 
-/** Cells that are held together: once each of them has come to its moment, or has ended, the event loop is held for all. */
-export class Together {
+/** Waits until each cell has come here or has ended, and then acts once for all of them. */
+class Gate {
   private readonly here: Array<() => void> = []
   constructor(
     private cells: number,
-    private readonly hold: () => void
+    private readonly act: () => void
   ) {}
 
-  /** Waits until the event loop was held. */
   readonly arrive: Effect.Effect<void> = Effect.async((resume) => {
     this.here.push(() => resume(Effect.void))
     this.look()
   })
 
-  /** A cell has ended. */
-  readonly leave: Effect.Effect<void> = Effect.sync(() => {
+  readonly leave = (): void => {
     this.cells--
     this.look()
-  })
+  }
 
   private look(): void {
     if (this.here.length > 0 && this.here.length >= this.cells) {
-      this.hold()
+      this.act()
       for (const goOn of this.here.splice(0)) {
         goOn()
       }
     }
   }
+}
+
+/** Cells that are held together, because each of them would be held by the others anyway. */
+export class Together {
+  private readonly start: Gate
+  private readonly moment: Gate
+  constructor(cells: number, hold: () => void) {
+    this.start = new Gate(cells, () => {})
+    this.moment = new Gate(cells, hold)
+  }
+
+  /** Waits until every cell can begin its call, so that no deadline begins long before the event loop is held. */
+  get ready(): Effect.Effect<void> {
+    return this.start.arrive
+  }
+
+  /** Waits until every call has come to its moment and the event loop was held. */
+  get held(): Effect.Effect<void> {
+    return this.moment.arrive
+  }
+
+  /** A cell has ended. */
+  readonly leave: Effect.Effect<void> = Effect.sync(() => {
+    this.start.leave()
+    this.moment.leave()
+  })
 }

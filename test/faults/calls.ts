@@ -250,7 +250,8 @@ export const calls: ReadonlyArray<CallRow> = [
           Effect.forever,
           Effect.forkScoped
         )
-        if (fault.stops === "server") {
+        const silenced = fault.stops !== undefined && fault.kind === "silent"
+        if (silenced) {
           // Until the subscription has noticed the silence.
           yield* proxy.until((stats) => stats.accepted > accepted)
           yield* heal
@@ -259,14 +260,12 @@ export const calls: ReadonlyArray<CallRow> = [
           yield* heal
         }
         // A fault in the direction of the server may have no effect: a subscriber only listens.
-        let awaitsGap =
-          fault.kind !== "slow" &&
-          (fault.direction !== "toServer" || fault.unasked === true || fault.stops === "server")
+        let awaitsGap = fault.kind !== "slow" && (fault.direction !== "toServer" || fault.unasked === true || silenced)
         let next = 0
         for (let inOrder = 0; inOrder < 3 || awaitsGap; ) {
           const message = yield* messages.take
           if (message._tag === "Gap") {
-            if (fault.stops === "client") {
+            if (fault.stops === "client" && !silenced) {
               return "a gap was said, and nothing was lost"
             }
             awaitsGap = false

@@ -155,7 +155,7 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
             stopped = true
             opened = Effect.runSync(proxy.stats).accepted
             return held
-              ? home.together.arrive
+              ? home.together.held
               : Effect.zipRight(
                   Effect.zipRight(server.pause, proxy.heal),
                   fault.stops === "server" ? Effect.void : Effect.zipRight(Effect.sleep("50 millis"), server.resume)
@@ -246,12 +246,15 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
               yield* fault.away ? Effect.sleep("100 millis") : proxy.until((stats) => stats.accepted > accepted)
             }
           }
+          if (held) {
+            yield* home.together.ready
+          }
           const ended = yield* within("the call", Effect.exit(Effect.scoped(call.run(bench))), problems)
           const exit = Option.getOrElse(ended, () => Exit.die("never"))
           if (fault.stops !== undefined && !stopped) {
             problems.push("nothing was stopped")
           }
-          if (held && phase.when === "connected" && (yield* proxy.stats).accepted !== opened) {
+          if (held && fault.kind === "slow" && phase.when === "connected" && (yield* proxy.stats).accepted !== opened) {
             problems.push("the connection was replaced, although its peer was never silent")
           }
           yield* heal

@@ -48,12 +48,9 @@ const connecting = ({ call, fault, lasting, phase }: Cell): ReadonlyArray<string
 const connected = (cell: Cell): ReadonlyArray<string> => {
   const { call, fault, lasting, phase } = cell
   const repeats = call.kind !== "write"
-  if (fault.stops === "client" && phase.name === "writing") {
-    // What the operating system did not take of a large request is only written when the event loop goes on.
-    return [answer, late]
-  }
   if (fault.kind === "slow") {
-    return [answer]
+    // What the operating system did not take of a large request is only written when the event loop goes on.
+    return fault.stops === "client" && phase.name === "writing" ? [answer, late] : [answer]
   }
   if (fault.stops === "server" && phase.name === "largeReply") {
     // The whole reply may have been written before.

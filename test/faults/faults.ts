@@ -106,6 +106,14 @@ export const faults: ReadonlyArray<FaultRow> = [
     faults: always(FaultProxy.stall)
   },
   {
+    name: "the client's event loop held, and no reply",
+    kind: "silent",
+    away: true,
+    direction: both,
+    stops: "client",
+    faults: always(FaultProxy.stall)
+  },
+  {
     name: "the server stopped for a moment",
     kind: "slow",
     direction: toServer,

@@ -20,10 +20,11 @@ export type Order = { readonly call: number; readonly proxy: number } & (
   | { readonly _tag: "close" }
 )
 
-/** All proxies are healed. After `millis`, and when what the servers have answered is passed on, `gate` opens. */
+/** All proxies are healed, if asked for. After `millis`, and when what the servers have answered is passed on, `gate` opens. */
 export interface Release {
   readonly _tag: "release"
   readonly millis: number
+  readonly heal: boolean
   /** The unix sockets of the servers. */
   readonly servers: ReadonlyArray<string>
   readonly gate: Int32Array
@@ -62,9 +63,11 @@ const quiet = async (): Promise<void> => {
   }
 }
 
-const release = async ({ gate, millis, servers }: Release): Promise<void> => {
-  for (const proxy of proxies.values()) {
-    proxy.heal(() => {})
+const release = async ({ gate, heal, millis, servers }: Release): Promise<void> => {
+  if (heal) {
+    for (const proxy of proxies.values()) {
+      proxy.heal(() => {})
+    }
   }
   await new Promise((resolve) => setTimeout(resolve, millis))
   await quiet()
