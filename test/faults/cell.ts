@@ -11,6 +11,7 @@ import type * as RedisServer from "effect-redis-client/testing/RedisServer"
 import type { RedisOptions } from "../../src/Redis.js"
 import { on, quickly } from "../support/client.js"
 import type { Apart, Together } from "./apart.js"
+import { makeInjector } from "./inject.js"
 import type { Bench, CallRow, FaultRow, PhaseRow } from "./model.js"
 
 export interface Cell {
@@ -113,79 +114,20 @@ const within = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>, problems:
     )
   )
 
-/** Where a connection is when a process is stopped: by default, when the command begins to leave. */
-const momentOf = ({ at, name }: PhaseRow): PhaseRow["at"] =>
-  name === "connect"
-    ? undefined
-    : at === undefined
-      ? { bytes: 1, direction: name === "blocking" || name === "subscribed" ? "toClient" : "toServer" }
-      : { ...at, bytes: Math.max(at.bytes, 1) }
-
 export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen> => {
-  const { call, fault, lasting, phase } = cell
+  const { call, fault, phase } = cell
   const problems: Array<string> = []
   const server = phase.name === "tls" ? home.tls : home.plain
   const direct = phase.name === "tls" ? home.directTls : home.direct
   const held = fault.stops === "client"
   const deadline = held ? shorterThanHeld : waits(cell) ? "400 millis" : patience
-  const faults = fault.faults(phase.size !== "small")
-  const injectBytes = (proxy: FaultProxy.FaultProxy, at: PhaseRow["at"], direction = fault.direction) =>
-    proxy
-      .inject(at === undefined ? faults : faults.map((one) => FaultProxy.after(at.bytes, one, { direction })), {
-        direction: at === undefined ? direction : at.direction,
-        on: phase.when === "connecting" ? "new" : lasting ? "all" : "live",
-        // Twice: for the client's shared connection and for the one that it leases.
-        ...(phase.when === "connecting" && !lasting ? { times: call.on === "leased" ? 2 : 1 } : {})
-      })
-      .pipe(Effect.orDie)
   return Effect.scoped(
     Effect.gen(function* () {
       const target = { host: server.host, port: server.port }
       const proxy = yield* held ? home.apart.make(target) : FaultProxy.make({ target, seed: 1 })
       const seen = yield* Effect.scoped(
         Effect.gen(function* () {
-          const scope = yield* Effect.scope
-          if (fault.stops !== undefined && !held) {
-            yield* Effect.addFinalizer(() => Effect.orDie(server.resume))
-          }
-          let stopped = false
-          /** How many connections there were when the event loop was held. */
-          let opened = 0
-          const standStill = Effect.suspend(() => {
-            stopped = true
-            opened = Effect.runSync(proxy.stats).accepted
-            return held
-              ? home.together.held
-              : Effect.zipRight(
-                  Effect.zipRight(server.pause, proxy.heal),
-                  fault.stops === "server" ? Effect.void : Effect.zipRight(Effect.sleep("50 millis"), server.resume)
-                )
-          }).pipe(Effect.orDie)
-          const heal = Effect.orDie(fault.stops === "server" ? Effect.zipRight(server.resume, proxy.heal) : proxy.heal)
-          /** Has a process stand still when the bytes have come to the moment of the phase. */
-          const stopAt = (at: PhaseRow["at"]) =>
-            Effect.gen(function* () {
-              yield* injectBytes(proxy, at, "both")
-              const before = new Map((yield* proxy.connections).map((one) => [one.id, one] as const))
-              const isThere = (one: FaultProxy.ConnectionStats): boolean => {
-                const name = at?.direction === "toClient" ? "bytesToClient" : "bytesToServer"
-                return at === undefined
-                  ? !before.has(one.id)
-                  : one[name] - (before.get(one.id)?.[name] ?? 0) >= at.bytes
-              }
-              yield* proxy
-                .until(() => Effect.runSync(proxy.connections).some(isThere))
-                .pipe(Effect.zipRight(standStill), Effect.forkIn(scope))
-            })
-          const inject = fault.stops === undefined ? injectBytes(proxy, phase.at) : stopAt(momentOf(phase))
-          const injectNow =
-            fault.stops === undefined
-              ? injectBytes(proxy, undefined)
-              : held
-                ? stopAt(momentOf(phase.name === "multi" ? { ...phase, at: undefined } : phase))
-                : fault.stops === "server"
-                  ? standStill
-                  : Effect.asVoid(Effect.forkIn(standStill, scope))
+          const injector = yield* makeInjector(cell, proxy, server, home.together)
           const options = {
             host: proxy.host,
             port: proxy.port,
@@ -206,7 +148,7 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
             ...(Option.isSome(server.tls) ? { tls: { ca: [server.tls.value.ca], serverName: "localhost" } } : {})
           } as const satisfies RedisOptions
           if (phase.when === "connecting") {
-            yield* inject
+            yield* injector.inject
           }
           // Only the connection of the call: another one would consume the fault.
           const redis = yield* Redis.make(
@@ -227,9 +169,9 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
             pool,
             direct,
             proxy,
-            inject,
-            injectNow,
-            heal
+            inject: injector.inject,
+            injectNow: injector.injectNow,
+            heal: injector.heal
           }
           yield* call.prepare(bench)
           if (phase.when === "connected") {
@@ -251,13 +193,14 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
           }
           const ended = yield* within("the call", Effect.exit(Effect.scoped(call.run(bench))), problems)
           const exit = Option.getOrElse(ended, () => Exit.die("never"))
-          if (fault.stops !== undefined && !stopped) {
+          const opened = injector.opened()
+          if (fault.stops !== undefined && opened === undefined) {
             problems.push("nothing was stopped")
           }
           if (held && fault.kind === "slow" && phase.when === "connected" && (yield* proxy.stats).accepted !== opened) {
             problems.push("the connection was replaced, although its peer was never silent")
           }
-          yield* heal
+          yield* injector.heal
           yield* nextWorks(bench, call, problems)
           const executed = yield* call.executed(bench)
           const outcome = Exit.match(exit, {
