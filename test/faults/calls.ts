@@ -36,7 +36,7 @@ const count = ({ big, key, size }: Bench): RedisCommand.RedisCommand<unknown> =>
 
 const counts = ({ big, size }: Bench) => (size === "largeReply" ? big : 1)
 
-const setBig = ({ big, direct, key, size }: Bench) =>
+const setBig: CallRow["prepare"] = ({ big, direct, key, size }) =>
   size === "largeReply" ? direct.execute(Redis.set(`${key}:big`, big)) : Effect.void
 
 const member = (i: number) => `member ${i} of a set that is too large for one page`

@@ -127,6 +127,7 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
       const proxy = yield* held ? home.apart.make(target) : FaultProxy.make({ target, seed: 1 })
       const seen = yield* Effect.scoped(
         Effect.gen(function* () {
+          const ready = held ? home.together.ready : Effect.void
           const injector = yield* makeInjector(cell, proxy, server, home.together)
           const options = {
             host: proxy.host,
@@ -147,7 +148,10 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
             lazy: phase.when === "connecting",
             ...(Option.isSome(server.tls) ? { tls: { ca: [server.tls.value.ca], serverName: "localhost" } } : {})
           } as const satisfies RedisOptions
+          // Before there is a client: a lazy one connects by itself, and what stops then must not stop this.
+          yield* call.prepare({ key, size: phase.size, big, direct })
           if (phase.when === "connecting") {
+            yield* ready
             yield* injector.inject
           }
           // Only the connection of the call: another one would consume the fault.
@@ -173,7 +177,6 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
             injectNow: injector.injectNow,
             heal: injector.heal
           }
-          yield* call.prepare(bench)
           if (phase.when === "connected") {
             // Opens the connection that the call will use.
             if (call.on === "leased") {
@@ -187,9 +190,7 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
               // Before the call, the client has noticed the end, and has reconnected where it can.
               yield* fault.away ? Effect.sleep("100 millis") : proxy.until((stats) => stats.accepted > accepted)
             }
-          }
-          if (held) {
-            yield* home.together.ready
+            yield* ready
           }
           const ended = yield* within("the call", Effect.exit(Effect.scoped(call.run(bench))), problems)
           const exit = Option.getOrElse(ended, () => Exit.die("never"))

@@ -97,7 +97,7 @@ export interface CallRow {
   /** The call injects the fault itself, when it has reached the phase. */
   readonly byItself?: boolean | undefined
   /** Prepares the data, bypassing the proxy. */
-  readonly prepare: (bench: Bench) => Effect.Effect<unknown, unknown>
+  readonly prepare: (data: Pick<Bench, "key" | "size" | "big" | "direct">) => Effect.Effect<unknown, unknown>
   readonly run: (bench: Bench) => Effect.Effect<unknown, unknown, Scope.Scope>
   /** The expected result of a call that succeeds. */
   readonly answer: (bench: Bench) => unknown
