@@ -132,7 +132,12 @@ export const calls: ReadonlyArray<CallRow> = [
     prepare: nothing,
     run: (bench) =>
       Effect.flatMap(
-        Effect.forkScoped(on(bench.redis)(Redis.blpop(`${bench.key}:list`, { timeout: "700 millis" }))),
+        Effect.forkScoped(
+          // Longer where many calls begin together: it must still block when that is seen.
+          on(bench.redis)(
+            Redis.blpop(`${bench.key}:list`, { timeout: bench.fault.stops === "client" ? "3 seconds" : "700 millis" })
+          )
+        ),
         (fiber) =>
           blocked(bench).pipe(
             Effect.zipRight(bench.injectNow),
