@@ -36,7 +36,7 @@ const count = ({ big, key, size }: Bench): RedisCommand.RedisCommand<unknown> =>
 
 const counts = ({ big, size }: Bench) => (size === "largeReply" ? big : 1)
 
-const setBig = ({ big, direct, key, size }: Bench) =>
+const setBig: CallRow["prepare"] = ({ big, direct, key, size }) =>
   size === "largeReply" ? direct.execute(Redis.set(`${key}:big`, big)) : Effect.void
 
 const member = (i: number) => `member ${i} of a set that is too large for one page`
@@ -132,12 +132,18 @@ export const calls: ReadonlyArray<CallRow> = [
     prepare: nothing,
     run: (bench) =>
       Effect.flatMap(
-        Effect.forkScoped(on(bench.redis)(Redis.blpop(`${bench.key}:list`, { timeout: "700 millis" }))),
+        Effect.forkScoped(
+          // Longer where many calls begin together: it must still block when that is seen.
+          on(bench.redis)(
+            Redis.blpop(`${bench.key}:list`, { timeout: bench.fault.stops === "client" ? "3 seconds" : "700 millis" })
+          )
+        ),
         (fiber) =>
           blocked(bench).pipe(
             Effect.zipRight(bench.injectNow),
             Effect.zipRight(Effect.sleep("20 millis")),
-            Effect.zipRight(bench.direct.execute(Redis.rpush(`${bench.key}:list`, ["element"]))),
+            // A server that is stopped does not answer this either.
+            Effect.zipRight(Effect.forkDaemon(bench.direct.execute(Redis.rpush(`${bench.key}:list`, ["element"])))),
             Effect.zipRight(Fiber.join(fiber))
           )
       ),
@@ -233,14 +239,15 @@ export const calls: ReadonlyArray<CallRow> = [
     phases: ["subscribed"],
     byItself: true,
     prepare: nothing,
-    run: ({ direct, fault, injectNow, key, options, proxy }) =>
+    run: ({ direct, fault, heal, injectNow, key, options, proxy }) =>
       Effect.gen(function* () {
         const service = yield* RedisPubSub.make({
           ...options,
           pingInterval: "200 millis",
-          unresponsiveTimeout: "1 second"
+          unresponsiveTimeout: fault.stops === "client" ? options.unresponsiveTimeout : "1 second"
         })
         const messages = yield* listenOn(service)(RedisPubSub.withGaps.mailbox(key))
+        const { accepted } = yield* proxy.stats
         yield* injectNow
         let published = 0
         yield* Effect.suspend(() => direct.execute(Redis.publish(key, String(published++)))).pipe(
@@ -248,16 +255,24 @@ export const calls: ReadonlyArray<CallRow> = [
           Effect.forever,
           Effect.forkScoped
         )
-        if (fault.away === true) {
+        const silenced = fault.stops !== undefined && fault.kind === "silent"
+        if (silenced) {
+          // Until the subscription has noticed the silence.
+          yield* proxy.until((stats) => stats.accepted > accepted)
+          yield* heal
+        } else if (fault.away === true) {
           yield* Effect.sleep("100 millis")
-          yield* proxy.heal
+          yield* heal
         }
         // A fault in the direction of the server may have no effect: a subscriber only listens.
-        let awaitsGap = fault.kind !== "slow" && (fault.direction !== "toServer" || fault.unasked === true)
+        let awaitsGap = fault.kind !== "slow" && (fault.direction !== "toServer" || fault.unasked === true || silenced)
         let next = 0
         for (let inOrder = 0; inOrder < 3 || awaitsGap; ) {
           const message = yield* messages.take
           if (message._tag === "Gap") {
+            if (fault.stops === "client" && !silenced) {
+              return "a gap was said, and nothing was lost"
+            }
             awaitsGap = false
             inOrder = 0
             next = -1

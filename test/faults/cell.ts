@@ -10,6 +10,8 @@ import * as FaultProxy from "effect-redis-client/testing/FaultProxy"
 import type * as RedisServer from "effect-redis-client/testing/RedisServer"
 import type { RedisOptions } from "../../src/Redis.js"
 import { on, quickly } from "../support/client.js"
+import type { Apart, Together } from "./apart.js"
+import { makeInjector } from "./inject.js"
 import type { Bench, CallRow, FaultRow, PhaseRow } from "./model.js"
 
 export interface Cell {
@@ -33,6 +35,9 @@ export interface Home {
   readonly tls: RedisServer.RedisServer
   readonly direct: Connection.Connection
   readonly directTls: Connection.Connection
+  readonly apart: Apart
+  /** The cells for which the event loop is held together. */
+  readonly together: Together
 }
 
 export const big = "x".repeat(300_000)
@@ -45,6 +50,9 @@ export const waits = (cell: Cell): boolean => {
   const { call, fault, lasting, phase } = cell
   if (isPast(cell) || fault.kind === "slow") {
     return false
+  }
+  if (fault.stops === "server" && phase.name === "largeReply") {
+    return true
   }
   if (phase.when === "connecting") {
     // A fault that begins inside the handshake, towards the server, affects the command after it.
@@ -60,7 +68,9 @@ export const waits = (cell: Cell): boolean => {
 export const isPast = ({ call, fault, phase }: Cell): boolean =>
   fault.direction === "toServer" &&
   call.rounds !== true &&
-  (phase.name === "awaiting" || phase.name === "largeReply" || (phase.name === "blocking" && fault.unasked !== true))
+  (phase.name === "awaiting" ||
+    (fault.stops === undefined &&
+      (phase.name === "largeReply" || (phase.name === "blocking" && fault.unasked !== true))))
 
 /** Whether the client has noticed the end of its connection before the call. */
 export const heardOf = ({ fault, phase }: Cell) => phase.name === "idle" && fault.unasked === true
@@ -84,6 +94,11 @@ const labelOf = (error: RedisError.RedisError | { readonly _tag?: string }): str
 /** A time limit that is never reached, however slow the machine. */
 const patience = "20 seconds"
 
+/** Every limit of a client whose event loop is held. */
+const shorterThanHeld = "5 seconds"
+/** For how long it is held, in milliseconds: longer than such a limit and the time that a command blocks. */
+export const heldFor = 8_500
+
 /** Longer than any deadline in this file: an effect that takes this long never ends. */
 const longest = "40 seconds"
 
@@ -100,47 +115,44 @@ const within = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>, problems:
   )
 
 export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen> => {
-  const { call, fault, lasting, phase } = cell
+  const { call, fault, phase } = cell
   const problems: Array<string> = []
   const server = phase.name === "tls" ? home.tls : home.plain
   const direct = phase.name === "tls" ? home.directTls : home.direct
-  const deadline = waits(cell) ? "400 millis" : patience
-  const faults = fault.faults(phase.size !== "small")
-  const inject = (proxy: FaultProxy.FaultProxy, at: PhaseRow["at"]) =>
-    proxy
-      .inject(
-        at === undefined
-          ? faults
-          : faults.map((one) => FaultProxy.after(at.bytes, one, { direction: fault.direction })),
-        {
-          direction: at === undefined ? fault.direction : at.direction,
-          on: phase.when === "connecting" ? "new" : lasting ? "all" : "live",
-          // Twice: for the client's shared connection and for the one that it leases.
-          ...(phase.when === "connecting" && !lasting ? { times: call.on === "leased" ? 2 : 1 } : {})
-        }
-      )
-      .pipe(Effect.orDie)
+  const held = fault.stops === "client"
+  const deadline = held ? shorterThanHeld : waits(cell) ? "400 millis" : patience
   return Effect.scoped(
     Effect.gen(function* () {
-      const proxy = yield* FaultProxy.make({ target: { host: server.host, port: server.port }, seed: 1 })
+      const target = { host: server.host, port: server.port }
+      const proxy = yield* held ? home.apart.make(target) : FaultProxy.make({ target, seed: 1 })
       const seen = yield* Effect.scoped(
         Effect.gen(function* () {
+          const ready = held ? home.together.ready : Effect.void
+          const injector = yield* makeInjector(cell, proxy, server, home.together)
           const options = {
             host: proxy.host,
             port: proxy.port,
             clientName: key,
             reconnect: quickly,
-            connectTimeout:
-              phase.when === "connected" || fault.kind === "slow" ? patience : waits(cell) ? "300 millis" : "2 seconds",
+            connectTimeout: held
+              ? deadline
+              : phase.when === "connected" || fault.kind === "slow"
+                ? patience
+                : waits(cell)
+                  ? "300 millis"
+                  : "2 seconds",
             replyTimeout: deadline,
             acquireTimeout: deadline,
-            unresponsiveTimeout: waits(cell) ? "1 second" : patience,
+            unresponsiveTimeout: held ? deadline : waits(cell) ? "1 second" : patience,
             closeTimeout: "300 millis",
             lazy: phase.when === "connecting",
             ...(Option.isSome(server.tls) ? { tls: { ca: [server.tls.value.ca], serverName: "localhost" } } : {})
           } as const satisfies RedisOptions
+          // Before there is a client: a lazy one connects by itself, and what stops then must not stop this.
+          yield* call.prepare({ key, size: phase.size, big, direct })
           if (phase.when === "connecting") {
-            yield* inject(proxy, phase.at)
+            yield* ready
+            yield* injector.inject
           }
           // Only the connection of the call: another one would consume the fault.
           const redis = yield* Redis.make(
@@ -161,10 +173,10 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
             pool,
             direct,
             proxy,
-            inject: inject(proxy, phase.at),
-            injectNow: inject(proxy, undefined)
+            inject: injector.inject,
+            injectNow: injector.injectNow,
+            heal: injector.heal
           }
-          yield* call.prepare(bench)
           if (phase.when === "connected") {
             // Opens the connection that the call will use.
             if (call.on === "leased") {
@@ -178,10 +190,18 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
               // Before the call, the client has noticed the end, and has reconnected where it can.
               yield* fault.away ? Effect.sleep("100 millis") : proxy.until((stats) => stats.accepted > accepted)
             }
+            yield* ready
           }
           const ended = yield* within("the call", Effect.exit(Effect.scoped(call.run(bench))), problems)
           const exit = Option.getOrElse(ended, () => Exit.die("never"))
-          yield* Effect.orDie(proxy.heal)
+          const opened = injector.opened()
+          if (fault.stops !== undefined && opened === undefined) {
+            problems.push("nothing was stopped")
+          }
+          if (held && fault.kind === "slow" && phase.when === "connected" && (yield* proxy.stats).accepted !== opened) {
+            problems.push("the connection was replaced, although its peer was never silent")
+          }
+          yield* injector.heal
           yield* nextWorks(bench, call, problems)
           const executed = yield* call.executed(bench)
           const outcome = Exit.match(exit, {

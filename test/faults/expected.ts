@@ -23,7 +23,8 @@ const connecting = ({ call, fault, lasting, phase }: Cell): ReadonlyArray<string
   const asked = lasting || fault.away ? (shared ? [waited] : [noLease]) : [answer]
   switch (fault.kind) {
     case "slow":
-      return [answer]
+      // A command that waits for the shared connection past its deadline was not sent, so no reply to it can have come.
+      return [fault.stops === "client" && shared ? waited : answer]
     case "ends":
       return [
         ...asked,
@@ -48,7 +49,12 @@ const connected = (cell: Cell): ReadonlyArray<string> => {
   const { call, fault, lasting, phase } = cell
   const repeats = call.kind !== "write"
   if (fault.kind === "slow") {
-    return [answer]
+    // What the operating system did not take of a large request is only written when the event loop goes on.
+    return fault.stops === "client" && phase.name === "writing" ? [answer, late] : [answer]
+  }
+  if (fault.stops === "server" && phase.name === "largeReply") {
+    // The whole reply may have been written before.
+    return [answer, late]
   }
   if (heardOf(cell)) {
     return fault.away ? (call.on === "shared" ? [waited] : [noLease]) : [answer]

@@ -96,5 +96,36 @@ export const faults: ReadonlyArray<FaultRow> = [
     kind: "corrupt",
     direction: toClient,
     faults: always(FaultProxy.corrupt(0))
+  },
+  // The proxy stops at the moment of the phase, until the process stands still.
+  {
+    name: "the client's event loop held",
+    kind: "slow",
+    direction: both,
+    stops: "client",
+    faults: always(FaultProxy.stall)
+  },
+  {
+    name: "the client's event loop held, and no reply",
+    kind: "silent",
+    away: true,
+    direction: both,
+    stops: "client",
+    faults: always(FaultProxy.stall)
+  },
+  {
+    name: "the server stopped for a moment",
+    kind: "slow",
+    direction: toServer,
+    stops: "server for a moment",
+    faults: always(FaultProxy.stall)
+  },
+  {
+    name: "the server stopped",
+    kind: "silent",
+    away: true,
+    direction: toServer,
+    stops: "server",
+    faults: always(FaultProxy.stall)
   }
 ]

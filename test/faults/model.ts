@@ -28,6 +28,11 @@ export interface FaultRow {
   readonly unasked?: boolean | undefined
   /** No connection can be made until the fault is healed. */
   readonly away?: boolean | undefined
+  /**
+   * What stands still at the moment of the phase, in place of the bytes: the event loop of the client, for longer than every
+   * deadline; or the process of the server, for a moment or until the fault is healed.
+   */
+  readonly stops?: "client" | "server for a moment" | "server" | undefined
 }
 
 export type PhaseName =
@@ -72,6 +77,8 @@ export interface Bench {
   readonly inject: Effect.Effect<void>
   /** Injects the fault at once. */
   readonly injectNow: Effect.Effect<void>
+  /** Ends the fault. */
+  readonly heal: Effect.Effect<void>
 }
 
 export interface CallRow {
@@ -90,7 +97,7 @@ export interface CallRow {
   /** The call injects the fault itself, when it has reached the phase. */
   readonly byItself?: boolean | undefined
   /** Prepares the data, bypassing the proxy. */
-  readonly prepare: (bench: Bench) => Effect.Effect<unknown, unknown>
+  readonly prepare: (data: Pick<Bench, "key" | "size" | "big" | "direct">) => Effect.Effect<unknown, unknown>
   readonly run: (bench: Bench) => Effect.Effect<unknown, unknown, Scope.Scope>
   /** The expected result of a call that succeeds. */
   readonly answer: (bench: Bench) => unknown

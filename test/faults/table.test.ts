@@ -10,14 +10,19 @@ import { Connection } from "effect-redis-client"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { fiberTracker } from "../support/effect.js"
 import { makeServer, realServers } from "../support/servers.js"
-import { type Cell, type Home, nameOf, runCell, type Seen } from "./cell.js"
+import { type Apart, makeApart, Together } from "./apart.js"
+import { type Cell, type Home, heldFor, nameOf, runCell, type Seen } from "./cell.js"
 import { problemsOf } from "./expected.js"
 import { cells } from "./table.js"
 
-const homes: Array<Home> = []
+const homes: Array<Omit<Home, "apart" | "together">> = []
 const scope = Effect.runSync(Scope.make())
+let apart: Apart
 
 beforeAll(async () => {
+  if (realServers.length > 0) {
+    apart = await Effect.runPromise(Scope.extend(makeApart, scope))
+  }
   for (const server of realServers) {
     homes.push(
       await Effect.runPromise(
@@ -67,28 +72,37 @@ describe.runIf(realServers.length > 0)("the fault table", () => {
   for (const [name, row] of byFault) {
     it(`${name}: ${row.length} cells`, { timeout: 600_000 }, async () => {
       const failures: Array<string> = []
+      const sockets = homes.flatMap(({ plain, tls }) => [plain.socketPath, tls.socketPath])
+      const { kind, stops } = (row[0] as readonly [Cell, number])[0].fault
+      const together = new Together(row.length, () => apart.hold(heldFor, sockets, kind !== "silent"))
+      const run = ([cell, i]: readonly [Cell, number]) =>
+        Effect.suspend(() => {
+          const started = performance.now()
+          const home = { ...(homes[i % homes.length] as (typeof homes)[number]), apart, together }
+          return Effect.map(Effect.ensuring(runCell(home, cell, `cell${i}`), together.leave), (seen: Seen) => {
+            const problems = problemsOf(cell, seen)
+            if (dump !== undefined) {
+              const took = Math.round(performance.now() - started)
+              const line = `${nameOf(cell)} => ${seen.outcome}, ${seen.executed} times, ${took} ms`
+              FileSystem.appendFileSync(dump, `${[line, ...problems].join("; ").replaceAll("\n", " ")}\n`)
+            }
+            if (problems.length > 0) {
+              failures.push(`${nameOf(cell)}: ${problems.join("; ")}`)
+            }
+          })
+        })
+      // A stopped server stops every cell that uses it, so these take turns.
+      const turns =
+        stops === undefined || stops === "client"
+          ? row.map((cell) => [cell])
+          : homes.map((_, home) => row.filter(([, i]) => i % homes.length === home))
       await Effect.runPromise(
         fibers.track(
-          Effect.forEach(
-            row,
-            ([cell, i]) =>
-              Effect.suspend(() => {
-                const started = performance.now()
-                return Effect.map(runCell(homes[i % homes.length] as Home, cell, `cell${i}`), (seen: Seen) => {
-                  const problems = problemsOf(cell, seen)
-                  if (dump !== undefined) {
-                    const took = Math.round(performance.now() - started)
-                    const line = `${nameOf(cell)} => ${seen.outcome}, ${seen.executed} times, ${took} ms`
-                    FileSystem.appendFileSync(dump, `${[line, ...problems].join("; ").replaceAll("\n", " ")}\n`)
-                  }
-                  if (problems.length > 0) {
-                    failures.push(`${nameOf(cell)}: ${problems.join("; ")}`)
-                  }
-                })
-              }),
-            // Cells that wait for a deadline cost nothing, so more of them run at once.
-            { concurrency: row[0]?.[0].fault.kind === "silent" ? 24 : 12, discard: true }
-          )
+          Effect.forEach(turns, (cells) => Effect.forEach(cells, run, { discard: true }), {
+            // Cells that wait cost nothing, so more of them run at once.
+            concurrency: stops === "client" ? "unbounded" : kind === "silent" ? 24 : 12,
+            discard: true
+          })
         )
       )
       counts.set(name, { cells: row.length, failures: failures.length })
