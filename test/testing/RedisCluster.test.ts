@@ -15,7 +15,7 @@ import * as Scope from "effect/Scope"
 import { Connection, Redis } from "effect-redis-client"
 import * as RedisCluster from "../../src/testing/RedisCluster.js"
 import { describeReal } from "../support/describeReal.js"
-import { commandServers, type TestServer } from "../support/servers.js"
+import { commandServers } from "../support/servers.js"
 
 const pause = (millis: number) => Effect.promise(() => new Promise((resolve) => setTimeout(resolve, millis)))
 
@@ -112,7 +112,7 @@ const idsOf = (nodes: ReadonlyArray<RedisCluster.ClusterNode>) =>
     .sort()
     .join()
 
-/** The slots that are moving, as any node says. */
+/** The slots that are moving, as any node says. Valkey's replicas say it, too. */
 const moving = (cluster: RedisCluster.RedisCluster) =>
   Effect.map(
     askEach(cluster, ({ run }) => run(Redis.clusterNodes())),
@@ -142,66 +142,56 @@ const only = <A>(values: ReadonlyArray<A>): A => {
   return value
 }
 
-const options = (server: TestServer): RedisCluster.RedisClusterOptions => ({
-  executable: server.executable,
-  // Failures are noticed soon.
-  nodeTimeout: "1 second"
-})
-
-/** Clusters that live as long as the tests of a server. */
-const shared = (server: TestServer) => {
-  let scope: Scope.CloseableScope | undefined
-  const made: { cluster?: RedisCluster.RedisCluster; secure?: Fiber.Fiber<RedisCluster.RedisCluster, unknown> } = {}
-  const times = { start: 0 }
-  const pids: Array<number> = []
-  const start = Effect.gen(function* () {
-    scope = yield* Scope.make()
-    const begin = performance.now()
-    made.cluster = yield* Scope.extend(RedisCluster.make({ ...options(server), proxies: "announced" }), scope)
-    times.start = performance.now() - begin
-    made.secure = yield* Effect.forkDaemon(
-      Scope.extend(
-        RedisCluster.make({
-          ...options(server),
-          primaries: 2,
-          tls: true,
-          username: "ada",
-          password: Redacted.make('s"e\\c r%t'),
-          acl: ["eve on >two ~app:* +get"],
-          hostname: "localhost",
-          proxies: "mapped"
-        }),
-        scope
-      )
-    )
-  })
-  beforeAll(() => Effect.runPromise(start))
-  afterAll(() =>
+/** A cluster that lives as long as the tests of a block. */
+const shared = (options: RedisCluster.RedisClusterOptions) => {
+  const made: { cluster?: RedisCluster.RedisCluster; scope?: Scope.CloseableScope; millis: number } = { millis: 0 }
+  const close = Effect.suspend(() => (made.scope === undefined ? Effect.void : Scope.close(made.scope, Exit.void)))
+  beforeAll(() =>
     Effect.runPromise(
       Effect.gen(function* () {
-        if (scope !== undefined) yield* Scope.close(scope, Exit.void)
+        made.scope = yield* Scope.make()
+        const begin = performance.now()
+        made.cluster = yield* Scope.extend(RedisCluster.make(options), made.scope)
+        made.millis = performance.now() - begin
       })
     )
   )
+  afterAll(() => Effect.runPromise(close))
   return {
-    times,
-    pids,
-    close: Effect.suspend(() => (scope === undefined ? Effect.void : Scope.close(scope, Exit.void))),
+    /** How long its start took. */
+    millis: Effect.sync(() => made.millis),
     cluster: Effect.suspend(() =>
       made.cluster === undefined ? Effect.die("not started") : Effect.succeed(made.cluster)
     ),
-    secure: Effect.suspend(() => (made.secure === undefined ? Effect.die("not started") : Fiber.join(made.secure)))
+    close
   }
 }
 
+/** The processes and folders of a cluster, of which nothing may be left. */
+const tracesOf = (cluster: RedisCluster.RedisCluster) =>
+  Effect.gen(function* () {
+    const nodes = yield* cluster.nodes
+    const pids = (yield* Effect.forEach(nodes, ({ server }) => server.pid)).flatMap(Option.toArray)
+    return { pids, ports: nodes.map(({ port }) => port) }
+  })
+
+const refuses = (port: number) =>
+  Effect.async<boolean>((resume) => {
+    const socket = Net.connect({ host: "127.0.0.1", port })
+    socket.on("error", () => resume(Effect.succeed(true)))
+    socket.on("connect", () => resume(Effect.succeed(false)))
+    return Effect.sync(() => socket.destroy())
+  })
+
 describeReal((server) => {
-  const all = shared(server)
+  const all = shared({ executable: server.executable, proxies: "announced" })
   const canMoveAtOnce = server.product === "valkey" || server.name === "redis-8.6"
 
-  it.effect("starts three primaries with a replica each, in less than five seconds", () =>
+  it.effect("starts three primaries with a replica each, in less than five seconds where the machine is not busy", () =>
     Effect.gen(function* () {
       const cluster = yield* all.cluster
-      expect(all.times.start).toBeLessThan(5_000)
+      const isBusy = (Os.loadavg()[0] ?? 0) > Os.cpus().length
+      expect(yield* all.millis).toBeLessThan(isBusy ? 20_000 : 5_000)
       const primaries = yield* cluster.primaries
       expect(primaries.map(({ slots }) => slots)).toEqual([
         [{ start: 0, end: 5461 }],
@@ -220,7 +210,7 @@ describeReal((server) => {
       const infos = yield* askEach(cluster, ({ run }) => run(Redis.clusterInfo()))
       expect(infos.map(({ state }) => state)).toEqual(Array.from({ length: 6 }, () => "ok"))
       const timeouts = yield* askEach(cluster, ({ run }) => run(Redis.configGet("cluster-node-timeout")))
-      expect(new Set(timeouts.map((values) => values["cluster-node-timeout"]))).toEqual(new Set(["1000"]))
+      expect(new Set(timeouts.map((values) => values["cluster-node-timeout"]))).toEqual(new Set(["2000"]))
     })
   )
 
@@ -270,7 +260,7 @@ describeReal((server) => {
       for (const key of keys) yield* from.run(Redis.set(key, key))
       const move = yield* cluster.beginMove(7, to)
       expect(move).toMatchObject({ slot: 7, from: from.id, to: to.id })
-      expect(yield* moving(cluster)).toEqual([
+      expect((yield* moving(cluster)).filter(({ by }) => by === from.id || by === to.id)).toEqual([
         { slot: 7, by: from.id, to: to.id },
         { slot: 7, by: to.id, from: from.id }
       ])
@@ -485,9 +475,40 @@ describeReal((server) => {
     })
   )
 
+  it.effect("leaves nothing behind when its scope closes, with nodes that are paused and killed", () =>
+    Effect.gen(function* () {
+      const cluster = yield* all.cluster
+      const { pids, ports } = yield* tracesOf(cluster)
+      expect(pids).toHaveLength(6)
+      const [paused, killed] = yield* two(cluster)
+      yield* cluster.pause(paused)
+      yield* cluster.kill(killed)
+      yield* all.close
+      expect(pids.filter(lives)).toEqual([])
+      expect(FileSystem.readdirSync(temporary)).toEqual([])
+      expect(yield* Effect.forEach(ports, refuses)).toEqual(ports.map(() => true))
+    })
+  )
+}, commandServers)
+
+/** Of the options, only the oldest and the newest server differ. */
+const ends = commandServers.filter((_, n) => n === 0 || n === commandServers.length - 1)
+
+describeReal((server) => {
+  const all = shared({
+    executable: server.executable,
+    primaries: 2,
+    tls: true,
+    username: "ada",
+    password: Redacted.make('s"e\\c r%t'),
+    acl: ["eve on >two ~app:* +get"],
+    hostname: "localhost",
+    proxies: "mapped"
+  })
+
   it.scoped("speaks TLS, has a user of its own, and announces a host name", () =>
     Effect.gen(function* () {
-      const cluster = yield* all.secure
+      const cluster = yield* all.cluster
       const nodes = yield* cluster.nodes
       const tls = { ca: [Option.getOrThrow(cluster.tls).ca] }
       for (const node of nodes) {
@@ -515,7 +536,7 @@ describeReal((server) => {
 
   it.effect("moves slots and fails over with TLS and a user", () =>
     Effect.gen(function* () {
-      const cluster = yield* all.secure
+      const cluster = yield* all.cluster
       const [first, second] = yield* two(cluster)
       const key = RedisCluster.keyFor(3)
       yield* first.run(Redis.set(key, "here"))
@@ -530,7 +551,7 @@ describeReal((server) => {
 
   it.scoped("announces its own ports, and maps them to the proxies", () =>
     Effect.gen(function* () {
-      const cluster = yield* all.secure
+      const cluster = yield* all.cluster
       const tls = { ca: [Option.getOrThrow(cluster.tls).ca], serverName: "localhost" }
       for (const node of yield* cluster.nodes) {
         expect(node.port).toBe(node.server.port)
@@ -550,41 +571,20 @@ describeReal((server) => {
     })
   )
 
-  it.effect("leaves nothing behind when its scope closes, with nodes that are paused and killed", () =>
-    Effect.gen(function* () {
-      const cluster = yield* all.cluster
-      const secure = yield* all.secure
-      const nodes = [...(yield* cluster.nodes), ...(yield* secure.nodes)]
-      const pids = (yield* Effect.forEach(nodes, ({ server }) => server.pid)).flatMap(Option.toArray)
-      expect(pids).toHaveLength(10)
-      const [paused, killed] = yield* two(cluster)
-      yield* cluster.pause(paused)
-      yield* cluster.kill(killed)
-      yield* all.close
-      expect(pids.filter(lives)).toEqual([])
-      expect(FileSystem.readdirSync(temporary)).toEqual([])
-      for (const { port } of nodes) {
-        const refused = yield* Effect.async<boolean>((resume) => {
-          const socket = Net.connect({ host: "127.0.0.1", port })
-          socket.on("error", () => resume(Effect.succeed(true)))
-          socket.on("connect", () => resume(Effect.succeed(false)))
-        })
-        expect(refused).toBe(true)
-      }
-    })
-  )
-
   it.effect("leaves nothing behind when its start is interrupted", () =>
     Effect.gen(function* () {
+      const folders = FileSystem.readdirSync(temporary)
       for (const millis of [20, 150, 600]) {
-        const fiber = yield* Effect.fork(Effect.scoped(RedisCluster.make({ ...options(server), proxies: "mapped" })))
+        const fiber = yield* Effect.fork(
+          Effect.scoped(RedisCluster.make({ executable: server.executable, proxies: "mapped" }))
+        )
         yield* pause(millis)
         yield* Fiber.interrupt(fiber)
-        expect(FileSystem.readdirSync(temporary)).toEqual([])
+        expect(FileSystem.readdirSync(temporary)).toHaveLength(folders.length)
       }
     })
   )
-}, commandServers)
+}, ends)
 
 describe("a cluster that cannot start", () => {
   it.scoped("says that its server was not found", () =>
@@ -603,7 +603,8 @@ describe("a cluster that cannot start", () => {
 
   it.effect("makes a key for every slot", () =>
     Effect.sync(() => {
-      for (let slot = 0; slot < 16_384; slot++) expect(RedisCluster.slotOf(RedisCluster.keyFor(slot))).toBe(slot)
+      const slots = Array.from({ length: 16_384 }, (_, slot) => slot)
+      expect(slots.map((slot) => RedisCluster.slotOf(RedisCluster.keyFor(slot)))).toEqual(slots)
     })
   )
 })
