@@ -173,6 +173,11 @@ export interface RedisCluster {
   readonly agreed: Effect.Effect<void, RedisClusterError>
   /** Begins to move a slot to another primary, and holds the move open. */
   readonly beginMove: (slot: number, to: NodeRef) => Effect.Effect<SlotMove, RedisClusterError>
+  /**
+   * Closes all moves that were left open, as when a move failed because one of its nodes was killed: each slot stays with
+   * its owner, which gets the keys that other primaries have of it.
+   */
+  readonly repair: Effect.Effect<void, RedisClusterError>
   /** Moves slots to another primary step by step, with ASK: MIGRATING and IMPORTING, the keys, then the slot. */
   readonly moveSlot: (slots: HashSlots, to: NodeRef) => Effect.Effect<void, RedisClusterError>
   /**
@@ -691,6 +696,7 @@ const handle = (
         Effect.flatMap(Moves.ownerOf(state, typeof slotOrKey === "number" ? slotOrKey : Slots.slotOf(slotOrKey)), node),
       agreed: state.agree("served"),
       beginMove: (slot, to) => change(beginMove(slot, to)),
+      repair: change(Moves.repair(context)),
       moveSlot: (slots, to) =>
         change(Effect.flatMap(memberOf(to), (target) => Moves.slowly(context, rangesOf(slots), target))),
       moveAtOnce: (slots, to) =>

@@ -12,7 +12,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
-import { Connection, Redis } from "effect-redis-client"
+import { Connection, Redis, RedisCommand } from "effect-redis-client"
 import * as RedisCluster from "../../src/testing/RedisCluster.js"
 import { describeReal } from "../support/describeReal.js"
 import { commandServers } from "../support/servers.js"
@@ -378,13 +378,18 @@ describeReal((server) => {
     })
   )
 
-  it.effect("kills a primary and pauses a replica, agrees on it, and takes both back", () =>
+  it.effect("kills a primary, pauses a replica, takes both back, and repairs the move that was open", () =>
     Effect.gen(function* () {
       const cluster = yield* all.cluster
       const [killed, other] = yield* two(cluster)
       const heir = only(yield* cluster.replicasOf(killed))
       const paused = only(yield* cluster.replicasOf(other))
       const pid = Option.getOrThrow(yield* killed.server.pid)
+      const keys = [RedisCluster.keyFor(9, "goes"), RedisCluster.keyFor(9, "stays")] as const
+      for (const key of keys) yield* killed.run(Redis.set(key, "kept"))
+      yield* killed.run(RedisCommand.make("WAIT", { args: [1, 5_000] }))
+      const move = yield* cluster.beginMove(9, other)
+      yield* move.moveKey(keys[0])
       yield* cluster.kill(killed)
       expect(lives(pid)).toBe(false)
       expect((yield* cluster.ownerOf(0)).id).toBe(killed.id)
@@ -403,6 +408,10 @@ describeReal((server) => {
       yield* cluster.restart(killed)
       expect(yield* rolesOf(cluster, killed)).toEqual(["slave"])
       expect(yield* ownersOf(cluster, 0)).toEqual([heir.id])
+      yield* cluster.repair
+      expect(yield* moving(cluster)).toEqual([])
+      expect(yield* ownersOf(cluster, 9)).toEqual([heir.id])
+      for (const key of keys) expect(yield* heir.run(Redis.get(key))).toEqual(Option.some("kept"))
       yield* cluster.agreed
     })
   )

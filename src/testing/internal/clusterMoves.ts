@@ -141,6 +141,36 @@ export const cancel = (context: Context, slot: number, from: Member, to: Member)
     yield* notMoving(context, [slot])
   })
 
+/** Closes all moves that are open: the keys go to the owners of the slots. */
+export const repair = (context: Context): Step =>
+  Effect.gen(function* () {
+    const { state } = context
+    const members = yield* state.reachable
+    const lines = yield* state.lines
+    const views = yield* Effect.forEach(members, (member) => member.run(Redis.clusterNodes()))
+    const open = [
+      ...new Set(
+        views.flat().flatMap(({ importing, migrating }) => [...importing, ...migrating].map(({ slot }) => slot))
+      )
+    ]
+    const primaries = members.filter(({ id }) => lines.some((line) => line.id === id && View.isPrimary(line)))
+    for (const slot of open) {
+      const owner = yield* ownerOf(state, slot)
+      yield* setSlot(owner, slot, "STABLE")
+      for (const member of primaries) {
+        if (member.id === owner.id) continue
+        if ((yield* member.run(Redis.clusterCountkeysinslot(slot))) > 0) {
+          // A node sends keys of a slot that it does not own only while it imports the slot.
+          yield* setSlot(member, slot, "IMPORTING", owner.id)
+          yield* migrateAll(context, member, owner, slot)
+        }
+        yield* setSlot(member, slot, "STABLE")
+      }
+    }
+    yield* state.agree("map")
+    yield* notMoving(context, open)
+  })
+
 /** Slots by the primary that owns them now, without those that the target has. */
 const bySource = (
   state: State,

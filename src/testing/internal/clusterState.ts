@@ -117,7 +117,7 @@ export const make = (timeoutMillis: number): State => {
       const members = yield* reachable
       const views = yield* viewsOf(members)
       const different = View.disagreement(views, [...entries.keys()])
-      const [view] = views
+      const view = View.newest(views)
       if (different !== undefined || view === undefined || level === "map") return different
       const unserved = View.unserved(view, new Set(members.map(({ id }) => id)))
       if (unserved !== undefined && level === "served") return unserved
