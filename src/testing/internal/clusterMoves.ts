@@ -141,29 +141,55 @@ export const cancel = (context: Context, slot: number, from: Member, to: Member)
     yield* notMoving(context, [slot])
   })
 
-/** Closes all moves that are open: the keys go to the owners of the slots. */
+/**
+ * Closes all moves that are open: the keys go to the owners of the slots.
+ *
+ * While a node of Redis imports a slot from a primary that failed, it does not learn of the new owner, and its own
+ * `cluster_state` is `fail`. So this does not wait for that.
+ */
 export const repair = (context: Context): Step =>
   Effect.gen(function* () {
     const { state } = context
-    const members = yield* state.reachable
-    const lines = yield* state.lines
-    const views = yield* Effect.forEach(members, (member) => member.run(Redis.clusterNodes()))
+    const views = yield* Effect.flatMap(state.reachable, (members) =>
+      Effect.forEach(members, (member) => member.run(Redis.clusterNodes()))
+    )
     const open = [
       ...new Set(
         views.flat().flatMap(({ importing, migrating }) => [...importing, ...migrating].map(({ slot }) => slot))
       )
     ]
+    yield* state.until(
+      "each slot has an owner that can be reached",
+      Effect.gen(function* () {
+        const ids = (yield* state.reachable).map(({ id }) => id)
+        const lines = yield* state.lines
+        const lost = open.find((slot) => !ids.includes(ownerIn(lines, slot)?.id ?? ""))
+        return lost === undefined ? undefined : `${lost} has none`
+      })
+    )
+    const members = yield* state.reachable
+    const lines = yield* state.lines
     const primaries = members.filter(({ id }) => lines.some((line) => line.id === id && View.isPrimary(line)))
     for (const slot of open) {
       const owner = yield* ownerOf(state, slot)
       yield* setSlot(owner, slot, "STABLE")
       for (const member of primaries) {
         if (member.id === owner.id) continue
-        if ((yield* member.run(Redis.clusterCountkeysinslot(slot))) > 0) {
-          // A node sends keys of a slot that it does not own only while it imports the slot.
-          yield* setSlot(member, slot, "IMPORTING", owner.id)
-          yield* migrateAll(context, member, owner, slot)
-        }
+        yield* setSlot(member, slot, "STABLE")
+        if ((yield* member.run(Redis.clusterCountkeysinslot(slot))) === 0) continue
+        yield* state.until(
+          "a primary knows the owner of a slot that it imported",
+          Effect.map(member.run(Redis.clusterNodes()), (lines) =>
+            ownerIn(lines, slot)?.id === owner.id ? undefined : `the slot ${slot}`
+          )
+        )
+        yield* state.until(
+          "a primary serves",
+          Effect.map(member.run(Redis.clusterInfo()), ({ state }) => (state === "ok" ? undefined : state))
+        )
+        // A node sends keys of a slot that it does not own only while it imports the slot.
+        yield* setSlot(member, slot, "IMPORTING", owner.id)
+        yield* migrateAll(context, member, owner, slot)
         yield* setSlot(member, slot, "STABLE")
       }
     }
