@@ -141,6 +141,14 @@ export const cancel = (context: Context, slot: number, from: Member, to: Member)
     yield* notMoving(context, [slot])
   })
 
+/** Ends the state of a slot at a node that has one. Other nodes are not asked: those of Valkey may refuse it. */
+const close = (member: Member, slot: number): Step =>
+  Effect.flatMap(member.run(Redis.clusterNodes()), (lines) =>
+    lines.some(({ importing, migrating }) => [...importing, ...migrating].some((moving) => moving.slot === slot))
+      ? Effect.asVoid(setSlot(member, slot, "STABLE"))
+      : Effect.void
+  )
+
 /**
  * Closes all moves that are open: the keys go to the owners of the slots.
  *
@@ -172,10 +180,10 @@ export const repair = (context: Context): Step =>
     const primaries = members.filter(({ id }) => lines.some((line) => line.id === id && View.isPrimary(line)))
     for (const slot of open) {
       const owner = yield* ownerOf(state, slot)
-      yield* setSlot(owner, slot, "STABLE")
+      yield* close(owner, slot)
       for (const member of primaries) {
         if (member.id === owner.id) continue
-        yield* setSlot(member, slot, "STABLE")
+        yield* close(member, slot)
         if ((yield* member.run(Redis.clusterCountkeysinslot(slot))) === 0) continue
         yield* state.until(
           "a primary knows the owner of a slot that it imported",
