@@ -173,6 +173,12 @@ export interface RedisCluster {
   readonly agreed: Effect.Effect<void, RedisClusterError>
   /** Begins to move a slot to another primary, and holds the move open. */
   readonly beginMove: (slot: number, to: NodeRef) => Effect.Effect<SlotMove, RedisClusterError>
+  /**
+   * Closes all moves that were left open, as when a move failed because one of its nodes was killed: each slot stays with
+   * its owner, which gets the keys that other primaries have of it. A primary of Redis that imports a slot from a node
+   * that failed serves nothing until then.
+   */
+  readonly repair: Effect.Effect<void, RedisClusterError>
   /** Moves slots to another primary step by step, with ASK: MIGRATING and IMPORTING, the keys, then the slot. */
   readonly moveSlot: (slots: HashSlots, to: NodeRef) => Effect.Effect<void, RedisClusterError>
   /**
@@ -387,15 +393,17 @@ const tlsOf = (options: RedisClusterOptions, nodes: number, hostname: (index: nu
  *
  * @example
  * ```ts
+ * import { Redis } from "effect-redis-client"
  * import * as RedisCluster from "effect-redis-client/testing/RedisCluster"
  * import { Effect } from "effect"
  *
- * // A slot moves from the first primary to the second one.
- * export const program = Effect.scoped(Effect.gen(function* () {
+ * // While a slot moves, its owner answers ASK for keys that have moved already.
+ * export const program = Effect.scoped(Effect.gen(function*() {
  *   const cluster = yield* RedisCluster.make()
- *   const [first, second] = yield* cluster.primaries
- *   const move = yield* cluster.beginMove(0, second!)
- *   yield* Effect.log(`${first!.host}:${first!.port} answers ASK for ${RedisCluster.keyFor(0)}`)
+ *   const source = yield* cluster.ownerOf(0)
+ *   const target = yield* cluster.ownerOf(16_383)
+ *   const move = yield* cluster.beginMove(0, target)
+ *   yield* Effect.flip(source.run(Redis.get(RedisCluster.keyFor(0))))
  *   yield* move.finish
  * }))
  * ```
@@ -604,6 +612,22 @@ const handle = (
       yield* state.agree("replicas")
     })
 
+    /** Stops a node without slots and replicas, and makes the others forget it. */
+    const forget = ({ id, scope }: Members.Member) =>
+      Effect.gen(function* () {
+        yield* Scope.close(scope, Exit.void)
+        state.remove(id)
+        yield* Effect.forEach(
+          yield* state.reachable,
+          ({ ask }) =>
+            Effect.catchAll(ask("CLUSTER", "FORGET", id), (error) =>
+              // The newest servers pass it on.
+              /unknown node/i.test(error.message) ? Effect.void : error
+            ),
+          together
+        )
+      })
+
     const addNode = (options?: { readonly replicaOf?: NodeRef | undefined }) =>
       Effect.gen(function* () {
         const primary = options?.replicaOf === undefined ? undefined : yield* memberOf(options.replicaOf)
@@ -611,11 +635,15 @@ const handle = (
         const member = yield* Scope.extend(Members.start(common, started), scope)
         started++
         state.add(member)
-        yield* Effect.forEach(others, (other) => meet(member, other), together)
-        yield* state.agree("map")
-        if (primary !== undefined) yield* member.ask("CLUSTER", "REPLICATE", primary.id)
-        yield* state.agree("replicas")
-        return yield* node(member)
+        const join = Effect.gen(function* () {
+          yield* Effect.forEach(others, (other) => meet(member, other), together)
+          yield* state.agree("map")
+          if (primary !== undefined) yield* member.ask("CLUSTER", "REPLICATE", primary.id)
+          yield* state.agree("replicas")
+          return yield* node(member)
+        })
+        // Half joined, it would be waited for by everything that follows.
+        return yield* Effect.onError(join, () => Effect.ignore(forget(member)))
       })
 
     const removeNode = (ref: NodeRef) =>
@@ -636,17 +664,7 @@ const handle = (
           yield* (yield* memberOf(id)).ask("CLUSTER", "REPLICATE", left[n % left.length]?.id ?? "")
         }
         yield* state.agree("map")
-        yield* Scope.close(removed.scope, Exit.void)
-        state.remove(removed.id)
-        yield* Effect.forEach(
-          yield* state.reachable,
-          ({ ask }) =>
-            Effect.catchAll(ask("CLUSTER", "FORGET", removed.id), (error) =>
-              // The newest servers pass it on.
-              /unknown node/i.test(error.message) ? Effect.void : error
-            ),
-          together
-        )
+        yield* forget(removed)
         yield* state.agree("replicas")
       })
 
@@ -679,6 +697,7 @@ const handle = (
         Effect.flatMap(Moves.ownerOf(state, typeof slotOrKey === "number" ? slotOrKey : Slots.slotOf(slotOrKey)), node),
       agreed: state.agree("served"),
       beginMove: (slot, to) => change(beginMove(slot, to)),
+      repair: change(Moves.repair(context)),
       moveSlot: (slots, to) =>
         change(Effect.flatMap(memberOf(to), (target) => Moves.slowly(context, rangesOf(slots), target))),
       moveAtOnce: (slots, to) =>

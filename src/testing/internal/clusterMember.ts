@@ -86,6 +86,7 @@ const directives = (
     ...(ports.bus === undefined ? {} : { "cluster-announce-bus-port": ports.bus }),
     ...(password === undefined ? {} : { masterauth: quoted(Redacted.value(password)) }),
     ...(username === undefined ? {} : { masteruser: quoted(username) }),
+    ...(tls === undefined ? {} : { "tls-replication": true }),
     ...common.config
   }
 }

@@ -141,6 +141,70 @@ export const cancel = (context: Context, slot: number, from: Member, to: Member)
     yield* notMoving(context, [slot])
   })
 
+/** Ends the state of a slot at a node that has one. Other nodes are not asked: those of Valkey may refuse it. */
+const close = (member: Member, slot: number): Step =>
+  Effect.flatMap(member.run(Redis.clusterNodes()), (lines) =>
+    lines.some(({ importing, migrating }) => [...importing, ...migrating].some((moving) => moving.slot === slot))
+      ? Effect.asVoid(setSlot(member, slot, "STABLE"))
+      : Effect.void
+  )
+
+/**
+ * Closes all moves that are open: the keys go to the owners of the slots.
+ *
+ * While a node of Redis imports a slot from a primary that failed, it does not learn of the new owner, and its own
+ * `cluster_state` is `fail`. So this does not wait for that.
+ */
+export const repair = (context: Context): Step =>
+  Effect.gen(function* () {
+    const { state } = context
+    const views = yield* Effect.flatMap(state.reachable, (members) =>
+      Effect.forEach(members, (member) => member.run(Redis.clusterNodes()))
+    )
+    const open = [
+      ...new Set(
+        views.flat().flatMap(({ importing, migrating }) => [...importing, ...migrating].map(({ slot }) => slot))
+      )
+    ]
+    yield* state.until(
+      "each slot has an owner that can be reached",
+      Effect.gen(function* () {
+        const ids = (yield* state.reachable).map(({ id }) => id)
+        const lines = yield* state.lines
+        const lost = open.find((slot) => !ids.includes(ownerIn(lines, slot)?.id ?? ""))
+        return lost === undefined ? undefined : `${lost} has none`
+      })
+    )
+    const members = yield* state.reachable
+    const lines = yield* state.lines
+    const primaries = members.filter(({ id }) => lines.some((line) => line.id === id && View.isPrimary(line)))
+    for (const slot of open) {
+      const owner = yield* ownerOf(state, slot)
+      yield* close(owner, slot)
+      for (const member of primaries) {
+        if (member.id === owner.id) continue
+        yield* close(member, slot)
+        if ((yield* member.run(Redis.clusterCountkeysinslot(slot))) === 0) continue
+        yield* state.until(
+          "a primary knows the owner of a slot that it imported",
+          Effect.map(member.run(Redis.clusterNodes()), (lines) =>
+            ownerIn(lines, slot)?.id === owner.id ? undefined : `the slot ${slot}`
+          )
+        )
+        yield* state.until(
+          "a primary serves",
+          Effect.map(member.run(Redis.clusterInfo()), ({ state }) => (state === "ok" ? undefined : state))
+        )
+        // A node sends keys of a slot that it does not own only while it imports the slot.
+        yield* setSlot(member, slot, "IMPORTING", owner.id)
+        yield* migrateAll(context, member, owner, slot)
+        yield* setSlot(member, slot, "STABLE")
+      }
+    }
+    yield* state.agree("map")
+    yield* notMoving(context, open)
+  })
+
 /** Slots by the primary that owns them now, without those that the target has. */
 const bySource = (
   state: State,

@@ -77,7 +77,7 @@ export const make = (timeoutMillis: number): State => {
   const until: State["until"] = (what, check) =>
     Effect.gen(function* () {
       const end = performance.now() + timeoutMillis
-      for (;;) {
+      for (let pause = 5; ; pause = Math.min(100, pause * 1.5)) {
         const result = yield* Effect.either(check)
         const problem = Either.isLeft(result) ? result.left.message : result.right
         if (problem === undefined) return
@@ -87,7 +87,7 @@ export const make = (timeoutMillis: number): State => {
             `After ${timeoutMillis} ms the cluster still waits until ${what}: ${problem}`
           )
         }
-        yield* sleep(20)
+        yield* sleep(pause)
       }
     })
 
@@ -101,16 +101,14 @@ export const make = (timeoutMillis: number): State => {
       const infos = yield* askAll(asked, () => RedisCommand.make("INFO", { args: ["replication"] }))
       const late = infos.findIndex((info) => !String(info).includes("master_link_status:up"))
       if (late >= 0) return `${asked[late]?.id.slice(0, 8)} is not connected to its primary`
-      const slots = yield* askAll(members, () => Redis.clusterSlots())
-      const blind = slots.findIndex((ranges) =>
-        ranges.some(({ master, replicas: shown }) => {
-          const primary = Option.getOrElse(
-            Option.flatMap(master, ({ id }) => id),
-            () => ""
-          )
-          return (replicas.get(primary) ?? []).some((id) => !shown.some((replica) => Option.contains(replica.id, id)))
-        })
-      )
+      // A node shows a replica to clients when it knows of an offset. CLUSTER SLOTS has no primaries without slots.
+      const shards = yield* askAll(members, () => Redis.clusterShards())
+      const blind = shards.findIndex((shards) => {
+        const shown = shards
+          .flatMap(({ nodes }) => nodes)
+          .filter(({ replicationOffset }) => Option.exists(replicationOffset, (offset) => Number(offset) > 0))
+        return inStep.some((id) => !shown.some((node) => node.id === id))
+      })
       return blind >= 0 ? `${members[blind]?.id.slice(0, 8)} does not show all replicas to clients` : undefined
     })
 
@@ -119,7 +117,7 @@ export const make = (timeoutMillis: number): State => {
       const members = yield* reachable
       const views = yield* viewsOf(members)
       const different = View.disagreement(views, [...entries.keys()])
-      const [view] = views
+      const view = View.newest(views)
       if (different !== undefined || view === undefined || level === "map") return different
       const unserved = View.unserved(view, new Set(members.map(({ id }) => id)))
       if (unserved !== undefined && level === "served") return unserved

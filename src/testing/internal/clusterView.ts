@@ -19,14 +19,32 @@ const epochOf = ({ configEpoch }: Line): string => Option.match(configEpoch, { o
 const text = (ranges: ReadonlyArray<Range>): string =>
   ranges.map(({ end, start }) => (start === end ? `${start}` : `${start}-${end}`)).join(" ")
 
+/** The slots that a node imports. A node of Redis does not learn who owns them as long as it imports them. */
+const importedIn = ({ lines }: View): ReadonlyArray<number> =>
+  lines.flatMap(({ importing }) => importing.map(({ slot }) => slot))
+
+const without = (ranges: ReadonlyArray<Range>, slots: ReadonlyArray<number>): ReadonlyArray<Range> =>
+  slots.reduce<ReadonlyArray<Range>>(
+    (ranges, slot) =>
+      ranges.flatMap(({ end, start }) =>
+        slot < start || slot > end
+          ? [{ start, end }]
+          : [
+              { start, end: slot - 1 },
+              { start: slot + 1, end }
+            ].filter(({ end, start }) => start <= end)
+      ),
+    ranges
+  )
+
 /** Roles, owners of slots and their epochs: equal for nodes that agree. */
-const mapOf = ({ lines }: View): string =>
+const mapOf = ({ lines }: View, imported: ReadonlyArray<number>): string =>
   lines
-    .map((line) =>
-      isPrimary(line)
-        ? `${line.id} primary${line.slots.length === 0 ? "" : ` epoch ${epochOf(line)} slots ${text(line.slots)}`}`
-        : `${line.id} replica of ${Option.getOrElse(line.master, () => "-")}`
-    )
+    .map((line) => {
+      if (!isPrimary(line)) return `${line.id} replica of ${Option.getOrElse(line.master, () => "-")}`
+      const slots = without(line.slots, imported)
+      return `${line.id} primary${slots.length === 0 ? "" : ` epoch ${epochOf(line)} slots ${text(slots)}`}`
+    })
     .sort()
     .join("\n")
 
@@ -57,11 +75,12 @@ export const disagreement = (views: ReadonlyArray<View>, members: ReadonlyArray<
       if (problem !== undefined) return `${short(by)} says of ${short(line.id)}: ${problem}`
     }
   }
-  const map = mapOf(first)
-  const other = views.find((view) => mapOf(view) !== map)
+  const imported = views.flatMap(importedIn)
+  const map = mapOf(first, imported)
+  const other = views.find((view) => mapOf(view, imported) !== map)
   return other === undefined
     ? undefined
-    : `${short(first.by)} and ${short(other.by)} have different maps:\n${map}\n\n${mapOf(other)}`
+    : `${short(first.by)} and ${short(other.by)} have different maps:\n${map}\n\n${mapOf(other, imported)}`
 }
 
 /** Why the cluster does not serve every slot, though its nodes agree; `undefined` when it does. */
@@ -92,12 +111,12 @@ export const replicasIn = (view: View, reachable: ReadonlySet<string>): Readonly
 
 /**
  * The view to believe: that of the highest epoch. During a failover or a move the nodes differ, and the owner of a slot
- * with the highest epoch is always right.
+ * with the highest epoch is always right. Of several, one that imports no slots.
  */
 export const newest = (views: ReadonlyArray<View>): View | undefined => {
   const epoch = ({ lines }: View) =>
     Math.max(0, ...lines.map((line) => Number(Option.getOrElse(line.configEpoch, () => 0))))
-  return [...views].sort((a, b) => epoch(b) - epoch(a))[0]
+  return [...views].sort((a, b) => epoch(b) - epoch(a) || importedIn(a).length - importedIn(b).length)[0]
 }
 
 export { isPrimary }
