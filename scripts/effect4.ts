@@ -35,6 +35,7 @@ const files = [
   "vitest.config.ts",
   "tsconfig.build.json",
   ...["edition", "examples", "programs", "server", "tools"].map((name) => `scripts/${name}.ts`),
+  "scripts/licences.mjs",
   ...manifest.files.filter((name) => !/^(?:!|dist$|src$|examples$)/.test(name)),
   "README.md",
   "LICENSE"
@@ -43,6 +44,7 @@ const files = [
 const leftOut: ReadonlyArray<readonly [path: string, reason: string]> = [
   ["test/package/", "the tests of the built package know its two formats; 4.x has one"],
   ["docs/api/", "the API reference is made by each edition"],
+  ["test/effect4.test.ts", "it is about the translation"],
   ["test/reliability.test.ts", "it compares docs/reliability.md with the tests and scripts of this repository, once"],
   ["test/security/licences.test.ts", "it looks at the packages of this repository, once"],
   ["test/types/budget.test.ts", "the limit is for the types of Effect 3"],
@@ -227,6 +229,8 @@ if (unknown.length > 0) {
 console.log(`${kept.size} files, ${changed} translated, ${replaced.size} of the overlay`)
 for (const [name, reason] of leftOut) console.log(`left out: ${name} (${reason})`)
 
+// The packages that it brings, into its docs/security.md.
+run(process.execPath, ["scripts/licences.mjs"])
 run(process.execPath, [tool("typescript-7/bin/tsc"), "-p", "."])
 console.log("the types of Effect 4 fit")
 

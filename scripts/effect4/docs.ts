@@ -62,6 +62,9 @@ const tablesOf = (lines: ReadonlyArray<string>): ReadonlyMap<number, ReadonlyArr
   return found
 }
 
+/** Names that texts use without their module. */
+const alone: Readonly<Record<string, string>> = { Either: "Result", DurationInput: "Duration.Input" }
+
 /** Modules of Effect with the name of a global. */
 const globals = new Set(["Array", "BigInt", "Boolean", "Function", "Iterable", "Number", "RegExp", "String", "Symbol"])
 const isOption = (span: string): boolean => /^\w+: /.test(span)
@@ -130,7 +133,7 @@ export const docs = ({ exportsOf, folder, root, texts, translateFile }: Options)
 
   /** New names for the names in backticks. */
   const rename = (name: string, line: string, number: number): string =>
-    line.replace(/(?<!`)`([^`]+)`(?!`)/g, (_, span: string) => {
+    line.replace(/\b([Aa])n (?=`Either`)/g, "$1 ").replace(/(?<!`)`([^`]+)`(?!`)/g, (_, span: string) => {
       const renamed = span
         .replace(/(?<![\w./-])([A-Z]\w+)\.(\w+)/g, (whole, module: string, member: string) => {
           if (!isEffect(module) || isOurs(module)) return whole
@@ -140,7 +143,7 @@ export const docs = ({ exportsOf, folder, root, texts, translateFile }: Options)
           if (!isKnown) unknown.push(`${name}:${number}: Effect 4 has no ${whole}`)
           return whole
         })
-        .replace(/^Either$/, "Result")
+        .replace(/^\w+$/, (whole) => alone[whole] ?? whole)
       return `\`${renamed}\``
     })
 

@@ -92,7 +92,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type * as Stream from "effect/Stream"
+import * as Stream from "effect/Stream"
 import { Codec, Redis, RedisError, RedisHash, RedisPubSub } from "effect-redis-client"
 import * as EffectRedis from "effect-redis-client/EffectRedis"
 import type { AnyRedisError } from "effect-redis-client/RedisError"
@@ -106,8 +106,8 @@ export const ada: Effect.Effect<Option.Option<{ readonly name: string; readonly 
 export const theme: Effect.Effect<Option.Option<string>, RedisError.RedisError, Sessions> = Redis.get("theme").pipe(
   Redis.using(Sessions)
 )
-export const news: Stream.Stream<string, RedisError.RedisError, RedisPubSub> = RedisPubSub.channel("news").pipe(
-  (messages) => messages as never
+export const news: Stream.Stream<string, AnyRedisError, RedisPubSub> = RedisPubSub.stream("news").pipe(
+  Stream.map(({ payload }) => payload)
 )
 export const both = Effect.map(
   Redis.pipeline([Redis.get("a"), Redis.incr("b")], { mode: "either" }),
