@@ -167,23 +167,25 @@ export const docs = ({ exportsOf, folder, root, texts, translateFile }: Options)
       return page || /^\s*(?:\/\/|\/?\*)/.test(line) ? rename(name, line, i + 1) : line
     })
     // From the end, so that places stay true.
-    blocks.toReversed().forEach((block, back) => {
-      const example = known[known.length - 1 - back]
-      if (example === undefined) return
-      const translation = translateFile(example.file)
-      unknown.push(...translation.unknown)
-      const from = translation.text.indexOf(start)
-      const to = translation.text.indexOf(end)
-      // Imports are put in place of the old ones; a fragment shows none.
-      const standsAlone = /^import /m.test(example.block.code)
-      const before = standsAlone ? translation.text.slice(0, from) : ""
-      const code = `${before}${translation.text.slice(from + start.length, to)}`.trim().split("\n")
-      text.splice(
-        block.first,
-        block.end - block.first,
-        ...code.map((line) => (line === "" ? block.margin.trimEnd() : block.margin + line))
-      )
-    })
+    Array.from(blocks)
+      .reverse()
+      .forEach((block, back) => {
+        const example = known[known.length - 1 - back]
+        if (example === undefined) return
+        const translation = translateFile(example.file)
+        unknown.push(...translation.unknown)
+        const from = translation.text.indexOf(start)
+        const to = translation.text.indexOf(end)
+        // Imports are put in place of the old ones; a fragment shows none.
+        const standsAlone = /^import /m.test(example.block.code)
+        const before = standsAlone ? translation.text.slice(0, from) : ""
+        const code = `${before}${translation.text.slice(from + start.length, to)}`.trim().split("\n")
+        text.splice(
+          block.first,
+          block.end - block.first,
+          ...code.map((line) => (line === "" ? block.margin.trimEnd() : block.margin + line))
+        )
+      })
     if (!blocks.some(({ marks }) => marks.includes("tables"))) return text.join("\n")
     const withTables = known.find(({ block }) => block.marks.includes("tables"))
     const spans = withTables
