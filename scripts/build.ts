@@ -219,8 +219,11 @@ const toCommonJs = (file: string, options: ts.CompilerOptions, outFile: string) 
   write(`${outFile}.map`, JSON.stringify(map))
 }
 
-/** Builds the sources of the package in `home` into its `dist`. */
-export const build = async (home: string = root) => {
+/**
+ * Builds the sources of the package in `home` into its `dist`. Without `commonJs` (the edition for Effect 4) there are ES modules
+ * alone, in `dist` itself.
+ */
+export const build = async (home: string = root, { commonJs = true } = {}) => {
   const dist = path.join(home, "dist")
   // A module that was deleted or renamed must not be published from an older build.
   fs.rmSync(dist, { recursive: true, force: true })
@@ -232,10 +235,11 @@ export const build = async (home: string = root) => {
   )
   if (project === undefined) throw new Error(`no project at ${config}`)
   failOn(project.errors)
-  const esm = path.join(dist, "esm")
+  const esm = commonJs ? path.join(dist, "esm") : dist
   const cjs = path.join(dist, "cjs")
   emitDeclarations(project, esm)
   await emitEsm(project, path.join(home, "src"), esm)
+  if (!commonJs) return { modules: project.fileNames.length, dist }
   for (const file of project.fileNames) {
     const module = path.relative(path.join(home, "src"), file).replace(/\.ts$/, "")
     toCommonJs(file, project.options, path.join(cjs, `${module}.js`))

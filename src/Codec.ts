@@ -289,8 +289,8 @@ export const json: Codec<unknown> = make({ encode: (value) => printJson(value), 
 /**
  * Values of a schema, stored as JSON of its encoded side. The schema must work synchronously and need no services.
  *
- * Its encoded side must be what JSON can express, so that what is written can be read: `Schema.Set`, `Schema.Date`, not
- * `Schema.SetFromSelf`, `Schema.DateFromSelf`. With any other schema nothing encodes or decodes.
+ * Its encoded side must be what JSON can express, so that what is written can be read: `Schema.Date`, not
+ * `Schema.DateFromSelf` or `Schema.SetFromSelf`. With any other schema nothing encodes or decodes.
  *
  * @example
  * ```ts

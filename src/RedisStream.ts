@@ -776,7 +776,7 @@ export interface WorkerOptions<out Mode extends OnGroupUndecodable = OnGroupUnde
   readonly concurrency?: number | undefined
   /**
    * When to try an entry again after its handler failed, on the program's clock; the entry stays in hand meanwhile.
-   * When the Schedule is done, the entry is left pending, to be claimed once it is idle. `Schedule.stop` leaves it at
+   * When the Schedule is done, the entry is left pending, to be claimed once it is idle. `Schedule.recurs(0)` leaves it at
    * once. Default: from 1 second doubling to 1 minute, with jitter, up to `attempts`.
    */
   readonly retry?: Schedule.Schedule<unknown, Cause.Cause<unknown>> | undefined

@@ -1,7 +1,8 @@
 /**
  * The README and the pages of `docs/`: their TypeScript blocks compile, and run against a server unless they are marked
  * `no-run`; their links lead somewhere; every page can be reached from the index. In a block that runs, the test replaces
- * the address that readers see by the server's real one.
+ * the address that readers see by the server's real one. Examples in the comments of the sources compile too, those that stand
+ * alone.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -28,6 +29,20 @@ const planned: ReadonlyArray<string> = []
 
 const pages = new Map(["README.md", ...docs].map((page) => [page, read(page)]))
 
+/** The comments of a source as a page: of its examples those that import what they use. Lines keep their numbers. */
+const commentsOf = (source: string): string =>
+  read(source)
+    .replace(/^\s*\* ?/gm, "")
+    .replace(/^( *)```ts\n([\s\S]*?)^ *```/gm, (block, _, code) =>
+      block.replace("```ts", /^ *import /m.test(code) ? "```ts no-run" : "```")
+    )
+
+const sources = (fs.readdirSync(path.join(root, "src"), { recursive: true }) as Array<string>)
+  .map((name) => `src/${name.replaceAll(path.sep, "/")}`)
+  .filter((name) => name.endsWith(".ts"))
+  .sort()
+  .map((name): [string, string] => [name, commentsOf(name)])
+
 /** The file or folder that a link of a page leads to, and the heading in it. */
 const follow = (page: string, target: string): readonly [file: string, anchor: string | undefined] => {
   const [file = "", anchor] = target.split("#")
@@ -36,7 +51,7 @@ const follow = (page: string, target: string): readonly [file: string, anchor: s
 
 describe("README.md and docs", () => {
   const folder = path.join(tmp, "docs")
-  const programs = writeBlocks(folder, [...pages])
+  const programs = writeBlocks(folder, [...pages, ...sources])
 
   it("have blocks that compile", { timeout: 300_000 }, async () => {
     expect(programs.length).toBeGreaterThan(20)
@@ -88,7 +103,7 @@ describe("README.md and docs", () => {
   })
 
   it("have a README of at most 300 lines that leads to the index", () => {
-    const readme = pages.get("README.md") ?? ""
+    const readme = (pages.get("README.md") ?? "").replace(/<!-- effect 3 -->\n|<!-- effect 4\s[\s\S]*?-->\n/g, "")
     expect(readme.trimEnd().split("\n").length).toBeLessThanOrEqual(300)
     expect(linksOf(readme).map(({ target }) => target)).toContain(index)
   })

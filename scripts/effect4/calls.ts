@@ -142,6 +142,27 @@ export const calls = ({ checker, done, node, replace, use }: Site): void => {
       replace(first.getStart(), first.getStart(), "[")
       replace(last.getEnd(), last.getEnd(), "]")
     }
+    if (name === "Effect.catchTag") {
+      // Several tags are a list in Effect 4.
+      const tags = node.arguments.filter((argument) => ts.isStringLiteral(argument))
+      const [one, two] = [tags[0], tags[tags.length - 1]]
+      if (one !== undefined && two !== undefined && one !== two) {
+        replace(one.getStart(), one.getStart(), "[")
+        replace(two.getEnd(), two.getEnd(), "]")
+      }
+    }
+    if (name === "Effect.withSpan") {
+      // Whether the place is kept is an argument of its own in Effect 4.
+      const second = node.arguments[1]
+      const options = second && ts.isObjectLiteralExpression(second) ? second : undefined
+      const at = options?.properties.findIndex((property) => property.name?.getText() === "captureStackTrace") ?? -1
+      const property = options?.properties[at]
+      if (options !== undefined && property !== undefined) {
+        const end = options.properties[at + 1]?.getStart() ?? property.getEnd()
+        replace(property.getStart(), end, "")
+        replace(options.getEnd(), options.getEnd(), `, { ${property.getText()} }`)
+      }
+    }
     if (lists.has(name) && first && last) {
       replace(first.getStart(), first.getStart(), "[")
       replace(last.getEnd(), last.getEnd(), "]")

@@ -75,6 +75,7 @@ export const members: Readonly<Record<string, string>> = {
   "Fiber.getCurrentFiber": "Fiber.getCurrent",
   "Inspectable.format": "Formatter.format",
   "Layer.scoped": "Layer.effect",
+  "Layer.scopedDiscard": "Layer.effectDiscard",
   "Layer.scopedContext": "Layer.effectContext",
   "Layer.setConfigProvider": "ConfigProvider.layer",
   "Layer.unwrapEffect": "Layer.unwrap",
@@ -111,5 +112,6 @@ export const members: Readonly<Record<string, string>> = {
   "Stream.catchAll": "Stream.catch",
   "Stream.fromChunk": "Stream.fromIterable",
   "Stream.repeatEffect": "Stream.fromEffectRepeat",
+  "Stream.repeatEffectWithSchedule": "Stream.fromEffectSchedule",
   "Stream.unwrapScoped": "Stream.unwrap"
 }

@@ -5,11 +5,15 @@
  *     ```ts no-run      is type-checked only
  *     ```ts no-run tables   the same; and so are, with its names, the right sides of the tables that follow it: the code
  *                           in the second column where that is called `here`. `name: value` is an option of a client
+ *     ```ts no-run effect4  is for one edition, and left out in the other
  */
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { promisify } from "node:util"
+import { edition } from "../../scripts/edition.js"
+import { tool } from "../../scripts/tools.js"
+import { withoutOtherEdition } from "./pages.js"
 
 const root = path.resolve(import.meta.dirname, "../..")
 
@@ -21,34 +25,40 @@ export interface Block {
   readonly tables: boolean
 }
 
-const knownMarks = ["no-run", "tables"]
+const knownMarks = ["no-run", "tables", "effect3", "effect4"]
 
 export const blocksOf = (markdown: string): ReadonlyArray<Block> => {
   const blocks: Array<Block> = []
   let open: { readonly indent: string; readonly line: number; readonly words: ReadonlyArray<string> } | undefined
   let code: Array<string> = []
-  markdown.split(/\r?\n/).forEach((text, index) => {
-    const [, indent = "", info] = /^(\s*)```(.*)$/.exec(text) ?? []
-    if (open === undefined && info !== undefined) {
-      open = { indent, line: index + 2, words: info.trim().split(/\s+/) }
-      code = []
-    } else if (open !== undefined && info?.trim() === "") {
-      const [language = "", ...marks] = open.words
-      const strange = marks.filter((mark) => !knownMarks.includes(mark))
-      if (/^(ts|typescript)$/.test(language)) {
-        if (strange.length > 0) throw new Error(`line ${open.line - 1}: unknown mark ${strange.join(" ")}`)
-        blocks.push({
-          line: open.line,
-          code: `${code.join("\n")}\n`,
-          runs: !marks.includes("no-run"),
-          tables: marks.includes("tables")
-        })
+  withoutOtherEdition(markdown)
+    .split(/\r?\n/)
+    .forEach((text, index) => {
+      const [, indent = "", info] = /^(\s*)```(.*)$/.exec(text) ?? []
+      if (open === undefined && info !== undefined) {
+        open = { indent, line: index + 2, words: info.trim().split(/\s+/) }
+        code = []
+      } else if (open !== undefined && info?.trim() === "") {
+        const [language = "", ...marks] = open.words
+        const strange = marks.filter((mark) => !knownMarks.includes(mark))
+        if (/^(ts|typescript)$/.test(language)) {
+          if (strange.length > 0) throw new Error(`line ${open.line - 1}: unknown mark ${strange.join(" ")}`)
+          if (marks.includes(`effect${7 - edition}`)) {
+            open = undefined
+            return
+          }
+          blocks.push({
+            line: open.line,
+            code: `${code.join("\n")}\n`,
+            runs: !marks.includes("no-run"),
+            tables: marks.includes("tables")
+          })
+        }
+        open = undefined
+      } else if (open !== undefined) {
+        code.push(text.startsWith(open.indent) ? text.slice(open.indent.length) : text)
       }
-      open = undefined
-    } else if (open !== undefined) {
-      code.push(text.startsWith(open.indent) ? text.slice(open.indent.length) : text)
-    }
-  })
+    })
   if (open !== undefined) throw new Error(`line ${open.line - 1}: the block does not end`)
   return blocks
 }
@@ -124,11 +134,14 @@ export const problemsIn = async (folder: string): Promise<ReadonlyArray<string>>
       include: ["*.ts"]
     })
   )
-  const tsc = path.join(root, "node_modules/typescript-7/bin/tsc")
-  const { stdout } = await promisify(execFile)(process.execPath, [tsc, "-p", folder, "--pretty", "false"], {
-    cwd: folder,
-    maxBuffer: 16 * 1024 * 1024
-  }).catch((error: { readonly stdout: string }) => {
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [tool("typescript-7/bin/tsc"), "-p", folder, "--pretty", "false"],
+    {
+      cwd: folder,
+      maxBuffer: 16 * 1024 * 1024
+    }
+  ).catch((error: { readonly stdout: string }) => {
     if (/error TS\d+/.test(error.stdout)) return error
     throw error
   })

@@ -1,8 +1,12 @@
 /** Markdown pages: what they link to, and which places links can lead to. */
 
+/** A text without what its readers do not see, since it is for the other edition. Lines keep their numbers. */
+export const withoutOtherEdition = (text: string): string =>
+  text.replace(/<!-- effect 4\s[\s\S]*?-->/g, (comment) => comment.replace(/[^\n]/g, ""))
+
 /** A text without its blocks of code. Lines keep their numbers. */
 const withoutBlocks = (text: string): string =>
-  text.replace(/^( *)```[\s\S]*?^\1```/gm, (block) => block.replace(/[^\n]/g, ""))
+  withoutOtherEdition(text).replace(/^( *)```[\s\S]*?^\1```/gm, (block) => block.replace(/[^\n]/g, ""))
 
 export interface PageLink {
   readonly line: number
