@@ -76,7 +76,8 @@ const attempt = <A, E extends RedisError.AnyRedisError, R>(
     const yields = random.between(0, 6)
     for (let i = 0; i < yields; i++) yield* Effect.yieldNow()
     if (random.chance(0.3)) yield* Effect.sleep(random.between(0, 20))
-    return outcomeOf(yield* Fiber.interrupt(fiber), tally)
+    yield* Fiber.interrupt(fiber)
+    return outcomeOf(yield* Fiber.await(fiber), tally)
   })
 
 const outcomeOf = <A, E extends RedisError.AnyRedisError>(exit: Exit.Exit<A, E>, tally: Tally): Outcome<A> => {

@@ -159,8 +159,9 @@ export class Refresher {
           (seed) =>
             found
               ? Effect.succeed(undefined)
-              : Effect.tap(this.askSeed(seed), (view) => {
+              : Effect.map(this.askSeed(seed), (view) => {
                   found ||= view !== undefined
+                  return view
                 }),
           { concurrency: atOnce }
         ),
