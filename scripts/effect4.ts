@@ -28,6 +28,7 @@ const leftOut: ReadonlyArray<readonly [path: string, reason: string]> = [
   ["test/docs.test.ts", "the examples of the docs are written for Effect 3"],
   ["test/security/licences.test.ts", "it looks at the packages of this repository, once"],
   ["test/types/budget.test.ts", "the limit is for the types of Effect 3"],
+  ["test/reliability.test.ts", "it compares pages and files of this repository, once"],
   ["test/fuzz.test.ts", "the fuzzer follows fibers by FiberRef and Supervisor, which Effect 4 does not have"],
   ["scripts/fuzz/kinds.ts", "part of the fuzzer"],
   ["scripts/fuzz/proxy.ts", "part of the fuzzer"],

@@ -147,3 +147,7 @@ export const interruptName = "InterruptedException"
 
 /** The tag of the error for a value that does not fit a schema. */
 export const schemaErrorTag = "ParseError"
+
+/** Starts a fiber, which runs at once even where test tools have replaced the timers. */
+export const forkNow = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Fiber.RuntimeFiber<A, E>, never, R> =>
+  Effect.fork(effect)

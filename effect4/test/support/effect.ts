@@ -170,3 +170,7 @@ export const interruptName = "InterruptError"
 
 /** The tag of the error for a value that does not fit a schema. */
 export const schemaErrorTag = "SchemaError"
+
+/** Starts a fiber, which runs at once even where test tools have replaced the timers. */
+export const forkNow = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Fiber.Fiber<A, E>, never, R> =>
+  Effect.forkChild(effect, { startImmediately: true })

@@ -325,10 +325,7 @@ export class Engine {
         message: foreign ?? `the server broke the protocol: ${failure.reason}`,
         protocol: foreign ?? failure.reason
       }
-      if (foreign === undefined && !failure.inPush && this.inFlight.length > this.unflushed) {
-        settleFailure(this.inFlight.peek() as Pending, { _tag: "Closed", close, delivery: "unknown", own: true })
-      }
-      return this.destroy(close)
+      return this.destroy(close, foreign === undefined && !failure.inPush)
     }
     if (this.queue.length > 0) {
       this.refill()
@@ -569,8 +566,12 @@ export class Engine {
     return true
   }
 
-  /** Ends the connection now and settles everything that is owed. */
-  destroy(reason: CloseReason): void {
+  /**
+   * Ends the connection now and settles everything that is owed. `own`: the reply to the first request is to blame. Whoever
+   * follows the connection learns of its end before a caller does, because in Effect 4 a caller goes on inside
+   * `settleFailure`, and must not meet a client or a pool that still relies on the connection.
+   */
+  destroy(reason: CloseReason, own = false): void {
     if (this.closed !== undefined) {
       return
     }
@@ -589,6 +590,11 @@ export class Engine {
     // A program may hold an ended connection for long. It must not hold its socket, whose memory for reading is large.
     this.transport = ended
     const written = this.inFlight.length - this.unflushed
+    this.unflushed = 0
+    this.options.onClose(reason)
+    if (own && written > 0) {
+      settleFailure(this.inFlight.peek() as Pending, { _tag: "Closed", close: reason, delivery: "unknown", own })
+    }
     for (let i = 0; this.inFlight.length > 0; i++) {
       const pending = this.inFlight.shift() as Pending
       if (pending.endsConnection && i < written && !pending.settled && reason.reason === "peerClosed") {
@@ -601,8 +607,6 @@ export class Engine {
     for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) {
       settleFailure(next.pending, { _tag: "Closed", close: reason, delivery: "unsent" })
     }
-    this.unflushed = 0
-    this.options.onClose(reason)
     for (const done of this.whenDestroyed.splice(0)) {
       done()
     }
