@@ -21,20 +21,14 @@ const overlay = path.join(root, "effect4")
 const out = path.join(root, ".effect4")
 const folders = ["src", "test", "examples", "scripts/fuzz"]
 /** Further files that both editions need. */
-const files = ["vitest.config.ts"]
+const files = ["vitest.config.ts", "scripts/fuzz.ts"]
 /** What is not translated, and why. */
 const leftOut: ReadonlyArray<readonly [path: string, reason: string]> = [
   ["test/package/", "the tests of the built package know its two formats; 4.x has one"],
   ["test/docs.test.ts", "the examples of the docs are written for Effect 3"],
   ["test/security/licences.test.ts", "it looks at the packages of this repository, once"],
   ["test/types/budget.test.ts", "the limit is for the types of Effect 3"],
-  ["test/reliability.test.ts", "it compares pages and files of this repository, once"],
-  ["test/fuzz.test.ts", "the fuzzer follows fibers by FiberRef and Supervisor, which Effect 4 does not have"],
-  ["scripts/fuzz/kinds.ts", "part of the fuzzer"],
-  ["scripts/fuzz/proxy.ts", "part of the fuzzer"],
-  ["scripts/fuzz/round.ts", "part of the fuzzer"],
-  ["scripts/fuzz/task.ts", "part of the fuzzer"],
-  ["scripts/fuzz/watch.ts", "part of the fuzzer"]
+  ["test/reliability.test.ts", "it compares pages and files of this repository, once"]
 ]
 
 /** The names that modules of Effect 4 export. */

@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Codec, type Connection, type Pool, Redis, RedisCommand, RedisPubSub, RedisScript } from "effect-redis-client"
 import type { RedisService } from "../../src/Redis.js"
+import { poll } from "../../test/support/fibers.js"
 import { currentTask, pause, type Task } from "./task.js"
 
 /** The clients and records that the tasks of a round share. */
@@ -449,7 +450,7 @@ const pubsub = (world: World, task: Task): Work =>
     if (world.killing) {
       // What was published while the connection was replaced is not received.
       yield* Effect.raceFirst(Fiber.await(first), pause(30))
-      const some = yield* Fiber.poll(first)
+      const some = yield* poll(first)
       return Option.isSome(some) && Exit.isSuccess(some.value)
         ? Chunk.toReadonlyArray(some.value.value).flatMap((message) => same(task, message.channel, channel))
         : fine

@@ -14,7 +14,7 @@ import { vi } from "vitest"
 import { Connection, Pool, Redis, RedisCommand, RedisPubSub } from "../../src/index.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import { connectTo, eachServer, failure, on } from "../support/client.js"
-import { forkNow } from "../support/effect.js"
+import { forkNow } from "../support/fibers.js"
 import { greeting, silent } from "../support/peer.js"
 
 const pingProgram = `
