@@ -2,6 +2,7 @@
  * The kinds of tasks, and what each must observe. A task asks for values that hold its own name. Its writes are compared with
  * the server at the end of the round, when it is known how often each may have been executed.
  */
+import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -154,9 +155,11 @@ const counted = <A, E, R>(
     entry.sent++
     return effect
   }).pipe(
-    Effect.tap(() => {
-      entry.confirmed++
-    }),
+    Effect.tap(() =>
+      Effect.sync(() => {
+        entry.confirmed++
+      })
+    ),
     Effect.tapError((error) =>
       Effect.sync(() => {
         if (unsent(error)) {
@@ -245,7 +248,7 @@ const throws = (_: World, task: Task): Work =>
       })
     ),
     (exit) =>
-      Exit.isFailure(exit) && (exit.cause._tag === "Die" || Exit.isInterrupted(exit))
+      Exit.isFailure(exit) && (Cause.isDie(exit.cause) || Exit.isInterrupted(exit))
         ? Effect.map(Redis.get(task.own), (value) => same(task, textOf(value)))
         : Effect.failCause((exit as Exit.Failure<never, unknown>).cause)
   )

@@ -7,6 +7,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { Connection, Pool, Redis, RedisPubSub } from "effect-redis-client"
 import type { RedisService } from "../../src/Redis.js"
+import { interruptFork } from "../../src/internal/effect/fork.js"
 import { launcher } from "../../test/support/fibers.js"
 import {
   bigKey,
@@ -341,7 +342,7 @@ const work = (
       yield* pause(2)
     }
     if (killing !== undefined) {
-      yield* killing.interruptAsFork(killing.id())
+      yield* interruptFork(killing)
     }
     for (const { kind, plan } of alive) {
       tally.unsettled.push(`${describe(options)}: ${kind} (${showPlan(plan)})`)

@@ -161,7 +161,7 @@ export const httpError = (url: string): Error =>
 export const httpErrorTag = "HttpClientError"
 
 /** The name of what an interruption is as an error. */
-export const interruptName = "InterruptError"
+export const interruptName = "Error"
 
 /** The tag of the error for a value that does not fit a schema. */
 export const schemaErrorTag = "SchemaError"
