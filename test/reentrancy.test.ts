@@ -10,7 +10,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { Connection, Pool, Redis, RedisPubSub } from "effect-redis-client"
+import { Connection, Pool, Redis, RedisCommand, RedisPubSub } from "effect-redis-client"
 import type { RedisError } from "../src/RedisError.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
 import { connectTo, eachServer, failure, on } from "./support/client.js"
@@ -23,6 +23,13 @@ const middle = 20
 
 const keyOf = (i: number): string => `reentrancy:${i}`
 const all = Array.from({ length: count }, (_, i) => i)
+
+/** Computes for so many milliseconds. */
+const busy = (millis: number): void => {
+  for (const until = performance.now() + millis; performance.now() < until; ) {
+    // Nothing else runs.
+  }
+}
 
 type Get = (key: string) => Effect.Effect<Option.Option<string>, RedisError>
 
@@ -146,22 +153,23 @@ eachServer((it, { connect, protocol, ...live }) => {
       Effect.gen(function* () {
         const { redis, at } = yield* start
         const other = yield* Connection.make(at)
-        const busy = (millis: number): void => {
-          for (const until = performance.now() + millis; performance.now() < until; ) {
-            // Nothing else runs.
-          }
-        }
         let ended = false
         const working = yield* Effect.fork(
           Effect.forEach(
-            all,
+            all.slice(0, 20),
             (i) =>
               Effect.repeatN(
                 Effect.map(redis.send(Redis.get(keyOf(i))), () => busy(1)),
-                20
+                9
               ),
             { concurrency: "unbounded", discard: true }
-          ).pipe(Effect.ensuring(Effect.sync(() => void (ended = true))))
+          ).pipe(
+            Effect.ensuring(
+              Effect.sync(() => {
+                ended = true
+              })
+            )
+          )
         )
         let turns = 0
         while (!ended) {
@@ -169,8 +177,8 @@ eachServer((it, { connect, protocol, ...live }) => {
           turns++
         }
         yield* Fiber.join(working)
-        // The fibers worked for a second. A turn is at most the work after one chunk of replies: 50 ms.
-        expect(turns).toBeGreaterThanOrEqual(5)
+        // The fibers worked ten times after a chunk of replies. The other connection had a turn in between.
+        expect(turns).toBeGreaterThanOrEqual(3)
       })
     )
   })
@@ -261,6 +269,34 @@ const resetting = () => ({
     return "+OK\r\n"
   })
 })
+
+describe("a caller that computes for long after its reply", () => {
+  plain.scoped("has the whole deadline of its next command", () =>
+    Effect.gen(function* () {
+      const { run } = yield* connectTo({
+        onCommand: Peer.greeting(([name]) => (name === "PING" ? "+PONG\r\n" : undefined))
+      })
+      for (const many of [false, true]) {
+        let started = 0
+        const error = yield* run(Redis.ping()).pipe(
+          Effect.tap(() =>
+            Effect.sync(() => {
+              busy(150)
+              started = performance.now()
+            })
+          ),
+          Effect.zipRight(many ? run(Effect.all([slow, slow], { concurrency: "unbounded" })) : run(slow)),
+          Effect.flip
+        )
+        expect(error).toMatchObject({ _tag: "DeadlineError" })
+        expect(performance.now() - started).toBeGreaterThanOrEqual(100)
+      }
+    })
+  )
+})
+
+/** It gets no reply. */
+const slow = RedisCommand.withDeadline(Redis.get("k"), "100 millis")
 
 describe("a caller whose connection has ended", () => {
   plain.scoped("meets a client that is without a connection", () =>

@@ -35,6 +35,9 @@ export interface EngineOptions {
  */
 const tickMillis = 20
 
+/** How long a turn may take, in milliseconds, until its one reading of the clock counts as too old. */
+const longTurn = 0.25
+
 /** How often the socket is polled at most before a passed deadline is enforced. A busy connection always reads something. */
 const mostReads = 16
 
@@ -109,6 +112,8 @@ export class Engine {
   private full = false
   /** The time of this turn; 0 when it has to be read again. */
   private turn = 0
+  /** How many of the requests in flight were taken in this turn. */
+  private taken = 0
   private owedSince = 0
   private timer: Timers.Timer | undefined
   /** When the timer was started. */
@@ -195,6 +200,9 @@ export class Engine {
   }
 
   private enqueue(pending: Pending, encoded: Encoded): boolean {
+    if (this.turn !== 0) {
+      pending.deadline += Timers.now() - this.turn
+    }
     const overflow = this.queue.add(pending, encoded)
     if (overflow !== undefined) {
       settleFailure(pending, overflow)
@@ -212,6 +220,7 @@ export class Engine {
     }
     this.inFlight.push(pending)
     this.unflushed++
+    this.taken++
     this.gathered += encodedLength(encoded)
     if (typeof encoded === "string") {
       this.text += encoded
@@ -241,9 +250,30 @@ export class Engine {
 
   private flush(): void {
     this.flushScheduled = false
+    if (this.turn !== 0) {
+      const late = Timers.now() - this.turn
+      if (late > longTurn) {
+        this.postpone(late)
+      }
+    }
     this.turn = 0
+    this.taken = 0
     if (this.closed === undefined && this.unflushed > 0) {
       this.write()
+    }
+  }
+
+  /**
+   * The turn took long: its requests were taken up to so much later than its clock says. In Effect 4 callers compute and send
+   * inside the turn in which replies are read. A deadline must not pass early.
+   */
+  private postpone(late: number): void {
+    for (let i = Math.max(0, this.inFlight.length - this.taken); i < this.inFlight.length; i++) {
+      const pending = this.inFlight.at(i) as Pending
+      pending.deadline += late
+    }
+    if (this.owedSince === this.turn) {
+      this.owedSince += late
     }
   }
 
