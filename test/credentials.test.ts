@@ -148,7 +148,7 @@ describe("credentials", () => {
   ] as ReadonlyArray<readonly [string, Connection.ConnectionOptions["credentials"], string | RegExp]>) {
     it.scoped(`a failure's message shows only what is safe: ${what}`, () =>
       Effect.gen(function* () {
-        const options = { port: 1, credentials, connectTimeout: "100 millis" } as const
+        const options = { port: 1, credentials, connectTimeout: "1 second" } as const
         for (const build of [Redis.make(options), Connection.make(options), Pool.make(options)]) {
           const error = failure(yield* Effect.exit(Effect.scoped<unknown, RedisError.RedisError, Scope.Scope>(build)))
           expect(error).toMatchObject({ _tag: "ConnectionError", reason: "credentials", delivery: "unsent" })

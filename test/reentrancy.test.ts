@@ -285,7 +285,13 @@ describe("a caller that computes for long after its reply", () => {
               started = performance.now()
             })
           ),
-          Effect.zipRight(many ? run(Effect.all([slow, slow], { concurrency: "unbounded" })) : run(slow)),
+          Effect.zipRight(
+            Effect.asVoid(
+              many
+                ? run(Effect.all([slow, slow], { concurrency: "unbounded", discard: true }))
+                : run(Effect.asVoid(slow))
+            )
+          ),
           Effect.flip
         )
         expect(error).toMatchObject({ _tag: "DeadlineError" })
