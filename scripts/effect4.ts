@@ -36,6 +36,7 @@ const files = [
   "tsconfig.build.json",
   ...["edition", "examples", "programs", "server", "tools"].map((name) => `scripts/${name}.ts`),
   "scripts/licences.mjs",
+  "scripts/fuzz.ts",
   ...manifest.files.filter((name) => !/^(?:!|dist$|src$|examples$)/.test(name)),
   "README.md",
   "LICENSE"
@@ -47,13 +48,7 @@ const leftOut: ReadonlyArray<readonly [path: string, reason: string]> = [
   ["test/effect4.test.ts", "it is about the translation"],
   ["test/reliability.test.ts", "it compares docs/reliability.md with the tests and scripts of this repository, once"],
   ["test/security/licences.test.ts", "it looks at the packages of this repository, once"],
-  ["test/types/budget.test.ts", "the limit is for the types of Effect 3"],
-  ["test/fuzz.test.ts", "the fuzzer follows fibers by FiberRef and Supervisor, which Effect 4 does not have"],
-  ["scripts/fuzz/kinds.ts", "part of the fuzzer"],
-  ["scripts/fuzz/proxy.ts", "part of the fuzzer"],
-  ["scripts/fuzz/round.ts", "part of the fuzzer"],
-  ["scripts/fuzz/task.ts", "part of the fuzzer"],
-  ["scripts/fuzz/watch.ts", "part of the fuzzer"]
+  ["test/types/budget.test.ts", "the limit is for the types of Effect 3"]
 ]
 
 /** The names that modules of Effect 4 export. */

@@ -9,9 +9,8 @@ import "./fuzz/watch.js"
 
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
 import { Connection } from "effect-redis-client"
+import { unlogged } from "../test/support/fibers.js"
 import { makeServer, realServers } from "../test/support/servers.js"
 import * as Cluster from "./fuzz/cluster.js"
 import * as Hostile from "./fuzz/hostile.js"
@@ -141,6 +140,6 @@ if (flag("hostile")) {
   }
   observe()
   // The fuzzer kills connections and interrupts callers on purpose, so the warnings about that are switched off.
-  const fine = await Effect.runPromise(Effect.scoped(main).pipe(Logger.withMinimumLogLevel(LogLevel.None)))
+  const fine = await Effect.runPromise(unlogged(Effect.scoped(main)))
   process.exitCode = fine ? 0 : 1
 }

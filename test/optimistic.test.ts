@@ -15,7 +15,8 @@ import { ConnectionError, PipelineError, TransactionError, UsageError } from "..
 import * as RedisServer from "../src/testing/RedisServer.js"
 import { connectTo, eachServer, failure, on, quickly, settle } from "./support/client.js"
 import { describeReal } from "./support/describeReal.js"
-import { defects, onInput, onOutput, poll } from "./support/effect.js"
+import { defects, onInput, onOutput } from "./support/effect.js"
+import { poll } from "./support/fibers.js"
 import * as Peer from "./support/peer.js"
 import { serverLayer } from "./support/servers.js"
 

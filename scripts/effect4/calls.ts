@@ -195,7 +195,9 @@ export const calls = ({ checker, done, node, replace, use }: Site): void => {
   // Chunks of Effect 3 are Chunks or arrays in Effect 4.
   if (ts.isPropertyAccessExpression(node) && node.getText() === "Chunk.toReadonlyArray") {
     done(node)
-    replace(node.getStart(), node.getEnd(), "Array.from")
+    const called = ts.isCallExpression(node.parent) && node.parent.expression === node
+    // As a function it may be given more than the Chunk: `chunks.map(Chunk.toReadonlyArray)`.
+    replace(node.getStart(), node.getEnd(), called ? "Array.from" : "((some) => Array.from(some))")
   }
   // `Schema.Record({ key, value })`: one argument for each.
   if (

@@ -60,6 +60,7 @@ export const members: Readonly<Record<string, string>> = {
   "Effect.runtime": "Effect.context",
   "Effect.tapErrorCause": "Effect.tapCause",
   "Effect.unsafeMakeSemaphore": "Semaphore.makeUnsafe",
+  "Effect.withFiberRuntime": "Effect.withFiber",
   "Effect.zipLeft": "Effect.tap",
   "Effect.zipRight": "Effect.andThen",
   "Either.Either": "Result.Result",

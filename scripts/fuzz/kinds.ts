@@ -2,6 +2,7 @@
  * The kinds of tasks, and what each must observe. A task asks for values that hold its own name. Its writes are compared with
  * the server at the end of the round, when it is known how often each may have been executed.
  */
+import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,6 +15,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Codec, type Connection, type Pool, Redis, RedisCommand, RedisPubSub, RedisScript } from "effect-redis-client"
 import type { RedisService } from "../../src/Redis.js"
+import { poll } from "../../test/support/fibers.js"
 import { currentTask, pause, type Task } from "./task.js"
 
 /** The clients and records that the tasks of a round share. */
@@ -153,9 +155,11 @@ const counted = <A, E, R>(
     entry.sent++
     return effect
   }).pipe(
-    Effect.tap(() => {
-      entry.confirmed++
-    }),
+    Effect.tap(() =>
+      Effect.sync(() => {
+        entry.confirmed++
+      })
+    ),
     Effect.tapError((error) =>
       Effect.sync(() => {
         if (unsent(error)) {
@@ -244,7 +248,7 @@ const throws = (_: World, task: Task): Work =>
       })
     ),
     (exit) =>
-      Exit.isFailure(exit) && (exit.cause._tag === "Die" || Exit.isInterrupted(exit))
+      Exit.isFailure(exit) && (Cause.isDie(exit.cause) || Exit.isInterrupted(exit))
         ? Effect.map(Redis.get(task.own), (value) => same(task, textOf(value)))
         : Effect.failCause((exit as Exit.Failure<never, unknown>).cause)
   )
@@ -449,7 +453,7 @@ const pubsub = (world: World, task: Task): Work =>
     if (world.killing) {
       // What was published while the connection was replaced is not received.
       yield* Effect.raceFirst(Fiber.await(first), pause(30))
-      const some = yield* Fiber.poll(first)
+      const some = yield* poll(first)
       return Option.isSome(some) && Exit.isSuccess(some.value)
         ? Chunk.toReadonlyArray(some.value.value).flatMap((message) => same(task, message.channel, channel))
         : fine

@@ -3,11 +3,12 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { Connection, Pool, Redis, RedisPubSub } from "effect-redis-client"
 import type { RedisService } from "../../src/Redis.js"
+import { interruptFork } from "../../src/internal/effect/fork.js"
+import { launcher } from "../../test/support/fibers.js"
 import {
   bigKey,
   bigs,
@@ -24,7 +25,7 @@ import {
   type World
 } from "./kinds.js"
 import * as Random from "./random.js"
-import { current, engines, type Plan, type Point, pause, plan, points, schedule, Task, turn } from "./task.js"
+import { asTask, engines, type Plan, type Point, pause, plan, points, schedule, Task, turn } from "./task.js"
 import { type Left, leftBy } from "./watch.js"
 
 /** A server under test, with a connection of the fuzzer's that nothing disturbs. */
@@ -202,7 +203,7 @@ export const run = (options: RoundOptions, tally: Tally): Effect.Effect<Left> =>
     tally.rounds++
     tally.sockets += left.sockets
     tally.timers.push(...left.timers)
-    tally.fibers.push(...left.fibers.map((fiber) => `fiber ${fiber.id().id}`))
+    tally.fibers.push(...left.fibers)
     return left
   })
 
@@ -250,8 +251,7 @@ const work = (
   tally: Tally
 ): Effect.Effect<void> =>
   Effect.gen(function* () {
-    const runtime = yield* Effect.runtime<never>()
-    const fork = Runtime.runFork(runtime)
+    const fork = yield* launcher
     const random = streams.tasks
     const alive = new Set<Task>()
     const weights = kinds.map((kind) => [shape.large && /^large/.test(kind.name) ? 25 : kind.weight, kind] as const)
@@ -281,10 +281,10 @@ const work = (
         return kind
           .work(world, task)
           .pipe(Effect.scoped, Effect.provideService(Redis, service), Effect.provideService(RedisPubSub, world.pubsub))
-      }).pipe(Effect.locally(current, task))
+      }).pipe(asTask(task))
       alive.add(task)
       tally.tasks++
-      const fiber = fork(effect, { immediate: task.plan.at !== "start" && random.chance(0.7) })
+      const fiber = fork(effect, task.plan.at !== "start" && random.chance(0.7))
       task.fiber = fiber
       fiber.addObserver((exit) => {
         alive.delete(task)
@@ -342,7 +342,7 @@ const work = (
       yield* pause(2)
     }
     if (killing !== undefined) {
-      yield* killing.interruptAsFork(killing.id())
+      yield* interruptFork(killing)
     }
     for (const { kind, plan } of alive) {
       tally.unsettled.push(`${describe(options)}: ${kind} (${showPlan(plan)})`)

@@ -3,12 +3,10 @@
  * of a command is observed at `Engine.accept`, which is wrapped for that; nothing else of the library is touched.
  */
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import * as FiberRef from "effect/FiberRef"
-import * as Option from "effect/Option"
+import { interrupt, type Running } from "../../src/internal/effect/fork.js"
 import { Engine } from "../../src/internal/engine/engine.js"
 import type { Pending } from "../../src/internal/engine/pending.js"
+import { fiberLocal } from "../../test/support/fibers.js"
 import type { Random } from "./random.js"
 import { untracked } from "./watch.js"
 
@@ -56,7 +54,7 @@ export const plan = (random: Random, places: Places): Plan =>
   ])()
 
 export class Task {
-  fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
+  fiber: Running | undefined
   stage: "new" | "acquiring" | "working" | "decoding" | "releasing" = "new"
   /** Where it was when it was interrupted. */
   met: Point | undefined
@@ -86,7 +84,7 @@ export class Task {
     if (!this.asked && !this.ended && this.fiber !== undefined) {
       this.asked = true
       this.met = this.where()
-      this.fiber.unsafeInterruptAsFork(FiberId.none)
+      interrupt(this.fiber)
     }
   }
 
@@ -132,9 +130,7 @@ export class Task {
 }
 
 /** Which task a fiber, or a child of it, works for. */
-export const current: FiberRef.FiberRef<Task | undefined> = FiberRef.unsafeMake<Task | undefined>(undefined)
-
-export const currentTask = (): Task | undefined => Option.getOrUndefined(Fiber.getCurrentFiber())?.getFiberRef(current)
+export const { current: currentTask, locally: asTask } = fiberLocal<Task>()
 
 /** The engines that were used since this was last emptied. */
 export const engines = new Set<Engine>()

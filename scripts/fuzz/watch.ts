@@ -5,8 +5,7 @@
  */
 import * as Net from "node:net"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
-import * as Supervisor from "effect/Supervisor"
+import { fiberTracker } from "../../test/support/fibers.js"
 
 const real = { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate, clearImmediate }
 
@@ -72,7 +71,7 @@ export const untracked = real
 export interface Left {
   readonly sockets: number
   readonly timers: ReadonlyArray<string>
-  readonly fibers: ReadonlyArray<Fiber.RuntimeFiber<unknown, unknown>>
+  readonly fibers: ReadonlyArray<string>
 }
 
 const sockets = (): number =>
@@ -89,10 +88,10 @@ export const leftBy = <A, E, R>(
   patience: number
 ): Effect.Effect<readonly [A, Left], E, R> =>
   Effect.gen(function* () {
-    const supervisor = yield* Supervisor.track
+    const tracker = fiberTracker()
     const socketsBefore = sockets()
     const timersBefore = new Set(running.keys())
-    const result = yield* Effect.supervised(use, supervisor)
+    const result = yield* tracker.track(use)
     const started = Date.now()
     for (;;) {
       // Effect's own scheduler sets a timer for this very fiber now and then.
@@ -100,7 +99,7 @@ export const leftBy = <A, E, R>(
       const left: Left = {
         sockets: Math.max(0, sockets() - socketsBefore),
         timers: [...running].filter(([handle]) => !timersBefore.has(handle)).map(([, where]) => where),
-        fibers: yield* supervisor.value.pipe(Effect.map((fibers) => [...fibers]))
+        fibers: tracker.running()
       }
       const nothing = left.sockets === 0 && left.timers.length === 0 && left.fibers.length === 0
       if (nothing || Date.now() - started > patience) {

@@ -14,6 +14,7 @@ import { vi } from "vitest"
 import { Connection, Pool, Redis, RedisCommand, RedisPubSub } from "../../src/index.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import { connectTo, eachServer, failure, on } from "../support/client.js"
+import { forkNow } from "../support/fibers.js"
 import { greeting, silent } from "../support/peer.js"
 
 const pingProgram = `
@@ -169,7 +170,7 @@ eachServer((it, { connect, protocol }) => {
                 }
           )
         }).pipe(
-          Effect.zipRight(Effect.fork(run(Redis.get("k")))),
+          Effect.zipRight(forkNow(run(Redis.get("k")))),
           Effect.tap(() => Effect.promise(() => Promise.resolve())),
           Effect.ensuring(Effect.sync(() => vi.useRealTimers()))
         )

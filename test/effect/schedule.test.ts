@@ -10,7 +10,8 @@ import {
   liveClock,
   makeStepper
 } from "../../src/internal/effect/schedule.js"
-import { onInput, onOutput, poll } from "../support/effect.js"
+import { onInput, onOutput } from "../support/effect.js"
+import { poll } from "../support/fibers.js"
 
 /** Takes a step on the test clock; the milliseconds that it paused, or `undefined` when the Schedule is done. */
 const step = (pause: Effect.Effect<boolean>): Effect.Effect<number | undefined> =>

@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import { RedisPubSub } from "effect-redis-client"
 import type { RedisPubSubOptions } from "../../src/RedisPubSub.js"
 import { failure, quickly, settle } from "../support/client.js"
-import { poll } from "../support/effect.js"
+import { poll } from "../support/fibers.js"
 import * as Peer from "../support/peer.js"
 import { first, listenOn } from "../support/pubsub.js"
 

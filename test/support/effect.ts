@@ -16,11 +16,9 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
-import type * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scheduler from "effect/Scheduler"
 import type * as Schema from "effect/Schema"
-import * as Supervisor from "effect/Supervisor"
 import * as TestContext from "effect/TestContext"
 
 /** The Schedule, with an Effect that is run with each input. */
@@ -82,10 +80,6 @@ export const noLogger: Layer.Layer<never> = Logger.remove(Logger.defaultLogger)
 /** Logs everything, whatever its level. */
 export const allLevels: Layer.Layer<never> = Logger.minimumLogLevel(LogLevel.All)
 
-/** The result of a fiber; `None` while it runs. */
-export const poll = <A, E>(fiber: Fiber.RuntimeFiber<A, E>): Effect.Effect<Option.Option<Exit.Exit<A, E>>> =>
-  Fiber.poll(fiber)
-
 /** A TCP connection as a Socket of the platform. */
 export const netSocket = NodeSocket.makeNet
 
@@ -100,18 +94,6 @@ export const failures = <E>(cause: Cause.Cause<E>): ReadonlyArray<E> => [...Caus
 /** Runs an Effect with the services of tests: its clock stands still. */
 export const withTestServices = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.provide(effect, TestContext.TestContext) as Effect.Effect<A, E, R>
-
-/** Runs Effects and knows the fibers of them that have not ended. */
-export const fiberTracker = (): {
-  readonly track: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  readonly running: () => ReadonlyArray<string>
-} => {
-  const supervisor = Effect.runSync(Supervisor.track)
-  return {
-    track: Effect.supervised(supervisor),
-    running: () => Effect.runSync(supervisor.value).map((fiber) => `fiber ${fiber.id().id}`)
-  }
-}
 
 /** Makes a fiber yield once, before its `at`th operation, so that other fibers run at a point where they rarely do. */
 export const yieldingAt = (at: number) => {

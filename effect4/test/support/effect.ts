@@ -13,7 +13,6 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
-import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
 import * as Scheduler from "effect/Scheduler"
@@ -105,10 +104,6 @@ export const noLogger: Layer.Layer<never> = Logger.layer([])
 /** Logs everything, whatever its level. */
 export const allLevels: Layer.Layer<never> = Layer.succeed(References.MinimumLogLevel, "All")
 
-/** The result of a fiber; `None` while it runs. */
-export const poll = <A, E>(fiber: Fiber.Fiber<A, E>): Effect.Effect<Option.Option<Exit.Exit<A, E>>> =>
-  Effect.sync(() => Option.fromNullishOr(fiber.pollUnsafe()))
-
 /** A TCP connection as a Socket of the platform. */
 export const netSocket = NodeSocket.makeNet
 
@@ -166,7 +161,7 @@ export const httpError = (url: string): Error =>
 export const httpErrorTag = "HttpClientError"
 
 /** The name of what an interruption is as an error. */
-export const interruptName = "InterruptError"
+export const interruptName = "Error"
 
 /** The tag of the error for a value that does not fit a schema. */
 export const schemaErrorTag = "SchemaError"

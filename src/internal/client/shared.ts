@@ -181,7 +181,8 @@ export class SharedClient implements RequestOwner, RequestSettings {
     this.timer = undefined
     this.waiting.expire(Timers.now(), `there was no connection: ${this.reconnector.absence}`)
     if (this.waiting.length > 0) {
-      this.timer = Timers.setTimeout(this.tick, tickMillis)
+      // In Effect 4 a caller that goes on in `expire` may have started the timer.
+      this.timer ??= Timers.setTimeout(this.tick, tickMillis)
     }
   }
 

@@ -70,7 +70,8 @@ export class Link implements Tracker, Via, RequestSettings {
     this.engine = new Engine(transport, {
       ...options,
       onPush: (push) => {
-        for (const listener of this.pushListeners) {
+        // A copy: in Effect 4 a program goes on inside the call, and may listen again for the next push.
+        for (const listener of [...this.pushListeners]) {
           guarded(() => listener.onPush(push))
         }
       },

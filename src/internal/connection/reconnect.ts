@@ -158,7 +158,6 @@ export class Reconnector {
     this.link = link
     this.refused = false
     this.since = Timers.now()
-    this.report({ _tag: "Ready" })
     this.outages?.back(link.address, link.id)
     link.onClose((close) => {
       if (this.link === link) {
@@ -166,6 +165,10 @@ export class Reconnector {
       }
     })
     this.owner.attach(link)
+    // Requests that waited go first. In Effect 4 a program that waits for the status goes on inside `report`.
+    if (this.link === link) {
+      this.report({ _tag: "Ready" })
+    }
     if (previous !== undefined) {
       // Requests that are in flight over the old link still get their replies.
       this.drain(previous)
@@ -219,6 +222,8 @@ export class Reconnector {
   leave(message: string): void {
     const { link } = this
     if (link !== undefined) {
+      // First, so that a client that is closed inside of `lost` also closes this link.
+      this.draining.add(link)
       this.lost(link, { reason: "closed", message })
       this.drain(link)
     }

@@ -35,6 +35,9 @@ export interface EngineOptions {
  */
 const tickMillis = 20
 
+/** How long a turn may take, in milliseconds, until its one reading of the clock counts as too old. */
+const longTurn = 0.25
+
 /** How often the socket is polled at most before a passed deadline is enforced. A busy connection always reads something. */
 const mostReads = 16
 
@@ -109,6 +112,8 @@ export class Engine {
   private full = false
   /** The time of this turn; 0 when it has to be read again. */
   private turn = 0
+  /** How many of the requests in flight were taken in this turn. */
+  private taken = 0
   private owedSince = 0
   private timer: Timers.Timer | undefined
   /** When the timer was started. */
@@ -195,6 +200,9 @@ export class Engine {
   }
 
   private enqueue(pending: Pending, encoded: Encoded): boolean {
+    if (this.turn !== 0) {
+      pending.deadline += Timers.now() - this.turn
+    }
     const overflow = this.queue.add(pending, encoded)
     if (overflow !== undefined) {
       settleFailure(pending, overflow)
@@ -212,6 +220,7 @@ export class Engine {
     }
     this.inFlight.push(pending)
     this.unflushed++
+    this.taken++
     this.gathered += encodedLength(encoded)
     if (typeof encoded === "string") {
       this.text += encoded
@@ -241,9 +250,30 @@ export class Engine {
 
   private flush(): void {
     this.flushScheduled = false
+    if (this.turn !== 0) {
+      const late = Timers.now() - this.turn
+      if (late > longTurn) {
+        this.postpone(late)
+      }
+    }
     this.turn = 0
+    this.taken = 0
     if (this.closed === undefined && this.unflushed > 0) {
       this.write()
+    }
+  }
+
+  /**
+   * The turn took long: its requests were taken up to so much later than its clock says. In Effect 4 callers compute and send
+   * inside the turn in which replies are read. A deadline must not pass early.
+   */
+  private postpone(late: number): void {
+    for (let i = Math.max(0, this.inFlight.length - this.taken); i < this.inFlight.length; i++) {
+      const pending = this.inFlight.at(i) as Pending
+      pending.deadline += late
+    }
+    if (this.owedSince === this.turn) {
+      this.owedSince += late
     }
   }
 
@@ -325,10 +355,7 @@ export class Engine {
         message: foreign ?? `the server broke the protocol: ${failure.reason}`,
         protocol: foreign ?? failure.reason
       }
-      if (foreign === undefined && !failure.inPush && this.inFlight.length > this.unflushed) {
-        settleFailure(this.inFlight.peek() as Pending, { _tag: "Closed", close, delivery: "unknown", own: true })
-      }
-      return this.destroy(close)
+      return this.destroy(close, foreign === undefined && !failure.inPush)
     }
     if (this.queue.length > 0) {
       this.refill()
@@ -569,8 +596,12 @@ export class Engine {
     return true
   }
 
-  /** Ends the connection now and settles everything that is owed. */
-  destroy(reason: CloseReason): void {
+  /**
+   * Ends the connection now and settles everything that is owed. `own`: the reply to the first request is to blame. Whoever
+   * follows the connection learns of its end before a caller does, because in Effect 4 a caller goes on inside
+   * `settleFailure`, and must not meet a client or a pool that still relies on the connection.
+   */
+  destroy(reason: CloseReason, own = false): void {
     if (this.closed !== undefined) {
       return
     }
@@ -589,6 +620,11 @@ export class Engine {
     // A program may hold an ended connection for long. It must not hold its socket, whose memory for reading is large.
     this.transport = ended
     const written = this.inFlight.length - this.unflushed
+    this.unflushed = 0
+    this.options.onClose(reason)
+    if (own && written > 0) {
+      settleFailure(this.inFlight.peek() as Pending, { _tag: "Closed", close: reason, delivery: "unknown", own })
+    }
     for (let i = 0; this.inFlight.length > 0; i++) {
       const pending = this.inFlight.shift() as Pending
       if (pending.endsConnection && i < written && !pending.settled && reason.reason === "peerClosed") {
@@ -601,8 +637,6 @@ export class Engine {
     for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) {
       settleFailure(next.pending, { _tag: "Closed", close: reason, delivery: "unsent" })
     }
-    this.unflushed = 0
-    this.options.onClose(reason)
     for (const done of this.whenDestroyed.splice(0)) {
       done()
     }

@@ -73,6 +73,7 @@ export class CommandQueue {
 
   /** Fails requests that have waited past their deadline, and drops those without a caller. `hint` says what they waited for. */
   expire(now: number, hint?: string): void {
+    const expired: Array<Pending> = []
     for (let i = 0; i < this.ring.length; i++) {
       const queued = this.ring.at(i) as Queued
       const { pending } = queued
@@ -81,10 +82,14 @@ export class CommandQueue {
         pending.settled = true
       } else if (pending !== undefined && pending.deadline <= now) {
         this.drop(queued)
-        settleFailure(pending, { _tag: "Deadline", phase: "queue", delivery: "unsent", hint })
+        expired.push(pending)
       }
     }
     this.compact()
+    // Last, because in Effect 4 a caller goes on inside `settleFailure`, and may take other requests back.
+    for (const pending of expired) {
+      settleFailure(pending, { _tag: "Deadline", phase: "queue", delivery: "unsent", hint })
+    }
   }
 
   private drop(queued: Queued): void {

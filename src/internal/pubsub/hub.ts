@@ -311,11 +311,12 @@ export class Hub implements SubscriptionOwner {
   }
 
   private attach(link: Link): void {
+    const { run } = this
     if (this.link !== undefined) {
       // A new connection replaces one that is still open. Its messages are ignored from here on, or some would come twice.
       this.detach(closeError(replaced, "unknown", this.settings.dial.address))
-      if (this.run === undefined) {
-        // All subscriptions failed because of the gap.
+      if (this.run !== run) {
+        // All subscriptions failed because of the gap. In Effect 4 a program may have subscribed again since.
         return
       }
     }
@@ -455,11 +456,12 @@ export class Hub implements SubscriptionOwner {
         this.onMoved(topic, link)
       }
     } else {
-      const listeners = this.topics.deliver(push, link.session.protocol)
       const { observer } = this.settings.dial
-      if (observer !== undefined && listeners > 0) {
-        notify(observer.message, { server: link.address, kind: push.kind, listeners })
-      }
+      this.topics.deliver(
+        push,
+        link.session.protocol,
+        observer && ((listeners) => notify(observer.message, { server: link.address, kind: push.kind, listeners }))
+      )
     }
   }
 

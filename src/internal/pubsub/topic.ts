@@ -38,6 +38,9 @@ export class Topic {
   }
 }
 
+/** Called with the number of subscriptions that a message is about to be handed to, when there are any. */
+export type Report = (listeners: number) => void
+
 export class Topics {
   private readonly kinds: Readonly<Record<Kind, Map<string, Topic>>> = {
     subscribe: new Map(),
@@ -73,23 +76,24 @@ export class Topics {
     return isName(channel) ? this.kinds.ssubscribe.get(keyOf(channel)) : undefined
   }
 
-  /** Gives a message to everybody who listens to its topic. Pushes that are not messages change nothing. */
-  deliver({ items, kind }: Push, protocol: 2 | 3): number {
+  /**
+   * Gives a message to everybody who listens to its topic, after `report` was told how many these are. Pushes that are not
+   * messages change nothing.
+   */
+  deliver({ items, kind }: Push, protocol: 2 | 3, report: Report | undefined): void {
     switch (kind) {
       case "message":
         return protocol === 2 && items[1] === invalidations && !this.kinds.subscribe.has(invalidations)
-          ? deliverToAll(this.kinds.tracking, items[2] as Reply)
-          : deliver(this.kinds.subscribe, items[1], undefined, items[2])
+          ? deliverToAll(this.kinds.tracking, items[2] as Reply, report)
+          : deliver(this.kinds.subscribe, items[1], undefined, items[2], report)
       case "smessage":
-        return deliver(this.kinds.ssubscribe, items[1], undefined, items[2])
+        return deliver(this.kinds.ssubscribe, items[1], undefined, items[2], report)
       case "pmessage":
-        return deliver(this.kinds.psubscribe, items[1], items[2], items[3])
+        return deliver(this.kinds.psubscribe, items[1], items[2], items[3], report)
       case "invalidate":
-        return deliverToAll(this.kinds.tracking, items[1] as Reply)
+        return deliverToAll(this.kinds.tracking, items[1] as Reply, report)
       case "monitor":
-        return deliverToAll(this.kinds.monitor, items[1] as Reply)
-      default:
-        return 0
+        return deliverToAll(this.kinds.monitor, items[1] as Reply, report)
     }
   }
 }
@@ -102,32 +106,48 @@ const deliver = (
   topics: Map<string, Topic>,
   name: Reply | undefined,
   channel: Reply | undefined,
-  payload: Reply | undefined
-): number => {
+  payload: Reply | undefined,
+  report: Report | undefined
+): void => {
   if (!isName(name)) {
-    return 0
+    return
   }
   const topic = topics.get(keyOf(name))
   if (topic === undefined || topic.listeners.size === 0 || payload === undefined) {
-    return 0
+    return
   }
   const delivery =
     channel === undefined
       ? new Delivery(name, undefined, payload)
       : new Delivery(channel as string | Uint8Array, name, payload)
-  for (const subscription of topic.listeners) {
-    subscription.inbox.offer(delivery)
-  }
-  return topic.listeners.size
+  report?.(topic.listeners.size)
+  offer(topic.listeners, delivery)
 }
 
-const deliverToAll = (topics: Map<string, Topic>, payload: Reply): number => {
-  let listeners = 0
-  for (const topic of topics.values()) {
-    for (const subscription of topic.listeners) {
-      subscription.inbox.offer(new Delivery("", undefined, payload))
-    }
-    listeners += topic.listeners.size
+const deliverToAll = (topics: Map<string, Topic>, payload: Reply, report: Report | undefined): void => {
+  const all = [...topics.values()]
+  const listeners = all.reduce((sum, topic) => sum + topic.listeners.size, 0)
+  if (listeners > 0) {
+    report?.(listeners)
   }
-  return listeners
+  for (const topic of all) {
+    offer(topic.listeners, new Delivery("", undefined, payload))
+  }
+}
+
+/**
+ * In Effect 4 a program goes on inside `inbox.offer`: a listener that it adds there began after the message, and one that it
+ * removes wants no more.
+ */
+const offer = (listeners: ReadonlySet<Subscription>, delivery: Delivery): void => {
+  if (listeners.size === 1) {
+    for (const subscription of listeners) {
+      return subscription.inbox.offer(delivery)
+    }
+  }
+  for (const subscription of [...listeners]) {
+    if (listeners.has(subscription)) {
+      subscription.inbox.offer(delivery)
+    }
+  }
 }

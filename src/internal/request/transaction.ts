@@ -102,6 +102,10 @@ export class TransactionRequest extends BatchRequest {
     if (exec instanceof ErrorReply && !(this.multi instanceof ErrorReply) && !endsMulti(exec.code)) {
       // Where EXEC is renamed, say: every later command of this connection would only be queued.
       this.stuck = true
+      // The connection ends after the caller has its result. Where the caller gives it back before that, nobody else gets it.
+      if (this.via !== undefined) {
+        this.via.session.altered ??= "EXEC"
+      }
     }
     this.tracker?.finish(execCommand, exec)
     if (Array.isArray(exec)) {
