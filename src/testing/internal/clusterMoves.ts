@@ -141,14 +141,6 @@ export const cancel = (context: Context, slot: number, from: Member, to: Member)
     yield* notMoving(context, [slot])
   })
 
-/** Ends the state of a slot at a node that has one. Other nodes are not asked: those of Valkey may refuse it. */
-const close = (member: Member, slot: number): Step =>
-  Effect.flatMap(member.run(Redis.clusterNodes()), (lines) =>
-    lines.some(({ importing, migrating }) => [...importing, ...migrating].some((moving) => moving.slot === slot))
-      ? Effect.asVoid(setSlot(member, slot, "STABLE"))
-      : Effect.void
-  )
-
 /**
  * Closes all moves that are open: the keys go to the owners of the slots.
  *
@@ -177,7 +169,23 @@ export const repair = (context: Context): Step =>
     )
     const members = yield* state.reachable
     const lines = yield* state.lines
+    const now = yield* Effect.forEach(members, (member) => member.run(Redis.clusterNodes()))
     const primaries = members.filter(({ id }) => lines.some((line) => line.id === id && View.isPrimary(line)))
+    /**
+     * Ends the state of a slot at a primary, if it or one of its replicas has one: Valkey's primaries tell their replicas.
+     * Others are not asked, because a primary of Valkey refuses while a replica does not answer.
+     */
+    const close = (primary: Member, slot: number): Step => {
+      const shard = lines.filter(({ id, master }) => id === primary.id || Option.contains(master, primary.id))
+      const isOpen = members.some(
+        ({ id }, n) =>
+          shard.some((line) => line.id === id) &&
+          (now[n] ?? []).some(({ importing, migrating }) =>
+            [...importing, ...migrating].some((moving) => moving.slot === slot)
+          )
+      )
+      return isOpen ? Effect.asVoid(setSlot(primary, slot, "STABLE")) : Effect.void
+    }
     for (const slot of open) {
       const owner = yield* ownerOf(state, slot)
       yield* close(owner, slot)
