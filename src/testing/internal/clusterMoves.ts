@@ -191,8 +191,15 @@ export const repair = (context: Context): Step =>
       yield* close(owner, slot)
       for (const member of primaries) {
         if (member.id === owner.id) continue
-        yield* close(member, slot)
-        if ((yield* member.run(Redis.clusterCountkeysinslot(slot))) === 0) continue
+        if ((yield* member.run(Redis.clusterCountkeysinslot(slot))) === 0) {
+          yield* close(member, slot)
+          continue
+        }
+        // In one write: Redis 8.6 deletes keys of slots that it neither owns nor imports.
+        yield* Effect.all(
+          [setSlot(member, slot, "NODE", owner.id), setSlot(member, slot, "IMPORTING", owner.id)],
+          together
+        )
         yield* state.until(
           "a primary knows the owner of a slot that it imported",
           Effect.map(member.run(Redis.clusterNodes()), (lines) =>
@@ -204,7 +211,6 @@ export const repair = (context: Context): Step =>
           Effect.map(member.run(Redis.clusterInfo()), ({ state }) => (state === "ok" ? undefined : state))
         )
         // A node sends keys of a slot that it does not own only while it imports the slot.
-        yield* setSlot(member, slot, "IMPORTING", owner.id)
         yield* migrateAll(context, member, owner, slot)
         yield* setSlot(member, slot, "STABLE")
       }
