@@ -176,7 +176,8 @@ export interface RedisCluster {
   /**
    * Closes all moves that were left open, as when a move failed because one of its nodes was killed: each slot stays with
    * its owner, which gets the keys that other primaries have of it. A primary of Redis that imports a slot from a node
-   * that failed serves nothing until then.
+   * that failed serves nothing until then. A node that was killed on the way and starts again may still have its part of
+   * the move, so call it after `restart`, too.
    */
   readonly repair: Effect.Effect<void, RedisClusterError>
   /** Moves slots to another primary step by step, with ASK: MIGRATING and IMPORTING, the keys, then the slot. */

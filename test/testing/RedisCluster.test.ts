@@ -413,6 +413,7 @@ describeReal((server) => {
       expect(yield* rolesOf(cluster, paused)).toEqual(["slave"])
       yield* cluster.restart(killed)
       expect(yield* rolesOf(cluster, killed)).toEqual(["slave"])
+      yield* cluster.repair
       for (const slot of [0, 9]) expect(yield* ownersOf(cluster, slot)).toEqual([heir.id])
       expect(yield* moving(cluster)).toEqual([])
       yield* cluster.agreed

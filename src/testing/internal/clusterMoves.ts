@@ -141,14 +141,6 @@ export const cancel = (context: Context, slot: number, from: Member, to: Member)
     yield* notMoving(context, [slot])
   })
 
-/** Ends the state of a slot at a node that has one. Other nodes are not asked: those of Valkey may refuse it. */
-const close = (member: Member, slot: number): Step =>
-  Effect.flatMap(member.run(Redis.clusterNodes()), (lines) =>
-    lines.some(({ importing, migrating }) => [...importing, ...migrating].some((moving) => moving.slot === slot))
-      ? Effect.asVoid(setSlot(member, slot, "STABLE"))
-      : Effect.void
-  )
-
 /**
  * Closes all moves that are open: the keys go to the owners of the slots.
  *
@@ -177,14 +169,37 @@ export const repair = (context: Context): Step =>
     )
     const members = yield* state.reachable
     const lines = yield* state.lines
+    const now = yield* Effect.forEach(members, (member) => member.run(Redis.clusterNodes()))
     const primaries = members.filter(({ id }) => lines.some((line) => line.id === id && View.isPrimary(line)))
+    /**
+     * Ends the state of a slot at a primary, if it or one of its replicas has one: Valkey's primaries tell their replicas.
+     * Others are not asked, because a primary of Valkey refuses while a replica does not answer.
+     */
+    const close = (primary: Member, slot: number): Step => {
+      const shard = lines.filter(({ id, master }) => id === primary.id || Option.contains(master, primary.id))
+      const isOpen = members.some(
+        ({ id }, n) =>
+          shard.some((line) => line.id === id) &&
+          (now[n] ?? []).some(({ importing, migrating }) =>
+            [...importing, ...migrating].some((moving) => moving.slot === slot)
+          )
+      )
+      return isOpen ? Effect.asVoid(setSlot(primary, slot, "STABLE")) : Effect.void
+    }
     for (const slot of open) {
       const owner = yield* ownerOf(state, slot)
       yield* close(owner, slot)
       for (const member of primaries) {
         if (member.id === owner.id) continue
-        yield* close(member, slot)
-        if ((yield* member.run(Redis.clusterCountkeysinslot(slot))) === 0) continue
+        if ((yield* member.run(Redis.clusterCountkeysinslot(slot))) === 0) {
+          yield* close(member, slot)
+          continue
+        }
+        // In one write: Redis 8.6 deletes keys of slots that it neither owns nor imports.
+        yield* Effect.all(
+          [setSlot(member, slot, "NODE", owner.id), setSlot(member, slot, "IMPORTING", owner.id)],
+          together
+        )
         yield* state.until(
           "a primary knows the owner of a slot that it imported",
           Effect.map(member.run(Redis.clusterNodes()), (lines) =>
@@ -196,7 +211,6 @@ export const repair = (context: Context): Step =>
           Effect.map(member.run(Redis.clusterInfo()), ({ state }) => (state === "ok" ? undefined : state))
         )
         // A node sends keys of a slot that it does not own only while it imports the slot.
-        yield* setSlot(member, slot, "IMPORTING", owner.id)
         yield* migrateAll(context, member, owner, slot)
         yield* setSlot(member, slot, "STABLE")
       }
