@@ -3,11 +3,13 @@ import * as NodeRedis from "@effect/platform-node/NodeRedis"
 import { describe, expect, it as plain } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
+import * as Persistable from "effect/persistence/Persistable"
 import * as PersistedQueue from "effect/persistence/PersistedQueue"
 import * as Persistence from "effect/persistence/Persistence"
 import * as RateLimiter from "effect/persistence/RateLimiter"
@@ -62,6 +64,12 @@ const callsOf = (redis: Service.Redis["Service"], command: string) =>
   Effect.map(redis.send<string>("INFO", "commandstats"), (info) =>
     Number(new RegExp(`^cmdstat_${command}:calls=(\\d+)`, "m").exec(info)?.[1] ?? 0)
   )
+
+class Lookup extends Persistable.Class<{ payload: { id: number } }>()("Lookup", {
+  primaryKey: ({ id }) => String(id),
+  success: Schema.String,
+  error: Schema.String
+}) {}
 
 const isService = (error: unknown): error is Service.RedisError => error instanceof Service.RedisError
 
@@ -498,7 +506,7 @@ eachServer((it, live) => {
           Layer.mergeAll(
             Persistence.layerRedis,
             PersistedQueue.layer.pipe(Layer.provide(PersistedQueue.layerStoreRedis({ prefix: `q-${name}:` }))),
-            RateLimiter.layer.pipe(Layer.provide(RateLimiter.layerStoreRedis({ prefix: `r-${name}:` }))),
+            RateLimiter.layer.pipe(Layer.provideMerge(RateLimiter.layerStoreRedis({ prefix: `r-${name}:` }))),
             CircuitBreaker.layerStoreRedis({ prefix: `c-${name}:`, probeLease: "200 millis" })
           ).pipe(
             Layer.provide(
@@ -614,7 +622,28 @@ eachServer((it, live) => {
           })
         )
 
-        it.scoped("PersistedQueue, RateLimiter and Persistence work", () =>
+        it.scoped("RateLimiter: a 429 begins a cooldown for all processes, and learning after it", () =>
+          Effect.gen(function* () {
+            const store = Context.get(yield* services(name), RateLimiter.RateLimiterStore)
+            const other = Context.get(yield* services(name), RateLimiter.RateLimiterStore)
+            const key = `adaptive:${live.protocol}`
+            const consume = { key, tokens: 1, fallbackLimit: 5, fallbackWindow: Duration.minutes(1) }
+            const first = yield* store.adaptiveConsume(consume)
+            expect(first).toMatchObject({ epoch: 0, phase: "inactive" })
+            const retryAfter = Duration.millis(300)
+            yield* store.adaptiveFeedback({ key, epoch: first.epoch, tokens: 1, status: 429, retryAfter })
+            const cooling = yield* other.adaptiveConsume(consume)
+            if (cooling.phase === "cooldown") {
+              expect(Duration.toMillis(cooling.delay)).toBeLessThanOrEqual(300)
+            }
+            yield* until(
+              "it learns",
+              Effect.map(other.adaptiveConsume(consume), ({ epoch, phase }) => epoch === 1 && phase === "learning")
+            )
+          })
+        )
+
+        it.scoped("PersistedQueue, RateLimiter and Persistence keep what they are given", () =>
           Effect.gen(function* () {
             const context = yield* services(name)
             yield* Effect.gen(function* () {
@@ -622,6 +651,17 @@ eachServer((it, live) => {
               yield* queue.offer("payload \ud800", { id: "id \udfff" })
               yield* queue.offer("payload \ud800", { id: "id \udfff" })
               expect(yield* queue.take((value, { id }) => Effect.succeed([value, id]))).toHaveLength(2)
+              const store = yield* (yield* Persistence.Persistence).make({ storeId: `store ${name} ${live.protocol}` })
+              const [one, two] = [new Lookup({ id: 1 }), new Lookup({ id: 2 })]
+              yield* store.set(one, Exit.succeed("one"))
+              yield* store.setMany([[two, Exit.fail("absent")]])
+              expect(yield* store.getMany([one, two, new Lookup({ id: 3 })])).toEqual([
+                Exit.succeed("one"),
+                Exit.fail("absent"),
+                undefined
+              ])
+              yield* store.clear
+              expect(yield* store.get(one)).toBeUndefined()
               const limiter = yield* RateLimiter.RateLimiter
               for (const algorithm of ["fixed-window", "token-bucket"] as const) {
                 const consume = limiter.consume({

