@@ -14,7 +14,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import * as Effect from "effect/Effect"
 import * as RedisServer from "../../src/testing/RedisServer.js"
-import { serverOptions, servers } from "../../test/support/servers.js"
+import { serverOptions, servers, type TestServer } from "../../test/support/servers.js"
 
 const root = path.resolve(import.meta.dirname, "../..")
 const edition = path.join(root, ".effect4")
@@ -184,9 +184,17 @@ const run = async (contender: string, port: number): Promise<Results> => {
 const passed = (results: ReadonlyMap<string, string> | undefined): number =>
   [...(results?.values() ?? [])].filter((status) => status === "passed").length
 
-const compare = async (files: ReadonlyArray<string>, inMemory: Results, port: number): Promise<number> => {
-  const ours = await run("ours", port)
-  const official = await run("official", port)
+/** Each contender has a server of its own: some suites name keys that a run before it would have left there. */
+const over = (server: TestServer, contender: string): Promise<Results> =>
+  Effect.runPromise(
+    Effect.scoped(
+      Effect.flatMap(RedisServer.make(serverOptions(server)), ({ port }) => Effect.promise(() => run(contender, port)))
+    )
+  )
+
+const compare = async (files: ReadonlyArray<string>, inMemory: Results, server: TestServer): Promise<number> => {
+  const ours = await over(server, "ours")
+  const official = await over(server, "official")
   let worse = 0
   for (const file of files) {
     const all = { ours: ours.get(file), official: official.get(file), memory: inMemory.get(file) }
@@ -210,13 +218,7 @@ try {
   const inMemory = await run("memory", 0)
   for (const server of servers.filter(({ product }) => product !== "embedded")) {
     console.log(server.name)
-    worse += await Effect.runPromise(
-      Effect.scoped(
-        Effect.flatMap(RedisServer.make(serverOptions(server)), ({ port }) =>
-          Effect.promise(() => compare(files, inMemory, port))
-        )
-      )
-    )
+    worse += await compare(files, inMemory, server)
   }
 } finally {
   fs.rmSync(target, { recursive: true, force: true })
