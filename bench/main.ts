@@ -10,12 +10,12 @@ import { parseArgs } from "node:util"
 import * as Effect from "effect/Effect"
 import { Redis } from "effect-redis-client"
 import { packed } from "../scripts/packed.js"
-import { build, buildAt, home, install, root } from "./build.js"
+import { build, buildAt, buildEffect4, home, install, nodeOfEffect4, root } from "./build.js"
 import { bars, panels } from "./chart.js"
-import { contestants } from "./contestants.js"
+import { contestants, inEffect4 } from "./contestants.js"
 import { type Cost, costNames, importing, memory, soak, types } from "./costs.js"
 import { check, goalTable } from "./goals.js"
-import { compete, type Entry } from "./measure.js"
+import { compete, type Entry, runtime } from "./measure.js"
 import { type RowResult, short, summarise, table } from "./report.js"
 import { type Row, rows } from "./rows.js"
 import { type ScaleResult, scalePanels, scaleRows } from "./scale.js"
@@ -27,6 +27,7 @@ const help = `npm run bench -- [options]      some minutes: what clients do, by 
   --only NAME,NAME…     only these contestants
   --server NAME,NAME…   redis, valkey-9.1 (folders of .servers/), a program, a redis:// URL, or all
   --at REF              ourselves as we were at a commit, instead of the working tree
+  --effect4             the edition for Effect 4 beside this one and the official layer (first: npm run effect4)
   --base REF            also ourselves as we were at a commit, as us@REF
   --scale               how cost grows, instead of the rows
   --rounds N --millis N --warmup N
@@ -42,6 +43,7 @@ const { values: options } = parseArgs({
     server: { type: "string" },
     at: { type: "string" },
     base: { type: "string" },
+    effect4: { type: "boolean", default: false },
     scale: { type: "boolean", default: false },
     rounds: { type: "string" },
     millis: { type: "string" },
@@ -111,7 +113,7 @@ const machine = (server: Server) => {
   const processors = os.cpus()
   return {
     server: server.name,
-    node: process.versions.node,
+    node: runtime.version,
     processor: processors[0]?.model.trim() ?? "unknown",
     processors: processors.length,
     pinned: pins === undefined ? "not pinned" : `server on ${pins.server}, clients on ${pins.client}`,
@@ -222,19 +224,39 @@ const mostAskedFor = [
   "runtime"
 ]
 
+/** Who takes part in `--effect4`. */
+const ofBothEditions = ["us", "node-redis", ...Object.keys(inEffect4)]
+
+/** The contestants of the edition for Effect 4. It is made where they are asked for, and all run on its Node then. */
+const entriesOfEffect4 = (): ReadonlyArray<Entry> => {
+  if (!options.effect4 && wanted(options.only)?.some((name) => name in inEffect4) !== true) {
+    return []
+  }
+  const folder = buildEffect4()
+  runtime.node = nodeOfEffect4()
+  runtime.version = execFileSync(runtime.node, ["-p", "process.versions.node"], { encoding: "utf8" }).trim()
+  return Object.entries(inEffect4).map(([name, contestant]) => ({ name, contestant, folder }))
+}
+
 const run = async (server: Server): Promise<void> => {
   const folder = options.at === undefined ? build() : buildAt(options.at)
+  const ofEffect4 = entriesOfEffect4()
   const entries: ReadonlyArray<Entry> = chosen(
     [
-      ...Object.keys(contestants).map((name) => ({ name, contestant: name, folder })),
+      ...Object.keys(contestants)
+        .filter((name) => !(name in inEffect4))
+        .map((name) => ({ name, contestant: name, folder })),
+      ...ofEffect4,
       ...(options.base === undefined
         ? []
         : [{ name: `us@${options.base}`, contestant: "us", folder: buildAt(options.base) }])
     ],
     wanted(options.only) ??
-      (options.full || options.scale
-        ? undefined
-        : [...mostAskedFor, ...(options.base === undefined ? [] : [`us@${options.base}`])]),
+      (options.effect4
+        ? ofBothEditions
+        : options.full || options.scale
+          ? undefined
+          : [...mostAskedFor, ...(options.base === undefined ? [] : [`us@${options.base}`])]),
     "contestant"
   )
   const about = machine(server)

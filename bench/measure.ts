@@ -14,6 +14,9 @@ export interface Entry {
   readonly folder: string
 }
 
+/** The Node that contestants run on. */
+export const runtime = { node: process.execPath, version: process.versions.node }
+
 class Contender {
   private waiting: { resolve: (answer: Answer) => void; reject: (error: Error) => void } | undefined
   private readonly ended: Promise<void>
@@ -38,8 +41,8 @@ class Contender {
     // On one processor V8's four helpers get into the way of what they help: 0 has Node choose by the processors there are.
     const pinned =
       pins === undefined
-        ? [process.execPath, ...worker]
-        : ["taskset", "-c", pins.client, process.execPath, "--v8-pool-size=0", ...worker]
+        ? [runtime.node, ...worker]
+        : ["taskset", "-c", pins.client, runtime.node, "--v8-pool-size=0", ...worker]
     return new Contender(
       spawn(pinned[0] as string, pinned.slice(1), { stdio: ["ignore", "inherit", "inherit", "ipc"] })
     )

@@ -9,90 +9,137 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as EffectRedis from "effect/persistence/Redis"
 import * as Queue from "effect/Queue"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Codec from "./Codec.js"
+import { Argument } from "./internal/command/args.js"
+import * as Command from "./internal/command/command.js"
+import * as Decode from "./internal/command/decode.js"
+import type { RedisCommand } from "./internal/command/model.js"
+import * as ReplyErrors from "./internal/command/replyError.js"
+import { isWellFormed, utf8Decode, utf8Encode } from "./internal/resp/text.js"
+import {
+  isErrorReply,
+  isMapReply,
+  isSetReply,
+  isUnreadable,
+  isVerbatimString,
+  type Reply
+} from "./internal/resp/values.js"
 import { Redis, type RedisService } from "./Redis.js"
-import * as RedisCommand from "./RedisCommand.js"
-import type { RedisError } from "./RedisError.js"
+import * as Commands from "./RedisCommand.js"
+import { ConnectionError, type RedisError } from "./RedisError.js"
 import { RedisPubSub } from "./RedisPubSub.js"
 import * as RedisScript from "./RedisScript.js"
-import * as Resp from "./Resp.js"
 
 type Service = EffectRedis.Redis["Service"]
 
 /** The errors of this package are the `cause`. */
 const failed = (cause: RedisError): EffectRedis.RedisError => new EffectRedis.RedisError({ cause })
 
-const utf8 = new TextDecoder()
+const textOf = (stored: string | Uint8Array): string =>
+  typeof stored === "string" ? stored : utf8Decode(stored, 0, stored.length)
 
-/** A reply as the official layer gives it: maps as plain objects, sets as arrays, verbatim strings as text. */
-const plain = (reply: Resp.Reply): unknown => {
+/** A reply as the official layer gives it: maps as plain objects, sets as arrays, all strings as text. */
+const plain = (reply: Reply): unknown => {
   if (reply === null || typeof reply !== "object") {
     return reply
   }
   if (reply instanceof Uint8Array) {
-    return utf8.decode(reply)
+    return textOf(reply)
   }
-  if (Array.isArray(reply)) {
-    return reply.map(plain)
+  if (isMapReply(reply)) {
+    return Object.fromEntries([...reply.entries].map(([key, value]) => [String(plain(key)), plain(value)]))
   }
-  if (Resp.isMapReply(reply)) {
-    const object: Record<string, unknown> = Object.create(null)
-    for (const [key, value] of reply.entries) {
-      object[String(plain(key))] = plain(value)
-    }
-    return object
-  }
-  if (Resp.isSetReply(reply)) {
+  if (isSetReply(reply)) {
     return reply.items.map(plain)
   }
-  return Resp.isVerbatimString(reply) ? plain(reply.value) : reply
+  if (isVerbatimString(reply)) {
+    return textOf(reply.value)
+  }
+  if (isUnreadable(reply)) {
+    return Decode.mismatch("a reply that can be read", reply)
+  }
+  // Inside of an array: a command of a transaction has failed, and the others have not.
+  return isErrorReply(reply) ? ReplyErrors.make(reply, "EXEC", []) : (reply as ReadonlyArray<Reply>).map(plain)
 }
 
-const decode = { decode: plain }
+/**
+ * What Effect builds on the service expects that a lone surrogate is stored as U+FFFD, as encoders of UTF-8 do it. A command
+ * of this package refuses it.
+ */
+const sendable = (text: unknown): string | Uint8Array => {
+  const string = String(text)
+  return isWellFormed(string) ? string : utf8Encode(string)
+}
 
 /** Sends commands of any name. */
-const sendBy =
-  (run: RedisService["send"]): Service["send"] =>
+const sendOn =
+  (redis: RedisService): Service["send"] =>
   <A>(command: string, ...args: ReadonlyArray<string>) =>
-    Effect.mapError(run(RedisCommand.make(command, { args, ...decode })), failed) as Effect.Effect<
-      A,
-      EffectRedis.RedisError
-    >
+    Effect.mapError(
+      redis.send(Commands.make(command, { args: args.map(sendable), decode: plain })),
+      failed
+    ) as Effect.Effect<A, EffectRedis.RedisError>
 
-/** A script goes by its SHA1 where the server holds it, and otherwise with its source: one round trip either way. */
-const evalBy =
-  (run: RedisService["send"]): Service["eval"] =>
-  (script) => {
-    const { lua } = script
-    const scripts = new Map<number, ReturnType<typeof scriptOf>>()
-    return (...params) =>
-      Effect.suspend(() => {
-        const keys = script.numberOfKeys(...params)
-        let made = scripts.get(keys)
-        if (made === undefined) {
-          made = scriptOf(lua, keys)
-          scripts.set(keys, made)
-        }
-        return Effect.mapError(run(made(script.params(...params).map(String))), failed)
-      })
+/** A call of each script, without keys and arguments. A script is hashed once, however many calls it has. */
+const calls = new WeakMap<object, RedisCommand<unknown>>()
+
+const callOf = (script: { readonly lua: string }): RedisCommand<unknown> => {
+  let call = calls.get(script)
+  if (call === undefined) {
+    call = RedisScript.make({ source: script.lua, keys: 0, result: plain })()
+    calls.set(script, call)
   }
-
-const scriptOf = (source: string, keys: number) => {
-  const made = RedisScript.make({ source, keys: "any", result: plain })
-  return (args: ReadonlyArray<string>) => made(args.slice(0, keys), ...(args.slice(keys) as []))
+  return call
 }
+
+/** Keys are values here, as they are for `send`: `Redis.withPrefix` must not change one and leave the other as it is. */
+const value = (data: unknown): Argument => new Argument("value", sendable(data))
+
+/** A script goes by its SHA1, and with its source when the server does not hold it. */
+const evalOn =
+  (redis: RedisService): Service["eval"] =>
+  (script) =>
+  (...params) =>
+    Effect.suspend(() => {
+      const call = callOf(script)
+      const args = [
+        call.args[0] as Argument,
+        value(script.numberOfKeys(...params)),
+        ...script.params(...params).map(value)
+      ]
+      return Effect.mapError(Command.run(Command.reword(call, { args }), redis), failed)
+    })
+
+/** Text that is not UTF-8 does not end a subscription: the official layer replaces what cannot be read. */
+const lenient: Codec.Codec<string> = {
+  ...Codec.utf8,
+  decode: (stored) => Result.succeed(textOf(stored)),
+  decodeKey: (stored) => Result.succeed(textOf(stored))
+}
+
+/** The Stream of a subscription ends when its client is closed; the queue must not wait forever then. */
+const closed = new ConnectionError({ reason: "closed", delivery: "unsent", message: "the client was closed" })
+
+/** The queue of the service has no bound, so the buffer before it has none either. */
+const unbounded = { bufferSize: Number.MAX_SAFE_INTEGER, bufferBytes: Number.MAX_SAFE_INTEGER }
+
+const messagesOf = RedisPubSub.withCodec(lenient)
 
 /**
  * The service on the connections of `Redis` and `RedisPubSub`.
  *
- * - `send`: replies look as those of the official layer do. A blocking command gets a connection of its own.
- * - `eval`: EVALSHA, and EVAL where the server does not hold the script.
- * - `subscribe`: messages are queued from when the server has confirmed the subscription; a subscription that fails for
- *   good fails the queue. After a reconnect it goes on: messages of the time between are lost, as with the official layer.
- * - `reserve`: a lease of the client's pool.
+ * - `send`: replies look as those of the official layer do. A blocking command gets a connection of its own. A command that
+ *   changes its connection, such as SELECT or MULTI, is refused: it belongs on a reserved one.
+ * - `eval`: EVALSHA, and EVAL when the server does not hold the script.
+ * - `subscribe`: returns once the server has confirmed. Messages are queued without a bound. A subscription that fails for
+ *   good fails the queue. After a reconnect it goes on; messages of the time between are lost, and the log has a warning.
+ * - `reserve`: a lease of the client's pool. A connection on which a command is unfinished or was interrupted is closed.
  *
- * The `cause` of each `RedisError` is the error of this package, with its `delivery`.
+ * The `cause` of each `RedisError` is the error of this package, with its `delivery`. Keys get no prefix. An integer beyond
+ * 2^53 is a `bigint`.
  *
  * @example
  * ```ts
@@ -121,13 +168,18 @@ export const layer: Layer.Layer<EffectRedis.Redis, never, Redis | RedisPubSub> =
         Queue.unbounded<EffectRedis.RedisMessage, EffectRedis.RedisError>(),
         Queue.shutdown
       )
-      const messages = RedisPubSub.subscribe(channel).pipe(Effect.provideService(RedisPubSub, pubsub))
-      yield* messages.pipe(
-        Effect.flatMap((stream) =>
-          stream.pipe(
-            Stream.runForEach(({ channel, payload }) =>
-              Effect.sync(() => Queue.offerUnsafe(queue, { channel, message: payload }))
+      yield* messagesOf.subscribe(sendable(channel) as string, unbounded).pipe(
+        Effect.provideService(RedisPubSub, pubsub),
+        Effect.flatMap((messages) =>
+          messages.pipe(
+            Stream.runForEachArray((some) =>
+              Effect.sync(() => {
+                for (const { channel, payload } of some) {
+                  Queue.offerUnsafe(queue, { channel, message: payload })
+                }
+              })
             ),
+            Effect.andThen(Effect.fail(closed)),
             Effect.mapError(failed),
             Effect.catchCause((cause) => Queue.failCause(queue, cause)),
             Effect.forkScoped
@@ -140,9 +192,9 @@ export const layer: Layer.Layer<EffectRedis.Redis, never, Redis | RedisPubSub> =
     const reserve: Effect.Effect<EffectRedis.Connection, EffectRedis.RedisError, Scope.Scope> = redis.lease.pipe(
       Effect.mapBoth({
         onFailure: failed,
-        onSuccess: (leased) => ({ send: sendBy(leased.send), eval: evalBy(leased.send) })
+        onSuccess: (leased) => ({ send: sendOn(leased), eval: evalOn(leased) })
       })
     )
-    return EffectRedis.Redis.of({ send: sendBy(redis.send), eval: evalBy(redis.send), subscribe, reserve })
+    return EffectRedis.Redis.of({ send: sendOn(redis), eval: evalOn(redis), subscribe, reserve })
   })
 )
