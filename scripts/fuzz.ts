@@ -130,7 +130,7 @@ if (flag("hostile")) {
 } else if (flag("cluster") && tested.length > 0) {
   const fibers = Number(option("fibers") ?? 200)
   const fuzz = Cluster.run({ seed, seconds, fibers, servers: tested })
-  process.exitCode = (await Effect.runPromise(fuzz.pipe(Logger.withMinimumLogLevel(LogLevel.None)))) ? 0 : 1
+  process.exitCode = (await Effect.runPromise(unlogged(fuzz))) ? 0 : 1
 } else if (tested.length === 0) {
   console.log("fuzz: not run, no real server was found. `npm run servers` fetches them.")
 } else {

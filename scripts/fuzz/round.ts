@@ -6,8 +6,8 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { Connection, Pool, Redis, RedisPubSub } from "effect-redis-client"
-import type { RedisService } from "../../src/Redis.js"
 import { interruptFork } from "../../src/internal/effect/fork.js"
+import type { RedisService } from "../../src/Redis.js"
 import { launcher } from "../../test/support/fibers.js"
 import {
   bigKey,
