@@ -17,7 +17,7 @@ import type { Reply } from "../resp/values.js"
 import { joinNodes, joinParts } from "./join.js"
 import type { Member } from "./member.js"
 import type { Plan } from "./plan.js"
-import { type Redirection, redirectionOf } from "./redirection.js"
+import { type Redirection, refusalOf } from "./redirection.js"
 import { askingCommand, type Router } from "./router.js"
 
 /** A command on its way to one node. */
@@ -141,7 +141,7 @@ const isUnexecuted = (error: RedisError): boolean =>
   error._tag === "OverflowError" ||
   ((error._tag === "ConnectionError" || error._tag === "DeadlineError") && error.delivery === "unsent")
 
-const errorOf = (exit: Result): RedisError | undefined =>
+export const errorOf = (exit: Result): RedisError | undefined =>
   Exit.isFailure(exit) ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
 
 export const noNode = (
@@ -191,7 +191,9 @@ const sendItems = (
         groups,
         ([member, group]) =>
           Effect.map(
-            Effect.exit(sendGroup(member, group, items, allowed === Infinity ? undefined : Math.max(left, 1))),
+            Effect.exit(
+              sendGroup(member, group, items, allowed === Infinity ? undefined : Math.max(Math.round(left), 1))
+            ),
             (answers) => {
               for (const [i, again] of group.entries()) {
                 const exit = Exit.isSuccess(answers) ? (answers.value[i] as Result) : answers
@@ -247,7 +249,7 @@ const late = (command: string, milliseconds: number, last: Result): RedisError =
   return new DeadlineError({
     phase: "queue",
     delivery: "unsent",
-    milliseconds,
+    milliseconds: Math.round(milliseconds),
     command,
     ...(error === undefined ? {} : { hint: error.message })
   })
@@ -288,7 +290,7 @@ const refusal = (
     return undefined
   }
   const message = Redacted.value(error.raw)
-  const redirection = redirectionOf(message)
+  const redirection = refusalOf(item.command, message)
   if (redirection === undefined) {
     return undefined
   }

@@ -146,6 +146,7 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
     )
     yield* refresher.first
     yield* connected(router, resolved.connectTimeout)
+    router.watch()
     onRotate(() => {
       for (const member of router.everyMember) {
         member.renew()

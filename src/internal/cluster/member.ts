@@ -66,6 +66,12 @@ export class Member implements RequestOwner {
     return this.node?.shared.reconnector.link !== undefined
   }
 
+  /** For how long it has said nothing, in milliseconds; 0 while it owes no reply. */
+  get silentFor(): number {
+    const engine = this.node?.shared.reconnector.link?.engine
+    return engine === undefined || engine.pending === 0 ? 0 : Timers.now() - engine.lastRead
+  }
+
   /** Whether reads can go to it: it is connected, and did not refuse to serve a moment ago. */
   get reads(): boolean {
     return this.connected && this.restsUntil <= Timers.now()
@@ -114,7 +120,7 @@ export class Member implements RequestOwner {
   recover(request: Request, failure: Failure): boolean {
     if (failure._tag === "Closed") {
       this.cluster.doubt()
-      const elsewhere = failure.delivery === "unsent" ? this.left || this.replica : this.replica && request.repeatable
+      const elsewhere = (this.left || this.replica) && (failure.delivery === "unsent" || request.repeatable)
       if (elsewhere && failure.own !== true && request.attempts <= this.cluster.maxRetries) {
         request.settled = false
         this.cluster.dispatch(request)

@@ -3,6 +3,9 @@
  * again later. The sentences are the servers' own, so an error of a script does not look like one by chance.
  */
 
+import type { RedisCommand } from "../command/model.js"
+import { isRefusalSentence } from "../command/sentences.js"
+
 export type Redirection =
   | { readonly _tag: "Moved" | "Ask"; readonly slot: number; readonly host: string; readonly port: number }
   /** The same node can execute it when the slot's migration is over. */
@@ -13,6 +16,23 @@ export type Redirection =
   | { readonly _tag: "Demoted" }
   /** The node cannot serve yet. */
   | { readonly _tag: "NotReady" }
+
+/**
+ * The same for an error of a command. A script that may write can answer any error after it has written, so of such a script
+ * only the server's own sentences count.
+ */
+export const refusalOf = ({ traits }: RedisCommand<unknown>, message: string): Redirection | undefined => {
+  const redirection = redirectionOf(message)
+  return redirection === undefined ||
+    redirection._tag === "Moved" ||
+    redirection._tag === "Ask" ||
+    traits.script === undefined ||
+    traits.readonly ||
+    traits.repeatable ||
+    isRefusalSentence(message)
+    ? redirection
+    : undefined
+}
 
 const sentence = /^(MOVED|ASK) (\d{1,5}) ([^\s/]*):(\d{1,5})$/
 

@@ -17,7 +17,7 @@ import type { ErrorReply } from "../resp/values.js"
 import { notify } from "../telemetry/observer.js"
 import { type Cluster, type Member, showAddress } from "./member.js"
 import { type Plan, planOf, slotOfFirstKey } from "./plan.js"
-import { type Redirection, redirectionOf } from "./redirection.js"
+import { type Redirection, redirectionOf, refusalOf } from "./redirection.js"
 import { noTopology, type Shard, sameAddress, type Topology } from "./topology.js"
 import type { Address } from "./view.js"
 
@@ -107,7 +107,7 @@ export class Router implements Cluster {
       this.home = all[Math.floor(Math.random() * all.length)]
     }
     // A request may wait for a node that lost its slot, and never come to hear of it.
-    for (const member of stay) {
+    for (const member of [...this.members.values()]) {
       for (const request of member.connected ? [] : member.takeWaiting()) {
         this.dispatch(request)
       }
@@ -314,7 +314,12 @@ export class Router implements Cluster {
 
   refused(member: Member, request: Request, errors: Refusals): boolean {
     const error = decisive(request, errors)
-    const redirection = error === undefined ? undefined : redirectionOf(error.message)
+    const redirection =
+      error === undefined
+        ? undefined
+        : request.atomic
+          ? redirectionOf(error.message)
+          : refusalOf(request.commands[0] as RedisCommand<unknown>, error.message)
     if (error === undefined || redirection === undefined || this.closed) {
       return false
     }
@@ -444,9 +449,24 @@ export class Router implements Cluster {
     return [...this.members.values(), ...this.replicas.values()]
   }
 
+  /**
+   * Looks for nodes that owe replies and say nothing: their successors may have taken over, although no connection was lost.
+   */
+  watch(): void {
+    this.watcher = Timers.setTimeout(() => {
+      if (this.everyMember.some((member) => member.silentFor > silentMillis)) {
+        this.doubt()
+      }
+      this.watch()
+    }, silentMillis / 2)
+  }
+
+  private watcher: Timers.Timer | undefined
+
   /** Nothing is sent again from now on. */
   end(): void {
     this.closed = true
+    Timers.clearTimeout(this.watcher)
     for (const { request, timer } of this.delayed) {
       Timers.clearTimeout(timer)
       settleFailure(request, closedFailure)
@@ -462,6 +482,8 @@ const chosenOf = (members: ReadonlyArray<Member>): Member | undefined => {
 }
 
 const noOwnerMillis = 100
+/** A node that owes a reply and says nothing for this long, in milliseconds, gives reason to ask the others for the topology. */
+const silentMillis = 1_000
 /** How long a node without slots that was asked for a key is kept, in milliseconds. */
 const askedMillis = 10_000
 const noOwner = "no node of the cluster owns the slot"

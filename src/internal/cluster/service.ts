@@ -23,7 +23,7 @@ import type { Subscribable } from "../effect/callbackStream.js"
 import * as Timers from "../engine/timers.js"
 import { blockingMillis, withBlockingMillis } from "../request/blockingTime.js"
 import { nothing } from "../request/prepare.js"
-import { noNode, sendBatch } from "./batch.js"
+import { errorOf, noNode, sendBatch } from "./batch.js"
 import type { Member } from "./member.js"
 import { crossSlot } from "./plan.js"
 import { redirectionOf } from "./redirection.js"
@@ -220,15 +220,47 @@ const leaseOf = (router: Router, scope: Scope.Scope, status: Subscribable<Status
     }
     return { slot }
   }
+  /** The node of the lease no longer owns the slot, so nothing was executed, and nothing more can be done over the lease. */
+  const ended = (error: RedisError): RedisError => {
+    const redirection = error._tag === "ReplyError" ? redirectionOf(Redacted.value(error.raw)) : undefined
+    if (bound === undefined || redirection === undefined || redirection._tag === "NotReady") {
+      return error
+    }
+    router.doubt()
+    if (redirection._tag === "Moved") {
+      router.follow(redirection, bound.member, false)
+    }
+    return noNode(
+      error._tag === "ReplyError" ? error.command : undefined,
+      "the node of this connection does not serve the slot any more; acquire another connection"
+    )
+  }
   const self: RedisService = {
     send: (command) => {
       const found = slotsOf([command])
-      return "slot" in found ? Effect.flatMap(bind(found.slot), (redis) => redis.send(command)) : Effect.fail(found)
+      return "slot" in found
+        ? Effect.mapError(
+            Effect.flatMap(bind(found.slot), (redis) => redis.send(command)),
+            ended
+          )
+        : Effect.fail(found)
     },
     sendAll: (commands, options) => {
       const found = slotsOf(commands)
       return "slot" in found
-        ? Effect.flatMap(bind(found.slot), (redis) => redis.sendAll(commands, options))
+        ? Effect.flatMap(
+            Effect.mapError(
+              Effect.flatMap(bind(found.slot), (redis) => redis.sendAll(commands, options)),
+              ended
+            ),
+            (result): Effect.Effect<BatchResult, RedisError> => {
+              const refused =
+                result.outcome === "discarded"
+                  ? result.exits.map(errorOf).find((error) => error !== undefined && ended(error) !== error)
+                  : undefined
+              return refused === undefined ? Effect.succeed(result) : Effect.fail(ended(refused))
+            }
+          )
         : Effect.fail(found)
     },
     lease: Effect.sync(() => self),
@@ -237,7 +269,3 @@ const leaseOf = (router: Router, scope: Scope.Scope, status: Subscribable<Status
   }
   return self
 }
-
-/** A service for one node. */
-export const serviceAt = (member: Member): Effect.Effect<RedisService, RedisError> =>
-  Effect.map(member.ready, ({ service }) => service)
