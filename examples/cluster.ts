@@ -65,7 +65,7 @@ const program = Effect.gen(function* () {
   const owner = yield* cluster.ownerOf(slot)
   const other = primaries.find(({ id }) => id !== owner.id) ?? owner
   yield* during("a slot moves", tally, cluster.moveSlot(slot, other))
-  yield* during("a primary is killed", tally, cluster.kill(other))
+  yield* during("a primary is killed", tally, cluster.kill(owner))
 
   yield* Ref.set(closed, true)
   yield* Effect.forEach(visitors, Fiber.join)
