@@ -17,11 +17,13 @@ export interface Block {
   readonly line: number
   readonly code: string
   readonly runs: boolean
+  /** Whether it runs against a cluster. */
+  readonly cluster: boolean
   /** Whether the tables of the page use its names. */
   readonly tables: boolean
 }
 
-const knownMarks = ["no-run", "tables"]
+const knownMarks = ["no-run", "tables", "cluster"]
 
 export const blocksOf = (markdown: string): ReadonlyArray<Block> => {
   const blocks: Array<Block> = []
@@ -41,6 +43,7 @@ export const blocksOf = (markdown: string): ReadonlyArray<Block> => {
           line: open.line,
           code: `${code.join("\n")}\n`,
           runs: !marks.includes("no-run"),
+          cluster: marks.includes("cluster"),
           tables: marks.includes("tables")
         })
       }
