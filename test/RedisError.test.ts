@@ -105,6 +105,19 @@ const errors: ReadonlyArray<readonly [RedisError.RedisError, message: string]> =
   [
     new RedisError.OverflowError({ limit: "bytes", maximum: 10 }),
     "A command was not accepted: with it more would wait to be sent than maxQueuedBytes (10) allows; raise that option, or have less wait at once"
+  ],
+  [
+    new RedisError.PartialError({
+      command: "MSET",
+      succeeded: 2,
+      errors: [
+        {
+          server: "slot 12706",
+          error: new RedisError.DeadlineError({ phase: "reply", delivery: "unknown", milliseconds: 1, command: "MSET" })
+        }
+      ]
+    }),
+    "MSET was executed in part: 2 of 3 parts succeeded: slot 12706: The reply deadline of MSET passed after 1 ms (delivery: unknown)"
   ]
 ]
 
@@ -136,7 +149,8 @@ describe.each(errors)("$_tag: %s", (error, message) => {
           DeadlineError: (e) => Effect.succeed(e),
           DecodeError: (e) => Effect.succeed(e),
           UsageError: (e) => Effect.succeed(e),
-          OverflowError: (e) => Effect.succeed(e)
+          OverflowError: (e) => Effect.succeed(e),
+          PartialError: (e) => Effect.succeed(e)
         })
       )
       expect(caught).toBe(error)

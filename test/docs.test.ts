@@ -6,15 +6,23 @@
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { describe, expect, it } from "vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
+import * as RedisCluster from "effect-redis-client/testing/RedisCluster"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { mismatch, promised, run } from "../scripts/programs.js"
 import { withServer } from "../scripts/server.js"
 import { blocksOf, problemsIn, writeBlocks } from "./support/blocks.js"
 import { anchorsOf, linksOf } from "./support/pages.js"
+import { commandServers } from "./support/servers.js"
 
 const root = path.resolve(import.meta.dirname, "..")
 const tmp = path.join(root, ".tmp")
 const shown = "redis://localhost:6379"
+/** The nodes of a cluster, as readers see them. */
+const shownNodes = ["redis://localhost:7000", "redis://localhost:7001"]
 const index = "docs/README.md"
 const read = (page: string): string => fs.readFileSync(path.join(root, page), "utf8")
 
@@ -58,8 +66,8 @@ describe("README.md and docs", () => {
     expect(await problemsIn(folder)).toEqual([])
   })
 
-  for (const { code, file, line, page, runs } of programs) {
-    if (!runs) continue
+  for (const { cluster, code, file, line, page, runs } of programs) {
+    if (!runs || cluster) continue
     it(`${page} has a block at line ${line} that runs`, { timeout: 300_000 }, () =>
       withServer(async ({ url }) => {
         const program = file.replace(/\.ts$/, ".run.ts")
@@ -70,6 +78,33 @@ describe("README.md and docs", () => {
       })
     )
   }
+
+  describe.skipIf(commandServers.length === 0)("over a cluster", () => {
+    const scope = Effect.runSync(Scope.make())
+    let seeds: ReadonlyArray<string> = []
+    beforeAll(async () => {
+      const started = await Effect.runPromise(
+        Scope.extend(RedisCluster.make({ executable: commandServers.at(-1)?.executable, replicasPerPrimary: 0 }), scope)
+      )
+      seeds = started.seeds.map(Redacted.value)
+    })
+    afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
+    for (const { cluster, code, file, line, page } of programs) {
+      if (!cluster) continue
+      it(`${page} has a block at line ${line} that runs`, { timeout: 300_000 }, async () => {
+        const program = file.replace(/\.ts$/, ".run.ts")
+        const text = shownNodes.reduce(
+          (text, node, i) => text.replaceAll(node, seeds[i] ?? ""),
+          fs.readFileSync(file, "utf8")
+        )
+        fs.writeFileSync(program, text)
+        const { lines, problem } = await run(program, {})
+        expect(problem).toBeUndefined()
+        expect(mismatch(promised(code) ?? ["…"], lines)).toBeUndefined()
+      })
+    }
+  })
 
   it("have links to files and headings that exist", () => {
     const broken = [...pages].flatMap(([page, text]) =>

@@ -71,6 +71,7 @@ export interface ClusterNode {
   readonly port: number
   /** Where to connect to it: through its proxy, when it has one. With user and password, when there are any. */
   readonly url: Redacted.Redacted<string>
+  /** Its role when it was asked for. */
   readonly role: "primary" | "replica"
   /** The id of its primary, when it is a replica. */
   readonly primary: Option.Option<string>
@@ -110,6 +111,7 @@ export type HashSlots = number | SlotRange | ReadonlyArray<number | SlotRange>
  * @category models
  */
 export interface SlotMove {
+  /** The hash slot that moves. */
   readonly slot: number
   /** The id of the source. */
   readonly from: string
@@ -139,11 +141,15 @@ export interface SlotMove {
  */
 export interface RedisCluster {
   readonly [TypeId]: TypeId
+  /** Which server its nodes are. */
   readonly product: "redis" | "valkey"
+  /** The version of its nodes. */
   readonly version: string
   /** The URLs of the nodes that it started with, primaries first. */
   readonly seeds: ReadonlyArray<Redacted.Redacted<string>>
+  /** The user that clients are to be, when the cluster has one. */
   readonly username: Option.Option<string>
+  /** The password of that user, or of the default user. */
   readonly password: Option.Option<Redacted.Redacted<string>>
   /** The certificates that all nodes share. */
   readonly tls: Option.Option<Certificates>
@@ -159,6 +165,7 @@ export interface RedisCluster {
   readonly nodes: Effect.Effect<ReadonlyArray<ClusterNode>, RedisClusterError>
   /** The primaries, by their first slot; those without slots come last. */
   readonly primaries: Effect.Effect<ReadonlyArray<ClusterNode>, RedisClusterError>
+  /** The replicas of all primaries. */
   readonly replicas: Effect.Effect<ReadonlyArray<ClusterNode>, RedisClusterError>
   /** A node as it is now. */
   readonly node: (node: NodeRef) => Effect.Effect<ClusterNode, RedisClusterError>
@@ -228,6 +235,8 @@ export interface RedisCluster {
 }
 
 /**
+ * The tag of a cluster that was started.
+ *
  * @since 0.1.0
  * @category tags
  */

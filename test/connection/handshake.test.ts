@@ -349,7 +349,7 @@ describe("what the server may be (expect)", () => {
   const mode = (name: string) => Peer.hello3.replace("$10\r\nstandalone", `$${name.length}\r\n${name}`)
 
   for (const [name, message] of [
-    ["cluster", /is a node of a cluster, .* does not follow redirects .*expect: "node"/],
+    ["cluster", /is a node of a cluster, .*RedisCluster\.layer .*expect: "node"/],
     ["sentinel", /is a sentinel, .*connect to the master that it names .*expect: "node"/]
   ] as const) {
     const script: Peer.Script = {
@@ -393,7 +393,7 @@ describeReal((server) => {
     Effect.gen(function* () {
       const primary = yield* makeServer(server)
       for (const [mode, message] of [
-        ["cluster", /is a node of a cluster/],
+        ["cluster", /is a node of a cluster, .*RedisCluster\.layer/],
         [{ monitor: { main: primary } }, /is a sentinel/]
       ] as const) {
         const { host, port } = yield* makeServer(server, { mode })

@@ -5,6 +5,7 @@
  *     ```ts no-run      is type-checked only
  *     ```ts no-run tables   the same; and so are, with its names, the right sides of the tables that follow it: the code
  *                           in the second column where that is called `here`. `name: value` is an option of a client
+ *     ```ts cluster     runs against a cluster of real servers, and is only type-checked where there is none
  *     ```ts no-run effect4  is for one edition, and left out in the other
  */
 import { execFile } from "node:child_process"
@@ -21,11 +22,13 @@ export interface Block {
   readonly line: number
   readonly code: string
   readonly runs: boolean
+  /** Whether it runs against a cluster. */
+  readonly cluster: boolean
   /** Whether the tables of the page use its names. */
   readonly tables: boolean
 }
 
-const knownMarks = ["no-run", "tables", "effect3", "effect4"]
+const knownMarks = ["no-run", "tables", "cluster", "effect3", "effect4"]
 
 export const blocksOf = (markdown: string): ReadonlyArray<Block> => {
   const blocks: Array<Block> = []
@@ -51,6 +54,7 @@ export const blocksOf = (markdown: string): ReadonlyArray<Block> => {
             line: open.line,
             code: `${code.join("\n")}\n`,
             runs: !marks.includes("no-run"),
+            cluster: marks.includes("cluster"),
             tables: marks.includes("tables")
           })
         }

@@ -159,7 +159,7 @@ export const endedSilently = (error: RedisError): boolean =>
 const otherKind = ({ mode }: ServerFacts, server: string): ConnectionError | undefined => {
   const message =
     mode === "cluster"
-      ? `${server} is a node of a cluster, and this client speaks to one server: it does not follow redirects (MOVED, ASK); to use this one node for its own hash slots, give expect: "node"`
+      ? `${server} is a node of a cluster, and this client speaks to one server: RedisCluster.layer (of effect-redis-client/RedisCluster) is the client of a cluster; to use this one node for its own hash slots, give expect: "node"`
       : mode === "sentinel"
         ? `${server} is a sentinel, which holds no data: connect to the master that it names (SENTINEL GET-MASTER-ADDR-BY-NAME); to send commands to the sentinel itself, give expect: "node"`
         : undefined
