@@ -3,6 +3,7 @@
  * forgotten. One refresh runs at a time, and the gap between two grows while they bring nothing new.
  */
 import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -153,19 +154,22 @@ export class Refresher {
         return Effect.succeed([])
       }
       let found = false
-      return Effect.map(
-        Effect.forEach(
-          shuffled(seeds.value),
-          (seed) =>
-            found
-              ? Effect.succeed(undefined)
-              : Effect.tap(this.askSeed(seed), (view) => {
-                  found ||= view !== undefined
-                }),
-          { concurrency: atOnce }
-        ),
-        (views) => views.flatMap((view) => (view === undefined ? [] : [view]))
-      )
+      // A seed that hangs must not hold up the others' answer.
+      return Effect.flatMap(Deferred.make<undefined>(), (answered) => {
+        const viewOf = (seed: Address): Effect.Effect<View | undefined> =>
+          Effect.tap(this.askSeed(seed), (view) => {
+            found ||= view !== undefined
+            return view === undefined ? Effect.void : Deferred.succeed(answered, undefined)
+          })
+        return Effect.map(
+          Effect.forEach(
+            shuffled(seeds.value),
+            (seed) => (found ? Effect.succeed(undefined) : Effect.raceFirst(viewOf(seed), Deferred.await(answered))),
+            { concurrency: atOnce }
+          ),
+          (views) => views.flatMap((view) => (view === undefined ? [] : [view]))
+        )
+      })
     })
   })
 
@@ -173,10 +177,11 @@ export class Refresher {
     const dial = this.settings.dialTo(seed)
     return this.read(
       seed,
-      Effect.acquireUseRelease(
-        Effect.uninterruptibleMask((restore) => dial.open({ restore })),
-        (link) => link.sendAll(ask, { atomic: false, deadline: this.settings.timeout }),
-        (link) => link.close(0)
+      // Not acquireUseRelease: an attempt that hangs could not be interrupted there.
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(dial.open({ restore }), (link) =>
+          Effect.ensuring(restore(link.sendAll(ask, { atomic: false, deadline: this.settings.timeout })), link.close(0))
+        )
       )
     )
   }
