@@ -1,7 +1,7 @@
 /**
  * Which arguments of a command are hashed to a slot: its keys, and shard channels. Commands of typed constructors say so
  * themselves. Commands by name (`Redis.execute`) need not, so the table here has the servers' key specifications;
- * test/surface.test.ts compares it with COMMAND INFO.
+ * test/cluster/keys.test.ts compares it with COMMAND GETKEYS.
  */
 import type { Argument } from "../command/args.js"
 import type { RedisCommand } from "../command/model.js"
@@ -37,14 +37,47 @@ const ranges: ReadonlyMap<string, ReadonlyArray<Range>> = new Map(
       [[{ first: 0, last: -1, step: 3 }], "JSON.MSET, TS.MADD"],
       [[{ first: 0, last: -1, step: 2 }], "MSET, MSETNX"],
       [[{ first: 1, last: -1, step: 1 }], "BITOP"],
-      [[{ first: 2, last: 2, step: 1 }], "MIGRATE"],
       [[{ first: 1, last: 1, step: 1 }], "JSON.DEBUG"]
     ] as ReadonlyArray<readonly [ReadonlyArray<Range>, string]>
   ).flatMap(([range, list]) => names(list).map((name) => [name, range] as const))
 )
 
+/** How many arguments the options of a command take, so that none of these is mistaken for the option that has keys. */
+type Options = ReadonlyMap<string, number>
+
+const storedGeo: Options = new Map([["COUNT", 1]])
+
+/** Commands whose option STORE has another key. `from` is where its options begin. */
+const stores: ReadonlyMap<string, { readonly from: number; readonly options: Options }> = new Map([
+  [
+    "SORT",
+    {
+      from: 1,
+      options: new Map([
+        ["BY", 1],
+        ["GET", 1],
+        ["LIMIT", 2]
+      ])
+    }
+  ],
+  ["GEORADIUS", { from: 5, options: storedGeo }],
+  ["GEORADIUSBYMEMBER", { from: 4, options: storedGeo }]
+])
+
+const migrateOptions: Options = new Map([
+  ["AUTH", 1],
+  ["AUTH2", 2]
+])
+
+const readOptions: Options = new Map([
+  ["BLOCK", 1],
+  ["CLAIM", 1],
+  ["COUNT", 1],
+  ["GROUP", 2]
+])
+
 /** Commands whose first key stands before the number of the others. */
-const storing = new Set(names("TDIGEST.MERGE, ZDIFFSTORE, ZINTERSTORE, ZUNIONSTORE"))
+const storingFirst = new Set(names("TDIGEST.MERGE, ZDIFFSTORE, ZINTERSTORE, ZUNIONSTORE"))
 
 /** Names without keys. Of a name that is not here the first argument is a key. */
 const keyless = new Set(
@@ -97,19 +130,48 @@ const untagged = ({ args, name, traits }: RedisCommand<unknown>): ReadonlyArray<
     return keyedSubcommands.has(name) ? [0] : []
   }
   if (name === "XREAD" || name === "XREADGROUP") {
-    const first = args.findIndex((argument) => argumentText(argument) === "STREAMS") + 1
-    return first === 0
+    const first = afterOption(args, 0, /^STREAMS$/, readOptions)
+    return first === undefined
       ? []
       : places({ first, last: first + Math.ceil((args.length - first) / 2) - 1, step: 1 }, args.length)
+  }
+  if (name === "MIGRATE") {
+    if (argumentText(args[2]) !== "") {
+      return places({ first: 2, last: 2, step: 1 }, args.length)
+    }
+    const first = afterOption(args, 5, /^KEYS$/, migrateOptions)
+    return first === undefined ? [] : places({ first, last: -1, step: 1 }, args.length)
+  }
+  const storing = stores.get(name)
+  if (storing !== undefined) {
+    const stored = afterOption(args, storing.from, /^STORE(?:DIST)?$/, storing.options)
+    return stored === undefined ? [0] : [0, ...places({ first: stored, last: stored, step: 1 }, args.length)]
   }
   if (traits.numkeys !== undefined) {
     const first = traits.numkeys + 1
     const count = Number(argumentText(args[traits.numkeys]))
     const step = name === "MSETEX" ? 2 : 1
     const keys = count > 0 ? places({ first, last: first + (count - 1) * step, step }, args.length) : []
-    return storing.has(name) ? [0, ...keys] : keys
+    return storingFirst.has(name) ? [0, ...keys] : keys
   }
   return (ranges.get(name) ?? [one]).flatMap((range) => places(range, args.length))
+}
+
+/** Where the arguments of an option begin; `undefined` when the option is not there. */
+const afterOption = (
+  args: ReadonlyArray<Argument>,
+  from: number,
+  option: RegExp,
+  others: Options
+): number | undefined => {
+  for (let i = from; i < args.length; i++) {
+    const word = argumentText(args[i])
+    if (option.test(word)) {
+      return i + 1
+    }
+    i += others.get(word) ?? 0
+  }
+  return undefined
 }
 
 const places = ({ first, last, step }: Range, length: number): ReadonlyArray<number> => {

@@ -9,7 +9,7 @@ import type { RedisCommand } from "../command/model.js"
 import { argumentText } from "../request/blockingTime.js"
 import type { Reply } from "../resp/values.js"
 import { keyPlaces } from "./keys.js"
-import { slotOf } from "./slot.js"
+import { slotOf, slots } from "./slot.js"
 
 export type Plan =
   | { readonly _tag: "Slot"; readonly slot: number }
@@ -27,10 +27,22 @@ export interface Part {
 
 const any: Plan = { _tag: "Any" }
 
+/** Commands whose first argument is a slot. A node that does not own it answers as if the slot had no keys. */
+const ofSlot = new Set(["CLUSTER COUNTKEYSINSLOT", "CLUSTER FLUSHSLOT", "CLUSTER GETKEYSINSLOT"])
+
+const namedSlot = ({ args, name }: RedisCommand<unknown>): number | undefined => {
+  const slot = ofSlot.has(name) ? Number(argumentText(args[0]) || Number.NaN) : Number.NaN
+  return Number.isInteger(slot) && slot >= 0 && slot < slots ? slot : undefined
+}
+
 export const planOf = (command: RedisCommand<unknown>, splitKeys: boolean): Plan => {
   const places = keyPlaces(command)
   if (places.length > 0) {
     return ofKeys(command, places, splitKeys)
+  }
+  const slot = namedSlot(command)
+  if (slot !== undefined) {
+    return { _tag: "Slot", slot }
   }
   const { requestPolicy, responsePolicy } = command.traits
   if (command.name !== "RANDOMKEY" && (requestPolicy === "special" || responsePolicy === "special")) {
@@ -49,12 +61,16 @@ export const planOf = (command: RedisCommand<unknown>, splitKeys: boolean): Plan
   }
 }
 
-/** The slot of a request that was planned before: of its first key. `undefined` when it has none. */
+/** The slot of a request that was planned before: of its first key, or named. `undefined` when it has none. */
 export const slotOfFirstKey = (commands: ReadonlyArray<RedisCommand<unknown>>): number | undefined => {
   for (const command of commands) {
     const [place] = keyPlaces(command)
     if (place !== undefined) {
       return slotAt(command, place)
+    }
+    const slot = namedSlot(command)
+    if (slot !== undefined) {
+      return slot
     }
   }
   return undefined
@@ -74,12 +90,12 @@ const ofKeys = (command: RedisCommand<unknown>, places: ReadonlyArray<number>, s
   return { _tag: "Slot", slot }
 }
 
-/** MSETEX with a condition is all or nothing, which only one node can promise. */
+/** MSETEX with a condition is all or nothing, which only one node can promise. Its options come after keys and values. */
 const isSplit = ({ args, name, traits }: RedisCommand<unknown>): boolean =>
   traits.requestPolicy === "multi_shard" &&
   !(
     name === "MSETEX" &&
-    args.some((argument) => argument.kind === "token" && /^(?:NX|XX)$/i.test(argumentText(argument)))
+    args.slice(1 + 2 * Number(argumentText(args[0]))).some((argument) => /^(?:NX|XX)$/.test(argumentText(argument)))
   )
 
 /** One command for each slot. Each part keeps the order of its keys. */

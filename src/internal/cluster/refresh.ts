@@ -3,6 +3,7 @@
  * forgotten. One refresh runs at a time, and the gap between two grows while they bring nothing new.
  */
 import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -152,21 +153,26 @@ export class Refresher {
         this.note("the seeds", seeds)
         return Effect.succeed([])
       }
-      let found = false
-      return Effect.map(
-        Effect.forEach(
-          shuffled(seeds.value),
-          (seed) =>
-            found
-              ? Effect.succeed(undefined)
-              : Effect.map(this.askSeed(seed), (view) => {
-                  found ||= view !== undefined
-                  return view
-                }),
-          { concurrency: atOnce }
-        ),
-        (views) => views.flatMap((view) => (view === undefined ? [] : [view]))
-      )
+      const views: Array<View> = []
+      // A seed that hangs must not hold up the others' answer.
+      return Effect.flatMap(Deferred.make<void>(), (answered) => {
+        const asked = (seed: Address): Effect.Effect<void> =>
+          Effect.flatMap(this.askSeed(seed), (view) => {
+            if (view === undefined) {
+              return Effect.void
+            }
+            views.push(view)
+            return Effect.asVoid(Deferred.succeed(answered, undefined))
+          })
+        return Effect.as(
+          Effect.forEach(
+            shuffled(seeds.value),
+            (seed) => (views.length > 0 ? Effect.void : Effect.raceFirst(asked(seed), Deferred.await(answered))),
+            { concurrency: atOnce, discard: true }
+          ),
+          views
+        )
+      })
     })
   })
 
@@ -174,10 +180,11 @@ export class Refresher {
     const dial = this.settings.dialTo(seed)
     return this.read(
       seed,
-      Effect.acquireUseRelease(
-        Effect.uninterruptibleMask((restore) => dial.open({ restore })),
-        (link) => link.sendAll(ask, { atomic: false, deadline: this.settings.timeout }),
-        (link) => link.close(0)
+      // Not acquireUseRelease: an attempt that hangs could not be interrupted there.
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(dial.open({ restore }), (link) =>
+          Effect.ensuring(restore(link.sendAll(ask, { atomic: false, deadline: this.settings.timeout })), link.close(0))
+        )
       )
     )
   }

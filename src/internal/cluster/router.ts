@@ -281,6 +281,10 @@ export class Router implements Cluster {
     if (this.closed) {
       return settleFailure(request, closedFailure)
     }
+    if (request.deadline <= Timers.now()) {
+      // It waited for a node until now. Were it written, its delivery would be unknown.
+      return settleFailure(request, { _tag: "Deadline", phase: "queue", delivery: "unsent", hint: notConnected })
+    }
     const slot = slotOfFirstKey(request.commands)
     const member = slot === undefined ? this.anyMember : this.readerOf(slot, this.reads.get(request) ?? "primary")
     if (member === undefined || member.left) {
@@ -487,6 +491,7 @@ const silentMillis = 1_000
 /** How long a node without slots that was asked for a key is kept, in milliseconds. */
 const askedMillis = 10_000
 const noOwner = "no node of the cluster owns the slot"
+const notConnected = "there was no connection to the node that owned the slot"
 
 const closedFailure: Failure = {
   _tag: "Closed",

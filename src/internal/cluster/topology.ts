@@ -14,13 +14,26 @@ export interface Shard {
 
 const noOwner = 0xffff
 
+/** What a view must exceed to contradict a MOVED. */
+interface Told {
+  /** The highest config epoch of the former owner and of the new one. */
+  readonly floor: number
+  /** The former owner. Where config epochs could not be had, a view that names it is older than the MOVED. */
+  readonly from: Address | undefined
+}
+
 export class Topology {
   constructor(
     readonly shards: ReadonlyArray<Shard>,
     /** For each slot the place of its shard. */
     private readonly owners: Uint16Array,
-    /** Slots whose owner a MOVED told, with the config epoch that a view must exceed to say otherwise. */
-    private readonly told: ReadonlyMap<number, number>
+    /**
+     * For each slot the highest config epoch by which its owner claimed it. The owner's own may be higher since, and say
+     * nothing of this slot.
+     */
+    private readonly claims: Float64Array,
+    /** Slots whose owner a MOVED told. */
+    private readonly told: ReadonlyMap<number, Told>
   ) {}
 
   shardOf(slot: number): Shard | undefined {
@@ -58,17 +71,29 @@ export class Topology {
     place = place === -1 ? this.shards.length : place
     const owners = this.owners.slice()
     owners[slot] = place
-    const floor = Math.max(current?.primary.epoch ?? 0, shards[place]?.primary.epoch ?? 0)
-    return new Topology(shards, owners, new Map([...this.told, [slot, floor]]))
+    const floor = Math.max(this.claims[slot] as number, shards[place]?.primary.epoch ?? 0)
+    return new Topology(shards, owners, this.claims, new Map([...this.told, [slot, { floor, from: current?.primary }]]))
   }
 
   /** The topology after a view. Of each slot the owner with the higher config epoch counts. */
   merge(view: View): Topology {
+    const epochs = new Map(this.shards.map(({ primary }) => [nameOf(primary), primary.epoch]))
+    // The config epoch of a node never falls, so a lower one is older. It must not make room for other owners.
+    const ranges = view.ranges.map(({ from, primary, replicas, to }) => {
+      const epoch = Math.max(primary.epoch, epochs.get(nameOf(primary)) ?? 0)
+      return { from, to, claimed: primary, shard: { primary: { ...primary, epoch }, replicas } }
+    })
+    // A shard that keeps a slot against the view has its replicas from the view. After a MOVED its id was not known.
+    const described = new Map<string, Shard>()
+    for (const { shard } of ranges) {
+      described.set(nameOf(shard.primary), shard)
+      described.set(nameOf({ ...shard.primary, id: "" }), shard)
+    }
     const shards: Array<Shard> = []
     const places = new Map<string, number>()
-    const placeOf = (shard: Shard): number => {
-      const { host, id, port } = shard.primary
-      const name = `${id} ${host}:${port}`
+    const placeOf = (owner: Shard): number => {
+      const shard = described.get(nameOf(owner.primary)) ?? owner
+      const name = nameOf(shard.primary)
       const known = places.get(name)
       if (known !== undefined) {
         return known
@@ -78,38 +103,40 @@ export class Topology {
       return shards.length - 1
     }
     const owners = new Uint16Array(slots).fill(noOwner)
-    const told = new Map<number, number>()
-    for (const { from, primary, replicas, to } of view.ranges) {
-      const shard: Shard = { primary, replicas }
+    const claims = this.claims.slice()
+    const told = new Map<number, Told>()
+    for (const { claimed, from, shard, to } of ranges) {
       for (let slot = from; slot <= to; slot++) {
         const current = this.shardOf(slot)
-        const floor = this.told.get(slot)
-        const itself = view.self !== undefined && view.self === primary.id
-        const agrees = current !== undefined && sameNode(current.primary, primary)
-        const newer =
-          current === undefined ||
-          agrees ||
-          itself ||
-          (floor === undefined ? primary.epoch >= current.primary.epoch : primary.epoch > floor)
-        owners[slot] = placeOf(newer ? shard : current)
-        if (!newer && floor !== undefined) {
-          told.set(slot, floor)
+        const held = this.told.get(slot)
+        const agrees = current !== undefined && sameNode(current.primary, claimed)
+        const claim = claims[slot] as number
+        const wins =
+          current === undefined || agrees || isNewer(view, claimed, current.primary, held?.floor ?? claim, held)
+        owners[slot] = placeOf(wins ? shard : current)
+        if (wins) {
+          claims[slot] = agrees ? Math.max(claim, claimed.epoch) : claimed.epoch
+        }
+        if (held !== undefined && (!wins || (agrees && claimed.epoch < held.floor))) {
+          told.set(slot, held)
         }
       }
     }
-    // A slot that this view does not have keeps its owner: the view may be of a node that has not heard of it yet.
+    // A slot that this view does not have keeps its owner: the view may be of a node that does not know its owner yet.
     for (let slot = 0; slot < slots; slot++) {
-      if (owners[slot] === noOwner) {
-        const current = this.shardOf(slot)
-        if (current !== undefined) {
-          owners[slot] = placeOf(current)
+      const current = owners[slot] === noOwner ? this.shardOf(slot) : undefined
+      if (current !== undefined) {
+        owners[slot] = placeOf(current)
+        const held = this.told.get(slot)
+        if (held !== undefined) {
+          told.set(slot, held)
         }
       }
     }
-    return new Topology(shards, owners, told)
+    return new Topology(shards, owners, claims, told)
   }
 
-  /** Whether both send every slot to the same primary, and know the same replicas. */
+  /** Whether both know the same of every slot: primary, replicas and config epochs. */
   equals(that: Topology): boolean {
     for (let slot = 0; slot < slots; slot++) {
       const a = this.shardOf(slot)
@@ -117,14 +144,32 @@ export class Topology {
       if (a !== b && (a === undefined || b === undefined || !sameShard(a, b))) {
         return false
       }
+      if (this.claims[slot] !== that.claims[slot]) {
+        return false
+      }
     }
     return true
   }
 }
 
-export const noTopology = new Topology([], new Uint16Array(slots).fill(noOwner), new Map())
+/** Whether a view's owner of a slot replaces the current one, which is another node and claimed the slot by `claim`. */
+const isNewer = (view: View, owner: NodeFacts, current: NodeFacts, claim: number, held: Told | undefined): boolean => {
+  if (view.self === undefined) {
+    // Without config epochs the newest view counts, and a MOVED more than a view of before.
+    return held?.from === undefined ? owner.epoch >= claim : !sameAddress(held.from, owner)
+  }
+  if (current.id !== "" && !view.addresses.has(current.id)) {
+    // The current owner is no longer part of the cluster, or another server has taken its place.
+    return true
+  }
+  return owner.epoch > claim || (owner.epoch === claim && (held === undefined || view.self === owner.id))
+}
+
+export const noTopology = new Topology([], new Uint16Array(slots).fill(noOwner), new Float64Array(slots), new Map())
 
 export const sameAddress = (a: Address, b: Address): boolean => a.host === b.host && a.port === b.port
+
+const nameOf = ({ host, id, port }: Pick<NodeFacts, "host" | "id" | "port">): string => `${id} ${host}:${port}`
 
 const sameNode = (a: NodeFacts, b: NodeFacts): boolean =>
   sameAddress(a, b) && (a.id === b.id || a.id === "" || b.id === "")

@@ -86,8 +86,8 @@ const readNodes = (text: string): Known => {
     }
     const [id = "", address = "", flags = "", , , , epoch] = fields
     const parts = /^(.*):(\d+)(?:@\d+)?(?:,.*)?$/.exec(address)
-    if (parts !== null && parts[1] !== "") {
-      addresses.set(id, { host: parts[1] as string, port: Number(parts[2]) })
+    if (parts !== null && isHost(parts[1]) && isPort(Number(parts[2]))) {
+      addresses.set(id, { host: parts[1], port: Number(parts[2]) })
     }
     const number = Number(epoch)
     epochs.set(id, Number.isFinite(number) ? number : 0)
@@ -95,7 +95,7 @@ const readNodes = (text: string): Known => {
       self = id
       for (const field of fields.slice(8)) {
         const [, slot, target] = /^\[(\d+)->-(\w+)\]$/.exec(field) ?? []
-        if (slot !== undefined && target !== undefined) {
+        if (target !== undefined && isSlot(Number(slot))) {
           migrating.set(Number(slot), target)
         }
       }
@@ -106,7 +106,7 @@ const readNodes = (text: string): Known => {
 
 const readRanges = (reply: Reply, known: Known | undefined, asked: Address): ReadonlyArray<SlotRange> => {
   const seen = new Uint8Array(slots)
-  return list(reply, "CLUSTER SLOTS").map((entry) => {
+  return list(reply, "CLUSTER SLOTS").flatMap((entry) => {
     const [from, to, primary, ...replicas] = list(entry, "a range")
     if (!isSlot(from) || !isSlot(to) || to < from) {
       return fail("a range of slots is out of bounds")
@@ -117,19 +117,16 @@ const readRanges = (reply: Reply, known: Known | undefined, asked: Address): Rea
       }
       seen[slot] = 1
     }
-    return {
-      from,
-      to,
-      primary: readNode(primary as Reply, known, asked) ?? fail("a range has no owner that can be reached"),
-      replicas: replicas.flatMap((replica) => readNode(replica, known, asked) ?? [])
-    }
+    const owner = readNode(primary as Reply, known, asked)
+    const others = replicas.flatMap((replica) => readNode(replica, known, asked) ?? [])
+    return owner === undefined ? [] : { from, to, primary: owner, replicas: others.sort(byAddress) }
   })
 }
 
 /** A node; `undefined` when it announces nothing that it can be reached by. */
 const readNode = (reply: Reply, known: Known | undefined, asked: Address): NodeFacts | undefined => {
   const [endpoint, port, id, metadata] = list(reply ?? null, "a node")
-  if (typeof port !== "number" || !Number.isInteger(port) || port < 1 || port > 65_535) {
+  if (!isPort(port)) {
     return fail("a node's port is out of bounds")
   }
   const name = typeof id === "string" || id instanceof Uint8Array ? Decode.text(id) : ""
@@ -141,8 +138,8 @@ const readNode = (reply: Reply, known: Known | undefined, asked: Address): NodeF
   const ip = facts.get("ip")
   const told = endpoint === null || endpoint === undefined ? "" : Decode.text(endpoint)
   // Without an endpoint the node is reached where this one was; `?` means that its name is not known.
-  const host = told === "" ? asked.host : told === "?" ? ip : told
-  return host === undefined || host === "" || /[\s/\0]/.test(host)
+  const host = told === "" ? asked.host : told !== "?" ? told : isHost(ip) ? ip : known?.addresses.get(name)?.host
+  return !isHost(host)
     ? undefined
     : {
         id: name,
@@ -157,6 +154,15 @@ const readNode = (reply: Reply, known: Known | undefined, asked: Address): NodeF
 
 const list = (reply: Reply, what: string): ReadonlyArray<Reply> =>
   Array.isArray(reply) ? (reply as ReadonlyArray<Reply>) : fail(`${what} is not a list`)
+
+/** Each node names the replicas in another order. */
+const byAddress = (a: NodeFacts, b: NodeFacts): number => (`${a.host}:${a.port}` < `${b.host}:${b.port}` ? -1 : 1)
+
+const isHost = (host: string | undefined): host is string =>
+  host !== undefined && host !== "" && host !== "?" && !/[\s/\0]/.test(host)
+
+const isPort = (reply: Reply | undefined): reply is number =>
+  typeof reply === "number" && Number.isInteger(reply) && reply >= 1 && reply <= 65_535
 
 const isSlot = (reply: Reply | undefined): reply is number =>
   typeof reply === "number" && Number.isInteger(reply) && reply >= 0 && reply < slots
