@@ -289,6 +289,41 @@ describeReal((server) => {
     )
 
     test(
+      "an error that a script answers by itself is the answer: the script is not run again",
+      Effect.gen(function* () {
+        for (const error of ["TRYAGAIN later", "CLUSTERDOWN no", "READONLY no", "LOADING no", "MOVED 1 10.0.0.1:1"]) {
+          const key = `forged:${error}`
+          const script = `redis.call('INCR', KEYS[1]) return redis.error_reply('${error}')`
+          const run = Redis.execute("EVAL", script, 1, RedisCommand.key(key))
+          expect(kindOf(yield* Effect.flip(run))).toBe(`ReplyError ${error.split(" ")[0]}`)
+          yield* Redis.pipeline([run, Redis.get("other")], { mode: "either" })
+          expect(yield* Redis.get(key)).toEqual(Option.some("2"))
+        }
+      })
+    )
+
+    test(
+      "an optimistic transaction begins again where its slot is now",
+      Effect.gen(function* () {
+        const slot = RedisCluster.keySlot("{leased}")
+        const increase = Redis.optimistic(
+          "{leased}",
+          Effect.map(Redis.get("{leased}"), (value) =>
+            Redis.transaction([Redis.set("{leased}", `${Number(Option.getOrElse(value, () => "0")) + 1}`)])
+          )
+        )
+        yield* increase
+        for (let i = 0; i < 2; i++) {
+          const owner = yield* cluster.ownerOf(slot)
+          const other = (yield* cluster.primaries).find(({ id }) => id !== owner.id)
+          yield* cluster.moveSlot(slot, other?.id ?? "")
+          yield* increase
+        }
+        expect(yield* Redis.get("{leased}")).toEqual(Option.some("3"))
+      })
+    )
+
+    test(
       "a blocking command follows its slot",
       Effect.gen(function* () {
         const slot = RedisCluster.keySlot("{queue}")
@@ -354,6 +389,19 @@ describeReal((server) => {
         yield* Ref.set(stop, true)
         yield* Fiber.join(fiber)
         expect(yield* Redis.get(key)).toEqual(Option.some(`${yield* Ref.get(count)}`))
+      })
+    )
+
+    test(
+      "a read at a primary that hangs is answered by its successor",
+      Effect.gen(function* () {
+        yield* Redis.set("hangs", "1")
+        const owner = yield* cluster.ownerOf("hangs")
+        yield* cluster.pause(owner)
+        const read = Redis.get("hangs").pipe(RedisCommand.withDeadline("25 seconds"))
+        expect(yield* read).toEqual(Option.some("1"))
+        yield* cluster.resume(owner)
+        yield* cluster.agreed
       })
     )
 
