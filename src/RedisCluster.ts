@@ -11,8 +11,7 @@ import type * as Either from "effect/Either"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type * as Stream from "effect/Stream"
-import { type Under, type UnderEffect, type UnderStream, under } from "./internal/client/under.js"
+import { type Under, under } from "./internal/client/under.js"
 import { noNode } from "./internal/cluster/batch.js"
 import * as Internal from "./internal/cluster/make.js"
 import type { Member } from "./internal/cluster/member.js"
@@ -314,21 +313,13 @@ export const readFrom: {
    */
   (from: ReadFrom): <Self extends Program>(self: Self) => Under<Self, RedisIdentifier>
   /**
-   * Sends the readonly commands inside an Effect elsewhere: to replicas, or to the nodes of a zone. Over one server it
-   * changes nothing.
+   * Sends the readonly commands inside an Effect or a Stream elsewhere: to replicas, or to the nodes of a zone. Over one
+   * server it changes nothing.
    *
    * @since 0.1.0
    * @category combinators
    */
-  <A, E, R>(self: Effect.Effect<A, E, R>, from: ReadFrom): UnderEffect<A, E, R, RedisIdentifier>
-  /**
-   * Sends the readonly commands inside a Stream elsewhere: to replicas, or to the nodes of a zone. Over one server it
-   * changes nothing.
-   *
-   * @since 0.1.0
-   * @category combinators
-   */
-  <A, E, R>(self: Stream.Stream<A, E, R>, from: ReadFrom): UnderStream<A, E, R, RedisIdentifier>
+  <Self extends Program>(self: Self, from: ReadFrom): Under<Self, RedisIdentifier>
 } = dual(2, (self: Program, from: ReadFrom) =>
   under(
     self,
