@@ -270,7 +270,7 @@ export interface ConnectionCommands<K extends Key> {
    */
   readonly clientTracking: <Mode extends "on" | "off">(
     mode: Mode,
-    ...options: Mode extends "on" ? [options?: TrackingOptions | undefined] : []
+    options?: Mode extends "on" ? TrackingOptions | undefined : undefined
   ) => RedisCommand<void>
 
   /**

@@ -181,7 +181,7 @@ describe("the compiler's first line", { timeout: 300_000 }, () => {
       xaddOption: expect.stringContaining("'nomkstreams' does not exist in type"),
       kill: "Type 'string' is not assignable to type 'UnknownOption'.",
       tracking: expect.stringContaining('\'"on" | "off"\''),
-      trackingOff: "Expected 1 arguments, but got 2.",
+      trackingOff: "Argument of type '{ bcast: boolean; }' is not assignable to parameter of type 'undefined'.",
       commandlog: expect.stringContaining("'CommandLogType'"),
       arop: expect.stringContaining("'AropOperation<string>'"),
       bitop: expect.stringContaining("'\"not\" | BitOperation'"),
