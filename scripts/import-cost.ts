@@ -5,7 +5,7 @@
  * Each package is imported by fresh processes in turn, into which those modules of Effect were imported before, so that
  * both find the same loader, equally warm. Ours and `redis` follow each other in each round, and the share is the median
  * of the rounds' shares: a machine that is busy for a while slows down both. If a share is above the limit, as many rounds
- * are measured again and all of them count. The package is the packed one, as a user gets it.
+ * are measured again, at most twice, and all of them count. The package is the packed one, as a user gets it.
  */
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -97,8 +97,10 @@ const report = (rounds: ReadonlyArray<Round>): boolean => {
 // The first round reads from the disk, so it does not count.
 round()
 const rounds = Array.from({ length: runs }, round)
-if (!report(rounds)) {
+let within = report(rounds)
+for (let again = 0; again < 2 && !within; again++) {
   console.log("above the limit: as many rounds again")
   for (let i = 0; i < runs; i++) rounds.push(round())
-  if (!report(rounds)) process.exitCode = 1
+  within = report(rounds)
 }
+if (!within) process.exitCode = 1
