@@ -3,11 +3,12 @@ import { configDefaults, defineConfig } from "vitest/config"
 
 const src = path.resolve(import.meta.dirname, "src")
 
-/** Tests that inject faults for minutes. */
+/** Tests that inject faults for minutes, and one that counts all that is open in its process, and so needs one of its own. */
 const faults = [
   "test/faults/**/*.test.ts",
   "test/fuzz.test.ts",
   "test/interruption.test.ts",
+  "test/leaks.test.ts",
   "test/pubsub/delivery.test.ts",
   "test/stream/delivery.test.ts"
 ]

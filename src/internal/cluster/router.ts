@@ -81,6 +81,9 @@ export class Router implements Cluster {
 
   /** Routes by another topology from now on. Nodes that left it are closed once they owe nothing. */
   adopt(topology: Topology): void {
+    if (this.closed) {
+      return
+    }
     this.topology = topology
     const primaries = new Map<Shard, Member>()
     for (const shard of topology.shards) {
