@@ -9,7 +9,9 @@ import * as Scope from "effect/Scope"
 import type { RedisError } from "../../RedisError.js"
 import type { Node } from "../client/node.js"
 import type { BatchOptions, BatchResult, RedisCommand, Status } from "../command/model.js"
+import { currentFiber } from "../effect/fork.js"
 import type { Failure } from "../engine/failure.js"
+import { settleFailure } from "../engine/pending.js"
 import * as Timers from "../engine/timers.js"
 import { prepareAll } from "../request/prepare.js"
 import { type Refusals, Request, type RequestOwner, type RequestSettings } from "../request/request.js"
@@ -17,6 +19,8 @@ import type { Address } from "./view.js"
 
 /** What a member asks of the cluster. It is called from plain callbacks. */
 export interface Cluster extends RequestSettings {
+  /** The client is closed: nothing is sent again. */
+  readonly closed: boolean
   readonly maxRetries: number
   /** Routes a request again, by the topology of now. */
   readonly dispatch: (request: Request) => void
@@ -34,8 +38,12 @@ export class Member implements RequestOwner {
   /** Until when a replica that could not serve is left alone. */
   private restsUntil = -Infinity
   private node: Node | undefined
-  /** Requests that came before the node was made, with what goes just before them. */
-  private early: Array<() => void> = []
+  /** Requests that came before the node was made, with who owns them. Their callers and deadlines are set. */
+  private early: Array<{
+    readonly request: Request
+    readonly owner: RequestOwner
+    readonly first?: Request | undefined
+  }> = []
 
   constructor(
     readonly place: Address,
@@ -51,8 +59,8 @@ export class Member implements RequestOwner {
   /** Has the node. Requests that came before are handed to it. */
   begin(node: Node): void {
     this.node = node
-    for (const start of this.early.splice(0)) {
-      start()
+    for (const { first, owner, request } of this.early.splice(0)) {
+      node.shared.resend(request, owner, first)
     }
   }
 
@@ -88,9 +96,11 @@ export class Member implements RequestOwner {
     if (node !== undefined) {
       return node.shared.accept(request, owner)
     }
-    this.early.push(() => {
-      this.node?.shared.accept(request, owner)
-    })
+    // It is handed over by another fiber, which must not count as the caller.
+    request.owner = owner
+    request.caller = currentFiber()
+    request.deadline = Timers.now() + request.allowed
+    this.early.push({ request, owner })
     return undefined
   }
 
@@ -98,7 +108,7 @@ export class Member implements RequestOwner {
   resend(request: Request, first?: Request): void {
     const owner = request.owner instanceof BatchOwner ? this.batches : this
     if (this.node === undefined) {
-      this.early.push(() => this.node?.shared.resend(request, owner, first))
+      this.early.push({ request, owner, first })
     } else {
       this.node.shared.resend(request, owner, first)
     }
@@ -120,7 +130,8 @@ export class Member implements RequestOwner {
   recover(request: Request, failure: Failure): boolean {
     if (failure._tag === "Closed") {
       this.cluster.doubt()
-      const elsewhere = (this.left || this.replica) && (failure.delivery === "unsent" || request.repeatable)
+      const elsewhere =
+        !this.cluster.closed && (this.left || this.replica) && (failure.delivery === "unsent" || request.repeatable)
       if (elsewhere && failure.own !== true && request.attempts <= this.cluster.maxRetries) {
         request.settled = false
         this.cluster.dispatch(request)
@@ -157,7 +168,19 @@ export class Member implements RequestOwner {
   }
 
   /** Closes the connections, after the replies that are owed. */
-  readonly close: Effect.Effect<void> = Effect.suspend(() => Scope.close(this.scope, Exit.void))
+  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    for (const { request } of this.early.splice(0)) {
+      settleFailure(request, closedFailure)
+    }
+    return Scope.close(this.scope, Exit.void)
+  })
+}
+
+/** Of a request that was not sent, because this side closes. */
+export const closedFailure: Failure = {
+  _tag: "Closed",
+  close: { reason: "closed", message: "the client was closed" },
+  delivery: "unsent"
 }
 
 /** How long a replica that could not serve is left alone, in milliseconds. */

@@ -83,6 +83,8 @@ const retryMillis = 100
 class ClusterFeeder implements Feeder {
   /** Of shard channels and of what each node tells of itself, by the address of the node. */
   private readonly hubs = new Map<string, Hub>()
+  /** Subscriptions that have not ended. One that ends while its shard channel waits for an owner must not come back. */
+  private readonly live = new Set<Subscription>()
   /** Subscriptions that every primary feeds, with their targets. */
   private readonly everywhere = new Map<Subscription, ReadonlyArray<Target>>()
   /** Shard channels that wait for an owner. */
@@ -108,6 +110,7 @@ class ClusterFeeder implements Feeder {
   }
 
   add(subscription: Subscription, targets: ReadonlyArray<Target>): void {
+    this.live.add(subscription)
     const own = targets.filter(isOfEachNode)
     if (own.length > 0) {
       this.everywhere.set(subscription, own)
@@ -126,6 +129,9 @@ class ClusterFeeder implements Feeder {
   }
 
   private addShard(subscription: Subscription, target: Target): void {
+    if (!this.live.has(subscription)) {
+      return
+    }
     const owner = this.router.ownerOf(slotOf(target.name))
     if (owner === undefined) {
       // Nobody owns the slot: the subscription waits, like one that waits for a connection.
@@ -221,6 +227,7 @@ class ClusterFeeder implements Feeder {
   }
 
   remove(subscription: Subscription): void {
+    this.live.delete(subscription)
     this.everywhere.delete(subscription)
     this.shared.remove(subscription)
     for (const hub of this.hubs.values()) {

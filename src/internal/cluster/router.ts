@@ -8,14 +8,13 @@ import type { RedisError } from "../../RedisError.js"
 import type { ReadFrom, RedisCommand } from "../command/model.js"
 import { make as makeCommand } from "../command/raw.js"
 import { currentFiber } from "../effect/fork.js"
-import type { Failure } from "../engine/failure.js"
 import { settleFailure } from "../engine/pending.js"
 import * as Timers from "../engine/timers.js"
 import { prepare, prepareAll } from "../request/prepare.js"
 import { type Refusals, Request, type RequestSettings } from "../request/request.js"
 import type { ErrorReply } from "../resp/values.js"
 import { notify } from "../telemetry/observer.js"
-import { type Cluster, type Member, showAddress } from "./member.js"
+import { type Cluster, closedFailure, type Member, showAddress } from "./member.js"
 import { type Plan, planOf, slotOfFirstKey } from "./plan.js"
 import { type Redirection, redirectionOf, refusalOf } from "./redirection.js"
 import { noTopology, type Shard, sameAddress, type Topology } from "./topology.js"
@@ -55,7 +54,7 @@ export class Router implements Cluster {
   /** Where the reads among the requests may go. A request that is not here goes to the primary. */
   private readonly reads = new WeakMap<Request, ReadFrom>()
   private readonly adopted = new Set<() => void>()
-  private closed = false
+  closed = false
   /** Commands without a key go to one node, so that what a program publishes keeps its order. */
   private home: Member | undefined
 
@@ -495,12 +494,6 @@ const silentMillis = 1_000
 const askedMillis = 10_000
 const noOwner = "no node of the cluster owns the slot"
 const notConnected = "there was no connection to the node that owned the slot"
-
-const closedFailure: Failure = {
-  _tag: "Closed",
-  close: { reason: "closed", message: "the client was closed" },
-  delivery: "unsent"
-}
 
 /** How long to wait before a request is sent again: doubling with each of its refusals, half of it at random. */
 const backoff = ({ refusals }: Request, least: number, most: number): number => {
