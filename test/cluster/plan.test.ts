@@ -78,7 +78,19 @@ describe("a command goes", () => {
   })
 
   it("nowhere, when its answer would be that of one node among many", () => {
-    for (const line of ["SCAN 0", "INFO", "LATENCY LATEST", "MEMORY STATS", "FUNCTION STATS"]) {
+    for (const line of [
+      "SCAN 0",
+      "INFO",
+      "LATENCY LATEST",
+      "MEMORY STATS",
+      "FUNCTION STATS",
+      "CLIENT LIST",
+      "PUBSUB NUMSUB a",
+      "BGSAVE",
+      "SHUTDOWN",
+      "CLUSTER FAILOVER",
+      "ROLE"
+    ]) {
       expect(refusal(execute(line)), line).toBe("refusedCommand")
     }
     const found = plan(Redis.info())

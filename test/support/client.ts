@@ -60,6 +60,24 @@ export interface Live {
 
 type LiveIt = Pick<MethodsOf<RedisServer.RedisServer>, "effect" | "scoped">
 
+/** A test that empties the server before it is run again: what its first attempt has left must not fail the second. */
+const emptying = <Test extends LiveIt["effect"] | LiveIt["scoped"]>(test: Test): Test =>
+  Object.assign(
+    ((name, self, timeout) =>
+      (test as LiveIt["scoped"])(
+        name,
+        (context) => {
+          const { repeatCount = 0, retryCount = 0 } = context.task.result ?? {}
+          const emptied = Effect.flatMap(RedisServer.RedisServer, ({ host, port }) =>
+            Effect.scoped(Effect.flatMap(Redis.make({ host, port }), (redis) => on(redis)(Redis.flushall())))
+          )
+          return retryCount + repeatCount > 0 ? Effect.zipRight(Effect.orDie(emptied), self(context)) : self(context)
+        },
+        timeout
+      )) as LiveIt["scoped"],
+    test
+  )
+
 /** Tests over every real server, by RESP2 and RESP3, with the real clock. Each server is started once. */
 export const eachServer = (
   tests: (it: LiveIt, live: Live) => void,
@@ -70,7 +88,7 @@ export const eachServer = (
     // `layer` changes the `it` of the whole file, so that later tests would run with its services and without TestClock.
     const { effect, scoped } = globalIt
     layer(serverLayer(server, rest), { excludeTestServices: true })((layered) => {
-      const it: LiveIt = { effect: layered.effect, scoped: layered.scoped }
+      const it: LiveIt = { effect: emptying(layered.effect), scoped: emptying(layered.scoped) }
       Object.assign(globalIt, { effect, scoped })
       for (const protocol of [2, 3] as const) {
         describe(`RESP${protocol}`, () =>

@@ -30,6 +30,19 @@ const any: Plan = { _tag: "Any" }
 /** Commands whose first argument is a slot. A node that does not own it answers as if the slot had no keys. */
 const ofSlot = new Set(["CLUSTER COUNTKEYSINSLOT", "CLUSTER FLUSHSLOT", "CLUSTER GETKEYSINSLOT"])
 
+/** Commands that speak of the node that gets them, or act on it alone, although no policy of the servers says so. */
+const ofOneNode = new Set(
+  `ACL LOAD,ACL LOG,BACKUP ABORT,BACKUP CLEANUP,BACKUP LIST,BACKUP SEAL,BACKUP START,BACKUP STATUS,BGREWRITEAOF,BGSAVE,
+   CLIENT GETREDIR,CLIENT ID,CLIENT INFO,CLIENT KILL,CLIENT LIST,CLIENT PAUSE,CLIENT TRACKINGINFO,CLIENT UNBLOCK,
+   CLIENT UNPAUSE,CLUSTER ADDSLOTS,CLUSTER ADDSLOTSRANGE,CLUSTER BUMPEPOCH,CLUSTER CANCELSLOTMIGRATIONS,
+   CLUSTER COUNT-FAILURE-REPORTS,CLUSTER DELSLOTS,CLUSTER DELSLOTSRANGE,CLUSTER FAILOVER,CLUSTER FLUSHSLOTS,
+   CLUSTER FORGET,CLUSTER GETSLOTMIGRATIONS,CLUSTER LINKS,CLUSTER MEET,CLUSTER MIGRATESLOTS,CLUSTER MIGRATION,
+   CLUSTER MYID,CLUSTER MYSHARDID,CLUSTER REPLICATE,CLUSTER RESET,CLUSTER SAVECONFIG,CLUSTER SET-CONFIG-EPOCH,
+   CLUSTER SETSLOT,CLUSTER SYNCSLOTS,DEBUG,FAILOVER,LASTSAVE,MODULE LOAD,MODULE LOADEX,MODULE UNLOAD,PFSELFTEST,
+   PUBSUB CHANNELS,PUBSUB NUMPAT,PUBSUB NUMSUB,PUBSUB SHARDCHANNELS,PUBSUB SHARDNUMSUB,REPLICAOF,ROLE,SAVE,SHUTDOWN,
+   SLAVEOF,TRIMSLOTS`.split(/,\s*/)
+)
+
 const namedSlot = ({ args, name }: RedisCommand<unknown>): number | undefined => {
   const slot = ofSlot.has(name) ? Number(argumentText(args[0]) || Number.NaN) : Number.NaN
   return Number.isInteger(slot) && slot >= 0 && slot < slots ? slot : undefined
@@ -45,7 +58,8 @@ export const planOf = (command: RedisCommand<unknown>, splitKeys: boolean): Plan
     return { _tag: "Slot", slot }
   }
   const { requestPolicy, responsePolicy } = command.traits
-  if (command.name !== "RANDOMKEY" && (requestPolicy === "special" || responsePolicy === "special")) {
+  const special = command.name !== "RANDOMKEY" && (requestPolicy === "special" || responsePolicy === "special")
+  if (special || ofOneNode.has(command.name)) {
     return refuse(
       command,
       "it speaks of one node, and a cluster has many; say which, with RedisCluster.onPrimaries, onNodes, onNode or onShardOf"
