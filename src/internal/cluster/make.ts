@@ -66,6 +66,8 @@ export interface Client {
   readonly service: RedisService
   readonly router: Router
   readonly options: Options.ResolvedOptions
+  /** Calls the listener whenever the credentials have changed. */
+  readonly onRotate: (listener: () => void) => void
 }
 
 export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError, Scope.Scope> =>
@@ -156,7 +158,8 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
     return {
       service: serviceOf(router, status.subscribable, about, options.readFrom ?? "primary"),
       router,
-      options: resolved
+      options: resolved,
+      onRotate
     }
   })
 
@@ -269,7 +272,7 @@ const invalid = (message: string): Effect.Effect<never, UsageError> =>
   Effect.fail(new UsageError({ reason: "invalidOptions", message }))
 
 /** Subscriptions over the cluster. */
-export const pubSub = (options: ClusterOptions, { options: resolved, router }: Client) =>
+export const pubSub = (options: ClusterOptions, { onRotate, options: resolved, router }: Client) =>
   Effect.flatMap(fromEither(idleAfterOf(options)), (idleAfter) =>
-    makePubSub(router, { options: resolved, reconnect: reconnectSettings(options), idleAfter })
+    makePubSub(router, { options: resolved, onRotate, reconnect: reconnectSettings(options), idleAfter })
   )

@@ -25,13 +25,15 @@ import { slotOf } from "./slot.js"
 
 export interface PubSubSettings {
   readonly options: ResolvedOptions
+  /** Calls the listener whenever the credentials have changed. */
+  readonly onRotate: (listener: () => void) => void
   readonly reconnect: ReconnectSettings
   readonly idleAfter: number
 }
 
 export const make = (
   router: Router,
-  { idleAfter, options, reconnect }: PubSubSettings
+  { idleAfter, onRotate, options, reconnect }: PubSubSettings
 ): Effect.Effect<RedisPubSubService, never, Scope.Scope> =>
   Effect.gen(function* () {
     const resolved = { ...options, encoding: "utf8" } as const
@@ -39,15 +41,15 @@ export const make = (
     const logger = yield* forker()
     const settings = (dial: Dial): HubSettings => ({ dial, reconnect, idleAfter, logger })
     const anyNode = makeDial({ options: resolved, connect, endpoint: endpointOfAny(router), observer })
-    const hubs = new Set<Hub>()
     const fork = yield* forkerIn(yield* Effect.scope)
     const feeder = new ClusterFeeder(
       router,
-      yield* makeHub(settings(anyNode), hubs),
+      yield* makeHub(settings(anyNode), new Set()),
       (member, moved) => new Hub({ ...settings(dialTo(member, resolved, observer)), moved }, fork),
       fork,
       (member, classes) => notify(dialTo(member, resolved, observer), classes)
     )
+    onRotate(() => feeder.renew())
     yield* Effect.acquireRelease(
       Effect.sync(() => router.onAdopt(feeder.adopt)),
       (forget) =>
@@ -254,6 +256,14 @@ class ClusterFeeder implements Feeder {
         discard: true
       })
     })
+
+  /** Replaces the connections by new ones, because the credentials have changed. */
+  renew(): void {
+    this.shared.renew()
+    for (const hub of this.hubs.values()) {
+      hub.renew()
+    }
+  }
 
   close(): void {
     for (const timer of this.waiting) {

@@ -4,6 +4,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type { StreamFields } from "../../commands/stream-entry.js"
@@ -33,15 +34,32 @@ const wrongType = (found: string): UsageError =>
     message: `the key for dead letters holds a ${found}, not a stream; nothing was acknowledged`
   })
 
-/** Fails when the key for dead letters holds something else than a stream. */
+/**
+ * Fails when the key for dead letters holds something else than a stream, or is in another hash slot of a cluster than the
+ * stream. The question is a transaction, because burying is one: what refuses it would refuse every dead letter.
+ */
 export const checkDeadLetter = <A>(group: Group<A>): Effect.Effect<void, RedisError> => {
-  const { deadLetter } = group.settings
-  return deadLetter === undefined
-    ? Effect.void
-    : Effect.flatMap(group.persist(group.redis.send(typeOf(deadLetter.stream))), (found) =>
-        found === "none" || found === "stream" ? Effect.void : Effect.fail(wrongType(found))
-      )
+  const { deadLetter, stream } = group.settings
+  if (deadLetter === undefined) {
+    return Effect.void
+  }
+  const ask = Effect.flatMap(
+    group.redis.sendAll([typeOf(deadLetter.stream), typeOf(stream)], { atomic: true }),
+    ({ exits }) => exits[0] as Exit.Exit<string, RedisError>
+  )
+  return group.persist(ask).pipe(
+    Effect.mapError((error) => (error._tag === "UsageError" && error.reason === "crossSlot" ? otherSlot : error)),
+    Effect.flatMap((found) => (found === "none" || found === "stream" ? Effect.void : Effect.fail(wrongType(found))))
+  )
 }
+
+const otherSlot = new UsageError({
+  reason: "crossSlot",
+  command: "XADD",
+  message:
+    "the stream for dead letters is in another hash slot of the cluster than the stream, and a dead letter is added and " +
+    "its entry acknowledged in one transaction; give both a hash tag in common, such as {orders} and {orders}:dead"
+})
 
 /** The consumer stopped, and a reply that was owed is not read any more. */
 export const stopped = (): ConnectionError =>
