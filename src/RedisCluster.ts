@@ -50,6 +50,11 @@ export interface RedisClusterOptions extends Internal.NodeOptions {
    */
   readonly readFrom?: ReadFrom | undefined
   /**
+   * For how long a replica that is read from may be behind its primary: a replica that has been behind for longer, or has lost
+   * its primary for longer, is passed over until it has caught up. It is measured once a second. Default: no limit.
+   */
+  readonly maxReplicaLag?: Internal.ClusterOptions["maxReplicaLag"]
+  /**
    * Whether MGET, MSET, DEL, UNLINK, EXISTS and TOUCH over several hash slots are sent in parts, one for each slot. Together
    * the parts are not atomic. With `false` such a command fails with a `UsageError`. Default: true.
    */
@@ -67,8 +72,9 @@ export interface RedisClusterOptions extends Internal.NodeOptions {
  * - `preferPrimary`: to the primary; while it is not connected, to a replica.
  * - `preferReplica`: to a replica; where none can serve, to the primary.
  * - `replica`: to replicas only.
+ * - `lowestLatency`: to the node that answers fastest, the primary included. It is measured once a second.
  * - `{ nearest: zone }`: to the nodes of this availability zone, the primary included; then to any replica; then to the
- *   primary. Valkey tells the zones of its nodes (`availability-zone`).
+ *   primary. Valkey tells the zones of its nodes (`availability-zone`), and so do some services in INFO.
  *
  * @since 0.1.0
  * @category options

@@ -11,6 +11,7 @@ import { type RedisError, UsageError } from "../../RedisError.js"
 import { type Orphan, pushBackOrphan, warnOfOrphan } from "../client/blocking.js"
 import { makeNode, type Node, type NodeSettings } from "../client/node.js"
 import type { DurationWithUnit } from "../command/args.js"
+import { withDeadline } from "../command/command.js"
 import type { About, ReadFrom, RedisService } from "../command/model.js"
 import { make as makeCommand } from "../command/raw.js"
 import * as Credentials from "../connection/credentials.js"
@@ -56,6 +57,7 @@ export interface ClusterOptions extends NodeOptions {
     | undefined
   readonly maxRedirects?: number | undefined
   readonly readFrom?: ReadFrom | undefined
+  readonly maxReplicaLag?: DurationWithUnit | undefined
   readonly splitKeys?: boolean | undefined
   readonly refreshInterval?: DurationWithUnit | undefined
   readonly refreshTimeout?: DurationWithUnit | undefined
@@ -92,6 +94,8 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
     }
     const maxRedirects = yield* count(options.maxRedirects, "maxRedirects", 16, 0)
     const timeout = yield* duration(options.refreshTimeout, "refreshTimeout", 1_000)
+    const readFrom = yield* checkReadFrom(options.readFrom ?? "primary")
+    const maxReplicaLag = yield* duration(options.maxReplicaLag, "maxReplicaLag", Infinity)
     const interval = yield* duration(options.refreshInterval, "refreshInterval", 60_000)
     const observer = yield* currentObserver
     const scope = yield* Effect.scope
@@ -120,6 +124,16 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
       located: (address) => options.nodeAddress?.(address) ?? address,
       doubt: () => refresher.doubt(),
       close: (member) => fork(member.close),
+      maxReplicaLag,
+      ask: (member, command, answered) =>
+        Effect.ignore(
+          Effect.flatMap(member.ready, ({ service }) =>
+            Effect.map(service.send(withDeadline(command, measureTimeout)), answered)
+          )
+        ),
+      fork: (effect) => {
+        fork(effect)
+      },
       open: (place, router, replica) =>
         openMember(place, replica, router, () => makeNode(dialTo(place, replica), settings), fork, joinStatus)
     })
@@ -156,12 +170,15 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
     })
     const about: About = { server: address, client: resolved.clientName }
     return {
-      service: serviceOf(router, status.subscribable, about, options.readFrom ?? "primary"),
+      service: serviceOf(router, status.subscribable, about, readFrom),
       router,
       options: resolved,
       onRotate
     }
   })
+
+/** How long a node may take to answer when it is measured. */
+const measureTimeout = "5 seconds"
 
 /** Has a replica answer reads of the slots of its primary. */
 const readonly = makeCommand("READONLY")
@@ -235,7 +252,15 @@ interface Seeds {
 
 /** Seeds may be URLs. What they say beside the address must be the same in all of them. */
 const resolveSeeds = (
-  { maxRedirects: _, nodeAddress: __, nodes: ___, readFrom: _____, splitKeys: ____, ...options }: ClusterOptions,
+  {
+    maxRedirects: _,
+    maxReplicaLag: ______,
+    nodeAddress: __,
+    nodes: ___,
+    readFrom: _____,
+    splitKeys: ____,
+    ...options
+  }: ClusterOptions,
   nodes: ReadonlyArray<Seed>
 ): Effect.Effect<Seeds, UsageError> =>
   Effect.gen(function* () {
@@ -270,6 +295,14 @@ const resolveSeeds = (
 
 const invalid = (message: string): Effect.Effect<never, UsageError> =>
   Effect.fail(new UsageError({ reason: "invalidOptions", message }))
+
+const checkReadFrom = (from: ReadFrom): Effect.Effect<ReadFrom, UsageError> =>
+  (typeof from === "object" && typeof from.nearest === "string" && from.nearest !== "") ||
+  ["primary", "preferPrimary", "preferReplica", "replica", "lowestLatency"].includes(from as string)
+    ? Effect.succeed(from)
+    : invalid(
+        'readFrom must be "primary", "preferPrimary", "preferReplica", "replica", "lowestLatency" or { nearest: zone }'
+      )
 
 /** Subscriptions over the cluster. */
 export const pubSub = (options: ClusterOptions, { onRotate, options: resolved, router }: Client) =>

@@ -35,6 +35,12 @@ export class Member implements RequestOwner {
   status: Status = { _tag: "Connecting" }
   /** It is no longer part of the cluster: nothing new goes to it. */
   left = false
+  /** Its availability zone, where it is known. */
+  zone: string | undefined
+  /** How long it takes to answer, smoothed, in milliseconds; `undefined` while that is not measured. */
+  latency: number | undefined
+  /** It is a replica that is further behind its primary than reads allow. */
+  lagging = false
   /** Until when a replica that could not serve is left alone. */
   private restsUntil = -Infinity
   private node: Node | undefined
@@ -80,9 +86,14 @@ export class Member implements RequestOwner {
     return engine === undefined || engine.pending === 0 ? 0 : Timers.now() - engine.lastRead
   }
 
-  /** Whether reads can go to it: it is connected, and did not refuse to serve a moment ago. */
+  /** How many replies it owes. */
+  get owed(): number {
+    return this.node?.shared.reconnector.link?.engine.pending ?? 0
+  }
+
+  /** Whether reads can go to it: it is connected, not too far behind, and did not refuse to serve a moment ago. */
   get reads(): boolean {
-    return this.connected && this.restsUntil <= Timers.now()
+    return this.connected && !this.lagging && this.restsUntil <= Timers.now()
   }
 
   /** Leaves it alone for a while. */

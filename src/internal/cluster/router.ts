@@ -17,8 +17,9 @@ import { notify } from "../telemetry/observer.js"
 import { type Cluster, closedFailure, type Member, showAddress } from "./member.js"
 import { type Plan, planOf, slotOfFirstKey } from "./plan.js"
 import { type Redirection, redirectionOf, refusalOf } from "./redirection.js"
+import { type Candidates, type MeasureSettings, Measures, readerOf } from "./replicas.js"
 import { noTopology, type Shard, sameAddress, type Topology } from "./topology.js"
-import type { Address } from "./view.js"
+import type { Address, NodeFacts } from "./view.js"
 
 export interface RouterSettings extends RequestSettings {
   readonly maxRedirects: number
@@ -32,6 +33,10 @@ export interface RouterSettings extends RequestSettings {
   readonly doubt: () => void
   /** Does what takes time, outside of any fiber. */
   readonly close: (member: Member) => void
+  /** For how long a replica that is read from may be behind its primary, in milliseconds. */
+  readonly maxReplicaLag: number
+  readonly ask: MeasureSettings["ask"]
+  readonly fork: MeasureSettings["fork"]
 }
 
 /** A request that waits before it is sent again. */
@@ -58,7 +63,14 @@ export class Router implements Cluster {
   /** Commands without a key go to one node, so that what a program publishes keeps its order. */
   private home: Member | undefined
 
-  constructor(private readonly settings: RouterSettings) {}
+  constructor(private readonly settings: RouterSettings) {
+    this.measures = new Measures({
+      maxLag: settings.maxReplicaLag,
+      shards: () => this.topology.shards.map((shard) => this.candidates(shard, false)),
+      ask: settings.ask,
+      fork: settings.fork
+    })
+  }
 
   get replyTimeout(): number {
     return this.settings.replyTimeout
@@ -164,24 +176,31 @@ export class Router implements Cluster {
   /** The member that a readonly command goes to; `undefined` where there is none. */
   readerOf(slot: number, from: ReadFrom): Member | undefined {
     const shard = this.topology.shardOf(slot)
-    const primary = shard === undefined ? undefined : this.primaries.get(shard)
-    if (shard === undefined || from === "primary" || (from === "preferPrimary" && primary?.connected === true)) {
-      return primary
+    if (shard === undefined || from === "primary") {
+      return shard === undefined ? undefined : this.primaries.get(shard)
     }
-    if (typeof from === "object") {
-      const near = shard.replicas.filter(({ zone }) => zone === from.nearest).map((one) => this.replicaAt(one))
-      if (shard.primary.zone === from.nearest && primary !== undefined) {
-        near.push(primary)
-      }
-      const chosen = chosenOf(near)
-      if (chosen !== undefined) {
-        return chosen
-      }
-    }
-    const all = shard.replicas.map((one) => this.replicaAt(one))
-    const chosen = chosenOf(all)
-    return chosen ?? (from === "replica" ? all[Math.floor(Math.random() * all.length)] : primary)
+    this.measures.need(from)
+    return readerOf(this.candidates(shard, true), from)
   }
+
+  /** The nodes of a shard. Connections to its replicas are opened when a read may go there. */
+  private candidates(shard: Shard, open: boolean): Candidates {
+    const named = <A extends Member | undefined>(member: A, { zone }: NodeFacts): A => {
+      if (member !== undefined) {
+        member.zone ??= zone
+      }
+      return member
+    }
+    return {
+      primary: named(this.primaries.get(shard), shard.primary),
+      replicas: shard.replicas.flatMap((one) => {
+        const member = open ? this.replicaAt(one) : this.replicas.get(this.nameOf(one))
+        return named(member, one) ?? []
+      })
+    }
+  }
+
+  private readonly measures: Measures
 
   /** Sends a readonly command to where it may be read. */
   read<A>(command: RedisCommand<A>, slot: number, from: ReadFrom): Effect.Effect<A, RedisError> {
@@ -472,6 +491,7 @@ export class Router implements Cluster {
   /** Nothing is sent again from now on. */
   end(): void {
     this.closed = true
+    this.measures.end()
     Timers.clearTimeout(this.watcher)
     for (const { request, timer } of this.delayed) {
       Timers.clearTimeout(timer)
@@ -479,12 +499,6 @@ export class Router implements Cluster {
     }
     this.delayed.clear()
   }
-}
-
-/** One of the members that can serve reads, at random. */
-const chosenOf = (members: ReadonlyArray<Member>): Member | undefined => {
-  const ready = members.filter((member) => member.reads)
-  return ready[Math.floor(Math.random() * ready.length)]
 }
 
 const noOwnerMillis = 100

@@ -90,10 +90,17 @@ export interface RedisService {
 
 /**
  * Where readonly commands go: to the primary; to a replica while the primary is not connected (`preferPrimary`); to a
- * replica, and to the primary where none can serve (`preferReplica`); to replicas only; or to the nodes of an availability
- * zone, the primary included, then to any replica, then to the primary.
+ * replica, and to the primary where none can serve (`preferReplica`); to replicas only; to the node that answers
+ * fastest, the primary included (`lowestLatency`); or to the nodes of an availability zone, the primary included, then to any
+ * replica, then to the primary.
  */
-export type ReadFrom = "primary" | "preferPrimary" | "preferReplica" | "replica" | { readonly nearest: string }
+export type ReadFrom =
+  | "primary"
+  | "preferPrimary"
+  | "preferReplica"
+  | "replica"
+  | "lowestLatency"
+  | { readonly nearest: string }
 
 /** SCAN, HSCAN, SSCAN or ZSCAN at a cursor. */
 export type ScanCommand<A> = (
