@@ -218,8 +218,7 @@ describe("options", () => {
       keepAliveMillis: 30_000,
       noDelay: true,
       maxInFlight: 1_048_576,
-      maxQueuedCommands: 1_048_576,
-      maxQueuedBytes: 256 * 1024 * 1024,
+      queueBounds: expect.objectContaining({ maxCommands: 1_048_576, maxBytes: 256 * 1024 * 1024 }),
       limits: expect.objectContaining({ maxBulkLength: 512 * 1024 * 1024, maxDepth: 128 })
     })
   })
@@ -265,8 +264,7 @@ describe("options", () => {
       keepAliveMillis: undefined,
       noDelay: false,
       maxInFlight: 1,
-      maxQueuedCommands: 2,
-      maxQueuedBytes: 3,
+      queueBounds: { maxCommands: 2, maxBytes: 3 },
       limits
     })
     expect(resolved({ host: "[::1]", expect: "node" })).toMatchObject({

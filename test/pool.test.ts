@@ -868,6 +868,7 @@ describe.each(realServers)("on $name", (server) => {
         )
         expect(yield* Effect.provide(onOne, PoolLive)).toEqual(Option.some("1"))
         const each = Effect.gen(function* () {
+          yield* Redis.del("there")
           const exit = yield* Effect.exit(Redis.execute("SELECT", 2))
           expect(failure(exit)).toMatchObject({ _tag: "UsageError", reason: "statefulCommand" })
           return yield* Redis.pipeline([Redis.get("here"), Redis.incr("there")])

@@ -6,6 +6,7 @@ import { fromDuplex } from "../../src/internal/connection/nodeDuplex.js"
 import { Engine } from "../../src/internal/engine/engine.js"
 import type { Failure } from "../../src/internal/engine/failure.js"
 import { Pending } from "../../src/internal/engine/pending.js"
+import { QueueBounds } from "../../src/internal/engine/queue.js"
 import { defaultLimits } from "../../src/internal/resp/parser.js"
 import type { Reply } from "../../src/internal/resp/values.js"
 import * as Peer from "../support/peer.js"
@@ -44,8 +45,7 @@ const engineTo = (port: number) =>
         limits: defaultLimits,
         pushText: true,
         maxInFlight: 100,
-        maxQueuedCommands: 100,
-        maxQueuedBytes: 1_000_000,
+        queueBounds: new QueueBounds(100, 1_000_000),
         unresponsiveAfter: 30_000,
         pingInterval: Infinity,
         onPush: (push) => {

@@ -41,6 +41,7 @@ describe("a listener that throws", () => {
   const { layer, lines } = logged()
   it.scoped("starves neither the other listeners of its channel nor the connection, and is logged", () =>
     Effect.gen(function* () {
+      lines.length = 0
       const { inbox, listen, peer, write } = yield* setUp
       const thrower = yield* inbox
       const before = yield* listen(RedisPubSub.mailbox("a"))

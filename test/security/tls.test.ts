@@ -578,9 +578,12 @@ describe("nothing is sent in plain text when TLS was asked for", () => {
           const error = failure(yield* Effect.exit(Effect.scoped(Redis.make({ ...options(port), protocol }))))
           expect(error._tag).toMatch(/ConnectionError|DeadlineError/)
           expect(seen.length).toBeGreaterThan(1)
-          for (const bytes of seen) {
-            expect(bytes.length).toBeGreaterThan(0)
+          for (const bytes of seen.filter(({ length }) => length > 0)) {
             isHandshakeOnly(bytes)
+          }
+          if (what !== "a reset") {
+            // A reset may come before any byte.
+            expect(Math.min(...seen.map(({ length }) => length))).toBeGreaterThan(0)
           }
           if (/RESP|NOAUTH|HTTP/.test(what)) {
             expect(error).toMatchObject({ _tag: "ConnectionError", reason: "tls" })

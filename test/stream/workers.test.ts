@@ -28,7 +28,8 @@ import { eventually, greeting } from "../support/peer.js"
 import { makeServer } from "../support/servers.js"
 
 let names = 0
-const fresh = (): string => `stream-${++names}`
+/** Sorted like they were made. */
+const fresh = (): string => `stream-${String(++names).padStart(4, "0")}`
 
 /** Adds one entry for each text, in one pipeline. */
 const fill = (stream: string, texts: ReadonlyArray<string>) =>

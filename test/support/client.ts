@@ -69,7 +69,11 @@ const emptying = <Test extends LiveIt["effect"] | LiveIt["scoped"]>(test: Test):
         (context) => {
           const { repeatCount = 0, retryCount = 0 } = context.task.result ?? {}
           const emptied = Effect.flatMap(RedisServer.RedisServer, ({ host, port }) =>
-            Effect.scoped(Effect.flatMap(Redis.make({ host, port }), (redis) => on(redis)(Redis.flushall())))
+            Effect.scoped(
+              Effect.flatMap(Redis.make({ host, port }), (redis) =>
+                on(redis)(Effect.zipRight(Redis.flushall(), Redis.scriptFlush()))
+              )
+            )
           )
           return retryCount + repeatCount > 0 ? Effect.zipRight(Effect.orDie(emptied), self(context)) : self(context)
         },

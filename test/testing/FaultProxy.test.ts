@@ -456,17 +456,20 @@ describe("faults", () => {
   )
 })
 
+let attempts = 0
+
 layer(FaultProxy.layerServer().pipe(Layer.provideMerge(RedisServer.layerAny())))("as a layer", (it) => {
   it.scoped("an INCR may be executed without its reply reaching the client", () =>
     Effect.gen(function* () {
       const proxy = yield* FaultProxy.FaultProxy
       const { host, port } = yield* RedisServer.RedisServer
       const redis = yield* Redis.make({ host: proxy.host, port: proxy.port })
+      const visits = `visits-${++attempts}`
       yield* proxy.inject(FaultProxy.cutAfter(0), { direction: "toClient", on: "live" })
-      const error = yield* Effect.flip(Effect.provideService(Redis.incr("visits"), Redis, redis))
+      const error = yield* Effect.flip(Effect.provideService(Redis.incr(visits), Redis, redis))
       expect(error).toMatchObject({ _tag: "ConnectionError", delivery: "unknown" })
       const direct = yield* Redis.make({ host, port })
-      expect(yield* Effect.provideService(Redis.incr("visits"), Redis, direct)).toBe(2)
+      expect(yield* Effect.provideService(Redis.incr(visits), Redis, direct)).toBe(2)
     })
   )
 })

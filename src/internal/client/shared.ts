@@ -50,8 +50,8 @@ export class SharedClient implements RequestOwner, RequestSettings {
     private readonly settings: ClientSettings
   ) {
     const { options } = dial
-    this.waiting = new CommandQueue(options.maxQueuedCommands, options.maxQueuedBytes)
-    this.delayed = new CommandQueue(options.maxQueuedCommands, options.maxQueuedBytes)
+    this.waiting = new CommandQueue(options.queueBounds)
+    this.delayed = new CommandQueue(options.queueBounds)
     this.reconnector = new Reconnector(dial, settings, {
       attach: (link) => this.attach(link),
       failWaiting: (close) => this.failWaiting({ _tag: "Closed", close, delivery: "unsent" })

@@ -8,6 +8,7 @@ import * as Redacted from "effect/Redacted"
 import type * as Stream from "effect/Stream"
 import { UsageError } from "../../RedisError.js"
 import type { DurationWithUnit } from "../command/args.js"
+import { QueueBounds } from "../engine/queue.js"
 import { longestTimer } from "../engine/timers.js"
 import { defaultLimits, type ParserLimits } from "../resp/parser.js"
 
@@ -111,9 +112,9 @@ export interface ConnectionOptions {
   readonly noDelay?: boolean | undefined
   /** How many commands may be in flight at once; more wait unsent. Default: 1 048 576. */
   readonly maxInFlight?: number | undefined
-  /** How many commands may wait unsent. Default: 1 048 576. */
+  /** How many commands may wait unsent, over all connections of the client. Default: 1 048 576. */
   readonly maxQueuedCommands?: number | undefined
-  /** How many bytes of commands may wait unsent. Default: 256 MB. */
+  /** How many bytes of commands may wait unsent, over all connections of the client. Default: 256 MB. */
   readonly maxQueuedBytes?: number | undefined
   /** Limits on the replies of the server, checked before memory is allocated. */
   readonly limits?:
@@ -170,8 +171,7 @@ export interface ResolvedOptions {
   readonly keepAliveMillis: number | undefined
   readonly noDelay: boolean
   readonly maxInFlight: number
-  readonly maxQueuedCommands: number
-  readonly maxQueuedBytes: number
+  readonly queueBounds: QueueBounds
   readonly limits: ParserLimits
 }
 
@@ -489,8 +489,10 @@ export const resolve = (options: ConnectionOptions): Checked<ResolvedOptions> =>
         options.keepAlive === false ? undefined : finite(yield* readDuration(options.keepAlive, "keepAlive", 30_000)),
       noDelay: options.noDelay ?? true,
       maxInFlight: yield* readCount(options.maxInFlight, "maxInFlight", 1_048_576),
-      maxQueuedCommands: yield* readCount(options.maxQueuedCommands, "maxQueuedCommands", 1_048_576),
-      maxQueuedBytes: yield* readCount(options.maxQueuedBytes, "maxQueuedBytes", 256 * 1024 * 1024),
+      queueBounds: new QueueBounds(
+        yield* readCount(options.maxQueuedCommands, "maxQueuedCommands", 1_048_576),
+        yield* readCount(options.maxQueuedBytes, "maxQueuedBytes", 256 * 1024 * 1024)
+      ),
       limits: {
         maxBulkLength: yield* readCount(limits?.maxBulkLength, "limits.maxBulkLength", defaultLimits.maxBulkLength),
         maxAggregateLength: yield* readCount(

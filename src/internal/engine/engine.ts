@@ -7,7 +7,7 @@ import { type Encoded, encodedLength } from "../resp/encoder.js"
 import { Parser, type ParserLimits } from "../resp/parser.js"
 import { ErrorReply, Push, type Reply } from "../resp/values.js"
 import { Pending, settleFailure, settleReply } from "./pending.js"
-import { CommandQueue } from "./queue.js"
+import { CommandQueue, type QueueBounds } from "./queue.js"
 import { Ring } from "./ring.js"
 import { ownWords } from "./sentences.js"
 import * as Timers from "./timers.js"
@@ -18,9 +18,8 @@ export interface EngineOptions {
   readonly pushText: boolean
   /** How many replies may be owed at once, late replies included. Further requests wait unsent. */
   readonly maxInFlight: number
-  /** How many commands, and bytes of them, may wait unsent. */
-  readonly maxQueuedCommands: number
-  readonly maxQueuedBytes: number
+  /** How many commands, and bytes of them, may wait unsent, here and in the other queues of the client. */
+  readonly queueBounds: QueueBounds
   /** The connection ends when replies are owed and nothing was read for this long, in milliseconds. Infinity: never. */
   readonly unresponsiveAfter: number
   /** An idle peer is asked with PING after this long, in milliseconds. Infinity: never. */
@@ -128,7 +127,7 @@ export class Engine {
     private transport: Transport,
     private readonly options: EngineOptions
   ) {
-    this.queue = new CommandQueue(options.maxQueuedCommands, options.maxQueuedBytes)
+    this.queue = new CommandQueue(options.queueBounds)
     this.parser = new Parser(
       {
         onReply: (reply) => this.onReply(reply),

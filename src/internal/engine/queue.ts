@@ -1,6 +1,6 @@
 /**
- * Requests that were accepted and wait to be written: while the socket is full, or while there is no connection. The queue
- * is bounded by count and bytes. A request that is taken back costs nothing more.
+ * Requests that were accepted and wait to be written: while the socket is full, or while there is no connection. All queues of
+ * a client share bounds of count and bytes. A request that is taken back costs nothing more.
  */
 import { type Encoded, encodedLength } from "../resp/encoder.js"
 import type { Failure } from "./failure.js"
@@ -12,7 +12,8 @@ class Queued implements Place {
   constructor(
     private readonly queue: CommandQueue,
     public pending: Pending | undefined,
-    public encoded: Encoded
+    public encoded: Encoded,
+    readonly bytes: number
   ) {}
 
   leave(): void {
@@ -20,30 +21,52 @@ class Queued implements Place {
   }
 }
 
+/** How many commands, and bytes of them, may wait in all queues of a client, over all of its connections. */
+export class QueueBounds {
+  private commands = 0
+  private bytes = 0
+
+  constructor(
+    readonly maxCommands: number,
+    readonly maxBytes: number
+  ) {}
+
+  /** Takes room for a command, or returns why there is none. */
+  take(bytes: number): Failure | undefined {
+    if (this.commands >= this.maxCommands) {
+      return { _tag: "Overflow", limit: "commands", maximum: this.maxCommands }
+    }
+    // A request that is larger than the bound must still be able to go when nothing else waits.
+    if (this.commands > 0 && this.bytes + bytes > this.maxBytes) {
+      return { _tag: "Overflow", limit: "bytes", maximum: this.maxBytes }
+    }
+    this.commands++
+    this.bytes += bytes
+    return undefined
+  }
+
+  give(bytes: number): void {
+    this.commands--
+    this.bytes -= bytes
+  }
+}
+
 export class CommandQueue {
   private readonly ring = new Ring<Queued>()
-  private bytes = 0
   /** How many requests wait. */
   length = 0
 
-  constructor(
-    private readonly maxCommands: number,
-    private readonly maxBytes: number
-  ) {}
+  constructor(private readonly bounds: QueueBounds) {}
 
   /** Takes a request, or returns why there is no room. */
   add(pending: Pending, encoded: Encoded): Failure | undefined {
     const bytes = encodedLength(encoded)
-    if (this.length >= this.maxCommands) {
-      return { _tag: "Overflow", limit: "commands", maximum: this.maxCommands }
-    }
-    // A request that is larger than the bound must still be able to go when nothing else waits.
-    if (this.length > 0 && this.bytes + bytes > this.maxBytes) {
-      return { _tag: "Overflow", limit: "bytes", maximum: this.maxBytes }
+    const overflow = this.bounds.take(bytes)
+    if (overflow !== undefined) {
+      return overflow
     }
     this.length++
-    this.bytes += bytes
-    const queued = new Queued(this, pending, encoded)
+    const queued = new Queued(this, pending, encoded, bytes)
     pending.queued = queued
     this.ring.push(queued)
     return undefined
@@ -93,10 +116,10 @@ export class CommandQueue {
   }
 
   private drop(queued: Queued): void {
-    const { encoded, pending } = queued
+    const { pending } = queued
     if (pending !== undefined) {
       this.length--
-      this.bytes -= encodedLength(encoded)
+      this.bounds.give(queued.bytes)
       pending.queued = undefined
       queued.pending = undefined
       queued.encoded = ""
