@@ -117,7 +117,9 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
       splitKeys: options.splitKeys ?? true,
       located: (address) => options.nodeAddress?.(address) ?? address,
       doubt: () => refresher.doubt(),
-      close: (member) => fork(member.close),
+      close: (member, closed) => {
+        fork(Effect.ensuring(member.close, Effect.sync(closed)))
+      },
       open: (place, router, replica) =>
         openMember(place, replica, router, () => makeNode(dialTo(place, replica), settings), fork, joinStatus)
     })
@@ -129,6 +131,7 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
           : Effect.succeed(checked.seeds),
         dialTo,
         timeout,
+        seedsTimeout: Math.min(resolved.connectTimeout, longestSeeds),
         interval
       },
       fork
@@ -144,6 +147,7 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
         })
       })
     )
+    router.onAdopt(joinStatus)
     yield* refresher.first
     yield* connected(router, resolved.connectTimeout)
     router.watch()
@@ -196,6 +200,10 @@ const openMember = (
                 member.status = status
                 if (status._tag === "Reconnecting") {
                   router.doubt()
+                  if (replica) {
+                    // Another replica may be connected.
+                    router.reroute(member)
+                  }
                 }
                 changed()
               })
@@ -224,6 +232,9 @@ const connected = (router: Router, connectTimeout: number): Effect.Effect<void> 
 
 /** How long a node that hangs holds up the start at most, in milliseconds. */
 const longestStart = 1_000
+
+/** How long the Effect that finds the seeds may take at most, in milliseconds. */
+const longestSeeds = 60_000
 
 interface Seeds {
   readonly seeds: ReadonlyArray<Address>

@@ -31,7 +31,7 @@ export interface RouterSettings extends RequestSettings {
   /** Asks the nodes for the topology, soon. */
   readonly doubt: () => void
   /** Does what takes time, outside of any fiber. */
-  readonly close: (member: Member) => void
+  readonly close: (member: Member, closed: () => void) => void
 }
 
 /** A request that waits before it is sent again. */
@@ -110,8 +110,8 @@ export class Router implements Cluster {
     }
     // A request may wait for a node that lost its slot, and never come to hear of it.
     for (const member of [...this.members.values()]) {
-      for (const request of member.connected ? [] : member.takeWaiting()) {
-        this.dispatch(request)
+      if (!member.connected) {
+        this.reroute(member)
       }
     }
     for (const f of [...this.adopted]) {
@@ -204,10 +204,31 @@ export class Router implements Cluster {
       this.members.delete(member.address)
     }
     member.left = true
+    this.reroute(member)
+    this.closeWhenQuiet(member, Timers.now() + Math.min(this.settings.replyTimeout, longestStay))
+  }
+
+  /** Members that left, until they are closed. */
+  private readonly leaving = new Map<Member, Timers.Timer | undefined>()
+
+  /** Blocking commands at a node that lost its slots are told by the node itself, which may take it a second. */
+  private closeWhenQuiet(member: Member, until: number): void {
+    if (member.lent > 0 && Timers.now() < until && !this.closed) {
+      this.leaving.set(
+        member,
+        Timers.setTimeout(() => this.closeWhenQuiet(member, until), quietMillis)
+      )
+    } else {
+      this.leaving.set(member, undefined)
+      this.settings.close(member, () => this.leaving.delete(member))
+    }
+  }
+
+  /** Sends what waits for a connection of a member to where it belongs now. */
+  reroute(member: Member): void {
     for (const request of member.takeWaiting()) {
       this.dispatch(request)
     }
-    this.settings.close(member)
   }
 
   /** The member that owns a slot. */
@@ -334,7 +355,8 @@ export class Router implements Cluster {
         return member.notReady(request, errors)
       }
       member.rest()
-      this.dispatch(request)
+      const next = this.readerOf(slotOfFirstKey(request.commands) ?? 0, this.reads.get(request) ?? "primary")
+      next?.rests === true ? this.later(request, restingMillis, error.message) : this.dispatch(request)
       return true
     }
     request.refusals++
@@ -380,7 +402,7 @@ export class Router implements Cluster {
     this.doubt()
     if (sameAddress(this.settings.located(target), from.place)) {
       // Another server has taken its place under the same address: connections to the old one are of no use.
-      from.renew()
+      from.replace()
       return this.later(request, backoff(request, 50, 500), "the node redirects to itself")
     }
     this.adopt(this.topology.moved(redirection.slot, target))
@@ -406,7 +428,7 @@ export class Router implements Cluster {
       return { asked: this.memberFor(target), pause: 0 }
     }
     if (sameAddress(this.settings.located(target), from.place)) {
-      from.renew()
+      from.replace()
       return { asked: undefined, pause: 50 }
     }
     this.adopt(this.topology.moved(redirection.slot, target))
@@ -432,6 +454,18 @@ export class Router implements Cluster {
     return { host: member.place.host, port }
   }
 
+  /** Whether a redirection leads to a node that the topology names. */
+  isNamed(redirection: Extract<Redirection, { readonly port: number }>, from: Member): boolean {
+    return this.names(this.targetOf(redirection, from))
+  }
+
+  /** Whether a node of the topology is reached at this address, `host:port`. */
+  knows(address: string): boolean {
+    return this.topology.shards.some(({ primary, replicas }) =>
+      [primary, ...replicas].some((node) => this.nameOf(node) === address)
+    )
+  }
+
   /** Whether the topology names a node at this address. */
   private names(address: Address): boolean {
     return this.topology.shards.some(
@@ -452,7 +486,7 @@ export class Router implements Cluster {
 
   /** Every member, to be closed. */
   get everyMember(): ReadonlyArray<Member> {
-    return [...this.members.values(), ...this.replicas.values()]
+    return [...this.members.values(), ...this.replicas.values(), ...this.leaving.keys()]
   }
 
   /**
@@ -473,6 +507,9 @@ export class Router implements Cluster {
   end(): void {
     this.closed = true
     Timers.clearTimeout(this.watcher)
+    for (const timer of this.leaving.values()) {
+      Timers.clearTimeout(timer)
+    }
     for (const { request, timer } of this.delayed) {
       Timers.clearTimeout(timer)
       settleFailure(request, closedFailure)
@@ -488,6 +525,11 @@ const chosenOf = (members: ReadonlyArray<Member>): Member | undefined => {
 }
 
 const noOwnerMillis = 100
+/** How often a node that left is looked at for blocking commands, and for how long at most, in milliseconds. */
+const quietMillis = 50
+const longestStay = 60_000
+/** How long a read waits when no replica can serve, in milliseconds. */
+const restingMillis = 100
 /** A node that owes a reply and says nothing for this long, in milliseconds, gives reason to ask the others for the topology. */
 const silentMillis = 1_000
 /** How long a node without slots that was asked for a key is kept, in milliseconds. */
