@@ -118,6 +118,8 @@ describe("a redirection", () => {
       let ports: ReadonlyArray<number> = []
       const { peers, run } = yield* cluster(3, {
         owners: 2,
+        // Later views would contradict the MOVED.
+        onSlots: (_, right) => resp(ports.length === 0 ? right : "-ERR later"),
         onCommand: (_, node) => (node === 2 ? resp("value") : moved(ports[2] ?? 0))
       })
       ports = peers.ports
@@ -349,6 +351,8 @@ describe("a client of a cluster starts", () => {
       const peers = yield* makePeers(3, {
         owners: 2,
         announce,
+        // Later views would contradict the MOVED.
+        onSlots: (_, right) => resp(ports.length === 0 ? right : "-ERR later"),
         onCommand: (_, node) => (node === 2 ? resp("value") : moved(announce(ports[2] ?? 0)))
       })
       ports = peers.ports

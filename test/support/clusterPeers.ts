@@ -35,6 +35,8 @@ export interface ClusterScript {
   readonly onCommand?: (command: ReadonlyArray<string>, node: number, connection: Peer.PeerConnection) => Answer
   /** Answers CLUSTER SLOTS in place of the right answer. */
   readonly onSlots?: (node: number, right: unknown, connection: Peer.PeerConnection) => Answer
+  /** Answers CLUSTER NODES in place of the right answer, the text. */
+  readonly onNodes?: (node: number, right: string) => Answer
   /** Answers HELLO in place of the right answer. */
   readonly onHello?: (node: number) => Answer
   /** The port that a node announces. Default: its own. */
@@ -64,7 +66,7 @@ export const make = (count: number, script: ClusterScript): Effect.Effect<Cluste
           case "CLUSTER SLOTS":
             return script.onSlots === undefined ? resp(right()) : script.onSlots(node, right(), connection)
           case "CLUSTER NODES":
-            return resp(nodes(node))
+            return script.onNodes === undefined ? resp(nodes(node)) : script.onNodes(node, nodes(node))
           default:
             return script.onCommand?.(command, node, connection)
         }

@@ -164,14 +164,20 @@ export class SharedClient implements RequestOwner, RequestSettings {
   }
 
   /**
-   * Takes out every request that waits for a link, in order: for an owner that sends them to another node, because this one
-   * will not come back.
+   * Takes out the requests that wait for a link, in order: all of them, or those that an owner can send to another node,
+   * because this one may not come back.
    */
-  takeWaiting(): ReadonlyArray<Request> {
+  takeWaiting(isTaken: (request: Request) => boolean = () => true): ReadonlyArray<Request> {
     const requests: Array<Request> = []
     for (const queue of [this.delayed, this.waiting]) {
+      const kept: Array<Request> = []
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-        requests.push(next.pending as Request)
+        const request = next.pending as Request
+        ;(isTaken(request) ? requests : kept).push(request)
+      }
+      for (const request of kept) {
+        // It had a place, so there is room for it.
+        queue.add(request, request.wire)
       }
     }
     return requests

@@ -174,32 +174,38 @@ const sendItems = (
   const round = (places: ReadonlyArray<Again>, refusals: number): Effect.Effect<void> =>
     Effect.suspend(() => {
       const left = until - Timers.now()
-      const groups = new Map<Member, Array<Again>>()
+      const refused: Array<Again> = []
+      // What is for one node alone must not go elsewhere together with what is not.
+      const movable = new Map<Member, Array<Again>>()
+      const alone = new Map<Member, Array<Again>>()
       for (const again of places) {
         const { command, member, slot } = items[again.at] as Item
         const target = again.asked ?? member ?? (slot === undefined ? router.anyMember : router.readerOf(slot, from))
         if (target === undefined) {
           router.doubt()
           exits[again.at] = Exit.fail(noNode(command.name))
+          if (refusals < router.maxRedirects) {
+            refused.push({ at: again.at, asked: undefined, pause: pauseFor({ _tag: "Down" }, refusals) })
+          }
           continue
         }
+        const groups = member === undefined ? movable : alone
         const group = groups.get(target)
         group === undefined ? groups.set(target, [again]) : group.push(again)
       }
-      const refused: Array<Again> = []
       const sent = Effect.forEach(
-        groups,
-        ([member, group]) =>
+        [...movable, ...alone],
+        ([target, group]) =>
           Effect.map(
             Effect.exit(
-              sendGroup(member, group, items, allowed === Infinity ? undefined : Math.max(Math.round(left), 1))
+              sendGroup(target, group, items, allowed === Infinity ? undefined : Math.max(Math.round(left), 1))
             ),
             (answers) => {
               for (const [i, again] of group.entries()) {
                 const exit = Exit.isSuccess(answers) ? (answers.value[i] as Result) : answers
                 const next =
                   refusals < router.maxRedirects
-                    ? refusal(router, member, items[again.at] as Item, exit, refusals)
+                    ? refusal(router, target, items[again.at] as Item, exit, refusals)
                     : undefined
                 if (next === undefined) {
                   exits[again.at] = exit
@@ -265,7 +271,8 @@ const sendGroup = (
     const { command } = items[at] as Item
     return asked === undefined ? [command] : [askingCommand, command]
   })
-  return Effect.map(member.sendAll(commands, { atomic: false, deadline }), ({ exits }) => {
+  const movable = group.every(({ at }) => items[at]?.member === undefined)
+  return Effect.map(member.sendAll(commands, { atomic: false, deadline }, movable), ({ exits }) => {
     const answers: Array<Result> = []
     let i = 0
     for (const { asked } of group) {

@@ -19,6 +19,10 @@ export const joinParts = (
   }
   const whole: Array<Reply> = []
   for (const { places, reply } of parts) {
+    if (!Array.isArray(reply) || reply.length !== places.length) {
+      // Whatever it is, it is no list of values, and the decoder says so.
+      return null
+    }
     const items = reply as ReadonlyArray<Reply>
     for (let i = 0; i < places.length; i++) {
       whole[places[i] as number] = items[i] as Reply

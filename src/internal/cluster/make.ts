@@ -123,7 +123,9 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
       splitKeys: options.splitKeys ?? true,
       located: (address) => options.nodeAddress?.(address) ?? address,
       doubt: () => refresher.doubt(),
-      close: (member) => fork(member.close),
+      close: (member, closed) => {
+        fork(Effect.ensuring(member.close, Effect.sync(closed)))
+      },
       maxReplicaLag,
       ask: (member, command, answered) =>
         Effect.ignore(
@@ -145,6 +147,7 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
           : Effect.succeed(checked.seeds),
         dialTo,
         timeout,
+        seedsTimeout: Math.min(resolved.connectTimeout, longestSeeds),
         interval
       },
       fork
@@ -160,6 +163,7 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
         })
       })
     )
+    router.onAdopt(joinStatus)
     yield* refresher.first
     yield* connected(router, resolved.connectTimeout)
     router.watch()
@@ -216,6 +220,10 @@ const openMember = (
                 member.status = status
                 if (status._tag === "Reconnecting") {
                   router.doubt()
+                  if (replica) {
+                    // Another replica may be connected.
+                    router.reroute(member)
+                  }
                 }
                 changed()
               })
@@ -244,6 +252,9 @@ const connected = (router: Router, connectTimeout: number): Effect.Effect<void> 
 
 /** How long a node that hangs holds up the start at most, in milliseconds. */
 const longestStart = 1_000
+
+/** How long the Effect that finds the seeds may take at most, in milliseconds. */
+const longestSeeds = 60_000
 
 interface Seeds {
   readonly seeds: ReadonlyArray<Address>

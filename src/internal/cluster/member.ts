@@ -117,7 +117,7 @@ export class Member implements RequestOwner {
 
   /** Takes a request over that another member refused, or did not get to. */
   resend(request: Request, first?: Request): void {
-    const owner = request.owner instanceof BatchOwner ? this.batches : this
+    const owner = request.owner instanceof NodeOwner ? this.batches : this
     if (this.node === undefined) {
       this.early.push({ request, owner, first })
     } else {
@@ -125,24 +125,31 @@ export class Member implements RequestOwner {
     }
   }
 
-  /** Sends commands in one write. What they are refused with is their result. */
+  /**
+   * Sends commands in one write. What they are refused with is their result. `movable` says that another node may get them
+   * when this one is not connected, because their keys say where they belong.
+   */
   sendAll(
     commands: ReadonlyArray<RedisCommand<unknown>>,
-    options: BatchOptions
+    options: BatchOptions,
+    movable = false
   ): Effect.Effect<BatchResult, RedisError> {
     return Effect.async<BatchResult, RedisError>((resume) => {
       const request = prepareAll(commands, options, resume, this.cluster, undefined)
       return request instanceof Request
-        ? this.accept(request, options.atomic ? this : this.batches)
+        ? this.accept(request, movable ? this.batches : this.alone)
         : resume(Effect.fail(request))
     })
   }
 
-  recover(request: Request, failure: Failure): boolean {
+  recover(request: Request, failure: Failure, movable = true): boolean {
     if (failure._tag === "Closed") {
       this.cluster.doubt()
       const elsewhere =
-        !this.cluster.closed && (this.left || this.replica) && (failure.delivery === "unsent" || request.repeatable)
+        movable &&
+        !this.cluster.closed &&
+        (this.left || this.replica) &&
+        (failure.delivery === "unsent" || request.repeatable)
       if (elsewhere && failure.own !== true && request.attempts <= this.cluster.maxRetries) {
         request.settled = false
         this.cluster.dispatch(request)
@@ -166,16 +173,34 @@ export class Member implements RequestOwner {
   }
 
   /** Owns pipelines: the cluster sends their refused commands again one by one. */
-  private readonly batches: RequestOwner = new BatchOwner(this)
+  private readonly batches: RequestOwner = new NodeOwner(this, true)
+  /** Owns what only this node can answer. */
+  private readonly alone: RequestOwner = new NodeOwner(this, false)
 
   /** Replaces the connections by new ones. */
   renew(): void {
     this.node?.renew()
   }
 
-  /** Requests that wait for a connection of this node. */
+  private replaced = -Infinity
+
+  /** Another server has its address. Many commands find that out, and new connections are opened once in a while. */
+  replace(): void {
+    const now = Timers.now()
+    if (now - this.replaced > replaceMillis) {
+      this.replaced = now
+      this.renew()
+    }
+  }
+
+  /** How many connections of their own blocking commands and leases have. */
+  get lent(): number {
+    return this.node?.pool.lent ?? 0
+  }
+
+  /** Takes out the requests that wait for a connection of this node and that another node may get. */
   takeWaiting(): ReadonlyArray<Request> {
-    return this.node?.shared.takeWaiting() ?? []
+    return this.node?.shared.takeWaiting(({ owner }) => owner === this || owner === this.batches) ?? []
   }
 
   /** Closes the connections, after the replies that are owed. */
@@ -194,18 +219,25 @@ export const closedFailure: Failure = {
   delivery: "unsent"
 }
 
+/** How long connections that were replaced are kept at least, in milliseconds. */
+const replaceMillis = 500
+
 /** How long a replica that could not serve is left alone, in milliseconds. */
 const restMillis = 1_000
 
-class BatchOwner implements RequestOwner {
-  constructor(private readonly member: Member) {}
+/** Owns requests whose refusals are their results. */
+class NodeOwner implements RequestOwner {
+  constructor(
+    private readonly member: Member,
+    private readonly movable: boolean
+  ) {}
 
   get address(): string {
     return this.member.address
   }
 
   recover(request: Request, failure: Failure): boolean {
-    return this.member.recover(request, failure)
+    return this.member.recover(request, failure, this.movable)
   }
 
   refused(): boolean {

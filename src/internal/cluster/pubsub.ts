@@ -89,6 +89,8 @@ class ClusterFeeder implements Feeder {
   private readonly live = new Set<Subscription>()
   /** Subscriptions that every primary feeds, with their targets. */
   private readonly everywhere = new Map<Subscription, ReadonlyArray<Target>>()
+  /** The addresses of the primaries that feed them. */
+  private readonly fed = new Set<string>()
   /** Shard channels that wait for an owner. */
   private readonly waiting = new Set<Timers.Timer>()
   private classes = ""
@@ -117,6 +119,7 @@ class ClusterFeeder implements Feeder {
     if (own.length > 0) {
       this.everywhere.set(subscription, own)
       for (const member of this.router.allPrimaries) {
+        this.fed.add(member.address)
         this.hubAt(member).add(subscription, own)
       }
     }
@@ -190,6 +193,11 @@ class ClusterFeeder implements Feeder {
 
   /** The topology has changed: shard channels go to the owners of now, and new primaries feed what each node tells of itself. */
   readonly adopt = (): void => {
+    const at = this.shared.server
+    if (at !== undefined && !this.router.knows(at)) {
+      // A node that is no longer part of the cluster hears nothing of it, although the connection stands.
+      this.shared.leave("the node left the cluster")
+    }
     const primaries = new Map(this.router.allPrimaries.map((member) => [member.address, member]))
     for (const [address, hub] of [...this.hubs]) {
       for (const target of hub.targets("ssubscribe")) {
@@ -203,6 +211,7 @@ class ClusterFeeder implements Feeder {
       }
       if (!primaries.has(address)) {
         this.hubs.delete(address)
+        this.fed.delete(address)
         for (const [subscription, targets] of this.everywhere) {
           for (const target of targets) {
             hub.giveUp(target)
@@ -215,9 +224,13 @@ class ClusterFeeder implements Feeder {
       }
     }
     for (const [address, member] of primaries) {
-      if (this.everywhere.size > 0 && !this.hubs.has(address)) {
+      if (this.everywhere.size > 0 && !this.fed.has(address)) {
+        this.fed.add(address)
         const { classes } = this
         const added = Effect.sync(() => {
+          if (this.closed || member.left) {
+            return
+          }
           for (const [subscription, targets] of this.everywhere) {
             subscription.onGap("moved", undefined)
             this.hubAt(member).add(subscription, targets)
@@ -265,7 +278,10 @@ class ClusterFeeder implements Feeder {
     }
   }
 
+  private closed = false
+
   close(): void {
+    this.closed = true
     for (const timer of this.waiting) {
       Timers.clearTimeout(timer)
     }

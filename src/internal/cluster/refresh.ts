@@ -23,6 +23,8 @@ export interface RefreshSettings {
   /** Where a cluster is looked for, asked each time. */
   readonly seeds: Effect.Effect<ReadonlyArray<Address>, RedisError>
   readonly dialTo: (seed: Address) => Dial
+  /** How long `seeds` may take, in milliseconds. */
+  readonly seedsTimeout: number
   /** How long one node may take to answer, in milliseconds. */
   readonly timeout: number
   /** How often the topology is asked for although nothing happened, in milliseconds. */
@@ -148,7 +150,7 @@ export class Refresher {
 
   private readonly askSeeds: Effect.Effect<ReadonlyArray<View>> = Effect.suspend(() => {
     this.reasons = []
-    return Effect.flatMap(Effect.exit(this.settings.seeds), (seeds) => {
+    return Effect.flatMap(Effect.exit(within(this.settings.seeds, this.settings.seedsTimeout)), (seeds) => {
       if (Exit.isFailure(seeds)) {
         this.note("the seeds", seeds)
         return Effect.succeed([])
@@ -236,6 +238,18 @@ export class Refresher {
     Timers.clearTimeout(this.periodic)
   }
 }
+
+/** By the clock of the connections. Without a bound, one search that hangs would be the last one. */
+const within = <A>(seeds: Effect.Effect<A, RedisError>, millis: number): Effect.Effect<A, RedisError> =>
+  Effect.raceFirst(
+    seeds,
+    Effect.async<never, RedisError>((resume) => {
+      const message = `they were not found within ${millis} ms`
+      const error = new ConnectionError({ reason: "noNode", delivery: "unsent", message })
+      const timer = Timers.setTimeout(() => resume(Effect.fail(error)), millis)
+      return Effect.sync(() => Timers.clearTimeout(timer))
+    })
+  )
 
 const shuffled = <A>(list: ReadonlyArray<A>): ReadonlyArray<A> =>
   list

@@ -32,7 +32,7 @@ export interface RouterSettings extends RequestSettings {
   /** Asks the nodes for the topology, soon. */
   readonly doubt: () => void
   /** Does what takes time, outside of any fiber. */
-  readonly close: (member: Member) => void
+  readonly close: (member: Member, closed: () => void) => void
   /** For how long a replica that is read from may be behind its primary, in milliseconds. */
   readonly maxReplicaLag: number
   readonly ask: MeasureSettings["ask"]
@@ -122,8 +122,8 @@ export class Router implements Cluster {
     }
     // A request may wait for a node that lost its slot, and never come to hear of it.
     for (const member of [...this.members.values()]) {
-      for (const request of member.connected ? [] : member.takeWaiting()) {
-        this.dispatch(request)
+      if (!member.connected) {
+        this.reroute(member)
       }
     }
     for (const f of [...this.adopted]) {
@@ -223,10 +223,31 @@ export class Router implements Cluster {
       this.members.delete(member.address)
     }
     member.left = true
+    this.reroute(member)
+    this.closeWhenQuiet(member, Timers.now() + Math.min(this.settings.replyTimeout, longestStay))
+  }
+
+  /** Members that left, until they are closed. */
+  private readonly leaving = new Map<Member, Timers.Timer | undefined>()
+
+  /** Blocking commands at a node that lost its slots are told by the node itself, which may take it a second. */
+  private closeWhenQuiet(member: Member, until: number): void {
+    if (member.lent > 0 && Timers.now() < until && !this.closed) {
+      this.leaving.set(
+        member,
+        Timers.setTimeout(() => this.closeWhenQuiet(member, until), quietMillis)
+      )
+    } else {
+      this.leaving.set(member, undefined)
+      this.settings.close(member, () => this.leaving.delete(member))
+    }
+  }
+
+  /** Sends what waits for a connection of a member to where it belongs now. */
+  reroute(member: Member): void {
     for (const request of member.takeWaiting()) {
       this.dispatch(request)
     }
-    this.settings.close(member)
   }
 
   /** The member that owns a slot. */
@@ -295,7 +316,13 @@ export class Router implements Cluster {
   private wait(request: Request): undefined {
     request.caller = currentFiber()
     request.deadline = Timers.now() + request.allowed
-    this.later(request, noOwnerMillis, noOwner)
+    this.waitForMember(request, slotOfFirstKey(request.commands))
+  }
+
+  private waitForMember(request: Request, slot: number | undefined): void {
+    return slot !== undefined && this.ownerOf(slot) !== undefined
+      ? this.later(request, noReaderMillis, noReader)
+      : this.later(request, noOwnerMillis, noOwner)
   }
 
   readonly dispatch = (request: Request): void => {
@@ -309,7 +336,7 @@ export class Router implements Cluster {
     const slot = slotOfFirstKey(request.commands)
     const member = slot === undefined ? this.anyMember : this.readerOf(slot, this.reads.get(request) ?? "primary")
     if (member === undefined || member.left) {
-      return this.later(request, noOwnerMillis, noOwner)
+      return this.waitForMember(request, slot)
     }
     member.resend(request)
   }
@@ -399,7 +426,7 @@ export class Router implements Cluster {
     this.doubt()
     if (sameAddress(this.settings.located(target), from.place)) {
       // Another server has taken its place under the same address: connections to the old one are of no use.
-      from.renew()
+      from.replace()
       return this.later(request, backoff(request, 50, 500), "the node redirects to itself")
     }
     this.adopt(this.topology.moved(redirection.slot, target))
@@ -425,7 +452,7 @@ export class Router implements Cluster {
       return { asked: this.memberFor(target), pause: 0 }
     }
     if (sameAddress(this.settings.located(target), from.place)) {
-      from.renew()
+      from.replace()
       return { asked: undefined, pause: 50 }
     }
     this.adopt(this.topology.moved(redirection.slot, target))
@@ -451,6 +478,18 @@ export class Router implements Cluster {
     return { host: member.place.host, port }
   }
 
+  /** Whether a redirection leads to a node that the topology names. */
+  isNamed(redirection: Extract<Redirection, { readonly port: number }>, from: Member): boolean {
+    return this.names(this.targetOf(redirection, from))
+  }
+
+  /** Whether a node of the topology is reached at this address, `host:port`. */
+  knows(address: string): boolean {
+    return this.topology.shards.some(({ primary, replicas }) =>
+      [primary, ...replicas].some((node) => this.nameOf(node) === address)
+    )
+  }
+
   /** Whether the topology names a node at this address. */
   private names(address: Address): boolean {
     return this.topology.shards.some(
@@ -471,7 +510,7 @@ export class Router implements Cluster {
 
   /** Every member, to be closed. */
   get everyMember(): ReadonlyArray<Member> {
-    return [...this.members.values(), ...this.replicas.values()]
+    return [...this.members.values(), ...this.replicas.values(), ...this.leaving.keys()]
   }
 
   /**
@@ -493,6 +532,9 @@ export class Router implements Cluster {
     this.closed = true
     this.measures.end()
     Timers.clearTimeout(this.watcher)
+    for (const timer of this.leaving.values()) {
+      Timers.clearTimeout(timer)
+    }
     for (const { request, timer } of this.delayed) {
       Timers.clearTimeout(timer)
       settleFailure(request, closedFailure)
@@ -502,11 +544,17 @@ export class Router implements Cluster {
 }
 
 const noOwnerMillis = 100
+/** How long a read waits while no replica can serve, in milliseconds. The first one waits for its connection. */
+const noReaderMillis = 20
+/** How often a node that left is looked at for blocking commands, and for how long at most, in milliseconds. */
+const quietMillis = 50
+const longestStay = 60_000
 /** A node that owes a reply and says nothing for this long, in milliseconds, gives reason to ask the others for the topology. */
 const silentMillis = 1_000
 /** How long a node without slots that was asked for a key is kept, in milliseconds. */
 const askedMillis = 10_000
 const noOwner = "no node of the cluster owns the slot"
+const noReader = "no replica that could serve the read was connected"
 const notConnected = "there was no connection to the node that owned the slot"
 
 /** How long to wait before a request is sent again: doubling with each of its refusals, half of it at random. */

@@ -25,7 +25,7 @@ import { slotOfFirstKey } from "./plan.js"
 import { redirectionOf } from "./redirection.js"
 import type { Router } from "./router.js"
 import { slots } from "./slot.js"
-import { readView } from "./view.js"
+import { type Address, readView } from "./view.js"
 
 export const scanOver =
   (router: Router) =>
@@ -40,6 +40,42 @@ const patience = 10_000
 /** How long to wait before a scan tries again, in milliseconds. */
 const pauseMillis = 100
 
+/**
+ * How far a scan has come, and for how long it has come no further. The time in which its consumer wants nothing does not
+ * count; and pages that it has seen before, because it began again, are no progress.
+ */
+class Progress {
+  private since = Timers.now()
+  private left = Timers.now()
+  private furthest = 0
+
+  /** Whether it goes on after an error. */
+  get mayFollow(): boolean {
+    return Timers.now() - this.since < patience
+  }
+
+  /** The consumer wants a page. */
+  asked(): void {
+    this.since += Timers.now() - this.left
+  }
+
+  /** There is a page, the so many-th since the beginning. */
+  reached(pages: number): void {
+    this.left = Timers.now()
+    if (pages > this.furthest) {
+      this.furthest = pages
+      this.since = this.left
+    }
+  }
+
+  /** A part is done, and the next one begins. */
+  ended(): void {
+    this.left = Timers.now()
+    this.since = this.left
+    this.furthest = 0
+  }
+}
+
 const pause: Effect.Effect<void> = Effect.async<void>((resume) => {
   const timer = Timers.setTimeout(() => resume(Effect.void), pauseMillis)
   return Effect.sync(() => Timers.clearTimeout(timer))
@@ -52,8 +88,11 @@ const passes = (error: RedisError): boolean =>
 
 /** A scan of one key begins again where the slot is now: a cursor means nothing to another node. */
 const ofKey = <A>(router: Router, page: ScanCommand<A>, slot: number): Stream.Stream<A, RedisError> => {
-  let since = Timers.now()
-  const next = (position: Position): Effect.Effect<readonly [ReadonlyArray<A>, Option.Option<Position>], RedisError> =>
+  const progress = new Progress()
+  const next = (
+    position: Position,
+    pages = 0
+  ): Effect.Effect<readonly [ReadonlyArray<A>, Option.Option<readonly [Position, number]>], RedisError> =>
     Effect.suspend(() => {
       const member = router.ownerOf(slot)
       return member === undefined
@@ -61,11 +100,11 @@ const ofKey = <A>(router: Router, page: ScanCommand<A>, slot: number): Stream.St
         : Effect.flatMap(member.ready, ({ service }) => fetch(service, page(position.cursor), position))
     }).pipe(
       Effect.map(({ items, next }) => {
-        since = Timers.now()
-        return [items, next.cursor === "0" ? Option.none<Position>() : Option.some(next)] as const
+        progress.reached(pages + 1)
+        return [items, next.cursor === "0" ? Option.none() : Option.some([next, pages + 1] as const)] as const
       }),
       Effect.catchAll((error) =>
-        passes(error) && Timers.now() - since < patience
+        passes(error) && progress.mayFollow
           ? Effect.suspend(() => {
               follow(router, error, slot)
               return Effect.zipRight(pause, next(beginning))
@@ -73,7 +112,10 @@ const ofKey = <A>(router: Router, page: ScanCommand<A>, slot: number): Stream.St
           : Effect.fail(error)
       )
     )
-  return paginate(beginning, next)
+  return paginate<readonly [Position, number], A, RedisError, never>([beginning, 0], ([position, pages]) => {
+    progress.asked()
+    return next(position, pages)
+  })
 }
 
 const follow = (router: Router, error: RedisError, slot: number): void => {
@@ -92,13 +134,15 @@ interface Pass {
   readonly owned: ReadonlyArray<number>
   readonly imported: ReadonlyArray<number>
   position: Position
+  /** How many pages it has. */
+  pages: number
 }
 
 const allKeys = <A>(router: Router, page: ScanCommand<A>): Stream.Stream<A, RedisError> => {
   const done = new Uint8Array(slots)
   /** Slots whose source was passed while it migrated them, with the target that is to be passed. */
-  const pending = new Map<number, string>()
-  let since = Timers.now()
+  const pending = new Map<number, Address>()
+  const progress = new Progress()
   const begin = (): Pass | "waiting" | undefined => {
     const passes = new Map<Member, Array<number>>()
     let isDone = true
@@ -106,7 +150,7 @@ const allKeys = <A>(router: Router, page: ScanCommand<A>): Stream.Stream<A, Redi
       if (done[slot] === 0) {
         isDone = false
         const target = pending.get(slot)
-        const member = target === undefined ? router.ownerOf(slot) : router.members.get(target)
+        const member = target === undefined ? router.ownerOf(slot) : router.memberFor(target)
         if (member !== undefined) {
           const list = passes.get(member)
           list === undefined ? passes.set(member, [slot]) : list.push(slot)
@@ -121,13 +165,14 @@ const allKeys = <A>(router: Router, page: ScanCommand<A>): Stream.Stream<A, Redi
       for (const [member, all] of passes) {
         const owned = all.filter((slot) => !pending.has(slot))
         if (targets || owned.length > 0) {
-          return { member, owned, imported: all.filter((slot) => pending.has(slot)), position: beginning }
+          return { member, owned, imported: all.filter((slot) => pending.has(slot)), position: beginning, pages: 0 }
         }
       }
     }
     return "waiting"
   }
-  const finish = (pass: Pass, end: { readonly view: Exit.Exit<Reply, RedisError>[] }): void => {
+  /** Marks the slots that are done. Returns whether there is one. */
+  const finish = (pass: Pass, end: { readonly view: Exit.Exit<Reply, RedisError>[] }): boolean => {
     const [slotsReply, nodesReply] = end.view
     const view =
       slotsReply !== undefined && Exit.isSuccess(slotsReply)
@@ -138,8 +183,10 @@ const allKeys = <A>(router: Router, page: ScanCommand<A>): Stream.Stream<A, Redi
           )
         : "no view"
     if (typeof view === "string") {
-      return
+      return false
     }
+    const before = pending.size
+    let isProgress = pass.imported.length > 0
     const merged = router.topology.merge(view)
     if (!merged.equals(router.topology)) {
       router.adopt(merged)
@@ -149,9 +196,11 @@ const allKeys = <A>(router: Router, page: ScanCommand<A>): Stream.Stream<A, Redi
         const target = view.migrating.get(slot)
         if (target === undefined) {
           done[slot] = 1
+          isProgress = true
         } else {
           const address = view.addresses.get(target)
-          pending.set(slot, address === undefined ? pass.member.address : router.memberFor(address).address)
+          // Where the target is not known, the source is scanned again.
+          pending.set(slot, address ?? pass.member.place)
         }
       }
     }
@@ -159,6 +208,7 @@ const allKeys = <A>(router: Router, page: ScanCommand<A>): Stream.Stream<A, Redi
       pending.delete(slot)
       done[slot] = 1
     }
+    return isProgress || pending.size > before
   }
   type Step = readonly [ReadonlyArray<A>, Option.Option<Pass | undefined>]
   const next = (given: Pass | undefined): Effect.Effect<Step, RedisError> =>
@@ -169,33 +219,35 @@ const allKeys = <A>(router: Router, page: ScanCommand<A>): Stream.Stream<A, Redi
       }
       if (pass === "waiting") {
         router.doubt()
-        return Timers.now() - since < patience
-          ? Effect.zipRight(pause, next(undefined))
-          : Effect.fail(noNode(page("0").name))
+        return progress.mayFollow ? Effect.zipRight(pause, next(undefined)) : Effect.fail(noNode(page("0").name))
       }
       return Effect.flatMap(pass.member.ready, ({ service }) =>
         fetch(service, page(pass.position.cursor), pass.position)
       ).pipe(
         Effect.flatMap(({ items, next: position }): Effect.Effect<Step, RedisError> => {
-          since = Timers.now()
+          const pages = pass.pages + 1
+          progress.reached(pages)
           if (position.cursor !== "0") {
-            return Effect.succeed([items, Option.some({ ...pass, position })])
+            return Effect.succeed([items, Option.some({ ...pass, position, pages })])
           }
           return Effect.map(pass.member.sendAll(viewCommands, { atomic: false }), ({ exits }): Step => {
-            finish(pass, { view: exits as Array<Exit.Exit<Reply, RedisError>> })
+            if (finish(pass, { view: exits as Array<Exit.Exit<Reply, RedisError>> })) {
+              progress.ended()
+            }
             return [items, Option.some(undefined)]
           })
         }),
         Effect.catchAll((error) => {
           router.doubt()
           // Another run of the server, or another owner: what was not done is scanned again.
-          return passes(error) && Timers.now() - since < patience
-            ? Effect.zipRight(pause, next(undefined))
-            : Effect.fail(error)
+          return passes(error) && progress.mayFollow ? Effect.zipRight(pause, next(undefined)) : Effect.fail(error)
         })
       )
     })
-  return paginate<Pass | undefined, A, RedisError, never>(undefined, next)
+  return paginate<Pass | undefined, A, RedisError, never>(undefined, (pass) => {
+    progress.asked()
+    return next(pass)
+  })
 }
 
 const viewCommands = [makeCommand("CLUSTER SLOTS"), makeCommand("CLUSTER NODES")]

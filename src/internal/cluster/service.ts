@@ -3,7 +3,7 @@
  * goes to several nodes is a batch (batch.ts).
  */
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import { type RedisError, UsageError } from "../../RedisError.js"
@@ -20,13 +20,14 @@ import type {
   Status
 } from "../command/model.js"
 import type { Subscribable } from "../effect/callbackStream.js"
+import { type Forker, forkerIn } from "../effect/fork.js"
 import * as Timers from "../engine/timers.js"
 import { blockingMillis, withBlockingMillis } from "../request/blockingTime.js"
 import { nothing } from "../request/prepare.js"
 import { errorOf, noNode, sendBatch } from "./batch.js"
 import type { Member } from "./member.js"
 import { crossSlot } from "./plan.js"
-import { redirectionOf } from "./redirection.js"
+import { redirectionOf, refusalOf } from "./redirection.js"
 import type { Router } from "./router.js"
 import { scanOver } from "./scan.js"
 
@@ -43,7 +44,9 @@ export const serviceOf = (
       : sendUnshared(router, command, from)
   },
   sendAll: (commands, options) => sendAll(router, commands, options, from),
-  lease: Effect.map(Effect.scope, (scope) => leaseOf(router, scope, status, about)),
+  lease: Effect.flatMap(Effect.scope, (scope) =>
+    Effect.map(forkerIn(scope), (fork) => leaseOf(router, { scope, fork }, status, about))
+  ),
   scan: scanOver(router),
   readFrom: (from) => serviceOf(router, status, about, from),
   status,
@@ -134,8 +137,14 @@ const block = <A>(router: Router, command: RedisCommand<A>): Effect.Effect<A, Re
     const attempt = (refusals: number): Effect.Effect<A, RedisError> =>
       Effect.suspend(() => {
         const member = slot === undefined ? router.anyMember : router.ownerOf(slot)
+        const later = (millis: number, error: RedisError): Effect.Effect<A, RedisError> =>
+          refusals >= router.maxRedirects || Timers.now() + millis >= until
+            ? Effect.fail(error)
+            : Effect.zipRight(pauseFor(millis), attempt(refusals + 1))
+        const backoff = Math.min(50 * 2 ** refusals, 1_000)
         if (member === undefined) {
-          return Effect.fail(noNode(command.name))
+          router.doubt()
+          return later(backoff, noNode(command.name))
         }
         const again =
           refusals === 0 || blocksUntil === Infinity
@@ -146,18 +155,18 @@ const block = <A>(router: Router, command: RedisCommand<A>): Effect.Effect<A, Re
         return Effect.catchAll(
           Effect.flatMap(member.ready, ({ service }) => service.send(rest)),
           (error): Effect.Effect<A, RedisError> => {
+            if (error._tag === "ConnectionError" && error.delivery === "unsent" && member.left) {
+              return later(backoff, error)
+            }
             const redirection = error._tag === "ReplyError" ? redirectionOf(Redacted.value(error.raw)) : undefined
-            if (redirection === undefined || refusals >= router.maxRedirects || redirection._tag === "NotReady") {
+            if (redirection === undefined || redirection._tag === "NotReady") {
               return Effect.fail(error)
             }
             router.doubt()
             if (redirection._tag === "Moved") {
               router.follow(redirection, member, false)
             }
-            const pause = redirection._tag === "Moved" && refusals === 0 ? 0 : Math.min(50 * 2 ** refusals, 1_000)
-            return Timers.now() + pause >= until
-              ? Effect.fail(error)
-              : Effect.zipRight(pauseFor(pause), attempt(refusals + 1))
+            return later(redirection._tag === "Moved" && refusals === 0 ? 0 : backoff, error)
           }
         )
       })
@@ -172,35 +181,71 @@ const pauseFor = (millis: number): Effect.Effect<void> =>
         return Effect.sync(() => Timers.clearTimeout(timer))
       })
 
+const slotLeft = "the node of this connection does not serve the slot any more; acquire another connection"
+
 /**
  * A connection of its own, at the owner of the first key that is used over it. From then on it serves that node's keys
  * only; a command without keys goes there, too.
  */
-const leaseOf = (router: Router, scope: Scope.Scope, status: Subscribable<Status>, about: About): RedisService => {
+const leaseOf = (
+  router: Router,
+  { fork, scope }: { readonly scope: Scope.Scope; readonly fork: Forker },
+  status: Subscribable<Status>,
+  about: About
+): RedisService => {
   let bound: { readonly member: Member; readonly redis: Effect.Effect<RedisService, RedisError> } | undefined
+  /** Slots that the node served over this lease. */
+  const served = new Set<number>()
+  /**
+   * Opens the connection once for all who want it, also when those who wanted it first stop waiting for it. When that fails,
+   * the next command tries again.
+   */
+  const opening = (member: Member): Effect.Effect<RedisService, RedisError> => {
+    const waiting = new Set<(exit: Exit.Exit<RedisService, RedisError>) => void>()
+    let opened: Exit.Exit<RedisService, RedisError> | undefined
+    const open = Effect.flatMap(member.ready, ({ service }) => service.lease)
+    fork(
+      Effect.onExit(Scope.extend(open, scope), (exit) =>
+        Effect.sync(() => {
+          opened = exit
+          if (Exit.isFailure(exit)) {
+            bound = undefined
+          }
+          for (const resume of waiting) {
+            resume(exit)
+          }
+        })
+      )
+    )
+    return Effect.async<RedisService, RedisError>((resume) => {
+      if (opened !== undefined) {
+        return resume(opened)
+      }
+      waiting.add(resume)
+      return Effect.sync(() => waiting.delete(resume))
+    })
+  }
   const bind = (slot: number | undefined): Effect.Effect<RedisService, RedisError> =>
     Effect.suspend(() => {
       if (bound !== undefined) {
-        return slot === undefined || router.ownerOf(slot) === bound.member
-          ? bound.redis
-          : Effect.fail(crossSlot("the command of a lease"))
+        if (slot === undefined) {
+          return bound.redis
+        }
+        if (router.ownerOf(slot) !== bound.member) {
+          return Effect.fail(served.has(slot) ? noNode(undefined, slotLeft) : crossSlot("the command of a lease"))
+        }
+        served.add(slot)
+        return bound.redis
       }
       const member = slot === undefined ? router.anyMember : router.ownerOf(slot)
       if (member === undefined) {
         return Effect.fail(noNode(undefined))
       }
-      return Effect.flatMap(
-        Effect.cached(
-          Scope.extend(
-            Effect.flatMap(member.ready, ({ service }) => service.lease),
-            scope
-          )
-        ),
-        (redis) => {
-          bound ??= { member, redis }
-          return bound.redis
-        }
-      )
+      if (slot !== undefined) {
+        served.add(slot)
+      }
+      bound = { member, redis: opening(member) }
+      return bound.redis
     })
   const slotsOf = (
     commands: ReadonlyArray<RedisCommand<unknown>>
@@ -221,19 +266,26 @@ const leaseOf = (router: Router, scope: Scope.Scope, status: Subscribable<Status
     return { slot }
   }
   /** The node of the lease no longer owns the slot, so nothing was executed, and nothing more can be done over the lease. */
-  const ended = (error: RedisError): RedisError => {
-    const redirection = error._tag === "ReplyError" ? redirectionOf(Redacted.value(error.raw)) : undefined
-    if (bound === undefined || redirection === undefined || redirection._tag === "NotReady") {
+  const ended = (error: RedisError, slot: number | undefined, script?: RedisCommand<unknown>): RedisError => {
+    if (bound === undefined || error._tag !== "ReplyError") {
       return error
     }
-    router.doubt()
-    if (redirection._tag === "Moved") {
-      router.follow(redirection, bound.member, false)
+    const message = Redacted.value(error.raw)
+    const redirection = script === undefined ? redirectionOf(message) : refusalOf(script, message)
+    if (redirection === undefined || redirection._tag === "NotReady") {
+      return error
     }
-    return noNode(
-      error._tag === "ReplyError" ? error.command : undefined,
-      "the node of this connection does not serve the slot any more; acquire another connection"
-    )
+    if (redirection._tag === "Moved" || redirection._tag === "Ask") {
+      if (redirection.slot !== slot || (script !== undefined && !router.isNamed(redirection, bound.member))) {
+        // A script answered it.
+        return error
+      }
+      if (redirection._tag === "Moved") {
+        router.follow(redirection, bound.member, false)
+      }
+    }
+    router.doubt()
+    return noNode(error.command, slotLeft)
   }
   const self: RedisService = {
     send: (command) => {
@@ -241,7 +293,7 @@ const leaseOf = (router: Router, scope: Scope.Scope, status: Subscribable<Status
       return "slot" in found
         ? Effect.mapError(
             Effect.flatMap(bind(found.slot), (redis) => redis.send(command)),
-            ended
+            (error) => ended(error, found.slot, command.traits.script === undefined ? undefined : command)
           )
         : Effect.fail(found)
     },
@@ -251,14 +303,18 @@ const leaseOf = (router: Router, scope: Scope.Scope, status: Subscribable<Status
         ? Effect.flatMap(
             Effect.mapError(
               Effect.flatMap(bind(found.slot), (redis) => redis.sendAll(commands, options)),
-              ended
+              (error) => ended(error, found.slot)
             ),
             (result): Effect.Effect<BatchResult, RedisError> => {
-              const refused =
-                result.outcome === "discarded"
-                  ? result.exits.map(errorOf).find((error) => error !== undefined && ended(error) !== error)
-                  : undefined
-              return refused === undefined ? Effect.succeed(result) : Effect.fail(ended(refused))
+              if (result.outcome === "discarded") {
+                for (const error of result.exits.map(errorOf)) {
+                  const reason = error === undefined ? error : ended(error, found.slot)
+                  if (reason !== undefined && reason !== error) {
+                    return Effect.fail(reason)
+                  }
+                }
+              }
+              return Effect.succeed(result)
             }
           )
         : Effect.fail(found)

@@ -136,6 +136,10 @@ export class PoolCore {
     return this.free.length
   }
 
+  get lent(): number {
+    return this.members.size - this.free.length
+  }
+
   get waiting(): number {
     return this.waiters.size + this.retrying.size
   }

@@ -281,6 +281,16 @@ export class Hub implements SubscriptionOwner {
     }
   }
 
+  /** The address of the server that the connection leads to. */
+  get server(): string | undefined {
+    return this.link?.address
+  }
+
+  /** Leaves the connection for another one, and tells the gap between them. */
+  leave(message: string): void {
+    this.run?.reconnector.leave(message)
+  }
+
   /** Ends all subscriptions without an error, those that have not started excepted. */
   close(): void {
     this.closed = true
