@@ -14,7 +14,7 @@ import type { Failure } from "../engine/failure.js"
 import { settleFailure } from "../engine/pending.js"
 import * as Timers from "../engine/timers.js"
 import { prepareAll } from "../request/prepare.js"
-import { type Refusals, Request, type RequestOwner, type RequestSettings } from "../request/request.js"
+import { type Refusals, Request, type RequestOwner, type RequestSettings, type Resume } from "../request/request.js"
 import type { Address } from "./view.js"
 
 /** What a member asks of the cluster. It is called from plain callbacks. */
@@ -130,12 +130,24 @@ export class Member implements RequestOwner {
     commands: ReadonlyArray<RedisCommand<unknown>>,
     options: BatchOptions
   ): Effect.Effect<BatchResult, RedisError> {
-    return Effect.async<BatchResult, RedisError>((resume) => {
-      const request = prepareAll(commands, options, resume, this.cluster, undefined)
-      return request instanceof Request
-        ? this.accept(request, options.atomic ? this : this.batches)
-        : resume(Effect.fail(request))
-    })
+    return Effect.async<BatchResult, RedisError>((resume) => this.submit(commands, options, resume))
+  }
+
+  /**
+   * Sends commands of the current fiber in one write. What they are refused with is their result.
+   * Returns how to take them back when they have to wait.
+   */
+  submit(
+    commands: ReadonlyArray<RedisCommand<unknown>>,
+    options: BatchOptions,
+    resume: Resume<BatchResult>
+  ): Effect.Effect<void> | undefined {
+    const request = prepareAll(commands, options, resume, this.cluster, undefined)
+    if (request instanceof Request) {
+      return this.accept(request, options.atomic ? this : this.batches)
+    }
+    resume(Effect.fail(request))
+    return undefined
   }
 
   recover(request: Request, failure: Failure): boolean {
