@@ -79,10 +79,13 @@ interface Glide {
     }>
   }
   readonly ClusterBatch: new (atomic: boolean) => Batch
+  readonly Logger: { setLoggerConfig(level: "off"): void }
 }
 
 export const glide = async (place: Place): Promise<Client> => {
-  const { ClusterBatch, GlideClusterClient } = load<Glide>(place, "@valkey/valkey-glide")
+  const { ClusterBatch, GlideClusterClient, Logger } = load<Glide>(place, "@valkey/valkey-glide")
+  // It warns of each refused command, on the screen.
+  Logger.setLoggerConfig("off")
   const client = await GlideClusterClient.createClient({
     addresses: place.nodes ?? [],
     // Its default of 250 ms is too short for a machine on which others work. The cost is the same.
