@@ -12,6 +12,7 @@ import { Redis } from "effect-redis-client"
 import { packed } from "../scripts/packed.js"
 import { build, buildAt, buildEffect4, home, install, nodeOfEffect4, root } from "./build.js"
 import { bars, panels } from "./chart.js"
+import { clusterContestants, clusterRowNames, runCluster, usualContestants } from "./cluster/main.js"
 import { contestants, inEffect4 } from "./contestants.js"
 import { type Cost, costNames, importing, memory, soak, types } from "./costs.js"
 import { check, goalTable } from "./goals.js"
@@ -30,6 +31,7 @@ const help = `npm run bench -- [options]      some minutes: what clients do, by 
   --effect4             the edition for Effect 4 beside this one and the official layer (first: npm run effect4)
   --base REF            also ourselves as we were at a commit, as us@REF
   --scale               how cost grows, instead of the rows
+  --cluster             a cluster of three primaries and the clients of clusters, with rows and contestants of their own
   --rounds N --millis N --warmup N
   --json                lines of JSON instead of tables
   --save                writes results and chart into bench/results/; a full run does so by itself
@@ -45,6 +47,7 @@ const { values: options } = parseArgs({
     base: { type: "string" },
     effect4: { type: "boolean", default: false },
     scale: { type: "boolean", default: false },
+    cluster: { type: "boolean", default: false },
     rounds: { type: "string" },
     millis: { type: "string" },
     warmup: { type: "string" },
@@ -312,14 +315,54 @@ const run = async (server: Server): Promise<void> => {
   }
 }
 
+const onCluster = async (given: string | undefined): Promise<void> => {
+  const folder = options.at === undefined ? build() : buildAt(options.at)
+  const base = `us@${options.base}`
+  const entries: ReadonlyArray<Entry> = [
+    ...clusterContestants.map((name) => ({ name, contestant: name, folder })),
+    ...(options.base === undefined ? [] : [{ name: base, contestant: "us", folder: buildAt(options.base) }])
+  ]
+  await runCluster({
+    server: given,
+    settings,
+    rows: chosen(clusterRowNames, wanted(options.row), "row").map(({ name }) => name),
+    entries: chosen(
+      entries,
+      wanted(options.only) ?? [...usualContestants, ...(options.base === undefined ? [] : [base])],
+      "contestant"
+    ),
+    about: (server) => {
+      const about = machine(server)
+      say(footnote(about))
+      return about
+    },
+    say,
+    json,
+    print: printCost,
+    save:
+      options.save || (options.full && options.row === undefined && options.only === undefined)
+        ? (server, found) => {
+            const text = JSON.stringify({ machine: machine(server), settings, ...found }, null, 1)
+            save(`cluster-${fileName(server)}`, "json", `${text}\n`)
+          }
+        : undefined
+  })
+}
+
 if (options.help) {
   console.log(help)
 } else if (options.list) {
-  const shown = options.scale ? scaleRows : rows
+  const shown = options.cluster ? clusterRowNames : options.scale ? scaleRows : rows
   for (const { name, title } of shown) {
     console.log(`${name.padEnd(22)} ${title}`)
   }
-  console.log(`${costNames.join(" ")}\n\ncontestants: ${Object.keys(contestants).join(" ")}`)
+  const costs = options.cluster ? "" : `${costNames.join(" ")}\n`
+  console.log(`${costs}\ncontestants: ${(options.cluster ? clusterContestants : Object.keys(contestants)).join(" ")}`)
+} else if (options.cluster) {
+  install()
+  for (const given of named(options.server)) {
+    await onCluster(given)
+  }
 } else {
   install()
   for (const given of named(options.server)) {

@@ -2,8 +2,8 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import * as path from "node:path"
 import { home } from "./build.js"
-import { pins, type Server } from "./servers.js"
-import type { Answer, Assignment, Request, Round } from "./work.js"
+import { pins } from "./servers.js"
+import type { Address, Answer, Assignment, Request, Round } from "./work.js"
 
 export interface Entry {
   /** How it is called in the table. */
@@ -12,12 +12,18 @@ export interface Entry {
   readonly contestant: string
   /** The folder that it runs from. */
   readonly folder: string
+  /** The server that it alone is measured against. */
+  readonly server?: Place
+}
+
+interface Place extends Address {
+  readonly nodes?: ReadonlyArray<Address> | undefined
 }
 
 /** The Node that contestants run on. */
 export const runtime = { node: process.execPath, version: process.versions.node }
 
-class Contender {
+export class Contender {
   private waiting: { resolve: (answer: Answer) => void; reject: (error: Error) => void } | undefined
   private readonly ended: Promise<void>
 
@@ -89,8 +95,8 @@ export type Outcome =
 /** A B C, A B C, …: whatever else the machine does hits all alike. */
 export const compete = async (
   entries: ReadonlyArray<Entry>,
-  assignment: Omit<Assignment, "contestant" | "home" | "host" | "port">,
-  server: Server,
+  assignment: Omit<Assignment, "contestant" | "home" | "host" | "port" | "nodes">,
+  server: Place,
   settings: Settings
 ): Promise<ReadonlyArray<Outcome>> => {
   const taking: Array<{ entry: Entry; contender: Contender; rounds: Array<Round> }> = []
@@ -109,9 +115,9 @@ export const compete = async (
     entries.map((entry) => {
       const contender = Contender.start(entry.folder, [])
       taking.push({ entry, contender, rounds: [] })
-      const { host, port } = server
+      const { host, nodes, port } = entry.server ?? server
       const { profile } = settings
-      const whole: Assignment = { ...assignment, contestant: entry.contestant, host, port, home, profile }
+      const whole: Assignment = { ...assignment, contestant: entry.contestant, host, port, nodes, home, profile }
       return attempt(entry, async () => {
         await contender.ask({ type: "prepare", assignment: whole }, "prepared")
       })
@@ -146,12 +152,13 @@ export const compete = async (
 export const measureOnce = async (
   entry: Entry,
   { concurrency, work }: Pick<Assignment, "concurrency" | "work">,
-  { host, port }: Server,
-  request: Request & { readonly type: "memory" | "soak" }
+  server: Place,
+  request: Request & { readonly type: "memory" | "soak" | "clients" }
 ): Promise<Readonly<Record<string, number | string>>> => {
   const contender = Contender.start(entry.folder, ["--expose-gc"])
   try {
-    const assignment = { contestant: entry.contestant, concurrency, work, host, port, home }
+    const { host, nodes, port } = entry.server ?? server
+    const assignment = { contestant: entry.contestant, concurrency, work, host, port, nodes, home }
     await contender.ask({ type: "prepare", assignment }, "prepared")
     return (await contender.ask(request, "figures")).figures
   } catch (error) {

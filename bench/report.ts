@@ -32,7 +32,10 @@ export interface RowResult {
   readonly figures: ReadonlyArray<Figure>
 }
 
-export const summarise = (row: Row, outcomes: ReadonlyArray<Outcome>): RowResult => {
+export const summarise = (
+  row: Pick<Row, "concurrency" | "messages" | "name" | "title" | "unit">,
+  outcomes: ReadonlyArray<Outcome>
+): RowResult => {
   const us = outcomes.find(({ entry }) => entry.name === "us")
   const ours = us !== undefined && "rounds" in us ? us.rounds : []
   const figures = outcomes.map((outcome): Figure => {

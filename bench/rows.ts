@@ -1,11 +1,11 @@
 /** What is measured. */
-import type { Work } from "./work.js"
+import type { ClusterWork, Work } from "./work.js"
 
 export interface Row {
   readonly name: string
   readonly title: string
   readonly concurrency: number
-  readonly work: Work
+  readonly work: Work | ClusterWork
   /** Commands that put the data there. */
   readonly seed: ReadonlyArray<ReadonlyArray<string>>
   /** What one operation is, for the reader. */

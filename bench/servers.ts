@@ -42,7 +42,8 @@ export const named = (given: string | undefined): ReadonlyArray<string | undefin
   return given === undefined ? [undefined] : given.split(",")
 }
 
-const find = (given: string): string => {
+/** The program that a name of a server means. */
+export const find = (given: string): string => {
   if (given.includes("/")) {
     return given
   }
@@ -54,6 +55,17 @@ const find = (given: string): string => {
   return executable ?? given
 }
 
+/** Gives a server the processor for servers. */
+export const pin = (server: RedisServer.RedisServer): Effect.Effect<void> =>
+  Effect.map(server.pid, (pid) => {
+    if (pins !== undefined && Option.isSome(pid)) {
+      execFileSync("taskset", ["-a", "-c", "-p", pins.server, String(pid.value)], { stdio: "ignore" })
+    }
+  })
+
+export const nameOf = ({ product, version }: { readonly product: string; readonly version: string }): string =>
+  `${product === "valkey" ? "Valkey" : "Redis"} ${version}`
+
 export const start = (given: string | undefined): Effect.Effect<Server, RedisServer.RedisServerError, Scope.Scope> =>
   Effect.gen(function* () {
     if (given?.startsWith("redis://")) {
@@ -64,12 +76,9 @@ export const start = (given: string | undefined): Effect.Effect<Server, RedisSer
       executable: given === undefined ? undefined : find(given),
       config: { maxclients: 10_000, "proto-max-bulk-len": "512mb", "client-output-buffer-limit": "pubsub 0 0 0" }
     })
-    const pid = Option.getOrUndefined(yield* server.pid)
-    if (pins !== undefined && pid !== undefined) {
-      execFileSync("taskset", ["-a", "-c", "-p", pins.server, String(pid)], { stdio: "ignore" })
-    }
+    yield* pin(server)
     return {
-      name: `${server.product === "valkey" ? "Valkey" : "Redis"} ${server.version}`,
+      name: nameOf(server),
       host: server.host,
       port: server.port
     }

@@ -3,10 +3,15 @@
  * processes that are measured.
  */
 
-/** Where a contestant finds its server and its client. */
-export interface Place {
+export interface Address {
   readonly host: string
   readonly port: number
+}
+
+/** Where a contestant finds its server and its client. */
+export interface Place extends Address {
+  /** The nodes of a cluster, where there is one. */
+  readonly nodes?: ReadonlyArray<Address> | undefined
   /** The folder in whose `node_modules` the rivals are. */
   readonly home: string
 }
@@ -37,6 +42,14 @@ export type Work =
       readonly args: ReadonlyArray<string>
       readonly count: number
     }
+
+/** One operation of a row of `--cluster`. Its keys are of all hash slots, in an order as if by chance. */
+export interface ClusterWork {
+  readonly op: "cluster"
+  readonly does: "get" | "set" | "mget" | "pipeline" | "connect"
+  /** How many keys it has. */
+  readonly count: number
+}
 
 /** What a client sends for it, as words, where it is always the same: for the floors. */
 export const commandsOf = (work: Work): ReadonlyArray<ReadonlyArray<string>> => {
@@ -80,6 +93,15 @@ export interface Runner {
   readonly once: () => Promise<unknown>
   /** Does it so many times, by so many at a time. With `samples`, writes down how long each took, in milliseconds. */
   readonly run: (concurrency: number, meter: Meter, samples: Float64Array | undefined) => Promise<void>
+  readonly close: () => Promise<void>
+  /** The client of a cluster: to send single commands, and to open another one like it. */
+  readonly cluster?: ClusterClient
+}
+
+/** A client of a cluster, or of one server beside it. */
+export interface ClusterClient {
+  readonly get: (key: string) => Promise<unknown>
+  readonly another: () => Promise<ClusterClient>
   readonly close: () => Promise<void>
 }
 
@@ -126,9 +148,10 @@ export class Meter {
 export interface Assignment {
   readonly contestant: string
   readonly concurrency: number
-  readonly work: Work
+  readonly work: Work | ClusterWork
   readonly host: string
   readonly port: number
+  readonly nodes?: ReadonlyArray<Address> | undefined
   /** Where the rivals are installed. */
   readonly home: string
   /** The folder for a CPU profile of the rounds. */
@@ -150,7 +173,21 @@ export type Request =
   | { readonly type: "memory"; readonly commands: number }
   /** What is left after so many operations; needs `--expose-gc`. */
   | { readonly type: "soak"; readonly operations: number }
+  /** What so many more clients hold, each connected to all nodes; needs `--expose-gc`. */
+  | { readonly type: "clients"; readonly clients: number; readonly keys: ReadonlyArray<string> }
+  /** GETs without end, by so many loops for each group of keys. */
+  | { readonly type: "traffic"; readonly groups: ReadonlyArray<TrafficGroup> }
+  /** From here on results of the traffic count under this name. */
+  | { readonly type: "phase"; readonly phase: string }
+  /** The traffic ends and is reported. */
+  | { readonly type: "halt" }
   | { readonly type: "stop" }
+
+export interface TrafficGroup {
+  readonly name: string
+  readonly keys: ReadonlyArray<string>
+  readonly loops: number
+}
 
 export interface Round {
   readonly operations: number
@@ -168,6 +205,7 @@ export interface Round {
 export type Answer =
   | { readonly type: "prepared" }
   | { readonly type: "warmed" }
+  | { readonly type: "flowing" }
   | { readonly type: "round"; readonly round: Round }
   | { readonly type: "figures"; readonly figures: Readonly<Record<string, number>> }
   | { readonly type: "failed"; readonly message: string }

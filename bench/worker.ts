@@ -7,6 +7,7 @@ import * as Net from "node:net"
 import * as path from "node:path"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import { contestants } from "./contestants.js"
+import { Traffic } from "./traffic.js"
 import { type Answer, type Assignment, Meter, type Request, type Round, type Runner } from "./work.js"
 
 const answer = (message: Answer): void => {
@@ -14,6 +15,7 @@ const answer = (message: Answer): void => {
 }
 
 let runner: Runner | undefined
+let traffic: Traffic | undefined
 let pause: ((millis: number) => Promise<void>) | undefined
 let profile: (() => void) | undefined
 let profiling: string | undefined
@@ -35,7 +37,11 @@ const prepare = async (assignment: Assignment): Promise<void> => {
   concurrency = assignment.concurrency
   profiling = assignment.profile === undefined ? undefined : path.join(assignment.profile, assignment.contestant)
   const { contestant, work } = assignment
-  const made = await contestants[contestant]?.make(assignment, work)
+  const made =
+    work.op === "cluster"
+      ? // Sources of before the client of clusters can be measured by the other rows.
+        await (await import("./cluster/contestants.js")).contestants[contestant]?.make(assignment, work)
+      : await contestants[contestant]?.make(assignment, work)
   if (made === undefined) {
     throw new Error("has no such thing")
   }
@@ -159,6 +165,35 @@ const memory = async (runner: Runner, commands: number): Promise<Readonly<Record
   return { bytesPerCommand: (during - before) / commands }
 }
 
+/** In the engine's heap and outside of it, and all of the process: what native code holds is only in the latter. */
+const clients = async (
+  runner: Runner,
+  count: number,
+  keys: ReadonlyArray<string>
+): Promise<Readonly<Record<string, number>>> => {
+  const open = async () => {
+    const client = await runner.cluster?.another()
+    if (client === undefined) {
+      throw new Error("has no such thing")
+    }
+    for (const key of keys) {
+      await client.get(key)
+    }
+    return client
+  }
+  await (await open()).close()
+  const before = held()
+  const { rss } = process.memoryUsage()
+  const opened = []
+  for (let i = 0; i < count; i++) {
+    opened.push(await open())
+  }
+  const heapBytes = (held() - before) / count
+  const rssBytes = (process.memoryUsage().rss - rss) / count
+  await Promise.all(opened.map((client) => client.close()))
+  return { heapBytes, rssBytes }
+}
+
 const soak = async (runner: Runner, operations: number): Promise<Readonly<Record<string, number>>> => {
   const part = operations / 10
   await measured(runner, part / 10)
@@ -200,6 +235,16 @@ const handle = async (request: Request): Promise<void> => {
       return answer({ type: "round", round: await round(runner, request) })
     case "memory":
       return answer({ type: "figures", figures: await memory(runner, request.commands) })
+    case "clients":
+      return answer({ type: "figures", figures: await clients(runner, request.clients, request.keys) })
+    case "traffic":
+      traffic = new Traffic(runner, request.groups)
+      return answer({ type: "flowing" })
+    case "phase":
+      traffic?.enter(request.phase)
+      return answer({ type: "flowing" })
+    case "halt":
+      return answer({ type: "figures", figures: (await traffic?.halt()) ?? {} })
     case "soak":
       return answer({ type: "figures", figures: await soak(runner, request.operations) })
     case "stop":

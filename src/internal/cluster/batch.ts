@@ -11,22 +11,23 @@ import * as Redacted from "effect/Redacted"
 import { ConnectionError, DeadlineError, PartialError, type RedisError } from "../../RedisError.js"
 import { decode, undecoded } from "../command/command.js"
 import type { BatchOptions, BatchResult, ReadFrom, RedisCommand } from "../command/model.js"
+import { exitOf } from "../effect/atCaller.js"
 import * as Timers from "../engine/timers.js"
 import { allowedFor } from "../request/prepare.js"
 import type { Reply } from "../resp/values.js"
 import { joinNodes, joinParts } from "./join.js"
 import type { Member } from "./member.js"
-import type { Plan } from "./plan.js"
+import type { Part, Plan } from "./plan.js"
 import { type Redirection, refusalOf } from "./redirection.js"
 import { askingCommand, type Router } from "./router.js"
 
-/** A command on its way to one node. */
-interface Item {
-  readonly command: RedisCommand<unknown>
-  /** The slot of its keys; nothing for a command that goes to any node. */
-  readonly slot: number | undefined
-  /** The one node that is meant, whatever the topology says. */
-  readonly member: Member | undefined
+/** Commands on their way, each to one node. */
+interface Items {
+  readonly commands: ReadonlyArray<RedisCommand<unknown>>
+  /** The slots of their keys; nothing for a command that goes to any node. */
+  readonly slots: ReadonlyArray<number | undefined>
+  /** The one node that is meant, whatever the topology says, by the command's place. */
+  readonly members: ReadonlyMap<number, Member>
 }
 
 type Result = Exit.Exit<unknown, RedisError>
@@ -39,88 +40,125 @@ export const sendBatch = (
   options: BatchOptions,
   from: ReadFrom
 ): Effect.Effect<BatchResult, RedisError> => {
-  const items: Array<Item> = []
-  /** Makes a command's result of the results of its items. */
-  const results: Array<(exits: ReadonlyArray<Result>) => Result> = []
-  for (const [i, command] of commands.entries()) {
+  const items: Array<RedisCommand<unknown>> = []
+  const slots: Array<number | undefined> = []
+  const members = new Map<number, Member>()
+  /** Of commands that have several items: how their result is made of those. */
+  const joins: Array<{ readonly at: number; readonly count: number; readonly join: Join }> = []
+  for (let i = 0; i < commands.length; i++) {
+    const command = commands[i] as RedisCommand<unknown>
     const plan = plans[i] as Plan
-    const at = items.length
     switch (plan._tag) {
       case "Refused":
         return Effect.fail(plan.error)
       case "Slot":
+        items.push(command)
+        slots.push(plan.slot)
+        break
       case "Any":
-        items.push({ command, slot: plan._tag === "Slot" ? plan.slot : undefined, member: undefined })
-        results.push((exits) => exits[at] as Result)
+        items.push(command)
+        slots.push(undefined)
         break
       case "Split": {
         const { parts } = plan
-        for (const { command, slot } of parts) {
-          items.push({ command, slot, member: undefined })
-        }
-        results.push((exits) =>
+        const join: Join = (exits) =>
           joined(
             command,
-            exits.slice(at, at + parts.length),
-            parts.map(({ slot }) => `slot ${slot}`),
+            exits,
+            (at) => `slot ${(parts[at] as Part).slot}`,
             (replies) =>
               joinParts(
                 command,
                 parts.map(({ places }, i) => ({ places, reply: replies[i] as Reply }))
               )
           )
-        )
+        joins.push({ at: i, count: parts.length, join })
+        for (const { command, slot } of parts) {
+          items.push(command)
+          slots.push(slot)
+        }
         break
       }
       case "Fan": {
-        const members = plan.to === "primaries" ? router.allPrimaries : router.allNodes
+        const nodes = plan.to === "primaries" ? router.allPrimaries : router.allNodes
         const part = undecoded(command)
-        for (const member of members) {
-          items.push({ command: part, slot: undefined, member })
-        }
-        results.push((exits) =>
+        const join: Join = (exits) =>
           joined(
             command,
-            exits.slice(at, at + members.length),
-            members.map(({ address }) => address),
+            exits,
+            (at) => (nodes[at] as Member).address,
             (replies) => joinNodes(command, replies)
           )
-        )
+        joins.push({ at: i, count: nodes.length, join })
+        for (const member of nodes) {
+          members.set(items.length, member)
+          items.push(part)
+          slots.push(undefined)
+        }
       }
     }
   }
   const allowed = options.deadline ?? allowedFor(commands, options, router.replyTimeout)
   // A program reads what it has just written, so one write sends all of a batch to primaries.
-  const reads = commands.every(({ traits }) => traits.readonly) ? from : "primary"
-  return Effect.map(sendItems(router, items, allowed, reads), (exits) => ({
+  const reads = from === "primary" || commands.every(({ traits }) => traits.readonly) ? from : "primary"
+  return Effect.map(sendItems(router, { commands: items, slots, members }, allowed, reads), (exits) => ({
     outcome: "executed",
-    exits: results.map((result) => result(exits))
+    exits: joins.length === 0 ? exits : joinAll(commands.length, exits, joins)
   }))
+}
+
+/** The result of a command from those of its items. */
+type Join = (exits: ReadonlyArray<Result>) => Result
+
+const joinAll = (
+  count: number,
+  exits: ReadonlyArray<Result>,
+  joins: ReadonlyArray<{ readonly at: number; readonly count: number; readonly join: Join }>
+): ReadonlyArray<Result> => {
+  const results: Array<Result> = []
+  let next = 0
+  let item = 0
+  for (let i = 0; i < count; i++) {
+    const several = joins[next]
+    if (several?.at === i) {
+      next++
+      results.push(several.join(exits.slice(item, item + several.count)))
+      item += several.count
+    } else {
+      results.push(exits[item++] as Result)
+    }
+  }
+  return results
 }
 
 /** One result from those of the parts of a command. */
 const joined = (
   command: RedisCommand<unknown>,
   exits: ReadonlyArray<Result>,
-  servers: ReadonlyArray<string>,
+  serverOf: (at: number) => string,
   join: (replies: ReadonlyArray<Reply>) => Reply
 ): Result => {
-  const failures = exits.flatMap((exit, i) => {
-    const error = errorOf(exit)
-    return error === undefined ? [] : [{ server: servers[i] as string, error }]
-  })
+  const replies: Array<Reply> = []
+  for (const exit of exits) {
+    if (exit._tag === "Success") {
+      replies.push(exit.value as Reply)
+    }
+  }
   if (exits.length === 0) {
     return Exit.fail(noNode(command.name))
   }
-  const [first] = failures
+  if (replies.length === exits.length) {
+    return decode(command, join(replies))
+  }
   const died = exits.find((exit) => Exit.isFailure(exit) && errorOf(exit) === undefined)
   if (died !== undefined) {
     return died
   }
-  const replies = exits.flatMap((exit) => (Exit.isSuccess(exit) ? [exit.value as Reply] : []))
-  if (first === undefined) {
-    return decode(command, join(replies))
-  }
+  const failures = exits.flatMap((exit, at) => {
+    const error = errorOf(exit)
+    return error === undefined ? [] : [{ server: serverOf(at), error }]
+  })
+  const [first] = failures as [(typeof failures)[number]]
   if (command.traits.responsePolicy === "one_succeeded") {
     // The script that is to be killed runs on one node.
     return replies.length > 0
@@ -157,7 +195,6 @@ export const noNode = (
 
 /** Where an item is to go after a refusal. */
 interface Again {
-  readonly at: number
   /** The node that imports its slot, which must be sent ASKING first. */
   readonly asked: Member | undefined
   readonly pause: number
@@ -165,82 +202,99 @@ interface Again {
 
 const sendItems = (
   router: Router,
-  items: ReadonlyArray<Item>,
+  items: Items,
   allowed: number,
   from: ReadFrom
-): Effect.Effect<ReadonlyArray<Result>, RedisError> => {
-  const exits = new Array<Result>(items.length)
+): Effect.Effect<ReadonlyArray<Result>> => {
+  const { commands, members, slots } = items
+  const exits = new Array<Result>(commands.length)
   const until = Timers.now() + allowed
-  const round = (places: ReadonlyArray<Again>, refusals: number): Effect.Effect<void> =>
-    Effect.suspend(() => {
+  const round = (
+    places: ReadonlyArray<number>,
+    last: ReadonlyMap<number, Again>,
+    refusals: number
+  ): Effect.Effect<void> =>
+    Effect.async<void>((resume) => {
       const left = until - Timers.now()
-      const refused: Array<Again> = []
+      const deadline = allowed === Infinity ? undefined : Math.max(Math.round(left), 1)
+      const refused = new Map<number, Again>()
       // What is for one node alone must not go elsewhere together with what is not.
-      const movable = new Map<Member, Array<Again>>()
-      const alone = new Map<Member, Array<Again>>()
-      for (const again of places) {
-        const { command, member, slot } = items[again.at] as Item
-        const target = again.asked ?? member ?? (slot === undefined ? router.anyMember : router.readerOf(slot, from))
+      const movable = new Map<Member, Array<number>>()
+      const alone = new Map<Member, Array<number>>()
+      for (const at of places) {
+        const slot = slots[at]
+        const only = members.get(at)
+        const target =
+          last.get(at)?.asked ??
+          only ??
+          (slot === undefined ? router.anyMember : router.readerOf(slot, from))
         if (target === undefined) {
           router.doubt()
-          exits[again.at] = Exit.fail(noNode(command.name))
+          exits[at] = Exit.fail(noNode((commands[at] as RedisCommand<unknown>).name))
           if (refusals < router.maxRedirects) {
-            refused.push({ at: again.at, asked: undefined, pause: pauseFor({ _tag: "Down" }, refusals) })
+            refused.set(at, { asked: undefined, pause: pauseFor("Down", refusals) })
           }
           continue
         }
-        const groups = member === undefined ? movable : alone
+        const groups = only === undefined ? movable : alone
         const group = groups.get(target)
-        group === undefined ? groups.set(target, [again]) : group.push(again)
+        group === undefined ? groups.set(target, [at]) : group.push(at)
       }
-      const sent = Effect.forEach(
-        [...movable, ...alone],
-        ([target, group]) =>
-          Effect.map(
-            Effect.exit(
-              sendGroup(target, group, items, allowed === Infinity ? undefined : Math.max(Math.round(left), 1))
-            ),
-            (answers) => {
-              for (const [i, again] of group.entries()) {
-                const exit = Exit.isSuccess(answers) ? (answers.value[i] as Result) : answers
-                const next =
-                  refusals < router.maxRedirects
-                    ? refusal(router, target, items[again.at] as Item, exit, refusals)
-                    : undefined
-                if (next === undefined) {
-                  exits[again.at] = exit
-                } else {
-                  refused.push({ at: again.at, ...next })
-                  exits[again.at] = exit
-                }
-              }
-            }
-          ),
-        { concurrency: "unbounded", discard: true }
-      )
-      return Effect.flatMap(sent, () => {
-        if (refused.length === 0) {
-          return Effect.void
+      const note = (member: Member, at: number, exit: Result): void => {
+        exits[at] = exit
+        const again =
+          exit._tag === "Failure" && refusals < router.maxRedirects
+            ? refusal(router, member, items, at, exit, refusals)
+            : undefined
+        if (again !== undefined) {
+          refused.set(at, again)
         }
-        refused.sort((a, b) => a.at - b.at)
-        const pause = Math.max(...refused.map(({ pause }) => pause))
-        if (Timers.now() + pause >= until) {
-          for (const { at } of refused) {
-            exits[at] = Exit.fail(late((items[at] as Item).command.name, allowed, exits[at] as Result))
+      }
+      const done = (): Effect.Effect<void> => (refused.size === 0 ? Effect.void : again(refused, refusals))
+      let open = movable.size + alone.size
+      if (open === 0) {
+        return resume(done())
+      }
+      const withdrawals: Array<Effect.Effect<void>> = []
+      const submit = (member: Member, group: ReadonlyArray<number>, isMovable: boolean): void => {
+        const { answers, sent } = sendable(group, commands, last)
+        const withdrawal = member.submit(sent, { atomic: false, deadline }, isMovable, (result) => {
+          const answered = exitOf(result)
+          for (let i = 0; i < group.length; i++) {
+            const exit = answered._tag === "Success" ? answered.value.exits[answers?.[i] ?? i] : answered
+            note(member, group[i] as number, exit as Result)
           }
-          return Effect.void
+          open--
+          if (open === 0) {
+            resume(done())
+          }
+        })
+        if (withdrawal !== undefined) {
+          withdrawals.push(withdrawal)
         }
-        const next = round(refused, refusals + 1)
-        return pause === 0 ? next : Effect.zipRight(sleep(pause), next)
-      })
+      }
+      for (const [member, group] of movable) {
+        submit(member, group, true)
+      }
+      for (const [member, group] of alone) {
+        submit(member, group, false)
+      }
+      return withdrawals.length === 0 ? undefined : Effect.all(withdrawals, { discard: true })
     })
-  return Effect.as(
-    round(
-      items.map((_, at) => ({ at, asked: undefined, pause: 0 })),
-      0
-    ),
-    exits
-  )
+  const again = (refused: ReadonlyMap<number, Again>, refusals: number): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const pause = Math.max(...[...refused.values()].map(({ pause }) => pause))
+      if (Timers.now() + pause >= until) {
+        for (const at of refused.keys()) {
+          exits[at] = Exit.fail(late((commands[at] as RedisCommand<unknown>).name, allowed, exits[at] as Result))
+        }
+        return Effect.void
+      }
+      const places = [...refused.keys()].sort((a, b) => a - b)
+      const next = round(places, refused, refusals + 1)
+      return pause === 0 ? next : Effect.zipRight(sleep(pause), next)
+    })
+  return Effect.as(round([...commands.keys()], new Map(), 0), exits)
 }
 
 /** By the clock of the connections, which a test's clock does not move. */
@@ -261,43 +315,46 @@ const late = (command: string, milliseconds: number, last: Result): RedisError =
   })
 }
 
-const sendGroup = (
-  member: Member,
-  group: ReadonlyArray<Again>,
-  items: ReadonlyArray<Item>,
-  deadline: number | undefined
-): Effect.Effect<ReadonlyArray<Result>, RedisError> => {
-  const commands = group.flatMap(({ asked, at }) => {
-    const { command } = items[at] as Item
-    return asked === undefined ? [command] : [askingCommand, command]
-  })
-  const movable = group.every(({ at }) => items[at]?.member === undefined)
-  return Effect.map(member.sendAll(commands, { atomic: false, deadline }, movable), ({ exits }) => {
-    const answers: Array<Result> = []
-    let i = 0
-    for (const { asked } of group) {
-      i += asked === undefined ? 0 : 1
-      answers.push(exits[i] as Result)
-      i++
+/** What is sent for a group, and where among it each command's answer is: where nothing is said, in the group's order. */
+const sendable = (
+  group: ReadonlyArray<number>,
+  commands: ReadonlyArray<RedisCommand<unknown>>,
+  last: ReadonlyMap<number, Again>
+): { readonly sent: ReadonlyArray<RedisCommand<unknown>>; readonly answers: ReadonlyArray<number> | undefined } => {
+  const sent: Array<RedisCommand<unknown>> = []
+  if (last.size === 0) {
+    for (const at of group) {
+      sent.push(commands[at] as RedisCommand<unknown>)
     }
-    return answers
-  })
+    return { sent, answers: undefined }
+  }
+  const answers: Array<number> = []
+  for (const at of group) {
+    if (last.get(at)?.asked !== undefined) {
+      sent.push(askingCommand)
+    }
+    answers.push(sent.length)
+    sent.push(commands[at] as RedisCommand<unknown>)
+  }
+  return { sent, answers }
 }
 
 /** How a refused item is sent again; `undefined` when its result stands. */
 const refusal = (
   router: Router,
   member: Member,
-  item: Item,
+  { commands, members, slots }: Items,
+  at: number,
   exit: Result,
   refusals: number
-): { readonly asked: Member | undefined; readonly pause: number } | undefined => {
+): Again | undefined => {
+  const command = commands[at] as RedisCommand<unknown>
   const error = errorOf(exit)
   if (error?._tag !== "ReplyError") {
     return undefined
   }
   const message = Redacted.value(error.raw)
-  const redirection = refusalOf(item.command, message)
+  const redirection = refusalOf(command, message)
   if (redirection === undefined) {
     return undefined
   }
@@ -306,19 +363,19 @@ const refusal = (
     member.rest()
   }
   if (redirection._tag !== "Moved" && redirection._tag !== "Ask") {
-    return { asked: undefined, pause: pauseFor(redirection, refusals) }
+    return { asked: undefined, pause: pauseFor(redirection._tag, refusals) }
   }
-  if (item.member !== undefined || redirection.slot !== item.slot) {
+  if (members.has(at) || redirection.slot !== slots[at]) {
     return undefined
   }
-  const target = router.follow(redirection, member, item.command.traits.script !== undefined)
+  const target = router.follow(redirection, member, command.traits.script !== undefined)
   return target === undefined
     ? undefined
-    : { asked: target.asked, pause: Math.max(target.pause, refusals < 2 ? 0 : pauseFor(redirection, refusals)) }
+    : { asked: target.asked, pause: Math.max(target.pause, refusals < 2 ? 0 : pauseFor(redirection._tag, refusals)) }
 }
 
-const pauseFor = ({ _tag }: Redirection, refusals: number): number => {
-  const [least, most] = _tag === "Down" ? [100, 1_000] : _tag === "Moved" || _tag === "Ask" ? [10, 500] : [50, 500]
+const pauseFor = (tag: Redirection["_tag"], refusals: number): number => {
+  const [least, most] = tag === "Down" ? [100, 1_000] : tag === "Moved" || tag === "Ask" ? [10, 500] : [50, 500]
   const millis = Math.min(least * 2 ** Math.min(refusals, 16), most)
   return millis / 2 + (Math.random() * millis) / 2
 }

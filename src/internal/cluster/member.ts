@@ -14,7 +14,7 @@ import type { Failure } from "../engine/failure.js"
 import { settleFailure } from "../engine/pending.js"
 import * as Timers from "../engine/timers.js"
 import { prepareAll } from "../request/prepare.js"
-import { type Refusals, Request, type RequestOwner, type RequestSettings } from "../request/request.js"
+import { type Refusals, Request, type RequestOwner, type RequestSettings, type Resume } from "../request/request.js"
 import type { Address } from "./view.js"
 
 /** What a member asks of the cluster. It is called from plain callbacks. */
@@ -125,21 +125,31 @@ export class Member implements RequestOwner {
     }
   }
 
-  /**
-   * Sends commands in one write. What they are refused with is their result. `movable` says that another node may get them
-   * when this one is not connected, because their keys say where they belong.
-   */
+  /** Sends commands in one write, to this node alone. What they are refused with is their result. */
   sendAll(
     commands: ReadonlyArray<RedisCommand<unknown>>,
-    options: BatchOptions,
-    movable = false
+    options: BatchOptions
   ): Effect.Effect<BatchResult, RedisError> {
-    return Effect.async<BatchResult, RedisError>((resume) => {
-      const request = prepareAll(commands, options, resume, this.cluster, undefined)
-      return request instanceof Request
-        ? this.accept(request, movable ? this.batches : this.alone)
-        : resume(Effect.fail(request))
-    })
+    return Effect.async<BatchResult, RedisError>((resume) => this.submit(commands, options, false, resume))
+  }
+
+  /**
+   * Sends commands of the current fiber in one write. What they are refused with is their result. `movable` says that another
+   * node may get them when this one is not connected, because their keys say where they belong. Returns how to take them back
+   * when they have to wait.
+   */
+  submit(
+    commands: ReadonlyArray<RedisCommand<unknown>>,
+    options: BatchOptions,
+    movable: boolean,
+    resume: Resume<BatchResult>
+  ): Effect.Effect<void> | undefined {
+    const request = prepareAll(commands, options, resume, this.cluster, undefined)
+    if (request instanceof Request) {
+      return this.accept(request, movable ? this.batches : this.alone)
+    }
+    resume(Effect.fail(request))
+    return undefined
   }
 
   recover(request: Request, failure: Failure, movable = true): boolean {

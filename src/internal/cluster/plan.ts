@@ -49,6 +49,10 @@ const namedSlot = ({ args, name }: RedisCommand<unknown>): number | undefined =>
 }
 
 export const planOf = (command: RedisCommand<unknown>, splitKeys: boolean): Plan => {
+  const only = onlyKey(command)
+  if (only !== -1) {
+    return { _tag: "Slot", slot: slotAt(command, only) }
+  }
   const places = keyPlaces(command)
   if (places.length > 0) {
     return ofKeys(command, places, splitKeys)
@@ -73,6 +77,20 @@ export const planOf = (command: RedisCommand<unknown>, splitKeys: boolean): Plan
     default:
       return any
   }
+}
+
+/** The place of the one argument that is known as a key: most commands have one, and need no list of places. -1 otherwise. */
+const onlyKey = ({ args, traits }: RedisCommand<unknown>): number => {
+  let only = -1
+  for (let i = 0; i < args.length; i++) {
+    if ((args[i] as Argument).kind === "key") {
+      if (only !== -1) {
+        return -1
+      }
+      only = i
+    }
+  }
+  return traits.shardChannels === undefined ? only : -1
 }
 
 /** The slot of a request that was planned before: of its first key, or named. `undefined` when it has none. */
@@ -125,13 +143,23 @@ const split = (command: RedisCommand<unknown>, places: ReadonlyArray<number>): R
   const step = places.length > 1 ? (places[1] as number) - (places[0] as number) : 1
   const before = args.slice(0, places[0])
   const after = args.slice((places[places.length - 1] as number) + step)
-  return [...bySlot].map(([slot, members]) => {
-    const keys = members.flatMap((i) => args.slice(places[i], (places[i] as number) + step))
+  const part = undecoded(command)
+  const parts: Array<Part> = []
+  for (const [slot, members] of bySlot) {
     // The number of keys stands just before them.
-    const counted =
-      command.traits.numkeys === undefined ? before : [...before.slice(0, -1), countOf(before, members.length)]
-    return { slot, places: members, command: undecoded(reword(command, { args: [...counted, ...keys, ...after] })) }
-  })
+    const words =
+      command.traits.numkeys === undefined ? before.slice() : [...before.slice(0, -1), countOf(before, members.length)]
+    for (const i of members) {
+      for (let offset = 0; offset < step; offset++) {
+        words.push(args[(places[i] as number) + offset] as Argument)
+      }
+    }
+    for (const word of after) {
+      words.push(word)
+    }
+    parts.push({ slot, places: members, command: reword(part, { args: words }) })
+  }
+  return parts
 }
 
 const countOf = (before: ReadonlyArray<Argument>, count: number): Argument =>

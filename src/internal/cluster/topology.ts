@@ -91,7 +91,17 @@ export class Topology {
     }
     const shards: Array<Shard> = []
     const places = new Map<string, number>()
+    // Most slots in a row have one owner, and a name costs far more to make than to remember whose it was.
+    let last: Shard | undefined
+    let lastPlace = 0
     const placeOf = (owner: Shard): number => {
+      if (owner !== last) {
+        last = owner
+        lastPlace = newPlaceOf(owner)
+      }
+      return lastPlace
+    }
+    const newPlaceOf = (owner: Shard): number => {
       const shard = described.get(nameOf(owner.primary)) ?? owner
       const name = nameOf(shard.primary)
       const known = places.get(name)
@@ -138,11 +148,15 @@ export class Topology {
 
   /** Whether both know the same of every slot: primary, replicas and config epochs. */
   equals(that: Topology): boolean {
+    let same: readonly [Shard, Shard] | undefined
     for (let slot = 0; slot < slots; slot++) {
       const a = this.shardOf(slot)
       const b = that.shardOf(slot)
-      if (a !== b && (a === undefined || b === undefined || !sameShard(a, b))) {
-        return false
+      if (a !== b && (same === undefined || a !== same[0] || b !== same[1])) {
+        if (a === undefined || b === undefined || !sameShard(a, b)) {
+          return false
+        }
+        same = [a, b]
       }
       if (this.claims[slot] !== that.claims[slot]) {
         return false
