@@ -58,7 +58,14 @@ export class LiveMatrix {
   private readonly done = new Map<string, Map<string, Set<string>>>()
   private readonly notDone = new Map<string, Set<string>>()
 
+  /** Over a cluster, how many tests ran with their keys in any slots, and how many in one. */
+  private readonly places = new Map<string, number>()
+
   constructor(private readonly group: string) {}
+
+  placed(where: string): void {
+    this.places.set(where, (this.places.get(where) ?? 0) + 1)
+  }
 
   ran(command: string, server: string, protocol: 2 | 3): void {
     const protocols = this.done.get(server) ?? new Map<string, Set<string>>()
@@ -92,7 +99,8 @@ export class LiveMatrix {
       )
     }
     const skipped = [...this.notDone].map(([reason, tests]) => `\n  skipped, ${reason} (${[...tests].join(", ")})`)
-    console.log(text + skipped.join(""))
+    const placed = [...this.places].map(([where, tests]) => `; ${tests} tests with their keys in ${where}`)
+    console.log(text + placed.join("") + skipped.join(""))
   }
 }
 
