@@ -225,7 +225,7 @@ describe("scripting commands decode their replies", () => {
 
 liveSuite(
   "scripting",
-  ({ effect, live, needs, onLease, protocol }) => {
+  ({ effect, live, needs, onLease, onOneNode, protocol }) => {
     effect("EVAL, EVALSHA and their _RO forms", () =>
       Effect.gen(function* () {
         const script = "return {KEYS[1], ARGV[1], ARGV[2] + 1, false, 'x'}"
@@ -306,6 +306,7 @@ liveSuite(
 
     live("FUNCTION STATS shows a running function; FUNCTION KILL and SCRIPT KILL end it", () =>
       Effect.gen(function* () {
+        yield* onOneNode
         yield* scripts.functionFlush({ sync: true })
         yield* scripts.functionLoad(
           "#!lua name=busy\nredis.register_function('busy', function() while true do end end)"
