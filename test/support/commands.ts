@@ -410,11 +410,15 @@ const suiteOn = (
         let exit: Exit.Exit<void, unknown>
         isOnOneNode = !isCluster
         if (isCluster) {
-          const refused = Effect.runSync(Deferred.make<never>())
-          const refuse = () => Deferred.unsafeDone(refused, Effect.die(new NeedsOneSlot()))
           // What was refused may be hidden in a fiber, and the test may wait for what it would have done.
-          exit = await run(Effect.raceFirst(flushed, Deferred.await(refused)), CommandCluster.watched(service, refuse))
-          if (of(exit, NeedsOneSlot) !== undefined) {
+          const stopped = Effect.runSync(Deferred.make<never>())
+          let refused = false
+          const refuse = () => {
+            refused = true
+            Deferred.unsafeDone(stopped, Effect.die(new NeedsOneSlot()))
+          }
+          exit = await run(Effect.raceFirst(flushed, Deferred.await(stopped)), CommandCluster.watched(service, refuse))
+          if (refused || of(exit, NeedsOneSlot) !== undefined) {
             isOnOneNode = true
             exit = await run(flushed, oneSlot)
           }
