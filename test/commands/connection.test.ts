@@ -9,7 +9,19 @@ import * as Codec from "../../src/Codec.js"
 import { type ClientInfo, make } from "../../src/commands/connection.js"
 import { Redis, type RedisService } from "../../src/internal/command/model.js"
 import * as RedisCommand from "../../src/RedisCommand.js"
-import { decode, liveSuite, reads, readsEach, readsError, refuses, sends, tagged, wire } from "../support/commands.js"
+import {
+  decode,
+  isCluster,
+  liveSuite,
+  notOverCluster,
+  reads,
+  readsEach,
+  readsError,
+  refuses,
+  sends,
+  tagged,
+  wire
+} from "../support/commands.js"
 
 const connection = make(Codec.utf8)
 const binary = make(Codec.bytes)
@@ -377,285 +389,282 @@ describe("connection commands decode their replies", () => {
   })
 })
 
-liveSuite(
-  "connection",
-  ({ effect, isCluster, isSince, live, needs, needsVersion, notOverCluster, onLease, product, protocol, version }) => {
-    effect("PING and ECHO", () =>
+liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, product, protocol, version }) => {
+  effect("PING and ECHO", () =>
+    Effect.gen(function* () {
+      expect(yield* connection.ping()).toBe("PONG")
+      expect(yield* connection.ping("värde")).toBe("värde")
+      expect(yield* connection.echo("hello")).toBe("hello")
+      expect(yield* binary.echo(Uint8Array.of(0xff, 0))).toEqual(Uint8Array.of(0xff, 0))
+    })
+  )
+
+  effect("HELLO", () =>
+    onLease(
       Effect.gen(function* () {
-        expect(yield* connection.ping()).toBe("PONG")
-        expect(yield* connection.ping("värde")).toBe("värde")
-        expect(yield* connection.echo("hello")).toBe("hello")
-        expect(yield* binary.echo(Uint8Array.of(0xff, 0))).toEqual(Uint8Array.of(0xff, 0))
+        const told = yield* connection.hello()
+        expect(told).toMatchObject({
+          server: Option.some(product),
+          version: Option.some(version),
+          proto: protocol,
+          mode: Option.some(isCluster ? "cluster" : "standalone"),
+          role: Option.some("master")
+        })
+        const other = protocol === 2 ? 3 : 2
+        expect((yield* connection.hello(other, { setname: "worker" })).proto).toBe(other)
+        expect(yield* connection.clientGetname()).toEqual(Option.some("worker"))
+        const wrong = yield* Effect.flip(
+          connection.hello(other, { auth: { username: "ada", password: Redacted.make("wrong-password") } })
+        )
+        expect(wrong).toMatchObject({ _tag: "ReplyError", code: "WRONGPASS" })
+        expect(String(wrong)).not.toContain("wrong-password")
       })
     )
+  )
 
-    effect("HELLO", () =>
-      onLease(
-        Effect.gen(function* () {
-          const told = yield* connection.hello()
-          expect(told).toMatchObject({
-            server: Option.some(product),
-            version: Option.some(version),
-            proto: protocol,
-            mode: Option.some(isCluster ? "cluster" : "standalone"),
-            role: Option.some("master")
-          })
-          const other = protocol === 2 ? 3 : 2
-          expect((yield* connection.hello(other, { setname: "worker" })).proto).toBe(other)
-          expect(yield* connection.clientGetname()).toEqual(Option.some("worker"))
-          const wrong = yield* Effect.flip(
-            connection.hello(other, { auth: { username: "ada", password: Redacted.make("wrong-password") } })
-          )
-          expect(wrong).toMatchObject({ _tag: "ReplyError", code: "WRONGPASS" })
-          expect(String(wrong)).not.toContain("wrong-password")
-        })
-      )
-    )
-
-    effect("AUTH", () =>
-      onLease(
-        Effect.gen(function* () {
-          yield* raw("ACL SETUSER", "ada", "on", ">sesame", "+@all", "~*")
-          yield* connection.auth("ada", Redacted.make("sesame"))
-          expect((yield* connection.clientInfo()).user).toEqual(Option.some("ada"))
-          const wrong = yield* Effect.flip(connection.auth("ada", Redacted.make("wrong-password")))
-          expect(wrong).toMatchObject({ _tag: "ReplyError", code: "WRONGPASS" })
-          expect(String(wrong)).not.toContain("wrong-password")
-          const none = yield* Effect.flip(connection.auth(Redacted.make("wrong-password")))
-          expect(none).toMatchObject({ _tag: "ReplyError" })
-          expect(String(none)).not.toContain("wrong-password")
-        })
-      )
-    )
-
-    effect("SELECT", () =>
-      onLease(
-        Effect.gen(function* () {
-          yield* notOverCluster("a cluster has one database")
-          yield* connection.select(3)
-          expect((yield* connection.clientInfo()).db).toEqual(Option.some(3))
-          yield* connection.reset()
-          expect((yield* connection.clientInfo()).db).toEqual(Option.some(0))
-          expect(yield* Effect.flip(connection.select(99))).toMatchObject({ _tag: "ReplyError" })
-        })
-      )
-    )
-
-    effect("CLIENT GETNAME, SETNAME, ID, INFO and REPLY, RESET", () =>
-      onLease(
-        Effect.gen(function* () {
-          expect(yield* connection.clientGetname()).toEqual(Option.none())
-          yield* connection.clientSetname("worker")
-          expect(yield* connection.clientGetname()).toEqual(Option.some("worker"))
-          const id = yield* connection.clientId()
-          const info = yield* connection.clientInfo()
-          expect(info).toMatchObject({
-            id,
-            name: Option.some("worker"),
-            db: Option.some(0),
-            multi: Option.some(-1),
-            user: Option.some("default")
-          })
-          expect(Object.keys(info.fields).length).toBeGreaterThan(20)
-          yield* connection.reset()
-          expect(yield* connection.clientInfo()).toMatchObject({ id, name: Option.some("") })
-          expect(yield* Effect.flip(connection.clientSetname("two words"))).toMatchObject({ _tag: "ReplyError" })
-          yield* connection.clientReply("on")
-        })
-      )
-    )
-
-    effect("CLIENT INFO has a typed property for each field of the server's line", () =>
+  effect("AUTH", () =>
+    onLease(
       Effect.gen(function* () {
-        const known = (yield* connection.clientInfo()) as unknown as Record<string, unknown>
-        const fields = Object.keys(known.fields as object)
-        const unread = fields.filter((name) => {
-          const camel = name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
-          return known[camel] === undefined
-        })
-        expect(unread).toEqual([])
+        yield* raw("ACL SETUSER", "ada", "on", ">sesame", "+@all", "~*")
+        yield* connection.auth("ada", Redacted.make("sesame"))
+        expect((yield* connection.clientInfo()).user).toEqual(Option.some("ada"))
+        const wrong = yield* Effect.flip(connection.auth("ada", Redacted.make("wrong-password")))
+        expect(wrong).toMatchObject({ _tag: "ReplyError", code: "WRONGPASS" })
+        expect(String(wrong)).not.toContain("wrong-password")
+        const none = yield* Effect.flip(connection.auth(Redacted.make("wrong-password")))
+        expect(none).toMatchObject({ _tag: "ReplyError" })
+        expect(String(none)).not.toContain("wrong-password")
       })
     )
+  )
 
-    effect("CLIENT LIST", () =>
-      onLease(
-        Effect.gen(function* () {
-          yield* connection.clientSetname("worker")
-          const id = yield* connection.clientId()
-          const all = yield* connection.clientList()
-          expect(all.find((client) => client.id === id)).toMatchObject({
-            name: Option.some("worker"),
-            cmd: Option.some("client|list")
-          })
-          expect((yield* connection.clientList({ id: [id, 999_999] })).map((client) => client.id)).toEqual([id])
-          expect((yield* connection.clientList({ type: "normal" })).length).toBe(all.length)
-          expect(yield* connection.clientList({ type: "pubsub" })).toEqual([])
-        })
-      )
-    )
-
-    effect("CLIENT LIST by Valkey's filters", () =>
-      onLease(
-        Effect.gen(function* () {
-          yield* needsVersion({ valkey: "9.0" })
-          yield* connection.clientSetname("worker")
-          const id = yield* connection.clientId()
-          expect(
-            (yield* connection.clientList({ name: "worker", db: 0, notType: "pubsub" })).map((client) => client.id)
-          ).toEqual([id])
-          expect(yield* connection.clientList({ notId: [id], name: "worker" })).toEqual([])
-        })
-      )
-    )
-
-    effect("CLIENT KILL", () =>
+  effect("SELECT", () =>
+    onLease(
       Effect.gen(function* () {
-        const redis = yield* Redis
-        const victim = Effect.gen(function* () {
-          const leased = yield* redis.lease
-          const told = yield* leased.send(connection.clientInfo())
-          return { leased, told }
+        yield* notOverCluster("a cluster has one database")
+        yield* connection.select(3)
+        expect((yield* connection.clientInfo()).db).toEqual(Option.some(3))
+        yield* connection.reset()
+        expect((yield* connection.clientInfo()).db).toEqual(Option.some(0))
+        expect(yield* Effect.flip(connection.select(99))).toMatchObject({ _tag: "ReplyError" })
+      })
+    )
+  )
+
+  effect("CLIENT GETNAME, SETNAME, ID, INFO and REPLY, RESET", () =>
+    onLease(
+      Effect.gen(function* () {
+        expect(yield* connection.clientGetname()).toEqual(Option.none())
+        yield* connection.clientSetname("worker")
+        expect(yield* connection.clientGetname()).toEqual(Option.some("worker"))
+        const id = yield* connection.clientId()
+        const info = yield* connection.clientInfo()
+        expect(info).toMatchObject({
+          id,
+          name: Option.some("worker"),
+          db: Option.some(0),
+          multi: Option.some(-1),
+          user: Option.some("default")
         })
-        const first = yield* victim
-        expect(yield* connection.clientKill({ id: first.told.id })).toBe(1)
-        expect(yield* connection.clientKill({ id: first.told.id })).toBe(0)
-        // Waits until this side notices the kill, too. Otherwise the lease returns to its pool as a working connection.
-        const noticed = ({ leased }: { readonly leased: RedisService }) =>
-          Effect.gen(function* () {
-            expect(yield* Effect.flip(leased.send(connection.ping()))).toMatchObject({ _tag: "ConnectionError" })
-          })
-        yield* noticed(first)
-        const second = yield* victim
-        yield* connection.clientKill(addrOf(second.told))
-        expect(yield* Effect.flip(connection.clientKill(addrOf(second.told)))).toMatchObject({ _tag: "ReplyError" })
-        yield* noticed(second)
-        const third = yield* victim
+        expect(Object.keys(info.fields).length).toBeGreaterThan(20)
+        yield* connection.reset()
+        expect(yield* connection.clientInfo()).toMatchObject({ id, name: Option.some("") })
+        expect(yield* Effect.flip(connection.clientSetname("two words"))).toMatchObject({ _tag: "ReplyError" })
+        yield* connection.clientReply("on")
+      })
+    )
+  )
+
+  effect("CLIENT INFO has a typed property for each field of the server's line", () =>
+    Effect.gen(function* () {
+      const known = (yield* connection.clientInfo()) as unknown as Record<string, unknown>
+      const fields = Object.keys(known.fields as object)
+      const unread = fields.filter((name) => {
+        const camel = name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
+        return known[camel] === undefined
+      })
+      expect(unread).toEqual([])
+    })
+  )
+
+  effect("CLIENT LIST", () =>
+    onLease(
+      Effect.gen(function* () {
+        yield* connection.clientSetname("worker")
+        const id = yield* connection.clientId()
+        const all = yield* connection.clientList()
+        expect(all.find((client) => client.id === id)).toMatchObject({
+          name: Option.some("worker"),
+          cmd: Option.some("client|list")
+        })
+        expect((yield* connection.clientList({ id: [id, 999_999] })).map((client) => client.id)).toEqual([id])
+        expect((yield* connection.clientList({ type: "normal" })).length).toBe(all.length)
+        expect(yield* connection.clientList({ type: "pubsub" })).toEqual([])
+      })
+    )
+  )
+
+  effect("CLIENT LIST by Valkey's filters", () =>
+    onLease(
+      Effect.gen(function* () {
+        yield* needsVersion({ valkey: "9.0" })
+        yield* connection.clientSetname("worker")
+        const id = yield* connection.clientId()
         expect(
-          yield* connection.clientKill({
-            addr: addrOf(third.told),
-            laddr: Option.getOrThrow(third.told.laddr),
-            user: "default",
-            skipme: "yes",
-            type: "normal"
-          })
-        ).toBe(1)
-        yield* noticed(third)
-        if (isSince({ redis: "7.4", valkey: "8.0" })) {
-          expect(yield* connection.clientKill({ maxage: "1 day" })).toBe(0)
-        }
-        if (isSince({ valkey: "9.0" })) {
-          const fourth = yield* victim
-          yield* fourth.leased.send(connection.clientSetname("victim"))
-          expect(yield* connection.clientKill({ name: "victim", notId: [1, 2] })).toBe(1)
-          yield* noticed(fourth)
-        }
+          (yield* connection.clientList({ name: "worker", db: 0, notType: "pubsub" })).map((client) => client.id)
+        ).toEqual([id])
+        expect(yield* connection.clientList({ notId: [id], name: "worker" })).toEqual([])
       })
     )
+  )
 
-    live("CLIENT UNBLOCK", () =>
-      Effect.gen(function* () {
-        const redis = yield* Redis
+  effect("CLIENT KILL", () =>
+    Effect.gen(function* () {
+      const redis = yield* Redis
+      const victim = Effect.gen(function* () {
         const leased = yield* redis.lease
-        const id = yield* leased.send(connection.clientId())
-        const blocked = yield* Effect.fork(Effect.either(leased.send(raw("BLPOP", "none", "60"))))
-        const unblock = (how: Parameters<typeof connection.clientUnblock>[1]) =>
-          Effect.repeat(connection.clientUnblock(id, how), { until: (done) => done })
-        yield* unblock({ error: true })
-        expect(yield* Fiber.join(blocked)).toMatchObject({ _tag: "Left", left: { code: "UNBLOCKED" } })
-        const again = yield* Effect.fork(leased.send(raw("BLPOP", "none", "60")))
-        yield* unblock({ timeout: true })
-        expect(yield* Fiber.join(again)).toBeNull()
-        expect(yield* connection.clientUnblock(id)).toBe(false)
+        const told = yield* leased.send(connection.clientInfo())
+        return { leased, told }
       })
-    )
+      const first = yield* victim
+      expect(yield* connection.clientKill({ id: first.told.id })).toBe(1)
+      expect(yield* connection.clientKill({ id: first.told.id })).toBe(0)
+      // Waits until this side notices the kill, too. Otherwise the lease returns to its pool as a working connection.
+      const noticed = ({ leased }: { readonly leased: RedisService }) =>
+        Effect.gen(function* () {
+          expect(yield* Effect.flip(leased.send(connection.ping()))).toMatchObject({ _tag: "ConnectionError" })
+        })
+      yield* noticed(first)
+      const second = yield* victim
+      yield* connection.clientKill(addrOf(second.told))
+      expect(yield* Effect.flip(connection.clientKill(addrOf(second.told)))).toMatchObject({ _tag: "ReplyError" })
+      yield* noticed(second)
+      const third = yield* victim
+      expect(
+        yield* connection.clientKill({
+          addr: addrOf(third.told),
+          laddr: Option.getOrThrow(third.told.laddr),
+          user: "default",
+          skipme: "yes",
+          type: "normal"
+        })
+      ).toBe(1)
+      yield* noticed(third)
+      if (isSince({ redis: "7.4", valkey: "8.0" })) {
+        expect(yield* connection.clientKill({ maxage: "1 day" })).toBe(0)
+      }
+      if (isSince({ valkey: "9.0" })) {
+        const fourth = yield* victim
+        yield* fourth.leased.send(connection.clientSetname("victim"))
+        expect(yield* connection.clientKill({ name: "victim", notId: [1, 2] })).toBe(1)
+        yield* noticed(fourth)
+      }
+    })
+  )
 
-    effect("CLIENT PAUSE and UNPAUSE", () =>
+  live("CLIENT UNBLOCK", () =>
+    Effect.gen(function* () {
+      const redis = yield* Redis
+      const leased = yield* redis.lease
+      const id = yield* leased.send(connection.clientId())
+      const blocked = yield* Effect.fork(Effect.either(leased.send(raw("BLPOP", "none", "60"))))
+      const unblock = (how: Parameters<typeof connection.clientUnblock>[1]) =>
+        Effect.repeat(connection.clientUnblock(id, how), { until: (done) => done })
+      yield* unblock({ error: true })
+      expect(yield* Fiber.join(blocked)).toMatchObject({ _tag: "Left", left: { code: "UNBLOCKED" } })
+      const again = yield* Effect.fork(leased.send(raw("BLPOP", "none", "60")))
+      yield* unblock({ timeout: true })
+      expect(yield* Fiber.join(again)).toBeNull()
+      expect(yield* connection.clientUnblock(id)).toBe(false)
+    })
+  )
+
+  effect("CLIENT PAUSE and UNPAUSE", () =>
+    Effect.gen(function* () {
+      yield* connection.clientPause("10 seconds", { write: true })
+      expect(yield* connection.ping()).toBe("PONG")
+      yield* connection.clientUnpause()
+      yield* connection.clientPause("1 milli", { all: true })
+      yield* connection.clientUnpause()
+      yield* raw("SET", "k", "v")
+    })
+  )
+
+  effect("CLIENT TRACKING", () =>
+    onLease(
       Effect.gen(function* () {
-        yield* connection.clientPause("10 seconds", { write: true })
-        expect(yield* connection.ping()).toBe("PONG")
-        yield* connection.clientUnpause()
-        yield* connection.clientPause("1 milli", { all: true })
-        yield* connection.clientUnpause()
-        yield* raw("SET", "k", "v")
+        const off = yield* connection.clientTrackinginfo()
+        expect(off).toEqual({ flags: ["off"], redirect: Option.some(-1), prefixes: [], other: {} })
+        expect(yield* connection.clientGetredir()).toBe(-1)
+        const redirect = protocol === 2 ? { redirect: yield* connection.clientId() } : {}
+        yield* connection.clientTracking("on", { ...redirect, bcast: true, prefix: ["a:", "b:"], noloop: true })
+        const broadcast = yield* connection.clientTrackinginfo()
+        expect(broadcast.flags).toEqual(expect.arrayContaining(["on", "bcast", "noloop"]))
+        expect([...broadcast.prefixes].sort()).toEqual(["a:", "b:"])
+        expect(yield* connection.clientGetredir()).toBe(
+          protocol === 2 ? (redirect as { redirect: number }).redirect : 0
+        )
+        yield* connection.clientTracking("off")
+        yield* connection.clientTracking("on", { ...redirect, optin: true })
+        yield* connection.clientCaching("yes")
+        expect((yield* connection.clientTrackinginfo()).flags).toContain("caching-yes")
+        yield* connection.clientTracking("off")
+        yield* connection.clientTracking("on", { ...redirect, optout: true })
+        yield* connection.clientCaching("no")
+        yield* connection.clientTracking("off")
+        expect(yield* Effect.flip(connection.clientCaching("yes"))).toMatchObject({ _tag: "ReplyError" })
       })
     )
+  )
 
-    effect("CLIENT TRACKING", () =>
-      onLease(
-        Effect.gen(function* () {
-          const off = yield* connection.clientTrackinginfo()
-          expect(off).toEqual({ flags: ["off"], redirect: Option.some(-1), prefixes: [], other: {} })
-          expect(yield* connection.clientGetredir()).toBe(-1)
-          const redirect = protocol === 2 ? { redirect: yield* connection.clientId() } : {}
-          yield* connection.clientTracking("on", { ...redirect, bcast: true, prefix: ["a:", "b:"], noloop: true })
-          const broadcast = yield* connection.clientTrackinginfo()
-          expect(broadcast.flags).toEqual(expect.arrayContaining(["on", "bcast", "noloop"]))
-          expect([...broadcast.prefixes].sort()).toEqual(["a:", "b:"])
-          expect(yield* connection.clientGetredir()).toBe(
-            protocol === 2 ? (redirect as { redirect: number }).redirect : 0
-          )
-          yield* connection.clientTracking("off")
-          yield* connection.clientTracking("on", { ...redirect, optin: true })
-          yield* connection.clientCaching("yes")
-          expect((yield* connection.clientTrackinginfo()).flags).toContain("caching-yes")
-          yield* connection.clientTracking("off")
-          yield* connection.clientTracking("on", { ...redirect, optout: true })
-          yield* connection.clientCaching("no")
-          yield* connection.clientTracking("off")
-          expect(yield* Effect.flip(connection.clientCaching("yes"))).toMatchObject({ _tag: "ReplyError" })
-        })
-      )
+  effect("CLIENT NO-EVICT", () =>
+    onLease(
+      Effect.gen(function* () {
+        yield* needs("CLIENT NO-EVICT")
+        yield* connection.clientNoEvict("on")
+        expect(Option.getOrThrow((yield* connection.clientInfo()).flags)).toContain("e")
+        yield* connection.clientNoEvict("off")
+      })
     )
+  )
 
-    effect("CLIENT NO-EVICT", () =>
-      onLease(
-        Effect.gen(function* () {
-          yield* needs("CLIENT NO-EVICT")
-          yield* connection.clientNoEvict("on")
-          expect(Option.getOrThrow((yield* connection.clientInfo()).flags)).toContain("e")
-          yield* connection.clientNoEvict("off")
+  effect("CLIENT NO-TOUCH and SETINFO", () =>
+    onLease(
+      Effect.gen(function* () {
+        yield* needs("CLIENT NO-TOUCH", "CLIENT SETINFO")
+        yield* connection.clientNoTouch("on")
+        expect(Option.getOrThrow((yield* connection.clientInfo()).flags)).toContain("T")
+        yield* connection.clientNoTouch("off")
+        yield* connection.clientSetinfo({ libName: "effect" })
+        yield* connection.clientSetinfo({ libVer: "0.1.0" })
+        expect(yield* connection.clientInfo()).toMatchObject({
+          libName: Option.some("effect"),
+          libVer: Option.some("0.1.0")
         })
-      )
+      })
     )
+  )
 
-    effect("CLIENT NO-TOUCH and SETINFO", () =>
-      onLease(
-        Effect.gen(function* () {
-          yield* needs("CLIENT NO-TOUCH", "CLIENT SETINFO")
-          yield* connection.clientNoTouch("on")
-          expect(Option.getOrThrow((yield* connection.clientInfo()).flags)).toContain("T")
-          yield* connection.clientNoTouch("off")
-          yield* connection.clientSetinfo({ libName: "effect" })
-          yield* connection.clientSetinfo({ libVer: "0.1.0" })
-          expect(yield* connection.clientInfo()).toMatchObject({
-            libName: Option.some("effect"),
-            libVer: Option.some("0.1.0")
-          })
-        })
-      )
+  effect("CLIENT CAPA and IMPORT-SOURCE", () =>
+    onLease(
+      Effect.gen(function* () {
+        yield* needs("CLIENT CAPA", "CLIENT IMPORT-SOURCE")
+        yield* connection.clientCapa("redirect")
+        expect((yield* connection.clientInfo()).capa).toEqual(Option.some("r"))
+        yield* raw("CONFIG SET", "import-mode", "yes")
+        yield* connection.clientImportSource("on")
+        expect(Option.getOrThrow((yield* connection.clientInfo()).flags)).toContain("I")
+        yield* connection.clientImportSource("off")
+        yield* raw("CONFIG SET", "import-mode", "no")
+      })
     )
+  )
 
-    effect("CLIENT CAPA and IMPORT-SOURCE", () =>
-      onLease(
-        Effect.gen(function* () {
-          yield* needs("CLIENT CAPA", "CLIENT IMPORT-SOURCE")
-          yield* connection.clientCapa("redirect")
-          expect((yield* connection.clientInfo()).capa).toEqual(Option.some("r"))
-          yield* raw("CONFIG SET", "import-mode", "yes")
-          yield* connection.clientImportSource("on")
-          expect(Option.getOrThrow((yield* connection.clientInfo()).flags)).toContain("I")
-          yield* connection.clientImportSource("off")
-          yield* raw("CONFIG SET", "import-mode", "no")
-        })
-      )
+  effect("QUIT", () =>
+    onLease(
+      Effect.gen(function* () {
+        yield* connection.quit()
+      })
     )
-
-    effect("QUIT", () =>
-      onLease(
-        Effect.gen(function* () {
-          yield* connection.quit()
-        })
-      )
-    )
-  }
-)
+  )
+})

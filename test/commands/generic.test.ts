@@ -10,7 +10,18 @@ import { make } from "../../src/commands/generic.js"
 import { make as makeStrings } from "../../src/commands/string.js"
 import * as RedisCommand from "../../src/RedisCommand.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
-import { liveSuite, reads, readsEach, readsError, refuses, sends, tagged, wire } from "../support/commands.js"
+import {
+  liveSuite,
+  notOverCluster,
+  onOneNode,
+  reads,
+  readsEach,
+  readsError,
+  refuses,
+  sends,
+  tagged,
+  wire
+} from "../support/commands.js"
 
 const generic = make(Codec.utf8)
 const binary = make(Codec.bytes)
@@ -313,263 +324,258 @@ describe("generic commands decode their replies", () => {
   })
 })
 
-liveSuite(
-  "generic",
-  ({ effect, isSince, live, needs, needsVersion, notOverCluster, onLease, onOneNode, protocol, server }) => {
-    const text = (reply: unknown) => String(reply)
+liveSuite("generic", ({ effect, isSince, live, needs, needsVersion, onLease, protocol, server }) => {
+  const text = (reply: unknown) => String(reply)
 
-    effect("EXISTS, DEL, KEYS and other commands about which keys exist", () =>
-      Effect.gen(function* () {
-        yield* strings.mset({ a: "1", b: "2", c: "3" })
-        expect(yield* generic.exists(["a", "a", "none"])).toBe(2)
-        expect(yield* generic.touch(["a", "none"])).toBe(1)
-        expect(yield* generic.type("a")).toBe("string")
-        expect(yield* generic.type("none")).toBe("none")
-        expect((yield* generic.keys("*")).sort()).toEqual(["a", "b", "c"])
-        expect(yield* binary.keys("a")).toEqual([Uint8Array.of(0x61)])
-        expect(["a", "b", "c"]).toContain(Option.getOrThrow(yield* generic.randomkey()))
-        expect(yield* generic.del(["a", "none"])).toBe(1)
-        expect(yield* generic.unlink(["b", "c"])).toBe(2)
-        expect(yield* generic.randomkey()).toEqual(Option.none())
+  effect("EXISTS, DEL, KEYS and other commands about which keys exist", () =>
+    Effect.gen(function* () {
+      yield* strings.mset({ a: "1", b: "2", c: "3" })
+      expect(yield* generic.exists(["a", "a", "none"])).toBe(2)
+      expect(yield* generic.touch(["a", "none"])).toBe(1)
+      expect(yield* generic.type("a")).toBe("string")
+      expect(yield* generic.type("none")).toBe("none")
+      expect((yield* generic.keys("*")).sort()).toEqual(["a", "b", "c"])
+      expect(yield* binary.keys("a")).toEqual([Uint8Array.of(0x61)])
+      expect(["a", "b", "c"]).toContain(Option.getOrThrow(yield* generic.randomkey()))
+      expect(yield* generic.del(["a", "none"])).toBe(1)
+      expect(yield* generic.unlink(["b", "c"])).toBe(2)
+      expect(yield* generic.randomkey()).toEqual(Option.none())
+    })
+  )
+
+  effect("COPY and MOVE to another database", () =>
+    Effect.gen(function* () {
+      yield* notOverCluster("a cluster has one database")
+      yield* strings.mset({ a: "1", b: "2" })
+      expect(yield* generic.copy("b", "b", { db: 1 })).toBe(true)
+      expect(yield* generic.move("b", 1)).toBe(false)
+      expect(yield* generic.move("a", 1)).toBe(true)
+      expect(yield* generic.keys("*")).toEqual(["b"])
+    })
+  )
+
+  effect("COPY and RENAME", () =>
+    Effect.gen(function* () {
+      yield* strings.mset({ a: "1", b: "2" })
+      expect(yield* generic.copy("a", "c")).toBe(true)
+      expect(yield* generic.copy("a", "c")).toBe(false)
+      expect(yield* generic.copy("b", "c", { replace: true })).toBe(true)
+      expect(yield* strings.get("c")).toEqual(Option.some("2"))
+      yield* generic.rename("a", "x")
+      expect(yield* generic.renamenx("x", "b")).toBe(false)
+      expect(yield* generic.renamenx("x", "y")).toBe(true)
+      expect((yield* generic.keys("*")).sort()).toEqual(["b", "c", "y"])
+      expect(yield* Effect.flip(generic.rename("none", "x"))).toMatchObject({ _tag: "ReplyError", code: "ERR" })
+    })
+  )
+
+  effect("expiries are set, read and removed", () =>
+    Effect.gen(function* () {
+      expect(yield* generic.ttl("k")).toEqual(Option.none())
+      expect(yield* generic.pttl("k")).toEqual(Option.none())
+      expect(yield* generic.expire("k", "1 second")).toBe(false)
+      yield* strings.set("k", "v")
+      expect(yield* generic.ttl("k")).toEqual(Option.some(Duration.infinity))
+      expect(yield* generic.pttl("k")).toEqual(Option.some(Duration.infinity))
+      expect(yield* generic.persist("k")).toBe(false)
+      expect(yield* generic.expire("k", "100 seconds")).toBe(true)
+      const seconds = Option.getOrThrow(yield* generic.ttl("k"))
+      expect(Duration.between(seconds, { minimum: Duration.seconds(60), maximum: Duration.seconds(100) })).toBe(true)
+      expect(yield* generic.pexpire("k", "50500 millis")).toBe(true)
+      const millis = Option.getOrThrow(yield* generic.pttl("k"))
+      expect(Duration.between(millis, { minimum: Duration.seconds(20), maximum: Duration.millis(50_500) })).toBe(true)
+      expect(yield* generic.expireat("k", whole)).toBe(true)
+      expect(yield* generic.pexpireat("k", whole)).toBe(true)
+      expect(yield* generic.persist("k")).toBe(true)
+      expect(yield* generic.expire("k", Duration.zero)).toBe(true)
+      expect(yield* generic.exists("k")).toBe(0)
+    })
+  )
+
+  effect("EXPIRE with conditions, and EXPIRETIME", () =>
+    Effect.gen(function* () {
+      yield* needsVersion({ redis: "7.0", valkey: "7.2" })
+      yield* strings.mset({ k: "v", persistent: "v" })
+      expect(yield* generic.expiretime("none")).toEqual(Option.none())
+      expect(yield* generic.pexpiretime("none")).toEqual(Option.none())
+      expect(yield* generic.expiretime("k")).toEqual(Option.some(Option.none()))
+      expect(yield* generic.pexpiretime("k")).toEqual(Option.some(Option.none()))
+      expect(yield* generic.expire("k", "100 seconds", { xx: true })).toBe(false)
+      expect(yield* generic.expire("k", "100 seconds", { gt: true })).toBe(false)
+      expect(yield* generic.expire("k", "100 seconds", { nx: true })).toBe(true)
+      expect(yield* generic.expire("k", "50 seconds", { gt: true })).toBe(false)
+      expect(yield* generic.pexpire("k", "50 seconds", { lt: true })).toBe(true)
+      expect(yield* generic.pexpire("k", "60 seconds", { xx: true, gt: true })).toBe(true)
+      expect(yield* generic.expire("persistent", "50 seconds", { xx: true, lt: true })).toBe(false)
+      expect(yield* generic.pexpireat("k", whole, { gt: true })).toBe(true)
+      expect(yield* generic.expireat("k", whole, { nx: true })).toBe(false)
+      const expected = Option.some(Option.some(DateTime.unsafeMake(whole)))
+      expect(yield* generic.expiretime("k")).toEqual(expected)
+      expect(yield* generic.pexpiretime("k")).toEqual(expected)
+    })
+  )
+
+  effect("DUMP and RESTORE", () =>
+    Effect.gen(function* () {
+      expect(yield* generic.dump("k")).toEqual(Option.none())
+      yield* strings.set("k", "värde")
+      const dumped = Option.getOrThrow(yield* generic.dump("k"))
+      expect(dumped).toBeInstanceOf(Uint8Array)
+      yield* generic.restore("copy", dumped)
+      yield* generic.restore("short", dumped, { ttl: "100 seconds" })
+      expect(yield* strings.mget(["copy", "short"])).toEqual([Option.some("värde"), Option.some("värde")])
+      expect(yield* generic.ttl("copy")).toEqual(Option.some(Duration.infinity))
+      expect(Duration.toSeconds(Option.getOrThrow(yield* generic.ttl("short")))).toBeGreaterThan(60)
+      expect(yield* Effect.flip(generic.restore("copy", dumped))).toMatchObject({ code: "BUSYKEY" })
+      yield* generic.restore("copy", dumped, { replace: true, absttl: whole, idletime: "1000 seconds" })
+      expect(Duration.toSeconds(Option.getOrThrow(yield* generic.ttl("copy")))).toBeGreaterThan(1000)
+      expect(Duration.toSeconds(Option.getOrThrow(yield* generic.objectIdletime("copy")))).toBeGreaterThanOrEqual(1000)
+      yield* generic.restore("used", dumped, { freq: 5 })
+      expect(yield* Effect.flip(generic.restore("bad", payload))).toMatchObject({ _tag: "ReplyError", code: "ERR" })
+    })
+  )
+
+  effect("MIGRATE", () =>
+    Effect.gen(function* () {
+      const here = server()
+      const there = yield* RedisServer.make({
+        executable: Option.getOrUndefined(here.executable),
+        password: Redacted.make("sesame")
       })
-    )
+      const auth = Redacted.make("sesame")
+      yield* strings.mset({ a: "1", b: "2", c: "3" })
+      expect(yield* generic.migrate("none", there.host, there.port, 0, "20 seconds", { auth })).toBe(false)
+      expect(yield* generic.migrate("a", there.host, there.port, 0, "20 seconds", { auth })).toBe(true)
+      const auth2 = { username: "default", password: auth }
+      expect(yield* generic.migrate(["b", "c"], there.host, there.port, 0, "20 seconds", { auth2, copy: true })).toBe(
+        true
+      )
+      expect((yield* generic.keys("*")).sort()).toEqual(["b", "c"])
+      const again = yield* Effect.flip(generic.migrate("b", there.host, there.port, 0, "20 seconds", { auth }))
+      expect(again).toMatchObject({ _tag: "ReplyError" })
+      expect(yield* generic.migrate("b", there.host, there.port, 0, "20 seconds", { auth, replace: true })).toBe(true)
+      const refused = yield* Effect.flip(
+        generic.migrate("c", there.host, there.port, 0, "20 seconds", { auth: Redacted.make("wrong-password") })
+      )
+      expect(text(refused)).not.toContain("wrong-password")
+      expect(refused).toMatchObject({ _tag: "ReplyError" })
+    })
+  )
 
-    effect("COPY and MOVE to another database", () =>
-      Effect.gen(function* () {
-        yield* notOverCluster("a cluster has one database")
-        yield* strings.mset({ a: "1", b: "2" })
-        expect(yield* generic.copy("b", "b", { db: 1 })).toBe(true)
-        expect(yield* generic.move("b", 1)).toBe(false)
-        expect(yield* generic.move("a", 1)).toBe(true)
-        expect(yield* generic.keys("*")).toEqual(["b"])
-      })
-    )
+  effect("OBJECT", () =>
+    Effect.gen(function* () {
+      expect(yield* generic.objectEncoding("none")).toEqual(Option.none())
+      expect(yield* generic.objectIdletime("none")).toEqual(Option.none())
+      expect(yield* generic.objectRefcount("none")).toEqual(Option.none())
+      expect(yield* generic.objectFreq("none")).toEqual(Option.none())
+      yield* strings.set("k", "1")
+      expect(yield* generic.objectEncoding("k")).toEqual(Option.some("int"))
+      expect(Option.getOrThrow(yield* generic.objectRefcount("k"))).toBeGreaterThan(0)
+      expect(Duration.toSeconds(Option.getOrThrow(yield* generic.objectIdletime("k")))).toBeLessThan(60)
+      expect(yield* Effect.flip(generic.objectFreq("k"))).toMatchObject({ _tag: "ReplyError", code: "ERR" })
+      yield* raw("CONFIG SET", "maxmemory-policy", "allkeys-lfu")
+      yield* strings.set("f", "1")
+      expect(Option.getOrThrow(yield* generic.objectFreq("f"))).toBeGreaterThanOrEqual(0)
+    }).pipe(Effect.ensuring(Effect.ignore(raw("CONFIG SET", "maxmemory-policy", "noeviction"))))
+  )
 
-    effect("COPY and RENAME", () =>
-      Effect.gen(function* () {
-        yield* strings.mset({ a: "1", b: "2" })
-        expect(yield* generic.copy("a", "c")).toBe(true)
-        expect(yield* generic.copy("a", "c")).toBe(false)
-        expect(yield* generic.copy("b", "c", { replace: true })).toBe(true)
-        expect(yield* strings.get("c")).toEqual(Option.some("2"))
-        yield* generic.rename("a", "x")
-        expect(yield* generic.renamenx("x", "b")).toBe(false)
-        expect(yield* generic.renamenx("x", "y")).toBe(true)
-        expect((yield* generic.keys("*")).sort()).toEqual(["b", "c", "y"])
-        expect(yield* Effect.flip(generic.rename("none", "x"))).toMatchObject({ _tag: "ReplyError", code: "ERR" })
-      })
-    )
+  effect("SCAN", () =>
+    Effect.gen(function* () {
+      const all = Array.from({ length: 50 }, (_, i) => `key:${i}`)
+      yield* strings.mset(Object.fromEntries(all.map((key) => [key, key])))
+      yield* raw("RPUSH", "list", "a")
+      const walk = (options: Parameters<typeof generic.scan>[1]) =>
+        Effect.gen(function* () {
+          const found = new Set<string>()
+          let cursor = "0"
+          do {
+            const page = yield* generic.scan(cursor, options)
+            for (const key of page.items) {
+              found.add(key)
+            }
+            cursor = page.cursor
+          } while (cursor !== "0")
+          return [...found].sort()
+        })
+      expect(yield* walk({})).toEqual([...all, "list"].sort())
+      expect(yield* walk({ match: "key:1*", count: 5 })).toEqual(all.filter((key) => key.startsWith("key:1")).sort())
+      expect(yield* walk({ type: "list" })).toEqual(["list"])
+      expect((yield* binary.scan("0", { match: "list", count: 1000 })).items).toEqual(
+        [Buffer.from("list")].map((b) => new Uint8Array(b))
+      )
+    })
+  )
 
-    effect("expiries are set, read and removed", () =>
+  /** Patterns must be of one slot in a cluster, and older servers refuse even these. */
+  const needsSortPatterns = Effect.zipRight(
+    onOneNode,
+    isSince({ redis: "7.4", valkey: "8.0" }) ? Effect.void : notOverCluster("SORT takes no BY and no GET")
+  )
+
+  effect("SORT", () =>
+    Effect.gen(function* () {
+      yield* raw("RPUSH", "ids", "3", "1", "2")
+      expect(yield* generic.sort("ids")).toEqual(["1", "2", "3"])
+      expect(yield* numbers.sort("ids", { desc: true, limit: { offset: 0, count: 2 } })).toEqual([3, 2])
+      expect(yield* generic.sort("ids", { store: "sorted", alpha: true })).toBe(3)
+      expect(yield* generic.sort("none", { store: "sorted" })).toBe(0)
+      expect(yield* generic.sort("none")).toEqual([])
+      yield* strings.set("s", "v")
+      expect(yield* Effect.flip(generic.sort("s"))).toMatchObject({ code: "WRONGTYPE" })
+    })
+  )
+
+  effect("SORT BY and GET", () =>
+    Effect.gen(function* () {
+      yield* needsSortPatterns
+      yield* raw("RPUSH", "ids", "3", "1", "2")
+      yield* strings.mset({ "w:1": "30", "w:2": "20", "w:3": "10", "n:1": "one", "n:3": "three" })
+      expect(yield* generic.sort("ids", { by: "w:*" })).toEqual(["3", "2", "1"])
+      expect(yield* generic.sort("ids", { by: "nosort" })).toEqual(["3", "1", "2"])
+      expect(yield* generic.sort("ids", { get: ["#", "n:*"], asc: true })).toEqual([
+        Option.some("1"),
+        Option.some("one"),
+        Option.some("2"),
+        Option.none(),
+        Option.some("3"),
+        Option.some("three")
+      ])
+    })
+  )
+
+  effect("SORT_RO", () =>
+    Effect.gen(function* () {
+      yield* needs("SORT_RO")
+      yield* needsSortPatterns
+      yield* raw("RPUSH", "ids", "b", "a")
+      expect(yield* generic.sortRo("ids", { alpha: true })).toEqual(["a", "b"])
+      expect(yield* generic.sortRo("ids", { alpha: true, get: ["n:*"] })).toEqual([Option.none(), Option.none()])
+    })
+  )
+
+  live("WAIT", () =>
+    onLease(
       Effect.gen(function* () {
-        expect(yield* generic.ttl("k")).toEqual(Option.none())
-        expect(yield* generic.pttl("k")).toEqual(Option.none())
-        expect(yield* generic.expire("k", "1 second")).toBe(false)
         yield* strings.set("k", "v")
-        expect(yield* generic.ttl("k")).toEqual(Option.some(Duration.infinity))
-        expect(yield* generic.pttl("k")).toEqual(Option.some(Duration.infinity))
-        expect(yield* generic.persist("k")).toBe(false)
-        expect(yield* generic.expire("k", "100 seconds")).toBe(true)
-        const seconds = Option.getOrThrow(yield* generic.ttl("k"))
-        expect(Duration.between(seconds, { minimum: Duration.seconds(60), maximum: Duration.seconds(100) })).toBe(true)
-        expect(yield* generic.pexpire("k", "50500 millis")).toBe(true)
-        const millis = Option.getOrThrow(yield* generic.pttl("k"))
-        expect(Duration.between(millis, { minimum: Duration.seconds(20), maximum: Duration.millis(50_500) })).toBe(true)
-        expect(yield* generic.expireat("k", whole)).toBe(true)
-        expect(yield* generic.pexpireat("k", whole)).toBe(true)
-        expect(yield* generic.persist("k")).toBe(true)
-        expect(yield* generic.expire("k", Duration.zero)).toBe(true)
-        expect(yield* generic.exists("k")).toBe(0)
+        expect(yield* generic.wait(0, "1 second")).toBe(0)
+        expect(yield* generic.wait(1, "20 millis")).toBe(0)
       })
     )
+  )
 
-    effect("EXPIRE with conditions, and EXPIRETIME", () =>
+  live("WAITAOF", () =>
+    onLease(
       Effect.gen(function* () {
-        yield* needsVersion({ redis: "7.0", valkey: "7.2" })
-        yield* strings.mset({ k: "v", persistent: "v" })
-        expect(yield* generic.expiretime("none")).toEqual(Option.none())
-        expect(yield* generic.pexpiretime("none")).toEqual(Option.none())
-        expect(yield* generic.expiretime("k")).toEqual(Option.some(Option.none()))
-        expect(yield* generic.pexpiretime("k")).toEqual(Option.some(Option.none()))
-        expect(yield* generic.expire("k", "100 seconds", { xx: true })).toBe(false)
-        expect(yield* generic.expire("k", "100 seconds", { gt: true })).toBe(false)
-        expect(yield* generic.expire("k", "100 seconds", { nx: true })).toBe(true)
-        expect(yield* generic.expire("k", "50 seconds", { gt: true })).toBe(false)
-        expect(yield* generic.pexpire("k", "50 seconds", { lt: true })).toBe(true)
-        expect(yield* generic.pexpire("k", "60 seconds", { xx: true, gt: true })).toBe(true)
-        expect(yield* generic.expire("persistent", "50 seconds", { xx: true, lt: true })).toBe(false)
-        expect(yield* generic.pexpireat("k", whole, { gt: true })).toBe(true)
-        expect(yield* generic.expireat("k", whole, { nx: true })).toBe(false)
-        const expected = Option.some(Option.some(DateTime.unsafeMake(whole)))
-        expect(yield* generic.expiretime("k")).toEqual(expected)
-        expect(yield* generic.pexpiretime("k")).toEqual(expected)
-      })
-    )
-
-    effect("DUMP and RESTORE", () =>
-      Effect.gen(function* () {
-        expect(yield* generic.dump("k")).toEqual(Option.none())
-        yield* strings.set("k", "värde")
-        const dumped = Option.getOrThrow(yield* generic.dump("k"))
-        expect(dumped).toBeInstanceOf(Uint8Array)
-        yield* generic.restore("copy", dumped)
-        yield* generic.restore("short", dumped, { ttl: "100 seconds" })
-        expect(yield* strings.mget(["copy", "short"])).toEqual([Option.some("värde"), Option.some("värde")])
-        expect(yield* generic.ttl("copy")).toEqual(Option.some(Duration.infinity))
-        expect(Duration.toSeconds(Option.getOrThrow(yield* generic.ttl("short")))).toBeGreaterThan(60)
-        expect(yield* Effect.flip(generic.restore("copy", dumped))).toMatchObject({ code: "BUSYKEY" })
-        yield* generic.restore("copy", dumped, { replace: true, absttl: whole, idletime: "1000 seconds" })
-        expect(Duration.toSeconds(Option.getOrThrow(yield* generic.ttl("copy")))).toBeGreaterThan(1000)
-        expect(Duration.toSeconds(Option.getOrThrow(yield* generic.objectIdletime("copy")))).toBeGreaterThanOrEqual(
-          1000
-        )
-        yield* generic.restore("used", dumped, { freq: 5 })
-        expect(yield* Effect.flip(generic.restore("bad", payload))).toMatchObject({ _tag: "ReplyError", code: "ERR" })
-      })
-    )
-
-    effect("MIGRATE", () =>
-      Effect.gen(function* () {
-        const here = server()
-        const there = yield* RedisServer.make({
-          executable: Option.getOrUndefined(here.executable),
-          password: Redacted.make("sesame")
-        })
-        const auth = Redacted.make("sesame")
-        yield* strings.mset({ a: "1", b: "2", c: "3" })
-        expect(yield* generic.migrate("none", there.host, there.port, 0, "20 seconds", { auth })).toBe(false)
-        expect(yield* generic.migrate("a", there.host, there.port, 0, "20 seconds", { auth })).toBe(true)
-        const auth2 = { username: "default", password: auth }
-        expect(yield* generic.migrate(["b", "c"], there.host, there.port, 0, "20 seconds", { auth2, copy: true })).toBe(
-          true
-        )
-        expect((yield* generic.keys("*")).sort()).toEqual(["b", "c"])
-        const again = yield* Effect.flip(generic.migrate("b", there.host, there.port, 0, "20 seconds", { auth }))
-        expect(again).toMatchObject({ _tag: "ReplyError" })
-        expect(yield* generic.migrate("b", there.host, there.port, 0, "20 seconds", { auth, replace: true })).toBe(true)
-        const refused = yield* Effect.flip(
-          generic.migrate("c", there.host, there.port, 0, "20 seconds", { auth: Redacted.make("wrong-password") })
-        )
-        expect(text(refused)).not.toContain("wrong-password")
-        expect(refused).toMatchObject({ _tag: "ReplyError" })
-      })
-    )
-
-    effect("OBJECT", () =>
-      Effect.gen(function* () {
-        expect(yield* generic.objectEncoding("none")).toEqual(Option.none())
-        expect(yield* generic.objectIdletime("none")).toEqual(Option.none())
-        expect(yield* generic.objectRefcount("none")).toEqual(Option.none())
-        expect(yield* generic.objectFreq("none")).toEqual(Option.none())
-        yield* strings.set("k", "1")
-        expect(yield* generic.objectEncoding("k")).toEqual(Option.some("int"))
-        expect(Option.getOrThrow(yield* generic.objectRefcount("k"))).toBeGreaterThan(0)
-        expect(Duration.toSeconds(Option.getOrThrow(yield* generic.objectIdletime("k")))).toBeLessThan(60)
-        expect(yield* Effect.flip(generic.objectFreq("k"))).toMatchObject({ _tag: "ReplyError", code: "ERR" })
-        yield* raw("CONFIG SET", "maxmemory-policy", "allkeys-lfu")
-        yield* strings.set("f", "1")
-        expect(Option.getOrThrow(yield* generic.objectFreq("f"))).toBeGreaterThanOrEqual(0)
-      }).pipe(Effect.ensuring(Effect.ignore(raw("CONFIG SET", "maxmemory-policy", "noeviction"))))
-    )
-
-    effect("SCAN", () =>
-      Effect.gen(function* () {
-        const all = Array.from({ length: 50 }, (_, i) => `key:${i}`)
-        yield* strings.mset(Object.fromEntries(all.map((key) => [key, key])))
-        yield* raw("RPUSH", "list", "a")
-        const walk = (options: Parameters<typeof generic.scan>[1]) =>
-          Effect.gen(function* () {
-            const found = new Set<string>()
-            let cursor = "0"
-            do {
-              const page = yield* generic.scan(cursor, options)
-              for (const key of page.items) {
-                found.add(key)
-              }
-              cursor = page.cursor
-            } while (cursor !== "0")
-            return [...found].sort()
-          })
-        expect(yield* walk({})).toEqual([...all, "list"].sort())
-        expect(yield* walk({ match: "key:1*", count: 5 })).toEqual(all.filter((key) => key.startsWith("key:1")).sort())
-        expect(yield* walk({ type: "list" })).toEqual(["list"])
-        expect((yield* binary.scan("0", { match: "list", count: 1000 })).items).toEqual(
-          [Buffer.from("list")].map((b) => new Uint8Array(b))
-        )
-      })
-    )
-
-    /** BY and GET over a cluster: every server refuses patterns of keys in any slot, and older ones refuse all of them. */
-    const needsSortPatterns = Effect.zipRight(
-      onOneNode,
-      isSince({ redis: "7.4", valkey: "8.0" }) ? Effect.void : notOverCluster("SORT takes no BY and no GET")
-    )
-
-    effect("SORT", () =>
-      Effect.gen(function* () {
-        yield* raw("RPUSH", "ids", "3", "1", "2")
-        expect(yield* generic.sort("ids")).toEqual(["1", "2", "3"])
-        expect(yield* numbers.sort("ids", { desc: true, limit: { offset: 0, count: 2 } })).toEqual([3, 2])
-        expect(yield* generic.sort("ids", { store: "sorted", alpha: true })).toBe(3)
-        expect(yield* generic.sort("none", { store: "sorted" })).toBe(0)
-        expect(yield* generic.sort("none")).toEqual([])
-        yield* strings.set("s", "v")
-        expect(yield* Effect.flip(generic.sort("s"))).toMatchObject({ code: "WRONGTYPE" })
-      })
-    )
-
-    effect("SORT BY and GET", () =>
-      Effect.gen(function* () {
-        yield* needsSortPatterns
-        yield* raw("RPUSH", "ids", "3", "1", "2")
-        yield* strings.mset({ "w:1": "30", "w:2": "20", "w:3": "10", "n:1": "one", "n:3": "three" })
-        expect(yield* generic.sort("ids", { by: "w:*" })).toEqual(["3", "2", "1"])
-        expect(yield* generic.sort("ids", { by: "nosort" })).toEqual(["3", "1", "2"])
-        expect(yield* generic.sort("ids", { get: ["#", "n:*"], asc: true })).toEqual([
-          Option.some("1"),
-          Option.some("one"),
-          Option.some("2"),
-          Option.none(),
-          Option.some("3"),
-          Option.some("three")
-        ])
-      })
-    )
-
-    effect("SORT_RO", () =>
-      Effect.gen(function* () {
-        yield* needs("SORT_RO")
-        yield* needsSortPatterns
-        yield* raw("RPUSH", "ids", "b", "a")
-        expect(yield* generic.sortRo("ids", { alpha: true })).toEqual(["a", "b"])
-        expect(yield* generic.sortRo("ids", { alpha: true, get: ["n:*"] })).toEqual([Option.none(), Option.none()])
-      })
-    )
-
-    live("WAIT", () =>
-      onLease(
-        Effect.gen(function* () {
+        yield* needs("WAITAOF")
+        expect(yield* generic.waitaof(0, 0, "1 second")).toEqual({ local: 0, replicas: 0 })
+        expect(yield* Effect.flip(generic.waitaof(1, 0, "1 second"))).toMatchObject({ _tag: "ReplyError" })
+        if (protocol === 3) {
+          yield* raw("CONFIG SET", "appendonly", "yes")
           yield* strings.set("k", "v")
-          expect(yield* generic.wait(0, "1 second")).toBe(0)
-          expect(yield* generic.wait(1, "20 millis")).toBe(0)
-        })
-      )
+          expect(yield* generic.waitaof(1, 0, "10 seconds")).toEqual({ local: 1, replicas: 0 })
+          yield* raw("CONFIG SET", "appendonly", "no")
+        }
+      })
     )
-
-    live("WAITAOF", () =>
-      onLease(
-        Effect.gen(function* () {
-          yield* needs("WAITAOF")
-          expect(yield* generic.waitaof(0, 0, "1 second")).toEqual({ local: 0, replicas: 0 })
-          expect(yield* Effect.flip(generic.waitaof(1, 0, "1 second"))).toMatchObject({ _tag: "ReplyError" })
-          if (protocol === 3) {
-            yield* raw("CONFIG SET", "appendonly", "yes")
-            yield* strings.set("k", "v")
-            expect(yield* generic.waitaof(1, 0, "10 seconds")).toEqual({ local: 1, replicas: 0 })
-            yield* raw("CONFIG SET", "appendonly", "no")
-          }
-        })
-      )
-    )
-  }
-)
+  )
+})

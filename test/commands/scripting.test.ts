@@ -5,7 +5,17 @@ import { describe, expect, it } from "vitest"
 import * as Codec from "../../src/Codec.js"
 import { make } from "../../src/commands/scripting.js"
 import { ErrorReply, MapReply, SetReply } from "../../src/internal/resp/values.js"
-import { liveSuite, reads, readsEach, readsError, refuses, sends, tagged, wire } from "../support/commands.js"
+import {
+  liveSuite,
+  onOneNode,
+  reads,
+  readsEach,
+  readsError,
+  refuses,
+  sends,
+  tagged,
+  wire
+} from "../support/commands.js"
 
 const scripts = make(Codec.utf8)
 const binary = make(Codec.bytes)
@@ -225,7 +235,7 @@ describe("scripting commands decode their replies", () => {
 
 liveSuite(
   "scripting",
-  ({ effect, live, needs, onLease, onOneNode, protocol }) => {
+  ({ effect, live, needs, onLease, protocol }) => {
     effect("EVAL, EVALSHA and their _RO forms", () =>
       Effect.gen(function* () {
         const script = "return {KEYS[1], ARGV[1], ARGV[2] + 1, false, 'x'}"

@@ -182,12 +182,6 @@ export interface Live {
   readonly needsVersion: (since: Since) => Effect.Effect<void>
   /** Skips the test with a reason. */
   readonly skip: (reason: string) => Effect.Effect<never>
-  /** Whether the layer is of a cluster. */
-  readonly isCluster: boolean
-  /** Skips the test over a cluster, with a reason. Call it first. */
-  readonly notOverCluster: (reason: string) => Effect.Effect<void>
-  /** Over a cluster, runs the test on one node: its keys share a slot. Call it first. */
-  readonly onOneNode: Effect.Effect<void>
   /** Runs on a dedicated connection: for blocking commands and commands that change the connection's state. */
   readonly onLease: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | RedisError, R | Redis>
 }
@@ -280,7 +274,23 @@ const layers: Record<string, TestLayer> = {
   }
 }
 const layerName = process.env.REDIS_TEST_LAYER ?? "client"
-const isCluster = layerName === "cluster"
+
+/** Whether the command suites run over a cluster. */
+export const isCluster = layerName === "cluster"
+
+/** Whether the test that runs has all its keys on one node. */
+let isOnOneNode = true
+
+const skip = (reason: string) => Effect.die(new Skip(reason))
+
+/** Skips a test over a cluster, with a reason. It comes first in the test. */
+export const notOverCluster = (reason: string): Effect.Effect<void> =>
+  isCluster ? skip(`not over a cluster: ${reason}`) : Effect.void
+
+/** Over a cluster, runs a test with all its keys on one node. It comes first in the test. */
+export const onOneNode: Effect.Effect<void> = Effect.suspend(() =>
+  isOnOneNode ? Effect.void : Effect.die(new NeedsOneSlot())
+)
 
 /** Over the client the newest Redis 8 is enough; over the other layers every release runs, which keeps `npm test` short. */
 const liveServers = layerName === "client" ? Servers.realServers : Servers.commandServers
@@ -382,14 +392,10 @@ const suiteOn = (
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
   const known = new Map<string, boolean>()
-  const skip = (reason: string) => Effect.die(new Skip(reason))
   const isSince = (since: Since): boolean => {
     const first = installed.product === "embedded" ? undefined : since[installed.product]
     return first !== undefined && compareVersions(installed.version, first) >= 0
   }
-
-  /** Whether the test that runs has all its keys on one node. */
-  let isOnOneNode = true
 
   const register =
     (clock: "test" | "live") =>
@@ -471,9 +477,6 @@ const suiteOn = (
               .join(" or ")}, this is ${installed.name}`
           ),
     skip,
-    isCluster,
-    notOverCluster: (reason) => (isCluster ? skip(`not over a cluster: ${reason}`) : Effect.void),
-    onOneNode: Effect.suspend(() => (isOnOneNode ? Effect.void : Effect.die(new NeedsOneSlot()))),
     onLease: (effect) =>
       Effect.scoped(
         Effect.flatMap(Redis, (redis) =>
