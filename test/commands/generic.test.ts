@@ -567,15 +567,15 @@ liveSuite("generic", ({ effect, isSince, live, needs, needsVersion, onLease, pro
     onLease(
       Effect.gen(function* () {
         yield* needs("WAITAOF")
+        yield* onOneNode
         expect(yield* generic.waitaof(0, 0, "1 second")).toEqual({ local: 0, replicas: 0 })
         expect(yield* Effect.flip(generic.waitaof(1, 0, "1 second"))).toMatchObject({ _tag: "ReplyError" })
         if (protocol === 3) {
           yield* raw("CONFIG SET", "appendonly", "yes")
           yield* strings.set("k", "v")
           expect(yield* generic.waitaof(1, 0, "10 seconds")).toEqual({ local: 1, replicas: 0 })
-          yield* raw("CONFIG SET", "appendonly", "no")
         }
-      })
+      }).pipe(Effect.ensuring(Effect.ignore(raw("CONFIG SET", "appendonly", "no"))))
     )
   )
 })

@@ -140,12 +140,12 @@ const withoutTag = (reply: Reply): Reply => {
  * Reports when the cluster's client refuses what one node would do: keys in several slots, or a command that speaks of one
  * node.
  */
-export const watched = (redis: RedisService, onRefused: () => void): RedisService => {
+export const watched = (redis: RedisService, onRefused: (command: string) => void): RedisService => {
   const watch = <A, R>(effect: Effect.Effect<A, RedisError, R>): Effect.Effect<A, RedisError, R> =>
     Effect.tapError(effect, (error) =>
       Effect.sync(() => {
         if (error._tag === "UsageError" && (error.reason === "crossSlot" || error.reason === "refusedCommand")) {
-          onRefused()
+          onRefused(error.command ?? "a batch")
         }
       })
     )

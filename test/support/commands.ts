@@ -404,7 +404,7 @@ const suiteOn = (
         if (plain === undefined || service === undefined || oneSlot === undefined) {
           throw new Error("the client was not built")
         }
-        const flushed = Effect.scoped(Effect.zipRight(plain.send(flush), body()))
+        const flushed = Effect.scoped(Effect.zipRight(plain.send(flush), Effect.suspend(body)))
         const run = (effect: Effect.Effect<void, unknown, Redis>, redis: RedisService) => {
           const provided = Effect.provideService(effect, Redis, redis)
           return Effect.runPromiseExit(clock === "test" ? withTestServices(provided) : provided, {
@@ -418,15 +418,18 @@ const suiteOn = (
         if (isCluster) {
           // What was refused may be hidden in a fiber, and the test may wait for what it would have done.
           const stopped = Effect.runSync(Deferred.make<never>())
-          let refused = false
-          const refuse = () => {
-            refused = true
+          let refused: string | undefined
+          const refuse = (command: string) => {
+            refused ??= command
             Deferred.unsafeDone(stopped, Effect.die(new NeedsOneSlot()))
           }
           exit = await run(Effect.raceFirst(flushed, Deferred.await(stopped)), CommandCluster.watched(service, refuse))
-          if (refused || of(exit, NeedsOneSlot) !== undefined) {
+          if (refused !== undefined || of(exit, NeedsOneSlot) !== undefined) {
             isOnOneNode = true
             exit = await run(flushed, oneSlot)
+          }
+          if (Exit.isSuccess(exit)) {
+            matrix.placed(isOnOneNode ? "oneSlot" : "anySlots", refused)
           }
         } else {
           exit = await run(flushed, service)
@@ -438,9 +441,6 @@ const suiteOn = (
             context.skip(skipped.reason)
           }
           throw Cause.squash(exit.cause)
-        }
-        if (isCluster) {
-          matrix.placed(isOnOneNode ? "one slot" : "any slots")
         }
       })
     }

@@ -58,13 +58,18 @@ export class LiveMatrix {
   private readonly done = new Map<string, Map<string, Set<string>>>()
   private readonly notDone = new Map<string, Set<string>>()
 
-  /** Over a cluster, how many tests ran with their keys in any slots, and how many in one. */
-  private readonly places = new Map<string, number>()
+  /** Over a cluster: how many tests ran with their keys in any slots, and how many in one. */
+  private readonly places = { anySlots: 0, oneSlot: 0 }
+  /** Over a cluster: the commands that its client refused while the keys were in any slots. */
+  private readonly refused = new Set<string>()
 
   constructor(private readonly group: string) {}
 
-  placed(where: string): void {
-    this.places.set(where, (this.places.get(where) ?? 0) + 1)
+  placed(where: "anySlots" | "oneSlot", refused?: string): void {
+    this.places[where]++
+    if (refused !== undefined) {
+      this.refused.add(refused)
+    }
   }
 
   ran(command: string, server: string, protocol: 2 | 3): void {
@@ -99,8 +104,13 @@ export class LiveMatrix {
       )
     }
     const skipped = [...this.notDone].map(([reason, tests]) => `\n  skipped, ${reason} (${[...tests].join(", ")})`)
-    const placed = [...this.places].map(([where, tests]) => `; ${tests} tests with their keys in ${where}`)
-    console.log(text + placed.join("") + skipped.join(""))
+    const { anySlots, oneSlot } = this.places
+    const placed =
+      anySlots + oneSlot === 0
+        ? ""
+        : `\n  ${anySlots} tests with their keys in any slots, ${oneSlot} in one` +
+          (this.refused.size === 0 ? "" : `, because of ${[...this.refused].sort().join(", ")}`)
+    console.log(text + placed + skipped.join(""))
   }
 }
 
