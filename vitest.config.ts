@@ -19,7 +19,7 @@ const cluster = ["test/cluster/client.test.ts", "test/testing/RedisCluster.test.
 const commands = "test/commands/**/*.test.ts"
 
 /** Tests of commands on servers that they start themselves, one by one, so that the layer changes nothing. */
-const single = ["test/commands/schemas.test.ts", "test/commands/sentinel.test.ts"]
+const single = ["reports", "schemas", "sentinel"].map((file) => `test/commands/${file}.test.ts`)
 
 /** Tests of what users get: the docs' examples, the built package, what editors show of it and what its types cost. */
 const published = [
