@@ -178,12 +178,18 @@ const pauseFor = (millis: number): Effect.Effect<void> =>
  */
 const leaseOf = (router: Router, scope: Scope.Scope, status: Subscribable<Status>, about: About): RedisService => {
   let bound: { readonly member: Member; readonly redis: Effect.Effect<RedisService, RedisError> } | undefined
-  const bind = (slot: number | undefined): Effect.Effect<RedisService, RedisError> =>
+  const bind = (slot: number | undefined, command: string): Effect.Effect<RedisService, RedisError> =>
     Effect.suspend(() => {
       if (bound !== undefined) {
         return slot === undefined || router.ownerOf(slot) === bound.member
           ? bound.redis
-          : Effect.fail(crossSlot("the command of a lease"))
+          : Effect.fail(
+              new UsageError({
+                reason: "crossSlot",
+                command,
+                message: `${command} was not sent: its keys are on another node; a leased connection is of the node that its first command went to`
+              })
+            )
       }
       const member = slot === undefined ? router.anyMember : router.ownerOf(slot)
       if (member === undefined) {
@@ -204,8 +210,9 @@ const leaseOf = (router: Router, scope: Scope.Scope, status: Subscribable<Status
     })
   const slotsOf = (
     commands: ReadonlyArray<RedisCommand<unknown>>
-  ): UsageError | { readonly slot: number | undefined } => {
+  ): UsageError | { readonly slot: number | undefined; readonly command: string } => {
     let slot: number | undefined
+    let name = ""
     for (const command of commands) {
       const plan = router.plan(command)
       if (plan._tag === "Split") {
@@ -214,11 +221,12 @@ const leaseOf = (router: Router, scope: Scope.Scope, status: Subscribable<Status
       if (plan._tag === "Refused" && plan.error.reason === "crossSlot") {
         return plan.error
       }
-      if (plan._tag === "Slot") {
-        slot ??= plan.slot
+      if (plan._tag === "Slot" && slot === undefined) {
+        slot = plan.slot
+        name = command.name
       }
     }
-    return { slot }
+    return { slot, command: name }
   }
   /** The node of the lease no longer owns the slot, so nothing was executed, and nothing more can be done over the lease. */
   const ended = (error: RedisError): RedisError => {
@@ -240,7 +248,7 @@ const leaseOf = (router: Router, scope: Scope.Scope, status: Subscribable<Status
       const found = slotsOf([command])
       return "slot" in found
         ? Effect.mapError(
-            Effect.flatMap(bind(found.slot), (redis) => redis.send(command)),
+            Effect.flatMap(bind(found.slot, found.command), (redis) => redis.send(command)),
             ended
           )
         : Effect.fail(found)
@@ -250,7 +258,7 @@ const leaseOf = (router: Router, scope: Scope.Scope, status: Subscribable<Status
       return "slot" in found
         ? Effect.flatMap(
             Effect.mapError(
-              Effect.flatMap(bind(found.slot), (redis) => redis.sendAll(commands, options)),
+              Effect.flatMap(bind(found.slot, found.command), (redis) => redis.sendAll(commands, options)),
               ended
             ),
             (result): Effect.Effect<BatchResult, RedisError> => {
