@@ -16,6 +16,11 @@ const faults = [
 /** Tests on clusters of real servers. */
 const cluster = ["test/cluster/client.test.ts", "test/testing/RedisCluster.test.ts"]
 
+const commands = "test/commands/**/*.test.ts"
+
+/** Tests of commands on servers that they start themselves, one by one, so that the layer changes nothing. */
+const single = ["reports", "schemas", "sentinel"].map((file) => `test/commands/${file}.test.ts`)
+
 /** Tests of what users get: the docs' examples, the built package, what editors show of it and what its types cost. */
 const published = [
   "test/docs.test.ts",
@@ -35,10 +40,10 @@ const all = "test/**/*.test.ts"
  */
 const modes: Record<string, { include: Array<string>; exclude?: Array<string>; shared?: boolean; layer?: string }> = {
   main: { include: [all], exclude: [...faults, ...cluster, ...published], shared: true },
-  cluster: { include: cluster },
+  cluster: { include: [...cluster, commands], exclude: single, shared: true, layer: "cluster" },
   faults: { include: faults },
   published: { include: published },
-  pool: { include: ["test/commands/**/*.test.ts"], shared: true, layer: "pool" }
+  pool: { include: [commands], shared: true, layer: "pool" }
 }
 
 export default defineConfig(({ mode }) => {

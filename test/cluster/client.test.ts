@@ -324,6 +324,23 @@ describeReal((server) => {
     )
 
     test(
+      "a leased connection refuses keys of other nodes, and the error names the command",
+      Effect.gen(function* () {
+        const leased = yield* (yield* Redis).lease
+        yield* leased.send(Redis.ping())
+        const keys = Array.from({ length: 30 }, (_, i) => `leased:${i}`)
+        const sent = yield* Effect.forEach(keys, (key) => Effect.either(leased.send(Redis.set(key, "v"))))
+        const refused = sent.filter(Either.isLeft).map(({ left }) => left)
+        expect(refused.length).toBeGreaterThan(0)
+        expect(refused.length).toBeLessThan(keys.length)
+        for (const error of refused) {
+          expect(error).toMatchObject({ _tag: "UsageError", reason: "crossSlot", command: "SET" })
+          expect(error.message).toMatch(/^SET was not sent: .*another node/)
+        }
+      })
+    )
+
+    test(
       "a blocking command follows its slot",
       Effect.gen(function* () {
         const slot = RedisCluster.keySlot("{queue}")

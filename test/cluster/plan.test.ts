@@ -66,6 +66,10 @@ describe("a command goes", () => {
     for (const line of ["PING", "TIME", "ECHO x", "PUBLISH a m", "ACL WHOAMI", "EVAL x 0", "CLUSTER INFO", "COMMAND"]) {
       expect(plan(execute(line)), line).toEqual({ _tag: "Any" })
     }
+    const described = Redis.mset({ a: "1", [b]: "2" })
+    for (const command of [Redis.commandGetkeys(described), Redis.aclDryrun("ada", described)]) {
+      expect(plan(command), command.name).toEqual({ _tag: "Any" })
+    }
   })
 
   it("to all primaries, or to all nodes, when its policy says so", () => {

@@ -9,7 +9,19 @@ import * as Codec from "../../src/Codec.js"
 import { type ClientInfo, make } from "../../src/commands/connection.js"
 import { Redis, type RedisService } from "../../src/internal/command/model.js"
 import * as RedisCommand from "../../src/RedisCommand.js"
-import { decode, liveSuite, reads, readsEach, readsError, refuses, sends, tagged, wire } from "../support/commands.js"
+import {
+  decode,
+  isCluster,
+  liveSuite,
+  notOverCluster,
+  reads,
+  readsEach,
+  readsError,
+  refuses,
+  sends,
+  tagged,
+  wire
+} from "../support/commands.js"
 
 const connection = make(Codec.utf8)
 const binary = make(Codec.bytes)
@@ -395,7 +407,7 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
           server: Option.some(product),
           version: Option.some(version),
           proto: protocol,
-          mode: Option.some("standalone"),
+          mode: Option.some(isCluster ? "cluster" : "standalone"),
           role: Option.some("master")
         })
         const other = protocol === 2 ? 3 : 2
@@ -426,26 +438,37 @@ liveSuite("connection", ({ effect, isSince, live, needs, needsVersion, onLease, 
     )
   )
 
-  effect("CLIENT GETNAME, SETNAME, ID, INFO and REPLY, SELECT, RESET", () =>
+  effect("SELECT", () =>
+    onLease(
+      Effect.gen(function* () {
+        yield* notOverCluster("a cluster has one database")
+        yield* connection.select(3)
+        expect((yield* connection.clientInfo()).db).toEqual(Option.some(3))
+        yield* connection.reset()
+        expect((yield* connection.clientInfo()).db).toEqual(Option.some(0))
+        expect(yield* Effect.flip(connection.select(99))).toMatchObject({ _tag: "ReplyError" })
+      })
+    )
+  )
+
+  effect("CLIENT GETNAME, SETNAME, ID, INFO and REPLY, RESET", () =>
     onLease(
       Effect.gen(function* () {
         expect(yield* connection.clientGetname()).toEqual(Option.none())
         yield* connection.clientSetname("worker")
         expect(yield* connection.clientGetname()).toEqual(Option.some("worker"))
         const id = yield* connection.clientId()
-        yield* connection.select(3)
         const info = yield* connection.clientInfo()
         expect(info).toMatchObject({
           id,
           name: Option.some("worker"),
-          db: Option.some(3),
+          db: Option.some(0),
           multi: Option.some(-1),
           user: Option.some("default")
         })
         expect(Object.keys(info.fields).length).toBeGreaterThan(20)
         yield* connection.reset()
-        expect(yield* connection.clientInfo()).toMatchObject({ id, name: Option.some(""), db: Option.some(0) })
-        expect(yield* Effect.flip(connection.select(99))).toMatchObject({ _tag: "ReplyError" })
+        expect(yield* connection.clientInfo()).toMatchObject({ id, name: Option.some("") })
         expect(yield* Effect.flip(connection.clientSetname("two words"))).toMatchObject({ _tag: "ReplyError" })
         yield* connection.clientReply("on")
       })

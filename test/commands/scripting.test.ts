@@ -5,7 +5,17 @@ import { describe, expect, it } from "vitest"
 import * as Codec from "../../src/Codec.js"
 import { make } from "../../src/commands/scripting.js"
 import { ErrorReply, MapReply, SetReply } from "../../src/internal/resp/values.js"
-import { liveSuite, reads, readsEach, readsError, refuses, sends, tagged, wire } from "../support/commands.js"
+import {
+  liveSuite,
+  onOneNode,
+  reads,
+  readsEach,
+  readsError,
+  refuses,
+  sends,
+  tagged,
+  wire
+} from "../support/commands.js"
 
 const scripts = make(Codec.utf8)
 const binary = make(Codec.bytes)
@@ -306,6 +316,7 @@ liveSuite(
 
     live("FUNCTION STATS shows a running function; FUNCTION KILL and SCRIPT KILL end it", () =>
       Effect.gen(function* () {
+        yield* onOneNode
         yield* scripts.functionFlush({ sync: true })
         yield* scripts.functionLoad(
           "#!lua name=busy\nredis.register_function('busy', function() while true do end end)"

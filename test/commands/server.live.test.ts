@@ -11,7 +11,7 @@ import { make } from "../../src/commands/server.js"
 import { make as makeStrings } from "../../src/commands/string.js"
 import * as RedisCommand from "../../src/RedisCommand.js"
 import type { RedisError } from "../../src/RedisError.js"
-import { liveSuite } from "../support/commands.js"
+import { liveSuite, notOverCluster } from "../support/commands.js"
 import { commandServers, makeServer } from "../support/servers.js"
 
 const server = make(Codec.utf8)
@@ -82,14 +82,20 @@ liveSuite(
         expect(Option.isSome(yield* server.aclDryrun("ada", strings.getdel("a1")))).toBe(true)
         yield* server.aclSave()
         expect(yield* server.aclDeluser(["ada", "nobody"])).toBe(1)
-        yield* server.aclLoad()
-        expect(yield* server.aclUsers()).toContain("ada")
-        expect(yield* server.aclDeluser("ada")).toBe(1)
-        yield* server.aclSave()
         expect(yield* server.aclWhoami()).toBe("default")
         expect(Redacted.value(yield* server.aclGenpass())).toMatch(/^[0-9a-f]{64}$/)
         expect(Redacted.value(yield* server.aclGenpass({ bits: 10 }))).toMatch(/^[0-9a-f]{3}$/)
       })
+    )
+
+    effect("ACL LOAD", () =>
+      Effect.gen(function* () {
+        yield* server.aclSetuser("ada", ["reset", "on"])
+        yield* server.aclSave()
+        expect(yield* server.aclDeluser("ada")).toBe(1)
+        yield* server.aclLoad()
+        expect(yield* server.aclUsers()).toEqual(["ada", "default"])
+      }).pipe(Effect.ensuring(Effect.ignore(Effect.zipRight(server.aclDeluser("ada"), server.aclSave()))))
     )
 
     effect("ACL LOG", () =>
@@ -229,7 +235,18 @@ liveSuite(
       })
     )
 
-    effect("TIME, DBSIZE, SWAPDB, FLUSHDB, LOLWUT, MONITOR and DEBUG", () =>
+    effect("SWAPDB", () =>
+      Effect.gen(function* () {
+        yield* notOverCluster("a cluster has one database")
+        yield* strings.set("a", "1")
+        yield* server.swapdb(0, 1)
+        expect(yield* server.dbsize()).toBe(0)
+        yield* server.swapdb(0, 1)
+        expect(yield* server.dbsize()).toBe(1)
+      })
+    )
+
+    effect("TIME, DBSIZE, FLUSHDB, LOLWUT, MONITOR and DEBUG", () =>
       Effect.gen(function* () {
         const { epochMicros, time } = yield* server.time()
         expect(Math.abs(DateTime.toEpochMillis(time) - Date.now())).toBeLessThan(60_000)
@@ -237,9 +254,6 @@ liveSuite(
         expect(yield* server.dbsize()).toBe(0)
         yield* strings.mset({ a: "1", b: "2" })
         expect(yield* server.dbsize()).toBe(2)
-        yield* server.swapdb(0, 1)
-        expect(yield* server.dbsize()).toBe(0)
-        yield* server.swapdb(0, 1)
         yield* server.flushdb({ sync: true })
         expect(yield* server.dbsize()).toBe(0)
         yield* strings.set("a", "1")
@@ -250,8 +264,7 @@ liveSuite(
         expect(yield* server.lolwut({ version: 5, parameters: [10, 2, 2] })).toContain(" ver. ")
         expect(yield* server.lolwut()).toContain(" ver. ")
         expect(yield* onLease(server.monitor())).toBeUndefined()
-        yield* strings.set("k", "v")
-        expect(yield* server.debug(["OBJECT", "k"])).toContain("encoding:embstr")
+        expect(yield* server.debug(["DIGEST"])).toMatch(/^[0-9a-f]{40}$/)
         expect(yield* codeOf(server.debug(["NOSUCH"]))).toBe("ERR")
       })
     )
@@ -370,8 +383,7 @@ liveSuite(
         yield* server.configSet({ "rdb-key-save-delay": 60_000_000 })
         yield* server.bgsave()
         expect(yield* server.bgsave({ cancel: true })).toBe("Background saving cancelled")
-        yield* server.configSet({ "rdb-key-save-delay": 0 })
-      })
+      }).pipe(Effect.ensuring(Effect.ignore(server.configSet({ "rdb-key-save-delay": 0 }))))
     )
 
     live("ROLE, REPLICAOF and FAILOVER", () =>
@@ -405,6 +417,7 @@ liveSuite(
 
     effect("ROLE, REPLICAOF and SLAVEOF no one, and FAILOVER and SHUTDOWN ABORT with nothing to abort", () =>
       Effect.gen(function* () {
+        yield* notOverCluster("its nodes refuse REPLICAOF")
         expect(yield* server.role()).toMatchObject({ role: "master", replicas: [] })
         yield* server.replicaof("no one")
         yield* server.slaveof("no one")

@@ -4,6 +4,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -20,6 +21,7 @@ import { Redis as RedisClient } from "../../src/Redis.js"
 import * as RedisCommand from "../../src/RedisCommand.js"
 import type { RedisError } from "../../src/RedisError.js"
 import type * as RedisServer from "../../src/testing/RedisServer.js"
+import * as CommandCluster from "./commandCluster.js"
 import { defects, withTestServices } from "./effect.js"
 import { LiveMatrix } from "./liveMatrix.js"
 import * as Servers from "./servers.js"
@@ -147,6 +149,9 @@ class Skip {
   constructor(readonly reason: string) {}
 }
 
+/** Thrown by a test body over a cluster, when it must be run with all keys in one slot. */
+class NeedsOneSlot {}
+
 /** The first version of each product that has it; an omitted product never has it. */
 export interface Since {
   readonly redis?: string | undefined
@@ -224,30 +229,76 @@ const observed = (service: RedisService, ran: (name: string) => void): RedisServ
   }
 }
 
-type LayerOptions = {
-  readonly host: string
-  readonly port: number
+interface LayerOptions {
   readonly protocol: 2 | 3
   readonly replyTimeout: "30 seconds"
   readonly acquireTimeout: "30 seconds"
 }
 
+/** A layer that provides `Redis`, over servers that it names itself. */
+interface TestLayer {
+  /** The server of a suite. */
+  readonly start: (
+    server: Servers.TestServer,
+    options: RedisServer.RedisServerOptions | undefined
+  ) => Effect.Effect<RedisServer.RedisServer, unknown, Scope.Scope>
+  readonly make: (
+    server: Servers.TestServer,
+    running: RedisServer.RedisServer,
+    options: LayerOptions
+  ) => Effect.Effect<CommandCluster.Services, RedisError, Scope.Scope>
+}
+
+const overServer = (
+  make: (
+    options: LayerOptions & { readonly host: string; readonly port: number; readonly expect: "node" }
+  ) => Effect.Effect<RedisService, RedisError, Scope.Scope>
+): TestLayer => ({
+  start: (server, options) => Servers.makeServer(server, options),
+  make: (_, { host, port }, options) =>
+    // Some suites run on a node of a cluster.
+    Effect.map(make({ ...options, host, port, expect: "node" }), (service) => ({ spread: service, oneSlot: service }))
+})
+
 /** The layers that provide `Redis`, by the names that REDIS_TEST_LAYER may have. Every command suite runs over each. */
-const layers: Record<string, (options: LayerOptions) => Effect.Effect<RedisService, RedisError, Scope.Scope>> = {
-  client: RedisClient.make,
-  pool: (options) =>
+const layers: Record<string, TestLayer> = {
+  client: overServer(RedisClient.make),
+  pool: overServer((options) =>
     Effect.map(Layer.build(Layer.provide(RedisClient.layerFromPool, Pool.layer(options))), (built) =>
       Context.get(built, Redis)
     )
+  ),
+  cluster: {
+    start: (server) => Effect.promise(() => CommandCluster.nodeOf(server)),
+    make: (server, _, options) => CommandCluster.makeServices(server, options)
+  }
 }
 const layerName = process.env.REDIS_TEST_LAYER ?? "client"
 
+/** Whether the command suites run over a cluster. */
+export const isCluster = layerName === "cluster"
+
+/** Whether the test that runs has all its keys on one node. */
+let isOnOneNode = true
+
+const skip = (reason: string) => Effect.die(new Skip(reason))
+
+/** Skips a test over a cluster, with a reason. It comes first in the test. */
+export const notOverCluster = (reason: string): Effect.Effect<void> =>
+  isCluster ? skip(`not over a cluster: ${reason}`) : Effect.void
+
+/** Over a cluster, runs a test with all its keys on one node. It comes first in the test. */
+export const onOneNode: Effect.Effect<void> = Effect.suspend(() =>
+  isOnOneNode ? Effect.void : Effect.die(new NeedsOneSlot())
+)
+
 /** Over the client the newest Redis 8 is enough; over the other layers every release runs, which keeps `npm test` short. */
 const liveServers = layerName === "client" ? Servers.realServers : Servers.commandServers
-const makeRedis = layers[layerName]
-if (makeRedis === undefined) {
+const layer = layers[layerName]
+if (layer === undefined) {
   throw new Error(`REDIS_TEST_LAYER is "${layerName}", and must be one of ${Object.keys(layers).join(", ")}`)
 }
+const testLayer: TestLayer = layer
 
 const flush = RedisCommand.make("FLUSHALL", { args: ["SYNC"] })
 
@@ -288,6 +339,10 @@ export const liveSuite = (
     if (liveServers.length === 0) {
       it.skip("no real server found: run `npm run servers`", () => {})
     }
+    if (isCluster && typeof options?.server === "object" && options.server.mode !== undefined) {
+      it.skip("not over a cluster: this suite is about one node of a mode of its own", () => {})
+      return
+    }
     afterAll(() => matrix.finish())
     for (const server of liveServers) {
       describe(server.name, () => {
@@ -296,7 +351,7 @@ export const liveSuite = (
         beforeAll(async () => {
           const given = options?.server
           const how = typeof given === "function" ? given(server) : given
-          started = await Effect.runPromise(Scope.extend(Servers.makeServer(server, how), scope))
+          started = await Effect.runPromise(Scope.extend(testLayer.start(server, how), scope))
         })
         afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
         const running = (): RedisServer.RedisServer => {
@@ -322,20 +377,21 @@ const suiteOn = (
   const scope = Effect.runSync(Scope.make())
   /** Not observed: the suite's own commands do not count. */
   let plain: RedisService | undefined
+  /** Over a cluster this is of the keys of one slot. */
+  let oneSlot: RedisService | undefined
   let service: RedisService | undefined
   beforeAll(async () => {
-    const { host, port } = running()
     // Longer than a busy machine takes.
-    const times = { replyTimeout: "30 seconds", acquireTimeout: "30 seconds" } as const
-    // Some suites run on a node of a cluster.
-    const options = { host, port, protocol, expect: "node", ...times } as const
-    plain = await Effect.runPromise(Scope.extend(makeRedis(options), scope))
-    service = observed(plain, (name) => matrix.ran(name, installed.name, protocol))
+    const options = { protocol, replyTimeout: "30 seconds", acquireTimeout: "30 seconds" } as const
+    const made = await Effect.runPromise(Scope.extend(testLayer.make(installed, running(), options), scope))
+    const ran = (name: string) => matrix.ran(name, installed.name, protocol)
+    plain = made.spread
+    service = observed(made.spread, ran)
+    oneSlot = observed(made.oneSlot, ran)
   })
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
   const known = new Map<string, boolean>()
-  const skip = (reason: string) => Effect.die(new Skip(reason))
   const isSince = (since: Since): boolean => {
     const first = installed.product === "embedded" ? undefined : since[installed.product]
     return first !== undefined && compareVersions(installed.version, first) >= 0
@@ -345,17 +401,41 @@ const suiteOn = (
     (clock: "test" | "live") =>
     (name: string, body: Body): void => {
       it(name, async (context) => {
-        if (plain === undefined || service === undefined) {
+        if (plain === undefined || service === undefined || oneSlot === undefined) {
           throw new Error("the client was not built")
         }
-        const effect = Effect.scoped(Effect.zipRight(plain.send(flush), body())).pipe(
-          Effect.provideService(Redis, service)
-        )
-        const exit = await Effect.runPromiseExit(clock === "test" ? withTestServices(effect) : effect, {
-          signal: context.signal
-        })
+        const flushed = Effect.scoped(Effect.zipRight(plain.send(flush), Effect.suspend(body)))
+        const run = (effect: Effect.Effect<void, unknown, Redis>, redis: RedisService) => {
+          const provided = Effect.provideService(effect, Redis, redis)
+          return Effect.runPromiseExit(clock === "test" ? withTestServices(provided) : provided, {
+            signal: context.signal
+          })
+        }
+        const of = <A>(exit: Exit.Exit<unknown, unknown>, kind: new (...args: never) => A): A | undefined =>
+          Exit.isFailure(exit) ? defects(exit.cause).find((defect): defect is A => defect instanceof kind) : undefined
+        let exit: Exit.Exit<void, unknown>
+        isOnOneNode = !isCluster
+        if (isCluster) {
+          // What was refused may be hidden in a fiber, and the test may wait for what it would have done.
+          const stopped = Effect.runSync(Deferred.make<never>())
+          let refused: string | undefined
+          const refuse = (command: string) => {
+            refused ??= command
+            Deferred.unsafeDone(stopped, Effect.die(new NeedsOneSlot()))
+          }
+          exit = await run(Effect.raceFirst(flushed, Deferred.await(stopped)), CommandCluster.watched(service, refuse))
+          if (refused !== undefined || of(exit, NeedsOneSlot) !== undefined) {
+            isOnOneNode = true
+            exit = await run(flushed, oneSlot)
+          }
+          if (Exit.isSuccess(exit)) {
+            matrix.placed(isOnOneNode ? "oneSlot" : "anySlots", refused)
+          }
+        } else {
+          exit = await run(flushed, service)
+        }
         if (Exit.isFailure(exit)) {
-          const skipped = defects(exit.cause).find((defect): defect is Skip => defect instanceof Skip)
+          const skipped = of(exit, Skip)
           if (skipped !== undefined) {
             matrix.skipped(name, installed.name, skipped.reason)
             context.skip(skipped.reason)

@@ -58,7 +58,19 @@ export class LiveMatrix {
   private readonly done = new Map<string, Map<string, Set<string>>>()
   private readonly notDone = new Map<string, Set<string>>()
 
+  /** Over a cluster: how many tests ran with their keys in any slots, and how many in one. */
+  private readonly places = { anySlots: 0, oneSlot: 0 }
+  /** Over a cluster: the commands that its client refused while the keys were in any slots. */
+  private readonly refused = new Set<string>()
+
   constructor(private readonly group: string) {}
+
+  placed(where: "anySlots" | "oneSlot", refused?: string): void {
+    this.places[where]++
+    if (refused !== undefined) {
+      this.refused.add(refused)
+    }
+  }
 
   ran(command: string, server: string, protocol: 2 | 3): void {
     const protocols = this.done.get(server) ?? new Map<string, Set<string>>()
@@ -92,7 +104,13 @@ export class LiveMatrix {
       )
     }
     const skipped = [...this.notDone].map(([reason, tests]) => `\n  skipped, ${reason} (${[...tests].join(", ")})`)
-    console.log(text + skipped.join(""))
+    const { anySlots, oneSlot } = this.places
+    const placed =
+      anySlots + oneSlot === 0
+        ? ""
+        : `\n  ${anySlots} tests with their keys in any slots, ${oneSlot} in one` +
+          (this.refused.size === 0 ? "" : `, because of ${[...this.refused].sort().join(", ")}`)
+    console.log(text + placed + skipped.join(""))
   }
 }
 

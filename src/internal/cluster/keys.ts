@@ -106,9 +106,15 @@ const containers = new Set(
   MEMORY, MODULE, OBJECT, PUBSUB, SCRIPT, SENTINEL, SLOWLOG, XGROUP, XINFO`)
 )
 
+/** Commands that describe or check another command, whose keys are among their arguments but are not used. */
+const ofCommands = new Set(["ACL DRYRUN", "COMMAND GETKEYS", "COMMAND GETKEYSANDFLAGS"])
+
 /** The places of the arguments that are hashed; an empty list for a command without any. */
 export const keyPlaces = (command: RedisCommand<unknown>): ReadonlyArray<number> => {
-  const { args, traits } = command
+  const { args, name, traits } = command
+  if (ofCommands.has(name)) {
+    return []
+  }
   if (traits.shardChannels !== undefined) {
     return traits.shardChannels === "first" ? [0] : args.map((_, i) => i)
   }

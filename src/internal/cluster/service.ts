@@ -183,6 +183,19 @@ const pauseFor = (millis: number): Effect.Effect<void> =>
 
 const slotLeft = "the node of this connection does not serve the slot any more; acquire another connection"
 
+/** What commands over a lease need: the slots of their keys, and the name for errors. */
+interface Wanted {
+  readonly slots: ReadonlyArray<number>
+  readonly command: string | undefined
+}
+
+const otherNode = (command = "A command"): UsageError =>
+  new UsageError({
+    reason: "crossSlot",
+    command,
+    message: `${command} was not sent: its keys are on another node; a leased connection is of the node that its first command went to`
+  })
+
 /**
  * A connection of its own, at the owner of the first key that is used over it. From then on it serves that node's keys
  * only; a command without keys goes there, too.
@@ -225,32 +238,26 @@ const leaseOf = (
       return Effect.sync(() => waiting.delete(resume))
     })
   }
-  const bind = (slot: number | undefined): Effect.Effect<RedisService, RedisError> =>
+  const bind = ({ command, slots }: Wanted): Effect.Effect<RedisService, RedisError> =>
     Effect.suspend(() => {
-      if (bound !== undefined) {
-        if (slot === undefined) {
-          return bound.redis
-        }
-        if (router.ownerOf(slot) !== bound.member) {
-          return Effect.fail(served.has(slot) ? noNode(undefined, slotLeft) : crossSlot("the command of a lease"))
-        }
-        served.add(slot)
-        return bound.redis
-      }
-      const member = slot === undefined ? router.anyMember : router.ownerOf(slot)
+      const [first] = slots
+      const member = bound?.member ?? (first === undefined ? router.anyMember : router.ownerOf(first))
       if (member === undefined) {
-        return Effect.fail(noNode(undefined))
+        return Effect.fail(noNode(command))
       }
-      if (slot !== undefined) {
+      const elsewhere = slots.find((slot) => router.ownerOf(slot) !== member)
+      if (elsewhere !== undefined) {
+        return Effect.fail(served.has(elsewhere) ? noNode(command, slotLeft) : otherNode(command))
+      }
+      for (const slot of slots) {
         served.add(slot)
       }
-      bound = { member, redis: opening(member) }
+      bound ??= { member, redis: opening(member) }
       return bound.redis
     })
-  const slotsOf = (
-    commands: ReadonlyArray<RedisCommand<unknown>>
-  ): UsageError | { readonly slot: number | undefined } => {
-    let slot: number | undefined
+  const wanted = (commands: ReadonlyArray<RedisCommand<unknown>>): UsageError | Wanted => {
+    const slots = new Set<number>()
+    let name: string | undefined
     for (const command of commands) {
       const plan = router.plan(command)
       if (plan._tag === "Split") {
@@ -260,13 +267,14 @@ const leaseOf = (
         return plan.error
       }
       if (plan._tag === "Slot") {
-        slot ??= plan.slot
+        slots.add(plan.slot)
+        name ??= command.name
       }
     }
-    return { slot }
+    return { slots: [...slots], command: name ?? commands[0]?.name }
   }
   /** The node of the lease no longer owns the slot, so nothing was executed, and nothing more can be done over the lease. */
-  const ended = (error: RedisError, slot: number | undefined, script?: RedisCommand<unknown>): RedisError => {
+  const ended = (error: RedisError, slots: ReadonlyArray<number>, script?: RedisCommand<unknown>): RedisError => {
     if (bound === undefined || error._tag !== "ReplyError") {
       return error
     }
@@ -276,7 +284,7 @@ const leaseOf = (
       return error
     }
     if (redirection._tag === "Moved" || redirection._tag === "Ask") {
-      if (redirection.slot !== slot || (script !== undefined && !router.isNamed(redirection, bound.member))) {
+      if (!slots.includes(redirection.slot) || (script !== undefined && !router.isNamed(redirection, bound.member))) {
         // A script answered it.
         return error
       }
@@ -289,26 +297,26 @@ const leaseOf = (
   }
   const self: RedisService = {
     send: (command) => {
-      const found = slotsOf([command])
-      return "slot" in found
+      const found = wanted([command])
+      return "slots" in found
         ? Effect.mapError(
-            Effect.flatMap(bind(found.slot), (redis) => redis.send(command)),
-            (error) => ended(error, found.slot, command.traits.script === undefined ? undefined : command)
+            Effect.flatMap(bind(found), (redis) => redis.send(command)),
+            (error) => ended(error, found.slots, command.traits.script === undefined ? undefined : command)
           )
         : Effect.fail(found)
     },
     sendAll: (commands, options) => {
-      const found = slotsOf(commands)
-      return "slot" in found
+      const found = wanted(commands)
+      return "slots" in found
         ? Effect.flatMap(
             Effect.mapError(
-              Effect.flatMap(bind(found.slot), (redis) => redis.sendAll(commands, options)),
-              (error) => ended(error, found.slot)
+              Effect.flatMap(bind(found), (redis) => redis.sendAll(commands, options)),
+              (error) => ended(error, found.slots)
             ),
             (result): Effect.Effect<BatchResult, RedisError> => {
               if (result.outcome === "discarded") {
                 for (const error of result.exits.map(errorOf)) {
-                  const reason = error === undefined ? error : ended(error, found.slot)
+                  const reason = error === undefined ? error : ended(error, found.slots)
                   if (reason !== undefined && reason !== error) {
                     return Effect.fail(reason)
                   }
