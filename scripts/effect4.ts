@@ -9,8 +9,11 @@
  *     npm run effect4 -- --test              # and run the tests of `npm test`
  *     npm run effect4 -- --test test/x.test.ts
  *     npm run effect4 -- --test --mode faults
+ *     npm run effect4 -- --fuzz              # and run the fuzzer
+ *     npm run effect4 -- --fuzz --seconds 20
  *
- * Several options may be given together; what follows `--test` is for vitest.
+ * Several options may be given together. `--test` and `--fuzz` come last, in either order: what follows one of them is for vitest
+ * or the fuzzer.
  *
  * Effect 4 needs Node 22. Under an older one the tests run on a Node that is installed from npm into `.effect4`.
  */
@@ -233,9 +236,18 @@ const servers = path.join(out, ".servers")
 if (!fs.existsSync(servers) && fs.existsSync(path.join(root, ".servers"))) {
   fs.symlinkSync(path.join(root, ".servers"), servers)
 }
-const args = process.argv.slice(2)
-const test = args.indexOf("--test")
-const options = test === -1 ? args : args.slice(0, test)
+const given = process.argv.slice(2)
+/** The words after `--test` or `--fuzz`, up to the other of the two; undefined when it is not given. */
+const after = (option: "--test" | "--fuzz"): ReadonlyArray<string> | undefined => {
+  const from = given.indexOf(option)
+  if (from === -1) return undefined
+  const to = given.indexOf(option === "--test" ? "--fuzz" : "--test", from)
+  return given.slice(from + 1, to === -1 ? undefined : to)
+}
+const forVitest = after("--test")
+const forFuzzer = after("--fuzz")
+const last = given.findIndex((option) => option === "--test" || option === "--fuzz")
+const options = last === -1 ? given : given.slice(0, last)
 const strange = options.filter((option) => option !== "--pack" && option !== "--examples")
 if (strange.length > 0) throw new Error(`unknown options: ${strange.join(" ")}`)
 if (options.includes("--pack")) {
@@ -247,7 +259,7 @@ if (options.includes("--pack")) {
   }
 }
 if (options.includes("--examples")) run(node(), [tool("tsx/dist/cli.mjs"), "scripts/examples.ts"])
-if (test !== -1) {
-  const forVitest = args.slice(test + 1)
+if (forVitest !== undefined) {
   run(node(), ["node_modules/vitest/vitest.mjs", "run", ...(forVitest.length === 0 ? ["--mode", "main"] : forVitest)])
 }
+if (forFuzzer !== undefined) run(node(), [tool("tsx/dist/cli.mjs"), "scripts/fuzz.ts", ...forFuzzer])

@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Connection, Pool, Redis, RedisCommand, RedisPubSub } from "effect-redis-client"
+import { onEnd } from "../src/internal/effect/fork.js"
 import type { RedisError } from "../src/RedisError.js"
 import * as RedisServer from "../src/testing/RedisServer.js"
 import { connectTo, eachServer, failure, on } from "./support/client.js"
@@ -39,7 +40,7 @@ type Get = (key: string) => Effect.Effect<Option.Option<string>, RedisError>
  */
 const burst = <E>(
   get: Get,
-  inside: (fibers: ReadonlyArray<Fiber.Fiber<unknown, unknown>>) => Effect.Effect<unknown, E>
+  inside: (fibers: ReadonlyArray<Fiber.RuntimeFiber<unknown, unknown>>) => Effect.Effect<unknown, E>
 ) =>
   Effect.gen(function* () {
     const fibers: Array<Fiber.RuntimeFiber<Option.Option<string>, RedisError | E>> = []
@@ -49,6 +50,28 @@ const burst = <E>(
     }
     return yield* Effect.forEach(fibers, (fiber) => Fiber.await(fiber))
   })
+
+/** The uncaught errors of the process, in place of vitest, until the scope closes. */
+const uncaught = Effect.acquireRelease(
+  Effect.sync(() => {
+    const thrown: Array<unknown> = []
+    const record = (error: unknown): void => void thrown.push(error)
+    const events = ["uncaughtException", "unhandledRejection"] as const
+    const before = events.map((event) => [event, process.listeners(event as "uncaughtException")] as const)
+    for (const event of events) {
+      process.removeAllListeners(event)
+      process.on(event, record)
+    }
+    return { thrown, before }
+  }),
+  ({ before }) =>
+    Effect.sync(() => {
+      for (const [event, listeners] of before) {
+        process.removeAllListeners(event)
+        for (const listener of listeners) process.on(event, listener)
+      }
+    })
+).pipe(Effect.map(({ thrown }) => thrown))
 
 /** What each caller got; `undefined` for a failure. */
 const texts = (exits: ReadonlyArray<Exit.Exit<Option.Option<string>, unknown>>): ReadonlyArray<string | undefined> =>
@@ -91,6 +114,25 @@ eachServer((it, { connect, protocol, ...live }) => {
             )
           )
         ).toEqual(own)
+      })
+    )
+
+    it.scoped("an observer of a fiber throws: the others still get their replies, and the connection goes on", () =>
+      Effect.gen(function* () {
+        const { redis } = yield* start
+        const get: Get = (key) => redis.send(Redis.get(key))
+        const thrown = yield* uncaught
+        const exits = yield* burst(get, (fibers) =>
+          Effect.sync(() => {
+            onEnd(fibers[middle] as Fiber.RuntimeFiber<unknown, unknown>, () => {
+              throw new Error("the observer")
+            })
+          })
+        )
+        expect(texts(exits)).toEqual(own)
+        expect(texts(yield* burst(get, () => Effect.void))).toEqual(own)
+        yield* Peer.eventually("the error is reported", () => thrown.length > 0)
+        expect(thrown.map(String)).toEqual(["Error: the observer"])
       })
     )
 

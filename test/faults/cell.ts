@@ -1,5 +1,6 @@
 /** One cell of the fault table: a fault in a phase of a call, and its outcome. */
 import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
@@ -27,6 +28,8 @@ export interface Seen {
   /** `answer`, or the error: its tag, its reason, phase or code, and its delivery. */
   readonly outcome: string
   readonly executed: number
+  /** Whether the call took its whole deadline. */
+  readonly overdue: boolean
   readonly problems: ReadonlyArray<string>
 }
 
@@ -192,7 +195,9 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
             }
             yield* ready
           }
+          const began = performance.now()
           const ended = yield* within("the call", Effect.exit(Effect.scoped(call.run(bench))), problems)
+          const overdue = performance.now() - began >= Duration.toMillis(deadline)
           const exit = Option.getOrElse(ended, () => Exit.die("never"))
           const opened = injector.opened()
           if (fault.stops !== undefined && opened === undefined) {
@@ -212,7 +217,7 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
                 onSome: (error) => labelOf(error as RedisError.RedisError)
               })
           })
-          return { outcome, executed, problems }
+          return { outcome, executed, overdue, problems }
         })
       )
       // The client is closed, so its sockets must be.
@@ -225,9 +230,11 @@ export const runCell = (home: Home, cell: Cell, key: string): Effect.Effect<Seen
     })
   ).pipe(
     Effect.timeoutOption("100 seconds"),
-    Effect.map(Option.getOrElse(() => ({ outcome: "never", executed: 0, problems: ["the cell: never ended"] }))),
+    Effect.map(
+      Option.getOrElse(() => ({ outcome: "never", executed: 0, overdue: true, problems: ["the cell: never ended"] }))
+    ),
     Effect.catchAllCause((cause) =>
-      Effect.succeed({ outcome: "broken", executed: 0, problems: [Cause.pretty(cause).slice(0, 600)] })
+      Effect.succeed({ outcome: "broken", executed: 0, overdue: true, problems: [Cause.pretty(cause).slice(0, 600)] })
     )
   )
 }

@@ -97,9 +97,14 @@ export const allowed = (cell: Cell): ReadonlyArray<string> =>
   cell.phase.when === "connecting" ? connecting(cell) : connected(cell)
 
 /** The problems of a cell's outcome. */
-export const problemsOf = (cell: Cell, { executed, outcome, problems }: Seen): ReadonlyArray<string> => {
-  const { call } = cell
-  const may = allowed(cell)
+export const problemsOf = (cell: Cell, { executed, outcome, overdue, problems }: Seen): ReadonlyArray<string> => {
+  const { call, fault } = cell
+  // When the event loop was held until the deadline had passed, the end of the connection may come first. There is no time left
+  // to send the command again, so that the call fails with what ended it.
+  const may = [
+    ...allowed(cell),
+    ...(overdue && fault.kind === "ends" && allowed(cell).includes(waitedAgain) ? [lost] : [])
+  ]
   // The least number of executions of an answered call: a write runs exactly once, a repeatable one at least once.
   const bound = call.kind === "repeatable" ? 1 : outcome === answer && call.kind === "write" ? 1 : 0
   return [

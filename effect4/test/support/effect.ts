@@ -121,12 +121,6 @@ export const failures = <E>(cause: Cause.Cause<E>): ReadonlyArray<E> =>
 export const withTestServices = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.provide(effect, TestClock.layer()) as Effect.Effect<A, E, R>
 
-/** Effect 4 has no Supervisor, so the fibers that have not ended are not known. */
-export const fiberTracker = (): {
-  readonly track: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  readonly running: () => ReadonlyArray<string>
-} => ({ track: (effect) => effect, running: () => [] })
-
 /** Makes a fiber yield once, before its `at`th operation, so that other fibers run at a point where they rarely do. */
 export const yieldingAt = (at: number) => {
   let count = 0

@@ -2,6 +2,8 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
+import * as Equal from "effect/Equal"
+import * as Hash from "effect/Hash"
 import type * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
@@ -40,6 +42,15 @@ export abstract class MailboxClass<A, E> extends Effectable.Class<Batch<A>, E> {
 
   override asEffect(): Effect.Effect<Batch<A>, E> {
     return this.takeAll
+  }
+
+  // Effect 4 would take the messages that wait for a part of the value, and not find a mailbox again in a set.
+  [Equal.symbol](that: Equal.Equal): boolean {
+    return this === that
+  }
+
+  [Hash.symbol](): number {
+    return Hash.random(this)
   }
 }
 
