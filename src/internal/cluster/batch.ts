@@ -101,10 +101,13 @@ export const sendBatch = (
   const allowed = options.deadline ?? allowedFor(commands, options, router.replyTimeout)
   // A program reads what it has just written, so one write sends all of a batch to primaries.
   const reads = from === "primary" || commands.every(({ traits }) => traits.readonly) ? from : "primary"
-  return Effect.map(sendItems(router, { commands: items, slots, members }, allowed, reads), (exits) => ({
-    outcome: "executed",
-    exits: joins.length === 0 ? exits : joinAll(commands.length, exits, joins)
-  }))
+  return Effect.map(
+    sendItems(router, { commands: items, slots, members }, allowed, options.deadline, reads),
+    (exits) => ({
+      outcome: "executed",
+      exits: joins.length === 0 ? exits : joinAll(commands.length, exits, joins)
+    })
+  )
 }
 
 /** The result of a command from those of its items. */
@@ -204,6 +207,7 @@ const sendItems = (
   router: Router,
   items: Items,
   allowed: number,
+  given: number | undefined,
   from: ReadFrom
 ): Effect.Effect<ReadonlyArray<Result>> => {
   const { commands, members, slots } = items
@@ -215,8 +219,9 @@ const sendItems = (
     refusals: number
   ): Effect.Effect<void> =>
     Effect.async<void>((resume) => {
-      const left = until - Timers.now()
-      const deadline = allowed === Infinity ? undefined : Math.max(Math.round(left), 1)
+      // What is sent for the first time has its own deadlines. One that is given means that silence is no sign of a dead peer.
+      const deadline =
+        refusals === 0 ? given : allowed === Infinity ? undefined : Math.max(Math.round(until - Timers.now()), 1)
       const refused = new Map<number, Again>()
       // What is for one node alone must not go elsewhere together with what is not.
       const movable = new Map<Member, Array<number>>()
@@ -225,9 +230,7 @@ const sendItems = (
         const slot = slots[at]
         const only = members.get(at)
         const target =
-          last.get(at)?.asked ??
-          only ??
-          (slot === undefined ? router.anyMember : router.readerOf(slot, from))
+          last.get(at)?.asked ?? only ?? (slot === undefined ? router.anyMember : router.readerOf(slot, from))
         if (target === undefined) {
           router.doubt()
           exits[at] = Exit.fail(noNode((commands[at] as RedisCommand<unknown>).name))

@@ -22,6 +22,7 @@ import type { ReconnectSettings } from "../connection/pacer.js"
 import { reconnectSettings } from "../connection/pacer.js"
 import { fromEither } from "../effect/either.js"
 import { type Forker, forkerIn } from "../effect/fork.js"
+import * as Timers from "../engine/timers.js"
 import { idleAfterOf } from "../pubsub/service.js"
 import { currentObserver } from "../telemetry/observer.js"
 import { Member, showAddress } from "./member.js"
@@ -109,11 +110,19 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
         steps: replica ? [{ command: readonly, required: true }] : []
       })
     const address = checked.seeds.map(showAddress).join(",")
-    const joinStatus = (): void =>
+    let started: (() => void) | undefined
+    /** A node was connected or lost, or the topology has changed. */
+    const changed = (): void => {
+      const primaries = router.allPrimaries
       status.join(
-        router.allPrimaries.map((member) => member.status),
+        primaries.map((member) => member.status),
         router.topology.complete
       )
+      router.warmUp()
+      if (primaries.some(({ connected }) => connected) || !primaries.some(({ connecting }) => connecting)) {
+        started?.()
+      }
+    }
     const router: Router = new Router({
       replyTimeout: resolved.replyTimeout,
       observer,
@@ -137,7 +146,7 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
         fork(effect)
       },
       open: (place, router, replica) =>
-        openMember(place, replica, router, () => makeNode(dialTo(place, replica), settings), fork, joinStatus)
+        openMember(place, replica, router, () => makeNode(dialTo(place, replica), settings), fork, changed)
     })
     const refresher: Refresher = new Refresher(
       () => router,
@@ -163,9 +172,20 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
         })
       })
     )
-    router.onAdopt(joinStatus)
+    router.onAdopt(changed)
     yield* refresher.first
-    yield* connected(router, resolved.connectTimeout)
+    // The first command is to have somewhere to go. One node that hangs must not hold up the start.
+    yield* Effect.async<void>((resume) => {
+      const start = (): void => {
+        started = undefined
+        stop()
+        resume(Effect.void)
+      }
+      const stop = Timers.limit(Math.min(resolved.connectTimeout, longestStart), start)
+      started = start
+      changed()
+      return Effect.sync(stop)
+    })
     router.watch()
     onRotate(() => {
       for (const member of router.everyMember) {
@@ -201,8 +221,7 @@ const openMember = (
   const made = Effect.async<Node, RedisError>((done) => {
     resume.push(done)
   })
-  const member = new Member(place, replica, router, scope, made)
-  fork(
+  const open = Effect.suspend(() =>
     Effect.flatMap(Effect.exit(Scope.extend(makeIt(), scope)), (exit) =>
       Effect.suspend(() => {
         for (const done of resume) {
@@ -234,20 +253,8 @@ const openMember = (
       })
     )
   )
+  const member = new Member(place, replica, router, scope, made, () => fork(open))
   return member
-}
-
-/** Waits until one primary is connected, so that the first command has somewhere to go. */
-const connected = (router: Router, connectTimeout: number): Effect.Effect<void> => {
-  const ready = Effect.forEach(
-    router.allPrimaries,
-    (member) =>
-      Effect.flatMap(Effect.orDie(member.ready), ({ service }) =>
-        Stream.runDrain(Stream.takeUntil(service.status.changes, ({ _tag }) => _tag !== "Connecting"))
-      ),
-    { concurrency: "unbounded", discard: true }
-  )
-  return Effect.asVoid(Effect.timeoutOption(ready, Math.min(connectTimeout, longestStart)))
 }
 
 /** How long a node that hangs holds up the start at most, in milliseconds. */

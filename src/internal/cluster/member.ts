@@ -57,9 +57,27 @@ export class Member implements RequestOwner {
     readonly replica: boolean,
     private readonly cluster: Cluster,
     private readonly scope: Scope.CloseableScope,
-    private readonly made: Effect.Effect<Node, RedisError>
+    private readonly made: Effect.Effect<Node, RedisError>,
+    private readonly open: () => void
   ) {
     this.address = showAddress(place)
+  }
+
+  private opened = false
+
+  /** Whether its first connection is being opened. */
+  get connecting(): boolean {
+    return this.opened && this.status._tag === "Connecting"
+  }
+
+  /** Opens its connections, unless that was done before. Returns whether it was done now. */
+  connect(): boolean {
+    if (this.opened) {
+      return false
+    }
+    this.opened = true
+    this.open()
+    return true
   }
 
   /** Has the node. Requests that came before are handed to it. */
@@ -72,7 +90,10 @@ export class Member implements RequestOwner {
 
   /** The node, once it is made. */
   get ready(): Effect.Effect<Node, RedisError> {
-    return Effect.suspend(() => (this.node === undefined ? this.made : Effect.succeed(this.node)))
+    return Effect.suspend(() => {
+      this.connect()
+      return this.node === undefined ? this.made : Effect.succeed(this.node)
+    })
   }
 
   /** Whether there is a connection now. */
@@ -112,6 +133,7 @@ export class Member implements RequestOwner {
     request.caller = currentFiber()
     request.deadline = Timers.now() + request.allowed
     this.early.push({ request, owner })
+    this.connect()
     return undefined
   }
 
@@ -120,6 +142,7 @@ export class Member implements RequestOwner {
     const owner = request.owner instanceof NodeOwner ? this.batches : this
     if (this.node === undefined) {
       this.early.push({ request, owner, first })
+      this.connect()
     } else {
       this.node.shared.resend(request, owner, first)
     }

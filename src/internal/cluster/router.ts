@@ -46,7 +46,7 @@ interface Delayed {
 }
 
 export class Router implements Cluster {
-  topology: Topology = noTopology
+  topology: Topology = noTopology()
   /** By address, as this client reaches it. */
   readonly members = new Map<string, Member>()
   /** The members of the topology's shards, in their order. */
@@ -137,6 +137,18 @@ export class Router implements Cluster {
     return () => this.adopted.delete(f)
   }
 
+  /** Opens connections to primaries, some at a time, so that none has to be opened when it is needed. */
+  warmUp(): void {
+    const primaries = this.allPrimaries
+    let open = mostConnecting - primaries.filter(({ connecting }) => connecting).length
+    for (const member of primaries) {
+      if (open <= 0 || this.closed) {
+        return
+      }
+      open -= member.connect() ? 1 : 0
+    }
+  }
+
   /** The member at an address that a node told. It is made when there is none. */
   memberAt(address: Address): Member {
     const place = this.settings.located(address)
@@ -153,6 +165,7 @@ export class Router implements Cluster {
   /** The member at an address, which is kept for a while although it may own no slot. */
   memberFor(address: Address): Member {
     const member = this.memberAt(address)
+    member.connect()
     this.asked.set(member, Timers.now())
     return member
   }
@@ -168,6 +181,7 @@ export class Router implements Cluster {
     let member = this.replicas.get(name)
     if (member === undefined) {
       member = this.settings.open(place, this, true)
+      member.connect()
       this.replicas.set(name, member)
     }
     return member
@@ -543,6 +557,8 @@ export class Router implements Cluster {
   }
 }
 
+/** To how many nodes connections are opened at once before they are needed. */
+const mostConnecting = 16
 const noOwnerMillis = 100
 /** How long a read waits while no replica can serve, in milliseconds. The first one waits for its connection. */
 const noReaderMillis = 20

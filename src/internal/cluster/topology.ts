@@ -32,8 +32,8 @@ export class Topology {
      * nothing of this slot.
      */
     private readonly claims: Float64Array,
-    /** Slots whose owner a MOVED told. */
-    private readonly told: ReadonlyMap<number, Told>
+    /** Slots whose owner a MOVED told. `moved` adds to it in place: a shard that is replaced has thousands of them. */
+    private readonly told: Map<number, Told>
   ) {}
 
   shardOf(slot: number): Shard | undefined {
@@ -60,7 +60,7 @@ export class Topology {
     return ranges
   }
 
-  /** The topology in which this one slot has another owner, as a MOVED said. */
+  /** The topology in which this one slot has another owner, as a MOVED said. It replaces this one. */
   moved(slot: number, to: Address): Topology {
     const current = this.shardOf(slot)
     if (current !== undefined && sameAddress(current.primary, to)) {
@@ -72,7 +72,7 @@ export class Topology {
     const owners = this.owners.slice()
     owners[slot] = place
     const floor = Math.max(this.claims[slot] as number, shards[place]?.primary.epoch ?? 0)
-    return new Topology(shards, owners, this.claims, new Map([...this.told, [slot, { floor, from: current?.primary }]]))
+    return new Topology(shards, owners, this.claims, this.told.set(slot, { floor, from: current?.primary }))
   }
 
   /** The topology after a view. Of each slot the owner with the higher config epoch counts. */
@@ -179,7 +179,8 @@ const isNewer = (view: View, owner: NodeFacts, current: NodeFacts, claim: number
   return owner.epoch > claim || (owner.epoch === claim && (held === undefined || view.self === owner.id))
 }
 
-export const noTopology = new Topology([], new Uint16Array(slots).fill(noOwner), new Float64Array(slots), new Map())
+export const noTopology = (): Topology =>
+  new Topology([], new Uint16Array(slots).fill(noOwner), new Float64Array(slots), new Map())
 
 export const sameAddress = (a: Address, b: Address): boolean => a.host === b.host && a.port === b.port
 
