@@ -40,9 +40,23 @@ export interface RouterSettings extends RequestSettings {
 }
 
 /** A request that waits before it is sent again. */
-interface Delayed {
+interface Waiting {
   readonly request: Request
-  readonly timer: Timers.Timer
+  /** What it waits for, for the error when its deadline passes. */
+  readonly hint: string
+}
+
+/** Requests of one slot that wait before they are sent again. */
+interface Delayed {
+  readonly slot: number | undefined
+  waiting: Array<Waiting>
+  /** When they are sent. */
+  due: number
+  /** The latest that this may become. */
+  readonly latest: number
+  /** When the timer fires: then, or when the first deadline passes. */
+  at: number
+  timer: Timers.Timer | undefined
 }
 
 export class Router implements Cluster {
@@ -51,7 +65,8 @@ export class Router implements Cluster {
   readonly members = new Map<string, Member>()
   /** The members of the topology's shards, in their order. */
   private primaries = new Map<Shard, Member>()
-  private readonly delayed = new Set<Delayed>()
+  /** Requests that wait before they are sent again, by their slot. */
+  private readonly delayed = new Map<number | undefined, Delayed>()
   /** When a node that imports a slot was last asked for a key of it. It need not own any slot yet. */
   private readonly asked = new Map<Member, number>()
   /** The members that are read as replicas, by address. */
@@ -341,27 +356,66 @@ export class Router implements Cluster {
     member.resend(request)
   }
 
-  /** Sends a request again after a pause, by the topology of then. */
-  private later(request: Request, millis: number, hint: string, then = this.dispatch): void {
+  /**
+   * Sends a request again after a pause, by the topology of then. Requests of one slot wait together, so that they are sent
+   * in the order in which they were refused; a longer pause of a later one holds up the others, for a second at most.
+   */
+  private later(request: Request, millis: number, hint: string): void {
     this.doubt()
-    const left = request.deadline - Timers.now()
-    const delayed: Delayed = {
-      request,
-      timer: Timers.setTimeout(
-        () => {
-          this.delayed.delete(delayed)
-          if (request.abandoned) {
-            request.settled = true
-          } else if (left > millis) {
-            then(request)
-          } else {
-            settleFailure(request, { _tag: "Deadline", phase: "queue", delivery: "unsent", hint })
-          }
-        },
-        Math.max(Math.min(millis, left), 0)
-      )
+    const now = Timers.now()
+    const slot = slotOfFirstKey(request.commands)
+    let delayed = this.delayed.get(slot)
+    if (delayed === undefined) {
+      delayed = { slot, waiting: [], due: now + millis, latest: now + longestPause, at: Infinity, timer: undefined }
+      this.delayed.set(slot, delayed)
     }
-    this.delayed.add(delayed)
+    delayed.waiting.push({ request, hint })
+    delayed.due = Math.max(delayed.due, Math.min(now + millis, delayed.latest))
+    this.arm(delayed)
+  }
+
+  /** Wakes up when the pause is over, or the first deadline. */
+  private arm(delayed: Delayed): void {
+    const at = delayed.waiting.reduce((at, { request }) => Math.min(at, request.deadline), delayed.due)
+    if (at !== delayed.at) {
+      Timers.clearTimeout(delayed.timer)
+      delayed.at = at
+      delayed.timer = Timers.setTimeout(() => this.sendDelayed(delayed), Math.max(at - Timers.now(), 0))
+    }
+  }
+
+  private sendDelayed(delayed: Delayed): void {
+    // Timers may fire a little too early.
+    const now = Timers.now() + 1
+    const isDue = delayed.due <= now
+    const all = delayed.waiting.splice(0)
+    const late = all.filter(({ request }) => request.deadline <= now)
+    const others = all.filter(({ request }) => request.deadline > now)
+    if (isDue || others.length === 0) {
+      this.delayed.delete(delayed.slot)
+    } else {
+      delayed.waiting = others
+      delayed.at = Infinity
+      this.arm(delayed)
+    }
+    for (const { hint, request } of late) {
+      if (!request.abandoned) {
+        settleFailure(request, { _tag: "Deadline", phase: "queue", delivery: "unsent", hint })
+      }
+      request.settled = true
+    }
+    for (const { request } of isDue ? others : []) {
+      if (request.abandoned) {
+        request.settled = true
+      } else {
+        this.dispatch(request)
+      }
+    }
+  }
+
+  /** Sends a request again at once, unless earlier ones of its slot wait. */
+  private again(request: Request, send: () => void): void {
+    this.delayed.has(slotOfFirstKey(request.commands)) ? this.later(request, 0, "earlier commands wait") : send()
   }
 
   refused(member: Member, request: Request, errors: Refusals): boolean {
@@ -431,7 +485,7 @@ export class Router implements Cluster {
     }
     this.adopt(this.topology.moved(redirection.slot, target))
     if (request.refusals < 3) {
-      return this.dispatch(request)
+      return this.again(request, () => this.dispatch(request))
     }
     this.later(request, backoff(request, 10, 500), "nodes redirect to each other")
   }
@@ -463,8 +517,7 @@ export class Router implements Cluster {
   private ask(request: Request, target: Address): void {
     const member = this.memberFor(target)
     if (member.connected) {
-      const first = asking(this)
-      return member.resend(request, first)
+      return this.again(request, () => member.resend(request, asking(this)))
     }
     // Its connection is being opened. The slot's owner is asked again then, because the migration may be over.
     this.later(request, backoff(request, 20, 500), "the node that imports the slot is not connected")
@@ -535,14 +588,19 @@ export class Router implements Cluster {
     for (const timer of this.leaving.values()) {
       Timers.clearTimeout(timer)
     }
-    for (const { request, timer } of this.delayed) {
-      Timers.clearTimeout(timer)
-      settleFailure(request, closedFailure)
-    }
+    const delayed = [...this.delayed.values()]
     this.delayed.clear()
+    for (const { timer, waiting } of delayed) {
+      Timers.clearTimeout(timer)
+      for (const { request } of waiting) {
+        settleFailure(request, closedFailure)
+      }
+    }
   }
 }
 
+/** How long requests of one slot wait for each other at most, in milliseconds. */
+const longestPause = 1_000
 const noOwnerMillis = 100
 /** How long a read waits while no replica can serve, in milliseconds. The first one waits for its connection. */
 const noReaderMillis = 20
