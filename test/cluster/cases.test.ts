@@ -81,30 +81,29 @@ describe("what is for one node", () => {
   it.live("waits for its connection, and does not go to another one when the topology changes", () =>
     Effect.gen(function* () {
       let hangs = false
-      const { peers, run } = yield* cluster(3, (ports) => ({
-        owners: 2,
-        onHello: (node) => (node === 1 && hangs ? undefined : Peer.hello3),
-        // Later views would contradict the MOVED.
-        onSlots: (_, right) => resp(hangs ? "-ERR later" : right),
-        onCommand: ([name], node) => {
-          switch (name) {
-            case "DBSIZE":
-              return resp(node === 0 ? 5 : 7)
-            case "GET":
-              return node === 2 ? resp("value") : moved(left, ports[2])
-            default:
-              return resp(`node${node}`)
-          }
-        }
-      }))
+      let changed = false
+      const { peers, run } = yield* cluster(
+        2,
+        () => ({
+          onHello: (node) => (node === 1 && hangs ? undefined : Peer.hello3),
+          onSlots: (_, topology) => {
+            const [first, ...rest] = topology as ReadonlyArray<ReadonlyArray<unknown>>
+            return resp(changed ? [[...(first ?? []), ["127.0.0.1", 1, "replica", []]], ...rest] : topology)
+          },
+          onCommand: ([name], node) => resp(name === "DBSIZE" ? (node === 0 ? 5 : 7) : `node${node}`)
+        }),
+        { refreshInterval: "50 millis" }
+      )
       hangs = true
       yield* reset(peers, 1)
       const size = yield* Effect.fork(run(Redis.dbsize()))
       const id = yield* Effect.fork(run(RedisCluster.onNode(address(peers, 1), RedisCommand.make("CLUSTER MYID"))))
       yield* Peer.eventually("the other node was asked", () => peers.received(0).includes("DBSIZE"))
-      // The MOVED changes the topology.
-      yield* Effect.fork(run(Redis.get(left)))
-      yield* Peer.eventually("the MOVED was followed", () => peers.received(2).includes(`GET ${left}`))
+      changed = true
+      const replicas = Effect.map(RedisCluster.topology, (ranges) => ranges.flatMap(({ replicas }) => replicas))
+      yield* Effect.repeat(Effect.zipRight(Effect.sleep("5 millis"), run(replicas)), {
+        until: ({ length }) => length > 0
+      })
       hangs = false
       yield* reset(peers, 1)
       expect(yield* Fiber.join(size)).toBe(12)
@@ -510,6 +509,140 @@ describe("a redirection to the node itself", () => {
       )
       const opened = (peers.peers[0]?.connections.length ?? 0) - before
       expect(opened).toBeLessThan(3 + (performance.now() - started) / 250)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("writes of one key that were refused together", () => {
+  it.live.each([
+    "CLUSTERDOWN The cluster is down",
+    "READONLY You can't write against a read only replica.",
+    "TRYAGAIN"
+  ])("with %j are sent again in their order", (error) =>
+    Effect.gen(function* () {
+      const count = 30
+      let refused = 0
+      const { peers, run } = yield* cluster(2, () => ({
+        onCommand: () => (refused++ < count ? resp(`-${error}`) : resp("+OK"))
+      }))
+      const values = Array.from({ length: count }, (_, i) => `${i}`)
+      yield* Effect.all(
+        values.map((value) => run(Redis.set(left, value))),
+        { concurrency: "unbounded" }
+      )
+      const sent = peers.received(0).slice(count)
+      expect(sent).toEqual(values.map((value) => `SET ${left} ${value}`))
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("end at the deadline of each, however long the others wait", () =>
+    Effect.gen(function* () {
+      const { run } = yield* cluster(2, () => ({ onCommand: () => resp("-CLUSTERDOWN The cluster is down") }))
+      const started = performance.now()
+      const ended = (millis: number) =>
+        Effect.map(Effect.exit(run(Redis.get(left).pipe(RedisCommand.withDeadline(`${millis} millis`)))), (exit) => {
+          expect(kindOf(exit)).toMatch(/^DeadlineError/)
+          return performance.now() - started
+        })
+      const [short, long] = yield* Effect.all([ended(150), ended(900)], { concurrency: "unbounded" })
+      expect(short).toBeLessThan(700)
+      expect(long).toBeGreaterThan(850)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("every connection", () => {
+  it.live("is given the credentials: of nodes that were found, of leases and of subscriptions", () =>
+    Effect.gen(function* () {
+      const { peers, run } = yield* cluster(
+        2,
+        () => ({
+          onCommand: ([name = "", channel]) =>
+            /SUBSCRIBE$/.test(name) ? `>3\r\n${resp(name.toLowerCase())}${resp(channel)}:1\r\n` : resp([right, "x"])
+        }),
+        { password: Redacted.make("secret") }
+      )
+      yield* run(Redis.blpop([right], { timeout: "1 second" }))
+      yield* Effect.forkScoped(run(Stream.runDrain(RedisPubSub.stream(["news"]))))
+      yield* Effect.forkScoped(run(Stream.runDrain(RedisPubSub.sstream([right]))))
+      const all = () => peers.peers.flatMap(({ connections }) => connections)
+      yield* Peer.eventually(
+        "both are subscribed",
+        () => all().filter(({ received }) => received.some(([name]) => /SUBSCRIBE$/.test(name ?? ""))).length === 2
+      )
+      for (const { received } of all()) {
+        expect(received[0]?.slice(0, 5)).toEqual(["HELLO", "3", "AUTH", "default", "secret"])
+      }
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a pipeline", () => {
+  it.live("whose redirected command meets a node that says nothing ends at its deadline, with the other results", () =>
+    Effect.gen(function* () {
+      const { run } = yield* cluster(3, (ports) => ({
+        owners: 2,
+        onNodes: () => resp("-NOPERM no"),
+        onCommand: (_, node) => (node === 0 ? moved(left, ports[2]) : node === 1 ? resp("value") : undefined)
+      }))
+      const [one, other] = yield* run(
+        Redis.pipeline([Redis.get(left), Redis.get(right)], { deadline: "400 millis", mode: "either" })
+      )
+      expect(one).toMatchObject({ _tag: "Left", left: { _tag: "DeadlineError", phase: "reply" } })
+      expect(other).toMatchObject({ _tag: "Right", right: Option.some("value") })
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe('with offline: "fail"', () => {
+  it.live("a redirection to a node that is not connected yet is followed", () =>
+    Effect.gen(function* () {
+      const { run } = yield* cluster(
+        3,
+        (ports) => ({
+          owners: 2,
+          onNodes: () => resp("-NOPERM no"),
+          onCommand: (_, node) => (node === 2 ? resp("value") : moved(left, ports[2]))
+        }),
+        { offline: "fail" }
+      )
+      expect(yield* run(Redis.get(left))).toEqual(Option.some("value"))
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a shard channel", () => {
+  it.live("that its node redirects is subscribed to where the redirection leads", () =>
+    Effect.gen(function* () {
+      const { peers, run } = yield* cluster(2, (ports) => ({
+        onCommand: ([name = "", channel], node) =>
+          name !== "SSUBSCRIBE"
+            ? resp("+OK")
+            : node === 0
+              ? moved(left, ports[1])
+              : `>3\r\n${resp("ssubscribe")}${resp(channel)}:1\r\n`
+      }))
+      yield* run(Effect.scoped(RedisPubSub.ssubscribe([left])))
+      expect(peers.received(1).filter((line) => line === `SSUBSCRIBE ${left}`)).toHaveLength(1)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("closing", () => {
+  it.live("ends commands that wait to be sent again, and closes every connection", () =>
+    Effect.gen(function* () {
+      const peers = yield* makePeers(2, { onCommand: () => resp("-CLUSTERDOWN The cluster is down") })
+      const waiting = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const redis = yield* RedisCluster.make({ nodes: peers.seeds })
+          const waiting = yield* Effect.forkDaemon(Effect.exit(redis.send(Redis.get(left))))
+          yield* Peer.eventually("it was refused", () => peers.received(0).length > 0)
+          return waiting
+        })
+      )
+      // The second, when its refusal comes after the client began to close.
+      expect(kindOf(yield* Fiber.join(waiting))).toMatch(/^(ConnectionError closed unsent|ReplyError CLUSTERDOWN)$/)
+      yield* Peer.eventually("all is closed", () => peers.peers.every(({ open }) => open() === 0))
     }).pipe(Effect.scoped)
   )
 })

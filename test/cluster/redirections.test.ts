@@ -348,11 +348,12 @@ describe("a client of a cluster starts", () => {
       const announce = (port: number) => ((port + 40_000) % 65_000) + 1
       let ports: ReadonlyArray<number> = []
       const asked = new Set<number>()
+      let started = false
       const peers = yield* makePeers(3, {
         owners: 2,
         announce,
         // Later views would contradict the MOVED.
-        onSlots: (_, right) => resp(ports.length === 0 ? right : "-ERR later"),
+        onSlots: (_, right) => resp(started ? "-ERR later" : right),
         onCommand: (_, node) => (node === 2 ? resp("value") : moved(announce(ports[2] ?? 0)))
       })
       ports = peers.ports
@@ -363,6 +364,7 @@ describe("a client of a cluster starts", () => {
           return real === undefined ? undefined : { host, port: real }
         }
       })
+      started = true
       expect(yield* on(redis)(Redis.get(key))).toEqual(Option.some("value"))
       expect(asked.has(announce(ports[2] ?? 0))).toBe(true)
     }).pipe(Effect.scoped)

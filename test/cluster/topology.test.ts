@@ -188,7 +188,7 @@ const node = (id: string, epoch: number): NodeFacts => ({
 })
 
 const at = (host: string): Address => ({ host, port: 1 })
-const from = (...views: ReadonlyArray<View>): Topology => views.reduce((all, one) => all.merge(one), noTopology())
+const from = (...views: ReadonlyArray<View>): Topology => views.reduce((all, one) => all.merge(one), noTopology)
 const owner = (topology: Topology, slot: number): string | undefined => topology.shardOf(slot)?.primary.host
 const owners = (topology: Topology): ReadonlyArray<string> =>
   topology.ranges.map(({ from, shard, to }) => `${from}-${to} ${shard.primary.host}`)
@@ -200,7 +200,7 @@ describe("a topology", () => {
     expect(topology.complete).toBe(true)
     expect(topology.shardOf(5)?.replicas.map(({ id }) => id)).toEqual(["d"])
     expect(from(view("a", "0-99 a 1")).complete).toBe(false)
-    expect(noTopology().shardOf(0)).toBeUndefined()
+    expect(noTopology.shardOf(0)).toBeUndefined()
   })
 
   it("joins the ranges of one owner into one shard", () => {
@@ -348,8 +348,8 @@ describe("a topology", () => {
     expect(one.equals(from(view("a", "0-99 a 1 e", "100-16383 b 2")))).toBe(false)
     expect(one.equals(from(view("a", "0-98 a 1 d", "99-16383 b 2")))).toBe(false)
     expect(one.equals(from(view("a", "0-99 a 1 d")))).toBe(false)
-    expect(one.equals(noTopology())).toBe(false)
-    expect(noTopology().equals(noTopology())).toBe(true)
+    expect(one.equals(noTopology)).toBe(false)
+    expect(noTopology.equals(noTopology)).toBe(true)
   })
 
   // A history: slots 0 to 7 go from node to node. A node that takes a slot gets a config epoch above all others. Each view
@@ -397,7 +397,7 @@ describe("a topology", () => {
       }
       const last = stateAt(history.length).had
       const now = viewOf("e", [20, 20, 20, 20])
-      let topology = noTopology()
+      let topology = noTopology
       for (const [i, [self, moments, told]] of known.entries()) {
         topology = i === place ? topology.merge(now) : topology
         topology = topology.merge(viewOf(self, moments))

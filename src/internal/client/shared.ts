@@ -140,8 +140,9 @@ export class SharedClient implements RequestOwner, RequestSettings {
       link.accept(request)
       return
     }
-    const failure =
-      this.reconnector.closed || this.settings.offline === "fail" ? this.noConnection() : this.wait(request)
+    // Of a node that was just found, the first connection is being opened.
+    const isAway = this.settings.offline === "fail" && !this.reconnector.isNew
+    const failure = this.reconnector.closed || isAway ? this.noConnection() : this.wait(request)
     if (failure !== undefined) {
       settleFailure(request, failure)
     }

@@ -136,6 +136,7 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
         fork(Effect.ensuring(member.close, Effect.sync(closed)))
       },
       maxReplicaLag,
+      queueBounds: resolved.queueBounds,
       ask: (member, command, answered) =>
         Effect.ignore(
           Effect.flatMap(member.ready, ({ service }) =>

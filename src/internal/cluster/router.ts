@@ -9,9 +9,11 @@ import type { ReadFrom, RedisCommand } from "../command/model.js"
 import { make as makeCommand } from "../command/raw.js"
 import { currentFiber } from "../effect/fork.js"
 import { settleFailure } from "../engine/pending.js"
+import type { QueueBounds } from "../engine/queue.js"
 import * as Timers from "../engine/timers.js"
 import { prepare, prepareAll } from "../request/prepare.js"
 import { type Refusals, Request, type RequestSettings } from "../request/request.js"
+import { encodedLength } from "../resp/encoder.js"
 import type { ErrorReply } from "../resp/values.js"
 import { notify } from "../telemetry/observer.js"
 import { type Cluster, closedFailure, type Member, showAddress } from "./member.js"
@@ -35,23 +37,43 @@ export interface RouterSettings extends RequestSettings {
   readonly close: (member: Member, closed: () => void) => void
   /** For how long a replica that is read from may be behind its primary, in milliseconds. */
   readonly maxReplicaLag: number
+  /** How much may wait unsent, together with what waits for connections. */
+  readonly queueBounds: QueueBounds
   readonly ask: MeasureSettings["ask"]
   readonly fork: MeasureSettings["fork"]
 }
 
 /** A request that waits before it is sent again. */
-interface Delayed {
+interface Waiting {
   readonly request: Request
-  readonly timer: Timers.Timer
+  /** What it waits for, for the error when its deadline passes. */
+  readonly hint: string
+  readonly bytes: number
+}
+
+/** Requests of one slot that wait before they are sent again. */
+interface Delayed {
+  readonly slot: number | undefined
+  waiting: Array<Waiting>
+  /** When they are sent. */
+  due: number
+  /** The latest that this may become. */
+  readonly latest: number
+  /** When the first deadline passes. */
+  earliest: number
+  /** When the timer fires: at one of both. */
+  at: number
+  timer: Timers.Timer | undefined
 }
 
 export class Router implements Cluster {
-  topology: Topology = noTopology()
+  topology: Topology = noTopology
   /** By address, as this client reaches it. */
   readonly members = new Map<string, Member>()
   /** The members of the topology's shards, in their order. */
   private primaries = new Map<Shard, Member>()
-  private readonly delayed = new Set<Delayed>()
+  /** Requests that wait before they are sent again, by their slot. */
+  private readonly delayed = new Map<number | undefined, Delayed>()
   /** When a node that imports a slot was last asked for a key of it. It need not own any slot yet. */
   private readonly asked = new Map<Member, number>()
   /** The members that are read as replicas, by address. */
@@ -355,27 +377,84 @@ export class Router implements Cluster {
     member.resend(request)
   }
 
-  /** Sends a request again after a pause, by the topology of then. */
-  private later(request: Request, millis: number, hint: string, then = this.dispatch): void {
+  /**
+   * Sends a request again after a pause, by the topology of then. Requests of one slot wait together, so that they are sent
+   * in the order in which they were refused; a longer pause of a later one holds up the others, for a second at most.
+   */
+  private later(request: Request, millis: number, hint: string): void {
     this.doubt()
-    const left = request.deadline - Timers.now()
-    const delayed: Delayed = {
-      request,
-      timer: Timers.setTimeout(
-        () => {
-          this.delayed.delete(delayed)
-          if (request.abandoned) {
-            request.settled = true
-          } else if (left > millis) {
-            then(request)
-          } else {
-            settleFailure(request, { _tag: "Deadline", phase: "queue", delivery: "unsent", hint })
-          }
-        },
-        Math.max(Math.min(millis, left), 0)
-      )
+    const bytes = encodedLength(request.wire)
+    const overflow = this.settings.queueBounds.take(bytes)
+    if (overflow !== undefined) {
+      return settleFailure(request, overflow)
     }
-    this.delayed.add(delayed)
+    const now = Timers.now()
+    const slot = slotOfFirstKey(request.commands)
+    let delayed = this.delayed.get(slot)
+    if (delayed === undefined) {
+      delayed = {
+        slot,
+        waiting: [],
+        due: now + millis,
+        latest: now + longestPause,
+        earliest: Infinity,
+        at: Infinity,
+        timer: undefined
+      }
+      this.delayed.set(slot, delayed)
+    }
+    delayed.waiting.push({ request, hint, bytes })
+    delayed.earliest = Math.min(delayed.earliest, request.deadline)
+    delayed.due = Math.max(delayed.due, Math.min(now + millis, delayed.latest))
+    this.arm(delayed)
+  }
+
+  /** Wakes up when the pause is over, or the first deadline. */
+  private arm(delayed: Delayed): void {
+    const at = Math.min(delayed.earliest, delayed.due)
+    if (at !== delayed.at) {
+      Timers.clearTimeout(delayed.timer)
+      delayed.at = at
+      delayed.timer = Timers.setTimeout(() => this.sendDelayed(delayed), Math.max(at - Timers.now(), 0))
+    }
+  }
+
+  private sendDelayed(delayed: Delayed): void {
+    // Timers may fire a little too early.
+    const now = Timers.now() + 1
+    const isDue = delayed.due <= now
+    const all = delayed.waiting.splice(0)
+    const late = all.filter(({ request }) => request.deadline <= now)
+    const others = all.filter(({ request }) => request.deadline > now)
+    if (isDue || others.length === 0) {
+      this.delayed.delete(delayed.slot)
+    } else {
+      delayed.waiting = others
+      delayed.earliest = others.reduce((at, { request }) => Math.min(at, request.deadline), Infinity)
+      delayed.at = Infinity
+      this.arm(delayed)
+    }
+    for (const { bytes } of isDue ? all : late) {
+      this.settings.queueBounds.give(bytes)
+    }
+    for (const { hint, request } of late) {
+      if (!request.abandoned) {
+        settleFailure(request, { _tag: "Deadline", phase: "queue", delivery: "unsent", hint })
+      }
+      request.settled = true
+    }
+    for (const { request } of isDue ? others : []) {
+      if (request.abandoned) {
+        request.settled = true
+      } else {
+        this.dispatch(request)
+      }
+    }
+  }
+
+  /** Sends a request again at once, unless earlier ones of its slot wait. */
+  private again(request: Request, send: () => void): void {
+    this.delayed.has(slotOfFirstKey(request.commands)) ? this.later(request, 0, "earlier commands wait") : send()
   }
 
   refused(member: Member, request: Request, errors: Refusals): boolean {
@@ -445,7 +524,7 @@ export class Router implements Cluster {
     }
     this.adopt(this.topology.moved(redirection.slot, target))
     if (request.refusals < 3) {
-      return this.dispatch(request)
+      return this.again(request, () => this.dispatch(request))
     }
     this.later(request, backoff(request, 10, 500), "nodes redirect to each other")
   }
@@ -477,8 +556,7 @@ export class Router implements Cluster {
   private ask(request: Request, target: Address): void {
     const member = this.memberFor(target)
     if (member.connected) {
-      const first = asking(this)
-      return member.resend(request, first)
+      return this.again(request, () => member.resend(request, asking(this)))
     }
     // Its connection is being opened. The slot's owner is asked again then, because the migration may be over.
     this.later(request, backoff(request, 20, 500), "the node that imports the slot is not connected")
@@ -549,16 +627,21 @@ export class Router implements Cluster {
     for (const timer of this.leaving.values()) {
       Timers.clearTimeout(timer)
     }
-    for (const { request, timer } of this.delayed) {
-      Timers.clearTimeout(timer)
-      settleFailure(request, closedFailure)
-    }
+    const delayed = [...this.delayed.values()]
     this.delayed.clear()
+    for (const { timer, waiting } of delayed) {
+      Timers.clearTimeout(timer)
+      for (const { request } of waiting) {
+        settleFailure(request, closedFailure)
+      }
+    }
   }
 }
 
 /** To how many nodes connections are opened at once before they are needed. */
 const mostConnecting = 16
+/** How long requests of one slot wait for each other at most, in milliseconds. */
+const longestPause = 1_000
 const noOwnerMillis = 100
 /** How long a read waits while no replica can serve, in milliseconds. The first one waits for its connection. */
 const noReaderMillis = 20

@@ -3,6 +3,8 @@
  * and the owner with the highest config epoch is the right one: a majority of nodes is not. A topology never changes; it is
  * replaced as a whole, so a command that was routed by one is not confused by the next.
  */
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
 import { slots } from "./slot.js"
 import type { Address, NodeFacts, View } from "./view.js"
 
@@ -32,12 +34,16 @@ export class Topology {
      * nothing of this slot.
      */
     private readonly claims: Float64Array,
-    /** Slots whose owner a MOVED told. `moved` adds to it in place: a shard that is replaced has thousands of them. */
-    private readonly told: Map<number, Told>
+    /** Slots whose owner a MOVED told. While a shard is replaced there are thousands of them, one after the other. */
+    private readonly told: HashMap.HashMap<number, Told>
   ) {}
 
   shardOf(slot: number): Shard | undefined {
     return this.shards[this.owners[slot] as number]
+  }
+
+  private toldOf(slot: number): Told | undefined {
+    return HashMap.isEmpty(this.told) ? undefined : Option.getOrUndefined(HashMap.get(this.told, slot))
   }
 
   /** Whether every slot has an owner. */
@@ -60,7 +66,7 @@ export class Topology {
     return ranges
   }
 
-  /** The topology in which this one slot has another owner, as a MOVED said. It replaces this one. */
+  /** The topology in which this one slot has another owner, as a MOVED said. */
   moved(slot: number, to: Address): Topology {
     const current = this.shardOf(slot)
     if (current !== undefined && sameAddress(current.primary, to)) {
@@ -72,7 +78,7 @@ export class Topology {
     const owners = this.owners.slice()
     owners[slot] = place
     const floor = Math.max(this.claims[slot] as number, shards[place]?.primary.epoch ?? 0)
-    return new Topology(shards, owners, this.claims, this.told.set(slot, { floor, from: current?.primary }))
+    return new Topology(shards, owners, this.claims, HashMap.set(this.told, slot, { floor, from: current?.primary }))
   }
 
   /** The topology after a view. Of each slot the owner with the higher config epoch counts. */
@@ -114,11 +120,11 @@ export class Topology {
     }
     const owners = new Uint16Array(slots).fill(noOwner)
     const claims = this.claims.slice()
-    const told = new Map<number, Told>()
+    let told = HashMap.empty<number, Told>()
     for (const { claimed, from, shard, to } of ranges) {
       for (let slot = from; slot <= to; slot++) {
         const current = this.shardOf(slot)
-        const held = this.told.get(slot)
+        const held = this.toldOf(slot)
         const agrees = current !== undefined && sameNode(current.primary, claimed)
         const claim = claims[slot] as number
         const wins =
@@ -128,7 +134,7 @@ export class Topology {
           claims[slot] = agrees ? Math.max(claim, claimed.epoch) : claimed.epoch
         }
         if (held !== undefined && (!wins || (agrees && claimed.epoch < held.floor))) {
-          told.set(slot, held)
+          told = HashMap.set(told, slot, held)
         }
       }
     }
@@ -137,9 +143,9 @@ export class Topology {
       const current = owners[slot] === noOwner ? this.shardOf(slot) : undefined
       if (current !== undefined) {
         owners[slot] = placeOf(current)
-        const held = this.told.get(slot)
+        const held = this.toldOf(slot)
         if (held !== undefined) {
-          told.set(slot, held)
+          told = HashMap.set(told, slot, held)
         }
       }
     }
@@ -179,8 +185,12 @@ const isNewer = (view: View, owner: NodeFacts, current: NodeFacts, claim: number
   return owner.epoch > claim || (owner.epoch === claim && (held === undefined || view.self === owner.id))
 }
 
-export const noTopology = (): Topology =>
-  new Topology([], new Uint16Array(slots).fill(noOwner), new Float64Array(slots), new Map())
+export const noTopology = new Topology(
+  [],
+  new Uint16Array(slots).fill(noOwner),
+  new Float64Array(slots),
+  HashMap.empty()
+)
 
 export const sameAddress = (a: Address, b: Address): boolean => a.host === b.host && a.port === b.port
 

@@ -98,6 +98,11 @@ export class Reconnector {
   /** Logs losses while the link is kept open. */
   private outages: Outages | undefined
 
+  /** Whether it is not known yet if there can be a link. */
+  get isNew(): boolean {
+    return this.link === undefined && this.lastClose === noneYet
+  }
+
   /** Why there is no link, for errors. While the first attempt lasts, it is how far that has come. */
   get absence(): string {
     const { stage } = this.dial
