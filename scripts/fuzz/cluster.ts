@@ -1,22 +1,40 @@
 /**
- * `npm run fuzz -- --cluster`: fibers that count, read, pipeline, transact and wait, over a cluster whose slots move and
- * whose primaries are failed over, stopped and killed, at random. What a fiber asked for is interrupted at random. Each
- * counter must end between what was acknowledged and that plus what may have been executed; where the cluster itself can
- * have lost acknowledged writes (a primary was stopped or killed), only the upper bound counts.
+ * `npm run fuzz -- --cluster`: a cluster of each server, whose slots move and whose nodes are failed over, stopped, cut off,
+ * killed, added and removed at random, and fibers that use it in every way (clusterWork.ts, clusterEvents.ts). In each round
+ * there is a new client; when it was closed, nothing of it is left. In gentle rounds no server may lose anything.
  */
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Scope from "effect/Scope"
-import { Redis, type RedisError } from "effect-redis-client"
+import { Redis } from "effect-redis-client"
 import * as RedisCluster from "effect-redis-client/RedisCluster"
 import * as Kit from "effect-redis-client/testing/RedisCluster"
+import { fiberTracker } from "../../test/support/fibers.js"
 import type { TestServer } from "../../test/support/servers.js"
+import { disturb } from "./clusterEvents.js"
+import {
+  add,
+  addJobs,
+  allHandled,
+  audit,
+  consume,
+  Entity,
+  emptyTally,
+  fields,
+  handleJobs,
+  Jobs,
+  listen,
+  produce,
+  publish,
+  Queue,
+  Series,
+  scanAll,
+  type Tally,
+  type World,
+  work
+} from "./clusterWork.js"
 import * as Random from "./random.js"
+import { countLeft } from "./watch.js"
 
 export interface Options {
   readonly seed: number
@@ -25,246 +43,233 @@ export interface Options {
   readonly servers: ReadonlyArray<TestServer>
 }
 
-interface Tally {
-  done: number
-  interrupted: number
-  failed: number
-  events: Record<string, number>
-  wrong: Array<string>
-  unsettled: number
-  sockets: number
-}
-
-/** What is known of one counter. */
-interface Counter {
-  readonly key: string
-  acknowledged: number
-  /** How many increments may have been executed, because their fate is not known. */
-  unknown: number
-}
-
 const n = (count: number): string => count.toLocaleString("en-US").replaceAll(",", " ")
 
-const line = (name: string, seed: number, tally: Tally): string =>
-  `fuzz --cluster: ${name}, seed ${seed}, ${n(tally.done)} operations, ${n(tally.interrupted)} interruptions, ` +
-  `${n(tally.failed)} failures with a reason, ` +
-  `${Object.entries(tally.events)
-    .map(([event, count]) => `${count} ${event}`)
-    .join(", ")}; ` +
-  `${tally.wrong.length} wrong answers, ${tally.unsettled} unsettled, ${tally.sockets} sockets leaked`
+const counts = (of: Record<string, number>): string =>
+  Object.entries(of)
+    .map(([name, count]) => `${n(count)} ${name}`)
+    .join(", ")
 
-const sockets = (): number => process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length
+const line = (name: string, seed: number, tally: Tally, rounds: number, millis: number): string =>
+  `fuzz --cluster: ${name}, seed ${seed}, ${rounds} rounds in ${Math.round(millis / 1000)} s, ${n(tally.done)} operations, ` +
+  `${n(tally.interrupted)} interruptions, ${n(tally.failed)} failures with a reason, ${n(tally.messages)} messages, ` +
+  `${n(tally.gaps)} gaps, ${n(tally.handled)} entries handled (${n(tally.handledAgain)} again); ${counts(tally.events)}; ` +
+  `${tally.wrong.length} wrong answers, ${tally.unsettled.length} unsettled, ` +
+  `leaked: ${tally.sockets} sockets, ${tally.timers} timers, ${tally.fibers} fibers`
 
-/** What became of an operation: its value, its error, or nothing is known. */
-type Outcome<A> =
-  | { readonly _tag: "Value"; readonly value: A }
-  | { readonly _tag: "Error"; readonly error: RedisError.AnyRedisError }
-  | { readonly _tag: "Interrupted" }
+const roundSeconds = 20
 
-/** Runs an operation, and interrupts it at random. */
-const attempt = <A, E extends RedisError.AnyRedisError, R>(
-  effect: Effect.Effect<A, E, R>,
-  random: Random.Random,
-  tally: Tally
-): Effect.Effect<Outcome<A>, never, R> =>
-  Effect.gen(function* () {
-    tally.done++
-    if (!random.chance(0.3)) {
-      return outcomeOf(yield* Effect.exit(effect), tally)
-    }
-    const fiber = yield* Effect.fork(effect)
-    const yields = random.between(0, 6)
-    for (let i = 0; i < yields; i++) yield* Effect.yieldNow()
-    if (random.chance(0.3)) yield* Effect.sleep(random.between(0, 20))
-    yield* Fiber.interrupt(fiber)
-    return outcomeOf(yield* Fiber.await(fiber), tally)
-  })
-
-const outcomeOf = <A, E extends RedisError.AnyRedisError>(exit: Exit.Exit<A, E>, tally: Tally): Outcome<A> => {
-  if (Exit.isSuccess(exit)) return { _tag: "Value", value: exit.value }
-  const error = Option.getOrUndefined(Cause.failureOption(exit.cause))
-  if (error !== undefined) {
-    tally.failed++
-    return { _tag: "Error", error }
+const makeWorld = (name: string, fibers: number, tally: Tally): World => {
+  const entities = Array.from({ length: fibers }, (_, i) => new Entity(`${name}:${i}`))
+  const several = <A>(count: number, make: (i: number) => A): ReadonlyArray<A> =>
+    Array.from({ length: count }, (_, i) => make(i))
+  return {
+    name,
+    tally,
+    entities,
+    channels: [
+      ...several(4, (i) => new Series("channel", `${name}:news:${i}`)),
+      ...several(3, (i) => new Series("pattern", `${name}:by pattern:${i}`)),
+      ...several(6, (i) => new Series("shard channel", `{${name}:shard:${i}}`)),
+      ...several(4, (i) => new Series("keyspace", `{${name}:events:${i}}`))
+    ],
+    queues: several(4, (i) => new Queue(`{${name}:queue:${i}}`)),
+    jobs: several(4, (i) => new Jobs(`{${name}:jobs:${i}}`)),
+    constant: entities.map((entity) => entity.key("own")),
+    losses: [],
+    busLosses: [],
+    torn: new Set(),
+    stopped: false,
+    ending: false
   }
-  if (Cause.isInterruptedOnly(exit.cause)) {
-    tally.interrupted++
-    return { _tag: "Interrupted" }
-  }
-  tally.wrong.push(Cause.pretty(exit.cause))
-  return { _tag: "Interrupted" }
 }
 
-/** Whether a failed operation may have been executed. */
-const mayBeDone = (error: RedisError.AnyRedisError): boolean =>
-  error._tag === "ConnectionError" || error._tag === "DeadlineError"
-    ? error.delivery === "unknown"
-    : error._tag === "ProtocolError" || error._tag === "PartialError"
-
-/** One more on a counter: alone, in a pipeline, in a transaction or in a script. */
-const increment = (counter: Counter, random: Random.Random, tally: Tally) => {
-  const { key } = counter
-  const one = Redis.incr(key)
-  const ways: ReadonlyArray<Effect.Effect<number, RedisError.AnyRedisError, Redis>> = [
-    one,
-    one,
-    Effect.map(
-      Redis.pipeline([Redis.get("other:1"), one, Redis.get("other:2")], { mode: "either" }),
-      (all) => all[1]
-    ).pipe(Effect.flatMap(Either.match({ onLeft: Effect.fail, onRight: Effect.succeed }))),
-    Effect.map(Redis.transaction([one, Redis.get(key)]), ([count]) => count),
-    Effect.map(Redis.execute("EVAL", "return redis.call('INCR', KEYS[1])", 1, key), Number)
-  ]
-  return Effect.map(
-    attempt(ways[random.between(0, ways.length - 1)] as (typeof ways)[number], random, tally),
-    (outcome) => {
-      if (outcome._tag === "Value") {
-        counter.acknowledged++
-        if (outcome.value > counter.acknowledged + counter.unknown) {
-          tally.wrong.push(
-            `${key} is ${outcome.value}; at most ${counter.acknowledged + counter.unknown} was asked for`
-          )
-        }
-      } else if (outcome._tag === "Interrupted" || mayBeDone(outcome.error)) {
-        counter.unknown++
-      }
-    }
-  )
-}
-
-const worker = (counter: Counter, random: Random.Random, tally: Tally, stopped: () => boolean) =>
-  Effect.gen(function* () {
-    while (!stopped()) {
-      yield* increment(counter, random, tally)
-      if (random.chance(0.2)) {
-        const read = yield* attempt(Redis.mget([counter.key, `none:${counter.key}`]), random, tally)
-        if (read._tag === "Value") {
-          const value = Number(Option.getOrElse(read.value[0] ?? Option.none(), () => "0"))
-          if (value > counter.acknowledged + counter.unknown || Option.isSome(read.value[1] ?? Option.none())) {
-            tally.wrong.push(`MGET of ${counter.key} answered ${value}`)
-          }
-        }
-      }
-      if (random.chance(0.05)) {
-        const popped = yield* attempt(Redis.blpop([`empty:${counter.key}`], { timeout: "10 millis" }), random, tally)
-        if (popped._tag === "Value" && Option.isSome(popped.value)) {
-          tally.wrong.push(`BLPOP of ${counter.key} took what nobody pushed`)
-        }
-      }
-    }
-  })
-
-/** Does something to the cluster. Returns whether it may have lost acknowledged writes. */
-const disturb = (cluster: Kit.RedisCluster, random: Random.Random, counters: ReadonlyArray<Counter>, tally: Tally) =>
-  Effect.gen(function* () {
-    const count = (event: string) => {
-      tally.events[event] = (tally.events[event] ?? 0) + 1
-    }
-    const primaries = yield* cluster.primaries
-    const kind = random.between(0, 9)
-    if (kind <= 5) {
-      const { key } = counters[random.between(0, counters.length - 1)] as Counter
-      const slot = RedisCluster.keySlot(key)
-      const owner = yield* cluster.ownerOf(slot)
-      const others = primaries.filter(({ id }) => id !== owner.id)
-      const to = others[random.between(0, others.length - 1)]
-      if (to === undefined) return false
-      if (cluster.product === "valkey" && random.chance(0.3)) {
-        count("slots moved at once")
-        yield* cluster.moveAtOnce(slot, to)
-      } else {
-        count("slots moved key by key")
-        const move = yield* cluster.beginMove(slot, to)
-        yield* Effect.sleep(random.between(0, 200))
-        yield* random.chance(0.8) ? move.finish : move.cancel
-      }
-      return false
-    }
-    const primary = primaries[random.between(0, primaries.length - 1)] as Kit.ClusterNode
-    const [replica] = yield* cluster.replicasOf(primary)
-    if (replica === undefined) return false
-    if (kind <= 7) {
-      count("failovers")
-      yield* cluster.failover(replica)
-      return false
-    }
-    if (kind === 8) {
-      count("primaries stopped for a while")
-      yield* cluster.pause(primary)
-      yield* Effect.sleep(random.between(100, 2_500))
-      yield* cluster.resume(primary)
-    } else {
-      count("primaries killed")
-      yield* cluster.kill(primary)
-      yield* Effect.sleep(random.between(500, 3_000))
-      yield* cluster.restart(primary)
-    }
-    yield* cluster.agreed
-    return true
-  })
-
-const runOn = (server: TestServer, { fibers, seconds, seed }: Options) =>
-  Effect.gen(function* () {
-    const tally: Tally = { done: 0, interrupted: 0, failed: 0, events: {}, wrong: [], unsettled: 0, sockets: 0 }
-    const random = Random.make(seed)
-    const cluster = yield* Kit.make({ executable: server.executable, nodeTimeout: "1 second" })
-    const before = sockets()
-    const scope = yield* Scope.make()
-    const services = yield* Scope.extend(
-      Layer.build(RedisCluster.layer({ nodes: cluster.seeds.slice(0, 2), replyTimeout: "15 seconds" })),
-      scope
-    )
-    const counters = Array.from(
-      { length: fibers },
-      (_, i): Counter => ({ key: `counter:${i}`, acknowledged: 0, unknown: 0 })
-    )
-    const until = Date.now() + seconds * 1000
-    let stopped = false
-    let lossy = false
-    const running = yield* Effect.forEach(counters, (counter, i) =>
-      Effect.fork(
-        Effect.provide(
-          worker(counter, Random.make(seed, i + 1), tally, () => stopped),
-          services
+/** What the fibers of a round read. */
+const prepare = (world: World) =>
+  Effect.forEach(
+    world.entities,
+    (entity) =>
+      Redis.pipeline([
+        Redis.set(entity.key("own"), entity.own),
+        Redis.hset(
+          entity.key("hash"),
+          Object.fromEntries(Array.from({ length: fields }, (_, i) => [`field:${i}`, "x"]))
         )
+      ]),
+    { concurrency: 20, discard: true }
+  )
+
+/** All fibers of a round, from the first command to the comparison with the servers. */
+const useCluster = (world: World, quiet: () => boolean, random: Random.Random) =>
+  Effect.gen(function* () {
+    const { tally } = world
+    yield* prepare(world)
+    let handled = false
+    const ofKind = (kind: Series["kind"]) => world.channels.filter((series) => series.kind === kind)
+    const running = [
+      ...world.entities.map((entity) => [`the fiber of ${entity.tag}`, work(entity, random.fork(), world)] as const),
+      ...[1, 2].map((i) => [`scan ${i}`, scanAll(random.fork(), world)] as const),
+      ...world.queues.flatMap((queue) => [
+        [`producer of ${queue.key}`, produce(queue, random.fork(), world)] as const,
+        [`consumer 1 of ${queue.key}`, consume(queue, random.fork(), world)] as const,
+        [`consumer 2 of ${queue.key}`, consume(queue, random.fork(), world)] as const
+      ]),
+      ...world.jobs.map((jobs) => [`producer of ${jobs.stream}`, addJobs(jobs, random.fork(), world)] as const),
+      ...world.channels.map((series) => [`publisher of ${series.name}`, publish(series, random.fork(), world)] as const)
+    ]
+    const listening = (["channel", "pattern", "shard channel", "keyspace"] as const).flatMap((kind) => [
+      [`listener to each ${kind}`, listen(ofKind(kind), random.fork(), world)] as const,
+      [`listener to one ${kind}`, listen(ofKind(kind).slice(0, 1), random.fork(), world)] as const
+    ])
+    const handling = world.jobs.flatMap((jobs) =>
+      ["a", "b"].map(
+        (name) =>
+          [`worker ${name} of ${jobs.stream}`, handleJobs(jobs, name, random.fork(), world, () => handled)] as const
       )
     )
-    while (Date.now() < until && tally.wrong.length === 0) {
-      yield* Effect.sleep(random.between(50, 500))
-      const lost = yield* Effect.either(disturb(cluster, random, counters, tally))
-      if (Either.isLeft(lost)) {
-        // The cluster itself did not agree in time, which says nothing of the client.
-        tally.events["disturbances that the cluster refused"] =
-          (tally.events["disturbances that the cluster refused"] ?? 0) + 1
-        lossy = true
-      } else {
-        lossy ||= lost.right
-      }
+    const start = <E, R>(all: ReadonlyArray<readonly [string, Effect.Effect<void, E, R>]>) =>
+      Effect.forEach(all, ([name, effect]) => Effect.map(Effect.fork(effect), (fiber) => [name, fiber] as const))
+    const end = <E>(all: ReadonlyArray<readonly [string, Fiber.Fiber<void, E>]>) =>
+      Effect.forEach(
+        all,
+        ([name, fiber]) =>
+          Effect.map(Effect.timeoutOption(Fiber.await(fiber), "60 seconds"), (exit) => {
+            if (Option.isNone(exit)) {
+              tally.unsettled.push(`${world.name}: ${name}`)
+            } else if (exit.value._tag === "Failure") {
+              tally.wrong.push(`${world.name}: ${name} died: ${exit.value.cause}`)
+            }
+          }),
+        { concurrency: "unbounded", discard: true }
+      )
+    const workers = yield* start(handling)
+    const listeners = yield* start(listening)
+    const others = yield* start(running)
+    while (!quiet()) yield* Effect.sleep(20)
+    world.ending = true
+    yield* end(listeners)
+    world.stopped = true
+    yield* end(others)
+    const patience = performance.now() + 30_000
+    while (allHandled(world).length > 0 && performance.now() < patience) yield* Effect.sleep(50)
+    const unhandled = allHandled(world)
+    if (unhandled.length > 0) {
+      tally.wrong.push(`${unhandled.length} entries of streams were not handled: ${unhandled.slice(0, 5).join()}`)
     }
-    stopped = true
-    yield* Effect.ignore(cluster.agreed)
-    const ended = yield* Effect.forEach(running, (fiber) => Effect.timeoutOption(Fiber.join(fiber), "30 seconds"), {
-      concurrency: "unbounded"
+    handled = true
+    yield* end(workers)
+    yield* audit(world)
+  })
+
+/** Ends all that was done to the cluster. Returns whether it is whole again. */
+const restore = (cluster: Kit.RedisCluster) =>
+  Effect.gen(function* () {
+    for (const { id, server } of yield* cluster.nodes) {
+      yield* Effect.ignore(Option.isNone(yield* server.pid) ? cluster.restart(id) : cluster.resume(id))
+    }
+    yield* Effect.ignore(cluster.heal)
+    yield* Effect.ignore(cluster.repair)
+    return yield* Effect.isSuccess(cluster.agreed)
+  })
+
+const runOn = (server: TestServer, { fibers, seconds, seed }: Options, at: number) =>
+  Effect.gen(function* () {
+    const tally = emptyTally()
+    const random = Random.make(seed, at)
+    const atOnce = server.product === "valkey" || server.version.startsWith("8.6")
+    const cluster = yield* Kit.make({
+      executable: server.executable,
+      nodeTimeout: "1 second",
+      proxies: "mapped",
+      config: {
+        // What a killed server has acknowledged is in its file, because the system writes it.
+        appendonly: "yes",
+        appendfsync: "no",
+        "hash-max-listpack-entries": 8,
+        "cluster-require-full-coverage": random.chance(0.5) ? "yes" : "no"
+      }
     })
-    tally.unsettled = ended.filter(Option.isNone).length
-    for (const { acknowledged, key, unknown } of counters) {
-      const value = yield* Effect.provide(Redis.get(key), services)
-      const count = Number(Option.getOrElse(value, () => "0"))
-      if (count > acknowledged + unknown || (count < acknowledged && !lossy)) {
-        tally.wrong.push(`${key} is ${count}: ${acknowledged} were acknowledged, ${unknown} are unknown`)
+    const started = performance.now()
+    let round = 0
+    let whole = true
+    for (; whole && performance.now() - started < seconds * 1000 && tally.wrong.length === 0; round++) {
+      yield* cluster.agreed
+      const name = `r${round}`
+      const how = { harsh: round % 2 === 1, proxied: random.chance(0.5), atOnce }
+      const world = makeWorld(name, fibers, tally)
+      const nodes = how.proxied
+        ? cluster.seeds
+        : (yield* cluster.nodes).map(({ server: { port } }) => `redis://127.0.0.1:${port}`)
+      const client = RedisCluster.layer({
+        nodes: nodes.slice(0, 3),
+        protocol: random.chance(0.5) ? 3 : 2,
+        replyTimeout: "8 seconds",
+        maxDedicated: 64,
+        closeTimeout: "1 second",
+        ...(how.proxied ? { nodeAddress: cluster.nodeAddress } : {}),
+        onOrphan: (orphan) => orphan.pushBack.pipe(Effect.ignore)
+      })
+      const until = Math.min(performance.now() + roundSeconds * 1000, started + seconds * 1000)
+      let quiet = false
+      const disturbing = Effect.gen(function* () {
+        yield* Effect.sleep(500)
+        while (performance.now() < until && tally.wrong.length === 0) {
+          yield* Effect.sleep(random.between(20, 400))
+          const done = yield* Effect.either(disturb(cluster, world, random, how))
+          if (done._tag === "Left") {
+            // The cluster itself did not agree in time, which says nothing about the client.
+            add(tally.events, "disturbances that the cluster refused")
+            world.losses.push({ from: 0, to: performance.now() + 60_000 })
+            world.busLosses.push({ from: 0, to: performance.now() + 60_000 })
+            console.log(`${server.name} ${name}: ${String((done.left as Error).message)}`)
+            whole = yield* restore(cluster)
+          }
+        }
+        yield* Effect.ignore(cluster.agreed)
+        quiet = true
+      })
+      const before = countLeft()
+      const tracker = fiberTracker()
+      const using = tracker.track(
+        Effect.scoped(
+          Effect.provide(
+            useCluster(world, () => quiet, random.fork()),
+            client
+          )
+        )
+      )
+      yield* Effect.all([using, disturbing], { concurrency: 2, discard: true })
+      // The kit has connections, too, so only their number can be compared.
+      const patience = performance.now() + 10_000
+      const leaked = () => {
+        const { sockets, timers } = countLeft()
+        return {
+          sockets: Math.max(sockets - before.sockets, 0),
+          timers: Math.max(timers - before.timers, 0),
+          fibers: tracker.running().length
+        }
       }
+      while (performance.now() < patience && Object.values(leaked()).some((count) => count > 0)) {
+        yield* Effect.sleep(20)
+      }
+      const left = leaked()
+      tally.sockets += left.sockets
+      tally.timers += left.timers
+      tally.fibers += left.fibers
     }
-    yield* Scope.close(scope, Exit.void)
-    // The kit may have connections of its own, which it had before.
-    for (let i = 0; i < 100 && sockets() > before; i++) yield* Effect.sleep(20)
-    tally.sockets = Math.max(sockets() - before, 0)
+    if (!whole) {
+      console.log(`${server.name}: the cluster did not recover, so its run ends here`)
+    }
     for (const wrong of tally.wrong.slice(0, 20)) console.log(`wrong: ${wrong}`)
-    console.log(line(server.name, seed, tally))
-    return tally.wrong.length === 0 && tally.unsettled === 0 && tally.sockets === 0
+    for (const unsettled of tally.unsettled.slice(0, 20)) console.log(`unsettled: ${unsettled}`)
+    console.log(`interruptions by what the fiber did: ${counts(tally.byKind)}`)
+    console.log(`failures: ${counts(tally.failures)}`)
+    console.log(line(server.name, seed, tally, round, performance.now() - started))
+    return tally.wrong.length + tally.unsettled.length + tally.sockets + tally.timers + tally.fibers === 0
   })
 
 export const run = (options: Options): Effect.Effect<boolean, unknown> =>
   Effect.map(
-    Effect.forEach(options.servers, (server) => Effect.scoped(runOn(server, options))),
+    Effect.forEach(options.servers, (server, at) => Effect.scoped(runOn(server, options, at))),
     (results) => results.every(Boolean)
   )

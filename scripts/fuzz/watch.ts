@@ -77,6 +77,12 @@ export interface Left {
 const sockets = (): number =>
   process.getActiveResourcesInfo().filter((name) => /TCP|Pipe|TLS|GetAddr/.test(name)).length
 
+/** How many sockets and timers there are, where others than the observed have some, too. */
+export const countLeft = (): { readonly sockets: number; readonly timers: number } => ({
+  sockets: sockets(),
+  timers: running.size
+})
+
 const pause = (millis: number): Effect.Effect<void> =>
   Effect.async<void>((resume) => {
     real.setTimeout(() => resume(Effect.void), millis)

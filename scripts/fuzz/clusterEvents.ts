@@ -1,0 +1,230 @@
+/** What the fuzz does to a cluster, at random, and what the cluster may lose by it. */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { Redis } from "effect-redis-client"
+import * as RedisCluster from "effect-redis-client/RedisCluster"
+import * as FaultProxy from "effect-redis-client/testing/FaultProxy"
+import type * as Kit from "effect-redis-client/testing/RedisCluster"
+import { add, type World } from "./clusterWork.js"
+import type * as Random from "./random.js"
+
+const now = (): number => performance.now()
+
+/** Writes that were acknowledged so long before a primary was lost had reached its replica, in milliseconds. */
+const replicationMillis = 500
+
+type Happening = Effect.Effect<void, unknown>
+
+/** A time in which servers may lose acknowledged writes, and messages. */
+const lossy = (world: World, happening: Happening): Happening =>
+  Effect.suspend(() => {
+    const from = now() - replicationMillis
+    // Until its end is known, it lasts.
+    const open = { from, to: Number.POSITIVE_INFINITY }
+    world.losses.push(open)
+    world.busLosses.push(open)
+    return Effect.ensuring(
+      happening,
+      Effect.sync(() => {
+        const closed = { from, to: now() + replicationMillis }
+        world.losses[world.losses.indexOf(open)] = closed
+        world.busLosses[world.busLosses.indexOf(open)] = closed
+      })
+    )
+  })
+
+/** A time in which nodes may lose messages that they send each other. */
+const busLossy = (world: World, happening: Happening): Happening =>
+  Effect.suspend(() => {
+    const from = now() - replicationMillis
+    const open = { from, to: Number.POSITIVE_INFINITY }
+    world.busLosses.push(open)
+    return Effect.ensuring(
+      happening,
+      Effect.sync(() => {
+        world.busLosses[world.busLosses.indexOf(open)] = { from, to: now() + replicationMillis }
+      })
+    )
+  })
+
+const other = (
+  cluster: Kit.RedisCluster,
+  slot: number,
+  random: Random.Random
+): Effect.Effect<Kit.ClusterNode | undefined, unknown> =>
+  Effect.gen(function* () {
+    const owner = yield* cluster.ownerOf(slot)
+    const others = (yield* cluster.primaries).filter(({ id }) => id !== owner.id)
+    return others.length === 0 ? undefined : random.pick(others)
+  })
+
+/** Slots that have keys of this round. */
+const slotOf = (world: World, random: Random.Random): number =>
+  RedisCluster.keySlot(
+    random.chance(0.6)
+      ? random.pick(world.entities).key("n")
+      : random.pick([
+          ...world.channels.map(({ name }) => name),
+          ...world.queues.map(({ key }) => key),
+          ...world.jobs.map(({ stream }) => stream)
+        ])
+  )
+
+const moveSlowly = (cluster: Kit.RedisCluster, world: World, random: Random.Random): Happening =>
+  Effect.gen(function* () {
+    const slot = slotOf(world, random)
+    const to = yield* other(cluster, slot, random)
+    if (to === undefined) return
+    const move = yield* cluster.beginMove(slot, to)
+    yield* Effect.sleep(random.between(0, 200))
+    if (random.chance(0.5)) {
+      for (const key of yield* move.keys) {
+        if (random.chance(0.5)) yield* move.moveKey(key)
+      }
+      yield* Effect.sleep(random.between(0, 200))
+    }
+    if (random.chance(0.9)) {
+      add(world.tally.events, "slots moved key by key")
+      return yield* move.finish
+    }
+    add(world.tally.events, "moves given up")
+    world.torn.add(slot)
+    // The keys come back over what was written at the source meanwhile.
+    yield* lossy(world, move.cancel)
+  })
+
+const moveAtOnce = (cluster: Kit.RedisCluster, world: World, random: Random.Random): Happening =>
+  Effect.gen(function* () {
+    const slot = slotOf(world, random)
+    const to = yield* other(cluster, slot, random)
+    if (to === undefined) return
+    add(world.tally.events, "slots moved at once")
+    yield* cluster.moveAtOnce(slot, to)
+  })
+
+const failover = (cluster: Kit.RedisCluster, world: World, random: Random.Random, forced: boolean): Happening =>
+  Effect.gen(function* () {
+    const replicas = (yield* cluster.replicas).filter(({ primary }) => Option.isSome(primary))
+    if (replicas.length === 0) return
+    const replica = random.pick(replicas)
+    if (!forced) {
+      add(world.tally.events, "failovers")
+      return yield* cluster.failover(replica)
+    }
+    add(world.tally.events, "forced failovers")
+    yield* lossy(world, cluster.failover(replica, random.pick(["force", "takeover"])))
+  })
+
+const onPrimary = (
+  cluster: Kit.RedisCluster,
+  random: Random.Random,
+  f: (node: Kit.ClusterNode) => Happening
+): Happening =>
+  Effect.flatMap(cluster.primaries, (primaries) => f(random.pick(primaries.filter(({ slots }) => slots.length > 0))))
+
+const kill = (cluster: Kit.RedisCluster, world: World, random: Random.Random): Happening =>
+  onPrimary(cluster, random, (node) => {
+    add(world.tally.events, "primaries killed")
+    return lossy(
+      world,
+      Effect.gen(function* () {
+        yield* cluster.kill(node)
+        yield* Effect.sleep(random.between(200, 4_000))
+        yield* cluster.restart(node)
+        yield* cluster.agreed
+      })
+    )
+  })
+
+const pause = (cluster: Kit.RedisCluster, world: World, random: Random.Random): Happening =>
+  onPrimary(cluster, random, (node) => {
+    add(world.tally.events, "primaries stopped for a while")
+    return lossy(
+      world,
+      Effect.gen(function* () {
+        yield* cluster.pause(node)
+        yield* Effect.sleep(random.between(100, 4_000))
+        yield* cluster.resume(node)
+        yield* cluster.agreed
+      })
+    )
+  })
+
+/** Cuts a primary off from clients; the nodes see each other. */
+const partition = (cluster: Kit.RedisCluster, world: World, random: Random.Random): Happening =>
+  onPrimary(cluster, random, (node) => {
+    add(world.tally.events, "primaries cut off from clients")
+    return Effect.gen(function* () {
+      yield* cluster.partition(node, "clients")
+      yield* Effect.sleep(random.between(50, 3_000))
+      yield* cluster.heal
+    })
+  })
+
+const reset = (cluster: Kit.RedisCluster, world: World, random: Random.Random): Happening =>
+  onPrimary(cluster, random, ({ proxy }) => {
+    if (Option.isNone(proxy)) return Effect.void
+    add(world.tally.events, "primaries whose connections were reset")
+    return Effect.zipRight(
+      proxy.value.inject(
+        random.pick([FaultProxy.reset, FaultProxy.close, FaultProxy.cutAfter(random.between(1, 400))]),
+        {
+          on: "live"
+        }
+      ),
+      Effect.sleep(random.between(0, 100))
+    )
+  })
+
+const killClients = (cluster: Kit.RedisCluster, world: World, random: Random.Random): Happening =>
+  onPrimary(cluster, random, ({ run }) => {
+    const type = random.pick(["normal", "normal", "pubsub"])
+    add(world.tally.events, "connections killed at a primary")
+    return run(Redis.execute("CLIENT", "KILL", "TYPE", type, "SKIPME", "yes"))
+  })
+
+const flushScripts = (cluster: Kit.RedisCluster, world: World, random: Random.Random): Happening =>
+  onPrimary(cluster, random, ({ run }) => {
+    add(world.tally.events, "scripts flushed at a primary")
+    return run(Redis.execute("SCRIPT", "FLUSH"))
+  })
+
+/** A node joins, as a primary that gets some slots or as a replica, and leaves again. */
+const joinAndLeave = (cluster: Kit.RedisCluster, world: World, random: Random.Random): Happening =>
+  Effect.gen(function* () {
+    add(world.tally.events, "nodes joined and left")
+    if (random.chance(0.3)) {
+      const node = yield* cluster.addNode({ replicaOf: random.pick(yield* cluster.primaries) })
+      yield* Effect.sleep(random.between(100, 1_000))
+      return yield* busLossy(world, cluster.removeNode(node))
+    }
+    const node = yield* cluster.addNode()
+    for (let i = 0; i < 4; i++) {
+      const slot = slotOf(world, random)
+      const owner = yield* cluster.ownerOf(slot)
+      if (owner.id !== node.id) yield* cluster.moveSlot(slot, node)
+    }
+    yield* Effect.sleep(random.between(100, 1_000))
+    yield* busLossy(world, cluster.removeNode(node))
+  })
+
+/** Does something to the cluster. */
+export const disturb = (
+  cluster: Kit.RedisCluster,
+  world: World,
+  random: Random.Random,
+  how: { readonly harsh: boolean; readonly proxied: boolean; readonly atOnce: boolean }
+): Happening =>
+  random.weighted<() => Happening>([
+    [10, () => moveSlowly(cluster, world, random)],
+    [how.atOnce ? 8 : 0, () => moveAtOnce(cluster, world, random)],
+    [5, () => failover(cluster, world, random, false)],
+    [8, () => killClients(cluster, world, random)],
+    [2, () => flushScripts(cluster, world, random)],
+    [1, () => joinAndLeave(cluster, world, random)],
+    [how.proxied ? 5 : 0, () => reset(cluster, world, random)],
+    [how.proxied ? 4 : 0, () => partition(cluster, world, random)],
+    [how.harsh ? 2 : 0, () => failover(cluster, world, random, true)],
+    [how.harsh ? 4 : 0, () => pause(cluster, world, random)],
+    [how.harsh ? 4 : 0, () => kill(cluster, world, random)]
+  ])()
