@@ -2,8 +2,8 @@
  * `npm run fuzz -- [--seconds N] [--interruptions N] [--seed S] [--round R] [--tasks N] [--trace]`: fibers that are
  * interrupted at random points, on the shared connection, the pool and connections of their own, over real servers, and
  * what became of them (docs/fuzz.md). `--round` runs one round of a seed again. `npm run fuzz -- --hostile [--streams N]
- * [--cases N]` throws bytes at the parser and at live connections instead. `npm run fuzz -- --cluster [--fibers N]` disturbs a
- * cluster. Exits 1 when anything was not as it must be.
+ * [--cases N]` throws bytes at the parser and at live connections instead. `npm run fuzz -- --cluster [--fibers N]
+ * [--server NAME]` disturbs a cluster. Exits 1 when anything was not as it must be.
  */
 import "./fuzz/watch.js"
 
@@ -129,7 +129,9 @@ if (flag("hostile")) {
   process.exitCode = fine ? 0 : 1
 } else if (flag("cluster") && tested.length > 0) {
   const fibers = Number(option("fibers") ?? 200)
-  const fuzz = Cluster.run({ seed, seconds, fibers, servers: tested })
+  const only = option("server")
+  const servers = only === undefined ? tested : realServers.filter(({ name }) => name === only)
+  const fuzz = Cluster.run({ seed, seconds, fibers, servers })
   process.exitCode = (await Effect.runPromise(unlogged(fuzz))) ? 0 : 1
 } else if (tested.length === 0) {
   console.log("fuzz: not run, no real server was found. `npm run servers` fetches them.")

@@ -8,10 +8,11 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { Redis } from "effect-redis-client"
 import * as RedisCluster from "effect-redis-client/RedisCluster"
+import * as FaultProxy from "effect-redis-client/testing/FaultProxy"
 import * as Kit from "effect-redis-client/testing/RedisCluster"
 import { fiberTracker } from "../../test/support/fibers.js"
 import type { TestServer } from "../../test/support/servers.js"
-import { disturb } from "./clusterEvents.js"
+import { disturb, type Surroundings } from "./clusterEvents.js"
 import {
   add,
   addJobs,
@@ -162,15 +163,37 @@ const useCluster = (world: World, quiet: () => boolean, random: Random.Random) =
   })
 
 /** Ends all that was done to the cluster. Returns whether it is whole again. */
-const restore = (cluster: Kit.RedisCluster) =>
+const restore = (cluster: Kit.RedisCluster, { proxies }: Surroundings) =>
   Effect.gen(function* () {
+    for (const { proxy } of proxies.values()) yield* Effect.ignore(proxy.heal)
     for (const { id, server } of yield* cluster.nodes) {
-      yield* Effect.ignore(Option.isNone(yield* server.pid) ? cluster.restart(id) : cluster.resume(id))
+      yield* Effect.ignore(
+        Option.isNone(yield* server.pid) ? cluster.restart(id) : Effect.zipRight(server.resume, Effect.void)
+      )
     }
-    yield* Effect.ignore(cluster.heal)
     yield* Effect.ignore(cluster.repair)
     return yield* Effect.isSuccess(cluster.agreed)
   })
+
+/** A proxy between clients and each node that the cluster starts with. Nodes do not see each other through them. */
+const makeProxies = (cluster: Kit.RedisCluster) =>
+  Effect.gen(function* () {
+    const proxies = new Map<string, { readonly port: number; readonly proxy: FaultProxy.FaultProxy }>()
+    for (const { id, server } of yield* cluster.nodes) {
+      proxies.set(id, {
+        port: server.port,
+        proxy: yield* FaultProxy.make({ target: { host: "127.0.0.1", port: server.port } })
+      })
+    }
+    return proxies
+  })
+
+const throughProxies =
+  (proxies: Surroundings["proxies"]): NonNullable<RedisCluster.RedisClusterOptions["nodeAddress"]> =>
+  (address) => {
+    const found = [...proxies.values()].find(({ port }) => port === address.port)
+    return found === undefined ? undefined : { host: found.proxy.host, port: found.proxy.port }
+  }
 
 const runOn = (server: TestServer, { fibers, seconds, seed }: Options, at: number) =>
   Effect.gen(function* () {
@@ -179,8 +202,8 @@ const runOn = (server: TestServer, { fibers, seconds, seed }: Options, at: numbe
     const atOnce = server.product === "valkey" || server.version.startsWith("8.6")
     const cluster = yield* Kit.make({
       executable: server.executable,
-      nodeTimeout: "1 second",
-      proxies: "mapped",
+      nodeTimeout: "2 seconds",
+      timeout: "15 seconds",
       config: {
         // What a killed server has acknowledged is in its file, because the system writes it.
         appendonly: "yes",
@@ -189,24 +212,22 @@ const runOn = (server: TestServer, { fibers, seconds, seed }: Options, at: numbe
         "cluster-require-full-coverage": random.chance(0.5) ? "yes" : "no"
       }
     })
+    const proxies = yield* makeProxies(cluster)
     const started = performance.now()
     let round = 0
     let whole = true
     for (; whole && performance.now() - started < seconds * 1000 && tally.wrong.length === 0; round++) {
       yield* cluster.agreed
       const name = `r${round}`
-      const how = { harsh: round % 2 === 1, proxied: random.chance(0.5), atOnce }
+      const how = { harsh: round % 2 === 1, proxied: random.chance(0.5), atOnce, proxies }
       const world = makeWorld(name, fibers, tally)
-      const nodes = how.proxied
-        ? cluster.seeds
-        : (yield* cluster.nodes).map(({ server: { port } }) => `redis://127.0.0.1:${port}`)
       const client = RedisCluster.layer({
-        nodes: nodes.slice(0, 3),
+        nodes: cluster.seeds.slice(0, 3),
         protocol: random.chance(0.5) ? 3 : 2,
         replyTimeout: "8 seconds",
         maxDedicated: 64,
         closeTimeout: "1 second",
-        ...(how.proxied ? { nodeAddress: cluster.nodeAddress } : {}),
+        ...(how.proxied ? { nodeAddress: throughProxies(proxies) } : {}),
         onOrphan: (orphan) => orphan.pushBack.pipe(Effect.ignore)
       })
       const until = Math.min(performance.now() + roundSeconds * 1000, started + seconds * 1000)
@@ -221,8 +242,8 @@ const runOn = (server: TestServer, { fibers, seconds, seed }: Options, at: numbe
             add(tally.events, "disturbances that the cluster refused")
             world.losses.push({ from: 0, to: performance.now() + 60_000 })
             world.busLosses.push({ from: 0, to: performance.now() + 60_000 })
-            console.log(`${server.name} ${name}: ${String((done.left as Error).message)}`)
-            whole = yield* restore(cluster)
+            console.log(`${server.name} ${name}: ${(done.left as Error).message}`)
+            whole = yield* restore(cluster, how)
           }
         }
         yield* Effect.ignore(cluster.agreed)
@@ -256,6 +277,9 @@ const runOn = (server: TestServer, { fibers, seconds, seed }: Options, at: numbe
       tally.sockets += left.sockets
       tally.timers += left.timers
       tally.fibers += left.fibers
+      console.log(
+        line(`${server.name} ${how.harsh ? "harsh" : "gentle"}`, seed, tally, round + 1, performance.now() - started)
+      )
     }
     if (!whole) {
       console.log(`${server.name}: the cluster did not recover, so its run ends here`)

@@ -13,7 +13,18 @@ const now = (): number => performance.now()
 /** Writes that were acknowledged so long before a primary was lost had reached its replica, in milliseconds. */
 const replicationMillis = 500
 
-type Happening = Effect.Effect<void, unknown>
+type Happening = Effect.Effect<unknown, unknown>
+
+export interface Surroundings {
+  /** Servers may lose what they have acknowledged. */
+  readonly harsh: boolean
+  /** The client reaches the nodes through proxies. */
+  readonly proxied: boolean
+  /** The servers can move a slot at once. */
+  readonly atOnce: boolean
+  /** By the ids of the nodes. */
+  readonly proxies: ReadonlyMap<string, { readonly port: number; readonly proxy: FaultProxy.FaultProxy }>
+}
 
 /** A time in which servers may lose acknowledged writes, and messages. */
 const lossy = (world: World, happening: Happening): Happening =>
@@ -151,28 +162,30 @@ const pause = (cluster: Kit.RedisCluster, world: World, random: Random.Random): 
   })
 
 /** Cuts a primary off from clients; the nodes see each other. */
-const partition = (cluster: Kit.RedisCluster, world: World, random: Random.Random): Happening =>
-  onPrimary(cluster, random, (node) => {
+const partition = (
+  cluster: Kit.RedisCluster,
+  world: World,
+  random: Random.Random,
+  { proxies }: Surroundings
+): Happening =>
+  onPrimary(cluster, random, ({ id }) => {
+    const proxy = proxies.get(id)?.proxy
+    if (proxy === undefined) return Effect.void
     add(world.tally.events, "primaries cut off from clients")
-    return Effect.gen(function* () {
-      yield* cluster.partition(node, "clients")
-      yield* Effect.sleep(random.between(50, 3_000))
-      yield* cluster.heal
-    })
+    return Effect.zipRight(proxy.inject(FaultProxy.blackHole), Effect.sleep(random.between(50, 3_000))).pipe(
+      Effect.ensuring(Effect.ignore(proxy.heal))
+    )
   })
 
-const reset = (cluster: Kit.RedisCluster, world: World, random: Random.Random): Happening =>
-  onPrimary(cluster, random, ({ proxy }) => {
-    if (Option.isNone(proxy)) return Effect.void
-    add(world.tally.events, "primaries whose connections were reset")
-    return Effect.zipRight(
-      proxy.value.inject(
-        random.pick([FaultProxy.reset, FaultProxy.close, FaultProxy.cutAfter(random.between(1, 400))]),
-        {
-          on: "live"
-        }
-      ),
-      Effect.sleep(random.between(0, 100))
+/** Ends the client's connections to a primary, also in the middle of a command. */
+const cut = (cluster: Kit.RedisCluster, world: World, random: Random.Random, { proxies }: Surroundings): Happening =>
+  onPrimary(cluster, random, ({ id }) => {
+    const proxy = proxies.get(id)?.proxy
+    if (proxy === undefined) return Effect.void
+    add(world.tally.events, "primaries whose connections were cut")
+    const ending = random.pick([FaultProxy.reset, FaultProxy.close, FaultProxy.cutAfter(random.between(1, 400))])
+    return Effect.zipRight(proxy.inject(ending, { on: "live" }), Effect.sleep(random.between(0, 100))).pipe(
+      Effect.ensuring(Effect.ignore(proxy.heal))
     )
   })
 
@@ -209,12 +222,7 @@ const joinAndLeave = (cluster: Kit.RedisCluster, world: World, random: Random.Ra
   })
 
 /** Does something to the cluster. */
-export const disturb = (
-  cluster: Kit.RedisCluster,
-  world: World,
-  random: Random.Random,
-  how: { readonly harsh: boolean; readonly proxied: boolean; readonly atOnce: boolean }
-): Happening =>
+export const disturb = (cluster: Kit.RedisCluster, world: World, random: Random.Random, how: Surroundings): Happening =>
   random.weighted<() => Happening>([
     [10, () => moveSlowly(cluster, world, random)],
     [how.atOnce ? 8 : 0, () => moveAtOnce(cluster, world, random)],
@@ -222,8 +230,8 @@ export const disturb = (
     [8, () => killClients(cluster, world, random)],
     [2, () => flushScripts(cluster, world, random)],
     [1, () => joinAndLeave(cluster, world, random)],
-    [how.proxied ? 5 : 0, () => reset(cluster, world, random)],
-    [how.proxied ? 4 : 0, () => partition(cluster, world, random)],
+    [how.proxied ? 5 : 0, () => cut(cluster, world, random, how)],
+    [how.proxied ? 4 : 0, () => partition(cluster, world, random, how)],
     [how.harsh ? 2 : 0, () => failover(cluster, world, random, true)],
     [how.harsh ? 4 : 0, () => pause(cluster, world, random)],
     [how.harsh ? 4 : 0, () => kill(cluster, world, random)]

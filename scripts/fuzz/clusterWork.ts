@@ -165,7 +165,7 @@ const attempt = <A, E extends RedisError.AnyRedisError, R>(
   effect: Effect.Effect<A, E, R>,
   random: Random.Random,
   { tally }: World,
-  chance = 0.4
+  chance = 0.55
 ): Effect.Effect<Outcome<A>, never, R> =>
   Effect.gen(function* () {
     tally.done++
@@ -728,7 +728,7 @@ export const listen = (all: ReadonlyArray<Series>, random: Random.Random, world:
                 ? withGaps.ssubscribe(names)
                 : first.kind === "channel"
                   ? withGaps.subscribe(names)
-                  : withGaps.psubscribe(names.map((name) => `${name.slice(0, -1)}?`)),
+                  : withGaps.psubscribe(names.map((name) => `${name.slice(0, -1)}[${name.at(-1)}]`)),
               (messages) =>
                 Effect.zipRight(
                   started,
