@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import { Redis } from "effect-redis-client"
 import * as RedisCluster from "effect-redis-client/RedisCluster"
 import * as FaultProxy from "effect-redis-client/testing/FaultProxy"
@@ -80,6 +81,7 @@ const makeWorld = (name: string, fibers: number, tally: Tally): World => {
     losses: [],
     busLosses: [],
     torn: new Set(),
+    ready: false,
     stopped: false,
     ending: false
   }
@@ -96,7 +98,7 @@ const prepare = (world: World) =>
           entity.key("hash"),
           Object.fromEntries(Array.from({ length: fields }, (_, i) => [`field:${i}`, "x"]))
         )
-      ]),
+      ]).pipe(Effect.retry({ times: 20, schedule: Schedule.spaced("200 millis") })),
     { concurrency: 20, discard: true }
   )
 
@@ -105,6 +107,7 @@ const useCluster = (world: World, quiet: () => boolean, random: Random.Random) =
   Effect.gen(function* () {
     const { tally } = world
     yield* prepare(world)
+    world.ready = true
     let handled = false
     const ofKind = (kind: Series["kind"]) => world.channels.filter((series) => series.kind === kind)
     const running = [
@@ -233,7 +236,7 @@ const runOn = (server: TestServer, { fibers, seconds, seed }: Options, at: numbe
       const until = Math.min(performance.now() + roundSeconds * 1000, started + seconds * 1000)
       let quiet = false
       const disturbing = Effect.gen(function* () {
-        yield* Effect.sleep(500)
+        while (!world.ready) yield* Effect.sleep(20)
         while (performance.now() < until && tally.wrong.length === 0) {
           yield* Effect.sleep(random.between(20, 400))
           const done = yield* Effect.either(disturb(cluster, world, random, how))

@@ -82,6 +82,8 @@ export interface World {
   readonly busLosses: Array<Span>
   /** Slots whose move was given up, in which case a transaction may have been undone in part. */
   readonly torn: Set<number>
+  /** What the fibers read is there. */
+  ready: boolean
   stopped: boolean
   /** The last messages are being published. */
   ending: boolean

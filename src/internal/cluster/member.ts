@@ -13,6 +13,7 @@ import { currentFiber } from "../effect/fork.js"
 import type { Failure } from "../engine/failure.js"
 import { settleFailure } from "../engine/pending.js"
 import * as Timers from "../engine/timers.js"
+import { closeError } from "../request/failure.js"
 import { prepareAll } from "../request/prepare.js"
 import { type Refusals, Request, type RequestOwner, type RequestSettings, type Resume } from "../request/request.js"
 import type { Address } from "./view.js"
@@ -72,7 +73,8 @@ export class Member implements RequestOwner {
 
   /** Opens its connections, unless that was done before. Returns whether it was done now. */
   connect(): boolean {
-    if (this.opened) {
+    // Nobody would close what a closed client opens.
+    if (this.opened || this.cluster.closed) {
       return false
     }
     this.opened = true
@@ -91,8 +93,14 @@ export class Member implements RequestOwner {
   /** The node, once it is made. */
   get ready(): Effect.Effect<Node, RedisError> {
     return Effect.suspend(() => {
+      if (this.node !== undefined) {
+        return Effect.succeed(this.node)
+      }
+      if (this.cluster.closed) {
+        return Effect.fail(closeError(closedFailure.close, "unsent", this.address))
+      }
       this.connect()
-      return this.node === undefined ? this.made : Effect.succeed(this.node)
+      return this.made
     })
   }
 
@@ -127,6 +135,10 @@ export class Member implements RequestOwner {
     const { node } = this
     if (node !== undefined) {
       return node.shared.accept(request, owner)
+    }
+    if (this.cluster.closed) {
+      settleFailure(request, closedFailure)
+      return undefined
     }
     // It is handed over by another fiber, which must not count as the caller.
     request.owner = owner
