@@ -4,6 +4,7 @@
  * there is a new client; when it was closed, nothing of it is left. In gentle rounds no server may lose anything.
  */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
@@ -13,7 +14,7 @@ import * as FaultProxy from "effect-redis-client/testing/FaultProxy"
 import * as Kit from "effect-redis-client/testing/RedisCluster"
 import { fiberTracker } from "../../test/support/fibers.js"
 import type { TestServer } from "../../test/support/servers.js"
-import { disturb, type Surroundings } from "./clusterEvents.js"
+import { change, clientName, type Surroundings, shake } from "./clusterEvents.js"
 import {
   add,
   addJobs,
@@ -59,7 +60,7 @@ const line = (name: string, seed: number, tally: Tally, rounds: number, millis: 
   `${tally.wrong.length} wrong answers, ${tally.unsettled.length} unsettled, ` +
   `leaked: ${tally.sockets} sockets, ${tally.timers} timers, ${tally.fibers} fibers`
 
-const roundSeconds = 20
+const roundSeconds = 25
 
 const makeWorld = (name: string, fibers: number, tally: Tally): World => {
   const entities = Array.from({ length: fibers }, (_, i) => new Entity(`${name}:${i}`))
@@ -228,6 +229,7 @@ const runOn = (server: TestServer, { fibers, seconds, seed }: Options, at: numbe
         nodes: cluster.seeds.slice(0, 3),
         protocol: random.chance(0.5) ? 3 : 2,
         replyTimeout: "8 seconds",
+        clientName,
         maxDedicated: 64,
         closeTimeout: "1 second",
         ...(how.proxied ? { nodeAddress: throughProxies(proxies) } : {}),
@@ -235,20 +237,35 @@ const runOn = (server: TestServer, { fibers, seconds, seed }: Options, at: numbe
       })
       const until = Math.min(performance.now() + roundSeconds * 1000, started + seconds * 1000)
       let quiet = false
-      const disturbing = Effect.gen(function* () {
+      const goesOn = (): boolean => performance.now() < until && tally.wrong.length === 0
+      const changes = random.fork()
+      const changing = Effect.gen(function* () {
         while (!world.ready) yield* Effect.sleep(20)
-        while (performance.now() < until && tally.wrong.length === 0) {
-          yield* Effect.sleep(random.between(20, 400))
-          const done = yield* Effect.either(disturb(cluster, world, random, how))
-          if (done._tag === "Left") {
+        while (goesOn()) {
+          yield* Effect.sleep(changes.between(20, 400))
+          const done = yield* Effect.either(change(cluster, world, changes, how))
+          if (Either.isLeft(done)) {
             // The cluster itself did not agree in time, which says nothing about the client.
-            add(tally.events, "disturbances that the cluster refused")
-            world.losses.push({ from: 0, to: performance.now() + 60_000 })
-            world.busLosses.push({ from: 0, to: performance.now() + 60_000 })
+            add(tally.events, "changes that the cluster refused")
+            const lasting = { from: 0, to: performance.now() + 60_000 }
+            world.losses.push(lasting)
+            world.busLosses.push(lasting)
             console.log(`${server.name} ${name}: ${(done.left as Error).message}`)
             whole = yield* restore(cluster, how)
           }
         }
+      })
+      const shakes = random.fork()
+      const shaking = Effect.gen(function* () {
+        while (!world.ready) yield* Effect.sleep(20)
+        while (goesOn()) {
+          yield* Effect.sleep(shakes.between(100, 2_000))
+          // A node that was just killed cannot be asked.
+          yield* Effect.ignore(shake(cluster, world, shakes, how))
+        }
+      })
+      const disturbing = Effect.gen(function* () {
+        yield* Effect.all([changing, shaking], { concurrency: 2, discard: true })
         yield* Effect.ignore(cluster.agreed)
         quiet = true
       })

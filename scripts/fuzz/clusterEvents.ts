@@ -189,12 +189,26 @@ const cut = (cluster: Kit.RedisCluster, world: World, random: Random.Random, { p
     )
   })
 
+/** The name of the client's connections. */
+export const clientName = "fuzz"
+
+/** Kills some of the client's connections at a primary. */
 const killClients = (cluster: Kit.RedisCluster, world: World, random: Random.Random): Happening =>
-  onPrimary(cluster, random, ({ run }) => {
-    const type = random.pick(["normal", "normal", "pubsub"])
-    add(world.tally.events, "connections killed at a primary")
-    return run(Redis.execute("CLIENT", "KILL", "TYPE", type, "SKIPME", "yes"))
-  })
+  onPrimary(cluster, random, ({ run }) =>
+    Effect.gen(function* () {
+      const lines = String(yield* run(Redis.execute("CLIENT", "LIST"))).split("\n")
+      const ids = lines.flatMap((line) =>
+        line.includes(` name=${clientName} `) ? [/^id=(\d+)/.exec(line)?.[1] ?? ""] : []
+      )
+      const share = random.pick([0.2, 1])
+      for (const id of ids) {
+        if (random.chance(share)) {
+          add(world.tally.events, "connections killed")
+          yield* run(Redis.execute("CLIENT", "KILL", "ID", id))
+        }
+      }
+    })
+  )
 
 const flushScripts = (cluster: Kit.RedisCluster, world: World, random: Random.Random): Happening =>
   onPrimary(cluster, random, ({ run }) => {
@@ -221,18 +235,23 @@ const joinAndLeave = (cluster: Kit.RedisCluster, world: World, random: Random.Ra
     yield* busLossy(world, cluster.removeNode(node))
   })
 
-/** Does something to the cluster. */
-export const disturb = (cluster: Kit.RedisCluster, world: World, random: Random.Random, how: Surroundings): Happening =>
+/** Changes the cluster. */
+export const change = (cluster: Kit.RedisCluster, world: World, random: Random.Random, how: Surroundings): Happening =>
   random.weighted<() => Happening>([
     [10, () => moveSlowly(cluster, world, random)],
     [how.atOnce ? 8 : 0, () => moveAtOnce(cluster, world, random)],
-    [5, () => failover(cluster, world, random, false)],
-    [8, () => killClients(cluster, world, random)],
-    [2, () => flushScripts(cluster, world, random)],
+    [6, () => failover(cluster, world, random, false)],
     [1, () => joinAndLeave(cluster, world, random)],
-    [how.proxied ? 5 : 0, () => cut(cluster, world, random, how)],
-    [how.proxied ? 4 : 0, () => partition(cluster, world, random, how)],
-    [how.harsh ? 2 : 0, () => failover(cluster, world, random, true)],
-    [how.harsh ? 4 : 0, () => pause(cluster, world, random)],
-    [how.harsh ? 4 : 0, () => kill(cluster, world, random)]
+    [how.harsh ? 3 : 0, () => failover(cluster, world, random, true)],
+    [how.harsh ? 6 : 0, () => pause(cluster, world, random)],
+    [how.harsh ? 6 : 0, () => kill(cluster, world, random)]
+  ])()
+
+/** Disturbs the client's connections. */
+export const shake = (cluster: Kit.RedisCluster, world: World, random: Random.Random, how: Surroundings): Happening =>
+  random.weighted<() => Happening>([
+    [3, () => killClients(cluster, world, random)],
+    [1, () => flushScripts(cluster, world, random)],
+    [how.proxied ? 3 : 0, () => cut(cluster, world, random, how)],
+    [how.proxied ? 2 : 0, () => partition(cluster, world, random, how)]
   ])()

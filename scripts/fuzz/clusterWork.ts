@@ -167,7 +167,7 @@ const attempt = <A, E extends RedisError.AnyRedisError, R>(
   effect: Effect.Effect<A, E, R>,
   random: Random.Random,
   { tally }: World,
-  chance = 0.55
+  chance = 0.7
 ): Effect.Effect<Outcome<A>, never, R> =>
   Effect.gen(function* () {
     tally.done++

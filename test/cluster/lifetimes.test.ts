@@ -6,9 +6,18 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import { makeNode, type NodeSettings } from "../../src/internal/client/node.js"
+import { type Cluster, Member } from "../../src/internal/cluster/member.js"
 import { slotOf } from "../../src/internal/cluster/slot.js"
+import { makeDial } from "../../src/internal/connection/dial.js"
+import { connect } from "../../src/internal/connection/lazyNodeTransport.js"
+import * as Options from "../../src/internal/connection/options.js"
+import { reconnectSettings } from "../../src/internal/connection/pacer.js"
+import { prepare } from "../../src/internal/request/prepare.js"
+import { Request } from "../../src/internal/request/request.js"
 import { Redis, type RedisService } from "../../src/Redis.js"
 import * as RedisCluster from "../../src/RedisCluster.js"
+import type { RedisError } from "../../src/RedisError.js"
 import { RedisPubSub } from "../../src/RedisPubSub.js"
 import { failure, quickly, settle } from "../support/client.js"
 import { type ClusterScript, make as makePeers, resp } from "../support/clusterPeers.js"
@@ -42,26 +51,62 @@ const readAtReplica = (redis: RedisService) =>
   Redis.get(key).pipe(RedisCluster.readFrom("replica"), Effect.provideService(Redis, redis))
 
 describe("a request that comes before the connections of its node are made", () => {
+  /** A member whose connections are made when the test says so, by a fiber that ends at once. */
+  const unmade = Effect.gen(function* () {
+    const peer = yield* Peer.make({ onCommand: Peer.greeting(([, name]) => resp(`value of ${name}`)) })
+    const options = yield* Options.resolve({ host: "127.0.0.1", port: peer.port, expect: "node" })
+    const cluster: Cluster = {
+      replyTimeout: 5_000,
+      observer: undefined,
+      address: "the cluster",
+      closed: false,
+      maxRetries: 3,
+      dispatch: () => {},
+      refused: () => false,
+      doubt: () => {}
+    }
+    const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
+    const member = new Member({ host: "127.0.0.1", port: peer.port }, false, cluster, scope, Effect.never)
+    const settings: NodeSettings = {
+      ...reconnectSettings({ reconnect: quickly }),
+      maxRetries: 3,
+      maxDedicated: 1,
+      acquireTimeout: 1_000,
+      idleTimeout: 1_000,
+      lazy: true,
+      onOrphan: () => Effect.void
+    }
+    const begin = Effect.map(
+      Scope.extend(makeNode(makeDial({ options, connect, observer: undefined, steps: [] }), settings), scope),
+      (node) => member.begin(node)
+    )
+    const get = (name: string) =>
+      Effect.async<Option.Option<string>, RedisError>((resume) => {
+        const request = prepare(Redis.get(name), resume, cluster, undefined)
+        return request instanceof Request ? member.accept(request) : resume(Effect.fail(request))
+      })
+    return { begin: Effect.flatMap(Effect.fork(begin), Fiber.join), get, peer }
+  })
+
   it.live("is sent when they are, and answered", () =>
     Effect.gen(function* () {
-      const peers = yield* withReplica((_, node) => resp(`from ${node}`))
-      const redis = yield* RedisCluster.make({ nodes: peers.seeds.slice(0, 1), ...options })
-      // Nothing was read from the replica before, so this read makes its connections.
-      const answer = yield* readAtReplica(redis).pipe(Effect.timeout("5 seconds"))
-      expect(answer).toEqual(Option.some("from 2"))
+      const { begin, get } = yield* unmade
+      const fiber = yield* Effect.fork(get(key))
+      yield* settle
+      yield* begin
+      expect(yield* Fiber.join(fiber).pipe(Effect.timeout("5 seconds"))).toEqual(Option.some(`value of ${key}`))
     }).pipe(Effect.scoped)
   )
 
-  it.live("is not sent any more when its caller was interrupted", () =>
+  it.live("is not sent when its caller was interrupted", () =>
     Effect.gen(function* () {
-      const peers = yield* withReplica((_, node) => resp(`from ${node}`))
-      const redis = yield* RedisCluster.make({ nodes: peers.seeds.slice(0, 1), ...options })
-      const fiber = yield* Effect.fork(readAtReplica(redis))
+      const { begin, get, peer } = yield* unmade
+      const interrupted = yield* Effect.fork(get("interrupted"))
       yield* settle
-      yield* Fiber.interrupt(fiber)
-      expect(yield* Redis.get("other").pipe(Effect.provideService(Redis, redis))).toEqual(expect.anything())
-      expect(yield* readAtReplica(redis)).toEqual(Option.some("from 2"))
-      expect(peers.received(2).filter((line) => line === `GET ${key}`)).toHaveLength(1)
+      yield* Fiber.interrupt(interrupted)
+      yield* begin
+      expect(yield* get(key)).toEqual(Option.some(`value of ${key}`))
+      expect(peer.connections.flatMap(Peer.sent)).not.toContain("GET interrupted")
     }).pipe(Effect.scoped)
   )
 })
