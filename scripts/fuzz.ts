@@ -128,7 +128,7 @@ if (flag("hostile")) {
   )
   process.exitCode = fine ? 0 : 1
 } else if (flag("cluster") && tested.length > 0) {
-  const fibers = Number(option("fibers") ?? 200)
+  const fibers = Number(option("fibers") ?? 100)
   const only = option("server")
   const servers = only === undefined ? tested : realServers.filter(({ name }) => name === only)
   const fuzz = Cluster.run({ seed, seconds, fibers, servers })

@@ -16,6 +16,7 @@ import { Redis, type RedisError, RedisPubSub, RedisScript } from "effect-redis-c
 import * as RedisCluster from "effect-redis-client/RedisCluster"
 import { hasEnded } from "../../src/internal/effect/fork.js"
 import type * as Random from "./random.js"
+import { turn } from "./task.js"
 
 export interface Tally {
   done: number
@@ -514,8 +515,8 @@ export const work = (entity: Entity, random: Random.Random, world: World): Step 
         [1, () => replicated(entity, random, world)],
         [1, () => scanHash(entity, random, world)]
       ])()
-      // Otherwise fibers that are interrupted at once would let nothing else run.
-      yield* random.chance(0.1) ? Effect.sleep(random.between(0, 10)) : Effect.yieldNow()
+      // Otherwise fibers that are interrupted at once would let no socket be read.
+      yield* random.chance(0.1) ? Effect.sleep(random.between(0, 10)) : turn
     }
   })
 
