@@ -142,6 +142,8 @@ const kill = (cluster: Kit.RedisCluster, world: World, random: Random.Random): H
         yield* cluster.kill(node)
         yield* Effect.sleep(random.between(200, 4_000))
         yield* cluster.restart(node)
+        // What a subscription had set is gone with the process.
+        yield* node.run(Redis.execute("CONFIG", "SET", "notify-keyspace-events", "KEA"))
         yield* cluster.agreed
       })
     )

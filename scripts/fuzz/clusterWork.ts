@@ -350,7 +350,7 @@ const replicated = (entity: Entity, random: Random.Random, world: World): Step =
 const ownOf = (value: Option.Option<string>): string => Option.getOrElse(value, () => "nothing")
 
 /** Reads what was written before the round, in several ways. */
-const read = (entity: Entity, random: Random.Random, world: World): Step => {
+const read = (entity: Entity, random: Random.Random, world: World, chance?: number): Step => {
   const others = Array.from({ length: 6 }, () => random.pick(world.entities))
   const keys = [entity, ...others].map((one) => one.key("own"))
   const wanted = [entity, ...others].map(({ own }) => own)
@@ -392,7 +392,7 @@ const read = (entity: Entity, random: Random.Random, world: World): Step => {
       ]
     ]
   ])()
-  return Effect.map(attempt(kind, effect, random, world), (outcome) => {
+  return Effect.map(attempt(kind, effect, random, world, chance), (outcome) => {
     if (outcome._tag === "Value" && outcome.value.some((value, i) => value !== wanted[i])) {
       world.tally.wrong.push(`${kind} of ${wanted.join()} answered ${outcome.value.join()}`)
     }
@@ -502,13 +502,23 @@ const scanHash = (entity: Entity, random: Random.Random, world: World): Step =>
     }
   )
 
+/** Several reads at once, most of which are interrupted. */
+const burst = (entity: Entity, random: Random.Random, world: World): Step =>
+  Effect.suspend(() =>
+    Effect.all(
+      Array.from({ length: random.between(5, 15) }, () => read(entity, random.fork(), world, 0.85)),
+      { concurrency: "unbounded", discard: true }
+    )
+  )
+
 /** A fiber that does all of this until the round ends. */
 export const work = (entity: Entity, random: Random.Random, world: World): Step =>
   Effect.gen(function* () {
     while (!world.stopped) {
       yield* random.weighted<() => Step>([
         [30, () => increment(entity, random, world)],
-        [20, () => read(entity, random, world)],
+        [12, () => read(entity, random, world)],
+        [12, () => burst(entity, random, world)],
         [6, () => readCounter(entity, random, world)],
         [6, () => pair(entity, random, world)],
         [8, () => push(entity, random, world)],
