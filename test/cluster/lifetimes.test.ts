@@ -66,7 +66,7 @@ describe("a request that comes before the connections of its node are made", () 
       doubt: () => {}
     }
     const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
-    const member = new Member({ host: "127.0.0.1", port: peer.port }, false, cluster, scope, Effect.never)
+    const member = new Member({ host: "127.0.0.1", port: peer.port }, false, cluster, scope, Effect.never, () => {})
     const settings: NodeSettings = {
       ...reconnectSettings({ reconnect: quickly }),
       maxRetries: 3,
@@ -191,6 +191,45 @@ describe("a subscription whose slot has no owner", () => {
       yield* subscribe(`{${key}}:lives`).pipe(Effect.timeout("5 seconds"))
       const subscribed = peers.received(home).filter((line) => line.startsWith("SSUBSCRIBE"))
       expect(subscribed).toEqual([`SSUBSCRIBE {${key}}:lives`])
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a primary that joins", () => {
+  it.live("is told to publish keyspace notifications, again while it is not ready", () =>
+    Effect.gen(function* () {
+      let joined = false
+      let refusals = 3
+      const peers = yield* makePeers(3, {
+        onSlots: (_, right) => resp((right as ReadonlyArray<unknown>).filter((_, node) => joined || node < 2)),
+        onCommand: ([name, second], node, connection) => {
+          switch (name) {
+            case "PSUBSCRIBE":
+              connection.write(`>3\r\n${resp("psubscribe")}${resp(second)}${resp(1)}`)
+              return undefined
+            case "CONFIG":
+              return node === 2 && refusals-- > 0
+                ? resp("-LOADING Redis is loading the dataset in memory")
+                : second === "GET"
+                  ? resp(["notify-keyspace-events", ""])
+                  : resp("+OK")
+            default:
+              return undefined
+          }
+        }
+      })
+      const live = yield* Layer.build(
+        RedisCluster.layer({ nodes: peers.seeds, reconnect: quickly, refreshInterval: "50 millis" })
+      )
+      yield* Effect.provide(RedisPubSub.psubscribeKeyspace("x:*", { notify: "KEA" }), live)
+      joined = true
+      yield* Peer.eventually("it was subscribed to", () =>
+        peers.received(2).some((line) => line.startsWith("PSUBSCRIBE"))
+      )
+      expect(peers.received(2).filter((line) => /^(CONFIG SET|PSUBSCRIBE)/.test(line))).toEqual([
+        "CONFIG SET notify-keyspace-events KEA",
+        "PSUBSCRIBE __keyspace@0__:x:*"
+      ])
     }).pipe(Effect.scoped)
   )
 })

@@ -301,7 +301,7 @@ const sendItems = (
 }
 
 /** By the clock of the connections, which a test's clock does not move. */
-const sleep = (millis: number): Effect.Effect<void> =>
+export const sleep = (millis: number): Effect.Effect<void> =>
   Effect.async<void>((resume) => {
     const timer = Timers.setTimeout(() => resume(Effect.void), millis)
     return Effect.sync(() => Timers.clearTimeout(timer))

@@ -17,7 +17,9 @@ import { Hub, type HubSettings } from "../pubsub/hub.js"
 import { type Feeder, makeHub, notify, type RedisPubSubService, subscribeOver } from "../pubsub/service.js"
 import type { Subscription } from "../pubsub/subscription.js"
 import type { Target } from "../pubsub/target.js"
+import { isPermanent } from "../request/recovery.js"
 import { currentObserver, type Observer } from "../telemetry/observer.js"
+import { sleep } from "./batch.js"
 import type { Member } from "./member.js"
 import { redirectionOf } from "./redirection.js"
 import type { Router } from "./router.js"
@@ -226,7 +228,6 @@ class ClusterFeeder implements Feeder {
     for (const [address, member] of primaries) {
       if (this.everywhere.size > 0 && !this.fed.has(address)) {
         this.fed.add(address)
-        const { classes } = this
         const added = Effect.sync(() => {
           if (this.closed || member.left) {
             return
@@ -236,9 +237,23 @@ class ClusterFeeder implements Feeder {
             this.hubAt(member).add(subscription, targets)
           }
         })
-        this.fork(classes === "" ? added : Effect.zipRight(Effect.ignore(this.notifyAt(member, classes)), added))
+        this.fork(Effect.zipRight(this.notifyNew(member), added))
       }
     }
+  }
+
+  /** Switches the notifications of a new primary on. It may not be ready yet, and without them no event would ever come. */
+  private notifyNew(member: Member): Effect.Effect<void> {
+    return this.classes === ""
+      ? Effect.void
+      : Effect.catchAll(this.notifyAt(member, this.classes), (error) =>
+          mayPass(error) && !member.left
+            ? Effect.zipRight(
+                sleep(retryMillis),
+                Effect.suspend(() => this.notifyNew(member))
+              )
+            : Effect.void
+        )
   }
 
   remove(subscription: Subscription): void {
@@ -290,6 +305,12 @@ class ClusterFeeder implements Feeder {
     }
   }
 }
+
+/** Whether the node may do later what it did not do now. */
+const mayPass = (error: RedisError): boolean =>
+  error._tag === "DeadlineError" ||
+  (error._tag === "ConnectionError" && !isPermanent(error)) ||
+  (error._tag === "ReplyError" && redirectionOf(Redacted.value(error.raw)) !== undefined)
 
 /** Whether a node tells only what happens on itself. */
 const isOfEachNode = ({ kind, name }: Target): boolean =>
