@@ -506,7 +506,7 @@ const scanHash = (entity: Entity, random: Random.Random, world: World): Step =>
 const burst = (entity: Entity, random: Random.Random, world: World): Step =>
   Effect.suspend(() =>
     Effect.all(
-      Array.from({ length: random.between(5, 15) }, () => read(entity, random.fork(), world, 0.85)),
+      Array.from({ length: random.between(10, 30) }, () => read(entity, random.fork(), world, 0.9)),
       { concurrency: "unbounded", discard: true }
     )
   )
