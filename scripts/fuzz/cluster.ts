@@ -82,6 +82,7 @@ const makeWorld = (name: string, fibers: number, tally: Tally): World => {
     losses: [],
     busLosses: [],
     torn: new Set(),
+    repeated: new Set(),
     ready: false,
     stopped: false,
     ending: false

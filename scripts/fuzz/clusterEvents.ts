@@ -110,6 +110,7 @@ const moveAtOnce = (cluster: Kit.RedisCluster, world: World, random: Random.Rand
     const to = yield* other(cluster, slot, random)
     if (to === undefined) return
     add(world.tally.events, "slots moved at once")
+    world.repeated.add(slot)
     yield* cluster.moveAtOnce(slot, to)
   })
 
@@ -222,6 +223,8 @@ const flushScripts = (cluster: Kit.RedisCluster, world: World, random: Random.Ra
 const joinAndLeave = (cluster: Kit.RedisCluster, world: World, random: Random.Random): Happening =>
   Effect.gen(function* () {
     add(world.tally.events, "nodes joined and left")
+    // A node that leaves gives its slots away at once, where the servers can.
+    for (const { name } of world.channels) world.repeated.add(RedisCluster.keySlot(name))
     if (random.chance(0.3)) {
       const node = yield* cluster.addNode({ replicaOf: random.pick(yield* cluster.primaries) })
       yield* Effect.sleep(random.between(100, 1_000))
@@ -243,7 +246,7 @@ export const change = (cluster: Kit.RedisCluster, world: World, random: Random.R
     [10, () => moveSlowly(cluster, world, random)],
     [how.atOnce ? 8 : 0, () => moveAtOnce(cluster, world, random)],
     [6, () => failover(cluster, world, random, false)],
-    [1, () => joinAndLeave(cluster, world, random)],
+    [3, () => joinAndLeave(cluster, world, random)],
     [how.harsh ? 3 : 0, () => failover(cluster, world, random, true)],
     [how.harsh ? 6 : 0, () => pause(cluster, world, random)],
     [how.harsh ? 6 : 0, () => kill(cluster, world, random)]
