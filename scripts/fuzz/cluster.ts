@@ -172,9 +172,11 @@ const restore = (cluster: Kit.RedisCluster, { proxies }: Surroundings) =>
   Effect.gen(function* () {
     for (const { proxy } of proxies.values()) yield* Effect.ignore(proxy.heal)
     for (const { id, server } of yield* cluster.nodes) {
-      yield* Effect.ignore(
-        Option.isNone(yield* server.pid) ? cluster.restart(id) : Effect.zipRight(server.resume, Effect.void)
-      )
+      if (Option.isNone(yield* server.pid)) {
+        yield* Effect.ignore(cluster.restart(id))
+      } else {
+        yield* Effect.ignore(server.resume)
+      }
     }
     yield* Effect.ignore(cluster.repair)
     return yield* Effect.isSuccess(cluster.agreed)

@@ -96,7 +96,8 @@ const moveSlowly = (cluster: Kit.RedisCluster, world: World, random: Random.Rand
     }
     if (random.chance(0.9)) {
       add(world.tally.events, "slots moved key by key")
-      return yield* move.finish
+      yield* move.finish
+      return
     }
     add(world.tally.events, "moves given up")
     world.torn.add(slot)
@@ -121,7 +122,8 @@ const failover = (cluster: Kit.RedisCluster, world: World, random: Random.Random
     const replica = random.pick(replicas)
     if (!forced) {
       add(world.tally.events, "failovers")
-      return yield* cluster.failover(replica)
+      yield* cluster.failover(replica)
+      return
     }
     add(world.tally.events, "forced failovers")
     yield* lossy(world, cluster.failover(replica, random.pick(["force", "takeover"])))
@@ -228,7 +230,8 @@ const joinAndLeave = (cluster: Kit.RedisCluster, world: World, random: Random.Ra
     if (random.chance(0.3)) {
       const node = yield* cluster.addNode({ replicaOf: random.pick(yield* cluster.primaries) })
       yield* Effect.sleep(random.between(100, 1_000))
-      return yield* busLossy(world, cluster.removeNode(node))
+      yield* busLossy(world, cluster.removeNode(node))
+      return
     }
     const node = yield* cluster.addNode()
     for (let i = 0; i < 4; i++) {

@@ -258,7 +258,7 @@ export class Member implements RequestOwner {
 }
 
 /** Of a request that was not sent, because this side closes. */
-export const closedFailure: Failure = {
+export const closedFailure: Extract<Failure, { readonly _tag: "Closed" }> = {
   _tag: "Closed",
   close: { reason: "closed", message: "the client was closed" },
   delivery: "unsent"
