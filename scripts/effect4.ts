@@ -12,8 +12,8 @@
  *     npm run effect4 -- --fuzz              # and run the fuzzer
  *     npm run effect4 -- --fuzz --seconds 20
  *
- * Several options may be given together. `--test` and `--fuzz` come last, in either order: what follows one of them is for vitest
- * or the fuzzer.
+ * Several options may be given together. `--test` and `--fuzz` come last and may be repeated: what follows one of them, up to the
+ * next, is for vitest or the fuzzer.
  *
  * Effect 4 needs Node 22. Under an older one the tests run on a Node that is installed from npm into `.effect4`.
  */
@@ -237,17 +237,13 @@ if (!fs.existsSync(servers) && fs.existsSync(path.join(root, ".servers"))) {
   fs.symlinkSync(path.join(root, ".servers"), servers)
 }
 const given = process.argv.slice(2)
-/** The words after `--test` or `--fuzz`, up to the other of the two; undefined when it is not given. */
-const after = (option: "--test" | "--fuzz"): ReadonlyArray<string> | undefined => {
-  const from = given.indexOf(option)
-  if (from === -1) return undefined
-  const to = given.indexOf(option === "--test" ? "--fuzz" : "--test", from)
-  return given.slice(from + 1, to === -1 ? undefined : to)
+/** Each `--test` and `--fuzz` with the words after it, up to the next of them. */
+const runs: Array<{ readonly what: "--test" | "--fuzz"; readonly args: Array<string> }> = []
+const options: Array<string> = []
+for (const word of given) {
+  if (word === "--test" || word === "--fuzz") runs.push({ what: word, args: [] })
+  else (runs.at(-1)?.args ?? options).push(word)
 }
-const forVitest = after("--test")
-const forFuzzer = after("--fuzz")
-const last = given.findIndex((option) => option === "--test" || option === "--fuzz")
-const options = last === -1 ? given : given.slice(0, last)
 const strange = options.filter((option) => option !== "--pack" && option !== "--examples")
 if (strange.length > 0) throw new Error(`unknown options: ${strange.join(" ")}`)
 if (options.includes("--pack")) {
@@ -259,7 +255,7 @@ if (options.includes("--pack")) {
   }
 }
 if (options.includes("--examples")) run(node(), [tool("tsx/dist/cli.mjs"), "scripts/examples.ts"])
-if (forVitest !== undefined) {
-  run(node(), ["node_modules/vitest/vitest.mjs", "run", ...(forVitest.length === 0 ? ["--mode", "main"] : forVitest)])
+for (const { args, what } of runs) {
+  if (what === "--fuzz") run(node(), [tool("tsx/dist/cli.mjs"), "scripts/fuzz.ts", ...args])
+  else run(node(), ["node_modules/vitest/vitest.mjs", "run", ...(args.length === 0 ? ["--mode", "main"] : args)])
 }
-if (forFuzzer !== undefined) run(node(), [tool("tsx/dist/cli.mjs"), "scripts/fuzz.ts", ...forFuzzer])

@@ -68,11 +68,20 @@ const inEffectGenerator = (node: ts.YieldExpression): boolean => {
 const lists = new Set(["Schema.Union", "Schema.Tuple"])
 
 export const calls = ({ checker, done, node, replace, use }: Site): void => {
-  const typeOf = (expression: ts.Expression): ts.Type => checker.getTypeAtLocation(expression)
+  const typeOf = (expression: ts.Node): ts.Type => checker.getTypeAtLocation(expression)
 
   if (ts.isPropertyAccessExpression(node) && (node.name.text === "left" || node.name.text === "right")) {
     if (isEither(typeOf(node.expression))) {
       replace(node.name.getStart(), node.name.getEnd(), node.name.text === "left" ? "failure" : "success")
+    }
+  }
+  // The same as a pattern: `({ left }) => …`.
+  if (ts.isBindingElement(node) && ts.isObjectBindingPattern(node.parent)) {
+    const property = node.propertyName ?? node.name
+    const text = property.getText()
+    if ((text === "left" || text === "right") && isEither(typeOf(node.parent))) {
+      const name = text === "left" ? "failure" : "success"
+      replace(property.getStart(), property.getEnd(), node.propertyName === undefined ? `${name}: ${text}` : name)
     }
   }
   if (
