@@ -14,7 +14,7 @@ const faults = [
 ]
 
 /** Tests on clusters of real servers. */
-const cluster = ["test/cluster/client.test.ts", "test/testing/RedisCluster.test.ts"]
+const cluster = ["test/cluster/client.test.ts", "test/cluster/settings.test.ts", "test/testing/RedisCluster.test.ts"]
 
 const commands = "test/commands/**/*.test.ts"
 

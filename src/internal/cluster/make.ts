@@ -105,6 +105,7 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
     const dialTo = ({ host, port }: Address, replica = false) =>
       makeDial({
         options: { ...resolved, endpoint: { _tag: "Tcp", host, port } },
+        endpoint: router.endpointOf({ host, port }),
         connect,
         observer,
         steps: replica ? [{ command: readonly, required: true }] : []

@@ -47,9 +47,9 @@ export const make = (
     const feeder = new ClusterFeeder(
       router,
       yield* makeHub(settings(anyNode), new Set()),
-      (member, moved) => new Hub({ ...settings(dialTo(member, resolved, observer)), moved }, fork),
+      (member, moved) => new Hub({ ...settings(dialTo(router, member, resolved, observer)), moved }, fork),
       fork,
-      (member, classes) => notify(dialTo(member, resolved, observer), classes)
+      (member, classes) => notify(dialTo(router, member, resolved, observer), classes)
     )
     onRotate(() => feeder.renew())
     yield* Effect.acquireRelease(
@@ -68,8 +68,18 @@ export const make = (
     }
   })
 
-const dialTo = ({ place }: Member, options: ResolvedOptions, observer: Observer | undefined): Dial =>
-  makeDial({ options: { ...options, endpoint: { _tag: "Tcp", ...place } }, connect, observer })
+const dialTo = (
+  router: Router,
+  { place: { host, port } }: Member,
+  options: ResolvedOptions,
+  observer: Observer | undefined
+): Dial =>
+  makeDial({
+    options: { ...options, endpoint: { _tag: "Tcp", host, port } },
+    endpoint: router.endpointOf({ host, port }),
+    connect,
+    observer
+  })
 
 /** The address of a node that is connected, asked at each attempt to connect. */
 const endpointOfAny = (router: Router): Effect.Effect<Endpoint, RedisError> =>
@@ -77,8 +87,7 @@ const endpointOfAny = (router: Router): Effect.Effect<Endpoint, RedisError> =>
     const all = router.allPrimaries
     const connected = all.filter((member) => member.connected)
     const from = connected.length > 0 ? connected : all
-    const { host, port } = (from[Math.floor(Math.random() * from.length)] as Member).place
-    return Effect.succeed({ _tag: "Tcp", host, port })
+    return router.endpointOf((from[Math.floor(Math.random() * from.length)] as Member).place)
   })
 
 /** How a shard channel that has no owner, or whose owner refuses it, is tried again: after so many milliseconds. */

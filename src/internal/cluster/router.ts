@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type { RedisError } from "../../RedisError.js"
 import type { ReadFrom, RedisCommand } from "../command/model.js"
 import { make as makeCommand } from "../command/raw.js"
+import type { Endpoint } from "../connection/options.js"
 import { currentFiber } from "../effect/fork.js"
 import { settleFailure } from "../engine/pending.js"
 import type { QueueBounds } from "../engine/queue.js"
@@ -157,6 +158,20 @@ export class Router implements Cluster {
   onAdopt(f: () => void): () => void {
     this.adopted.add(f)
     return () => this.adopted.delete(f)
+  }
+
+  /**
+   * Where a node is reached, asked at each attempt to connect. The host name that it announces is what its certificate is
+   * for when it is reached by its IP address.
+   */
+  endpointOf(place: Address): Effect.Effect<Endpoint> {
+    return Effect.sync(() => {
+      const name = showAddress(place)
+      const facts = this.topology.shards
+        .flatMap(({ primary, replicas }) => [primary, ...replicas])
+        .find((node) => this.nameOf(node) === name)
+      return { _tag: "Tcp", host: place.host, port: place.port, hostname: facts?.hostname || undefined }
+    })
   }
 
   /** Opens connections to primaries, some at a time, so that none has to be opened when it is needed. */

@@ -235,7 +235,12 @@ const openSocket = (
 
 /** The name that the server's certificate must be for. For a unix socket Node takes `localhost`. */
 const nameOf = (endpoint: Endpoint, { tls }: ResolvedOptions): string | undefined =>
-  tls?.serverName ?? (endpoint._tag === "Unix" ? undefined : endpoint.host)
+  tls?.serverName ??
+  (endpoint._tag === "Unix"
+    ? undefined
+    : Net.isIP(endpoint.host) === 0
+      ? endpoint.host
+      : (endpoint.hostname ?? endpoint.host))
 
 const connectError = (error: Error, endpoint: Endpoint, options: ResolvedOptions): ConnectionError => {
   const code = codeOf(error)

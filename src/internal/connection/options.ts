@@ -143,7 +143,13 @@ export interface Credentials {
 export type CredentialsInput = Effect.Effect<Credentials, unknown> | Stream.Stream<Credentials, unknown>
 
 export type Endpoint =
-  | { readonly _tag: "Tcp"; readonly host: string; readonly port: number }
+  | {
+      readonly _tag: "Tcp"
+      readonly host: string
+      readonly port: number
+      /** The name that the certificate of a server is for which is reached by its IP address. */
+      readonly hostname?: string | undefined
+    }
   | { readonly _tag: "Unix"; readonly path: string }
 
 /** The server's address, for messages. */
