@@ -16,6 +16,7 @@ import { noNode } from "./internal/cluster/batch.js"
 import * as Internal from "./internal/cluster/make.js"
 import type { Member } from "./internal/cluster/member.js"
 import { slotOf } from "./internal/cluster/slot.js"
+import type { NodeFacts } from "./internal/cluster/view.js"
 import type * as Model from "./internal/command/model.js"
 import {
   type RedisCommand,
@@ -95,6 +96,17 @@ export interface ClusterNode {
 }
 
 /**
+ * A node of the cluster, and how this client is connected to it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConnectedNode extends ClusterNode {
+  /** The status of its connection. That of a replica is `Connecting` until a read goes to it. */
+  readonly status: Model.Status
+}
+
+/**
  * Who owns the slots from `from` to `to`.
  *
  * @since 0.1.0
@@ -116,6 +128,8 @@ export interface SlotRange {
 export interface RedisClusterService {
   /** Who owns which slots, as the client knows it now. */
   readonly topology: Effect.Effect<ReadonlyArray<SlotRange>>
+  /** Every node that has slots or is a replica, and how this client is connected to it now. */
+  readonly nodes: Effect.Effect<ReadonlyArray<ConnectedNode>>
   /** Sends a command to every primary: each node's own result, by its address. */
   readonly onPrimaries: <A>(command: RedisCommand<A>) => Effect.Effect<Record<string, Either.Either<A, RedisError>>>
   /** Sends a command to every primary and every replica: each node's own result, by its address. */
@@ -167,22 +181,30 @@ const clusterService = ({ router }: Internal.Client): RedisClusterService => {
     member === undefined
       ? Effect.fail(noNode(command.name))
       : Effect.flatMap(member.ready, ({ service }) => service.send(command))
+  const node = (facts: NodeFacts, role: ClusterNode["role"]): ClusterNode => ({
+    address: `${facts.host}:${facts.port}`,
+    id: facts.id,
+    role
+  })
+  const connectedNode = (facts: NodeFacts, role: ClusterNode["role"]): ConnectedNode => ({
+    ...node(facts, role),
+    status: router.statusOf(facts, role === "replica")
+  })
   return {
-    topology: Effect.sync(() => {
-      const node =
-        (role: ClusterNode["role"]) =>
-        (facts: { readonly host: string; readonly port: number; readonly id: string }): ClusterNode => ({
-          address: `${facts.host}:${facts.port}`,
-          id: facts.id,
-          role
-        })
-      return router.topology.ranges.map(({ from, shard, to }) => ({
+    topology: Effect.sync(() =>
+      router.topology.ranges.map(({ from, shard: { primary, replicas }, to }) => ({
         from,
         to,
-        primary: node("primary")(shard.primary),
-        replicas: shard.replicas.map(node("replica"))
+        primary: node(primary, "primary"),
+        replicas: replicas.map((replica) => node(replica, "replica"))
       }))
-    }),
+    ),
+    nodes: Effect.sync(() =>
+      router.topology.shards.flatMap(({ primary, replicas }) => [
+        connectedNode(primary, "primary"),
+        ...replicas.map((replica) => connectedNode(replica, "replica"))
+      ])
+    ),
     onPrimaries: (command) => on(() => router.allPrimaries, command),
     onNodes: (command) => on(() => router.allNodes, command),
     onNode: (address, command) =>
@@ -342,6 +364,17 @@ export const readFrom: {
 export const topology: Effect.Effect<ReadonlyArray<SlotRange>, never, RedisCluster> = Effect.flatMap(
   RedisCluster,
   (cluster) => cluster.topology
+)
+
+/**
+ * Every node that has slots or is a replica, and how this client is connected to it now.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const nodes: Effect.Effect<ReadonlyArray<ConnectedNode>, never, RedisCluster> = Effect.flatMap(
+  RedisCluster,
+  (cluster) => cluster.nodes
 )
 
 /**

@@ -266,7 +266,7 @@ describe("the topology", () => {
   it.live("makes the client ready once every slot has an owner, although no node has changed", () =>
     Effect.gen(function* () {
       let complete = false
-      const { run } = yield* cluster(
+      const { peers, run } = yield* cluster(
         2,
         (ports) => ({
           onSlots: () => resp([range(0, 8191, [ports[0]]), range(8192, complete ? 16_383 : 16_000, [ports[1]])]),
@@ -275,9 +275,21 @@ describe("the topology", () => {
         { refreshInterval: "50 millis" }
       )
       const changes = Stream.unwrap(Effect.map(Redis, ({ status }) => status.changes))
-      expect(Option.map(yield* run(Stream.runHead(changes)), ({ _tag }) => _tag)).toEqual(Option.some("Connecting"))
+      const incomplete = Stream.filter(changes, ({ _tag }) => _tag === "Reconnecting")
+      expect(yield* run(Stream.runHead(incomplete))).toMatchObject({
+        value: {
+          cause: { reason: "noNode", message: expect.stringContaining("383 of 16384 hash slots have no owner") }
+        }
+      })
+      const nodes = yield* run(RedisCluster.nodes)
+      expect(nodes.map(({ address }) => address)).toEqual([address(peers, 0), address(peers, 1)])
+      yield* Peer.eventually("both are connected", () => peers.peers.every((peer) => peer.open() > 0))
       complete = true
       yield* run(Stream.runDrain(Stream.takeUntil(changes, ({ _tag }) => _tag === "Ready")))
+      expect((yield* run(RedisCluster.nodes)).map(({ role, status }) => [role, status._tag])).toEqual([
+        ["primary", "Ready"],
+        ["primary", "Ready"]
+      ])
     }).pipe(Effect.scoped)
   )
 

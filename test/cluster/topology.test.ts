@@ -197,9 +197,9 @@ describe("a topology", () => {
   it("has the owners of a view", () => {
     const topology = from(view("a", "0-99 a 1 d", "100-16383 b 2"))
     expect(owners(topology)).toEqual(["0-99 a", "100-16383 b"])
-    expect(topology.complete).toBe(true)
+    expect(topology.unowned).toBe(0)
     expect(topology.shardOf(5)?.replicas.map(({ id }) => id)).toEqual(["d"])
-    expect(from(view("a", "0-99 a 1")).complete).toBe(false)
+    expect(from(view("a", "0-99 a 1")).unowned).toBe(16_284)
     expect(noTopology.shardOf(0)).toBeUndefined()
   })
 

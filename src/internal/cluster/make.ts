@@ -117,7 +117,7 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
       const primaries = router.allPrimaries
       status.join(
         primaries.map((member) => member.status),
-        router.topology.complete
+        router.topology.unowned
       )
       router.warmUp()
       if (primaries.some(({ connected }) => connected) || !primaries.some(({ connecting }) => connecting)) {

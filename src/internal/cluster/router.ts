@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { RedisError } from "../../RedisError.js"
-import type { ReadFrom, RedisCommand } from "../command/model.js"
+import type { ReadFrom, RedisCommand, Status } from "../command/model.js"
 import { make as makeCommand } from "../command/raw.js"
 import type { Endpoint } from "../connection/options.js"
 import { currentFiber } from "../effect/fork.js"
@@ -305,6 +305,11 @@ export class Router implements Cluster {
   ownerOf(slot: number): Member | undefined {
     const shard = this.topology.shardOf(slot)
     return shard === undefined ? undefined : this.primaries.get(shard)
+  }
+
+  /** The status of the connection to a node of the topology. Replicas are connected when they are read from. */
+  statusOf(address: Address, replica: boolean): Status {
+    return (replica ? this.replicas : this.members).get(this.nameOf(address))?.status ?? { _tag: "Connecting" }
   }
 
   get allPrimaries(): ReadonlyArray<Member> {

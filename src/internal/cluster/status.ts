@@ -1,8 +1,11 @@
 /**
- * The status of a cluster's client as a whole: ready when every slot has an owner that is connected.
+ * The status of a cluster's client as a whole: ready when every slot has an owner that is connected, and otherwise what keeps
+ * it from that.
  */
 import type { Status } from "../command/model.js"
 import { callbackStream, type Subscribable, subscribable } from "../effect/callbackStream.js"
+import { noNode } from "./batch.js"
+import { slots } from "./slot.js"
 
 /** How many changes of status wait for a slow subscriber. */
 const statusCapacity = 64
@@ -26,15 +29,24 @@ export class ClusterStatus {
     }, statusCapacity)
   )
 
-  /** Joins the status of the primaries. `complete` says whether every slot has an owner. */
-  join(primaries: ReadonlyArray<Status>, complete: boolean): void {
+  /** Joins the status of the primaries. `unowned` says how many slots have no owner. */
+  join(primaries: ReadonlyArray<Status>, unowned: number): void {
     if (this.current._tag === "Closed") {
       return
     }
-    const away = primaries.find(({ _tag }) => _tag === "Reconnecting" || _tag === "Closed")
-    if (away !== undefined && away._tag !== "Closed") {
-      this.report(away)
-    } else if (complete && primaries.length > 0 && primaries.every(({ _tag }) => _tag === "Ready")) {
+    for (const status of primaries) {
+      if (status._tag === "Reconnecting") {
+        return this.report(status)
+      }
+      if (status._tag === "Closed" && status.cause !== undefined) {
+        // There are no more attempts to connect to this node. The cluster may give its slots to another one.
+        return this.report({ _tag: "Reconnecting", attempt: 1, next: undefined, cause: status.cause })
+      }
+    }
+    if (unowned > 0) {
+      const cause = noNode(undefined, `${unowned} of ${slots} hash slots have no owner`)
+      this.report({ _tag: "Reconnecting", attempt: 1, next: undefined, cause })
+    } else if (primaries.length > 0 && primaries.every(({ _tag }) => _tag === "Ready")) {
       this.report({ _tag: "Ready" })
     }
   }
@@ -44,7 +56,7 @@ export class ClusterStatus {
   }
 
   private report(status: Status): void {
-    if (status._tag === "Ready" && this.current._tag === "Ready") {
+    if (isSame(status, this.current)) {
       return
     }
     this.current = status
@@ -53,3 +65,8 @@ export class ClusterStatus {
     }
   }
 }
+
+const isSame = (a: Status, b: Status): boolean =>
+  a._tag === "Reconnecting" && b._tag === "Reconnecting"
+    ? a.attempt === b.attempt && a.next === b.next && a.cause.message === b.cause.message
+    : a._tag === b._tag && a._tag === "Ready"

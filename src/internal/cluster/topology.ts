@@ -46,9 +46,13 @@ export class Topology {
     return HashMap.isEmpty(this.told) ? undefined : Option.getOrUndefined(HashMap.get(this.told, slot))
   }
 
-  /** Whether every slot has an owner. */
-  get complete(): boolean {
-    return !this.owners.includes(noOwner)
+  /** How many slots have no owner. */
+  get unowned(): number {
+    let count = 0
+    for (let slot = 0; slot < slots; slot++) {
+      count += this.owners[slot] === noOwner ? 1 : 0
+    }
+    return count
   }
 
   /** The ranges of slots of each shard, in order. */
