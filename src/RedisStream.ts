@@ -316,11 +316,28 @@ export const read: <S extends EntrySchema | undefined = undefined, Mode extends 
       for (const [stream, from] of given) {
         positions.set(stream, (yield* fromEither(idOf(from))) ?? (yield* newest(redis, stream)))
       }
-      const reader = new Reader(redis, positions, settings)
-      const entries = Pages.repeat(reader.next)
-      return readAhead === 0 ? entries : Pages.readAhead(entries, readAhead)
+      const readers = atOneNode(redis, positions).map((positions) => {
+        const reader = new Reader(redis, positions, settings)
+        const entries = Pages.repeat(reader.next)
+        return readAhead === 0 ? entries : Pages.readAhead(entries, readAhead)
+      })
+      return readers.length === 1 ? readers[0] : Stream.mergeAll(readers, { concurrency: "unbounded" })
     })
   )) as never
+
+/** The positions in parts, each of which one server has: in a cluster those of one hash slot. */
+const atOneNode = (
+  redis: RedisService,
+  positions: ReadonlyMap<string, StreamId>
+): ReadonlyArray<Map<string, StreamId>> => {
+  const parts = new Map<number, Map<string, StreamId>>()
+  for (const [stream, id] of positions) {
+    const slot = redis.slotOf?.(stream) ?? 0
+    const part = parts.get(slot)
+    part === undefined ? parts.set(slot, new Map([[stream, id]])) : part.set(stream, id)
+  }
+  return [...parts.values()]
+}
 
 interface ReadSettings<A> {
   readonly count: number

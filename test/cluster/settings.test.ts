@@ -106,6 +106,29 @@ describeReal((server) => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("streams of several hash slots are read as one Stream, also with a prefix", () =>
+    Effect.gen(function* () {
+      const cluster = yield* start({})
+      const program = Effect.gen(function* () {
+        yield* RedisStream.add("a", { n: "1" })
+        const seen = yield* Queue.unbounded<string>()
+        yield* Effect.forkScoped(
+          Stream.runForEach(RedisStream.read({ a: "all", b: "all", c: "all" }), ({ fields, stream }) =>
+            Queue.offer(seen, `${stream} ${fields.n}`)
+          )
+        )
+        expect(yield* Queue.take(seen)).toBe("a 1")
+        yield* Effect.forEach(["b", "c"], (stream) => RedisStream.add(stream, { n: "2" }))
+        expect([yield* Queue.take(seen), yield* Queue.take(seen)].sort()).toEqual(["b 2", "c 2"])
+        const all = yield* Stream.runCollect(RedisStream.read({ a: "all", b: "all", c: "all" }, { follow: false }))
+        expect([...all].map(({ stream }) => stream).sort()).toEqual(["a", "b", "c"])
+      })
+      const layer = RedisCluster.layer({ nodes: cluster.seeds })
+      yield* Effect.provide(Effect.scoped(program), layer)
+      yield* Effect.provide(Redis.withPrefix(Effect.scoped(program), "tenant:"), layer)
+    }).pipe(Effect.scoped)
+  )
+
   it.live("a worker whose dead letters would go to another slot is refused before it reads anything", () =>
     Effect.gen(function* () {
       const cluster = yield* start({})

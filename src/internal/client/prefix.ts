@@ -2,7 +2,7 @@
  * A client that puts a prefix before the keys of its commands, leases included.
  */
 import * as Effect from "effect/Effect"
-import { Argument } from "../command/args.js"
+import { Argument, type Key } from "../command/args.js"
 import { reword } from "../command/command.js"
 import type { RedisCommand, RedisService, ScanCommand } from "../command/model.js"
 import { prefixArguments } from "../command/prefix.js"
@@ -22,6 +22,7 @@ export const prefixed = (redis: RedisService, prefix: string): RedisService => {
     lease: Effect.map(redis.lease, (leased) => prefixed(leased, prefix)),
     ...(redis.scan === undefined ? {} : { scan: scanOf(redis.scan, rewritten) }),
     ...(redis.readFrom === undefined ? {} : { readFrom: readFromOf(redis.readFrom, prefix) }),
+    ...(redis.slotOf === undefined ? {} : { slotOf: slotOfPrefixed(redis.slotOf, rewrite) }),
     status: redis.status,
     about: redis.about
   }
@@ -31,6 +32,14 @@ const scanOf =
   (scan: NonNullable<RedisService["scan"]>, rewritten: <A>(command: RedisCommand<A>) => RedisCommand<A>) =>
   <A>(page: ScanCommand<A>) =>
     scan((cursor) => rewritten(page(cursor)))
+
+const slotOfPrefixed =
+  (
+    slotOf: NonNullable<RedisService["slotOf"]>,
+    rewrite: (argument: Argument) => Key
+  ): NonNullable<RedisService["slotOf"]> =>
+  (key) =>
+    slotOf(rewrite(new Argument("key", key)))
 
 const readFromOf =
   (readFrom: NonNullable<RedisService["readFrom"]>, prefix: string): NonNullable<RedisService["readFrom"]> =>

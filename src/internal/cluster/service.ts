@@ -30,6 +30,7 @@ import { crossSlot } from "./plan.js"
 import { redirectionOf, refusalOf } from "./redirection.js"
 import type { Router } from "./router.js"
 import { scanOver } from "./scan.js"
+import { slotOf } from "./slot.js"
 
 export const serviceOf = (
   router: Router,
@@ -48,6 +49,7 @@ export const serviceOf = (
     Effect.map(forkerIn(scope), (fork) => leaseOf(router, { scope, fork }, status, about))
   ),
   scan: scanOver(router),
+  slotOf,
   readFrom: (from) => serviceOf(router, status, about, from),
   status,
   about

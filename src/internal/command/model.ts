@@ -13,7 +13,7 @@ import type * as Stream from "effect/Stream"
 import type * as Types from "effect/Types"
 import type { RedisError, UsageError } from "../../RedisError.js"
 import type { Subscribable } from "../effect/callbackStream.js"
-import type { Argument } from "./args.js"
+import type { Argument, Key } from "./args.js"
 import type { Traits } from "./facts.js"
 
 /**
@@ -82,6 +82,8 @@ export interface RedisService {
   readonly scan?: (<A>(page: ScanCommand<A>) => Stream.Stream<A, RedisError>) | undefined
   /** The same service with its readonly commands sent elsewhere. A client of one server leaves it out. */
   readonly readFrom?: ((from: ReadFrom) => RedisService) | undefined
+  /** The hash slot of a key, where keys of different slots are on different servers. A client of one server leaves it out. */
+  readonly slotOf?: ((key: Key) => number) | undefined
   /** Whether there is a connection, now and as it changes. */
   readonly status: Subscribable<Status>
   /** What log lines say about this client. A service that wraps another hands it on, or leaves it out. */

@@ -4,7 +4,6 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type { StreamFields } from "../../commands/stream-entry.js"
@@ -34,22 +33,18 @@ const wrongType = (found: string): UsageError =>
     message: `the key for dead letters holds a ${found}, not a stream; nothing was acknowledged`
   })
 
-/**
- * Fails when the key for dead letters holds something else than a stream, or is in another hash slot of a cluster than the
- * stream. The question is a transaction, because burying is one: what refuses it would refuse every dead letter.
- */
+/** Fails when the key for dead letters holds something else than a stream, or is on another node of a cluster, maybe. */
 export const checkDeadLetter = <A>(group: Group<A>): Effect.Effect<void, RedisError> => {
-  const { deadLetter, stream } = group.settings
+  const { redis, settings } = group
+  const { deadLetter, stream } = settings
   if (deadLetter === undefined) {
     return Effect.void
   }
-  const ask = Effect.flatMap(
-    group.redis.sendAll([typeOf(deadLetter.stream), typeOf(stream)], { atomic: true }),
-    ({ exits }) => exits[0] as Exit.Exit<string, RedisError>
-  )
-  return group.persist(ask).pipe(
-    Effect.mapError((error) => (error._tag === "UsageError" && error.reason === "crossSlot" ? otherSlot : error)),
-    Effect.flatMap((found) => (found === "none" || found === "stream" ? Effect.void : Effect.fail(wrongType(found))))
+  if (redis.slotOf !== undefined && redis.slotOf(deadLetter.stream) !== redis.slotOf(stream)) {
+    return Effect.fail(otherSlot)
+  }
+  return Effect.flatMap(group.persist(redis.send(typeOf(deadLetter.stream))), (found) =>
+    found === "none" || found === "stream" ? Effect.void : Effect.fail(wrongType(found))
   )
 }
 
