@@ -3,8 +3,9 @@
  * clients fail. Peers that are scripted play it; docs/cluster-cases.md lists the cases.
  */
 import { describe, expect, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -643,6 +644,70 @@ describe("closing", () => {
       // The second, when its refusal comes after the client began to close.
       expect(kindOf(yield* Fiber.join(waiting))).toMatch(/^(ConnectionError closed unsent|ReplyError CLUSTERDOWN)$/)
       yield* Peer.eventually("all is closed", () => peers.peers.every(({ open }) => open() === 0))
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a batch", () => {
+  it.live("sends to each node in its order, also what goes to every node", () =>
+    Effect.gen(function* () {
+      const { peers, run } = yield* cluster(2, () => ({ onCommand: () => resp("+OK") }))
+      yield* run(Redis.pipeline([Redis.set(left, "0"), Redis.flushall(), Redis.set(left, "1"), Redis.set(right, "2")]))
+      expect(peers.received(0)).toEqual([`SET ${left} 0`, "FLUSHALL", `SET ${left} 1`])
+      expect(peers.received(1)).toEqual(["FLUSHALL", `SET ${right} 2`])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("with an argument that cannot be sent fails before anything is sent", () =>
+    Effect.gen(function* () {
+      const { peers, run } = yield* cluster(2, () => ({ onCommand: () => resp("+OK") }))
+      const lone = "\ud800"
+      const pipelines = [left, right].map((key) => Redis.pipeline([Redis.set(key, lone), Redis.set(right, "1")]))
+      for (const batch of [...pipelines, Redis.mset({ [left]: lone, [right]: "2" })]) {
+        expect(kindOf(yield* Effect.exit(run(batch)))).toBe("UsageError invalidArgument")
+      }
+      expect([...peers.received(0), ...peers.received(1)]).toEqual([])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("that is run again has its whole deadline again", () =>
+    Effect.gen(function* () {
+      let refuses = false
+      const { run } = yield* cluster(2, () => ({
+        onCommand: () => {
+          const refused = refuses
+          refuses = false
+          return resp(refused ? "-TRYAGAIN later" : "value")
+        }
+      }))
+      const redis = yield* run(Redis)
+      const batch = redis.sendAll([Redis.get(left)], { atomic: false, deadline: 300 })
+      yield* batch
+      yield* Effect.sleep("350 millis")
+      refuses = true
+      expect((yield* batch).exits).toEqual([Exit.succeed(Option.some("value"))])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("without a deadline has none either when it is sent again", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const { run } = yield* cluster(
+        2,
+        () => ({
+          onCommand: (_, __, connection) => {
+            asked++
+            if (asked > 1) {
+              setTimeout(() => connection.write(resp("value")), 300)
+            }
+            return asked > 1 ? undefined : resp("-TRYAGAIN later")
+          }
+        }),
+        { replyTimeout: "100 millis" }
+      )
+      expect(yield* run(Redis.pipeline([Redis.get(left)], { deadline: Duration.infinity }))).toEqual([
+        Option.some("value")
+      ])
     }).pipe(Effect.scoped)
   )
 })

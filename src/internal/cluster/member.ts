@@ -183,7 +183,7 @@ export class Member implements RequestOwner {
     if (request instanceof Request) {
       return this.accept(request, movable ? this.batches : this.alone)
     }
-    resume(Effect.fail(request))
+    resume(Exit.fail(request))
     return undefined
   }
 
