@@ -3,6 +3,7 @@
  * clients fail. Peers that are scripted play it; docs/cluster-cases.md lists the cases.
  */
 import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -18,7 +19,7 @@ import * as RedisCluster from "../../src/RedisCluster.js"
 import * as RedisCommand from "../../src/RedisCommand.js"
 import type { RedisError } from "../../src/RedisError.js"
 import { RedisPubSub } from "../../src/RedisPubSub.js"
-import { failure, quickly } from "../support/client.js"
+import { failure, quickly, settle } from "../support/client.js"
 import { type ClusterPeers, type ClusterScript, make as makePeers, resp } from "../support/clusterPeers.js"
 import * as Peer from "../support/peer.js"
 
@@ -708,6 +709,80 @@ describe("a batch", () => {
       expect(yield* run(Redis.pipeline([Redis.get(left)], { deadline: Duration.infinity }))).toEqual([
         Option.some("value")
       ])
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a command that is taken back while its caller still cleans up", () => {
+  /** Interrupts a SET of a caller whose finalizer goes on until `sent` holds; then looks whether the SET was sent, too. */
+  const takenBack = (
+    { peers, run }: Setting,
+    key: string,
+    change: Effect.Effect<void>,
+    sent: () => boolean
+  ): Effect.Effect<boolean> =>
+    Effect.gen(function* () {
+      const cleaned = yield* Deferred.make<void>()
+      const set = Effect.onInterrupt(Effect.either(run(Redis.set(key, "taken back"))), () => Deferred.await(cleaned))
+      const caller = yield* Effect.fork(set)
+      yield* settle
+      const interrupting = yield* Effect.fork(Fiber.interrupt(caller))
+      yield* settle
+      yield* change
+      const other = yield* Effect.fork(Effect.either(run(Redis.set(key, "other"))))
+      yield* Peer.eventually("a later command was sent", sent)
+      yield* Fiber.join(other)
+      yield* Deferred.succeed(cleaned, undefined)
+      yield* Fiber.join(interrupting)
+      return peers.peers.flatMap((_, node) => peers.received(node)).some((line) => line.endsWith("taken back"))
+    })
+
+  it.live("is not sent when it waited for an owner of its slot", () =>
+    Effect.gen(function* () {
+      let isOwned = false
+      const setting = yield* cluster(
+        2,
+        () => ({
+          onSlots: (_, topology) => resp(isOwned ? topology : (topology as ReadonlyArray<unknown>).slice(0, 1)),
+          onNodes: (node, text) =>
+            resp(isOwned ? text : (text.split("\n")[0] ?? "").replace("master", `${node === 0 ? "" : "x"}master`)),
+          onCommand: () => resp("+OK")
+        }),
+        { refreshInterval: "50 millis" }
+      )
+      const change = Effect.sync(() => {
+        isOwned = true
+      })
+      expect(
+        yield* takenBack(setting, right, change, () => setting.peers.received(1).includes(`SET ${right} other`))
+      ).toBe(false)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is not sent when it waited for the first connection of its node", () =>
+    Effect.gen(function* () {
+      let hangs = false
+      const setting = yield* cluster(20, () => ({
+        onHello: () => (hangs ? undefined : Peer.hello3),
+        onSlots: (_, topology) => {
+          hangs = true
+          return resp(topology)
+        },
+        onCommand: () => resp("+OK")
+      }))
+      const { peers } = setting.peers
+      const key = Array.from({ length: 999 }, (_, i) => String(i)).find((key) => slotOf(key) > 16_000) ?? ""
+      expect(peers[19]?.connections).toHaveLength(0)
+      const change = Effect.zipRight(
+        Peer.eventually("its node is connected to", () => peers[19]?.open() === 1),
+        Effect.sync(() => {
+          hangs = false
+          peers[19]?.connections[0]?.reset()
+        })
+      )
+      expect(
+        yield* takenBack(setting, key, change, () => setting.peers.received(19).includes(`SET ${key} other`))
+      ).toBe(false)
     }).pipe(Effect.scoped)
   )
 })
