@@ -11,6 +11,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { slotOf } from "../../src/internal/cluster/slot.js"
@@ -233,6 +234,33 @@ describe("a connection of its own (a lease)", () => {
       )
       expect(yield* run(used)).toEqual(Option.some("value"))
       expect(peers.peers[0]?.connections).toHaveLength(before + 2)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is opened by a later command when it could not be opened at once", () =>
+    Effect.gen(function* () {
+      let isLoading = false
+      const { run } = yield* cluster(
+        2,
+        () => ({
+          onHello: () => (isLoading ? resp("-LOADING Redis is loading the dataset in memory") : Peer.hello3),
+          onCommand: () => resp("value")
+        }),
+        { offline: "fail", reconnect: Schedule.spaced("100 millis") }
+      )
+      isLoading = true
+      const get = (lease: RedisService) => Effect.exit(lease.send(Redis.get(left)))
+      const used = withLease((lease) =>
+        Effect.gen(function* () {
+          // The second one fails during the pause between two attempts.
+          expect([yield* get(lease), yield* get(lease)].filter(Exit.isFailure)).toHaveLength(2)
+          isLoading = false
+          const works = Effect.map(withLease(get), Exit.isSuccess)
+          yield* Effect.repeat(Effect.zipLeft(works, Effect.sleep("5 millis")), { until: (isDone) => isDone })
+          return yield* lease.send(Redis.get(left))
+        })
+      )
+      expect(yield* run(used)).toEqual(Option.some("value"))
     }).pipe(Effect.scoped)
   )
 })
