@@ -449,6 +449,58 @@ describe("subscriptions", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("to keyspace events reach a primary that joined, left while it was not ready, and joined again", () =>
+    Effect.gen(function* () {
+      let isPart = false
+      let isLoading = true
+      const { peers, run } = yield* cluster(
+        3,
+        (ports) => ({
+          owners: 2,
+          onHello: (node) =>
+            node === 2 && isLoading ? resp("-LOADING Redis is loading the dataset in memory") : Peer.hello3,
+          onSlots: (_, topology) =>
+            resp(
+              isPart
+                ? [range(0, 8191, [ports[0]]), range(8192, 16_000, [ports[1]]), range(16_001, 16_383, [ports[2]])]
+                : topology
+            ),
+          onNodes: (node) =>
+            resp(
+              (isPart ? [0, 1, 2] : [0, 1])
+                .map((i) => `n${i} 127.0.0.1:${ports[i]}@1 ${i === node ? "myself," : ""}master - 0 0 ${i + 1} ok`)
+                .join("\n")
+            ),
+          onCommand: (command) =>
+            command.slice(0, 2).join(" ") === "CONFIG GET"
+              ? resp(["notify-keyspace-events", "AKE"])
+              : confirming(command)
+        }),
+        { refreshInterval: "20 millis" }
+      )
+      const knows = (count: number) =>
+        Effect.repeat(
+          Effect.zipRight(
+            Effect.sleep("5 millis"),
+            run(Effect.map(RedisCluster.topology, (ranges) => new Set(ranges.map(({ primary }) => primary.address)).size))
+          ),
+          { until: (size) => size === count }
+        )
+      yield* Effect.forkScoped(run(Stream.runDrain(RedisPubSub.keyevents("*", { notify: "KEA" }))))
+      yield* Peer.eventually("it is subscribed", () =>
+        [0, 1].every((node) => lines(peers, node, "PSUBSCRIBE").length === 1)
+      )
+      isPart = true
+      yield* knows(3)
+      isPart = false
+      yield* knows(2)
+      isLoading = false
+      isPart = true
+      yield* knows(3)
+      yield* Peer.eventually("its events are wanted", () => lines(peers, 2, "PSUBSCRIBE").length > 0)
+    }).pipe(Effect.scoped)
+  )
+
   it.live("to channels leave a node that is no longer part of the cluster, with a gap", () =>
     Effect.gen(function* () {
       let gone: number | undefined
