@@ -3,12 +3,15 @@
  * clients fail. Peers that are scripted play it; docs/cluster-cases.md lists the cases.
  */
 import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { slotOf } from "../../src/internal/cluster/slot.js"
@@ -17,7 +20,7 @@ import * as RedisCluster from "../../src/RedisCluster.js"
 import * as RedisCommand from "../../src/RedisCommand.js"
 import type { RedisError } from "../../src/RedisError.js"
 import { RedisPubSub } from "../../src/RedisPubSub.js"
-import { failure, quickly } from "../support/client.js"
+import { failure, quickly, settle } from "../support/client.js"
 import { type ClusterPeers, type ClusterScript, make as makePeers, resp } from "../support/clusterPeers.js"
 import * as Peer from "../support/peer.js"
 
@@ -233,6 +236,33 @@ describe("a connection of its own (a lease)", () => {
       expect(peers.peers[0]?.connections).toHaveLength(before + 2)
     }).pipe(Effect.scoped)
   )
+
+  it.live("is opened by a later command when it could not be opened at once", () =>
+    Effect.gen(function* () {
+      let isLoading = false
+      const { run } = yield* cluster(
+        2,
+        () => ({
+          onHello: () => (isLoading ? resp("-LOADING Redis is loading the dataset in memory") : Peer.hello3),
+          onCommand: () => resp("value")
+        }),
+        { offline: "fail", reconnect: Schedule.spaced("100 millis") }
+      )
+      isLoading = true
+      const get = (lease: RedisService) => Effect.exit(lease.send(Redis.get(left)))
+      const used = withLease((lease) =>
+        Effect.gen(function* () {
+          // The second one fails during the pause between two attempts.
+          expect([yield* get(lease), yield* get(lease)].filter(Exit.isFailure)).toHaveLength(2)
+          isLoading = false
+          const works = Effect.map(withLease(get), Exit.isSuccess)
+          yield* Effect.repeat(Effect.zipLeft(works, Effect.sleep("5 millis")), { until: (isDone) => isDone })
+          return yield* lease.send(Redis.get(left))
+        })
+      )
+      expect(yield* run(used)).toEqual(Option.some("value"))
+    }).pipe(Effect.scoped)
+  )
 })
 
 describe("the topology", () => {
@@ -428,6 +458,58 @@ describe("subscriptions", () => {
       joined = true
       yield* Peer.eventually("the shard channel moved", () => lines(peers, 2, "SSUBSCRIBE").length === 1)
       yield* Peer.eventually("its events are wanted", () => lines(peers, 2, "PSUBSCRIBE").length === 1)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("to keyspace events reach a primary that joined, left while it was not ready, and joined again", () =>
+    Effect.gen(function* () {
+      let isPart = false
+      let isLoading = true
+      const { peers, run } = yield* cluster(
+        3,
+        (ports) => ({
+          owners: 2,
+          onHello: (node) =>
+            node === 2 && isLoading ? resp("-LOADING Redis is loading the dataset in memory") : Peer.hello3,
+          onSlots: (_, topology) =>
+            resp(
+              isPart
+                ? [range(0, 8191, [ports[0]]), range(8192, 16_000, [ports[1]]), range(16_001, 16_383, [ports[2]])]
+                : topology
+            ),
+          onNodes: (node) =>
+            resp(
+              (isPart ? [0, 1, 2] : [0, 1])
+                .map((i) => `n${i} 127.0.0.1:${ports[i]}@1 ${i === node ? "myself," : ""}master - 0 0 ${i + 1} ok`)
+                .join("\n")
+            ),
+          onCommand: (command) =>
+            command.slice(0, 2).join(" ") === "CONFIG GET"
+              ? resp(["notify-keyspace-events", "AKE"])
+              : confirming(command)
+        }),
+        { refreshInterval: "20 millis" }
+      )
+      const knows = (count: number) =>
+        Effect.repeat(
+          Effect.zipRight(
+            Effect.sleep("5 millis"),
+            run(Effect.map(RedisCluster.topology, (ranges) => new Set(ranges.map(({ primary }) => primary.address)).size))
+          ),
+          { until: (size) => size === count }
+        )
+      yield* Effect.forkScoped(run(Stream.runDrain(RedisPubSub.keyevents("*", { notify: "KEA" }))))
+      yield* Peer.eventually("it is subscribed", () =>
+        [0, 1].every((node) => lines(peers, node, "PSUBSCRIBE").length === 1)
+      )
+      isPart = true
+      yield* knows(3)
+      isPart = false
+      yield* knows(2)
+      isLoading = false
+      isPart = true
+      yield* knows(3)
+      yield* Peer.eventually("its events are wanted", () => lines(peers, 2, "PSUBSCRIBE").length > 0)
     }).pipe(Effect.scoped)
   )
 
@@ -655,6 +737,144 @@ describe("closing", () => {
       // The second, when its refusal comes after the client began to close.
       expect(kindOf(yield* Fiber.join(waiting))).toMatch(/^(ConnectionError closed unsent|ReplyError CLUSTERDOWN)$/)
       yield* Peer.eventually("all is closed", () => peers.peers.every(({ open }) => open() === 0))
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a batch", () => {
+  it.live("sends to each node in its order, also what goes to every node", () =>
+    Effect.gen(function* () {
+      const { peers, run } = yield* cluster(2, () => ({ onCommand: () => resp("+OK") }))
+      yield* run(Redis.pipeline([Redis.set(left, "0"), Redis.flushall(), Redis.set(left, "1"), Redis.set(right, "2")]))
+      expect(peers.received(0)).toEqual([`SET ${left} 0`, "FLUSHALL", `SET ${left} 1`])
+      expect(peers.received(1)).toEqual(["FLUSHALL", `SET ${right} 2`])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("with an argument that cannot be sent fails before anything is sent", () =>
+    Effect.gen(function* () {
+      const { peers, run } = yield* cluster(2, () => ({ onCommand: () => resp("+OK") }))
+      const lone = "\ud800"
+      const pipelines = [left, right].map((key) => Redis.pipeline([Redis.set(key, lone), Redis.set(right, "1")]))
+      for (const batch of [...pipelines, Redis.mset({ [left]: lone, [right]: "2" })]) {
+        expect(kindOf(yield* Effect.exit(run(batch)))).toBe("UsageError invalidArgument")
+      }
+      expect([...peers.received(0), ...peers.received(1)]).toEqual([])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("that is run again has its whole deadline again", () =>
+    Effect.gen(function* () {
+      let refuses = false
+      const { run } = yield* cluster(2, () => ({
+        onCommand: () => {
+          const refused = refuses
+          refuses = false
+          return resp(refused ? "-TRYAGAIN later" : "value")
+        }
+      }))
+      const redis = yield* run(Redis)
+      const batch = redis.sendAll([Redis.get(left)], { atomic: false, deadline: 300 })
+      yield* batch
+      yield* Effect.sleep("350 millis")
+      refuses = true
+      expect((yield* batch).exits).toEqual([Exit.succeed(Option.some("value"))])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("without a deadline has none either when it is sent again", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const { run } = yield* cluster(
+        2,
+        () => ({
+          onCommand: (_, __, connection) => {
+            asked++
+            if (asked > 1) {
+              setTimeout(() => connection.write(resp("value")), 300)
+            }
+            return asked > 1 ? undefined : resp("-TRYAGAIN later")
+          }
+        }),
+        { replyTimeout: "100 millis" }
+      )
+      expect(yield* run(Redis.pipeline([Redis.get(left)], { deadline: Duration.infinity }))).toEqual([
+        Option.some("value")
+      ])
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a command that is taken back while its caller still cleans up", () => {
+  /** Interrupts a SET of a caller whose finalizer goes on until `sent` holds; then looks whether the SET was sent, too. */
+  const takenBack = (
+    { peers, run }: Setting,
+    key: string,
+    change: Effect.Effect<void>,
+    sent: () => boolean
+  ): Effect.Effect<boolean> =>
+    Effect.gen(function* () {
+      const cleaned = yield* Deferred.make<void>()
+      const set = Effect.onInterrupt(Effect.either(run(Redis.set(key, "taken back"))), () => Deferred.await(cleaned))
+      const caller = yield* Effect.fork(set)
+      yield* settle
+      const interrupting = yield* Effect.fork(Fiber.interrupt(caller))
+      yield* settle
+      yield* change
+      const other = yield* Effect.fork(Effect.either(run(Redis.set(key, "other"))))
+      yield* Peer.eventually("a later command was sent", sent)
+      yield* Fiber.join(other)
+      yield* Deferred.succeed(cleaned, undefined)
+      yield* Fiber.join(interrupting)
+      return peers.peers.flatMap((_, node) => peers.received(node)).some((line) => line.endsWith("taken back"))
+    })
+
+  it.live("is not sent when it waited for an owner of its slot", () =>
+    Effect.gen(function* () {
+      let isOwned = false
+      const setting = yield* cluster(
+        2,
+        () => ({
+          onSlots: (_, topology) => resp(isOwned ? topology : (topology as ReadonlyArray<unknown>).slice(0, 1)),
+          onNodes: (node, text) =>
+            resp(isOwned ? text : (text.split("\n")[0] ?? "").replace("master", `${node === 0 ? "" : "x"}master`)),
+          onCommand: () => resp("+OK")
+        }),
+        { refreshInterval: "50 millis" }
+      )
+      const change = Effect.sync(() => {
+        isOwned = true
+      })
+      expect(
+        yield* takenBack(setting, right, change, () => setting.peers.received(1).includes(`SET ${right} other`))
+      ).toBe(false)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is not sent when it waited for the first connection of its node", () =>
+    Effect.gen(function* () {
+      let hangs = false
+      const setting = yield* cluster(20, () => ({
+        onHello: () => (hangs ? undefined : Peer.hello3),
+        onSlots: (_, topology) => {
+          hangs = true
+          return resp(topology)
+        },
+        onCommand: () => resp("+OK")
+      }))
+      const { peers } = setting.peers
+      const key = Array.from({ length: 999 }, (_, i) => String(i)).find((key) => slotOf(key) > 16_000) ?? ""
+      expect(peers[19]?.connections).toHaveLength(0)
+      const change = Effect.zipRight(
+        Peer.eventually("its node is connected to", () => peers[19]?.open() === 1),
+        Effect.sync(() => {
+          hangs = false
+          peers[19]?.connections[0]?.reset()
+        })
+      )
+      expect(
+        yield* takenBack(setting, key, change, () => setting.peers.received(19).includes(`SET ${key} other`))
+      ).toBe(false)
     }).pipe(Effect.scoped)
   )
 })

@@ -126,6 +126,29 @@ describe("a read goes", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("to the replicas of a primary that was started anew and counts from the beginning", () =>
+    Effect.gen(function* () {
+      let offset = 1_000_000
+      const { peers, readers } = yield* shard(
+        (node) =>
+          resp(
+            node === 0 ? `master_repl_offset:${offset}\r\n` : `master_link_status:up\r\nslave_repl_offset:${offset}\r\n`
+          ),
+        { readFrom: "preferReplica", maxReplicaLag: "100 millis" }
+      )
+      const measured = () => peers.received(1).filter((line) => line === "INFO replication").length
+      yield* until(
+        "the primary is measured",
+        Effect.map(readers, () => measured() >= 2)
+      )
+      offset = 10
+      yield* until(
+        "the replicas answer all, also after measurements of the new run",
+        Effect.map(readers, (found) => measured() >= 4 && found === "1,2")
+      )
+    }).pipe(Effect.scoped)
+  )
+
   it.live("to the primary when all replicas have lost it for longer than maxReplicaLag", () =>
     Effect.gen(function* () {
       const { readers } = yield* shard(

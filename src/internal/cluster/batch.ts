@@ -8,12 +8,15 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { ConnectionError, DeadlineError, PartialError, type RedisError } from "../../RedisError.js"
+import { ConnectionError, DeadlineError, PartialError, type RedisError, type UsageError } from "../../RedisError.js"
 import { decode, undecoded } from "../command/command.js"
 import type { BatchOptions, BatchResult, ReadFrom, RedisCommand } from "../command/model.js"
 import { exitOf } from "../effect/atCaller.js"
 import * as Timers from "../engine/timers.js"
+import { unsendable } from "../request/batchRequest.js"
 import { allowedFor } from "../request/prepare.js"
+import { EncodeFailure, encode, nameless } from "../resp/encoder.js"
+import { isWellFormed } from "../resp/text.js"
 import type { Reply } from "../resp/values.js"
 import { joinNodes, joinParts } from "./join.js"
 import type { Member } from "./member.js"
@@ -39,6 +42,16 @@ export const sendBatch = (
   plans: ReadonlyArray<Plan>,
   options: BatchOptions,
   from: ReadFrom
+): Effect.Effect<BatchResult, RedisError> =>
+  // The Effect may be run again, much later: its deadline, its nodes and its results are those of one run.
+  Effect.suspend(() => run(router, commands, plans, options, from))
+
+const run = (
+  router: Router,
+  commands: ReadonlyArray<RedisCommand<unknown>>,
+  plans: ReadonlyArray<Plan>,
+  options: BatchOptions,
+  from: ReadFrom
 ): Effect.Effect<BatchResult, RedisError> => {
   const items: Array<RedisCommand<unknown>> = []
   const slots: Array<number | undefined> = []
@@ -47,6 +60,11 @@ export const sendBatch = (
   const joins: Array<{ readonly at: number; readonly count: number; readonly join: Join }> = []
   for (let i = 0; i < commands.length; i++) {
     const command = commands[i] as RedisCommand<unknown>
+    const problem = problemOf(command)
+    if (problem !== undefined) {
+      // Later, other nodes would have got their commands already.
+      return Effect.fail(problem)
+    }
     const plan = plans[i] as Plan
     switch (plan._tag) {
       case "Refused":
@@ -108,6 +126,15 @@ export const sendBatch = (
       exits: joins.length === 0 ? exits : joinAll(commands.length, exits, joins)
     })
   )
+}
+
+/** Why a command cannot be encoded. */
+const problemOf = (command: RedisCommand<unknown>): UsageError | undefined => {
+  if (command.args.every(({ data }) => typeof data !== "string" || isWellFormed(data))) {
+    return undefined
+  }
+  const failure = encode(nameless, command.args)
+  return failure instanceof EncodeFailure ? unsendable(command, failure) : undefined
 }
 
 /** The result of a command from those of its items. */
@@ -203,6 +230,17 @@ interface Again {
   readonly pause: number
 }
 
+/**
+ * Commands that go to a node in one piece. What is for one node alone must not go elsewhere together with what is not, so a
+ * node may get several groups, in the order of the commands.
+ */
+interface Group {
+  readonly member: Member
+  /** Another node may get them. */
+  readonly movable: boolean
+  readonly places: Array<number>
+}
+
 const sendItems = (
   router: Router,
   items: Items,
@@ -220,12 +258,10 @@ const sendItems = (
   ): Effect.Effect<void> =>
     Effect.async<void>((resume) => {
       // What is sent for the first time has its own deadlines. One that is given means that silence is no sign of a dead peer.
-      const deadline =
-        refusals === 0 ? given : allowed === Infinity ? undefined : Math.max(Math.round(until - Timers.now()), 1)
+      const deadline = refusals === 0 || allowed === Infinity ? given : Math.max(Math.round(until - Timers.now()), 1)
       const refused = new Map<number, Again>()
-      // What is for one node alone must not go elsewhere together with what is not.
-      const movable = new Map<Member, Array<number>>()
-      const alone = new Map<Member, Array<number>>()
+      const groups: Array<Group> = []
+      const newest = new Map<Member, Group>()
       for (const at of places) {
         const slot = slots[at]
         const only = members.get(at)
@@ -239,9 +275,15 @@ const sendItems = (
           }
           continue
         }
-        const groups = only === undefined ? movable : alone
-        const group = groups.get(target)
-        group === undefined ? groups.set(target, [at]) : group.push(at)
+        const movable = only === undefined
+        const group = newest.get(target)
+        if (group?.movable === movable) {
+          group.places.push(at)
+        } else {
+          const next = { member: target, movable, places: [at] }
+          groups.push(next)
+          newest.set(target, next)
+        }
       }
       const note = (member: Member, at: number, exit: Result): void => {
         exits[at] = exit
@@ -254,18 +296,18 @@ const sendItems = (
         }
       }
       const done = (): Effect.Effect<void> => (refused.size === 0 ? Effect.void : again(refused, refusals))
-      let open = movable.size + alone.size
+      let open = groups.length
       if (open === 0) {
         return resume(done())
       }
       const withdrawals: Array<Effect.Effect<void>> = []
-      const submit = (member: Member, group: ReadonlyArray<number>, isMovable: boolean): void => {
-        const { answers, sent } = sendable(group, commands, last)
-        const withdrawal = member.submit(sent, { atomic: false, deadline }, isMovable, (result) => {
+      for (const { member, movable, places } of groups) {
+        const { answers, sent } = sendable(places, commands, last)
+        const withdrawal = member.submit(sent, { atomic: false, deadline }, movable, (result) => {
           const answered = exitOf(result)
-          for (let i = 0; i < group.length; i++) {
+          for (let i = 0; i < places.length; i++) {
             const exit = answered._tag === "Success" ? answered.value.exits[answers?.[i] ?? i] : answered
-            note(member, group[i] as number, exit as Result)
+            note(member, places[i] as number, exit as Result)
           }
           open--
           if (open === 0) {
@@ -275,12 +317,6 @@ const sendItems = (
         if (withdrawal !== undefined) {
           withdrawals.push(withdrawal)
         }
-      }
-      for (const [member, group] of movable) {
-        submit(member, group, true)
-      }
-      for (const [member, group] of alone) {
-        submit(member, group, false)
       }
       return withdrawals.length === 0 ? undefined : Effect.all(withdrawals, { discard: true })
     })

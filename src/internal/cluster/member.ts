@@ -15,7 +15,14 @@ import { settleFailure } from "../engine/pending.js"
 import * as Timers from "../engine/timers.js"
 import { closeError } from "../request/failure.js"
 import { prepareAll } from "../request/prepare.js"
-import { type Refusals, Request, type RequestOwner, type RequestSettings, type Resume } from "../request/request.js"
+import {
+  type Refusals,
+  Request,
+  type RequestOwner,
+  type RequestSettings,
+  type Resume,
+  withdrawal
+} from "../request/request.js"
 import type { Address } from "./view.js"
 
 /** What a member asks of the cluster. It is called from plain callbacks. */
@@ -86,7 +93,9 @@ export class Member implements RequestOwner {
   begin(node: Node): void {
     this.node = node
     for (const { first, owner, request } of this.early.splice(0)) {
-      node.shared.resend(request, owner, first)
+      if (!request.settled) {
+        node.shared.resend(request, owner, first)
+      }
     }
   }
 
@@ -146,7 +155,7 @@ export class Member implements RequestOwner {
     request.deadline = Timers.now() + request.allowed
     this.early.push({ request, owner })
     this.connect()
-    return undefined
+    return withdrawal(request)
   }
 
   /** Takes a request over that another member refused, or did not get to. */
@@ -183,7 +192,7 @@ export class Member implements RequestOwner {
     if (request instanceof Request) {
       return this.accept(request, movable ? this.batches : this.alone)
     }
-    resume(Effect.fail(request))
+    resume(Exit.fail(request))
     return undefined
   }
 

@@ -222,7 +222,6 @@ class ClusterFeeder implements Feeder {
       }
       if (!primaries.has(address)) {
         this.hubs.delete(address)
-        this.fed.delete(address)
         for (const [subscription, targets] of this.everywhere) {
           for (const target of targets) {
             hub.giveUp(target)
@@ -234,11 +233,17 @@ class ClusterFeeder implements Feeder {
         hub.close()
       }
     }
+    for (const address of this.fed) {
+      if (!primaries.has(address)) {
+        // Perhaps before it had a hub. It may come back.
+        this.fed.delete(address)
+      }
+    }
     for (const [address, member] of primaries) {
       if (this.everywhere.size > 0 && !this.fed.has(address)) {
         this.fed.add(address)
         const added = Effect.sync(() => {
-          if (this.closed || member.left) {
+          if (this.closed || !this.router.allPrimaries.includes(member)) {
             return
           }
           for (const [subscription, targets] of this.everywhere) {

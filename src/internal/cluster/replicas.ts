@@ -114,7 +114,8 @@ export class Measures {
         this.ask(primary, (facts) => {
           const offset = Number(facts.get("master_repl_offset"))
           if (Number.isFinite(offset)) {
-            const before = this.samples.get(primary) ?? []
+            // A primary that was started anew, or became one, may count from a smaller offset: its former ones say nothing then.
+            const before = this.samples.get(primary)?.filter((sample) => sample.offset <= offset) ?? []
             this.samples.set(primary, [...before, { at: Timers.now(), offset }].slice(-mostSamples))
           }
         })
@@ -127,7 +128,9 @@ export class Measures {
         }
       }
     }
-    this.timer = Timers.setTimeout(() => this.measure(), periodMillis)
+    if (!this.ended) {
+      this.timer = Timers.setTimeout(() => this.measure(), periodMillis)
+    }
   }
 
   private ask(member: Member, answered: (facts: ReadonlyMap<string, string>) => void): void {

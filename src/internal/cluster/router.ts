@@ -13,7 +13,7 @@ import { settleFailure } from "../engine/pending.js"
 import type { QueueBounds } from "../engine/queue.js"
 import * as Timers from "../engine/timers.js"
 import { prepare, prepareAll } from "../request/prepare.js"
-import { type Refusals, Request, type RequestSettings } from "../request/request.js"
+import { type Refusals, Request, type RequestSettings, withdrawal } from "../request/request.js"
 import { encodedLength } from "../resp/encoder.js"
 import type { ErrorReply } from "../resp/values.js"
 import { notify } from "../telemetry/observer.js"
@@ -368,11 +368,12 @@ export class Router implements Cluster {
     return member === undefined ? this.wait(request) : member.accept(request)
   }
 
-  /** Nobody can be sent a new request yet. */
-  private wait(request: Request): undefined {
+  /** Nobody can be sent a new request yet. Returns how to take it back. */
+  private wait(request: Request): Effect.Effect<void> {
     request.caller = currentFiber()
     request.deadline = Timers.now() + request.allowed
     this.waitForMember(request, slotOfFirstKey(request.commands))
+    return withdrawal(request)
   }
 
   private waitForMember(request: Request, slot: number | undefined): void {
@@ -466,7 +467,7 @@ export class Router implements Cluster {
     for (const { request } of isDue ? others : []) {
       if (request.abandoned) {
         request.settled = true
-      } else {
+      } else if (!request.settled) {
         this.dispatch(request)
       }
     }

@@ -219,11 +219,20 @@ const leaseOf = (
     const waiting = new Set<(exit: Exit.Exit<RedisService, RedisError>) => void>()
     let opened: Exit.Exit<RedisService, RedisError> | undefined
     const open = Effect.flatMap(member.ready, ({ service }) => service.lease)
+    const redis = Effect.async<RedisService, RedisError>((resume) => {
+      if (opened !== undefined) {
+        return resume(opened)
+      }
+      waiting.add(resume)
+      return Effect.sync(() => waiting.delete(resume))
+    })
+    // It may fail before `fork` returns, so the lease is bound first.
+    bound = { member, redis }
     fork(
       Effect.onExit(Scope.extend(open, scope), (exit) =>
         Effect.sync(() => {
           opened = exit
-          if (Exit.isFailure(exit)) {
+          if (Exit.isFailure(exit) && bound?.redis === redis) {
             bound = undefined
           }
           for (const resume of waiting) {
@@ -232,13 +241,7 @@ const leaseOf = (
         })
       )
     )
-    return Effect.async<RedisService, RedisError>((resume) => {
-      if (opened !== undefined) {
-        return resume(opened)
-      }
-      waiting.add(resume)
-      return Effect.sync(() => waiting.delete(resume))
-    })
+    return redis
   }
   const bind = ({ command, slots }: Wanted): Effect.Effect<RedisService, RedisError> =>
     Effect.suspend(() => {
@@ -254,8 +257,7 @@ const leaseOf = (
       for (const slot of slots) {
         served.add(slot)
       }
-      bound ??= { member, redis: opening(member) }
-      return bound.redis
+      return bound?.redis ?? opening(member)
     })
   const wanted = (commands: ReadonlyArray<RedisCommand<unknown>>): UsageError | Wanted => {
     const slots = new Set<number>()
