@@ -182,7 +182,7 @@ const clusterService = ({ router }: Internal.Client): RedisClusterService => {
       ? Effect.fail(noNode(command.name))
       : Effect.flatMap(member.ready, ({ service }) => service.send(command))
   const node = (facts: NodeFacts, role: ClusterNode["role"]): ClusterNode => ({
-    address: `${facts.host}:${facts.port}`,
+    address: router.nameOf(facts),
     id: facts.id,
     role
   })
@@ -208,12 +208,14 @@ const clusterService = ({ router }: Internal.Client): RedisClusterService => {
     onPrimaries: (command) => on(() => router.allPrimaries, command),
     onNodes: (command) => on(() => router.allNodes, command),
     onNode: (address, command) =>
-      Effect.suspend(() =>
-        to(
-          router.allNodes.find((member) => member.address === address),
-          command
-        )
-      ),
+      Effect.suspend(() => {
+        const all = router.allNodes
+        const member = all.find((member) => member.address === address)
+        const known = all.map(({ address }) => address).join(", ")
+        return member === undefined
+          ? Effect.fail(noNode(command.name, `this is not the address of a node of the cluster; those are ${known}`))
+          : to(member, command)
+      }),
     onShardOf: (key, command) => Effect.suspend(() => to(router.ownerOf(slotOf(key)), command))
   }
 }

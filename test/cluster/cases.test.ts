@@ -494,7 +494,9 @@ describe("subscriptions", () => {
         Effect.repeat(
           Effect.zipRight(
             Effect.sleep("5 millis"),
-            run(Effect.map(RedisCluster.topology, (ranges) => new Set(ranges.map(({ primary }) => primary.address)).size))
+            run(
+              Effect.map(RedisCluster.topology, (ranges) => new Set(ranges.map(({ primary }) => primary.address)).size)
+            )
           ),
           { until: (size) => size === count }
         )

@@ -4,11 +4,13 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { Redis } from "../../src/Redis.js"
 import * as RedisCluster from "../../src/RedisCluster.js"
 import { failure, on, quickly } from "../support/client.js"
 import { type ClusterScript, make as makePeers, resp } from "../support/clusterPeers.js"
+import * as Peer from "../support/peer.js"
 import { until } from "../support/pubsub.js"
 
 /** A primary, node 0, and two replicas; each GET is answered with the number of its node. */
@@ -65,15 +67,37 @@ describe("a read goes", () => {
         Effect.map(readers, (found) => found === "1,2")
       )
       stuck = true
-      const before = peers.received(1).length
+      const sent = (node: number) => peers.received(node).length
+      const before = sent(1)
+      while (sent(1) === before) {
+        const others = sent(2)
+        const fiber = yield* Effect.forkScoped(read)
+        yield* Peer.eventually("it is sent", () => sent(1) > before || sent(2) > others)
+        // Node 2 owes nothing when the next read is sent.
+        yield* sent(1) > before ? Effect.void : Effect.asVoid(Fiber.join(fiber))
+      }
+      expect(yield* readers).toBe("2")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("not to a replica that owes a reply and has been silent for a second", () =>
+    Effect.gen(function* () {
+      let stuck = false
+      const { read, readers } = yield* shard(nothing, { readFrom: "preferReplica" }, (_, node) =>
+        stuck && node > 0 ? undefined : resp(String(node))
+      )
       yield* until(
-        "a read waits for node 1",
-        Effect.zipRight(
-          Effect.forkScoped(read),
-          Effect.sync(() => peers.received(1).length > before)
+        "both replicas answer",
+        Effect.map(readers, (found) => found === "1,2")
+      )
+      stuck = true
+      yield* until(
+        "a read goes to the primary",
+        Effect.flatMap(Effect.forkScoped(read), (fiber) =>
+          Effect.map(Effect.timeoutOption(Fiber.join(fiber), "100 millis"), Option.contains("0"))
         )
       )
-      expect(yield* readers).toBe("2")
+      expect(yield* readers).toBe("0")
     }).pipe(Effect.scoped)
   )
 

@@ -120,8 +120,7 @@ export class Member implements RequestOwner {
 
   /** For how long it has said nothing, in milliseconds; 0 while it owes no reply. */
   get silentFor(): number {
-    const engine = this.node?.shared.reconnector.link?.engine
-    return engine === undefined || engine.pending === 0 ? 0 : Timers.now() - engine.lastRead
+    return this.node?.shared.reconnector.link?.engine.silentFor ?? 0
   }
 
   /** How many replies it owes. */
@@ -129,9 +128,9 @@ export class Member implements RequestOwner {
     return this.node?.shared.reconnector.link?.engine.pending ?? 0
   }
 
-  /** Whether reads can go to it: it is connected, not too far behind, and did not refuse to serve a moment ago. */
+  /** Whether reads can go to it: it is connected, answers, is not too far behind, and did not refuse to serve a moment ago. */
   get reads(): boolean {
-    return this.connected && !this.lagging && this.restsUntil <= Timers.now()
+    return this.connected && !this.lagging && this.restsUntil <= Timers.now() && this.silentFor < silentMillis
   }
 
   /** Leaves it alone for a while. */
@@ -275,6 +274,12 @@ export const closedFailure: Extract<Failure, { readonly _tag: "Closed" }> = {
 
 /** How long connections that were replaced are kept at least, in milliseconds. */
 const replaceMillis = 500
+
+/**
+ * A node that owes a reply and says nothing for this long, in milliseconds, is not read from, and gives reason to ask the others
+ * for the topology.
+ */
+export const silentMillis = 1_000
 
 /** How long a replica that could not serve is left alone, in milliseconds. */
 const restMillis = 1_000

@@ -66,7 +66,8 @@ export const planOf = (command: RedisCommand<unknown>, splitKeys: boolean): Plan
   if (special || ofOneNode.has(command.name)) {
     return refuse(
       command,
-      "it speaks of one node, and a cluster has many; say which, with RedisCluster.onPrimaries, onNodes, onNode or onShardOf"
+      "it concerns one node only, and a cluster has many; say which, with RedisCluster.onPrimaries, onNodes, onNode or onShardOf" +
+        (command.name === "SCAN" ? ", or scan all of them with Redis.scanStream" : "")
     )
   }
   switch (requestPolicy) {

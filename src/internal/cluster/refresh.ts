@@ -223,7 +223,7 @@ export class Refresher {
           reason: "handshake",
           delivery: "unsent",
           server,
-          message: `${server} is no node of a cluster; use Redis.layer for a single server`
+          message: `${server} is not a node of a cluster; use Redis.layer for a single server`
         })
       } else if (isPermanent(error)) {
         this.permanent ??= error

@@ -17,7 +17,7 @@ import { type Refusals, Request, type RequestSettings, withdrawal } from "../req
 import { encodedLength } from "../resp/encoder.js"
 import type { ErrorReply } from "../resp/values.js"
 import { notify } from "../telemetry/observer.js"
-import { type Cluster, closedFailure, type Member, showAddress } from "./member.js"
+import { type Cluster, closedFailure, type Member, showAddress, silentMillis } from "./member.js"
 import { type Plan, planOf, slotOfFirstKey } from "./plan.js"
 import { type Redirection, redirectionOf, refusalOf } from "./redirection.js"
 import { type Candidates, type MeasureSettings, Measures, readerOf } from "./replicas.js"
@@ -207,7 +207,8 @@ export class Router implements Cluster {
     return member
   }
 
-  private nameOf(address: Address): string {
+  /** `host:port`, as this client reaches the node. */
+  nameOf(address: Address): string {
     return showAddress(this.settings.located(address))
   }
 
@@ -669,8 +670,6 @@ const noReaderMillis = 20
 /** How often a node that left is looked at for blocking commands, and for how long at most, in milliseconds. */
 const quietMillis = 50
 const longestStay = 60_000
-/** A node that owes a reply and says nothing for this long, in milliseconds, gives reason to ask the others for the topology. */
-const silentMillis = 1_000
 /** How long a node without slots that was asked for a key is kept, in milliseconds. */
 const askedMillis = 10_000
 const noOwner = "no node of the cluster owns the slot"

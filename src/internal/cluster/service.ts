@@ -195,7 +195,9 @@ const otherNode = (command = "A command"): UsageError =>
   new UsageError({
     reason: "crossSlot",
     command,
-    message: `${command} was not sent: its keys are on another node; a leased connection is of the node that its first command went to`
+    message:
+      `${command} was not sent: its keys are on another node than those of the commands before it, and Redis.optimistic, ` +
+      "Redis.withReplication and leased connections are of one node; give all keys a hash tag in common"
   })
 
 /**

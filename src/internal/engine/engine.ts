@@ -150,6 +150,11 @@ export class Engine {
     return this.inFlight.length + this.queue.length - (this.ping.remaining > 0 ? 1 : 0)
   }
 
+  /** For how long the peer has owed replies and sent nothing, in milliseconds; 0 while it owes none. */
+  get silentFor(): number {
+    return this.inFlight.length === 0 ? 0 : Timers.now() - Math.max(this.lastRead, this.owedSince)
+  }
+
   /** The PING that is sent to an idle peer. */
   private readonly ping = new Ping()
   private pinger: Timers.Timer | undefined
