@@ -924,3 +924,23 @@ describe("a command that is taken back while its caller still cleans up", () => 
     }).pipe(Effect.scoped)
   )
 })
+
+describe("a node that no connection was opened to yet", () => {
+  it.live("is connected to by a command that needs a connection of its own", () =>
+    Effect.gen(function* () {
+      let isBusy = false
+      const { peers, run } = yield* cluster(20, () => ({
+        onHello: (node) => (isBusy && node !== 19 ? undefined : Peer.hello3),
+        onSlots: (_, topology) => {
+          isBusy = true
+          return resp(topology)
+        },
+        onCommand: () => resp(["key", "x"])
+      }))
+      const key = Array.from({ length: 999 }, (_, i) => String(i)).find((key) => slotOf(key) > 16_000) ?? ""
+      expect(peers.peers[19]?.connections).toHaveLength(0)
+      const popped = run(Redis.blpop(key, { timeout: "1 second" }))
+      expect(Option.isSome(yield* Effect.timeout(popped, "3 seconds"))).toBe(true)
+    }).pipe(Effect.scoped)
+  )
+})
