@@ -6,6 +6,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -705,6 +706,61 @@ describe('with offline: "fail"', () => {
       expect(yield* run(Redis.get(left))).toEqual(Option.some("value"))
     }).pipe(Effect.scoped)
   )
+
+  it.live("a command for a node whose first connection is being opened waits for it", () =>
+    Effect.gen(function* () {
+      const keys = Array.from({ length: 60 }, (_, i) => `key${i}`)
+      const { run } = yield* cluster(12, () => ({ onCommand: () => resp("value") }), { offline: "fail" })
+      const all = Effect.forEach(keys, (key) => Redis.get(key), { concurrency: "unbounded" })
+      expect(yield* run(all)).toHaveLength(60)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live(
+    "a command that was lost at a node that left may have been executed, also when its successor is not connected",
+    () =>
+      Effect.gen(function* () {
+        let isGone = false
+        const { peers, run } = yield* cluster(
+          3,
+          (ports) => ({
+            owners: 2,
+            onHello: (node) => (node === 2 ? resp("-LOADING Redis is loading the dataset in memory") : Peer.hello3),
+            // The lost command is answered with nothing, and so is what comes after it.
+            onSlots: (node, topology) =>
+              node === 1 && isGone
+                ? undefined
+                : resp(isGone ? [range(0, 8191, [ports[0]]), range(8192, 16_383, [ports[2]])] : topology),
+            onNodes: (node) =>
+              node === 1 && isGone
+                ? undefined
+                : resp(
+                    (isGone ? [0, 2] : [0, 1])
+                      .map(
+                        (i) => `n${i} 127.0.0.1:${ports[i]}@1 ${i === node ? "myself," : ""}master - 0 0 ${i + 1} ok`
+                      )
+                      .join("\n")
+                  ),
+            onCommand: ([name]) => {
+              isGone ||= name === "SET"
+              return isGone ? undefined : resp("value")
+            }
+          }),
+          { offline: "fail", refreshInterval: "20 millis" }
+        )
+        const set = RedisCommand.repeatable(Redis.set(right, "1"))
+        yield* Peer.eventually("the node is connected", () => peers.peers[1]?.open() === 1)
+        yield* Effect.repeat(Effect.either(run(Redis.get(right))), { until: Either.isRight })
+        const lost = yield* Effect.fork(Effect.exit(run(set)))
+        yield* Peer.eventually("it was written", () => peers.received(1).includes(`SET ${right} 1`))
+        isGone = true
+        yield* Peer.eventually("the successor refuses", () => (peers.peers[2]?.connections.length ?? 0) > 1)
+        for (const connection of peers.peers[1]?.connections ?? []) {
+          connection.reset()
+        }
+        expect(kindOf(yield* Fiber.join(lost))).toMatch(/^ConnectionError \w+ unknown$/)
+      }).pipe(Effect.scoped)
+  )
 })
 
 describe("a shard channel", () => {
@@ -877,6 +933,26 @@ describe("a command that is taken back while its caller still cleans up", () => 
       expect(
         yield* takenBack(setting, key, change, () => setting.peers.received(19).includes(`SET ${key} other`))
       ).toBe(false)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a node that no connection was opened to yet", () => {
+  it.live("is connected to by a command that needs a connection of its own", () =>
+    Effect.gen(function* () {
+      let isBusy = false
+      const { peers, run } = yield* cluster(20, () => ({
+        onHello: (node) => (isBusy && node !== 19 ? undefined : Peer.hello3),
+        onSlots: (_, topology) => {
+          isBusy = true
+          return resp(topology)
+        },
+        onCommand: () => resp(["key", "x"])
+      }))
+      const key = Array.from({ length: 999 }, (_, i) => String(i)).find((key) => slotOf(key) > 16_000) ?? ""
+      expect(peers.peers[19]?.connections).toHaveLength(0)
+      const popped = run(Redis.blpop(key, { timeout: "1 second" }))
+      expect(Option.isSome(yield* Effect.timeout(popped, "3 seconds"))).toBe(true)
     }).pipe(Effect.scoped)
   )
 })

@@ -219,13 +219,16 @@ const openMember = (
   changed: () => void
 ): Member => {
   let resume: Array<(exit: Exit.Exit<Node, RedisError>) => void> = []
+  let result: Exit.Exit<Node, RedisError> | undefined
   const scope = Effect.runSync(Scope.make())
   const made = Effect.async<Node, RedisError>((done) => {
-    resume.push(done)
+    // A node may be made before `open` returns, so nobody waits for it yet.
+    result === undefined ? resume.push(done) : done(result)
   })
   const open = Effect.suspend(() =>
     Effect.flatMap(Effect.exit(Scope.extend(makeIt(), scope)), (exit) =>
       Effect.suspend(() => {
+        result = exit
         for (const done of resume) {
           done(exit)
         }

@@ -141,19 +141,24 @@ export class Member implements RequestOwner {
   /** Takes a request of the current fiber. Returns how to take it back when it has to wait. */
   accept(request: Request, owner: RequestOwner = this): Effect.Effect<void> | undefined {
     const { node } = this
-    if (node !== undefined) {
+    if (node !== undefined && !node.shared.reconnector.isNew) {
       return node.shared.accept(request, owner)
     }
     if (this.cluster.closed) {
       settleFailure(request, closedFailure)
       return undefined
     }
-    // It is handed over by another fiber, which must not count as the caller.
+    // It may be handed over by another fiber, which must not count as the caller.
     request.owner = owner
     request.caller = currentFiber()
     request.deadline = Timers.now() + request.allowed
-    this.early.push({ request, owner })
-    this.connect()
+    if (node === undefined) {
+      this.early.push({ request, owner })
+      this.connect()
+    } else {
+      // Under `offline: "fail"` too it waits for the node's first connection, because the client began without it.
+      node.shared.resend(request, owner)
+    }
     return withdrawal(request)
   }
 

@@ -120,10 +120,12 @@ export abstract class Request extends Pending {
     if (this.abandoned) {
       return
     }
+    if (failure._tag === "Closed" && failure.delivery === "unknown") {
+      // Set before the owner is asked, because it may send the request elsewhere, and that may fail at once.
+      this.written = true
+    }
     if (this.owner === undefined || !this.owner.recover(this, failure)) {
       this.fail(failure)
-    } else if (failure._tag === "Closed" && failure.delivery === "unknown") {
-      this.written = true
     }
   }
 
