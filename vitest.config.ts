@@ -13,8 +13,11 @@ const faults = [
   "test/stream/delivery.test.ts"
 ]
 
-/** Tests on clusters of real servers. */
-const cluster = ["test/cluster/client.test.ts", "test/cluster/settings.test.ts", "test/testing/RedisCluster.test.ts"]
+/** Tests of clusters: of real servers and of scripted peers, which take long. What needs no connection is in `npm test`. */
+const cluster = [
+  "test/cluster/{cases,client,lifetimes,redirections,replicas,settings}.test.ts",
+  "test/testing/RedisCluster.test.ts"
+]
 
 const commands = "test/commands/**/*.test.ts"
 
