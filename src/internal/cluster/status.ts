@@ -3,35 +3,17 @@
  * it from that.
  */
 import type { Status } from "../command/model.js"
-import { callbackStream, type Subscribable, subscribable } from "../effect/callbackStream.js"
+import { StatusSource } from "../connection/statusSource.js"
 import { noNode } from "./batch.js"
 import { slots } from "./slot.js"
 
-/** How many changes of status wait for a slow subscriber. */
-const statusCapacity = 64
-
 export class ClusterStatus {
-  private current: Status = { _tag: "Connecting" }
-  private readonly listeners = new Set<(status: Status) => void>()
-
-  readonly subscribable: Subscribable<Status> = subscribable(
-    () => this.current,
-    callbackStream<Status>((emit) => {
-      const listener = (status: Status): void => {
-        emit.single(status)
-        if (status._tag === "Closed") {
-          emit.end()
-        }
-      }
-      this.listeners.add(listener)
-      listener(this.current)
-      return () => this.listeners.delete(listener)
-    }, statusCapacity)
-  )
+  private readonly source = new StatusSource()
+  readonly subscribable = this.source.subscribable
 
   /** Joins the status of the primaries. `unowned` says how many slots have no owner. */
   join(primaries: ReadonlyArray<Status>, unowned: number): void {
-    if (this.current._tag === "Closed") {
+    if (this.source.current._tag === "Closed") {
       return
     }
     for (const status of primaries) {
@@ -56,13 +38,10 @@ export class ClusterStatus {
   }
 
   private report(status: Status): void {
-    if (isSame(status, this.current)) {
+    if (isSame(status, this.source.current)) {
       return
     }
-    this.current = status
-    for (const listener of [...this.listeners]) {
-      listener(status)
-    }
+    this.source.report(status)
   }
 }
 

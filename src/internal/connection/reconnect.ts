@@ -9,7 +9,6 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { ConnectionError, type RedisError } from "../../RedisError.js"
 import type { Status } from "../command/model.js"
-import { callbackStream, type Subscribable, subscribable } from "../effect/callbackStream.js"
 import { forker } from "../effect/fork.js"
 import { liveClock } from "../effect/schedule.js"
 import * as Timers from "../engine/timers.js"
@@ -20,9 +19,7 @@ import type { Dial } from "./dial.js"
 import type { Link } from "./link.js"
 import { Outages } from "./outages.js"
 import { firstConnection, makePacer, type Pacer, type ReconnectSettings } from "./pacer.js"
-
-/** How many changes of status wait for a slow subscriber. */
-const statusCapacity = 64
+import { StatusSource } from "./statusSource.js"
 
 /** The owner of the link. It is called from plain callbacks, so it must not throw. */
 export interface LinkOwner {
@@ -47,8 +44,7 @@ export class Reconnector {
   refused = false
   /** When the link came up. */
   private since = 0
-  private current: Status = { _tag: "Connecting" }
-  private readonly listeners = new Set<(status: Status) => void>()
+  private readonly source = new StatusSource()
 
   constructor(
     readonly dial: Dial,
@@ -56,31 +52,15 @@ export class Reconnector {
     private readonly owner: LinkOwner
   ) {}
 
-  /** The status now, and as it changes. A subscriber that lags sees the newest few. */
-  readonly status: Subscribable<Status> = subscribable(
-    () => this.current,
-    callbackStream<Status>((emit) => {
-      const listener = (status: Status): void => {
-        emit.single(status)
-        if (status._tag === "Closed") {
-          emit.end()
-        }
-      }
-      this.listeners.add(listener)
-      listener(this.current)
-      return () => this.listeners.delete(listener)
-    }, statusCapacity)
-  )
+  /** The status now, and as it changes. */
+  readonly status = this.source.subscribable
 
   /** The current status was not reported yet: that happens when its attempt's time is known. */
   private unreported = false
 
   private report(status: Status): void {
     this.unreported = false
-    this.current = status
-    for (const listener of [...this.listeners]) {
-      listener(status)
-    }
+    this.source.report(status)
   }
 
   /**
@@ -195,7 +175,7 @@ export class Reconnector {
     const cause = closeError(close, "unsent", this.dial.address)
     if (this.onLoss !== undefined && this.droppedSoon() && !this.closed) {
       // Each attempt is reported once. A pause is about to begin, and then it is known when the first attempt does.
-      this.current = { _tag: "Reconnecting", attempt: 1, next: undefined, cause }
+      this.source.current = { _tag: "Reconnecting", attempt: 1, next: undefined, cause }
       this.unreported = true
     } else {
       this.reconnecting(1, cause)
@@ -240,8 +220,8 @@ export class Reconnector {
   readonly renew: Effect.Effect<void> = Effect.suspend(() => {
     this.generation++
     // After refused credentials there is a long pause, which new ones end.
-    if (this.current._tag === "Reconnecting" && this.current.next !== undefined) {
-      this.report({ ...this.current, next: undefined })
+    if (this.source.current._tag === "Reconnecting" && this.source.current.next !== undefined) {
+      this.report({ ...this.source.current, next: undefined })
     }
     this.refused = false
     this.pacer?.hurry()
@@ -259,7 +239,7 @@ export class Reconnector {
       const opening = Effect.suspend(() => {
         const { generation } = this
         if (this.unreported) {
-          this.report(this.current)
+          this.report(this.source.current)
         }
         return Effect.map(Effect.either(open), (opened) => ({ generation, opened }))
       })
