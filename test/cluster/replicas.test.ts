@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { Redis } from "../../src/Redis.js"
@@ -120,6 +121,32 @@ describe("a read goes", () => {
         "node 1 answers all",
         Effect.map(readers, (found) => found === "1")
       )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("not to the node that answered fastest until it hung", () =>
+    Effect.gen(function* () {
+      let hangs = false
+      /** Node 1 answers at once until it hangs. The others are slower. */
+      const answer = (node: number, reply: string, write: (reply: string) => void): string | undefined => {
+        if (node !== 1) {
+          setTimeout(() => write(reply), 60)
+        }
+        return node !== 1 || hangs ? undefined : resp(reply)
+      }
+      const { read, readers } = yield* shard(
+        (node, _, write) => answer(node, "", write),
+        { readFrom: "lowestLatency", replyTimeout: "1 minute", unresponsiveTimeout: "1 minute" },
+        (_, node, connection) => answer(node, String(node), (reply) => connection.write(resp(reply)))
+      )
+      yield* until(
+        "node 1 answers all",
+        Effect.map(readers, (found) => found === "1")
+      )
+      hangs = true
+      // Replies to other commands may come first, and then the read fails to decode.
+      const answered = Effect.timeoutOption(Effect.either(read), "200 millis")
+      yield* until("another node answers", Effect.map(answered, Option.exists(Either.isRight)))
     }).pipe(Effect.scoped)
   )
 

@@ -91,6 +91,8 @@ export class Measures {
   private ended = false
   private readonly samples = new WeakMap<Member, ReadonlyArray<Sample>>()
   private readonly zoneAsked = new WeakSet<Member>()
+  /** Since when a member has not answered. */
+  private readonly unanswered = new WeakMap<Member, number>()
 
   constructor(private readonly settings: MeasureSettings) {}
 
@@ -136,10 +138,19 @@ export class Measures {
   private ask(member: Member, answered: (facts: ReadonlyMap<string, string>) => void): void {
     const { ask, fork } = this.settings
     const begun = Timers.now()
+    const since = this.unanswered.get(member)
+    if (since === undefined) {
+      this.unanswered.set(member, begun)
+    } else {
+      // A node that hangs would stay the fastest one.
+      member.latency = begun - since
+    }
     fork(
       ask(member, replication, (text) => {
         const millis = Timers.now() - begun
-        member.latency = member.latency === undefined ? millis : member.latency * (1 - newest) + millis * newest
+        const before = since === undefined ? member.latency : undefined
+        this.unanswered.delete(member)
+        member.latency = before === undefined ? millis : before * (1 - newest) + millis * newest
         answered(factsOf(text))
       })
     )
