@@ -873,16 +873,19 @@ describe("a command that is taken back while its caller still cleans up", () => 
   ): Effect.Effect<boolean> =>
     Effect.gen(function* () {
       const cleaned = yield* Deferred.make<void>()
+      const clean = Deferred.succeed(cleaned, undefined)
       const set = Effect.onInterrupt(Effect.either(run(Redis.set(key, "taken back"))), () => Deferred.await(cleaned))
       const caller = yield* Effect.fork(set)
       yield* settle
       const interrupting = yield* Effect.fork(Fiber.interrupt(caller))
-      yield* settle
-      yield* change
-      const other = yield* Effect.fork(Effect.either(run(Redis.set(key, "other"))))
-      yield* Peer.eventually("a later command was sent", sent)
-      yield* Fiber.join(other)
-      yield* Deferred.succeed(cleaned, undefined)
+      yield* Effect.gen(function* () {
+        yield* settle
+        yield* change
+        const other = yield* Effect.fork(Effect.either(run(Redis.set(key, "other"))))
+        yield* Peer.eventually("a later command was sent", sent)
+        yield* Fiber.join(other)
+        // Also when this fails: nothing ends while the caller cleans up.
+      }).pipe(Effect.ensuring(clean))
       yield* Fiber.join(interrupting)
       return peers.peers.flatMap((_, node) => peers.received(node)).some((line) => line.endsWith("taken back"))
     })
