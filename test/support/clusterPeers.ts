@@ -46,6 +46,7 @@ export interface ClusterScript {
 export const make = (count: number, script: ClusterScript): Effect.Effect<ClusterPeers, never, Scope.Scope> =>
   Effect.gen(function* () {
     const peers: Array<Peer.Peer> = []
+    const silent = new Set<Peer.PeerConnection>()
     const owners = script.owners ?? count
     const announced = (node: number): number => (script.announce ?? ((port) => port))(peers[node]?.port ?? 0)
     const bounds = (node: number) =>
@@ -73,8 +74,17 @@ export const make = (count: number, script: ClusterScript): Effect.Effect<Cluste
       })
       peers.push(
         yield* Peer.make({
-          onCommand: (command, connection) =>
-            command[0] === "HELLO" && script.onHello !== undefined ? script.onHello(node) : answer(command, connection)
+          onCommand: (command, connection) => {
+            if (command[0] === "HELLO" && script.onHello !== undefined) {
+              const hello = script.onHello(node)
+              if (hello === undefined) {
+                // The rest of the handshake is sent with HELLO. Its answers would be taken for that of HELLO.
+                silent.add(connection)
+              }
+              return hello
+            }
+            return silent.has(connection) ? undefined : answer(command, connection)
+          }
         })
       )
     }
