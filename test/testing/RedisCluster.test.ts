@@ -5,7 +5,7 @@ import * as FileSystem from "node:fs"
 import * as Net from "node:net"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -146,15 +146,16 @@ const only = <A>(values: ReadonlyArray<A>): A => {
 const shared = (options: RedisCluster.RedisClusterOptions) => {
   const made: { cluster?: RedisCluster.RedisCluster; scope?: Scope.CloseableScope; millis: number } = { millis: 0 }
   const close = Effect.suspend(() => (made.scope === undefined ? Effect.void : Scope.close(made.scope, Exit.void)))
-  beforeAll(() =>
-    Effect.runPromise(
-      Effect.gen(function* () {
-        made.scope = yield* Scope.make()
-        const begin = performance.now()
-        made.cluster = yield* Scope.extend(RedisCluster.make(options), made.scope)
-        made.millis = performance.now() - begin
-      })
-    )
+  const start = Effect.gen(function* () {
+    made.scope = yield* Scope.make()
+    const begin = performance.now()
+    made.cluster = yield* Scope.extend(RedisCluster.make(options), made.scope)
+    made.millis = performance.now() - begin
+  })
+  beforeAll(() => Effect.runPromise(start))
+  // What a failed test has left of the cluster must not fail its second attempt, nor the tests after it.
+  beforeEach(({ task }) =>
+    (task.result?.retryCount ?? 0) > 0 ? Effect.runPromise(Effect.zipRight(close, start)) : undefined
   )
   afterAll(() => Effect.runPromise(close))
   return {

@@ -12,6 +12,7 @@ import type { Common, Member } from "./clusterMember.js"
 import { type Range, rangesOf, slotsIn } from "./clusterSlots.js"
 import type { State } from "./clusterState.js"
 import * as View from "./clusterView.js"
+import { sleep } from "./serverProcess.js"
 
 type Step<A = void> = Effect.Effect<A, RedisClusterError>
 
@@ -45,8 +46,25 @@ const target = (state: State, to: Member): Step<Member> =>
       : failure("Unsupported", `The node ${to.id} is no primary, so it cannot own slots.`)
   )
 
-const setSlot = (member: Member, slot: number, ...how: ReadonlyArray<string>): Step<unknown> =>
-  member.ask("CLUSTER", "SETSLOT", slot, ...how)
+/** How often SETSLOT is sent while the node has not heard what the others know already, and the pause between, in milliseconds. */
+const tries = 100
+const triesEvery = 50
+
+/** Of the other node: it has just been promoted, or has just joined. */
+const notHeardYet = /Target node is not a master|I don't know about node/
+
+const setSlot = (member: Member, slot: number, ...how: ReadonlyArray<string>): Step<unknown> => {
+  const attempt = (left: number): Step<unknown> =>
+    Effect.catchAll(member.ask("CLUSTER", "SETSLOT", slot, ...how), (error) =>
+      left > 0 && notHeardYet.test(error.message)
+        ? Effect.zipRight(
+            sleep(triesEvery),
+            Effect.suspend(() => attempt(left - 1))
+          )
+        : Effect.fail(error)
+    )
+  return attempt(tries)
+}
 
 /** Some of the keys that the node has in the slot. */
 export const keysIn = (member: Member, slot: number, count: number): Step<ReadonlyArray<Uint8Array>> =>
