@@ -211,10 +211,11 @@ const clusterService = ({ router }: Internal.Client): RedisClusterService => {
       Effect.suspend(() => {
         const all = router.allNodes
         const member = all.find((member) => member.address === address)
+        if (member !== undefined) {
+          return to(member, command)
+        }
         const known = all.map(({ address }) => address).join(", ")
-        return member === undefined
-          ? Effect.fail(noNode(command.name, `this is not the address of a node of the cluster; those are ${known}`))
-          : to(member, command)
+        return Effect.fail(noNode(command.name, `this is not the address of a node of the cluster; those are ${known}`))
       }),
     onShardOf: (key, command) => Effect.suspend(() => to(router.ownerOf(slotOf(key)), command))
   }

@@ -30,7 +30,7 @@ const any: Plan = { _tag: "Any" }
 /** Commands whose first argument is a slot. A node that does not own it answers as if the slot had no keys. */
 const ofSlot = new Set(["CLUSTER COUNTKEYSINSLOT", "CLUSTER FLUSHSLOT", "CLUSTER GETKEYSINSLOT"])
 
-/** Commands that speak of the node that gets them, or act on it alone, although no policy of the servers says so. */
+/** Commands that describe or change only the node that gets them, although no policy of the servers says so. */
 const ofOneNode = new Set(
   `ACL LOAD,ACL LOG,BACKUP ABORT,BACKUP CLEANUP,BACKUP LIST,BACKUP SEAL,BACKUP START,BACKUP STATUS,BGREWRITEAOF,BGSAVE,
    CLIENT GETREDIR,CLIENT ID,CLIENT INFO,CLIENT KILL,CLIENT LIST,CLIENT PAUSE,CLIENT TRACKINGINFO,CLIENT UNBLOCK,

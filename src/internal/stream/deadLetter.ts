@@ -33,7 +33,7 @@ const wrongType = (found: string): UsageError =>
     message: `the key for dead letters holds a ${found}, not a stream; nothing was acknowledged`
   })
 
-/** Fails when the key for dead letters holds something else than a stream, or is on another node of a cluster, maybe. */
+/** Fails when the key for dead letters holds something else than a stream, or is in another hash slot of a cluster. */
 export const checkDeadLetter = <A>(group: Group<A>): Effect.Effect<void, RedisError> => {
   const { redis, settings } = group
   const { deadLetter, stream } = settings
