@@ -48,6 +48,10 @@ export class Topology {
 
   /** How many slots have no owner. */
   get unowned(): number {
+    // Each MOVED asks for it, and nearly always there is none.
+    if (!this.owners.includes(noOwner)) {
+      return 0
+    }
     let count = 0
     for (let slot = 0; slot < slots; slot++) {
       count += this.owners[slot] === noOwner ? 1 : 0
