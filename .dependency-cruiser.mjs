@@ -18,11 +18,12 @@ export const floors = [
   ["internal/pubsub", "internal/script"],
   ["commands"],
   ["internal/client"],
-  ["internal/stream", "internal/cluster"],
+  ["internal/nodes"],
+  ["internal/stream", "internal/cluster", "internal/sentinel"],
   ["Resp.ts", "RedisCommand.ts", "RedisHash.ts", "RedisPubSub.ts", "RedisScript.ts"],
   ["Connection.ts", "RedisFunction.ts", "RedisStream.ts"],
   ["Pool.ts"],
-  ["Redis.ts", "RedisCluster.ts"],
+  ["Redis.ts", "RedisCluster.ts", "RedisSentinel.ts"],
   ["index.ts"],
   ["testing"]
 ]

@@ -85,6 +85,7 @@ const chunks: ReadonlyArray<readonly [modules: RegExp, chunk: string]> = [
   [/^internal\/connection\/nodeTransport$/, "internal/node"],
   [/^internal\/(effect|telemetry|engine|request|connection|pool)\b/, "internal/connection"],
   [/^internal\/cluster\//, "internal/cluster"],
+  [/^internal\/sentinel\//, "internal/sentinel"],
   [/^internal\//, "internal/client"]
 ]
 

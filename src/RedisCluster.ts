@@ -14,7 +14,6 @@ import type * as Scope from "effect/Scope"
 import { type Under, under } from "./internal/client/under.js"
 import { noNode } from "./internal/cluster/batch.js"
 import * as Internal from "./internal/cluster/make.js"
-import type { Member } from "./internal/cluster/member.js"
 import { slotOf } from "./internal/cluster/slot.js"
 import type { NodeFacts } from "./internal/cluster/view.js"
 import type * as Model from "./internal/command/model.js"
@@ -25,6 +24,7 @@ import {
   Redis as RedisTag
 } from "./internal/command/model.js"
 import type { Program } from "./internal/effect/program.js"
+import type { Member } from "./internal/nodes/member.js"
 import { type RedisPubSub as RedisPubSubIdentifier, RedisPubSub as RedisPubSubTag } from "./internal/pubsub/service.js"
 import type { RedisError } from "./RedisError.js"
 

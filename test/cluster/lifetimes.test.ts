@@ -7,12 +7,12 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { makeNode, type NodeSettings } from "../../src/internal/client/node.js"
-import { type Cluster, Member } from "../../src/internal/cluster/member.js"
 import { slotOf } from "../../src/internal/cluster/slot.js"
 import { makeDial } from "../../src/internal/connection/dial.js"
 import { connect } from "../../src/internal/connection/lazyNodeTransport.js"
 import * as Options from "../../src/internal/connection/options.js"
 import { reconnectSettings } from "../../src/internal/connection/pacer.js"
+import { type Group, Member } from "../../src/internal/nodes/member.js"
 import { prepare } from "../../src/internal/request/prepare.js"
 import { Request } from "../../src/internal/request/request.js"
 import { Redis, type RedisService } from "../../src/Redis.js"
@@ -55,7 +55,8 @@ describe("a request that comes before the connections of its node are made", () 
   const unmade = Effect.gen(function* () {
     const peer = yield* Peer.make({ onCommand: Peer.greeting(([, name]) => resp(`value of ${name}`)) })
     const options = yield* Options.resolve({ host: "127.0.0.1", port: peer.port, expect: "node" })
-    const cluster: Cluster = {
+    const cluster: Group = {
+      reroute: () => {},
       replyTimeout: 5_000,
       observer: undefined,
       address: "the cluster",

@@ -1,8 +1,9 @@
 /** How the answers of nodes are read and checked, and how the views of several nodes become one topology. */
 import * as FastCheck from "effect/FastCheck"
 import { describe, expect, it } from "vitest"
-import { noTopology, sameAddress, type Topology } from "../../src/internal/cluster/topology.js"
-import { type Address, type NodeFacts, readView, type View } from "../../src/internal/cluster/view.js"
+import { noTopology, type Topology } from "../../src/internal/cluster/topology.js"
+import { type NodeFacts, readView, type View } from "../../src/internal/cluster/view.js"
+import { type Address, sameAddress } from "../../src/internal/nodes/address.js"
 import { ErrorReply, MapReply, type Reply } from "../../src/internal/resp/values.js"
 import { prop } from "../support/effect.js"
 

@@ -3,15 +3,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Scope from "effect/Scope"
 import { type RedisError, UsageError } from "../../RedisError.js"
 import { type Orphan, pushBackOrphan, warnOfOrphan } from "../client/blocking.js"
-import { makeNode, type Node, type NodeSettings } from "../client/node.js"
+import { makeNode, type NodeSettings } from "../client/node.js"
 import type { DurationWithUnit } from "../command/args.js"
-import { withDeadline } from "../command/command.js"
 import type { About, ReadFrom, RedisService } from "../command/model.js"
 import { make as makeCommand } from "../command/raw.js"
 import * as Credentials from "../connection/credentials.js"
@@ -21,17 +18,18 @@ import * as Options from "../connection/options.js"
 import type { ReconnectSettings } from "../connection/pacer.js"
 import { reconnectSettings } from "../connection/pacer.js"
 import { fromEither } from "../effect/either.js"
-import { type Forker, forkerIn } from "../effect/fork.js"
+import { forkerIn } from "../effect/fork.js"
 import * as Timers from "../engine/timers.js"
+import { type Address, showAddress } from "../nodes/address.js"
+import { openMember } from "../nodes/member.js"
+import { ask } from "../nodes/readers.js"
 import { idleAfterOf } from "../pubsub/service.js"
 import { currentObserver } from "../telemetry/observer.js"
-import { Member, showAddress } from "./member.js"
 import { make as makePubSub } from "./pubsub.js"
 import { Refresher } from "./refresh.js"
 import { Router } from "./router.js"
 import { serviceOf } from "./service.js"
 import { ClusterStatus } from "./status.js"
-import type { Address } from "./view.js"
 
 /** The options of one server that a cluster's client has, too. */
 export interface NodeOptions extends Omit<Options.ConnectionOptions, "url" | "host" | "port" | "path" | "expect"> {
@@ -138,12 +136,7 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
       },
       maxReplicaLag,
       queueBounds: resolved.queueBounds,
-      ask: (member, command, answered) =>
-        Effect.ignore(
-          Effect.flatMap(member.ready, ({ service }) =>
-            Effect.map(service.send(withDeadline(command, measureTimeout)), answered)
-          )
-        ),
+      ask,
       fork: (effect) => {
         fork(effect)
       },
@@ -203,64 +196,8 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
     }
   })
 
-/** How long a node may take to answer when it is measured. */
-const measureTimeout = "5 seconds"
-
 /** Has a replica answer reads of the slots of its primary. */
 const readonly = makeCommand("READONLY")
-
-/** A member whose connections are made in a scope of their own. */
-const openMember = (
-  place: Address,
-  replica: boolean,
-  router: Router,
-  makeIt: () => Effect.Effect<Node, RedisError, Scope.Scope>,
-  fork: Forker,
-  changed: () => void
-): Member => {
-  let resume: Array<(exit: Exit.Exit<Node, RedisError>) => void> = []
-  let result: Exit.Exit<Node, RedisError> | undefined
-  const scope = Effect.runSync(Scope.make())
-  const made = Effect.async<Node, RedisError>((done) => {
-    // A node may be made before `open` returns, so nobody waits for it yet.
-    result === undefined ? resume.push(done) : done(result)
-  })
-  const open = Effect.suspend(() =>
-    Effect.flatMap(Effect.exit(Scope.extend(makeIt(), scope)), (exit) =>
-      Effect.suspend(() => {
-        result = exit
-        for (const done of resume) {
-          done(exit)
-        }
-        resume = []
-        if (Exit.isFailure(exit)) {
-          return Effect.void
-        }
-        member.begin(exit.value)
-        return Scope.extend(
-          Effect.forkScoped(
-            Stream.runForEach(exit.value.service.status.changes, (status) =>
-              Effect.sync(() => {
-                member.status = status
-                if (status._tag === "Reconnecting") {
-                  router.doubt()
-                  if (replica) {
-                    // Another replica may be connected.
-                    router.reroute(member)
-                  }
-                }
-                changed()
-              })
-            )
-          ),
-          scope
-        )
-      })
-    )
-  )
-  const member = new Member(place, replica, router, scope, made, () => fork(open))
-  return member
-}
 
 /** How long a node that hangs holds up the start at most, in milliseconds. */
 const longestStart = 1_000

@@ -13,11 +13,12 @@ import { make as makeCommand } from "../command/raw.js"
 import type { Dial } from "../connection/dial.js"
 import type { Forker } from "../effect/fork.js"
 import * as Timers from "../engine/timers.js"
+import type { Address } from "../nodes/address.js"
+import type { Member } from "../nodes/member.js"
 import { isPermanent } from "../request/recovery.js"
 import type { Reply } from "../resp/values.js"
-import type { Member } from "./member.js"
 import type { Router } from "./router.js"
-import { type Address, readView, type View } from "./view.js"
+import { readView, type View } from "./view.js"
 
 export interface RefreshSettings {
   /** Where a cluster is looked for, asked each time. */

@@ -12,17 +12,18 @@ import { currentFiber } from "../effect/fork.js"
 import { settleFailure } from "../engine/pending.js"
 import type { QueueBounds } from "../engine/queue.js"
 import * as Timers from "../engine/timers.js"
+import { type Address, sameAddress, showAddress } from "../nodes/address.js"
+import { closedFailure, type Group, type Member, silentMillis } from "../nodes/member.js"
+import { type Candidates, type MeasureSettings, Measures, readerOf } from "../nodes/readers.js"
 import { prepare, prepareAll } from "../request/prepare.js"
 import { type Refusals, Request, type RequestSettings, withdrawal } from "../request/request.js"
 import { encodedLength } from "../resp/encoder.js"
 import type { ErrorReply } from "../resp/values.js"
 import { notify } from "../telemetry/observer.js"
-import { type Cluster, closedFailure, type Member, showAddress, silentMillis } from "./member.js"
 import { type Plan, planOf, slotOfFirstKey } from "./plan.js"
 import { type Redirection, redirectionOf, refusalOf } from "./redirection.js"
-import { type Candidates, type MeasureSettings, Measures, readerOf } from "./replicas.js"
-import { noTopology, type Shard, sameAddress, type Topology } from "./topology.js"
-import type { Address, NodeFacts } from "./view.js"
+import { noTopology, type Shard, type Topology } from "./topology.js"
+import type { NodeFacts } from "./view.js"
 
 export interface RouterSettings extends RequestSettings {
   readonly maxRedirects: number
@@ -67,7 +68,7 @@ interface Delayed {
   timer: Timers.Timer | undefined
 }
 
-export class Router implements Cluster {
+export class Router implements Group {
   topology: Topology = noTopology
   /** By address, as this client reaches it. */
   readonly members = new Map<string, Member>()

@@ -18,14 +18,15 @@ import type { ScanCommand } from "../command/model.js"
 import { make as makeCommand } from "../command/raw.js"
 import { paginate } from "../effect/pages.js"
 import * as Timers from "../engine/timers.js"
+import type { Address } from "../nodes/address.js"
+import type { Member } from "../nodes/member.js"
 import type { Reply } from "../resp/values.js"
 import { noNode } from "./batch.js"
-import type { Member } from "./member.js"
 import { slotOfFirstKey } from "./plan.js"
 import { redirectionOf } from "./redirection.js"
 import type { Router } from "./router.js"
 import { slots } from "./slot.js"
-import { type Address, readView } from "./view.js"
+import { readView } from "./view.js"
 
 export const scanOver =
   (router: Router) =>

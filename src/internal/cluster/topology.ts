@@ -5,8 +5,9 @@
  */
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
+import { type Address, sameAddress } from "../nodes/address.js"
 import { slots } from "./slot.js"
-import type { Address, NodeFacts, View } from "./view.js"
+import type { NodeFacts, View } from "./view.js"
 
 /** A primary and its replicas. */
 export interface Shard {
@@ -199,8 +200,6 @@ export const noTopology = new Topology(
   new Float64Array(slots),
   HashMap.empty()
 )
-
-export const sameAddress = (a: Address, b: Address): boolean => a.host === b.host && a.port === b.port
 
 const nameOf = ({ host, id, port }: Pick<NodeFacts, "host" | "id" | "port">): string => `${id} ${host}:${port}`
 

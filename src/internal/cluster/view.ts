@@ -3,13 +3,9 @@
  * slots, nodes without slots), checked as a whole. A malformed answer is no view at all.
  */
 import * as Decode from "../command/decode.js"
+import type { Address } from "../nodes/address.js"
 import type { Reply } from "../resp/values.js"
 import { slots } from "./slot.js"
-
-export interface Address {
-  readonly host: string
-  readonly port: number
-}
 
 /** A node as another one describes it. */
 export interface NodeFacts extends Address {

@@ -1,8 +1,9 @@
 /**
- * Which node of a shard answers a read, and what is measured for that: how fast each node answers, how far each replica is
+ * Which of a primary and its replicas answers a read, and what is measured for that: how fast each node answers, how far each replica is
  * behind its primary, and in which availability zone a node is when the topology does not say so.
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
+import { withDeadline } from "../command/command.js"
 import * as Decode from "../command/decode.js"
 import type { ReadFrom, RedisCommand } from "../command/model.js"
 import { make as makeCommand } from "../command/raw.js"
@@ -84,6 +85,17 @@ export interface MeasureSettings {
   /** Sends a command to a member; the effect calls `answered` with the reply, and nothing when it fails. */
   readonly ask: (member: Member, command: RedisCommand<string>, answered: (text: string) => void) => Effect.Effect<void>
 }
+
+/** Sends a command to a member, within a bound. */
+export const ask: MeasureSettings["ask"] = (member, command, answered) =>
+  Effect.ignore(
+    Effect.flatMap(member.ready, ({ service }) =>
+      Effect.map(service.send(withDeadline(command, measureTimeout)), answered)
+    )
+  )
+
+/** How long a node may take to answer when it is measured. */
+const measureTimeout = "5 seconds"
 
 /** Measures the nodes that are read from, once a policy needs it. */
 export class Measures {

@@ -1,15 +1,16 @@
 /**
- * A node of a cluster as the client uses it: its connections, and who owns the requests that go over them. The node decides
- * as for one server what happens to a request whose connection ended; the cluster decides what follows from a refusal, and
- * takes requests back that wait for a node that left.
+ * A node of a client of several: its connections, and who owns the requests that go over them. The node decides as for one
+ * server what happens to a request whose connection ended; the group of nodes (a cluster, or a primary and its replicas)
+ * decides what follows from a refusal, and takes requests back that wait for a node that left.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import type { RedisError } from "../../RedisError.js"
 import type { Node } from "../client/node.js"
 import type { BatchOptions, BatchResult, RedisCommand, Status } from "../command/model.js"
-import { currentFiber } from "../effect/fork.js"
+import { currentFiber, type Forker } from "../effect/fork.js"
 import type { Failure } from "../engine/failure.js"
 import { settleFailure } from "../engine/pending.js"
 import * as Timers from "../engine/timers.js"
@@ -23,25 +24,27 @@ import {
   type Resume,
   withdrawal
 } from "../request/request.js"
-import type { Address } from "./view.js"
+import { type Address, showAddress } from "./address.js"
 
-/** What a member asks of the cluster. It is called from plain callbacks. */
-export interface Cluster extends RequestSettings {
+/** What a member asks of the nodes that it is one of. It is called from plain callbacks. */
+export interface Group extends RequestSettings {
   /** The client is closed: nothing is sent again. */
   readonly closed: boolean
   readonly maxRetries: number
-  /** Routes a request again, by the topology of now. */
+  /** Routes a request again, by what is known now. */
   readonly dispatch: (request: Request) => void
   /** Whether a request that this member refused is sent again. */
   readonly refused: (member: Member, request: Request, errors: Refusals) => boolean
-  /** Something says that the topology may have changed. */
+  /** Something says that the roles of nodes may have changed. */
   readonly doubt: () => void
+  /** Sends what waits for a connection of a member elsewhere. */
+  readonly reroute: (member: Member) => void
 }
 
 export class Member implements RequestOwner {
   readonly address: string
   status: Status = { _tag: "Connecting" }
-  /** It is no longer part of the cluster: nothing new goes to it. */
+  /** It is no longer one of the nodes: nothing new goes to it. */
   left = false
   /** Its availability zone, where it is known. */
   zone: string | undefined
@@ -63,7 +66,7 @@ export class Member implements RequestOwner {
     readonly place: Address,
     /** Whether it is read as a replica. */
     readonly replica: boolean,
-    private readonly cluster: Cluster,
+    private readonly group: Group,
     private readonly scope: Scope.CloseableScope,
     private readonly made: Effect.Effect<Node, RedisError>,
     private readonly open: () => void
@@ -81,7 +84,7 @@ export class Member implements RequestOwner {
   /** Opens its connections, unless that was done before. Returns whether it was done now. */
   connect(): boolean {
     // Nobody would close what a closed client opens.
-    if (this.opened || this.cluster.closed) {
+    if (this.opened || this.group.closed) {
       return false
     }
     this.opened = true
@@ -105,7 +108,7 @@ export class Member implements RequestOwner {
       if (this.node !== undefined) {
         return Effect.succeed(this.node)
       }
-      if (this.cluster.closed) {
+      if (this.group.closed) {
         return Effect.fail(closeError(closedFailure.close, "unsent", this.address))
       }
       this.connect()
@@ -144,7 +147,7 @@ export class Member implements RequestOwner {
     if (node !== undefined && !node.shared.reconnector.isNew) {
       return node.shared.accept(request, owner)
     }
-    if (this.cluster.closed) {
+    if (this.group.closed) {
       settleFailure(request, closedFailure)
       return undefined
     }
@@ -192,7 +195,7 @@ export class Member implements RequestOwner {
     movable: boolean,
     resume: Resume<BatchResult>
   ): Effect.Effect<void> | undefined {
-    const request = prepareAll(commands, options, resume, this.cluster, undefined)
+    const request = prepareAll(commands, options, resume, this.group, undefined)
     if (request instanceof Request) {
       return this.accept(request, movable ? this.batches : this.alone)
     }
@@ -202,15 +205,15 @@ export class Member implements RequestOwner {
 
   recover(request: Request, failure: Failure, movable = true): boolean {
     if (failure._tag === "Closed") {
-      this.cluster.doubt()
+      this.group.doubt()
       const elsewhere =
         movable &&
-        !this.cluster.closed &&
+        !this.group.closed &&
         (this.left || this.replica) &&
         (failure.delivery === "unsent" || request.repeatable)
-      if (elsewhere && failure.own !== true && request.attempts <= this.cluster.maxRetries) {
+      if (elsewhere && failure.own !== true && request.attempts <= this.group.maxRetries) {
         request.settled = false
-        this.cluster.dispatch(request)
+        this.group.dispatch(request)
         return true
       }
     }
@@ -218,11 +221,11 @@ export class Member implements RequestOwner {
   }
 
   refused(request: Request, errors: Refusals): boolean {
-    return this.cluster.refused(this, request, errors)
+    return this.group.refused(this, request, errors)
   }
 
   demoted(): void {
-    this.cluster.doubt()
+    this.group.doubt()
   }
 
   /** The server refused the command because it cannot serve yet: the same server gets it again. */
@@ -230,7 +233,7 @@ export class Member implements RequestOwner {
     return this.node?.shared.refused(request, errors) === true
   }
 
-  /** Owns pipelines: the cluster sends their refused commands again one by one. */
+  /** Owns pipelines: a cluster sends their refused commands again one by one. */
   private readonly batches: RequestOwner = new NodeOwner(this, true)
   /** Owns what only this node can answer. */
   private readonly alone: RequestOwner = new NodeOwner(this, false)
@@ -313,4 +316,55 @@ class NodeOwner implements RequestOwner {
   }
 }
 
-export const showAddress = ({ host, port }: Address): string => `${host}:${port}`
+/** A member whose connections are made in a scope of their own. */
+export const openMember = (
+  place: Address,
+  replica: boolean,
+  group: Group,
+  makeIt: () => Effect.Effect<Node, RedisError, Scope.Scope>,
+  fork: Forker,
+  changed: () => void
+): Member => {
+  let resume: Array<(exit: Exit.Exit<Node, RedisError>) => void> = []
+  let result: Exit.Exit<Node, RedisError> | undefined
+  const scope = Effect.runSync(Scope.make())
+  const made = Effect.async<Node, RedisError>((done) => {
+    // A node may be made before `open` returns, so nobody waits for it yet.
+    result === undefined ? resume.push(done) : done(result)
+  })
+  const open = Effect.suspend(() =>
+    Effect.flatMap(Effect.exit(Scope.extend(makeIt(), scope)), (exit) =>
+      Effect.suspend(() => {
+        result = exit
+        for (const done of resume) {
+          done(exit)
+        }
+        resume = []
+        if (Exit.isFailure(exit)) {
+          return Effect.void
+        }
+        member.begin(exit.value)
+        return Scope.extend(
+          Effect.forkScoped(
+            Stream.runForEach(exit.value.service.status.changes, (status) =>
+              Effect.sync(() => {
+                member.status = status
+                if (status._tag === "Reconnecting") {
+                  group.doubt()
+                  if (replica) {
+                    // Another replica may be connected.
+                    group.reroute(member)
+                  }
+                }
+                changed()
+              })
+            )
+          ),
+          scope
+        )
+      })
+    )
+  )
+  const member = new Member(place, replica, group, scope, made, () => fork(open))
+  return member
+}
