@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -22,10 +23,11 @@ import { type Ranges, range } from "./commands/range.js"
 import * as Batch from "./internal/client/batch.js"
 import { type Orphan, pushBackOrphan, warnOfOrphan } from "./internal/client/blocking.js"
 import { type Commands, make as makeCommands } from "./internal/client/commands.js"
-import { makeNode } from "./internal/client/node.js"
+import { makeNode, type NodeSettings } from "./internal/client/node.js"
 import { type OptimisticOptions, optimistic } from "./internal/client/optimistic.js"
 import { overPool } from "./internal/client/overPool.js"
 import { prefixed } from "./internal/client/prefix.js"
+import { readFrom } from "./internal/client/readFrom.js"
 import { type Replicated, type ReplicationOptions, withReplication } from "./internal/client/replication.js"
 import { testService } from "./internal/client/testDouble.js"
 import { type Under, type Unmarked, under } from "./internal/client/under.js"
@@ -33,6 +35,7 @@ import type { DurationWithUnit, Key, OneOrMany } from "./internal/command/args.j
 import {
   type About,
   type BatchResult,
+  type ReadFrom,
   type RedisCommand,
   type Redis as RedisIdentifier,
   type RedisService,
@@ -48,6 +51,7 @@ import { reconnectSettings } from "./internal/connection/pacer.js"
 import { fromEither } from "./internal/effect/either.js"
 import type { Program } from "./internal/effect/program.js"
 import { layer as layerScheduler } from "./internal/effect/scheduler.js"
+import { checkListed, overReplicas } from "./internal/nodes/listed.js"
 import {
   make as makePubSub,
   type RedisPubSub as RedisPubSubIdentifier,
@@ -150,6 +154,21 @@ export type {
    */
   Commands,
   /**
+   * Where readonly commands go.
+   *
+   * - `primary`: to the primary.
+   * - `preferPrimary`: to the primary; while it is not connected, to a replica.
+   * - `preferReplica`: to a replica; where none can serve, to the primary.
+   * - `replica`: to replicas only.
+   * - `lowestLatency`: to the server that answers fastest, the primary included. It is measured once a second.
+   * - `{ nearest: zone }`: to the servers of this availability zone, the primary included; then to any replica; then to the
+   *   primary. Valkey tells the zones of its servers (`availability-zone`), and so do some services in INFO.
+   *
+   * @since 0.1.0
+   * @category options
+   */
+  ReadFrom,
+  /**
    * The client as commands see it.
    *
    * @since 0.1.0
@@ -207,15 +226,36 @@ export interface RedisOptions extends ConnectionOptions {
    * Default: 30 seconds.
    */
   readonly idleTimeout?: DurationWithUnit | undefined
+  /**
+   * Replicas of the server, as URLs or by host and port, that readonly commands may go to. What a URL leaves out is as for the
+   * server itself. A server of the list that is not a replica gets no command.
+   */
+  readonly replicas?:
+    | ReadonlyArray<string | Redacted.Redacted<string> | { readonly host: string; readonly port?: number | undefined }>
+    | undefined
+  /**
+   * Where readonly commands with a key go, when there are `replicas`. What a replica answers may be older than what the primary
+   * acknowledged. Pipelines go there when all of their commands are readonly and have a key; transactions, blocking commands
+   * and scans always go to the primary. Default: `primary`. See {@link RedisModule.readFrom} for a part of a program.
+   */
+  readonly readFrom?: ReadFrom | undefined
+  /**
+   * For how long a replica that is read from may be behind the primary: a replica that has been behind for longer, or has lost
+   * its primary for longer, is passed over until it has caught up. It is measured once a second. Default: no limit.
+   */
+  readonly maxReplicaLag?: DurationWithUnit | undefined
 }
 
 const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
-    const { onRotate, options: resolved } = yield* Credentials.source(yield* Options.resolve(options))
+    const given = yield* Options.resolve(options)
+    const { onRotate, options: resolved } = yield* Credentials.source(given)
+    const listed = yield* checkListed(options, resolved)
+    const observer = yield* currentObserver
     const duration = (input: DurationWithUnit | undefined, what: string, fallback: number) =>
       input === undefined ? Either.right(fallback) : Options.checkDuration(input, what)
     const orphans = options.onOrphan ?? "warn"
-    const node = yield* makeNode(makeDial({ options: resolved, connect, observer: yield* currentObserver }), {
+    const settings: NodeSettings = {
       ...reconnectSettings(options),
       maxRetries: options.maxRetries === undefined ? 3 : yield* Options.checkCount(options.maxRetries, "maxRetries", 0),
       maxDedicated:
@@ -224,9 +264,15 @@ const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisErro
       idleTimeout: yield* duration(options.idleTimeout, "idleTimeout", 30_000),
       lazy: options.lazy === true,
       onOrphan: orphans === "warn" ? warnOfOrphan : orphans === "pushBack" ? pushBackOrphan : orphans
-    })
+    }
+    const node = yield* makeNode(makeDial({ options: resolved, connect, observer }), settings)
     onRotate(node.renew)
-    return node.service
+    if (listed.replicas.size === 0) {
+      return node.service
+    }
+    const replicated = yield* overReplicas({ node, observer, options: resolved, settings }, listed)
+    onRotate(replicated.renew)
+    return replicated.service
   })
 
 /** Subscriptions have connections of their own, made when somebody listens; so they share no more than the options. */
@@ -403,6 +449,30 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
     <Self extends Program>(self: Self, prefix: string): Under<Self, RedisIdentifier>
   }
 
+  /** Sends the readonly commands inside an Effect or a Stream elsewhere: to replicas, or to the servers of a zone. */
+  readonly readFrom: {
+    /**
+     * Sends the readonly commands inside an Effect or a Stream elsewhere: to replicas, or to the servers of a zone. What a
+     * replica answers may be older than what its primary acknowledged. Over a client that has no replicas it changes nothing.
+     *
+     * @example
+     * ```ts
+     * const name = yield* Redis.get("name").pipe(Redis.readFrom("preferReplica"))
+     * ```
+     */
+    (from: ReadFrom): <Self extends Program>(self: Self) => Under<Self, RedisIdentifier>
+    /**
+     * Sends the readonly commands inside an Effect or a Stream elsewhere: to replicas, or to the servers of a zone. What a
+     * replica answers may be older than what its primary acknowledged. Over a client that has no replicas it changes nothing.
+     *
+     * @example
+     * ```ts
+     * const name = yield* Redis.readFrom(Redis.get("name"), "preferReplica")
+     * ```
+     */
+    <Self extends Program>(self: Self, from: ReadFrom): Under<Self, RedisIdentifier>
+  }
+
   /**
    * Every command over another codec.
    *
@@ -565,6 +635,7 @@ export const Redis: RedisModule = Object.assign(RedisTag, makeCommands(utf8), {
       Effect.map(RedisTag, (redis) => prefixed(redis, prefix))
     )
   ) as RedisModule["withPrefix"],
+  readFrom: readFrom as RedisModule["readFrom"],
   withCodec: makeCommands,
   status: Stream.unwrap(Effect.map(RedisTag, (redis) => redis.status.changes)),
   range,

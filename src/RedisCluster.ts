@@ -8,10 +8,10 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
-import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { type Under, under } from "./internal/client/under.js"
+import { readFrom as readFromInternal } from "./internal/client/readFrom.js"
+import type { Under } from "./internal/client/under.js"
 import { noNode } from "./internal/cluster/batch.js"
 import * as Internal from "./internal/cluster/make.js"
 import { slotOf } from "./internal/cluster/slot.js"
@@ -323,8 +323,8 @@ export const onShardOf = <A>(
   Effect.flatMap(RedisCluster, (cluster) => cluster.onShardOf(key, command))
 
 /**
- * Sends the readonly commands inside an Effect or a Stream elsewhere: to replicas, or to the nodes of a zone. Over one server
- * it changes nothing.
+ * Sends the readonly commands inside an Effect or a Stream elsewhere: to replicas, or to the nodes of a zone. The same as
+ * `Redis.readFrom`.
  *
  * @example
  * ```ts
@@ -336,27 +336,22 @@ export const onShardOf = <A>(
  */
 export const readFrom: {
   /**
-   * Sends the readonly commands inside an Effect or a Stream elsewhere: to replicas, or to the nodes of a zone. Over one
-   * server it changes nothing.
+   * Sends the readonly commands inside an Effect or a Stream elsewhere: to replicas, or to the nodes of a zone. The
+   * same as `Redis.readFrom`.
    *
    * @since 0.1.0
    * @category combinators
    */
   (from: ReadFrom): <Self extends Program>(self: Self) => Under<Self, RedisIdentifier>
   /**
-   * Sends the readonly commands inside an Effect or a Stream elsewhere: to replicas, or to the nodes of a zone. Over one
-   * server it changes nothing.
+   * Sends the readonly commands inside an Effect or a Stream elsewhere: to replicas, or to the nodes of a zone. The
+   * same as `Redis.readFrom`.
    *
    * @since 0.1.0
    * @category combinators
    */
   <Self extends Program>(self: Self, from: ReadFrom): Under<Self, RedisIdentifier>
-} = dual(2, (self: Program, from: ReadFrom) =>
-  under(
-    self,
-    Effect.map(RedisTag, (redis) => redis.readFrom?.(from) ?? redis)
-  )
-)
+} = readFromInternal
 
 /**
  * Who owns which slots, as the client knows it now.

@@ -37,6 +37,8 @@ export interface Node {
   readonly pool: PoolCore
   /** Replaces the connections by new ones, for new credentials. Commands do not notice. */
   readonly renew: () => void
+  /** Leaves the server, because another one has taken its place: nothing more is written to it. */
+  readonly leave: (message: string) => void
 }
 
 /** Opens a node. The scope closes it. */
@@ -80,6 +82,11 @@ export const makeNode = (dial: Dial, settings: NodeSettings): Effect.Effect<Node
       renew: () => {
         pool.renew()
         fork(shared.renew)
+      },
+      leave: (message) => {
+        // The pool first: in Effect 4 programs go on inside, and must not be lent a link of the old server.
+        pool.leave(message, dial.options.closeTimeout)
+        shared.reconnector.abandon(message)
       }
     }
   })

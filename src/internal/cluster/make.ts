@@ -22,7 +22,7 @@ import { forkerIn } from "../effect/fork.js"
 import * as Timers from "../engine/timers.js"
 import { type Address, showAddress } from "../nodes/address.js"
 import { openMember } from "../nodes/member.js"
-import { ask } from "../nodes/readers.js"
+import { ask, checkReadFrom } from "../nodes/readers.js"
 import { idleAfterOf } from "../pubsub/service.js"
 import { currentObserver } from "../telemetry/observer.js"
 import { make as makePubSub } from "./pubsub.js"
@@ -255,14 +255,6 @@ const resolveSeeds = (
 
 const invalid = (message: string): Effect.Effect<never, UsageError> =>
   Effect.fail(new UsageError({ reason: "invalidOptions", message }))
-
-const checkReadFrom = (from: ReadFrom): Effect.Effect<ReadFrom, UsageError> =>
-  (typeof from === "object" && typeof from.nearest === "string" && from.nearest !== "") ||
-  ["primary", "preferPrimary", "preferReplica", "replica", "lowestLatency"].includes(from as string)
-    ? Effect.succeed(from)
-    : invalid(
-        'readFrom must be "primary", "preferPrimary", "preferReplica", "replica", "lowestLatency" or { nearest: zone }'
-      )
 
 /** Subscriptions over the cluster. */
 export const pubSub = (options: ClusterOptions, { onRotate, options: resolved, router }: Client) =>

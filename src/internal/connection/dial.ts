@@ -17,6 +17,7 @@ import { type ExtraSteps, endedSilently, type LeftOut, shakeHands } from "./hand
 import { Link } from "./link.js"
 import type { Connect, Own, Restore, Stage, Started } from "./opening.js"
 import { type Endpoint, type ResolvedOptions, showEndpoint } from "./options.js"
+import type { ServerFacts } from "./serverFacts.js"
 
 /** Where the server is: fixed, or asked for at each attempt (a Sentinel, a cluster's map, a service registry). */
 export type EndpointSource = Endpoint | Effect.Effect<Endpoint, RedisError>
@@ -28,6 +29,8 @@ export interface DialSettings {
   readonly endpoint?: EndpointSource | undefined
   /** Further steps of the handshake. */
   readonly steps?: ExtraSteps | undefined
+  /** Whether the server is one of those that are wanted, asked after the handshake. A failure ends the attempt. */
+  readonly check?: ((link: Link, facts: ServerFacts) => Effect.Effect<void, RedisError>) | undefined
   readonly observer?: Observer | undefined
 }
 
@@ -77,7 +80,7 @@ class DialOf implements Dial {
       ...(connectTimeout === undefined ? {} : { connectTimeout }),
       ...(database === undefined ? {} : { database })
     }
-    const { connect, endpoint, observer, steps } = this.settings
+    const { check, connect, endpoint, observer, steps } = this.settings
     // OpenSSL's newer servers end a connection that begins with something else without a word.
     const ifUnheard = (to: Endpoint) =>
       options.tls === undefined && to._tag === "Tcp" ? "; if this port speaks TLS, ask for it" : ""
@@ -96,6 +99,7 @@ class DialOf implements Dial {
           restore,
           started,
           steps: steps ?? [],
+          check,
           observer,
           address: () => address,
           onStage: (stage) => {
@@ -153,6 +157,7 @@ interface Opening {
   readonly restore: Restore
   readonly started?: Started | undefined
   readonly steps: ExtraSteps
+  readonly check?: DialSettings["check"]
   readonly observer: Observer | undefined
   readonly address: () => string
   readonly onStage?: ((stage: Stage) => void) | undefined
@@ -285,7 +290,7 @@ const negotiate = <R>(
   make: (own: Own) => Effect.Effect<Making<R>, RedisError, R>,
   options: ResolvedOptions,
   own: Own,
-  { address, observer, peculiarities, steps }: Opening
+  { address, check, observer, peculiarities, steps }: Opening
 ): Effect.Effect<Link, RedisError, R> => {
   /** Whether the peer ended the last transport at once, and never sent a byte. */
   let unheard = false
@@ -317,6 +322,7 @@ const negotiate = <R>(
               unheard = !heard && Timers.now() - lastRead < atOnce
             })
           ),
+          Effect.tap((facts) => check?.(link, facts) ?? Effect.void),
           Effect.map((facts) => {
             link.settle(facts)
             return link

@@ -163,9 +163,10 @@ export class Reconnector {
   /** Links that were left or replaced, and still owe replies. */
   private readonly draining = new Set<Link>()
 
-  private drain(link: Link): void {
+  private drain(link: Link, longest = longestDrain, reason?: CloseReason): void {
     this.draining.add(link)
-    link.engine.close(Math.min(this.dial.options.replyTimeout, longestDrain), () => this.draining.delete(link))
+    const grace = Math.min(this.dial.options.replyTimeout, longest)
+    link.engine.close(grace, () => this.draining.delete(link), reason)
   }
 
   private lost(link: Link, close: CloseReason): void {
@@ -212,6 +213,25 @@ export class Reconnector {
       this.lost(link, { reason: "closed", message })
       this.drain(link)
     }
+  }
+
+  /**
+   * Leaves the server at once, because another one has taken its place: nothing more is written to it. What was not written
+   * waits for the next link, which is opened without a pause. Replies that are owed are read for at most `closeTimeout`.
+   */
+  abandon(message: string): void {
+    const { link } = this
+    if (link === undefined) {
+      this.pacer?.hurry()
+      return
+    }
+    const close: CloseReason = { reason: "closed", message }
+    this.draining.add(link)
+    this.link = undefined
+    this.since = -Infinity
+    link.engine.retract(close)
+    this.lost(link, close)
+    this.drain(link, this.dial.options.closeTimeout, close)
   }
 
   private pacer: Pacer | undefined

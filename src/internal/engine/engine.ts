@@ -564,15 +564,42 @@ export class Engine {
   }
 
   /**
+   * Writes nothing more from now on: requests that were accepted and not written fail as unsent. Replies to those that were
+   * written are still read.
+   */
+  retract(reason: CloseReason): void {
+    if (this.closed !== undefined) {
+      return
+    }
+    this.closing = true
+    this.text = ""
+    this.parts = undefined
+    this.gathered = 0
+    const unsent: Array<Pending> = []
+    for (let left = this.inFlight.length, written = left - this.unflushed; left > 0; left--, written--) {
+      const pending = this.inFlight.shift() as Pending
+      written > 0 ? this.inFlight.push(pending) : unsent.push(pending)
+    }
+    this.unflushed = 0
+    for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) {
+      unsent.push(next.pending)
+    }
+    // Last, because in Effect 4 a caller goes on inside `settleFailure`.
+    for (const pending of unsent) {
+      settleFailure(pending, { _tag: "Closed", close: reason, delivery: "unsent" })
+    }
+  }
+
+  /**
    * Takes no more requests, waits at most `graceMillis` for the replies that are owed (except those of blocking
    * commands), then ends the connection. `done` is called once it has ended.
    */
-  close(graceMillis: number, done: () => void): void {
+  close(graceMillis: number, done: () => void, reason = closedHere): void {
     if (this.closed !== undefined) {
       return done()
     }
     this.closing = true
-    const unbound = Timers.limit(graceMillis, () => this.destroy(closedHere))
+    const unbound = Timers.limit(graceMillis, () => this.destroy(reason))
     // The connection may also end by itself, or by another call of `close`.
     this.whenDestroyed.push(() => {
       unbound()
@@ -580,7 +607,7 @@ export class Engine {
     })
     this.whenIdle = () => {
       if (this.owesNothing()) {
-        this.destroy(closedHere)
+        this.destroy(reason)
       }
     }
     this.whenIdle()

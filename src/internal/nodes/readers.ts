@@ -3,6 +3,7 @@
  * behind its primary, and in which availability zone a node is when the topology does not say so.
  */
 import * as Effect from "effect/Effect"
+import { UsageError } from "../../RedisError.js"
 import { withDeadline } from "../command/command.js"
 import * as Decode from "../command/decode.js"
 import type { ReadFrom, RedisCommand } from "../command/model.js"
@@ -19,6 +20,19 @@ const toleranceMillis = 0.2
 
 /** How much of a smoothed latency is its newest measurement. */
 const newest = 0.3
+
+/** Checks the option `readFrom`. */
+export const checkReadFrom = (from: ReadFrom): Effect.Effect<ReadFrom, UsageError> =>
+  (typeof from === "object" && typeof from.nearest === "string" && from.nearest !== "") ||
+  ["primary", "preferPrimary", "preferReplica", "replica", "lowestLatency"].includes(from as string)
+    ? Effect.succeed(from)
+    : Effect.fail(
+        new UsageError({
+          reason: "invalidOptions",
+          message:
+            'readFrom must be "primary", "preferPrimary", "preferReplica", "replica", "lowestLatency" or { nearest: zone }'
+        })
+      )
 
 /** The nodes of a shard that a read may go to. */
 export interface Candidates {

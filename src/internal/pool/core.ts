@@ -629,6 +629,26 @@ export class PoolCore {
     }
   }
 
+  /**
+   * Leaves the server, because another one has taken its place: free links end at once, and over lent ones nothing more is
+   * written. Replies that are owed over those are read for at most so many milliseconds, except those of blocking commands.
+   */
+  leave(message: string, graceMillis: number): void {
+    this.generation++
+    this.failure = undefined
+    this.pacer.hurry()
+    const free = new Set(this.free)
+    for (const member of [...this.members]) {
+      if (free.has(member)) {
+        member.link.destroy(message)
+      } else {
+        const reason: CloseReason = { reason: "closed", message }
+        member.link.engine.retract(reason)
+        member.link.engine.close(graceMillis, () => {}, reason)
+      }
+    }
+  }
+
   /** Ends the free links. */
   readonly clear: Effect.Effect<void> = Effect.suspend(() => this.closeAll(this.free.splice(0)))
 

@@ -291,6 +291,11 @@ export class Hub implements SubscriptionOwner {
     this.run?.reconnector.leave(message)
   }
 
+  /** Leaves the server at once, because another one has taken its place, and tells the gap. */
+  abandon(message: string): void {
+    this.run?.reconnector.abandon(message)
+  }
+
   /** Ends all subscriptions without an error, those that have not started excepted. */
   close(): void {
     this.closed = true
@@ -342,7 +347,7 @@ export class Hub implements SubscriptionOwner {
     })
     link.onClose((close) => {
       if (this.link === link) {
-        this.detach(closeError(close, "unknown", this.settings.dial.address))
+        this.detach(closeError(close, "unknown", link.address))
       }
     })
     for (const topic of this.topics.all()) {

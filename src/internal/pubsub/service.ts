@@ -16,7 +16,7 @@ import * as Credentials from "../connection/credentials.js"
 import { type Dial, makeDial } from "../connection/dial.js"
 import { connect } from "../connection/lazyNodeTransport.js"
 import * as Options from "../connection/options.js"
-import { reconnectSettings } from "../connection/pacer.js"
+import { type ReconnectSettings, reconnectSettings } from "../connection/pacer.js"
 import { forker, forkerIn } from "../effect/fork.js"
 import { currentObserver } from "../telemetry/observer.js"
 import { Hub, type HubSettings } from "./hub.js"
@@ -79,22 +79,41 @@ export const make = (options: RedisPubSubOptions = {}): Effect.Effect<RedisPubSu
     const resolved = { ...given, encoding: "utf8" } as const
     const idleAfter = yield* idleAfterOf(options)
     const dial = makeDial({ options: resolved, connect, observer: yield* currentObserver })
-    const settings: HubSettings = {
-      dial,
-      reconnect: reconnectSettings(options),
-      idleAfter,
-      logger: yield* forker()
-    }
+    return yield* makeOver(dial, { reconnect: reconnectSettings(options), idleAfter, onRotate })
+  })
+
+/** What subscriptions over one dial take from their client. */
+export interface OverSettings {
+  readonly reconnect: ReconnectSettings
+  readonly idleAfter: number
+  /** Calls the listener whenever the credentials have changed. */
+  readonly onRotate: (listener: () => void) => void
+  /** Is given how to leave the server for another one. */
+  readonly onLeave?: ((leave: (message: string) => void) => void) | undefined
+}
+
+/** Subscriptions to whichever server a dial leads to. */
+export const makeOver = (
+  dial: Dial,
+  { idleAfter, onLeave, onRotate, reconnect }: OverSettings
+): Effect.Effect<RedisPubSubService, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const settings: HubSettings = { dial, reconnect, idleAfter, logger: yield* forker() }
     const hubs = new Set<Hub>()
     onRotate(() => {
       for (const hub of hubs) {
         hub.renew()
       }
     })
+    onLeave?.((message) => {
+      for (const hub of hubs) {
+        hub.abandon(message)
+      }
+    })
     const shared = yield* makeHub(settings, hubs)
     const own = makeHub({ ...settings, idleAfter: 0 }, hubs)
     return {
-      database: resolved.database,
+      database: dial.options.database,
       subscribe: (targets, { alone, ...rest }) =>
         alone ? Effect.flatMap(own, (hub) => subscribeOver(hub, targets, rest)) : subscribeOver(shared, targets, rest),
       notify: (classes) => notify(dial, classes),
