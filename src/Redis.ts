@@ -258,6 +258,7 @@ const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisErro
     const settings: NodeSettings = {
       ...reconnectSettings(options),
       maxRetries: options.maxRetries === undefined ? 3 : yield* Options.checkCount(options.maxRetries, "maxRetries", 0),
+      followsBlocked: true,
       maxDedicated:
         options.maxDedicated === undefined ? 10 : yield* Options.checkCount(options.maxDedicated, "maxDedicated"),
       acquireTimeout: yield* duration(options.acquireTimeout, "acquireTimeout", 5_000),

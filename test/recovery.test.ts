@@ -231,7 +231,6 @@ describe("a server that became read-only", () => {
     Effect.gen(function* () {
       const { run } = yield* connectTo(demoted, { maxDedicated: 1 })
       const pop = run(Redis.blpop(["k"], { timeout: "1 second" }))
-      expect(failure(yield* Effect.exit(pop))).toMatchObject({ code: "READONLY" })
       expect(yield* pop).toEqual(Option.some(["k", "v"]))
     })
   )
@@ -652,6 +651,25 @@ eachServer((it, { protocol, server }) => {
       yield* settle
       yield* run(Redis.execute("REPLICAOF", "NO", "ONE"))
       expect(yield* Fiber.join(write)).toBe(1)
+    })
+  )
+
+  it.scoped("a blocked command goes on waiting when its server becomes a replica, and a master again", () =>
+    Effect.gen(function* () {
+      const { host, port } = yield* makeServer(server)
+      const options = { host, port, protocol, maxRetries: 1_000, replyTimeout: "30 seconds" } as const
+      const run = on(yield* Redis.make(options))
+      const other = on(yield* Redis.make(options))
+      const pop = yield* Effect.fork(run(Redis.blpop(["list"], { timeout: "20 seconds" })))
+      // It blocks.
+      yield* Effect.repeat(other(Redis.execute("INFO", "clients")), {
+        until: (text) => /blocked_clients:1/.test(String(text))
+      })
+      yield* run(Redis.execute("REPLICAOF", "127.0.0.1", "1"))
+      yield* settle
+      yield* run(Redis.execute("REPLICAOF", "NO", "ONE"))
+      yield* other(Redis.rpush("list", "element"))
+      expect(yield* Fiber.join(pop)).toEqual(Option.some(["list", "element"]))
     })
   )
 

@@ -19,6 +19,7 @@ import * as Peer from "../support/peer.js"
 const settings = {
   ...reconnectSettings({ reconnect: quickly }),
   maxRetries: 3,
+  followsBlocked: true,
   maxDedicated: 2,
   acquireTimeout: 5_000,
   idleTimeout: 30_000,

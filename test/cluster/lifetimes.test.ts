@@ -71,6 +71,7 @@ describe("a request that comes before the connections of its node are made", () 
     const settings: NodeSettings = {
       ...reconnectSettings({ reconnect: quickly }),
       maxRetries: 3,
+      followsBlocked: true,
       maxDedicated: 1,
       acquireTimeout: 1_000,
       idleTimeout: 1_000,

@@ -6,14 +6,16 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Redacted from "effect/Redacted"
 import type { RedisError } from "../../RedisError.js"
 import { reword, withDeadline } from "../command/command.js"
 import type { RedisCommand } from "../command/model.js"
 import { make as makeCommand } from "../command/raw.js"
 import { type Forker, interrupt, type Running } from "../effect/fork.js"
+import { pauseFor } from "../effect/pause.js"
 import * as Timers from "../engine/timers.js"
 import type { Member, PoolCore } from "../pool/core.js"
-import { argumentText } from "../request/blockingTime.js"
+import { argumentText, blockingMillis, withBlockingMillis } from "../request/blockingTime.js"
 import type { BlockingCall } from "../request/call.js"
 import { allowedWas, ofCommand } from "../request/failure.js"
 import { ErrorReply, type Reply } from "../resp/values.js"
@@ -46,10 +48,48 @@ export class BlockingCommands {
     private readonly pool: PoolCore,
     private readonly sendShared: Send,
     private readonly onOrphan: (orphan: Orphan) => Effect.Effect<void>,
-    private readonly fork: Forker
+    private readonly fork: Forker,
+    /** How often a command is sent again that its server refused, or stopped, because it is a replica now. */
+    private readonly maxRetries: number
   ) {}
 
+  /**
+   * Sends a command. When its server becomes a replica meanwhile, the command waits for the rest of its time at the server that a
+   * new connection reaches.
+   */
   send<A>(command: RedisCommand<A>): Effect.Effect<A, RedisError> {
+    return Effect.suspend(() => {
+      const began = Timers.now()
+      const blocks = blockingMillis(command) ?? Infinity
+      const { deadline } = command
+      const attempt = (retries: number): Effect.Effect<A, RedisError> =>
+        Effect.suspend(() => {
+          const passed = Timers.now() - began
+          const rest =
+            retries === 0 || blocks === Infinity ? command : withBlockingMillis(command, Math.max(blocks - passed, 1))
+          const sent =
+            retries === 0 || deadline === undefined
+              ? this.sendOnce(rest)
+              : Effect.mapError(this.sendOnce(reword(rest, { deadline: deadline - passed })), (error) =>
+                  allowedWas(deadline, error)
+                )
+          return Effect.catchAll(sent, (error) => {
+            if (
+              retries >= this.maxRetries ||
+              !isDemotion(error) ||
+              Timers.now() + demotedPause - began >= (deadline ?? Infinity)
+            ) {
+              return Effect.fail(error)
+            }
+            this.pool.renew()
+            return Effect.zipRight(pauseFor(demotedPause), attempt(retries + 1))
+          })
+        })
+      return attempt(0)
+    })
+  }
+
+  private sendOnce<A>(command: RedisCommand<A>): Effect.Effect<A, RedisError> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
         const { deadline } = command
@@ -162,6 +202,15 @@ export class BlockingCommands {
     )
   }
 }
+
+/** Whether a command was not executed, or waits no more, because its server became a replica. */
+const isDemotion = (error: RedisError): boolean =>
+  error._tag === "ReplyError" &&
+  (error.code === "READONLY" ||
+    (error.code === "UNBLOCKED" && Redacted.value(error.raw).startsWith("UNBLOCKED force unblock")))
+
+/** The pause before a command is sent again whose server became a replica, in milliseconds. */
+const demotedPause = 100
 
 /** The reply to a blocking command. */
 interface Answer {

@@ -26,6 +26,8 @@ export interface NodeSettings extends ClientSettings {
   /** Whether the first command opens the shared connection, and not the one who builds the node. */
   readonly lazy: boolean
   readonly onOrphan: (orphan: Orphan) => Effect.Effect<void>
+  /** Whether a blocking command goes on waiting elsewhere when its server became a replica. A cluster does that itself. */
+  readonly followsBlocked: boolean
 }
 
 /** A free connection that was idle for this long, in milliseconds, is asked with PING before it is lent. */
@@ -57,7 +59,13 @@ export const makeNode = (dial: Dial, settings: NodeSettings): Effect.Effect<Node
     const about = aboutOf(dial)
     const forkPlain = yield* forkerIn(yield* Effect.scope)
     const fork: Forker = (effect) => forkPlain(annotated(effect, about))
-    const blocked = new BlockingCommands(pool, (command) => shared.send(command), settings.onOrphan, fork)
+    const blocked = new BlockingCommands(
+      pool,
+      (command) => shared.send(command),
+      settings.onOrphan,
+      fork,
+      settings.followsBlocked ? settings.maxRetries : 0
+    )
     yield* shared.start(settings.lazy)
     return {
       service: {

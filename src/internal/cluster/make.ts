@@ -85,6 +85,7 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
     const settings: NodeSettings = {
       ...reconnectSettings(options),
       maxRetries: yield* count(options.maxRetries, "maxRetries", 3, 0),
+      followsBlocked: false,
       maxDedicated: yield* count(options.maxDedicated, "maxDedicated", 10),
       acquireTimeout: yield* duration(options.acquireTimeout, "acquireTimeout", 5_000),
       idleTimeout: yield* duration(options.idleTimeout, "idleTimeout", 30_000),

@@ -21,6 +21,7 @@ import type {
 } from "../command/model.js"
 import type { Subscribable } from "../effect/callbackStream.js"
 import { type Forker, forkerIn } from "../effect/fork.js"
+import { pauseFor } from "../effect/pause.js"
 import * as Timers from "../engine/timers.js"
 import type { Member } from "../nodes/member.js"
 import { blockingMillis, withBlockingMillis } from "../request/blockingTime.js"
@@ -174,14 +175,6 @@ const block = <A>(router: Router, command: RedisCommand<A>): Effect.Effect<A, Re
       })
     return attempt(0)
   })
-
-const pauseFor = (millis: number): Effect.Effect<void> =>
-  millis === 0
-    ? Effect.void
-    : Effect.async<void>((resume) => {
-        const timer = Timers.setTimeout(() => resume(Effect.void), millis)
-        return Effect.sync(() => Timers.clearTimeout(timer))
-      })
 
 const slotLeft = "the node of this connection does not serve the slot any more; acquire another connection"
 

@@ -9,6 +9,7 @@ import type { Link } from "../connection/link.js"
 import type { Connect, Stage } from "../connection/opening.js"
 import type { Endpoint, ResolvedOptions } from "../connection/options.js"
 import { expectRole } from "../connection/role.js"
+import { pauseFor } from "../effect/pause.js"
 import * as Timers from "../engine/timers.js"
 import { type Address, sameAddress, showAddress } from "../nodes/address.js"
 import { changed } from "../request/failure.js"
@@ -274,9 +275,3 @@ export class MasterDial implements Dial {
 
 const switchedError = (): ConnectionError =>
   new ConnectionError({ reason: "noNode", delivery: "unsent", message: "another server has become the master" })
-
-const pauseFor = (millis: number): Effect.Effect<void> =>
-  Effect.async<void>((resume) => {
-    const timer = Timers.setTimeout(() => resume(Effect.void), millis)
-    return Effect.sync(() => Timers.clearTimeout(timer))
-  })
