@@ -4,6 +4,8 @@
  *     dist/esm/   ES modules: one file per public module, and one per chunk of internal ones; declarations per module
  *     dist/cjs/   CommonJS file by file, with a package.json that says so, and the same declarations
  *
+ * The command (`src/cli`) is one file, `cli/main.js` of the ES modules: nobody imports it, so it has no declarations.
+ *
  * Node pays for every file it loads and for every import it resolves, so rollup joins the ES modules by room
  * (docs/decisions/0019-chunks.md). TypeScript checks the program, translates each file and writes the declarations. Each
  * format has declarations of its own, because a declaration file takes the module format of the package.json above it;
@@ -89,8 +91,17 @@ const chunks: ReadonlyArray<readonly [modules: RegExp, chunk: string]> = [
   [/^internal\//, "internal/client"]
 ]
 
-/** Public modules, except those of `commands/`, are files of their own, and so is the inside of `testing/`. */
-const chunkOf = (module: string): string => chunks.find(([modules]) => modules.test(module))?.[1] ?? module
+/** The file that the package's `bin` names. */
+const command = "cli/main"
+
+const ofCommand = (module: string): boolean => module.startsWith("cli/")
+
+/**
+ * Public modules, except those of `commands/`, are files of their own, and so is the inside of `testing/`. What only the command
+ * imports goes into its file.
+ */
+const chunkOf = (module: string): string | undefined =>
+  ofCommand(module) ? undefined : (chunks.find(([modules]) => modules.test(module))?.[1] ?? module)
 
 /**
  * Marks every call that runs when the module is loaded as one that a bundler may leave out when its result is not used.
@@ -171,7 +182,11 @@ const emitEsm = async (project: ts.ParsedCommandLine, src: string, outDir: strin
       Object.keys(modules).length > 0 ? null : { code: code.replace(/^import '[^']+';\n/gm, ""), map: null }
   }
   const bundle = await rollup({
-    input: Object.fromEntries([...files].filter(([module]) => !module.split("/").includes("internal"))),
+    input: Object.fromEntries(
+      [...files].filter(
+        ([module]) => !module.split("/").includes("internal") && (!ofCommand(module) || module === command)
+      )
+    ),
     plugins: [sources],
     preserveEntrySignatures: "strict",
     treeshake: { moduleSideEffects: false },
@@ -193,6 +208,7 @@ const emitEsm = async (project: ts.ParsedCommandLine, src: string, outDir: strin
     sourcemapExcludeSources: true
   })
   await bundle.close()
+  fs.chmodSync(path.join(outDir, `${command}.js`), 0o755)
 }
 
 /**
@@ -239,10 +255,12 @@ export const build = async (home: string = root, { commonJs = true } = {}) => {
   const esm = commonJs ? path.join(dist, "esm") : dist
   const cjs = path.join(dist, "cjs")
   emitDeclarations(project, esm)
+  fs.rmSync(path.join(esm, "cli"), { recursive: true })
   await emitEsm(project, path.join(home, "src"), esm)
   if (!commonJs) return { modules: project.fileNames.length, dist }
   for (const file of project.fileNames) {
     const module = path.relative(path.join(home, "src"), file).replace(/\.ts$/, "")
+    if (ofCommand(module)) continue
     toCommonJs(file, project.options, path.join(cjs, `${module}.js`))
     for (const suffix of [".d.ts", ".d.ts.map"]) {
       fs.copyFileSync(path.join(esm, module + suffix), path.join(cjs, module + suffix))

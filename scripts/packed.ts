@@ -84,7 +84,7 @@ const modulesIn = (home: string) =>
     .map((name) => name.slice(0, -".js".length).replaceAll(path.sep, "/"))
     .sort()
 
-const isInternal = (module: string) => module.split("/").includes("internal")
+const isInternal = (module: string) => module.split("/").includes("internal") || module.startsWith("cli/")
 
 /** Folders of earlier states, left alone for an hour: somebody may still be reading them. */
 const sweep = () => {
