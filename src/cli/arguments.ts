@@ -33,8 +33,9 @@ The URL is redis://, rediss:// (TLS), valkey://, valkeys:// or unix://, with use
 Without one, REDIS_URL is taken, and else redis://localhost:6379. A password on the command line is seen by everybody
 who lists processes: put it into REDIS_PASSWORD, into REDIS_URL, or use --password-stdin.
 
-  --for LIST            what the program does with the server, with commas between: ${features.slice(0, 5).join(", ")},
-                        ${features.slice(5).join(", ")}
+  --for LIST            what the program does with the server, with commas between:
+                        ${features.slice(0, 6).join(", ")},
+                        ${features.slice(6).join(", ")}
   --prefix TEXT         how the program's keys and channels begin, for users with access to only some of them
   --user NAME           the ACL user
   --password-stdin      read the password from the standard input
@@ -131,8 +132,7 @@ export const read: (host: Host) => Effect.Effect<Asked, string> = Effect.fnUntra
   const pings = yield* fromEither(readPings(values.pings ?? "1000"))
   const features = yield* fromEither(readFeatures(values.for ?? []))
   const url = given ?? nonEmpty(host.env.REDIS_URL) ?? "redis://localhost:6379"
-  const fromStdin =
-    values["password-stdin"] === true ? (yield* host.readStdin).replace(/\r?\n$/, "") : undefined
+  const fromStdin = values["password-stdin"] === true ? (yield* host.readStdin).replace(/\r?\n$/, "") : undefined
   if (fromStdin === "") {
     return yield* Effect.fail("--password-stdin found no password in the standard input")
   }
@@ -190,7 +190,9 @@ export const read: (host: Host) => Effect.Effect<Asked, string> = Effect.fnUntra
     },
     notes:
       given !== undefined && inUrl.password !== undefined && fromStdin === undefined
-        ? ["The password is on the command line, where everybody who lists processes sees it; REDIS_URL is a safer place."]
+        ? [
+            "The password is on the command line, where everybody who lists processes sees it; REDIS_URL is a safer place."
+          ]
         : []
   }
 })

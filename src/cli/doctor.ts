@@ -109,9 +109,7 @@ const examineAll: (settings: Settings) => Effect.Effect<ReadonlyArray<Finding>> 
 })
 
 /** Examines a server. Never fails: what is wrong is in the report. */
-export const examine: (settings: Settings) => Effect.Effect<Report> = Effect.fnUntraced(function* (
-  settings: Settings
-) {
+export const examine: (settings: Settings) => Effect.Effect<Report> = Effect.fnUntraced(function* (settings: Settings) {
   const startedAt = new Date()
   const began = performance.now()
   const findings = yield* examineAll(settings)

@@ -5,8 +5,8 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import type { ServerInfo } from "../commands/server-info.js"
 import type * as Connection from "../Connection.js"
+import type { ServerInfo } from "../commands/server-info.js"
 import { visible } from "../internal/resp/visible.js"
 import { Redis } from "../Redis.js"
 import type { RedisError, ReplyError } from "../RedisError.js"
@@ -22,7 +22,9 @@ export interface Patient {
 }
 
 /** A question that the server may refuse. */
-export const tried = <A, R>(effect: Effect.Effect<A, RedisError, R>): Effect.Effect<Either.Either<A, ReplyError>, RedisError, R> =>
+export const tried = <A, R>(
+  effect: Effect.Effect<A, RedisError, R>
+): Effect.Effect<Either.Either<A, ReplyError>, RedisError, R> =>
   Effect.catchIf(
     Effect.map(effect, (value): Either.Either<A, ReplyError> => Either.right(value)),
     (error): error is ReplyError => error._tag === "ReplyError" && error.code !== "LOADING",
@@ -66,18 +68,13 @@ export const isOver = ({ code }: Finding): boolean =>
   code === "connection-lost" || code === "no-answer" || code === "loading"
 
 /** Asks the server about itself. Without INFO the mode is taken from HELLO. */
-export const meet: (
-  settings: Settings,
-  connection: Connection.Connection
-) => Effect.Effect<Patient, RedisError> = Effect.fnUntraced(function* (
-  settings: Settings,
-  connection: Connection.Connection
-) {
-  const answer = yield* tried(connection.execute(Redis.info()))
-  const info = Either.isRight(answer) ? answer.right : undefined
-  const mode = info?.fields.redis_mode ?? info?.fields.server_mode ?? (yield* modeByHello(connection))
-  return { settings, connection, info, mode: mode === "cluster" || mode === "sentinel" ? mode : "standalone" }
-})
+export const meet: (settings: Settings, connection: Connection.Connection) => Effect.Effect<Patient, RedisError> =
+  Effect.fnUntraced(function* (settings: Settings, connection: Connection.Connection) {
+    const answer = yield* tried(connection.execute(Redis.info()))
+    const info = Either.isRight(answer) ? answer.right : undefined
+    const mode = info?.fields.redis_mode ?? info?.fields.server_mode ?? (yield* modeByHello(connection))
+    return { settings, connection, info, mode: mode === "cluster" || mode === "sentinel" ? mode : "standalone" }
+  })
 
 /** HELLO without arguments changes nothing, and no user can be forbidden to send it. */
 const modeByHello = (connection: Connection.Connection): Effect.Effect<string | undefined, RedisError> =>

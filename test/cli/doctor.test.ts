@@ -12,7 +12,10 @@ import { embeddedServer, makeServer } from "../support/servers.js"
 import { examine, fails, finding, passwordOf, planted, urlOf } from "./support.js"
 
 /** Runs commands on the server as its default user. */
-const administer = (server: RedisServer, ...lines: ReadonlyArray<readonly [string, ...ReadonlyArray<string | number>]>) =>
+const administer = (
+  server: RedisServer,
+  ...lines: ReadonlyArray<readonly [string, ...ReadonlyArray<string | number>]>
+) =>
   Effect.scoped(
     Effect.gen(function* () {
       const connection = yield* Connection.make({ url: server.url, expect: "node" })
@@ -83,7 +86,11 @@ describeReal((real) => {
       const examined = yield* examine(urlOf(tls, "rediss"), args, { files })
       expect(examined.exitCode, examined.text).toBe(0)
       const plain = yield* makeServer(real)
-      fails(yield* examine(urlOf(plain, "rediss"), ["--timeout", "500ms"]), "tls-plain-port", /speaks Redis without TLS/)
+      fails(
+        yield* examine(urlOf(plain, "rediss"), ["--timeout", "500ms"]),
+        "tls-plain-port",
+        /speaks Redis without TLS/
+      )
     })
   )
 
@@ -92,7 +99,11 @@ describeReal((real) => {
       const server = yield* makeServer(real)
       yield* server.pause
       const began = performance.now()
-      fails(yield* examine(urlOf(server), ["--timeout", "300ms"]), "silent", /did not answer the handshake within 300 ms/)
+      fails(
+        yield* examine(urlOf(server), ["--timeout", "300ms"]),
+        "silent",
+        /did not answer the handshake within 300 ms/
+      )
       // Two runs of a handshake, a TLS handshake and a PING.
       expect(performance.now() - began).toBeLessThan(10_000)
       yield* server.resume
@@ -108,48 +119,50 @@ describeReal((real) => {
     })
   )
 
-  it.scoped("a user with few permissions, who may not use DRYRUN: what is missing is named, and nothing is executed", () =>
-    Effect.gen(function* () {
-      const server = yield* makeServer(real, {
-        acl: [
-          "few on >pw ~* &* -@all +get +xadd +hello +multi +subscribe +ping +client|setinfo",
-          "ordinary on >pw ~app:* resetchannels &app:* +@all -@admin -@dangerous +info",
-          "untransacted on >pw ~* &* +@all -@admin -multi"
-        ]
+  it.scoped(
+    "a user with few permissions, who may not use DRYRUN: what is missing is named, and nothing is executed",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* makeServer(real, {
+          acl: [
+            "few on >pw ~* &* -@all +get +xadd +hello +multi +subscribe +ping +client|setinfo",
+            "ordinary on >pw ~app:* resetchannels &app:* +@all -@admin -@dangerous +info",
+            "untransacted on >pw ~* &* +@all -@admin -multi"
+          ]
+        })
+        const few = yield* examine(urlOf(server), ["--user", "few", "--for", "commands,streams,pubsub"], pw)
+        expect(few.exitCode, few.text).toBe(1)
+        expect(finding(few, "info-denied").status).toBe("unknown")
+        const denied = few.json.findings.filter(({ code }) => code === "acl-denied")
+        expect(denied.map(({ data }) => data.feature)).toEqual(["commands", "streams", "pubsub"])
+        const [commands, streams, pubsub] = denied.map(({ data }) => data.denied)
+        expect(commands).toEqual(expect.arrayContaining(["SET", "DEL", "SCAN"]))
+        expect(commands).not.toContain("GET")
+        expect(streams).toEqual(expect.arrayContaining(["XREADGROUP", "XGROUP CREATE", "EVAL"]))
+        expect(streams).not.toContain("XADD")
+        expect(pubsub).toEqual(expect.arrayContaining(["PUBLISH", "PSUBSCRIBE"]))
+        expect(pubsub).not.toContain("SUBSCRIBE")
+        expect(few.text).toMatch(/ACL SETUSER few .*\+xgroup\|create/)
+        expect(denied[0]?.data.how).toBe("trial")
+
+        const ordinary = ["--user", "ordinary", "--for", "commands,transactions,scripts,pubsub,streams,locks"]
+        const limited = yield* examine(urlOf(server), ordinary, pw)
+        expect(limited.exitCode, limited.text).toBe(0)
+        expect(finding(limited, "acl-limited").status).toBe("warning")
+        const within = yield* examine(urlOf(server), [...ordinary, "--prefix", "app:"], pw)
+        expect(within.exitCode, within.text).toBe(0)
+        expect(within.json.findings.filter(({ code }) => code === "acl-allowed").length).toBe(6)
+        const outside = yield* examine(urlOf(server), [...ordinary, "--prefix", "other:"], pw)
+        expect(outside.exitCode).toBe(1)
+        expect(finding(outside, "acl-keys").advice).toBe("ACL SETUSER ordinary ~other:* &other:*")
+
+        const user = ["--user", "untransacted", "--for"]
+        const unsure = yield* examine(urlOf(server), [...user, "commands"], pw)
+        expect(finding(unsure, "acl-unknown").status).toBe("unknown")
+        const transactions = yield* examine(urlOf(server), [...user, "transactions"], pw)
+        expect(fails(transactions, "acl-denied", /transactions: the user may not run MULTI$/).data.missing).toEqual([])
+        expect(yield* keysOf(server)).toBe(0)
       })
-      const few = yield* examine(urlOf(server), ["--user", "few", "--for", "commands,streams,pubsub"], pw)
-      expect(few.exitCode, few.text).toBe(1)
-      expect(finding(few, "info-denied").status).toBe("unknown")
-      const denied = few.json.findings.filter(({ code }) => code === "acl-denied")
-      expect(denied.map(({ data }) => data.feature)).toEqual(["commands", "streams", "pubsub"])
-      const [commands, streams, pubsub] = denied.map(({ data }) => data.denied)
-      expect(commands).toEqual(expect.arrayContaining(["SET", "DEL", "SCAN"]))
-      expect(commands).not.toContain("GET")
-      expect(streams).toEqual(expect.arrayContaining(["XREADGROUP", "XGROUP CREATE", "EVAL"]))
-      expect(streams).not.toContain("XADD")
-      expect(pubsub).toEqual(expect.arrayContaining(["PUBLISH", "PSUBSCRIBE"]))
-      expect(pubsub).not.toContain("SUBSCRIBE")
-      expect(few.text).toMatch(/ACL SETUSER few .*\+xgroup\|create/)
-      expect(denied[0]?.data.how).toBe("trial")
-
-      const ordinary = ["--user", "ordinary", "--for", "commands,transactions,scripts,pubsub,streams,locks"]
-      const limited = yield* examine(urlOf(server), ordinary, pw)
-      expect(limited.exitCode, limited.text).toBe(0)
-      expect(finding(limited, "acl-limited").status).toBe("warning")
-      const within = yield* examine(urlOf(server), [...ordinary, "--prefix", "app:"], pw)
-      expect(within.exitCode, within.text).toBe(0)
-      expect(within.json.findings.filter(({ code }) => code === "acl-allowed").length).toBe(6)
-      const outside = yield* examine(urlOf(server), [...ordinary, "--prefix", "other:"], pw)
-      expect(outside.exitCode).toBe(1)
-      expect(finding(outside, "acl-keys").advice).toBe("ACL SETUSER ordinary ~other:* &other:*")
-
-      const user = ["--user", "untransacted", "--for"]
-      const unsure = yield* examine(urlOf(server), [...user, "commands"], pw)
-      expect(finding(unsure, "acl-unknown").status).toBe("unknown")
-      const transactions = yield* examine(urlOf(server), [...user, "transactions"], pw)
-      expect(fails(transactions, "acl-denied", /transactions: the user may not run MULTI$/).data.missing).toEqual([])
-      expect(yield* keysOf(server)).toBe(0)
-    })
   )
 
   it.scoped("what DRYRUN refuses to another user of the same permissions is the same", () =>
@@ -208,15 +221,23 @@ describeReal((real) => {
     Effect.gen(function* () {
       const primary = yield* makeServer(real)
       const replica = yield* makeServer(real, { mode: { replicaOf: primary } })
-      yield* Effect.repeat(administer(replica, ["ROLE"]), { until: ([role]) => Array.isArray(role) && role[3] === "connected" })
+      yield* Effect.repeat(administer(replica, ["ROLE"]), {
+        until: ([role]) => Array.isArray(role) && role[3] === "connected"
+      })
       const reads = yield* examine(urlOf(replica), ["--for", "pubsub"])
       expect(finding(reads, "replica")).toMatchObject({ status: "warning", data: { linkUp: true } })
       expect(reads.exitCode, reads.text).toBe(0)
-      fails(yield* examine(urlOf(replica), ["--for", "streams"]), "replica", /accepts no writes \(READONLY\); streams need them/)
+      fails(
+        yield* examine(urlOf(replica), ["--for", "streams"]),
+        "replica",
+        /accepts no writes \(READONLY\); streams need them/
+      )
       const lead = yield* examine(urlOf(primary))
       expect(finding(lead, "primary").message).toMatch(/^primary with 1 replica, at most/)
       yield* primary.stop
-      yield* Effect.repeat(administer(replica, ["ROLE"]), { until: ([role]) => Array.isArray(role) && role[3] !== "connected" })
+      yield* Effect.repeat(administer(replica, ["ROLE"]), {
+        until: ([role]) => Array.isArray(role) && role[3] !== "connected"
+      })
       expect(finding(yield* examine(urlOf(replica)), "replica-cut-off").status).toBe("warning")
     })
   )
@@ -233,7 +254,9 @@ describeReal((real) => {
       )
       expect(found.data.uncoveredSlots).toEqual(["5461", "16001-16383"])
       yield* administer(server, ["CLUSTER ADDSLOTSRANGE", 5461, 5461, 16_001, 16_383])
-      yield* Effect.repeat(administer(server, ["CLUSTER INFO"]), { until: ([info]) => String(info).includes("cluster_state:ok") })
+      yield* Effect.repeat(administer(server, ["CLUSTER INFO"]), {
+        until: ([info]) => String(info).includes("cluster_state:ok")
+      })
       const whole = yield* examine(urlOf(server), args)
       expect(whole.exitCode, whole.text).toBe(0)
       expect(finding(whole, "cluster-ok").message).toBe("1 primary, 0 replicas, all 16384 slots covered")

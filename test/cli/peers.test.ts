@@ -19,10 +19,7 @@ const files = { "ca.pem": authority.cert }
 const withCa = ["--ca", "ca.pem"]
 
 /** A port on which nothing listens. */
-const closedPort = Effect.map(
-  Effect.scoped(listening(Net.createServer())),
-  ({ port }) => port
-)
+const closedPort = Effect.map(Effect.scoped(listening(Net.createServer())), ({ port }) => port)
 
 const infoText = [
   "# Server",
@@ -37,7 +34,9 @@ const infoText = [
 ].join("\r\n")
 
 /** Answers as a healthy server does, unless the script has another answer. */
-const healthy = (script: (command: ReadonlyArray<string>, connection: Peer.PeerConnection) => string | undefined = () => undefined) =>
+const healthy = (
+  script: (command: ReadonlyArray<string>, connection: Peer.PeerConnection) => string | undefined = () => undefined
+) =>
   Peer.greeting((command, connection) => {
     const other = script(command, connection)
     if (other !== undefined) {
@@ -166,7 +165,12 @@ describe("TLS", () => {
   for (const [code, certificate, args, message] of [
     ["tls-expired", issued({ notBefore: days(-3), notAfter: days(-1) }), withCa, /the certificate expired on \d{4}-/],
     ["tls-not-yet-valid", issued({ notBefore: days(1) }), withCa, /valid only from \d{4}-/],
-    ["tls-wrong-name", issued({ names: ["redis.example"] }), withCa, /not for 127\.0\.0\.1, but for DNS:redis\.example/],
+    [
+      "tls-wrong-name",
+      issued({ names: ["redis.example"] }),
+      withCa,
+      /not for 127\.0\.0\.1, but for DNS:redis\.example/
+    ],
     ["tls-self-signed", issue({ name: "localhost", use: "server", names, ...now }), [], /self-signed/],
     ["tls-unknown-issuer", issued({}), [], /authority \(Authority\) is not trusted/],
     ["tls-purpose", issued({ use: "client" }), withCa, /not one for servers/]
@@ -194,7 +198,11 @@ describe("TLS", () => {
     Effect.gen(function* () {
       const peer = yield* tlsPeer(issued({}), { onCommand: healthy() })
       const examined = yield* examine(urlOf(peer, "rediss"), withCa, { files })
-      expect(finding(examined, "tls-trusted").data).toMatchObject({ protocol: "TLSv1.3", issuer: "Authority", untrusted: null })
+      expect(finding(examined, "tls-trusted").data).toMatchObject({
+        protocol: "TLSv1.3",
+        issuer: "Authority",
+        untrusted: null
+      })
       expect(examined.exitCode, examined.text).toBe(0)
       const old = yield* tlsPeer(issued({ notAfter: days(3.5) }), { onCommand: healthy() })
       const soon = yield* examine(urlOf(old, "rediss"), withCa, { files })
@@ -258,12 +266,18 @@ describe("TLS", () => {
 
 describe("the handshake", () => {
   const hello = (answer: string) =>
-    Peer.make({ onCommand: ([name], { end }) => (name === "HELLO" ? answer : name === "QUIT" ? void end() : "+OK\r\n") })
+    Peer.make({
+      onCommand: ([name], { end }) => (name === "HELLO" ? answer : name === "QUIT" ? void end() : "+OK\r\n")
+    })
 
   for (const [code, answer, message] of [
     ["auth-required", "-NOAUTH HELLO must be called with the client already authenticated\r\n", /NOAUTH/],
     ["loading", "-LOADING Redis is loading the dataset in memory\r\n", /LOADING/],
-    ["master-down", "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n", /MASTERDOWN/],
+    [
+      "master-down",
+      "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n",
+      /MASTERDOWN/
+    ],
     ["busy", "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n", /BUSY/],
     ["max-clients", "-ERR max number of clients reached\r\n", /max number of clients/],
     ["protected-mode", "-DENIED Redis is running in protected mode\r\n", /DENIED/]
@@ -303,7 +317,9 @@ describe("the handshake", () => {
       const answer = healthy()
       const peer = yield* Peer.make({
         onCommand: (command, connection) =>
-          command[0] === "HELLO" ? "-ERR unknown command 'HELLO'\r\n" : answer(command, connection)
+          command[0] === "HELLO" || command[0] === "CLIENT"
+            ? `-ERR unknown command '${command[0]}'\r\n`
+            : answer(command, connection)
       })
       const examined = yield* examine(urlOf(peer))
       expect(finding(examined, "protocol-fallback")).toMatchObject({ status: "warning", data: { protocol: 2 } })
@@ -384,7 +400,9 @@ describe("a server that is connected", () => {
         [3_600, "ahead of"]
       ] as const) {
         const peer = yield* peerOf(
-          healthy(([name]) => (name === "TIME" ? resp([String(Math.floor(Date.now() / 1_000) + offset), "0"]) : undefined))
+          healthy(([name]) =>
+            name === "TIME" ? resp([String(Math.floor(Date.now() / 1_000) + offset), "0"]) : undefined
+          )
         )
         const examined = yield* examine(urlOf(peer))
         const found = finding(examined, "clock-apart")
@@ -509,7 +527,11 @@ describe("a sentinel", () => {
     Effect.gen(function* () {
       const port = yield* closedPort
       const args = ["--for", "sentinel"]
-      fails(yield* examine(urlOf(yield* sentinel(port)), args), "sentinel-master-unreachable", /main at 127\.0\.0\.1:\d+ \(ECONNREFUSED\)/)
+      fails(
+        yield* examine(urlOf(yield* sentinel(port)), args),
+        "sentinel-master-unreachable",
+        /main at 127\.0\.0\.1:\d+ \(ECONNREFUSED\)/
+      )
       fails(yield* examine(urlOf(yield* sentinel(port, "s_down,master")), args), "sentinel-master-down", /main is down/)
     })
   )
@@ -533,7 +555,13 @@ describe("permissions, on a server that knows neither DRYRUN nor what it answers
     Effect.gen(function* () {
       const peer = yield* Peer.make({
         onCommand: healthy(([name]) =>
-          name === "MULTI" ? "+OK\r\n" : name === "XAUTOCLAIM" ? "-ERR unknown command 'XAUTOCLAIM'\r\n" : /^(X|EVAL)/.test(name ?? "") ? "+QUEUED\r\n" : undefined
+          name === "MULTI"
+            ? "+OK\r\n"
+            : name === "XAUTOCLAIM"
+              ? "-ERR unknown command 'XAUTOCLAIM'\r\n"
+              : /^(X|EVAL)/.test(name ?? "")
+                ? "+QUEUED\r\n"
+                : undefined
         )
       })
       fails(yield* examine(urlOf(peer), ["--for", "streams"]), "command-missing", /does not know XAUTOCLAIM/)
@@ -569,7 +597,9 @@ describe("the command line", () => {
       yield* wrong(["doctor", "--for", ""], /an empty name/)
       yield* wrong(["doctor", "--ca", "gone.pem", "--tls"], /the file of --ca cannot be read: ENOENT/)
       yield* wrong(["doctor", "--ca", "ca.pem"], /are for TLS/, { files })
-      yield* wrong(["doctor", "--tls", "--ca", "x"], /tls\.ca must be a list of certificates in PEM/, { files: { x: planted } })
+      yield* wrong(["doctor", "--tls", "--ca", "x"], /tls\.ca must be a list of certificates in PEM/, {
+        files: { x: planted }
+      })
       yield* wrong(["doctor", "--tls", "--cert", "ca.pem"], /tls\.cert and tls\.key go together/, { files })
       yield* wrong(["doctor", "--user", "ada"], /username is given without a password/)
       yield* wrong(["doctor", "--password-stdin"], /EAGAIN/)

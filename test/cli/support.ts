@@ -63,11 +63,7 @@ export interface Examined {
 const signs: Readonly<Record<Status, string>> = { ok: "✓", warning: "!", failure: "✗", unknown: "?" }
 
 /** Examines a server twice, for the text and for the JSON, which must agree with each other and with the exit code. */
-export const examine = (
-  url: string,
-  args: ReadonlyArray<string> = [],
-  world: World = {}
-): Effect.Effect<Examined> =>
+export const examine = (url: string, args: ReadonlyArray<string> = [], world: World = {}): Effect.Effect<Examined> =>
   Effect.gen(function* () {
     const all = ["doctor", url, "--pings", "3", ...args]
     const text = yield* runProgram(all, world)
@@ -103,7 +99,10 @@ export const finding = ({ codes, json, text }: Examined, code: string): Document
 /** The only failure, with its message; the exit code is 1. */
 export const fails = (examined: Examined, code: string, message: RegExp): Document["findings"][number] => {
   const failures = examined.json.findings.filter(({ status }) => status === "failure")
-  expect(failures.map(({ code }) => code), examined.text).toEqual([code])
+  expect(
+    failures.map(({ code }) => code),
+    examined.text
+  ).toEqual([code])
   const found = finding(examined, code)
   expect(found.message).toMatch(message)
   expect(examined.text).toMatch(message)

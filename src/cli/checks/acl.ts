@@ -9,7 +9,7 @@ import * as Redacted from "effect/Redacted"
 import * as Connection from "../../Connection.js"
 import { visible } from "../../internal/resp/visible.js"
 import { Redis } from "../../Redis.js"
-import type { ReplyError, RedisError } from "../../RedisError.js"
+import type { RedisError, ReplyError } from "../../RedisError.js"
 import { type Patient, rule, tried } from "../patient.js"
 import { type Finding, failure, ok, unknown, warning } from "../report.js"
 import type { Feature } from "../settings.js"
@@ -135,35 +135,38 @@ const verdictOf = (error: ReplyError): Verdict =>
 
 /** The refusal of ACL DRYRUN is text. */
 const verdictOfDryrun = (text: string): Verdict =>
-  /permissions? to run/i.test(text) ? "command" : /\bkeys?\b/i.test(text) ? "key" : /channel/i.test(text) ? "channel" : /database/i.test(text) ? "database" : "command"
+  /permissions? to run/i.test(text)
+    ? "command"
+    : /\bkeys?\b/i.test(text)
+      ? "key"
+      : /channel/i.test(text)
+        ? "channel"
+        : /database/i.test(text)
+          ? "database"
+          : "command"
 
 type Verdicts = ReadonlyMap<string, Verdict>
 
 /** Asks ACL DRYRUN; undefined when the user may not. */
-const byDryrun: (
-  patient: Patient,
-  lines: ReadonlyArray<Line>
-) => Effect.Effect<Verdicts | undefined, RedisError> = Effect.fnUntraced(function* (
-  { connection, settings }: Patient,
-  lines: ReadonlyArray<Line>
-) {
-  const who = yield* tried(connection.execute(Redis.aclWhoami()))
-  const user = Either.isRight(who) ? who.right : (settings.resolved.username ?? "default")
-  const verdicts = new Map<string, Verdict>()
-  for (const line of lines) {
-    const [name, ...args] = line
-    const answer = yield* tried(connection.executeText("ACL DRYRUN", user, ...name.split(" "), ...args))
-    if (Either.isRight(answer)) {
-      verdicts.set(idOf(line), answer.right === "OK" ? "allowed" : verdictOfDryrun(String(answer.right)))
-    } else if (/Command .*not found/i.test(Redacted.value(answer.left.raw))) {
-      verdicts.set(idOf(line), "missing")
-    } else {
-      // The server does not know DRYRUN, or the user may not use it.
-      return undefined
+const byDryrun: (patient: Patient, lines: ReadonlyArray<Line>) => Effect.Effect<Verdicts | undefined, RedisError> =
+  Effect.fnUntraced(function* ({ connection, settings }: Patient, lines: ReadonlyArray<Line>) {
+    const who = yield* tried(connection.execute(Redis.aclWhoami()))
+    const user = Either.isRight(who) ? who.right : (settings.resolved.username ?? "default")
+    const verdicts = new Map<string, Verdict>()
+    for (const line of lines) {
+      const [name, ...args] = line
+      const answer = yield* tried(connection.executeText("ACL DRYRUN", user, ...name.split(" "), ...args))
+      if (Either.isRight(answer)) {
+        verdicts.set(idOf(line), answer.right === "OK" ? "allowed" : verdictOfDryrun(String(answer.right)))
+      } else if (/Command .*not found/i.test(Redacted.value(answer.left.raw))) {
+        verdicts.set(idOf(line), "missing")
+      } else {
+        // The server does not know DRYRUN, or the user may not use it.
+        return undefined
+      }
     }
-  }
-  return verdicts
-})
+    return verdicts
+  })
 
 /** Sends commands one after the other until one answers unlike `wanted`. */
 const bySending: (
@@ -191,14 +194,11 @@ const bySending: (
  * Queues the commands. The connection is closed after that, so the server forgets them also when the user may not run DISCARD.
  * A server that answers otherwise than QUEUED has run the command, and is asked no more.
  */
-const byQueueing = (
-  { settings }: Patient,
-  lines: ReadonlyArray<Line>
-): Effect.Effect<Verdicts, RedisError> =>
+const byQueueing = ({ settings }: Patient, lines: ReadonlyArray<Line>): Effect.Effect<Verdicts, RedisError> =>
   Effect.scoped(
     Effect.flatMap(Connection.make(settings.options), (connection) =>
       Effect.flatMap(tried(connection.executeText("MULTI")), (began) =>
-        Either.isRight(began) ? bySending(connection, lines, "QUEUED") : Effect.succeed(new Map())
+        Either.isRight(began) ? bySending(connection, lines, "QUEUED") : Effect.succeed<Verdicts>(new Map())
       )
     )
   )
@@ -298,7 +298,12 @@ const judge = (
         advice: "The user may use neither ACL DRYRUN nor MULTI; ask an administrator for ACL GETUSER.",
         data
       })
-    : ok("acl", "acl-allowed", `${feature}: the user may run all ${unique(lines.map(([name]) => name)).length} commands`, data)
+    : ok(
+        "acl",
+        "acl-allowed",
+        `${feature}: the user may run all ${unique(lines.map(([name]) => name)).length} commands`,
+        data
+      )
 }
 
 /** Servers send keyspace events only when they were told to. */
@@ -307,9 +312,14 @@ const keyspaceEvents: (patient: Patient) => Effect.Effect<ReadonlyArray<Finding>
     const answer = yield* tried(connection.execute(Redis.configGet("notify-keyspace-events")))
     if (Either.isLeft(answer)) {
       return [
-        unknown("acl", "keyspace-events-unknown", "whether the server sends keyspace events is not known: CONFIG GET is refused", {
-          advice: "Look at notify-keyspace-events in the server's configuration."
-        })
+        unknown(
+          "acl",
+          "keyspace-events-unknown",
+          "whether the server sends keyspace events is not known: CONFIG GET is refused",
+          {
+            advice: "Look at notify-keyspace-events in the server's configuration."
+          }
+        )
       ]
     }
     const value = visible(answer.right["notify-keyspace-events"] ?? "")

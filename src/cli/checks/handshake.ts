@@ -9,7 +9,7 @@ import { type Finding, failure, ms, ok, warning } from "../report.js"
 import type { Settings } from "../settings.js"
 import { ask, type Place, speaksTls } from "../sockets.js"
 import type { Found } from "./network.js"
-import { nameOf, notRedis } from "./tls.js"
+import { forProbe, nameOf, notRedis } from "./tls.js"
 
 export const checkHandshake: (
   settings: Settings,
@@ -26,7 +26,8 @@ export const checkHandshake: (
   const connection = made.right
   const took = performance.now() - began
   const protocol = yield* connection.protocol
-  const who = settings.resolved.password === undefined ? "without a password" : `as user ${settings.target.user ?? "default"}`
+  const who =
+    settings.resolved.password === undefined ? "without a password" : `as user ${settings.target.user ?? "default"}`
   const data = { protocol, user: settings.target.user ?? "default", milliseconds: took }
   return {
     findings: [
@@ -71,8 +72,15 @@ const refusal = (settings: Settings, place: Place, error: RedisError): Effect.Ef
   }
   if (error._tag === "ConnectionError" && error.reason === "tls") {
     return Effect.succeed(
-      fail("tls-refused", error, "Compare --cert, --key and --ca with the server's tls-auth-clients and tls-ca-cert-file.")
+      fail(
+        "tls-refused",
+        error,
+        "Compare --cert, --key and --ca with the server's tls-auth-clients and tls-ca-cert-file."
+      )
     )
+  }
+  if (error._tag === "DecodeError") {
+    return Effect.succeed(refused(error))
   }
   return settings.resolved.tls === undefined
     ? otherPeer(settings, place, error)
@@ -100,21 +108,29 @@ const refused = (error: RedisError): Finding => {
       return /max number of clients/.test(error.message)
         ? fail("max-clients", error, "Raise maxclients, or find out who has so many connections (CLIENT LIST).")
         : /SELECT/.test(error.message)
-          ? fail("no-such-database", error, "Use a database that the server has (databases); a cluster has database 0 alone.")
-          : fail("handshake-refused", error, "The server does not accept the client's handshake: is there a proxy between?")
+          ? fail(
+              "no-such-database",
+              error,
+              "Use a database that the server has (databases); a cluster has database 0 alone."
+            )
+          : fail(
+              "handshake-refused",
+              error,
+              "The server does not accept the client's handshake: is there a proxy between?"
+            )
   }
 }
 
 /** No Redis answered in plain text. The port may speak TLS, or the peer may be a server of another kind. */
 const otherPeer: (settings: Settings, place: Place, error: RedisError) => Effect.Effect<Finding> = Effect.fnUntraced(
   function* (settings: Settings, place: Place, error: RedisError) {
-    if (yield* speaksTls(place, nameOf(settings), settings.timeout)) {
+    if (yield* speaksTls(place, nameOf(settings), forProbe(settings))) {
       return failure("handshake", "tls-needed", "this port speaks TLS, and was asked in plain text", {
         advice: "Use rediss:// in place of redis://, or --tls.",
         data: { error: error._tag }
       })
     }
-    const speaks = yield* ask(place, settings.timeout)
+    const speaks = yield* ask(place, forProbe(settings))
     return speaks === "http" || speaks === "ssh"
       ? notRedis(speaks)
       : error._tag === "ProtocolError" || (error._tag === "ConnectionError" && error.reason === "protocol")
@@ -125,8 +141,17 @@ const otherPeer: (settings: Settings, place: Place, error: RedisError) => Effect
 
 const silentOrClosed = ({ timeout }: Settings, error: RedisError): Finding =>
   error._tag === "DeadlineError"
-    ? failure("handshake", "silent", `the server accepts connections and did not answer the handshake within ${timeout} ms`, {
-        advice: "The server hangs (a slow command, a stopped process, swapping), or a proxy has no server behind it.",
-        data: { error: error._tag }
-      })
-    : fail("closed", error, "Look into the server's log for the reason; a proxy that has no server to pass to closes too.")
+    ? failure(
+        "handshake",
+        "silent",
+        `the server accepts connections and did not answer the handshake within ${timeout} ms`,
+        {
+          advice: "The server hangs (a slow command, a stopped process, swapping), or a proxy has no server behind it.",
+          data: { error: error._tag }
+        }
+      )
+    : fail(
+        "closed",
+        error,
+        "Look into the server's log for the reason; a proxy that has no server to pass to closes too."
+      )

@@ -113,14 +113,16 @@ const checkCluster: (patient: Patient) => Effect.Effect<ReadonlyArray<Finding>, 
     if (missing.length > 0) {
       findings.push(
         failure("mode", "cluster-slots-uncovered", `no working primary owns the hash slots ${listed(missing)}`, {
-          advice: "Commands on keys in these slots fail with CLUSTERDOWN: bring the node back, or assign them (redis-cli --cluster fix).",
+          advice:
+            "Commands on keys in these slots fail with CLUSTERDOWN: bring the node back, or assign them (redis-cli --cluster fix).",
           data
         })
       )
     } else if (info.state !== "ok") {
       findings.push(
         failure("mode", "cluster-down", `the cluster's state is ${data.state} for this node`, {
-          advice: "The node sees too few primaries to serve commands: look at the network between the nodes (the bus port).",
+          advice:
+            "The node sees too few primaries to serve commands: look at the network between the nodes (the bus port).",
           data
         })
       )
@@ -141,7 +143,9 @@ const checkCluster: (patient: Patient) => Effect.Effect<ReadonlyArray<Finding>, 
     }
     const addresses = nodes
       .filter(({ flags, host }) => host !== "" && !flags.some((flag) => /^(?:fail|noaddr|handshake)/.test(flag)))
-      .flatMap(({ host, port }) => (Option.isSome(port) && port.value > 0 ? [{ name: "", host, port: port.value }] : []))
+      .flatMap(({ host, port }) =>
+        Option.isSome(port) && port.value > 0 ? [{ name: "", host, port: port.value }] : []
+      )
     const lost = yield* unreachable(patient, addresses)
     if (lost.length > 0) {
       findings.push(
@@ -195,17 +199,23 @@ const checkSentinel: (patient: Patient) => Effect.Effect<ReadonlyArray<Finding>,
       patient.settings.features.has("sentinel") && masters.length > 0
         ? ok("mode", "sentinel", what, data)
         : failure("mode", "sentinel", what, {
-            advice: "A sentinel holds no data: connect to the master that it names; with --for sentinel the doctor takes it as wanted.",
+            advice:
+              "A sentinel holds no data: connect to the master that it names; with --for sentinel the doctor takes it as wanted.",
             data
           })
     ]
     const down = masters.filter(({ flags }) => flags.includes("s_down") || flags.includes("o_down"))
     if (down.length > 0) {
       findings.push(
-        failure("mode", "sentinel-master-down", `for this sentinel the master ${listed(down.map(({ name }) => name))} is down`, {
-          advice: "Wait for the failover, or look at the master.",
-          data: { masters: down.map(({ name }) => name) }
-        })
+        failure(
+          "mode",
+          "sentinel-master-down",
+          `for this sentinel the master ${listed(down.map(({ name }) => name))} is down`,
+          {
+            advice: "Wait for the failover, or look at the master.",
+            data: { masters: down.map(({ name }) => name) }
+          }
+        )
       )
     }
     const up = masters.filter(({ host, port }) => host !== "" && port > 0).filter((master) => !down.includes(master))
@@ -220,7 +230,8 @@ const checkSentinel: (patient: Patient) => Effect.Effect<ReadonlyArray<Finding>,
           "sentinel-master-unreachable",
           `from here there is no connection to ${listed(lost.map(({ address, error }) => `${address} (${error})`))}`,
           {
-            advice: "Clients connect to the address that the sentinel names: set replica-announce-ip to what can be reached from here.",
+            advice:
+              "Clients connect to the address that the sentinel names: set replica-announce-ip to what can be reached from here.",
             data: { masters: lost }
           }
         )

@@ -33,7 +33,8 @@ export const checkName = ({ resolved, timeout }: Settings): Effect.Effect<Found<
       findings: [
         code === "ENOTFOUND"
           ? failure("name", "name-not-found", `the name ${shown} has no address`, {
-              advice: "Look for a mistake in the name, and whether this machine's DNS knows it (a VPN, a search domain).",
+              advice:
+                "Look for a mistake in the name, and whether this machine's DNS knows it (a VPN, a search domain).",
               data: { host: shown }
             })
           : failure("name", "name-lookup-failed", `the name ${shown} could not be looked up (${code})`, {
@@ -47,52 +48,56 @@ export const checkName = ({ resolved, timeout }: Settings): Effect.Effect<Found<
 }
 
 export const show = (place: Place): string =>
-  "path" in place ? place.path : place.host.includes(":") ? `[${place.host}]:${place.port}` : `${place.host}:${place.port}`
+  "path" in place
+    ? place.path
+    : place.host.includes(":")
+      ? `[${place.host}]:${place.port}`
+      : `${place.host}:${place.port}`
 
 /** Connects to each address at the same time. */
-export const checkTcp: (
-  settings: Settings,
-  places: ReadonlyArray<Place>
-) => Effect.Effect<Found<Place>> = Effect.fnUntraced(function* ({ timeout }: Settings, places: ReadonlyArray<Place>) {
-  const tried = yield* Effect.forEach(
-    places,
-    (place) => Effect.map(Effect.either(reach(place, timeout)), (result) => ({ place, result })),
-    { concurrency: 8 }
-  )
-  const addresses = tried.map(({ place, result }) => ({
-    address: visible(show(place)),
-    milliseconds: Either.isRight(result) ? result.right : null,
-    error: Either.isLeft(result) ? result.left.code : null
-  }))
-  const data = { addresses }
-  const open = tried.flatMap(({ place, result }) => (Either.isRight(result) ? [{ place, took: result.right }] : []))
-  const closed = tried.flatMap(({ place, result }) => (Either.isLeft(result) ? [{ place, trouble: result.left }] : []))
-  const [first] = open
-  if (first === undefined) {
-    return { findings: [refused(closed, timeout, data)], value: undefined }
-  }
-  const message = `${visible(show(first.place))} accepts connections (${ms(first.took)})`
-  return {
-    findings: [
-      ok("tcp", "tcp-open", message, data),
-      ...(closed.length === 0
-        ? []
-        : [
-            warning(
-              "tcp",
-              "tcp-some-addresses",
-              `${closed.map(({ place, trouble }) => `${show(place)} does not (${trouble.code})`).join(", ")}`,
-              {
-                advice:
-                  "Clients try the addresses in turn, so connecting takes longer. Have the server listen on all of them, or choose with ?family=4 or ?family=6 in the URL.",
-                data
-              }
-            )
-          ])
-    ],
-    value: first.place
-  }
-})
+export const checkTcp: (settings: Settings, places: ReadonlyArray<Place>) => Effect.Effect<Found<Place>> =
+  Effect.fnUntraced(function* ({ timeout }: Settings, places: ReadonlyArray<Place>) {
+    const tried = yield* Effect.forEach(
+      places,
+      (place) => Effect.map(Effect.either(reach(place, timeout)), (result) => ({ place, result })),
+      { concurrency: 8 }
+    )
+    const addresses = tried.map(({ place, result }) => ({
+      address: visible(show(place)),
+      milliseconds: Either.isRight(result) ? result.right : null,
+      error: Either.isLeft(result) ? result.left.code : null
+    }))
+    const data = { addresses }
+    const open = tried.flatMap(({ place, result }) => (Either.isRight(result) ? [{ place, took: result.right }] : []))
+    const closed = tried.flatMap(({ place, result }) =>
+      Either.isLeft(result) ? [{ place, trouble: result.left }] : []
+    )
+    const [first] = open
+    if (first === undefined) {
+      return { findings: [refused(closed, timeout, data)], value: undefined }
+    }
+    const message = `${visible(show(first.place))} accepts connections (${ms(first.took)})`
+    return {
+      findings: [
+        ok("tcp", "tcp-open", message, data),
+        ...(closed.length === 0
+          ? []
+          : [
+              warning(
+                "tcp",
+                "tcp-some-addresses",
+                `${closed.map(({ place, trouble }) => `${show(place)} does not (${trouble.code})`).join(", ")}`,
+                {
+                  advice:
+                    "Clients try the addresses in turn, so connecting takes longer. Have the server listen on all of them, or choose with ?family=4 or ?family=6 in the URL.",
+                  data
+                }
+              )
+            ])
+      ],
+      value: first.place
+    }
+  })
 
 const refused = (
   closed: ReadonlyArray<{ readonly place: Place; readonly trouble: Trouble }>,
@@ -105,7 +110,8 @@ const refused = (
   switch (only) {
     case "ECONNREFUSED":
       return failure("tcp", "tcp-refused", `nothing listens on ${where}`, {
-        advice: "Start the server, or look for a mistake in the port; a server that is bound to 127.0.0.1 is not reachable from other machines (bind).",
+        advice:
+          "Start the server, or look for a mistake in the port; a server that is bound to 127.0.0.1 is not reachable from other machines (bind).",
         data
       })
     case "ETIMEDOUT":

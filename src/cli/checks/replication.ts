@@ -1,7 +1,7 @@
 /** The server's role, its replicas and how far they are behind, from INFO. */
 import * as Effect from "effect/Effect"
-import type { RedisError } from "../../RedisError.js"
 import { visible } from "../../internal/resp/visible.js"
+import type { RedisError } from "../../RedisError.js"
 import { number, type Patient, withInfo } from "../patient.js"
 import { bytes, counted, type Finding, failure, ok, warning } from "../report.js"
 import type { Feature } from "../settings.js"
@@ -22,7 +22,9 @@ export const checkReplication = (patient: Patient): Effect.Effect<ReadonlyArray<
 
 /** `ip=10.0.0.2,port=6379,state=online,offset=42,lag=1` as fields. */
 const fieldsOf = (text: string): Readonly<Record<string, string>> =>
-  Object.fromEntries(text.split(",").map((part) => [part.slice(0, part.indexOf("=")), part.slice(part.indexOf("=") + 1)]))
+  Object.fromEntries(
+    text.split(",").map((part) => [part.slice(0, part.indexOf("=")), part.slice(part.indexOf("=") + 1)])
+  )
 
 const primary = (patient: Patient, fields: Readonly<Record<string, string>>): ReadonlyArray<Finding> => {
   const offset = number(patient, "master_repl_offset") ?? 0
@@ -47,7 +49,9 @@ const primary = (patient: Patient, fields: Readonly<Record<string, string>>): Re
       : warning(
           "replication",
           "replica-lags",
-          slow.map(({ address, lagSeconds, state }) => `replica ${address} is ${state}, ${lagSeconds ?? "?"} s late`).join("; "),
+          slow
+            .map(({ address, lagSeconds, state }) => `replica ${address} is ${state}, ${lagSeconds ?? "?"} s late`)
+            .join("; "),
           { advice: "After a failover to it, what it lacks is lost: look at its network and its disk.", data }
         )
   ]
@@ -58,7 +62,12 @@ const replica = (patient: Patient, fields: Readonly<Record<string, string>>): Re
   const of = visible(show({ host: fields.master_host ?? "", port: Number(fields.master_port ?? 0) }))
   const up = fields.master_link_status === "up"
   const writing = writes.filter((feature) => features.has(feature))
-  const data = { role: "replica", primary: of, linkUp: up, secondsBehind: number(patient, "master_last_io_seconds_ago") ?? null }
+  const data = {
+    role: "replica",
+    primary: of,
+    linkUp: up,
+    secondsBehind: number(patient, "master_last_io_seconds_ago") ?? null
+  }
   const what = `a replica of ${of}, which accepts no writes (READONLY)`
   const advice = `Connect to the primary, ${of}.`
   return [

@@ -21,18 +21,17 @@ export const checkServer = ({ connection, info, mode }: Patient): Findings => {
   }
   return Effect.map(tried(connection.execute(Redis.hello())), (answer) => [
     ...(Either.isRight(answer)
-      ? [
-          about(
-            Option.getOrUndefined(answer.right.server),
-            Option.getOrUndefined(answer.right.version),
-            mode
-          )
-        ]
+      ? [about(Option.getOrUndefined(answer.right.server), Option.getOrUndefined(answer.right.version), mode)]
       : []),
-    unknown("server", "info-denied", "INFO is refused, so replication, memory, clients and persistence are not looked at", {
-      advice: "ACL SETUSER … +info lets the doctor see them. Programs do not need it.",
-      data: { command: "INFO" }
-    })
+    unknown(
+      "server",
+      "info-denied",
+      "INFO is refused, so replication, memory, clients and persistence are not looked at",
+      {
+        advice: "ACL SETUSER … +info lets the doctor see them. Programs do not need it.",
+        data: { command: "INFO" }
+      }
+    )
   ])
 }
 
@@ -47,22 +46,29 @@ const about = (product: string | undefined, version: string | undefined, mode: s
   const least = product === "redis" || product === "valkey" ? oldest[product] : undefined
   return least !== undefined && Number.parseInt(version, 10) < least
     ? warning("server", "server-old", `${name}, ${mode}`, {
-        advice: "The library is tested on Redis 7.0 and later; older servers lack commands and permissions. Upgrade it.",
+        advice:
+          "The library is tested on Redis 7.0 and later; older servers lack commands and permissions. Upgrade it.",
         data
       })
     : ok("server", "server-known", `${name}, ${mode}`, data)
 }
 
-export const checkModules: (patient: Patient) => Findings = Effect.fnUntraced(function* ({ connection, info }: Patient) {
+export const checkModules: (patient: Patient) => Findings = Effect.fnUntraced(function* ({
+  connection,
+  info
+}: Patient) {
   // INFO of older servers names no modules, and neither does it when there are none.
   const answer = yield* tried(connection.execute(Redis.moduleList()))
   if (Either.isLeft(answer) && info?.sections.modules === undefined) {
     return yield* Effect.fail(answer.left)
   }
   const modules = Either.isRight(answer)
-    ? answer.right.map(({ name, version }) => ({ name: visible(name), version: Number(version) }))
-    : (info?.modules ?? []).map(({ name, ver }) => ({ name: visible(name ?? ""), version: Number(ver) }))
-  const names = modules.map(({ name, version }) => `${name} ${version}`)
+    ? answer.right.map(({ name, ver }) => ({ name: visible(name), version: Option.getOrNull(ver) }))
+    : (info?.modules ?? []).map(({ name, ver }) => ({
+        name: visible(name ?? ""),
+        version: ver === undefined ? null : Number(ver)
+      }))
+  const names = modules.map(({ name, version }) => (version === null ? name : `${name} ${version}`))
   return [
     ok("modules", "modules-listed", names.length === 0 ? "no modules" : names.join(", "), {
       modules: modules.map(({ name, version }) => ({ name, version }))
@@ -188,7 +194,9 @@ export const checkPersistence: (patient: Patient) => Findings = Effect.fnUntrace
     return [ok("persistence", "persistence-on", kinds.join(" and "), data)]
   }
   const message =
-    snapshots === null ? "no append-only file; whether there are snapshots is not known" : "nothing is kept over a restart"
+    snapshots === null
+      ? "no append-only file; whether there are snapshots is not known"
+      : "nothing is kept over a restart"
   return settings.features.has("streams") && snapshots === false
     ? [
         warning("persistence", "persistence-off", message, {

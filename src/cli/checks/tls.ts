@@ -13,6 +13,9 @@ import { ask, handshake, type Place, type Shown, type Trouble } from "../sockets
 export const nameOf = ({ resolved: { endpoint, tls } }: Settings): string =>
   tls?.serverName ?? (endpoint._tag === "Unix" ? "localhost" : endpoint.host)
 
+/** How long a peer has to answer what is only asked to explain a failure, in milliseconds. */
+export const forProbe = ({ timeout }: Settings): number => Math.min(timeout, 2_000)
+
 const day = 24 * 60 * 60 * 1000
 
 /** A certificate that expires in less than this is worth a warning. */
@@ -104,11 +107,12 @@ const judge = (settings: Settings, { certificate, cipher, milliseconds, protocol
   ]
 }
 
-const iso = (time: number): string => (Number.isFinite(time) ? new Date(time).toISOString().slice(0, 10) : "an unknown day")
+const iso = (time: number): string =>
+  Number.isFinite(time) ? new Date(time).toISOString().slice(0, 10) : "an unknown day"
 
 /** There was no TLS handshake. A PING in plain text, without credentials, says whether the port is the plain one. */
 const notSpoken = (settings: Settings, place: Place, { code, error }: Trouble): Effect.Effect<Finding> =>
-  Effect.map(ask(place, settings.timeout), (speaks) => {
+  Effect.map(ask(place, forProbe(settings)), (speaks) => {
     const data = { error: code, speaks }
     switch (speaks) {
       case "redis":
@@ -125,10 +129,15 @@ const notSpoken = (settings: Settings, place: Place, { code, error }: Trouble): 
               advice: "Perhaps the port does not speak TLS, or the server hangs.",
               data
             })
-          : failure("tls", "tls-failed", `no TLS handshake: ${visible(explain(error))}`, {
-              advice: "Compare the TLS options with the server's tls-protocols, tls-auth-clients and certificates.",
-              data
-            })
+          : failure(
+              "tls",
+              "tls-failed",
+              `no TLS handshake: ${code === "ECONNRESET" ? "the peer closed the connection" : visible(explain(error))}`,
+              {
+                advice: "Compare the TLS options with the server's tls-protocols, tls-auth-clients and certificates.",
+                data
+              }
+            )
     }
   })
 
