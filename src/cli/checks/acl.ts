@@ -58,8 +58,9 @@ export const commandsOf = (feature: Feature, prefix: string, cluster: boolean): 
         ["PUBLISH", channel, "m"],
         ["SUBSCRIBE", channel],
         ["UNSUBSCRIBE", channel],
-        ["PSUBSCRIBE", channel],
-        ["PUNSUBSCRIBE", channel],
+        // The ACL compares a pattern as text with the patterns that the user has.
+        ["PSUBSCRIBE", `${prefix}*`],
+        ["PUNSUBSCRIBE", `${prefix}*`],
         ...(cluster
           ? ([
               ["SPUBLISH", channel, "m"],
