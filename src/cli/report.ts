@@ -1,7 +1,7 @@
 /**
  * What the doctor found, as plain data. Text and JSON are made of it (text.ts, json.ts).
  */
-import type { Check } from "./settings.js"
+import type { Check, Target } from "./settings.js"
 
 /**
  * How a finding is: fine (`ok`), in the way of the program sooner or later (`warning`), the reason why the server cannot be
@@ -23,16 +23,6 @@ export interface Finding {
   readonly advice?: string | undefined
   /** The numbers and names behind the message. */
   readonly data?: { readonly [name: string]: Data } | undefined
-}
-
-/** What was examined, without anything secret. */
-export interface Target {
-  /** `host:port`, or the path of a unix socket. */
-  readonly address: string
-  readonly tls: boolean
-  /** The user that was logged in as; null for the default user. */
-  readonly user: string | null
-  readonly database: number
 }
 
 export interface Report {

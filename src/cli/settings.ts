@@ -4,7 +4,6 @@
 import type * as Redacted from "effect/Redacted"
 import type { ConnectionOptions } from "../Connection.js"
 import type { ResolvedOptions } from "../internal/connection/options.js"
-import type { Target } from "./report.js"
 
 /** What a finding is about, in the order of the report. */
 export const checks = [
@@ -42,6 +41,16 @@ export const features = [
 ] as const
 
 export type Feature = (typeof features)[number]
+
+/** What was examined, without anything secret. */
+export interface Target {
+  /** `host:port`, or the path of a unix socket. */
+  readonly address: string
+  readonly tls: boolean
+  /** The user that was logged in as; null for the default user. */
+  readonly user: string | null
+  readonly database: number
+}
 
 export interface Settings {
   readonly target: Target
