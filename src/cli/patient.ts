@@ -25,11 +25,11 @@ export interface Patient {
 export const tried = <A, R>(
   effect: Effect.Effect<A, RedisError, R>
 ): Effect.Effect<Either.Either<A, ReplyError>, RedisError, R> =>
-  Effect.catchIf(
-    Effect.map(effect, (value): Either.Either<A, ReplyError> => Either.right(value)),
-    (error): error is ReplyError => error._tag === "ReplyError" && error.code !== "LOADING",
-    (error) => Effect.succeed(Either.left(error))
-  )
+  Effect.matchEffect(effect, {
+    onSuccess: (value): Effect.Effect<Either.Either<A, ReplyError>, RedisError> => Effect.succeed(Either.right(value)),
+    onFailure: (error): Effect.Effect<Either.Either<A, ReplyError>, RedisError> =>
+      error._tag === "ReplyError" && error.code !== "LOADING" ? Effect.succeed(Either.left(error)) : Effect.fail(error)
+  })
 
 /** The command's name as an ACL rule: `+acl|whoami`. */
 export const rule = (command: string): string => `+${command.toLowerCase().replace(" ", "|")}`
