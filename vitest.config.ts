@@ -13,10 +13,14 @@ const faults = [
   "test/stream/delivery.test.ts"
 ]
 
-/** Tests of clusters: of real servers and of scripted peers, which take long. What needs no connection is in `npm test`. */
+/**
+ * Tests of clusters and of Sentinel: of real servers and of scripted peers, which take long. What needs no connection is
+ * in `npm test`.
+ */
 const cluster = [
   "test/cluster/{cases,client,lifetimes,redirections,replicas,settings}.test.ts",
-  "test/testing/RedisCluster.test.ts"
+  "test/sentinel/client.test.ts",
+  "test/testing/Redis{Cluster,Sentinel}.test.ts"
 ]
 
 const commands = "test/commands/**/*.test.ts"

@@ -7,13 +7,13 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
-import * as Connection from "../../Connection.js"
 import * as RedisCommand from "../../RedisCommand.js"
 import type { RedisError } from "../../RedisError.js"
 import * as FaultProxy from "../FaultProxy.js"
 import * as RedisServer from "../RedisServer.js"
 import * as Bus from "./clusterBus.js"
 import { failure, type RedisClusterError } from "./clusterError.js"
+import { makeRun, quoted, usersOf } from "./member.js"
 
 /** What all nodes of a cluster have in common. */
 export interface Common {
@@ -49,21 +49,6 @@ export interface Member {
   readonly ask: (name: string, ...args: ReadonlyArray<string | number>) => Effect.Effect<unknown, RedisClusterError>
   readonly scope: Scope.CloseableScope
 }
-
-/** A word of `redis.conf`. */
-const quoted = (word: string): string => `"${word.replace(/[\\"]/g, "\\$&")}"`
-
-const sha256 = (text: string): string => Crypto.createHash("sha256").update(text).digest("hex")
-
-/** The users of a cluster whose owner named one: that user may do everything, and the default user is off. */
-const usersOf = ({ acl, password, username }: Common): ReadonlyArray<string> =>
-  username === undefined
-    ? acl
-    : [
-        "user default off",
-        `user ${username} on ${password === undefined ? "nopass" : `#${sha256(Redacted.value(password))}`} ~* &* +@all`,
-        ...acl
-      ]
 
 const directives = (
   common: Common,
@@ -104,34 +89,6 @@ export const ofServer = (error: RedisServer.RedisServerError): RedisClusterError
     error.message,
     { cause: error }
   )
-
-/** The connection to a server, opened when it is first needed, and again when it has ended. */
-const makeRun = (
-  server: RedisServer.RedisServer,
-  { password, username }: Common,
-  scope: Scope.Scope
-): Effect.Effect<<A>(command: RedisCommand.RedisCommand<A>) => Effect.Effect<A, RedisError>> =>
-  Effect.gen(function* () {
-    const lock = yield* Effect.makeSemaphore(1)
-    let connection: Connection.Connection | undefined
-    const open = Effect.gen(function* () {
-      if (connection !== undefined && !(yield* connection.closed)) return connection
-      connection = yield* Scope.extend(
-        Connection.make({
-          path: server.socketPath,
-          ...(username === undefined ? {} : { username }),
-          ...(password === undefined ? {} : { password }),
-          expect: "node",
-          clientName: "cluster-kit",
-          connectTimeout: "2 seconds",
-          closeTimeout: "1 millis"
-        }),
-        scope
-      )
-      return connection
-    })
-    return (command) => Effect.flatMap(lock.withPermits(1)(open), (connection) => connection.execute(command))
-  })
 
 const isInUse = ({ message }: RedisServer.RedisServerError): boolean => message.endsWith("is in use.")
 
@@ -174,7 +131,7 @@ export const start = (common: Common, index: number): Effect.Effect<Member, Redi
           return isInUse(started.left) ? undefined : yield* ofServer(started.left)
         }
         const server = started.right
-        const send = yield* makeRun(server, common, yield* Effect.scope)
+        const send = yield* makeRun(server, common, "cluster-kit", yield* Effect.scope)
         const refused = (cause: RedisError): RedisClusterError =>
           failure("Refused", `The node at port ${server.port}: ${cause.message}`, { cause })
         const run: Member["run"] = (command) => Effect.mapError(send(command), refused)
