@@ -172,6 +172,7 @@ describeReal((server) => {
         const after = yield* kit.master
         expect(addressOf(after)).not.toBe(addressOf(before))
         expect(yield* after.run(Redis.get("survived"))).toEqual(Option.some("yes"))
+        yield* kit.agreed
         yield* kit.restart(before)
       }))
 
