@@ -34,7 +34,8 @@ export interface NodeRole {
 const unsettled = (lines: ReadonlyArray<SentinelInstance>, { port, reachable }: Place, kind: string) => {
   const line = lines.find((line) => Option.contains(line.port, port))
   if (line === undefined) return reachable ? `nothing of ${port}` : undefined
-  const flags = line.flags.join(",")
+  // A sentinel may keep the last vote of another one, that the master is down, after the master has changed.
+  const flags = line.flags.filter((flag) => flag !== "master_down").join(",")
   return (reachable ? flags === kind : line.flags.includes("s_down")) ? undefined : `of ${port}: ${flags}`
 }
 
