@@ -220,6 +220,7 @@ export class MasterDial implements Dial {
       const { connectTimeout = this.options.connectTimeout, restore } = attempt
       let until = Timers.now() + connectTimeout
       let aborted: RedisError | undefined
+      let otherRole: RedisError | undefined
       let abort: ((error: RedisError) => void) | undefined
       attempt.started?.((error) => {
         aborted = error
@@ -261,9 +262,14 @@ export class MasterDial implements Dial {
                 return once
               }
               tracker.failedAt(this.inner.address, isReplica)
-              return isReplica && until - Timers.now() > rolePause
-                ? Effect.zipRight(restore(pauseFor(rolePause)), once)
-                : Effect.fail(this.explain(error))
+              otherRole = isReplica ? error : otherRole
+              if (isReplica && until - Timers.now() > rolePause) {
+                return Effect.zipRight(restore(pauseFor(rolePause)), once)
+              }
+              // Why there was time for another attempt says more than that its time was over.
+              return Effect.fail(
+                error._tag === "DeadlineError" && otherRole !== undefined ? otherRole : this.explain(error)
+              )
             }
           }
         )
