@@ -63,6 +63,7 @@ export type TypeId = typeof TypeId
 export interface Sentinel {
   /** The host that the sentinel announces: the host name of the options, else `127.0.0.1`. */
   readonly host: string
+  /** The port of its clients. */
   readonly port: number
   /** Where to connect to it, with the sentinels' own user and password, when there are any. */
   readonly url: Redacted.Redacted<string>

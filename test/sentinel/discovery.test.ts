@@ -32,8 +32,14 @@ const push = (...items: ReadonlyArray<string | number>): string =>
 /** A scripted data node, whose role may change. */
 const makeNode = (answer: (command: ReadonlyArray<string>) => string | undefined = () => resp("+OK")) =>
   Effect.gen(function* () {
-    const state = { role: "master" }
+    const state = { role: "master", refuses: 0 }
     const peer = yield* Peer.make({
+      onConnect: (connection) => {
+        if (state.refuses > 0) {
+          state.refuses--
+          connection.reset()
+        }
+      },
       onCommand: (command) =>
         command[0] === "HELLO"
           ? hello({ mode: "standalone", role: state.role })
@@ -232,6 +238,35 @@ describe("another server becomes the master", () => {
       yield* Peer.eventually("the sentinels were asked", () => second.connections.length > asked)
       yield* run(Redis.set("k", "v"))
       expect(c.received()).toEqual(["SET k v"])
+    })
+  )
+
+  it.scoped("the former master is not asked again while the leader of the failover names it with the new epoch", () =>
+    Effect.gen(function* () {
+      const { a, b, run, sentinels } = yield* start()
+      const [leader, other] = sentinels as [ScriptedSentinel, ScriptedSentinel]
+      yield* run(Redis.set("before", "v"))
+      leader.says.epoch = 2
+      Object.assign(other.says, { master: b.port, epoch: 2 })
+      b.state.refuses = 3
+      other.announce(a.port, b.port)
+      yield* Peer.eventually("the new master refused", () => b.state.refuses === 0)
+      yield* run(Redis.set("after", "v"))
+      expect(a.received()).toEqual(["SET before v"])
+      expect(b.received()).toEqual(["SET after v"])
+    })
+  )
+
+  it.scoped("a late announcement of the master's own former failover holds the client up for a short time only", () =>
+    Effect.gen(function* () {
+      const { a, b, run, sentinels } = yield* start()
+      b.state.role = "replica"
+      const started = performance.now()
+      sentinels[0]?.announce(a.port, b.port)
+      yield* Peer.eventually("the client was there", () => b.connections.length > 0)
+      yield* run(Redis.set("k", "v"))
+      expect(a.received()).toEqual(["SET k v"])
+      expect(performance.now() - started).toBeLessThan(5_000)
     })
   )
 

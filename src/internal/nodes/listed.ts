@@ -62,7 +62,8 @@ export const checkListed = (
       listed.set(showAddress(endpoint), {
         ...primary,
         endpoint,
-        tls: isUrl && own.tls === undefined ? undefined : (primary.tls ?? own.tls),
+        // A password that is sent to the primary over TLS must not be sent in the clear elsewhere.
+        tls: primary.tls ?? own.tls,
         ...(own.password === undefined
           ? {}
           : { username: own.username, password: own.password, credentials: undefined })

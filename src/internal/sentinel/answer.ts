@@ -7,7 +7,7 @@ import type { Reply } from "../resp/values.js"
 export interface Master extends Address {
   /** The config epoch. Each failover has a higher one. */
   readonly epoch: number
-  /** Whether the sentinels believe that it is down. */
+  /** Whether the sentinel believes that it is down, or replaces it. */
   readonly down: boolean
 }
 
@@ -31,7 +31,11 @@ export const readMaster = (reply: Reply): Master => {
     throw new Decode.DecodeFailure("the master has no address")
   }
   const epoch = Number(facts.get("config-epoch"))
-  return { ...address, epoch: Number.isFinite(epoch) ? epoch : 0, down: hasFlag(facts, "s_down", "o_down") }
+  return {
+    ...address,
+    epoch: Number.isFinite(epoch) ? epoch : 0,
+    down: hasFlag(facts, "s_down", "o_down", "failover_in_progress")
+  }
 }
 
 /** Decodes the reply to SENTINEL SENTINELS. */

@@ -14,7 +14,7 @@ import * as Timers from "../engine/timers.js"
 import { type Address, sameAddress, showAddress } from "../nodes/address.js"
 import { changed } from "../request/failure.js"
 import type { Observer } from "../telemetry/observer.js"
-import { type Answer, mastersOf } from "./answer.js"
+import { type Answer, type Master, mastersOf } from "./answer.js"
 import type { Sentinels } from "./sentinels.js"
 
 /** How long a master that a message named is tried before the sentinels are asked again, in milliseconds. */
@@ -36,8 +36,12 @@ export class MasterTracker {
   replicas: ReadonlyArray<Address> = []
   /** Counts up with each change of the master. */
   generation = 0
-  /** The config epoch of the master; at least that, after a message, which does not tell it. */
+  /** The highest config epoch that a sentinel gave. A message does not tell it. */
   private epoch = 0
+  /** A sentinel has answered that the master is the master, and not only announced it. */
+  private isConfirmed = false
+  /** The master that was left last, and when. */
+  private former: { readonly address: Address; readonly left: number } | undefined
   /** When a sentinel last confirmed that. */
   private confirmed = -Infinity
   private told = -Infinity
@@ -61,38 +65,52 @@ export class MasterTracker {
     if (master !== undefined && !sameAddress(master, from)) {
       return false
     }
-    this.epoch++
     this.told = Timers.now()
-    this.confirmed = this.told
+    this.isConfirmed = false
     this.follow(to)
     return true
   }
 
   /** Takes what sentinels answered. */
   learn(answers: ReadonlyArray<Answer>): void {
-    const masters = mastersOf(answers)
-    const [best] = masters
+    const { master } = this
     const now = Timers.now()
+    const masters = mastersOf(answers).filter((one) => !this.isFormer(one))
+    const [best] = masters
     if (best === undefined || (best.epoch < this.epoch && now - this.confirmed < staleMillis)) {
       return
     }
-    const { master } = this
-    const confirms = master !== undefined && masters.some((one) => one.epoch === best.epoch && sameAddress(one, master))
+    const newest = masters.filter(({ epoch }) => epoch === best.epoch)
+    // A sentinel that leads a failover names the former master with the new epoch until the failover is over.
+    const to = newest.find((one) => master === undefined || !sameAddress(one, master)) ?? best
     this.epoch = best.epoch
     this.confirmed = now
-    this.candidates = masters.filter(({ epoch }) => epoch === best.epoch)
-    this.replicas = replicasOf(answers, best)
-    if (!confirms) {
-      this.follow({ host: best.host, port: best.port })
+    this.isConfirmed = true
+    this.candidates = master === undefined ? newest : []
+    this.replicas = replicasOf(answers, to)
+    if (master === undefined || !sameAddress(to, master)) {
+      this.follow({ host: to.host, port: to.port })
     }
     this.onReplicas()
   }
 
+  /** Whether a sentinel names the master that the client has left, and nothing says that it became the master again. */
+  private isFormer(one: Master): boolean {
+    const { former } = this
+    return (
+      former !== undefined &&
+      sameAddress(former.address, one) &&
+      (!this.isConfirmed || one.epoch <= this.epoch) &&
+      Timers.now() - former.left < staleMillis
+    )
+  }
+
   private follow(to: Address): void {
-    const isFirst = this.master === undefined
+    const { master } = this
     this.master = to
     this.failed.clear()
-    if (!isFirst) {
+    if (master !== undefined) {
+      this.former = { address: master, left: Timers.now() }
       this.generation++
       this.candidates = []
       this.onSwitch()
@@ -131,8 +149,12 @@ export class MasterTracker {
   /** An attempt to connect to a server failed. `isReplica`: it may become the master soon. */
   failedAt(address: string, isReplica: boolean): void {
     this.failed.set(address, Timers.now())
+    const isOver = Timers.now() - this.told >= toldMillis
     if (!isReplica) {
       this.told = -Infinity
+    } else if (isOver && !this.isConfirmed) {
+      // What was announced did not come true: the message may have been of an earlier failover.
+      this.former = undefined
     }
   }
 
@@ -168,8 +190,8 @@ export class MasterDial implements Dial {
   private readonly inner: Dial
   /** Errors of servers that are not the master. */
   private readonly wrongRole = new WeakSet<RedisError>()
-  /** Ends the attempts that are under way. */
-  private readonly running = new Set<(error: RedisError) => void>()
+  /** Ends the attempts that are under way; with the generation in which each began. */
+  private readonly running = new Map<(error: RedisError) => void, number>()
 
   constructor(
     private readonly tracker: MasterTracker,
@@ -201,8 +223,10 @@ export class MasterDial implements Dial {
 
   /** The master is another one: attempts that lead to the former one end, and begin again. */
   switched(): void {
-    for (const end of [...this.running]) {
-      end(switchedError())
+    for (const [end, generation] of [...this.running]) {
+      if (generation !== this.tracker.generation) {
+        end(switchedError())
+      }
     }
   }
 
@@ -229,7 +253,7 @@ export class MasterDial implements Dial {
       const end = (error: RedisError): void => abort?.(error)
       const once: Effect.Effect<Link, RedisError> = Effect.suspend(() => {
         const { generation } = tracker
-        this.running.add(end)
+        this.running.set(end, generation)
         return Effect.matchEffect(
           Effect.ensuring(
             this.inner.open({
