@@ -17,6 +17,7 @@ const name = "main"
 interface Says {
   master: number
   epoch: number
+  flags?: string
 }
 
 const hello = (facts: Readonly<Record<string, string>>): string => {
@@ -76,7 +77,7 @@ const makeSentinel = (says: Says, other?: (command: ReadonlyArray<string>) => st
                   "port",
                   String(says.master),
                   "flags",
-                  "master",
+                  says.flags ?? "master",
                   "config-epoch",
                   String(says.epoch)
                 ])
@@ -147,6 +148,31 @@ describe("whom the client takes for the master", () => {
       const sentinels = [yield* makeSentinel({ master: node.port, epoch: 1 })]
       const error = failure(yield* Effect.exit(clientOf(sentinels, { connectTimeout: "300 millis" })))
       expect(error.message).toContain(`127.0.0.1:${node.port} is a replica, and not a master`)
+    })
+  )
+})
+
+describe("a failover that is under way when the client is built", () => {
+  it.scoped("the client stays at the new master while the leader still names the former one, and afterwards", () =>
+    Effect.gen(function* () {
+      const [former, next] = [yield* makeNode(), yield* makeNode()]
+      const leads = { master: former.port, epoch: 2, flags: "master,o_down,failover_in_progress" }
+      const sentinels = [yield* makeSentinel(leads), yield* makeSentinel({ master: next.port, epoch: 2 })]
+      const redis = yield* clientOf(sentinels)
+      const asked = () => sentinels.reduce((sum, { connections }) => sum + connections.length, 0)
+      const ask = Effect.suspend(() => {
+        const before = asked()
+        sentinels[1]?.announce(1, 2)
+        return Peer.eventually("the sentinels were asked", () => asked() >= before + 2)
+      })
+      yield* Peer.eventually("it watches both", () => sentinels.every(({ watched }) => watched()))
+      yield* ask
+      yield* on(redis)(Redis.set("during", "v"))
+      Object.assign(leads, { master: next.port, flags: "master" })
+      yield* ask
+      yield* on(redis)(Redis.set("after", "v"))
+      expect(next.received()).toEqual(["SET during v", "SET after v"])
+      expect(former.connections).toHaveLength(0)
     })
   )
 })

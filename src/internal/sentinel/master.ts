@@ -81,8 +81,12 @@ export class MasterTracker {
       return
     }
     const newest = masters.filter(({ epoch }) => epoch === best.epoch)
-    // A sentinel that leads a failover names the former master with the new epoch until the failover is over.
-    const to = newest.find((one) => master === undefined || !sameAddress(one, master)) ?? best
+    // A sentinel that leads a failover names the former master with the new epoch until the failover is over, and says so.
+    const sound = newest.filter(({ down }) => !down)
+    const to =
+      master === undefined
+        ? best
+        : (sound.find((one) => sameAddress(one, master)) ?? sound[0] ?? { ...best, ...master })
     this.epoch = best.epoch
     this.confirmed = now
     this.isConfirmed = true
