@@ -242,6 +242,7 @@ const resolveSeeds = (
     }
     const seeds: Array<Address> = []
     let options: Options.ResolvedOptions | undefined
+    const wanted = sentinel.tls ?? (tls === false ? undefined : tls)
     for (const seed of given as ReadonlyArray<Seed>) {
       const text = Redacted.isRedacted(seed) ? Redacted.value(seed) : seed
       const place = typeof text === "string" && !text.includes("://") ? yield* readPlace(text) : undefined
@@ -251,7 +252,8 @@ const resolveSeeds = (
           : (place ?? { url: seed })
       const one = yield* Options.resolve({
         ...where,
-        ...("url" in where ? (sentinel.tls === undefined ? {} : { tls: sentinel.tls }) : { tls: sentinel.tls ?? tls }),
+        // Also for a redis:// URL: a password must not go in the clear where the master is reached over TLS.
+        ...(wanted === undefined ? {} : { tls: wanted }),
         ...(sentinel.username === undefined ? {} : { username: sentinel.username }),
         ...(sentinel.password === undefined ? {} : { password: sentinel.password }),
         ...(sentinel.credentials === undefined ? {} : { credentials: sentinel.credentials }),

@@ -46,6 +46,8 @@ export class MasterTracker {
   private confirmed = -Infinity
   private told = -Infinity
   private candidates: ReadonlyArray<Address> = []
+  /** The server that was announced could not be reached, so the sentinels are asked before the next attempt. */
+  private askAnew = false
   private readonly failed = new Map<string, number>()
 
   constructor(
@@ -77,7 +79,12 @@ export class MasterTracker {
     const now = Timers.now()
     const masters = mastersOf(answers).filter((one) => !this.isFormer(one))
     const [best] = masters
-    if (best === undefined || (best.epoch < this.epoch && now - this.confirmed < staleMillis)) {
+    if (best === undefined) {
+      return
+    }
+    // One sentinel that knows less may be cut off from the others. Only most of them together can take an epoch back.
+    const isMost = answers.length * 2 > this.sentinels.all.length
+    if (best.epoch < this.epoch && (now - this.confirmed < staleMillis || !isMost)) {
       return
     }
     const newest = masters.filter(({ epoch }) => epoch === best.epoch)
@@ -123,7 +130,9 @@ export class MasterTracker {
 
   /** Where the master is. The sentinels are asked, unless one has just announced it. */
   readonly endpoint: Effect.Effect<Endpoint, RedisError> = Effect.suspend(() => {
-    if (this.master !== undefined && Timers.now() - this.told < toldMillis) {
+    const { askAnew } = this
+    this.askAnew = false
+    if (this.master !== undefined && !askAnew && Timers.now() - this.told < toldMillis) {
       return Effect.succeed(tcp(this.master))
     }
     return Effect.matchEffect(this.sentinels.ask, {
@@ -153,12 +162,12 @@ export class MasterTracker {
   /** An attempt to connect to a server failed. `isReplica`: it may become the master soon. */
   failedAt(address: string, isReplica: boolean): void {
     this.failed.set(address, Timers.now())
-    const isOver = Timers.now() - this.told >= toldMillis
-    if (!isReplica) {
-      this.told = -Infinity
-    } else if (isOver && !this.isConfirmed) {
+    if (!this.isConfirmed && Timers.now() - this.told >= toldMillis) {
       // What was announced did not come true: the message may have been of an earlier failover.
       this.former = undefined
+    }
+    if (!isReplica && this.former !== undefined) {
+      this.askAnew = true
     }
   }
 
