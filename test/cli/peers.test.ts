@@ -6,6 +6,7 @@ import * as Net from "node:net"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { vi } from "vitest"
+import { version } from "../../src/internal/connection/version.js"
 import { issue } from "../../src/testing/internal/certificates.js"
 import { resp } from "../support/clusterPeers.js"
 import * as Peer from "../support/peer.js"
@@ -614,7 +615,7 @@ describe("the command line", () => {
       expect(help.stdout).toMatch(/^Usage: /)
       expect(Math.max(...help.stdout.split("\n").map(({ length }) => length))).toBeLessThanOrEqual(120)
       expect(yield* runProgram(["doctor", "-h"])).toEqual(help)
-      expect(yield* runProgram(["--version"])).toMatchObject({ exitCode: 0, stdout: "0.1.0\n" })
+      expect(yield* runProgram(["--version"])).toMatchObject({ exitCode: 0, stdout: `${version}\n` })
     })
   )
 
