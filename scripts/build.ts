@@ -86,6 +86,7 @@ const chunks: ReadonlyArray<readonly [modules: RegExp, chunk: string]> = [
   // `node:net` and `node:tls` are imported here and nowhere else.
   [/^internal\/connection\/nodeTransport$/, "internal/node"],
   [/^internal\/(effect|telemetry|engine|request|connection|pool)\b/, "internal/connection"],
+  [/^internal\/nodes\/(?!lazyListed$)/, "internal/nodes"],
   [/^internal\/cluster\//, "internal/cluster"],
   [/^internal\/sentinel\//, "internal/sentinel"],
   [/^internal\//, "internal/client"]

@@ -51,7 +51,7 @@ import { reconnectSettings } from "./internal/connection/pacer.js"
 import { fromEither } from "./internal/effect/either.js"
 import type { Program } from "./internal/effect/program.js"
 import { layer as layerScheduler } from "./internal/effect/scheduler.js"
-import { checkListed, overReplicas } from "./internal/nodes/listed.js"
+import { listed } from "./internal/nodes/lazyListed.js"
 import {
   make as makePubSub,
   type RedisPubSub as RedisPubSubIdentifier,
@@ -250,7 +250,9 @@ const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisErro
   Effect.gen(function* () {
     const given = yield* Options.resolve(options)
     const { onRotate, options: resolved } = yield* Credentials.source(given)
-    const listed = yield* checkListed(options, resolved)
+    const isListed = [options.replicas, options.readFrom, options.maxReplicaLag].some((option) => option !== undefined)
+    const replication = isListed ? yield* listed : undefined
+    const reads = yield* replication?.checkListed(options, resolved) ?? Effect.succeed(undefined)
     const observer = yield* currentObserver
     const duration = (input: DurationWithUnit | undefined, what: string, fallback: number) =>
       input === undefined ? Either.right(fallback) : Options.checkDuration(input, what)
@@ -268,10 +270,10 @@ const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisErro
     }
     const node = yield* makeNode(makeDial({ options: resolved, connect, observer }), settings)
     onRotate(node.renew)
-    if (listed.replicas.size === 0) {
+    if (replication === undefined || reads === undefined || reads.replicas.size === 0) {
       return node.service
     }
-    const replicated = yield* overReplicas({ node, observer, options: resolved, settings }, listed)
+    const replicated = yield* replication.overReplicas({ node, observer, options: resolved, settings }, reads)
     onRotate(replicated.renew)
     return replicated.service
   })
