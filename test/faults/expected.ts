@@ -78,7 +78,8 @@ const connected = (cell: Cell): ReadonlyArray<string> => {
           ? // Inside a value, where the corruption cannot be detected.
             [answer]
           : phase.name === "multi"
-            ? [lost, misread, damaged]
+            ? // The server may also wait for the rest of a command that it misread.
+              [lost, misread, damaged, late]
             : [misread]
         : phase.name === "largeReply"
           ? // Inside a value, which is no longer UTF-8.
