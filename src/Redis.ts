@@ -10,7 +10,6 @@ import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
@@ -21,9 +20,10 @@ import { type Codec, utf8 } from "./Codec.js"
 import { Connection, type ConnectionOptions } from "./Connection.js"
 import { type Ranges, range } from "./commands/range.js"
 import * as Batch from "./internal/client/batch.js"
-import { type Orphan, pushBackOrphan, warnOfOrphan } from "./internal/client/blocking.js"
+import type { Orphan } from "./internal/client/blocking.js"
 import { type Commands, make as makeCommands } from "./internal/client/commands.js"
-import { makeNode, type NodeSettings } from "./internal/client/node.js"
+import { makeNode } from "./internal/client/node.js"
+import { nodeSettings } from "./internal/client/nodeOptions.js"
 import { type OptimisticOptions, optimistic } from "./internal/client/optimistic.js"
 import { overPool } from "./internal/client/overPool.js"
 import { prefixed } from "./internal/client/prefix.js"
@@ -47,7 +47,6 @@ import * as Credentials from "./internal/connection/credentials.js"
 import { makeDial } from "./internal/connection/dial.js"
 import { connect } from "./internal/connection/lazyNodeTransport.js"
 import * as Options from "./internal/connection/options.js"
-import { reconnectSettings } from "./internal/connection/pacer.js"
 import { fromEither } from "./internal/effect/either.js"
 import type { Program } from "./internal/effect/program.js"
 import { layer as layerScheduler } from "./internal/effect/scheduler.js"
@@ -254,20 +253,7 @@ const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisErro
     const replication = isListed ? yield* listed : undefined
     const reads = yield* replication?.checkListed(options, resolved) ?? Effect.succeed(undefined)
     const observer = yield* currentObserver
-    const duration = (input: DurationWithUnit | undefined, what: string, fallback: number) =>
-      input === undefined ? Either.right(fallback) : Options.checkDuration(input, what)
-    const orphans = options.onOrphan ?? "warn"
-    const settings: NodeSettings = {
-      ...reconnectSettings(options),
-      maxRetries: options.maxRetries === undefined ? 3 : yield* Options.checkCount(options.maxRetries, "maxRetries", 0),
-      followsBlocked: true,
-      maxDedicated:
-        options.maxDedicated === undefined ? 10 : yield* Options.checkCount(options.maxDedicated, "maxDedicated"),
-      acquireTimeout: yield* duration(options.acquireTimeout, "acquireTimeout", 5_000),
-      idleTimeout: yield* duration(options.idleTimeout, "idleTimeout", 30_000),
-      lazy: options.lazy === true,
-      onOrphan: orphans === "warn" ? warnOfOrphan : orphans === "pushBack" ? pushBackOrphan : orphans
-    }
+    const settings = yield* nodeSettings(options, { lazy: options.lazy === true, followsBlocked: true })
     const node = yield* makeNode(makeDial({ options: resolved, connect, observer }), settings)
     onRotate(node.renew)
     if (replication === undefined || reads === undefined || reads.replicas.size === 0) {

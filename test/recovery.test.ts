@@ -673,6 +673,24 @@ eachServer((it, { protocol, server }) => {
     })
   )
 
+  it.scoped("a read of what comes next is not begun again when its server becomes a replica", () =>
+    Effect.gen(function* () {
+      const { host, port } = yield* makeServer(server)
+      const options = { host, port, protocol, maxRetries: 1_000, replyTimeout: "30 seconds" } as const
+      const run = on(yield* Redis.make(options))
+      const other = on(yield* Redis.make(options))
+      const read = yield* Effect.fork(
+        Effect.exit(run(Redis.execute("XREAD", "BLOCK", 20_000, "STREAMS", RedisCommand.key("stream"), "$")))
+      )
+      // It blocks.
+      yield* Effect.repeat(other(Redis.execute("INFO", "clients")), {
+        until: (text) => /blocked_clients:1/.test(String(text))
+      })
+      yield* run(Redis.execute("REPLICAOF", "127.0.0.1", "1"))
+      expect(failure(yield* Fiber.join(read))).toMatchObject({ _tag: "ReplyError", code: "UNBLOCKED" })
+    })
+  )
+
   it.scoped("a write to a replica waits until it becomes a master", () =>
     Effect.gen(function* () {
       const master = yield* makeServer(server)

@@ -80,7 +80,7 @@ describe.runIf(realServers.length > 0)("the fault table", () => {
           const started = performance.now()
           const home = { ...(homes[i % homes.length] as (typeof homes)[number]), apart, together }
           return Effect.map(Effect.ensuring(runCell(home, cell, `cell${i}`), together.leave), (seen: Seen) => {
-            const problems = problemsOf(cell, seen)
+            const problems = problemsOf(cell, seen, realServers[i % homes.length] as (typeof realServers)[number])
             if (dump !== undefined) {
               const took = Math.round(performance.now() - started)
               const line = `${nameOf(cell)} => ${seen.outcome}, ${seen.executed} times, ${took} ms`

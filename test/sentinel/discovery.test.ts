@@ -248,6 +248,27 @@ describe("another server becomes the master", () => {
     })
   )
 
+  it.scoped(
+    "a program that goes on when its blocked command of the former master ends sends the next one to the new one",
+    () =>
+      Effect.gen(function* () {
+        const { a, b, run, sentinels } = yield* start({}, ([word]) => (word === "BLPOP" ? undefined : resp("+OK")))
+        // So large that it is written at once, and not in a microtask.
+        const large = "x".repeat(40_000)
+        const program = yield* Effect.fork(
+          Effect.zipRight(
+            Effect.exit(run(Redis.blpop(["list"], { timeout: "20 seconds" }))),
+            run(Redis.set("k", large))
+          )
+        )
+        yield* Peer.eventually("it blocks", () => a.received().some((line) => line.startsWith("BLPOP")))
+        sentinels[0]?.announce(a.port, b.port)
+        yield* Fiber.join(program)
+        expect(a.received().filter((line) => line.startsWith("SET"))).toEqual([])
+        expect(b.received()).toEqual([`SET k ${large}`])
+      })
+  )
+
   it.scoped("a late announcement of an earlier failover does not move the client back", () =>
     Effect.gen(function* () {
       const { a, b, c, run, sentinels } = yield* start()
@@ -322,6 +343,30 @@ describe("sentinels that are of no use", () => {
       })
       yield* on(redis)(Redis.set("k", "v"))
       expect(node.received()).toEqual(["SET k v"])
+    })
+  )
+
+  it.scoped("an Effect that never finds them ends with connectTimeout", () =>
+    Effect.gen(function* () {
+      const made = RedisSentinel.make({ name, sentinels: Effect.never, connectTimeout: "100 millis" })
+      expect(failure(yield* Effect.exit(made)).message).toContain("they were not found within 100 ms")
+    })
+  )
+
+  it.scoped("a nodeAddress that throws for an announced address changes nothing", () =>
+    Effect.gen(function* () {
+      const [a, b] = [yield* makeNode(), yield* makeNode()]
+      const sentinel = yield* makeSentinel({ master: a.port, epoch: 1 })
+      const nodeAddress = ({ port }: { readonly port: number }) => {
+        if (port === b.port) throw new Error("not in the table")
+        return undefined
+      }
+      const redis = yield* clientOf([sentinel], { nodeAddress })
+      yield* Peer.eventually("it watches", () => sentinel.watched())
+      sentinel.announce(a.port, b.port)
+      yield* Peer.eventually("it is at the new master", () => b.connections.length > 0)
+      yield* on(redis)(Redis.set("k", "v"))
+      expect(b.received()).toEqual(["SET k v"])
     })
   )
 

@@ -77,6 +77,7 @@ export class BlockingCommands {
             if (
               retries >= this.maxRetries ||
               !isDemotion(error) ||
+              isFromNewest(command) ||
               Timers.now() + demotedPause - began >= (deadline ?? Infinity)
             ) {
               return Effect.fail(error)
@@ -208,6 +209,10 @@ const isDemotion = (error: RedisError): boolean =>
   error._tag === "ReplyError" &&
   (error.code === "READONLY" ||
     (error.code === "UNBLOCKED" && Redacted.value(error.raw).startsWith("UNBLOCKED force unblock")))
+
+/** Whether a command reads what comes after it is sent. Sent again, it would silently pass over what came meanwhile. */
+const isFromNewest = ({ args, traits }: RedisCommand<unknown>): boolean =>
+  traits.blocking?.fromNewest === true && args.some((argument) => argumentText(argument) === "$")
 
 /** The pause before a command is sent again whose server became a replica, in milliseconds. */
 const demotedPause = 100

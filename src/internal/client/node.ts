@@ -92,9 +92,10 @@ export const makeNode = (dial: Dial, settings: NodeSettings): Effect.Effect<Node
         fork(shared.renew)
       },
       leave: (message) => {
-        // The pool first: in Effect 4 programs go on inside, and must not be lent a link of the old server.
-        pool.leave(message, dial.options.closeTimeout)
+        // All links are taken away before anybody is called: in Effect 4 a program goes on inside, and sends over what it finds.
+        const leavePool = pool.withdraw(message, dial.options.closeTimeout)
         shared.reconnector.abandon(message)
+        leavePool()
       }
     }
   })

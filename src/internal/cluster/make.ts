@@ -2,12 +2,11 @@
  * Builds the client of a cluster: checks the options, asks the seeds for the topology, and keeps it.
  */
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { type RedisError, UsageError } from "../../RedisError.js"
-import { type Orphan, pushBackOrphan, warnOfOrphan } from "../client/blocking.js"
-import { makeNode, type NodeSettings } from "../client/node.js"
+import { makeNode } from "../client/node.js"
+import { countOr, durationOr, nodeSettings, type NodeOptions as Shared } from "../client/nodeOptions.js"
 import type { DurationWithUnit } from "../command/args.js"
 import type { About, ReadFrom, RedisService } from "../command/model.js"
 import { make as makeCommand } from "../command/raw.js"
@@ -15,12 +14,11 @@ import * as Credentials from "../connection/credentials.js"
 import { makeDial } from "../connection/dial.js"
 import { connect } from "../connection/lazyNodeTransport.js"
 import * as Options from "../connection/options.js"
-import type { ReconnectSettings } from "../connection/pacer.js"
 import { reconnectSettings } from "../connection/pacer.js"
 import { fromEither } from "../effect/either.js"
 import { forkerIn } from "../effect/fork.js"
 import * as Timers from "../engine/timers.js"
-import { type Address, showAddress } from "../nodes/address.js"
+import { type Address, longestSearch, type Place, showAddress, within } from "../nodes/address.js"
 import { openMember } from "../nodes/member.js"
 import { ask, checkReadFrom } from "../nodes/readers.js"
 import { idleAfterOf } from "../pubsub/service.js"
@@ -32,19 +30,12 @@ import { serviceOf } from "./service.js"
 import { ClusterStatus } from "./status.js"
 
 /** The options of one server that a cluster's client has, too. */
-export interface NodeOptions extends Omit<Options.ConnectionOptions, "url" | "host" | "port" | "path" | "expect"> {
-  readonly reconnect?: ReconnectSettings["schedule"] | undefined
-  readonly stopReconnecting?: ReconnectSettings["stopWhen"] | undefined
-  readonly offline?: "queue" | "fail" | undefined
-  readonly maxRetries?: number | undefined
-  readonly maxDedicated?: number | undefined
-  readonly onOrphan?: "warn" | "pushBack" | ((orphan: Orphan) => Effect.Effect<void>) | undefined
-  readonly acquireTimeout?: DurationWithUnit | undefined
-  readonly idleTimeout?: DurationWithUnit | undefined
-}
+export interface NodeOptions
+  extends Shared,
+    Omit<Options.ConnectionOptions, "url" | "host" | "port" | "path" | "expect"> {}
 
 /** A node where a cluster is looked for. */
-export type Seed = string | Redacted.Redacted<string> | { readonly host: string; readonly port?: number | undefined }
+export type Seed = Place
 
 export interface ClusterOptions extends NodeOptions {
   readonly nodes: ReadonlyArray<Seed> | Effect.Effect<ReadonlyArray<Seed>, RedisError>
@@ -74,29 +65,15 @@ export interface Client {
 export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
     const { nodes } = options
-    const given = Effect.isEffect(nodes) ? yield* nodes : nodes
+    const given = Effect.isEffect(nodes) ? yield* within(nodes, longestSearch) : nodes
     const checked = yield* resolveSeeds(options, given)
     const { onRotate, options: resolved } = yield* Credentials.source(checked.options)
-    const duration = (input: DurationWithUnit | undefined, what: string, fallback: number) =>
-      input === undefined ? Either.right(fallback) : Options.checkDuration(input, what)
-    const count = (input: number | undefined, what: string, fallback: number, least = 1) =>
-      input === undefined ? Either.right(fallback) : Options.checkCount(input, what, least)
-    const orphans = options.onOrphan ?? "warn"
-    const settings: NodeSettings = {
-      ...reconnectSettings(options),
-      maxRetries: yield* count(options.maxRetries, "maxRetries", 3, 0),
-      followsBlocked: false,
-      maxDedicated: yield* count(options.maxDedicated, "maxDedicated", 10),
-      acquireTimeout: yield* duration(options.acquireTimeout, "acquireTimeout", 5_000),
-      idleTimeout: yield* duration(options.idleTimeout, "idleTimeout", 30_000),
-      lazy: true,
-      onOrphan: orphans === "warn" ? warnOfOrphan : orphans === "pushBack" ? pushBackOrphan : orphans
-    }
-    const maxRedirects = yield* count(options.maxRedirects, "maxRedirects", 16, 0)
-    const timeout = yield* duration(options.refreshTimeout, "refreshTimeout", 1_000)
+    const settings = yield* nodeSettings(options, { lazy: true, followsBlocked: false })
+    const maxRedirects = yield* countOr(options.maxRedirects, "maxRedirects", 16, 0)
+    const timeout = yield* durationOr(options.refreshTimeout, "refreshTimeout", 1_000)
     const readFrom = yield* checkReadFrom(options.readFrom ?? "primary")
-    const maxReplicaLag = yield* duration(options.maxReplicaLag, "maxReplicaLag", Infinity)
-    const interval = yield* duration(options.refreshInterval, "refreshInterval", 60_000)
+    const maxReplicaLag = yield* durationOr(options.maxReplicaLag, "maxReplicaLag", Infinity)
+    const interval = yield* durationOr(options.refreshInterval, "refreshInterval", 60_000)
     const observer = yield* currentObserver
     const scope = yield* Effect.scope
     const fork = yield* forkerIn(scope)
@@ -152,7 +129,7 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
           : Effect.succeed(checked.seeds),
         dialTo,
         timeout,
-        seedsTimeout: Math.min(resolved.connectTimeout, longestSeeds),
+        seedsTimeout: Math.min(resolved.connectTimeout, longestSearch),
         interval
       },
       fork
@@ -202,9 +179,6 @@ const readonly = makeCommand("READONLY")
 
 /** How long a node that hangs holds up the start at most, in milliseconds. */
 const longestStart = 1_000
-
-/** How long the Effect that finds the seeds may take at most, in milliseconds. */
-const longestSeeds = 60_000
 
 interface Seeds {
   readonly seeds: ReadonlyArray<Address>

@@ -13,7 +13,7 @@ import { make as makeCommand } from "../command/raw.js"
 import type { Dial } from "../connection/dial.js"
 import type { Forker } from "../effect/fork.js"
 import * as Timers from "../engine/timers.js"
-import type { Address } from "../nodes/address.js"
+import { type Address, within } from "../nodes/address.js"
 import type { Member } from "../nodes/member.js"
 import { isPermanent } from "../request/recovery.js"
 import type { Reply } from "../resp/values.js"
@@ -239,18 +239,6 @@ export class Refresher {
     Timers.clearTimeout(this.periodic)
   }
 }
-
-/** By the clock of the connections. Without a bound, one search that hangs would be the last one. */
-const within = <A>(seeds: Effect.Effect<A, RedisError>, millis: number): Effect.Effect<A, RedisError> =>
-  Effect.raceFirst(
-    seeds,
-    Effect.async<never, RedisError>((resume) => {
-      const message = `they were not found within ${millis} ms`
-      const error = new ConnectionError({ reason: "noNode", delivery: "unsent", message })
-      const timer = Timers.setTimeout(() => resume(Effect.fail(error)), millis)
-      return Effect.sync(() => Timers.clearTimeout(timer))
-    })
-  )
 
 const shuffled = <A>(list: ReadonlyArray<A>): ReadonlyArray<A> =>
   list

@@ -220,18 +220,26 @@ export class Reconnector {
    * waits for the next link, which is opened without a pause. Replies that are owed are read for at most `closeTimeout`.
    */
   abandon(message: string): void {
+    this.withdraw(message)()
+  }
+
+  /** The first half of {@link abandon}, which calls nobody: from now on nothing goes to the server. Returns the second half. */
+  withdraw(message: string): () => void {
     const { link } = this
     if (link === undefined) {
-      this.pacer?.hurry()
-      return
+      return () => this.pacer?.hurry()
     }
     const close: CloseReason = { reason: "closed", message }
     this.draining.add(link)
     this.link = undefined
     this.since = -Infinity
-    link.engine.retract(close)
-    this.lost(link, close)
-    this.drain(link, this.dial.options.closeTimeout, close)
+    return () => {
+      link.engine.retract(close)
+      if (this.link === undefined) {
+        this.lost(link, close)
+      }
+      this.drain(link, this.dial.options.closeTimeout, close)
+    }
   }
 
   private pacer: Pacer | undefined

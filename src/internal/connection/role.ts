@@ -25,7 +25,7 @@ const role = withDeadline(
 
 /**
  * Fails when a server has another role than `wanted`. `refused` is called with the error. A server that does not tell its role,
- * because the user has no permission to ask, is accepted.
+ * because the user has no permission to ask or it does not know ROLE, is accepted.
  */
 export const expectRole =
   (wanted: "master" | "replica", refused: (error: RedisError) => void = () => {}) =>
@@ -33,7 +33,9 @@ export const expectRole =
     Effect.flatMap(
       facts.role !== undefined
         ? Effect.succeed(facts.role)
-        : Effect.catchTag(link.send(role), "ReplyError", () => Effect.succeed(wanted)),
+        : Effect.catchTag(link.send(role), "ReplyError", (error) =>
+            error.code === "NOPERM" || error.code === "ERR" ? Effect.succeed(wanted) : Effect.fail(error)
+          ),
       (is) => {
         if ((is === "master") === (wanted === "master")) {
           return Effect.void

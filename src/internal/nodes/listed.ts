@@ -13,12 +13,9 @@ import * as Options from "../connection/options.js"
 import { expectRole } from "../connection/role.js"
 import { forkerIn } from "../effect/fork.js"
 import type { Observer } from "../telemetry/observer.js"
-import { type Address, showAddress } from "./address.js"
+import { type Address, type Place, showAddress } from "./address.js"
 import { checkReadFrom } from "./readers.js"
 import { Replicated } from "./replicated.js"
-
-/** Where a server is. */
-export type Place = string | Redacted.Redacted<string> | { readonly host: string; readonly port?: number | undefined }
 
 export interface ListedOptions {
   readonly replicas?: ReadonlyArray<Place> | undefined

@@ -298,7 +298,7 @@ export class PoolCore {
     return restore(link.send(ping)).pipe(
       Effect.exit,
       Effect.flatMap((exit) => {
-        if (Exit.isSuccess(exit)) {
+        if (Exit.isSuccess(exit) && !link.engine.closing) {
           return Effect.succeed(member)
         }
         link.destroy("it did not answer PING when it was about to be lent")
@@ -630,21 +630,27 @@ export class PoolCore {
   }
 
   /**
-   * Leaves the server, because another one has taken its place: free links end at once, and over lent ones nothing more is
-   * written. Replies that are owed over those are read for at most so many milliseconds, except those of blocking commands.
+   * Leaves the server, because another one has taken its place: from now on nothing goes to it. Nobody is called before the
+   * returned function is: it ends the free links, and reads the replies that are owed over lent ones for at most so many
+   * milliseconds, except those of blocking commands.
    */
-  leave(message: string, graceMillis: number): void {
+  withdraw(message: string, graceMillis: number): () => void {
     this.generation++
     this.failure = undefined
-    this.pacer.hurry()
-    const free = new Set(this.free)
-    for (const member of [...this.members]) {
-      if (free.has(member)) {
-        member.link.destroy(message)
-      } else {
-        const reason: CloseReason = { reason: "closed", message }
-        member.link.engine.retract(reason)
-        member.link.engine.close(graceMillis, () => {}, reason)
+    const free = this.free.splice(0)
+    const lent = [...this.members].filter((member) => !free.includes(member))
+    for (const { link } of lent) {
+      link.engine.closing = true
+    }
+    return () => {
+      this.pacer.hurry()
+      const reason: CloseReason = { reason: "closed", message }
+      for (const { link } of free) {
+        link.destroy(message)
+      }
+      for (const { link } of lent) {
+        link.engine.retract(reason)
+        link.engine.close(graceMillis, () => {}, reason)
       }
     }
   }

@@ -3,22 +3,21 @@
  * master, and replicas that are read from.
  */
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { type RedisError, UsageError } from "../../RedisError.js"
-import { type Orphan, pushBackOrphan, warnOfOrphan } from "../client/blocking.js"
-import { makeNode, type NodeSettings } from "../client/node.js"
+import { makeNode } from "../client/node.js"
+import { durationOr, nodeSettings, type NodeOptions as Shared } from "../client/nodeOptions.js"
 import type { DurationWithUnit } from "../command/args.js"
 import type { ReadFrom, RedisService } from "../command/model.js"
 import * as Credentials from "../connection/credentials.js"
 import { makeDial } from "../connection/dial.js"
 import { connect } from "../connection/lazyNodeTransport.js"
 import * as Options from "../connection/options.js"
-import { type ReconnectSettings, reconnectSettings } from "../connection/pacer.js"
+import { reconnectSettings } from "../connection/pacer.js"
 import { expectRole } from "../connection/role.js"
 import { forkerIn } from "../effect/fork.js"
-import type { Address } from "../nodes/address.js"
+import { type Address, longestSearch, type Place, within } from "../nodes/address.js"
 import { checkReadFrom } from "../nodes/readers.js"
 import { Replicated } from "../nodes/replicated.js"
 import { idleAfterOf, makeOver, type RedisPubSubService } from "../pubsub/service.js"
@@ -28,20 +27,14 @@ import { Sentinels } from "./sentinels.js"
 import { Poll, Watch } from "./watch.js"
 
 /** The options of one server that a client of sentinels has, too. */
-export interface NodeOptions extends Omit<Options.ConnectionOptions, "url" | "host" | "port" | "path" | "expect"> {
-  readonly reconnect?: ReconnectSettings["schedule"] | undefined
-  readonly stopReconnecting?: ReconnectSettings["stopWhen"] | undefined
-  readonly offline?: "queue" | "fail" | undefined
-  readonly maxRetries?: number | undefined
+export interface NodeOptions
+  extends Shared,
+    Omit<Options.ConnectionOptions, "url" | "host" | "port" | "path" | "expect"> {
   readonly lazy?: boolean | undefined
-  readonly maxDedicated?: number | undefined
-  readonly onOrphan?: "warn" | "pushBack" | ((orphan: Orphan) => Effect.Effect<void>) | undefined
-  readonly acquireTimeout?: DurationWithUnit | undefined
-  readonly idleTimeout?: DurationWithUnit | undefined
 }
 
 /** Where a sentinel is. */
-export type Seed = string | Redacted.Redacted<string> | { readonly host: string; readonly port?: number | undefined }
+export type Seed = Place
 
 /** How the client identifies itself to sentinels. */
 export interface SentinelAccess {
@@ -82,37 +75,34 @@ export const make = (options: SentinelOptions): Effect.Effect<Client, RedisError
     }
     const resolved = yield* Options.resolve({ ...connectionOptions(options), host: name, expect: "node" })
     const source = yield* Credentials.source(resolved)
-    const given = Effect.isEffect(seeds) ? yield* seeds : seeds
+    const searchTimeout = Math.min(resolved.connectTimeout, longestSearch)
+    const given = Effect.isEffect(seeds) ? yield* within(seeds, searchTimeout) : seeds
     const first = yield* resolveSeeds(options, given)
-    const duration = (input: DurationWithUnit | undefined, what: string, fallback: number) =>
-      input === undefined ? Either.right(fallback) : Options.checkDuration(input, what)
-    const count = (input: number | undefined, what: string, fallback: number, least = 1) =>
-      input === undefined ? Either.right(fallback) : Options.checkCount(input, what, least)
-    const orphans = options.onOrphan ?? "warn"
-    const settings: NodeSettings = {
-      ...reconnectSettings(options),
-      maxRetries: yield* count(options.maxRetries, "maxRetries", 3, 0),
-      followsBlocked: true,
-      maxDedicated: yield* count(options.maxDedicated, "maxDedicated", 10),
-      acquireTimeout: yield* duration(options.acquireTimeout, "acquireTimeout", 5_000),
-      idleTimeout: yield* duration(options.idleTimeout, "idleTimeout", 30_000),
-      lazy: options.lazy === true,
-      onOrphan: orphans === "warn" ? warnOfOrphan : orphans === "pushBack" ? pushBackOrphan : orphans
-    }
+    const settings = yield* nodeSettings(options, { lazy: options.lazy === true, followsBlocked: true })
     const readFrom = yield* checkReadFrom(options.readFrom ?? "primary")
-    const maxReplicaLag = yield* duration(options.maxReplicaLag, "maxReplicaLag", Infinity)
-    const timeout = yield* duration(options.sentinelTimeout, "sentinelTimeout", 1_000)
+    const maxReplicaLag = yield* durationOr(options.maxReplicaLag, "maxReplicaLag", Infinity)
+    const timeout = yield* durationOr(options.sentinelTimeout, "sentinelTimeout", 1_000)
     const idleAfter = yield* idleAfterOf(options)
     const observer = yield* currentObserver
     const fork = yield* forkerIn(yield* Effect.scope)
     const access = yield* Credentials.source(first.options)
-    const located = (address: Address): Address => nodeAddress?.(address) ?? address
+    // It is called while a message is read, where nobody would catch what it throws.
+    const located = (address: Address): Address => {
+      try {
+        return nodeAddress?.(address) ?? address
+      } catch (defect) {
+        fork(Effect.logError("nodeAddress threw, so the address is taken as it is", defect))
+        return address
+      }
+    }
     const dialToSentinel = ({ host, port }: Address) =>
       makeDial({ options: { ...access.options, endpoint: { _tag: "Tcp", host, port } }, connect, observer })
     const sentinels = new Sentinels({
       name,
       seeds: Effect.isEffect(seeds)
-        ? Effect.flatMap(seeds, (seeds) => Effect.map(resolveSeeds(options, seeds), ({ seeds }) => seeds))
+        ? Effect.flatMap(within(seeds, searchTimeout), (seeds) =>
+            Effect.map(resolveSeeds(options, seeds), ({ seeds }) => seeds)
+          )
         : Effect.succeed(first.seeds),
       dialTo: dialToSentinel,
       located,

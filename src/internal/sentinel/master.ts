@@ -159,6 +159,11 @@ export class MasterTracker {
     return (good ?? all[0]) as Address
   }
 
+  /** A server that says that it is a master was connected to. When the client is built, that may be the second best one. */
+  connected(address: string): void {
+    this.master = this.candidates.find((one) => showAddress(one) === address) ?? this.master
+  }
+
   /** An attempt to connect to a server failed. `isReplica`: it may become the master soon. */
   failedAt(address: string, isReplica: boolean): void {
     this.failed.set(address, Timers.now())
@@ -266,6 +271,9 @@ export class MasterDial implements Dial {
       const end = (error: RedisError): void => abort?.(error)
       const once: Effect.Effect<Link, RedisError> = Effect.suspend(() => {
         const { generation } = tracker
+        if (aborted !== undefined) {
+          return Effect.fail(aborted)
+        }
         this.running.set(end, generation)
         return Effect.matchEffect(
           Effect.ensuring(
@@ -284,28 +292,31 @@ export class MasterDial implements Dial {
           {
             onSuccess: (link) => {
               if (tracker.generation === generation || link.address === this.address) {
+                tracker.connected(link.address)
                 return Effect.succeed(link)
               }
               link.destroy(switchedError().message)
-              return aborted === undefined ? once : Effect.fail(aborted)
+              return once
             },
             onFailure: (error) => {
               const isReplica = this.wrongRole.has(error)
-              if (aborted !== undefined) {
-                return Effect.fail(aborted)
-              }
-              if (tracker.generation !== generation) {
-                until = Timers.now() + connectTimeout
+              if (aborted === undefined && tracker.generation !== generation) {
+                if (connectTimeout >= this.options.connectTimeout) {
+                  // Not the bound of a caller: the new master gets as much time as the former one.
+                  until = Timers.now() + connectTimeout
+                }
                 return once
               }
               tracker.failedAt(this.inner.address, isReplica)
               otherRole = isReplica ? error : otherRole
-              if (isReplica && until - Timers.now() > rolePause) {
+              if (aborted === undefined && isReplica && until - Timers.now() > rolePause) {
                 return Effect.zipRight(restore(pauseFor(rolePause)), once)
               }
               // Why there was time for another attempt says more than that its time was over.
               return Effect.fail(
-                error._tag === "DeadlineError" && otherRole !== undefined ? otherRole : this.explain(error)
+                error._tag === "DeadlineError" && aborted === undefined && otherRole !== undefined
+                  ? otherRole
+                  : this.explain(error)
               )
             }
           }
