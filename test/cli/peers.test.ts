@@ -641,4 +641,18 @@ describe("the command line", () => {
       expect(stdin.auth).toEqual(["AUTH", "ada", "of-stdin"])
     })
   )
+
+  it.scoped("a password that the server repeats in words of its own is not shown", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make({ onCommand: withInfo(`redis_version:${planted}`, `maxmemory_policy:${planted}`) })
+      for (const form of [[], ["--json"]]) {
+        const { stderr, stdout } = yield* runProgram(
+          ["doctor", "--pings", "0", "--for", "locks", `redis://ada:${secret}@127.0.0.1:${peer.port}`, ...form],
+          {}
+        )
+        expect(stdout).toContain("<redacted>")
+        expect(`${stdout}${stderr}`).not.toContain(planted)
+      }
+    })
+  )
 })
