@@ -22,7 +22,7 @@ export class PipelineRequest extends BatchRequest {
   private places: ReadonlyArray<number> | undefined = undefined
   /** The errors that say that a command was not executed, by the command's place. Made for the first of them. */
   private errors: Array<ErrorReply | undefined> | undefined = undefined
-  private readOnly = false
+  private readOnly: ErrorReply | undefined = undefined
 
   constructor(
     commands: ReadonlyArray<RedisCommand<unknown>>,
@@ -72,7 +72,7 @@ export class PipelineRequest extends BatchRequest {
 
   override take(scripts: Set<string>): Encoded {
     // What another server answered says nothing of this one.
-    this.readOnly = false
+    this.readOnly = undefined
     return super.take(scripts)
   }
 
@@ -87,7 +87,7 @@ export class PipelineRequest extends BatchRequest {
       return
     }
     if (reply instanceof ErrorReply) {
-      this.readOnly ||= isReadOnly(reply)
+      this.readOnly ??= isReadOnly(reply) ? reply : undefined
       if (isRefusal(command, reply)) {
         this.errors ??= new Array(this.commands.length).fill(undefined)
         this.errors[at] = reply
@@ -102,15 +102,15 @@ export class PipelineRequest extends BatchRequest {
   private finish(): void {
     const { errors, readOnly } = this
     if (errors !== undefined) {
-      this.readOnly = false
+      this.readOnly = undefined
       this.expectAgain(errors)
       if (this.isKept(errors)) {
         return
       }
       this.remaining = 0
     }
-    if (readOnly) {
-      this.demote()
+    if (readOnly !== undefined) {
+      this.demote(readOnly)
     }
     this.settled = true
     this.resume(
