@@ -7,7 +7,7 @@ import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { Redis } from "../../src/Redis.js"
 import * as RedisSentinel from "../../src/RedisSentinel.js"
-import { failure, on, quickly } from "../support/client.js"
+import { failure, on, quickly, settle } from "../support/client.js"
 import { resp } from "../support/clusterPeers.js"
 import * as Peer from "../support/peer.js"
 
@@ -286,6 +286,30 @@ describe("another server becomes the master", () => {
       yield* run(Redis.set("k", "v"))
       expect(c.received()).toEqual(["SET k v"])
     })
+  )
+
+  it.scoped(
+    "after two failovers in a row, sentinels that still name the first master do not move the client back",
+    () =>
+      Effect.gen(function* () {
+        const { a, b, c, run, sentinels } = yield* start()
+        const [first, second] = sentinels as [ScriptedSentinel, ScriptedSentinel]
+        first.announce(a.port, b.port)
+        yield* Peer.eventually("it is at b", () => b.connections.length > 0)
+        first.announce(b.port, c.port)
+        yield* Peer.eventually("it is at c", () => c.connections.length > 0)
+        const asked = second.connections.length
+        // Does not fit, so all sentinels are asked: each still names a.
+        second.announce(b.port, a.port)
+        yield* Peer.eventually("the sentinels were asked", () => second.connections[asked]?.socket.destroyed === true)
+        const before = a.received().length
+        for (let i = 0; i < 20; i++) {
+          yield* run(Redis.set("k", String(i)))
+          yield* settle
+        }
+        expect(c.received().length).toBe(20)
+        expect(a.received().length).toBe(before)
+      })
   )
 
   it.scoped("the former master is not asked again while the leader of the failover names it with the new epoch", () =>

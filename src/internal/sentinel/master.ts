@@ -40,8 +40,8 @@ export class MasterTracker {
   private epoch = 0
   /** A sentinel has answered that the master is the master, and not only announced it. */
   private isConfirmed = false
-  /** The master that was left last, and when. */
-  private former: { readonly address: Address; readonly left: number } | undefined
+  /** When masters were left, by their addresses. Sentinels that learn late may still name any of them. */
+  private readonly formers = new Map<string, number>()
   /** When a sentinel last confirmed that. */
   private confirmed = -Infinity
   private told = -Infinity
@@ -105,23 +105,19 @@ export class MasterTracker {
     this.onReplicas()
   }
 
-  /** Whether a sentinel names the master that the client has left, and nothing says that it became the master again. */
+  /** Whether a sentinel names a master that the client has left, and nothing says that it became the master again. */
   private isFormer(one: Master): boolean {
-    const { former } = this
-    return (
-      former !== undefined &&
-      sameAddress(former.address, one) &&
-      (!this.isConfirmed || one.epoch <= this.epoch) &&
-      Timers.now() - former.left < staleMillis
-    )
+    const left = this.formers.get(showAddress(one))
+    return left !== undefined && (!this.isConfirmed || one.epoch <= this.epoch) && Timers.now() - left < staleMillis
   }
 
   private follow(to: Address): void {
     const { master } = this
     this.master = to
     this.failed.clear()
+    this.formers.delete(showAddress(to))
     if (master !== undefined) {
-      this.former = { address: master, left: Timers.now() }
+      this.formers.set(showAddress(master), Timers.now())
       this.generation++
       this.candidates = []
       this.onSwitch()
@@ -169,9 +165,9 @@ export class MasterTracker {
     this.failed.set(address, Timers.now())
     if (!this.isConfirmed && Timers.now() - this.told >= toldMillis) {
       // What was announced did not come true: the message may have been of an earlier failover.
-      this.former = undefined
+      this.formers.clear()
     }
-    if (!isReplica && this.former !== undefined) {
+    if (!isReplica && this.formers.size > 0) {
       this.askAnew = true
     }
   }
