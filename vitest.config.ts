@@ -50,7 +50,8 @@ const modes: Record<string, { include: Array<string>; exclude?: Array<string>; s
   cluster: { include: [...cluster, commands], exclude: single, shared: true, layer: "cluster" },
   faults: { include: faults },
   published: { include: published },
-  pool: { include: [commands], shared: true, layer: "pool" }
+  pool: { include: [commands], shared: true, layer: "pool" },
+  sentinel: { include: [commands, "test/script/script.test.ts"], exclude: single, shared: true, layer: "sentinel" }
 }
 
 export default defineConfig(({ mode }) => {

@@ -3,7 +3,7 @@
  * interrupted at random points, on the shared connection, the pool and connections of their own, over real servers, and
  * what became of them (docs/fuzz.md). `--round` runs one round of a seed again. `npm run fuzz -- --hostile [--streams N]
  * [--cases N]` throws bytes at the parser and at live connections instead. `npm run fuzz -- --cluster [--fibers N]
- * [--server NAME]` disturbs a cluster. Exits 1 when anything was not as it must be.
+ * [--server NAME]` disturbs a cluster, and `--sentinel` in its place a master that sentinels watch. Exits 1 when anything was not as it must be.
  */
 import "./fuzz/watch.js"
 
@@ -17,6 +17,7 @@ import * as Hostile from "./fuzz/hostile.js"
 import { faulty, splitting } from "./fuzz/proxy.js"
 import { seedFrom } from "./fuzz/random.js"
 import { clean, describe, emptyTally, type RoundOptions, run, type Tally, type Target } from "./fuzz/round.js"
+import * as Sentinel from "./fuzz/sentinel.js"
 import { observe } from "./fuzz/task.js"
 import { trace } from "./fuzz/watch.js"
 
@@ -127,11 +128,11 @@ if (flag("hostile")) {
     Hostile.run({ seed, streams: Number(option("streams") ?? 1_000_000), cases: Number(option("cases") ?? 20_000) })
   )
   process.exitCode = fine ? 0 : 1
-} else if (flag("cluster") && tested.length > 0) {
+} else if ((flag("cluster") || flag("sentinel")) && tested.length > 0) {
   const fibers = Number(option("fibers") ?? 100)
   const only = option("server")
   const servers = only === undefined ? tested : realServers.filter(({ name }) => name === only)
-  const fuzz = Cluster.run({ seed, seconds, fibers, servers })
+  const fuzz = (flag("cluster") ? Cluster : Sentinel).run({ seed, seconds, fibers, servers })
   process.exitCode = (await Effect.runPromise(unlogged(fuzz))) ? 0 : 1
 } else if (tested.length === 0) {
   console.log("fuzz: not run, no real server was found. `npm run servers` fetches them.")

@@ -46,9 +46,9 @@ export interface Options {
   readonly servers: ReadonlyArray<TestServer>
 }
 
-const n = (count: number): string => count.toLocaleString("en-US").replaceAll(",", " ")
+export const n = (count: number): string => count.toLocaleString("en-US").replaceAll(",", " ")
 
-const counts = (of: Record<string, number>): string =>
+export const counts = (of: Record<string, number>): string =>
   Object.entries(of)
     .map(([name, count]) => `${n(count)} ${name}`)
     .join(", ")
@@ -60,9 +60,9 @@ const line = (name: string, seed: number, tally: Tally, rounds: number, millis: 
   `${tally.wrong.length} wrong answers, ${tally.unsettled.length} unsettled, ` +
   `leaked: ${tally.sockets} sockets, ${tally.timers} timers, ${tally.fibers} fibers`
 
-const roundSeconds = 25
+export const roundSeconds = 25
 
-const makeWorld = (name: string, fibers: number, tally: Tally): World => {
+export const makeWorld = (name: string, fibers: number, tally: Tally): World => {
   const entities = Array.from({ length: fibers }, (_, i) => new Entity(`${name}:${i}`))
   const several = <A>(count: number, make: (i: number) => A): ReadonlyArray<A> =>
     Array.from({ length: count }, (_, i) => make(i))
@@ -105,7 +105,7 @@ const prepare = (world: World) =>
   )
 
 /** All fibers of a round, from the first command to the comparison with the servers. */
-const useCluster = (world: World, quiet: () => boolean, random: Random.Random) =>
+export const useCluster = (world: World, quiet: () => boolean, random: Random.Random) =>
   Effect.gen(function* () {
     const { tally } = world
     yield* prepare(world)

@@ -31,6 +31,8 @@ export interface Tally {
   messages: number
   handled: number
   handledAgain: number
+  /** Acknowledged increments that no server has any more. */
+  lost: number
   sockets: number
   timers: number
   fibers: number
@@ -49,6 +51,7 @@ export const emptyTally = (): Tally => ({
   messages: 0,
   handled: 0,
   handledAgain: 0,
+  lost: 0,
   sockets: 0,
   timers: 0,
   fibers: 0
@@ -874,6 +877,7 @@ export const audit = (world: World): Effect.Effect<void, RedisError.AnyRedisErro
         ["counter", n as number, counter],
         ["pair", a as number, pair]
       ] as const) {
+        tally.lost += Math.max(writes.acknowledged.length - count, 0)
         if (count > writes.most() || count < writes.least(world)) {
           wrong(
             `the ${what} of ${tag} is ${count}: ${writes.acknowledged.length} were acknowledged, ` +

@@ -81,6 +81,9 @@ describe("pubsub commands decode their replies", () => {
   })
 })
 
+/** The channels of the server, without the one over which a sentinel that watches it is found by others. */
+const channels = Effect.map(pubsub.pubsubChannels(), (names) => names.filter((name) => name !== "__sentinel__:hello"))
+
 liveSuite("pubsub", ({ effect, onLease }) => {
   effect(
     "SUBSCRIBE, UNSUBSCRIBE and their variants work on a leased connection and are refused on the shared one",
@@ -96,7 +99,7 @@ liveSuite("pubsub", ({ effect, onLease }) => {
               { channel: "a", subscribers: 1 },
               { channel: "b", subscribers: 0 }
             ])
-            expect(yield* seen(pubsub.pubsubChannels())).toEqual(["a"])
+            expect(yield* Effect.provideService(channels, Redis, shared)).toEqual(["a"])
             expect(yield* seen(pubsub.publish("a", "m"))).toBe(1)
 
             yield* pubsub.ssubscribe(["s", "t"])
@@ -126,7 +129,7 @@ liveSuite("pubsub", ({ effect, onLease }) => {
     Effect.gen(function* () {
       expect(yield* pubsub.publish("c", "m")).toBe(0)
       expect(yield* pubsub.spublish("c", "m")).toBe(0)
-      expect(yield* pubsub.pubsubChannels()).toEqual([])
+      expect(yield* channels).toEqual([])
       expect(yield* pubsub.pubsubChannels({ pattern: "c*" })).toEqual([])
       expect(yield* pubsub.pubsubShardchannels({ pattern: "c*" })).toEqual([])
       expect(yield* pubsub.pubsubNumpat()).toBe(0)

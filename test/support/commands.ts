@@ -22,6 +22,7 @@ import * as RedisCommand from "../../src/RedisCommand.js"
 import type { RedisError } from "../../src/RedisError.js"
 import type * as RedisServer from "../../src/testing/RedisServer.js"
 import * as CommandCluster from "./commandCluster.js"
+import * as CommandSentinel from "./commandSentinel.js"
 import { defects, withTestServices } from "./effect.js"
 import { LiveMatrix } from "./liveMatrix.js"
 import * as Servers from "./servers.js"
@@ -271,12 +272,20 @@ const layers: Record<string, TestLayer> = {
   cluster: {
     start: (server) => Effect.promise(() => CommandCluster.nodeOf(server)),
     make: (server, _, options) => CommandCluster.makeServices(server, options)
+  },
+  sentinel: {
+    start: CommandSentinel.start,
+    make: (_, running, options) =>
+      Effect.map(CommandSentinel.make(running, options), (service) => ({ spread: service, oneSlot: service }))
   }
 }
 const layerName = process.env.REDIS_TEST_LAYER ?? "client"
 
 /** Whether the command suites run over a cluster. */
 export const isCluster = layerName === "cluster"
+
+/** Whether they run over a sentinel. */
+const isSentinel = layerName === "sentinel"
 
 /** Whether the test that runs has all its keys on one node. */
 let isOnOneNode = true
@@ -286,6 +295,10 @@ const skip = (reason: string) => Effect.die(new Skip(reason))
 /** Skips a test over a cluster, with a reason. It comes first in the test. */
 export const notOverCluster = (reason: string): Effect.Effect<void> =>
   isCluster ? skip(`not over a cluster: ${reason}`) : Effect.void
+
+/** Skips a test over a sentinel, with a reason. It comes first in the test. */
+export const notOverSentinel = (reason: string): Effect.Effect<void> =>
+  isSentinel ? skip(`not over a sentinel: ${reason}`) : Effect.void
 
 /** Over a cluster, runs a test with all its keys on one node. It comes first in the test. */
 export const onOneNode: Effect.Effect<void> = Effect.suspend(() =>
@@ -339,8 +352,9 @@ export const liveSuite = (
     if (liveServers.length === 0) {
       it.skip("no real server found: run `npm run servers`", () => {})
     }
-    if (isCluster && typeof options?.server === "object" && options.server.mode !== undefined) {
-      it.skip("not over a cluster: this suite is about one node of a mode of its own", () => {})
+    const hasMode = typeof options?.server === "object" && options.server.mode !== undefined
+    if ((isCluster || isSentinel) && hasMode) {
+      it.skip(`not over a ${layerName}: this suite is about one node of a mode of its own`, () => {})
       return
     }
     afterAll(() => matrix.finish())
