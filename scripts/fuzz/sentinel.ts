@@ -24,8 +24,8 @@ const line = (name: string, seed: number, tally: Tally, written: number, rounds:
   `fuzz --sentinel: ${name}, seed ${seed}, ${rounds} rounds in ${Math.round(millis / 1000)} s, ${n(tally.done)} operations, ` +
   `${n(tally.interrupted)} interruptions, ${n(tally.failed)} failures with a reason, ${n(tally.messages)} messages, ` +
   `${n(tally.gaps)} gaps, ${n(tally.handled)} entries handled (${n(tally.handledAgain)} again); ${counts(tally.events)}; ` +
-  `${n(tally.lost)} acknowledged increments lost by servers, ${n(written)} chunks with writes seen, all others on their way to ` +
-  `the master; ${tally.wrong.length} wrong answers, ${tally.unsettled.length} unsettled, ` +
+  `${n(tally.lost)} acknowledged increments lost by servers, ${n(written)} chunks with writes checked; ` +
+  `${tally.wrong.length} wrong answers, ${tally.unsettled.length} unsettled, ` +
   `leaked: ${tally.sockets} sockets, ${tally.timers} timers, ${tally.fibers} fibers`
 
 /** Commands that only the master may get, as they begin on the wire. */
