@@ -296,10 +296,6 @@ const skip = (reason: string) => Effect.die(new Skip(reason))
 export const notOverCluster = (reason: string): Effect.Effect<void> =>
   isCluster ? skip(`not over a cluster: ${reason}`) : Effect.void
 
-/** Skips a test over a sentinel, with a reason. It comes first in the test. */
-export const notOverSentinel = (reason: string): Effect.Effect<void> =>
-  isSentinel ? skip(`not over a sentinel: ${reason}`) : Effect.void
-
 /** Over a cluster, runs a test with all its keys on one node. It comes first in the test. */
 export const onOneNode: Effect.Effect<void> = Effect.suspend(() =>
   isOnOneNode ? Effect.void : Effect.die(new NeedsOneSlot())
