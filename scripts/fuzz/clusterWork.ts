@@ -9,6 +9,7 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -206,8 +207,13 @@ const codes = new Set(["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "READONLY", "L
 const isExpected = (error: RedisError.AnyRedisError): boolean => {
   switch (error._tag) {
     case "ReplyError":
-      // A worker's group may be lost with its server.
-      return codes.has(error.code) || error.code === "NOGROUP"
+      return (
+        codes.has(error.code) ||
+        // A worker's group may be lost with its server.
+        error.code === "NOGROUP" ||
+        // The server became a replica between the write and its WAIT.
+        /^ERR WAIT cannot be used with replica instances/.test(Redacted.value(error.raw))
+      )
     case "ConnectionError":
     case "DeadlineError":
     case "PartialError":
