@@ -252,7 +252,7 @@ export interface RedisOptions extends ConnectionOptions {
 }
 
 const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisError, Scope.Scope> =>
-  Effect.flatMap(Options.resolve(options), (given) => makeWith(options, given, new Moves(given.endpoint)))
+  Effect.flatMap(fromEither(Options.resolve(options)), (given) => makeWith(options, given, new Moves(given.endpoint)))
 
 /** Subscriptions that are made with the same `moves` follow the server to where the client follows it. */
 const makeWith = (
