@@ -44,8 +44,8 @@ import {
 } from "./internal/command/model.js"
 import { type ArgumentInput, make as makeCommand } from "./internal/command/raw.js"
 import * as Credentials from "./internal/connection/credentials.js"
+import { makeDial } from "./internal/connection/dial.js"
 import { connect } from "./internal/connection/lazyNodeTransport.js"
-import { MovableDial, Moves } from "./internal/connection/moves.js"
 import * as Options from "./internal/connection/options.js"
 import { fromEither } from "./internal/effect/either.js"
 import type { Program } from "./internal/effect/program.js"
@@ -243,33 +243,18 @@ export interface RedisOptions extends ConnectionOptions {
    * its primary for longer, is passed over until it has caught up. It is measured once a second. Default: no limit.
    */
   readonly maxReplicaLag?: DurationWithUnit | undefined
-  /**
-   * Whether a server that became a replica is asked to name its primary (CLIENT CAPA redirect, of Valkey 8): the client goes
-   * on there at once, with every command, transaction and blocking command that was refused so. Default: where the server
-   * says that it is a Valkey and a master; a client that was given a replica goes on reading there.
-   */
-  readonly redirect?: boolean | undefined
 }
 
 const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisError, Scope.Scope> =>
-  Effect.flatMap(fromEither(Options.resolve(options)), (given) => makeWith(options, given, new Moves(given.endpoint)))
-
-/** Subscriptions that are made with the same `moves` follow the server to where the client follows it. */
-const makeWith = (
-  options: RedisOptions,
-  given: Options.ResolvedOptions,
-  moves: Moves
-): Effect.Effect<RedisService, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
+    const given = yield* Options.resolve(options)
     const { onRotate, options: resolved } = yield* Credentials.source(given)
     const isListed = [options.replicas, options.readFrom, options.maxReplicaLag].some((option) => option !== undefined)
     const replication = isListed ? yield* listed : undefined
     const reads = yield* replication?.checkListed(options, resolved) ?? Effect.succeed(undefined)
     const observer = yield* currentObserver
     const settings = yield* nodeSettings(options, { lazy: options.lazy === true, followsBlocked: true })
-    const { redirect } = options
-    const node = yield* makeNode(new MovableDial(moves, { options: resolved, connect, observer, redirect }), settings)
-    moves.onMove(node.leave)
+    const node = yield* makeNode(makeDial({ options: resolved, connect, observer }), settings)
     onRotate(node.renew)
     if (replication === undefined || reads === undefined || reads.replicas.size === 0) {
       return node.service
@@ -283,13 +268,10 @@ const makeWith = (
 const layer = (options: RedisOptions = {}): Layer.Layer<RedisIdentifier | RedisPubSubIdentifier, RedisError> =>
   // Checked first, because both check them, and would fail with the same error.
   Layer.unwrapEffect(
-    Effect.map(fromEither(Options.resolve(options)), (given) => {
-      const moves = new Moves(given.endpoint)
-      return Layer.merge(
-        Layer.scoped(RedisTag, makeWith(options, given, moves)),
-        Layer.scoped(RedisPubSubTag, makePubSub(options, moves))
-      )
-    })
+    Effect.as(
+      fromEither(Options.resolve(options)),
+      Layer.merge(Layer.scoped(RedisTag, make(options)), Layer.scoped(RedisPubSubTag, makePubSub(options)))
+    )
   )
 
 const layerConfig = (

@@ -724,16 +724,15 @@ const mayConnect = ({ cause, message, reason }: ConnectionError): boolean => {
  *
  * - `retry`: the server is not ready (LOADING, MASTERDOWN, CLUSTERDOWN, TRYAGAIN) and has not executed the command. It
  *   is sent again to the same server, every 100 ms, until its deadline; then it fails with the error.
- * - `reconnect`: the server became read-only (READONLY), as a master does after a failover, or names the server that took its
- *   place (REDIRECT). The command is sent again, at most `maxRetries` times, to the server that a new connection reaches, or
- *   to the named one.
+ * - `reconnect`: the server became read-only (READONLY), as a master does after a failover. The command is sent again,
+ *   at most `maxRetries` times, to the server that a new connection reaches.
  * - `fail`: all other codes. The command fails with the error. BUSY is one of them: a script may run for long, and the
  *   caller should learn of it while it can still be killed.
  *
  * A script or function that may write can answer any error itself. It is sent again only when the error is, word for word,
  * the server's own sentence, which the server gives before it runs the script; or when the call is declared repeatable
- * (`RedisCommand.repeatable`). Transactions are only sent again after REDIRECT. A pipeline is sent again when every command
- * of it was refused.
+ * (`RedisCommand.repeatable`). Transactions are never sent again. A pipeline is sent again when every command of it was
+ * refused.
  *
  * @since 0.1.0
  * @category error handling
@@ -746,7 +745,6 @@ export const recovery = (code: string): "retry" | "reconnect" | "fail" => {
     case "TRYAGAIN":
       return "retry"
     case "READONLY":
-    case "REDIRECT":
       return "reconnect"
     default:
       return "fail"

@@ -82,10 +82,7 @@ export class BlockingCommands {
             ) {
               return Effect.fail(error)
             }
-            if (!(error._tag === "ReplyError" && error.code === "REDIRECT")) {
-              // A server that names another one was left when it did.
-              this.pool.renew()
-            }
+            this.pool.renew()
             return Effect.zipRight(pauseFor(demotedPause), attempt(retries + 1))
           })
         })
@@ -211,7 +208,6 @@ export class BlockingCommands {
 const isDemotion = (error: RedisError): boolean =>
   error._tag === "ReplyError" &&
   (error.code === "READONLY" ||
-    error.code === "REDIRECT" ||
     (error.code === "UNBLOCKED" && Redacted.value(error.raw).startsWith("UNBLOCKED force unblock")))
 
 /** Whether a command reads what comes after it is sent. Sent again, it would silently pass over what came meanwhile. */

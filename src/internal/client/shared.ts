@@ -10,7 +10,6 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { type RedisError, recovery, UsageError } from "../../RedisError.js"
 import type { BatchOptions, BatchResult, RedisCommand } from "../command/model.js"
-import { make } from "../command/raw.js"
 import type { Dial } from "../connection/dial.js"
 import type { Link } from "../connection/link.js"
 import type { ReconnectSettings } from "../connection/pacer.js"
@@ -226,19 +225,15 @@ export class SharedClient implements RequestOwner, RequestSettings {
 
   /**
    * Whether a request that the server refused before executing any of it is sent again: to the same server once it is ready,
-   * or, when it became read-only, to the server that it names or that a new connection reaches. A pipeline is only sent again
-   * as a whole, and a transaction only to a server that is named.
+   * or, when it became read-only, to the server that a new connection reaches. A pipeline is only sent again as a whole, and
+   * a transaction never.
    */
   refused(request: Request, errors: Refusals): boolean {
     const refusal = refusedAsAWhole(request, errors)
     if (refusal === undefined) {
-      return this.isDoubted(request, errors)
+      return false
     }
     request.refusals++
-    return this.isSentAgain(request, refusal)
-  }
-
-  private isSentAgain(request: Request, refusal: ErrorReply): boolean {
     // There must be time for the pause, and as much for the reply.
     if (this.reconnector.closed || request.deadline - Timers.now() <= 2 * retryMillis) {
       return false
@@ -247,21 +242,9 @@ export class SharedClient implements RequestOwner, RequestSettings {
       if (request.refusals > this.settings.maxRetries) {
         return false
       }
-      request.demote(refusal)
-      const { link } = this.reconnector
-      if (link !== undefined && link !== request.via) {
-        this.reportRetry(request, refusal.code)
-        request.attempts = 1
-        link.accept(request)
-        return true
-      }
+      this.demoted(request)
       if (this.settings.offline === "fail") {
         return false
-      }
-      if (refusal.code === "REDIRECT" && link === undefined) {
-        this.reportRetry(request, refusal.code)
-        request.attempts = 0
-        return this.wait(request) === undefined
       }
     }
     if (this.delayed.add(request, request.wire) !== undefined) {
@@ -269,37 +252,6 @@ export class SharedClient implements RequestOwner, RequestSettings {
     }
     this.reportRetry(request, refusal.code)
     this.retryTimer ??= Timers.setTimeout(this.sendDelayed, retryMillis)
-    return true
-  }
-
-  /**
-   * Whether it is asked first who named another server: the server, which then refused the script, or the script, which may have
-   * written. The server refuses DBSIZE with its own word when it is a replica.
-   */
-  private isDoubted(request: Request, [error, ...others]: Refusals): boolean {
-    const { commands, via } = request
-    if (others.length > 0 || error?.code !== "REDIRECT" || commands[0]?.traits.script === undefined) {
-      return false
-    }
-    const answered = (): void => {
-      request.refusals++
-      if (request.abandoned) {
-        request.settled = true
-        return
-      }
-      if (!(probe instanceof Request && probe.refusals > 0 && this.isSentAgain(request, error))) {
-        // The error is the answer.
-        request.owner = undefined
-        request.onReply(error)
-      }
-    }
-    const probe = prepare(dbsize, answered, this, undefined)
-    if (!(probe instanceof Request) || request.refusals > this.settings.maxRetries || via !== this.reconnector.link) {
-      return false
-    }
-    this.accept(probe, this)
-    // Nobody can interrupt it.
-    probe.caller = undefined
     return true
   }
 
@@ -381,16 +333,11 @@ export class SharedClient implements RequestOwner, RequestSettings {
   })
 }
 
-const dbsize = make("DBSIZE")
-
 /** The error that says a whole request was refused before any of it was executed; `undefined` when some of it may have been. */
 const refusedAsAWhole = (request: Request, errors: Refusals): ErrorReply | undefined => {
   const { atomic, commands } = request
-  if (atomic) {
-    // EXEC failed, so none of the commands was executed.
-    return errors.find((error) => error?.code === "REDIRECT")
-  }
-  return errors.every((error, i) => error !== undefined && isRefusal(commands[i] as RedisCommand<unknown>, error))
+  return !atomic &&
+    errors.every((error, i) => error !== undefined && isRefusal(commands[i] as RedisCommand<unknown>, error))
     ? errors[errors.length - 1]
     : undefined
 }

@@ -14,7 +14,7 @@ import { changed } from "../request/failure.js"
 import { notify, type Observer } from "../telemetry/observer.js"
 import * as Credentials from "./credentials.js"
 import { type ExtraSteps, endedSilently, type LeftOut, shakeHands } from "./handshake.js"
-import { Link, type LinkOptions } from "./link.js"
+import { Link } from "./link.js"
 import type { Connect, Own, Restore, Stage, Started } from "./opening.js"
 import { type Endpoint, type ResolvedOptions, showEndpoint } from "./options.js"
 import type { ServerFacts } from "./serverFacts.js"
@@ -29,10 +29,6 @@ export interface DialSettings {
   readonly endpoint?: EndpointSource | undefined
   /** Further steps of the handshake. */
   readonly steps?: ExtraSteps | undefined
-  /** Optional steps that depend on the server. They cost a round trip of their own. */
-  readonly laterSteps?: ((facts: ServerFacts) => ExtraSteps) | undefined
-  /** See `LinkOptions.onDemoted`. */
-  readonly onDemoted?: LinkOptions["onDemoted"]
   /** Whether the server is one of those that are wanted, asked after the handshake. A failure ends the attempt. */
   readonly check?: ((link: Link, facts: ServerFacts) => Effect.Effect<void, RedisError>) | undefined
   readonly observer?: Observer | undefined
@@ -84,7 +80,7 @@ class DialOf implements Dial {
       ...(connectTimeout === undefined ? {} : { connectTimeout }),
       ...(database === undefined ? {} : { database })
     }
-    const { check, connect, endpoint, laterSteps, observer, onDemoted, steps } = this.settings
+    const { check, connect, endpoint, observer, steps } = this.settings
     // OpenSSL's newer servers end a connection that begins with something else without a word.
     const ifUnheard = (to: Endpoint) =>
       options.tls === undefined && to._tag === "Tcp" ? "; if this port speaks TLS, ask for it" : ""
@@ -103,8 +99,6 @@ class DialOf implements Dial {
           restore,
           started,
           steps: steps ?? [],
-          laterSteps,
-          onDemoted,
           check,
           observer,
           address: () => address,
@@ -163,8 +157,6 @@ interface Opening {
   readonly restore: Restore
   readonly started?: Started | undefined
   readonly steps: ExtraSteps
-  readonly laterSteps?: DialSettings["laterSteps"]
-  readonly onDemoted?: DialSettings["onDemoted"]
   readonly check?: DialSettings["check"]
   readonly observer: Observer | undefined
   readonly address: () => string
@@ -298,7 +290,7 @@ const negotiate = <R>(
   make: (own: Own) => Effect.Effect<Making<R>, RedisError, R>,
   options: ResolvedOptions,
   own: Own,
-  { address, check, laterSteps, observer, onDemoted, peculiarities, steps }: Opening
+  { address, check, observer, peculiarities, steps }: Opening
 ): Effect.Effect<Link, RedisError, R> => {
   /** Whether the peer ended the last transport at once, and never sent a byte. */
   let unheard = false
@@ -316,15 +308,14 @@ const negotiate = <R>(
           ...options,
           pushText: options.encoding === "utf8",
           address: address(),
-          observer,
-          onDemoted
+          observer
         })
         own(() => link.destroy("the handshake failed"))
         const { lastRead } = link.engine
         const suspect = (steps: LeftOut): void => {
           suspected = steps
         }
-        return shakeHands(link, { options, leftOut, extra: steps, later: laterSteps, suspect }).pipe(
+        return shakeHands(link, { options, leftOut, extra: steps, suspect }).pipe(
           Effect.tapError(() =>
             Effect.sync(() => {
               heard ||= link.engine.lastRead !== lastRead

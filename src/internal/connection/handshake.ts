@@ -12,7 +12,7 @@ import * as Redacted from "effect/Redacted"
 import { ConnectionError, ProtocolError, type RedisError, ReplyError } from "../../RedisError.js"
 import { withDeadline } from "../command/command.js"
 import * as Decode from "../command/decode.js"
-import type { BatchResult, RedisCommand } from "../command/model.js"
+import type { RedisCommand } from "../command/model.js"
 import { make, token } from "../command/raw.js"
 import { ownWords } from "../engine/sentences.js"
 import { changed, closeError } from "../request/failure.js"
@@ -47,50 +47,15 @@ export interface Handshake {
   readonly options: ResolvedOptions
   readonly leftOut: LeftOut
   readonly extra: ExtraSteps
-  /** Optional steps that depend on the server, sent when it has told about itself. */
-  readonly later?: ((facts: ServerFacts) => ExtraSteps) | undefined
   /** Is told which steps may be why the peer ended the connection: it got them, and answered neither them nor the rest. */
   readonly suspect: (steps: LeftOut) => void
 }
 
 /** Sends the handshake over a new link, and returns what the server reports about itself. */
-export const shakeHands = (link: Link, handshake: Handshake): Effect.Effect<ServerFacts, RedisError> => {
-  const { later, leftOut, options } = handshake
-  const hello = options.protocol === 3 && !leftOut.has("HELLO") ? helloStep(options) : undefined
-  const facts = send(link, handshake, hello, undefined)
-  return later === undefined
-    ? facts
-    : Effect.tap(facts, (facts) =>
-        sendLater(
-          link,
-          handshake,
-          later(facts).filter(({ command }) => !leftOut.has(command.name))
-        )
-      )
-}
-
-/** Sends optional steps of a server that has told about itself. Only the end of the connection fails them. */
-const sendLater = (link: Link, handshake: Handshake, steps: ExtraSteps): Effect.Effect<void, RedisError> =>
-  Effect.flatMap(sendSteps(link, steps), ({ exits }) => {
-    for (const [i, exit] of exits.entries()) {
-      const error = Exit.isFailure(exit) ? failureOf(exit) : undefined
-      if (error !== undefined && !(error instanceof ReplyError)) {
-        const plain = ofAttempt(error, link)
-        if (endedSilently(plain)) {
-          handshake.suspect(new Set(steps.slice(i).flatMap(mayBeLeftOut)))
-        }
-        return Effect.fail(handshakeError(plain, (steps[i] as Step).command.name, handshake.options, undefined))
-      }
-    }
-    return Effect.void
-  })
-
-const sendSteps = (link: Link, steps: ExtraSteps): Effect.Effect<BatchResult, RedisError> =>
-  link.sendAll(
-    // The connect deadline covers it.
-    steps.map(({ command }) => withDeadline(command, Duration.infinity)),
-    { atomic: false }
-  )
+export const shakeHands = (link: Link, handshake: Handshake): Effect.Effect<ServerFacts, RedisError> =>
+  handshake.options.protocol === 3 && !handshake.leftOut.has("HELLO")
+    ? send(link, handshake, helloStep(handshake.options), undefined)
+    : send(link, handshake, undefined, undefined)
 
 /** `refusal` is the error with which the server answered a HELLO before, on the same link. */
 const send = (
@@ -108,52 +73,59 @@ const send = (
   }
   // Without any step left, only a reply to PING shows that the peer is a server.
   const steps = kept.length === 0 ? [pingStep] : kept
-  return Effect.flatMap(sendSteps(link, steps), ({ exits }) => {
-    const answer = exits[0]
-    const refused =
-      hello !== undefined && answer !== undefined && Exit.isFailure(answer) ? failureOf(answer) : undefined
-    if (refused instanceof ReplyError && !isFinal(refused, options)) {
-      if (link.engine.closed === undefined) {
-        return send(link, handshake, undefined, refused)
+  return Effect.flatMap(
+    link.sendAll(
+      // The connect deadline covers it.
+      steps.map(({ command }) => withDeadline(command, Duration.infinity)),
+      { atomic: false }
+    ),
+    ({ exits }) => {
+      const answer = exits[0]
+      const refused =
+        hello !== undefined && answer !== undefined && Exit.isFailure(answer) ? failureOf(answer) : undefined
+      if (refused instanceof ReplyError && !isFinal(refused, options)) {
+        if (link.engine.closed === undefined) {
+          return send(link, handshake, undefined, refused)
+        }
+        if (wordsOf(refused) === undefined) {
+          handshake.suspect(new Set(steps.flatMap(mayBeLeftOut)))
+        }
+        return Effect.fail(handshakeError(refused, "HELLO", options, undefined))
       }
-      if (wordsOf(refused) === undefined) {
-        handshake.suspect(new Set(steps.flatMap(mayBeLeftOut)))
-      }
-      return Effect.fail(handshakeError(refused, "HELLO", options, undefined))
-    }
-    for (const [i, exit] of exits.entries()) {
-      const { command, required } = steps[i] as Step
-      if (Exit.isFailure(exit)) {
-        const error = failureOf(exit)
-        // When the connection ended, every step fails, optional ones too; the reply to the first may say why it ended.
-        // When an optional step is answered NOAUTH, a password is missing, and no user command would fare better.
-        if (required || !(error instanceof ReplyError) || error.code === "NOAUTH") {
-          const plain = ofAttempt(error, link)
-          if (!(plain instanceof ConnectionError)) {
+      for (const [i, exit] of exits.entries()) {
+        const { command, required } = steps[i] as Step
+        if (Exit.isFailure(exit)) {
+          const error = failureOf(exit)
+          // When the connection ended, every step fails, optional ones too; the reply to the first may say why it ended.
+          // When an optional step is answered NOAUTH, a password is missing, and no user command would fare better.
+          if (required || !(error instanceof ReplyError) || error.code === "NOAUTH") {
+            const plain = ofAttempt(error, link)
+            if (!(plain instanceof ConnectionError)) {
+              return Effect.fail(handshakeError(plain, command.name, options, refusal))
+            }
+            const said = lastWords(answer)
+            if (said !== undefined) {
+              return Effect.fail(handshakeError(said, command.name, options, refusal))
+            }
+            if (refusal !== undefined && wordsOf(refusal) !== undefined) {
+              return Effect.fail(handshakeError(refusal, "HELLO", options, undefined))
+            }
+            if (endedSilently(plain)) {
+              const before = refusal === undefined ? [] : ["HELLO"]
+              handshake.suspect(new Set([...before, ...steps.slice(i).flatMap(mayBeLeftOut)]))
+            }
             return Effect.fail(handshakeError(plain, command.name, options, refusal))
           }
-          const said = lastWords(answer)
-          if (said !== undefined) {
-            return Effect.fail(handshakeError(said, command.name, options, refusal))
-          }
-          if (refusal !== undefined && wordsOf(refusal) !== undefined) {
-            return Effect.fail(handshakeError(refusal, "HELLO", options, undefined))
-          }
-          if (endedSilently(plain)) {
-            const before = refusal === undefined ? [] : ["HELLO"]
-            handshake.suspect(new Set([...before, ...steps.slice(i).flatMap(mayBeLeftOut)]))
-          }
-          return Effect.fail(handshakeError(plain, command.name, options, refusal))
         }
       }
+      const reports = exits.flatMap((exit, i) =>
+        Exit.isSuccess(exit) && (steps[i] as OwnStep).reports === true ? [exit.value as ServerFacts] : []
+      )
+      const facts = reports[0] ?? unknownServer
+      const stranger = options.expect === "node" ? undefined : otherKind(facts, link.address)
+      return stranger === undefined ? Effect.succeed(facts) : Effect.fail(stranger)
     }
-    const reports = exits.flatMap((exit, i) =>
-      Exit.isSuccess(exit) && (steps[i] as OwnStep).reports === true ? [exit.value as ServerFacts] : []
-    )
-    const facts = reports[0] ?? unknownServer
-    const stranger = options.expect === "node" ? undefined : otherKind(facts, link.address)
-    return stranger === undefined ? Effect.succeed(facts) : Effect.fail(stranger)
-  })
+  )
 }
 
 /** An attempt to connect failed, and not a command that somebody sent: the error of its connection names no command. */

@@ -21,15 +21,13 @@ import { argumentText, newestOf, sliceOf } from "../request/blockingTime.js"
 import { BlockingCall, type Left } from "../request/call.js"
 import { nothing, prepare, prepareAll } from "../request/prepare.js"
 import { Request, type RequestSettings, type Tracker, type Via, withdrawal } from "../request/request.js"
-import type { ErrorReply, Push, Reply } from "../resp/values.js"
+import type { Push, Reply } from "../resp/values.js"
 import type { Observer } from "../telemetry/observer.js"
 import type { ServerFacts } from "./serverFacts.js"
 import { endsWatch, Session } from "./session.js"
 
 export interface LinkOptions extends Omit<EngineOptions, "onPush" | "onClose">, RequestSettings {
   readonly database: number
-  /** The server answered with this error that it is a replica. Returns whether the client leaves it for the server that is named. */
-  readonly onDemoted?: ((error: ErrorReply, link: Link) => boolean) | undefined
   readonly clientName?: string | undefined
 }
 
@@ -282,11 +280,6 @@ export class Link implements Tracker, Via, RequestSettings {
     return command.traits.stateful === undefined && !this.engine.monitoring
       ? undefined
       : refuseOn(command, this.session, this.engine.monitoring)
-  }
-
-  demoted(error: ErrorReply | undefined): boolean {
-    this.session.altered ??= "READONLY"
-    return error !== undefined && this.options.onDemoted?.(error, this) === true
   }
 
   begin(command: RedisCommand<unknown>): void {

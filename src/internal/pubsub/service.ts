@@ -15,7 +15,6 @@ import { make as makeCommand, token } from "../command/raw.js"
 import * as Credentials from "../connection/credentials.js"
 import { type Dial, makeDial } from "../connection/dial.js"
 import { connect } from "../connection/lazyNodeTransport.js"
-import { MovableDial, type Moves } from "../connection/moves.js"
 import * as Options from "../connection/options.js"
 import { type ReconnectSettings, reconnectSettings } from "../connection/pacer.js"
 import { forker, forkerIn } from "../effect/fork.js"
@@ -74,24 +73,13 @@ export interface RedisPubSubOptions extends Options.ConnectionOptions {
   readonly idleTimeout?: DurationWithUnit | undefined
 }
 
-/** With `moves` the subscriptions follow the server of the client that shares them. */
-export const make = (
-  options: RedisPubSubOptions = {},
-  moves?: Moves
-): Effect.Effect<RedisPubSubService, RedisError, Scope.Scope> =>
+export const make = (options: RedisPubSubOptions = {}): Effect.Effect<RedisPubSubService, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
     const { onRotate, options: given } = yield* Credentials.source(yield* Options.resolve(options))
     const resolved = { ...given, encoding: "utf8" } as const
     const idleAfter = yield* idleAfterOf(options)
-    const settings = { options: resolved, connect, observer: yield* currentObserver }
-    // A replica hands messages on, so a connection for subscriptions is not what notices that its server became one.
-    const dial = moves === undefined ? makeDial(settings) : new MovableDial(moves, { ...settings, redirect: false })
-    return yield* makeOver(dial, {
-      reconnect: reconnectSettings(options),
-      idleAfter,
-      onRotate,
-      onLeave: (leave) => moves?.onMove(leave)
-    })
+    const dial = makeDial({ options: resolved, connect, observer: yield* currentObserver })
+    return yield* makeOver(dial, { reconnect: reconnectSettings(options), idleAfter, onRotate })
   })
 
 /** What subscriptions over one dial take from their client. */

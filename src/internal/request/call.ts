@@ -79,7 +79,7 @@ export class Call<A> extends Request {
       this.remaining = 0
     }
     if (isReadOnly(error)) {
-      this.demote(error)
+      this.demote()
     }
     return false
   }

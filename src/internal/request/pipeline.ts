@@ -22,7 +22,7 @@ export class PipelineRequest extends BatchRequest {
   private places: ReadonlyArray<number> | undefined = undefined
   /** The errors that say that a command was not executed, by the command's place. Made for the first of them. */
   private errors: Array<ErrorReply | undefined> | undefined = undefined
-  private readOnly: ErrorReply | undefined = undefined
+  private readOnly = false
 
   constructor(
     commands: ReadonlyArray<RedisCommand<unknown>>,
@@ -72,7 +72,7 @@ export class PipelineRequest extends BatchRequest {
 
   override take(scripts: Set<string>): Encoded {
     // What another server answered says nothing of this one.
-    this.readOnly = undefined
+    this.readOnly = false
     return super.take(scripts)
   }
 
@@ -87,7 +87,7 @@ export class PipelineRequest extends BatchRequest {
       return
     }
     if (reply instanceof ErrorReply) {
-      this.readOnly ??= isReadOnly(reply) ? reply : undefined
+      this.readOnly ||= isReadOnly(reply)
       if (isRefusal(command, reply)) {
         this.errors ??= new Array(this.commands.length).fill(undefined)
         this.errors[at] = reply
@@ -102,15 +102,15 @@ export class PipelineRequest extends BatchRequest {
   private finish(): void {
     const { errors, readOnly } = this
     if (errors !== undefined) {
-      this.readOnly = undefined
+      this.readOnly = false
       this.expectAgain(errors)
       if (this.isKept(errors)) {
         return
       }
       this.remaining = 0
     }
-    if (readOnly !== undefined) {
-      this.demote(readOnly)
+    if (readOnly) {
+      this.demote()
     }
     this.settled = true
     this.resume(

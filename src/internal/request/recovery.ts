@@ -8,8 +8,7 @@ import { isRefusalSentence } from "../command/sentences.js"
 import { ErrorReply, type Reply } from "../resp/values.js"
 import { argumentText } from "./blockingTime.js"
 
-/** Whether a server says that it is a replica, and so must not be written to (READONLY, REDIRECT). */
-export const isReadOnly = (reply: Reply | undefined): reply is ErrorReply =>
+export const isReadOnly = (reply: Reply | undefined): boolean =>
   reply instanceof ErrorReply && recovery(reply.code) === "reconnect"
 
 /**
@@ -33,7 +32,6 @@ export const endsMulti = (code: string): boolean =>
   code === "EXECABORT" ||
   code === "MOVED" ||
   code === "ASK" ||
-  code === "REDIRECT" ||
   code === "CROSSSLOT" ||
   code === "CLUSTERDOWN" ||
   code === "TRYAGAIN"

@@ -38,11 +38,6 @@ export interface Tracker {
 /** What a request knows of the link that carries it. */
 export interface Via {
   readonly session: { altered: string | undefined }
-  /**
-   * The server is a replica. With its own error, which a script cannot have made up, the client may leave it for the server that
-   * the error names: returns whether it does.
-   */
-  readonly demoted: (error: ErrorReply | undefined) => boolean
   /** The server's address, for errors and observers. */
   readonly address: string
 }
@@ -59,7 +54,7 @@ export interface RequestOwner {
    * again and the others keep their results.
    */
   readonly refused: (request: Request, errors: Refusals) => boolean
-  /** The server of the request's link became read-only, and did not name another one that can be followed. */
+  /** The server of the request's link became read-only. */
   readonly demoted: (request: Request) => void
 }
 
@@ -151,21 +146,20 @@ export abstract class Request extends Pending {
     }
     if (this.abandoned) {
       this.settled = true
-      const error = errors.find(isReadOnly)
-      if (error !== undefined) {
-        this.demote(error)
+      if (errors.some(isReadOnly)) {
+        this.demote()
       }
       return true
     }
     return this.owner.refused(this, errors)
   }
 
-  /** The server is read-only: the next request should reach another server. */
-  demote(error: ErrorReply): void {
-    const isOwn = this.commands.every(({ traits }) => traits.script === undefined)
-    if (this.via?.demoted(isOwn ? error : undefined) !== true) {
-      this.owner?.demoted(this)
+  /** The server is read-only and this request is not sent again: the next one should reach another server. */
+  protected demote(): void {
+    if (this.via !== undefined) {
+      this.via.session.altered ??= "READONLY"
     }
+    this.owner?.demoted(this)
   }
 }
 

@@ -23,7 +23,7 @@ export class TransactionRequest extends BatchRequest {
   private early: Array<Reply> = []
   private multi: Reply = null
   private index = -1
-  private readOnly: ErrorReply | undefined = undefined
+  private readOnly = false
   private stuck = false
 
   constructor(
@@ -56,10 +56,10 @@ export class TransactionRequest extends BatchRequest {
       // MULTI was refused, so the command was not queued but executed.
       this.trackCommand(index, reply)
     }
-    this.readOnly ??= isReadOnly(reply) ? reply : saysReadOnly(reply)
+    this.readOnly ||= isReadOnly(reply) || saysReadOnly(reply)
     if (this.settled || index === -1) {
-      if (this.readOnly !== undefined && index === this.commands.length) {
-        this.demote(this.readOnly)
+      if (this.readOnly && index === this.commands.length) {
+        this.demote()
       }
       return
     }
@@ -70,8 +70,8 @@ export class TransactionRequest extends BatchRequest {
     if (this.isSentAgain(reply)) {
       return
     }
-    if (this.readOnly !== undefined) {
-      this.demote(this.readOnly)
+    if (this.readOnly) {
+      this.demote()
     }
     this.settled = true
     this.resume(atCaller(this.result(reply)))
@@ -82,19 +82,17 @@ export class TransactionRequest extends BatchRequest {
     if (!(exec instanceof ErrorReply) || this.multi instanceof ErrorReply || this.stuck || this.owner === undefined) {
       return false
     }
-    const { early, index, readOnly, remaining } = this
+    const { early, index, remaining } = this
     const errors = early.map((reply) => (reply instanceof ErrorReply ? reply : exec))
     // Set before the owner is asked, because it may hand the request to a link at once.
     this.early = []
     this.index = -1
-    this.readOnly = undefined
     this.remaining = this.commands.length + 2
     if (this.isKept(errors)) {
       return true
     }
     this.early = early
     this.index = index
-    this.readOnly = readOnly
     this.remaining = remaining
     return false
   }
@@ -173,14 +171,10 @@ export class TransactionRequest extends BatchRequest {
   }
 }
 
-/** The error of EXEC when the server became read-only after the commands were queued, or of a script inside that met that. */
-const saysReadOnly = (exec: Reply): ErrorReply | undefined =>
+/** EXEC's reply when the server became read-only after the commands were queued, or a script inside met that. */
+const saysReadOnly = (exec: Reply): boolean =>
   exec instanceof ErrorReply
     ? /^EXECABORT .*\bREADONLY\b/.test(exec.message)
-      ? exec
-      : undefined
-    : Array.isArray(exec)
-      ? (exec as ReadonlyArray<Reply>).find(isReadOnly)
-      : undefined
+    : Array.isArray(exec) && (exec as ReadonlyArray<Reply>).some(isReadOnly)
 
 const execCommand = make("EXEC")
