@@ -26,6 +26,7 @@ import { connect } from "./internal/connection/lazyNodeTransport.js"
 import type { Link } from "./internal/connection/link.js"
 import { factsOf, holderOf, serviceOf } from "./internal/connection/linkService.js"
 import { type Duplex, fromDuplex as duplexTransport } from "./internal/connection/nodeDuplex.js"
+import { observing } from "./internal/connection/observing.js"
 import type { Restore } from "./internal/connection/opening.js"
 import * as Options from "./internal/connection/options.js"
 import { fromSocket as socketTransport } from "./internal/connection/socketTransport.js"
@@ -33,7 +34,7 @@ import { callbackStream } from "./internal/effect/callbackStream.js"
 import type { CloseReason, Transport } from "./internal/engine/transport.js"
 import { closeError } from "./internal/request/failure.js"
 import type { Push, Reply } from "./internal/resp/values.js"
-import { currentObserver, type Observer } from "./internal/telemetry/observer.js"
+import type { Observer } from "./internal/telemetry/observer.js"
 import { isRedisCommand } from "./RedisCommand.js"
 import { ConnectionError, type RedisError } from "./RedisError.js"
 
@@ -157,7 +158,7 @@ export type {
 export const make = (options: Options.ConnectionOptions = {}): Effect.Effect<Connection, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
     const resolved = yield* Options.resolve(options)
-    const dial = makeDial({ options: resolved, connect, observer: yield* currentObserver })
+    const dial = makeDial({ options: resolved, connect, observer: yield* observing(options, resolved) })
     return yield* acquire((restore) => dial.open({ restore }), resolved)
   })
 
@@ -202,7 +203,7 @@ const over = (
 ): Effect.Effect<Connection, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
     const resolved = yield* Options.resolve(options)
-    const observer = yield* currentObserver
+    const observer = yield* observing(options, resolved, handedIn)
     let given = false
     // There is only one transport: when the peer closes it at a step of the handshake, there is no other to try without that step.
     const once = Effect.suspend((): Effect.Effect<Transport, RedisError, Scope.Scope> => {
@@ -221,6 +222,8 @@ const over = (
     return yield* acquire((restore) => openGiven(once, resolved, restore, observer), resolved)
   })
 
+const handedIn = "a transport that was handed in"
+
 /** Opens a link over a transport that somebody else connected. */
 const openGiven = (
   transport: Effect.Effect<Transport, RedisError, Scope.Scope>,
@@ -233,7 +236,7 @@ const openGiven = (
       restore,
       steps: [],
       observer,
-      address: () => "a transport that was handed in",
+      address: () => handedIn,
       peculiarities: new Peculiarities()
     }),
     (link) => reportEnd(link, observer)

@@ -24,12 +24,12 @@ import { Redis, type RedisService } from "./internal/command/model.js"
 import * as Credentials from "./internal/connection/credentials.js"
 import { makeDial } from "./internal/connection/dial.js"
 import { connect } from "./internal/connection/lazyNodeTransport.js"
+import { observing } from "./internal/connection/observing.js"
 import * as Options from "./internal/connection/options.js"
 import { reconnectSettings } from "./internal/connection/pacer.js"
 import { fromEither } from "./internal/effect/either.js"
 import type { Program } from "./internal/effect/program.js"
 import { coreOfPool, makeCore, type PoolCore, type PoolSettings } from "./internal/pool/core.js"
-import { currentObserver } from "./internal/telemetry/observer.js"
 import type { RedisError, UsageError } from "./RedisError.js"
 
 /**
@@ -183,7 +183,7 @@ export const make = (options: PoolOptions = {}): Effect.Effect<Pool, RedisError,
   Effect.gen(function* () {
     const { onRotate, options: resolved } = yield* Credentials.source(yield* Options.resolve(options))
     const settings = yield* resolve(options)
-    const dial = makeDial({ options: resolved, connect, observer: yield* currentObserver })
+    const dial = makeDial({ options: resolved, connect, observer: yield* observing(options, resolved) })
     const core = yield* makeCore(dial, settings)
     onRotate(() => core.renew())
     return fromCore(core)

@@ -46,6 +46,7 @@ import { type ArgumentInput, make as makeCommand } from "./internal/command/raw.
 import * as Credentials from "./internal/connection/credentials.js"
 import { makeDial } from "./internal/connection/dial.js"
 import { connect } from "./internal/connection/lazyNodeTransport.js"
+import { observing } from "./internal/connection/observing.js"
 import * as Options from "./internal/connection/options.js"
 import { fromEither } from "./internal/effect/either.js"
 import type { Program } from "./internal/effect/program.js"
@@ -57,7 +58,6 @@ import {
   RedisPubSub as RedisPubSubTag
 } from "./internal/pubsub/service.js"
 import type { Reply } from "./internal/resp/values.js"
-import { currentObserver } from "./internal/telemetry/observer.js"
 import { Pool } from "./Pool.js"
 import type { PipelineError, RedisError, TransactionError } from "./RedisError.js"
 import * as RedisStream from "./RedisStream.js"
@@ -252,7 +252,7 @@ const make = (options: RedisOptions = {}): Effect.Effect<RedisService, RedisErro
     const isListed = [options.replicas, options.readFrom, options.maxReplicaLag].some((option) => option !== undefined)
     const replication = isListed ? yield* listed : undefined
     const reads = yield* replication?.checkListed(options, resolved) ?? Effect.succeed(undefined)
-    const observer = yield* currentObserver
+    const observer = yield* observing(options, resolved)
     const settings = yield* nodeSettings(options, { lazy: options.lazy === true, followsBlocked: true })
     const node = yield* makeNode(makeDial({ options: resolved, connect, observer }), settings)
     onRotate(node.renew)

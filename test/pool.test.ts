@@ -8,7 +8,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
@@ -24,8 +23,6 @@ import { realServers, serverLayer } from "./support/servers.js"
 import { pause, promptly } from "./support/timing.js"
 
 const idOf = (connection: Connection.Connection) => Option.getOrThrow(connection.id)
-
-const gaugeOf = { description: "Connections of Redis pools" }
 
 /** Leases a connection for the duration of one function. */
 const borrow = <A, E>(
@@ -556,28 +553,34 @@ describe("a pool loses no connection", () => {
   )
 })
 
-describe("gauges", () => {
-  it.scoped("all gauges are registered as soon as the pool is built", () =>
+describe("metrics", () => {
+  it.scoped("are registered as soon as the pool is built", () =>
     Effect.gen(function* () {
       const peer = yield* Peer.make(Peer.pong)
       yield* Pool.make({ host: "127.0.0.1", port: peer.port, lazy: true })
       const shown = (yield* metrics).map(({ name }) => name)
-      expect(shown).toEqual(expect.arrayContaining(["redis_pool_size", "redis_pool_free", "redis_pool_waiting"]))
+      expect(shown).toEqual(
+        expect.arrayContaining(["count", "max", "pending_requests"].map((name) => `db.client.connection.${name}`))
+      )
     })
   )
 
-  it.scoped("the gauges count the connections of all pools together", () =>
+  it.scoped("count the connections of pools of one name together", () =>
     Effect.gen(function* () {
       const peer = yield* Peer.make(Peer.pong)
-      const gauge = Effect.map(Metric.value(Metric.gauge("redis_pool_size", gaugeOf)), ({ value }) => value)
-      const before = yield* gauge
+      const clientName = `counted-${peer.port}`
+      const count = Effect.map(metrics, (all) =>
+        all
+          .filter(({ name, tags }) => name === "db.client.connection.count" && Object.values(tags).includes(clientName))
+          .reduce((sum, { state }) => sum + (state as { readonly count: number }).count, 0)
+      )
       const scope = yield* Scope.make()
-      const options = { host: "127.0.0.1", port: peer.port, maxSize: 3 } as const
+      const options = { host: "127.0.0.1", port: peer.port, maxSize: 3, clientName } as const
       yield* Scope.extend(Pool.make({ ...options, minSize: 2 }), scope)
       yield* Scope.extend(Pool.make({ ...options, minSize: 3 }), scope)
-      expect((yield* gauge) - before).toBe(5)
+      expect(yield* count).toBe(5)
       yield* Scope.close(scope, Exit.void)
-      expect((yield* gauge) - before).toBe(0)
+      expect(yield* count).toBe(0)
     })
   )
 })

@@ -9,6 +9,7 @@ import { makeDial } from "../../src/internal/connection/dial.js"
 import { connect } from "../../src/internal/connection/lazyNodeTransport.js"
 import { Holder } from "../../src/internal/connection/link.js"
 import * as Options from "../../src/internal/connection/options.js"
+import { currentFiber } from "../../src/internal/effect/fork.js"
 import { CurrentObserver, type Observer } from "../../src/internal/telemetry/observer.js"
 import * as Peer from "../support/peer.js"
 
@@ -22,11 +23,11 @@ const noting = () => {
     }
   const fibers: Array<unknown> = []
   const observer: Observer = {
-    request: ({ atomic, commands, fiber, server }) => {
+    request: ({ atomic, commands, server }) => {
       const names = commands.map(({ name }) => name).join(",")
-      fibers.push(fiber)
+      fibers.push(currentFiber())
       lines.push(`${atomic ? "transaction" : "request"} ${names} to ${server}`)
-      return ended(names)
+      return { ended: ended(names) }
     },
     retry: ({ code, commands, reason }) => {
       lines.push(`retry ${commands.map(({ name }) => name).join(",")} ${reason} ${code ?? ""}`.trim())
@@ -123,9 +124,11 @@ describe("an observer", () => {
       const request: Observer["request"] = ({ commands }) => {
         const name = commands[0]?.name ?? ""
         open.add(name)
-        return (exit) => {
-          open.delete(name)
-          exits.push(Exit.isInterrupted(exit))
+        return {
+          ended: (exit) => {
+            open.delete(name)
+            exits.push(Exit.isInterrupted(exit))
+          }
         }
       }
       const redis = yield* observing({ request })(Redis.make({ host: "127.0.0.1", port: peer.port }))
@@ -189,7 +192,10 @@ describe("an observer", () => {
         throw new Error("the observer")
       }
       const observer: Observer = {
-        request: () => fail,
+        watches: () => true,
+        request: () => ({ handed: fail, retry: fail, ended: fail }),
+        failed: fail,
+        load: fail,
         retry: fail,
         attempt: fail,
         connection: fail,

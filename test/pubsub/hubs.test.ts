@@ -49,6 +49,7 @@ describe("a subscription that two hubs feed", () => {
             hub.remove(subscription)
           }
         },
+        dropped: () => {},
         pause: (subscription, paused) => {
           for (const hub of hubs) {
             hub.pause(subscription, paused)

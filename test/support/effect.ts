@@ -16,6 +16,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scheduler from "effect/Scheduler"
 import type * as Schema from "effect/Schema"
@@ -111,10 +112,22 @@ export const interruptAndWait = <A, E>(fiber: Fiber.RuntimeFiber<A, E>): Effect.
 /** A Cause as text, with the causes of its errors. */
 export const prettyWithCauses = (cause: Cause.Cause<unknown>): string => Cause.pretty(cause, { renderErrorCause: true })
 
+/** A metric of the process with its labels. */
+export interface ShownMetric {
+  readonly name: string
+  readonly tags: Readonly<Record<string, string>>
+  readonly description: string
+  readonly state: unknown
+}
+
 /** The metrics of the process. */
-export const metrics: Effect.Effect<ReadonlyArray<{ readonly name: string; readonly state: unknown }>> = Effect.map(
-  Metric.snapshot,
-  (pairs) => pairs.map(({ metricKey, metricState }) => ({ name: metricKey.name, state: metricState }))
+export const metrics: Effect.Effect<ReadonlyArray<ShownMetric>> = Effect.map(Metric.snapshot, (pairs) =>
+  pairs.map(({ metricKey, metricState }) => ({
+    name: metricKey.name,
+    tags: Object.fromEntries([...metricKey.tags].map(({ key, value }) => [key, value])),
+    description: Option.getOrElse(metricKey.description, () => ""),
+    state: metricState
+  }))
 )
 
 /** What a request to this URL fails with when there is no connection. */

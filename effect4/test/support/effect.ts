@@ -139,10 +139,22 @@ export const interruptAndWait = <A, E>(fiber: Fiber.Fiber<A, E>): Effect.Effect<
 /** A Cause as text. Effect 4 shows the causes of its errors anyway. */
 export const prettyWithCauses = (cause: Cause.Cause<unknown>): string => Cause.pretty(cause)
 
+/** A metric of the process with its labels. */
+export interface ShownMetric {
+  readonly name: string
+  readonly tags: Readonly<Record<string, string>>
+  readonly description: string
+  readonly state: unknown
+}
+
 /** The metrics of the process. */
-export const metrics: Effect.Effect<ReadonlyArray<{ readonly name: string; readonly state: unknown }>> = Effect.map(
-  Metric.snapshot,
-  (snapshots) => snapshots.map(({ id, state }) => ({ name: id, state }))
+export const metrics: Effect.Effect<ReadonlyArray<ShownMetric>> = Effect.map(Metric.snapshot, (snapshots) =>
+  snapshots.map(({ attributes = {}, description = "", id, state }) => ({
+    name: id,
+    tags: attributes,
+    description,
+    state
+  }))
 )
 
 /** What a request to this URL fails with when there is no connection. */

@@ -18,6 +18,8 @@ import type { Member, PoolCore } from "../pool/core.js"
 import { argumentText, blockingMillis, withBlockingMillis } from "../request/blockingTime.js"
 import type { BlockingCall } from "../request/call.js"
 import { allowedWas, ofCommand } from "../request/failure.js"
+import { observedAs } from "../request/observed.js"
+import type { RequestSettings } from "../request/settings.js"
 import { ErrorReply, type Reply } from "../resp/values.js"
 
 /**
@@ -50,7 +52,9 @@ export class BlockingCommands {
     private readonly onOrphan: (orphan: Orphan) => Effect.Effect<void>,
     private readonly fork: Forker,
     /** How often a command is sent again that its server refused, or stopped, because it is a replica now. */
-    private readonly maxRetries: number
+    private readonly maxRetries: number,
+    /** For whom each command is observed; `undefined` where a cluster does that. */
+    private readonly watched: RequestSettings | undefined
   ) {}
 
   /**
@@ -58,6 +62,11 @@ export class BlockingCommands {
    * new connection reaches.
    */
   send<A>(command: RedisCommand<A>): Effect.Effect<A, RedisError> {
+    const sent = this.sendFollowing(command)
+    return this.watched === undefined ? sent : observedAs(this.watched, command, () => sent)
+  }
+
+  private sendFollowing<A>(command: RedisCommand<A>): Effect.Effect<A, RedisError> {
     return Effect.suspend(() => {
       const began = Timers.now()
       const blocks = blockingMillis(command) ?? Infinity
@@ -173,7 +182,7 @@ export class BlockingCommands {
       return
     }
     unblocking = this.fork(
-      Effect.matchCause(this.sendShared(unblockOf(link.id)), {
+      Effect.matchCause(Effect.withTracerEnabled(this.sendShared(unblockOf(link.id)), false), {
         onFailure: giveUp,
         onSuccess: answered
       })

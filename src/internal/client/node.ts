@@ -64,7 +64,8 @@ export const makeNode = (dial: Dial, settings: NodeSettings): Effect.Effect<Node
       (command) => shared.send(command),
       settings.onOrphan,
       fork,
-      settings.followsBlocked ? settings.maxRetries : 0
+      settings.followsBlocked ? settings.maxRetries : 0,
+      settings.followsBlocked ? shared : undefined
     )
     yield* shared.start(settings.lazy)
     return {

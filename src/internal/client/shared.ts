@@ -20,11 +20,12 @@ import { settleFailure } from "../engine/pending.js"
 import { CommandQueue } from "../engine/queue.js"
 import * as Timers from "../engine/timers.js"
 import { blockingMillis } from "../request/blockingTime.js"
+import { reportRetry } from "../request/observed.js"
 import { nothing, prepare, prepareAll } from "../request/prepare.js"
 import { isRefusal } from "../request/recovery.js"
-import { type Refusals, Request, type RequestOwner, type RequestSettings, withdrawal } from "../request/request.js"
+import { type Refusals, Request, type RequestOwner, withdrawal } from "../request/request.js"
+import type { RequestSettings } from "../request/settings.js"
 import type { ErrorReply } from "../resp/values.js"
-import { notify } from "../telemetry/observer.js"
 
 export interface ClientSettings extends ReconnectSettings {
   /** How often a readonly command that was written is sent again, and a command that a read-only server refused. */
@@ -262,14 +263,8 @@ export class SharedClient implements RequestOwner, RequestSettings {
     }
   }
 
-  private reportRetry({ attempts, commands }: Request, code: string | undefined): void {
-    notify(this.observer?.retry, {
-      commands,
-      server: this.address,
-      reason: code === undefined ? "disconnected" : "refused",
-      code,
-      attempts
-    })
+  private reportRetry(request: Request, code: string | undefined): void {
+    reportRetry(this.observer, request, this.address, code)
   }
 
   private readonly sendDelayed = (): void => {

@@ -15,6 +15,7 @@ import { exitOf } from "../effect/atCaller.js"
 import * as Timers from "../engine/timers.js"
 import type { Member } from "../nodes/member.js"
 import { unsendable } from "../request/batchRequest.js"
+import { observedAs, reportFailures, type Watching } from "../request/observed.js"
 import { allowedFor } from "../request/prepare.js"
 import { EncodeFailure, encode, nameless } from "../resp/encoder.js"
 import { isWellFormed } from "../resp/text.js"
@@ -44,14 +45,15 @@ export const sendBatch = (
   from: ReadFrom
 ): Effect.Effect<BatchResult, RedisError> =>
   // The Effect may be run again, much later: its deadline, its nodes and its results are those of one run.
-  Effect.suspend(() => run(router, commands, plans, options, from))
+  observedAs(router, commands, (watch) => run(router, commands, plans, options, from, watch))
 
 const run = (
   router: Router,
   commands: ReadonlyArray<RedisCommand<unknown>>,
   plans: ReadonlyArray<Plan>,
   options: BatchOptions,
-  from: ReadFrom
+  from: ReadFrom,
+  watch: Watching | null
 ): Effect.Effect<BatchResult, RedisError> => {
   const items: Array<RedisCommand<unknown>> = []
   const slots: Array<number | undefined> = []
@@ -120,11 +122,12 @@ const run = (
   // A program reads what it has just written, so one write sends all of a batch to primaries.
   const reads = from === "primary" || commands.every(({ traits }) => traits.readonly) ? from : "primary"
   return Effect.map(
-    sendItems(router, { commands: items, slots, members }, allowed, options.deadline, reads),
-    (exits) => ({
-      outcome: "executed",
-      exits: joins.length === 0 ? exits : joinAll(commands.length, exits, joins)
-    })
+    sendItems(router, { commands: items, slots, members }, allowed, options.deadline, reads, watch),
+    (items) => {
+      const exits = joins.length === 0 ? items : joinAll(commands.length, items, joins)
+      reportFailures(router.observer, exits)
+      return { outcome: "executed", exits }
+    }
   )
 }
 
@@ -246,7 +249,8 @@ const sendItems = (
   items: Items,
   allowed: number,
   given: number | undefined,
-  from: ReadFrom
+  from: ReadFrom,
+  watch: Watching | null
 ): Effect.Effect<ReadonlyArray<Result>> => {
   const { commands, members, slots } = items
   const exits = new Array<Result>(commands.length)
@@ -303,17 +307,23 @@ const sendItems = (
       const withdrawals: Array<Effect.Effect<void>> = []
       for (const { member, movable, places } of groups) {
         const { answers, sent } = sendable(places, commands, last)
-        const withdrawal = member.submit(sent, { atomic: false, deadline }, movable, (result) => {
-          const answered = exitOf(result)
-          for (let i = 0; i < places.length; i++) {
-            const exit = answered._tag === "Success" ? answered.value.exits[answers?.[i] ?? i] : answered
-            note(member, places[i] as number, exit as Result)
-          }
-          open--
-          if (open === 0) {
-            resume(done())
-          }
-        })
+        const withdrawal = member.submit(
+          sent,
+          { atomic: false, deadline },
+          movable,
+          (result) => {
+            const answered = exitOf(result)
+            for (let i = 0; i < places.length; i++) {
+              const exit = answered._tag === "Success" ? answered.value.exits[answers?.[i] ?? i] : answered
+              note(member, places[i] as number, exit as Result)
+            }
+            open--
+            if (open === 0) {
+              resume(done())
+            }
+          },
+          watch
+        )
         if (withdrawal !== undefined) {
           withdrawals.push(withdrawal)
         }

@@ -13,6 +13,7 @@ import { make as makeCommand } from "../command/raw.js"
 import * as Credentials from "../connection/credentials.js"
 import { makeDial } from "../connection/dial.js"
 import { connect } from "../connection/lazyNodeTransport.js"
+import { observing } from "../connection/observing.js"
 import * as Options from "../connection/options.js"
 import { reconnectSettings } from "../connection/pacer.js"
 import { fromEither } from "../effect/either.js"
@@ -22,7 +23,6 @@ import { type Address, longestSearch, type Place, showAddress, within } from "..
 import { openMember } from "../nodes/member.js"
 import { ask, checkReadFrom } from "../nodes/readers.js"
 import { idleAfterOf } from "../pubsub/service.js"
-import { currentObserver } from "../telemetry/observer.js"
 import { make as makePubSub } from "./pubsub.js"
 import { Refresher } from "./refresh.js"
 import { Router } from "./router.js"
@@ -74,7 +74,8 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
     const readFrom = yield* checkReadFrom(options.readFrom ?? "primary")
     const maxReplicaLag = yield* durationOr(options.maxReplicaLag, "maxReplicaLag", Infinity)
     const interval = yield* durationOr(options.refreshInterval, "refreshInterval", 60_000)
-    const observer = yield* currentObserver
+    const address = checked.seeds.map(showAddress).join(",")
+    const observer = yield* observing(options, resolved, address)
     const scope = yield* Effect.scope
     const fork = yield* forkerIn(scope)
     const status = new ClusterStatus()
@@ -86,7 +87,6 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
         observer,
         steps: replica ? [{ command: readonly, required: true }] : []
       })
-    const address = checked.seeds.map(showAddress).join(",")
     let started: (() => void) | undefined
     /** A node was connected or lost, or the topology has changed. */
     const changed = (): void => {

@@ -19,7 +19,7 @@ import { type Feeder, makeHub, notify, type RedisPubSubService, subscribeOver } 
 import type { Subscription } from "../pubsub/subscription.js"
 import type { Target } from "../pubsub/target.js"
 import { isPermanent } from "../request/recovery.js"
-import { currentObserver, type Observer } from "../telemetry/observer.js"
+import type { Observer } from "../telemetry/observer.js"
 import { sleep } from "./batch.js"
 import { redirectionOf } from "./redirection.js"
 import type { Router } from "./router.js"
@@ -39,7 +39,7 @@ export const make = (
 ): Effect.Effect<RedisPubSubService, never, Scope.Scope> =>
   Effect.gen(function* () {
     const resolved = { ...options, encoding: "utf8" } as const
-    const observer = yield* currentObserver
+    const { observer } = router
     const logger = yield* forker()
     const settings = (dial: Dial): HubSettings => ({ dial, reconnect, idleAfter, logger })
     const anyNode = makeDial({ options: resolved, connect, endpoint: endpointOfAny(router), observer })
@@ -288,6 +288,10 @@ class ClusterFeeder implements Feeder {
 
   log(effect: Effect.Effect<void>): void {
     this.shared.log(effect)
+  }
+
+  dropped(count: number): void {
+    this.shared.dropped(count)
   }
 
   readonly notify = (classes: string): Effect.Effect<void, RedisError> =>

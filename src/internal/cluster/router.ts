@@ -15,11 +15,12 @@ import * as Timers from "../engine/timers.js"
 import { type Address, sameAddress, showAddress } from "../nodes/address.js"
 import { closedFailure, type Group, type Member, silentMillis } from "../nodes/member.js"
 import { type Candidates, type MeasureSettings, Measures, readerOf } from "../nodes/readers.js"
+import { reportRetry } from "../request/observed.js"
 import { prepare, prepareAll } from "../request/prepare.js"
-import { type Refusals, Request, type RequestSettings, withdrawal } from "../request/request.js"
+import { type Refusals, Request, withdrawal } from "../request/request.js"
+import type { RequestSettings } from "../request/settings.js"
 import { encodedLength } from "../resp/encoder.js"
 import type { ErrorReply } from "../resp/values.js"
-import { notify } from "../telemetry/observer.js"
 import { type Plan, planOf, slotOfFirstKey } from "./plan.js"
 import { type Redirection, redirectionOf, refusalOf } from "./redirection.js"
 import { noTopology, type Shard, type Topology } from "./topology.js"
@@ -613,14 +614,8 @@ export class Router implements Group {
     )
   }
 
-  private report({ attempts, commands, via }: Request, code: string): void {
-    notify(this.observer?.retry, {
-      commands,
-      server: via?.address ?? this.address,
-      reason: "refused",
-      code,
-      attempts
-    })
+  private report(request: Request, code: string): void {
+    reportRetry(this.observer, request, request.via?.address ?? this.address, code)
   }
 
   /** Every member, to be closed. */

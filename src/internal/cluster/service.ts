@@ -25,6 +25,7 @@ import { pauseFor } from "../effect/pause.js"
 import * as Timers from "../engine/timers.js"
 import type { Member } from "../nodes/member.js"
 import { blockingMillis, withBlockingMillis } from "../request/blockingTime.js"
+import { observedAs } from "../request/observed.js"
 import { nothing } from "../request/prepare.js"
 import { errorOf, noNode, sendBatch } from "./batch.js"
 import { crossSlot } from "./plan.js"
@@ -129,6 +130,9 @@ const sendUnshared = <A>(router: Router, command: RedisCommand<A>, from: ReadFro
 }
 
 const block = <A>(router: Router, command: RedisCommand<A>): Effect.Effect<A, RedisError> =>
+  observedAs(router, command, () => blockAt(router, command))
+
+const blockAt = <A>(router: Router, command: RedisCommand<A>): Effect.Effect<A, RedisError> =>
   Effect.suspend(() => {
     const plan = router.plan(command)
     if (plan._tag === "Refused") {

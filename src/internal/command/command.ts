@@ -189,6 +189,20 @@ const own = <A>(self: RedisCommand<A>): Command<A> => self as Command<A>
 
 const defined: Array<Spec> = []
 
+/** A name may come from a program's data. In what observers keep, every name without a typed constructor is this one. */
+const otherName = "OTHER"
+
+const finite = new Set<string>()
+
+/** The name of a command, out of a finite set. */
+export const finiteName = (name: string): string => {
+  // Commands are defined when their module is loaded, which may be after the first question.
+  for (let at = finite.size; finite.size < defined.length && at < defined.length; at++) {
+    finite.add((defined[at] as Spec).name)
+  }
+  return finite.has(name) ? name : otherName
+}
+
 /**
  * Declares a command for the library's own modules, once: `const GET = define("GET")`. Its traits come from the table of
  * facts; `variant` replaces some of them, or says how such a command is run by itself.

@@ -52,6 +52,9 @@ const fixed = new Set([
 /** Codes that are taken as codes even when an argument is the same word. */
 const known = new Set([...fixed, "ERR", "NOPERM", "BUSY"])
 
+/** Whether servers themselves answer this code, apart from what scripts make up. */
+export const isKnownCode = (code: string): boolean => known.has(code)
+
 /** Codes by which a server refuses a command before it executes any of it, and may execute it later. */
 const refusing = new Set([
   "LOADING",

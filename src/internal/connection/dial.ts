@@ -128,7 +128,7 @@ export const reportEnd = (link: Link, observer: Observer | undefined): Effect.Ef
     const server = link.address
     notify(observer?.connection, { server, id: link.id, change: "ready", reason: undefined })
     const ended = (close: CloseReason): void => {
-      notify(observer?.connection, { server, id: link.id, change: "lost", reason: close.message })
+      notify(observer?.connection, { server, id: link.id, change: "lost", reason: close.reason })
       fork(
         Effect.logDebug(`Redis connection ended: ${close.message}`).pipe(
           Effect.annotateLogs({

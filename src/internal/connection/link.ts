@@ -19,10 +19,12 @@ import type { CloseReason, Transport } from "../engine/transport.js"
 import { refused } from "../request/batchRequest.js"
 import { argumentText, newestOf, sliceOf } from "../request/blockingTime.js"
 import { BlockingCall, type Left } from "../request/call.js"
+import { observedAs } from "../request/observed.js"
 import { nothing, prepare, prepareAll } from "../request/prepare.js"
-import { Request, type RequestSettings, type Tracker, type Via, withdrawal } from "../request/request.js"
+import { Request, type Tracker, type Via, withdrawal } from "../request/request.js"
+import type { RequestSettings } from "../request/settings.js"
 import type { Push, Reply } from "../resp/values.js"
-import type { Observer } from "../telemetry/observer.js"
+import { notify, type Observer } from "../telemetry/observer.js"
 import type { ServerFacts } from "./serverFacts.js"
 import { endsWatch, Session } from "./session.js"
 
@@ -67,8 +69,18 @@ export class Link implements Tracker, Via, RequestSettings {
     readonly options: LinkOptions
   ) {
     this.session = new Session(options, 2)
+    const load = options.observer?.load
+    let owed = 0
     this.engine = new Engine(transport, {
       ...options,
+      onOwed:
+        load &&
+        ((replies) => {
+          if (replies !== owed) {
+            notify(load, { inFlight: replies - owed, commands: 0, bytes: 0 })
+            owed = replies
+          }
+        }),
       onPush: (push) => {
         // A copy: in Effect 4 a program goes on inside the call, and may listen again for the next push.
         for (const listener of [...this.pushListeners]) {
@@ -138,6 +150,16 @@ export class Link implements Tracker, Via, RequestSettings {
     if (command.traits.blocking === undefined || this.session.inTransaction) {
       return this.sendOnce(command, holder, left)
     }
+    // The parts of a long wait are watched as one command. `left` is given by who watches the whole.
+    const sent = this.sendBlocking(command, holder, left)
+    return left === undefined ? observedAs(this, command, () => sent) : sent
+  }
+
+  private sendBlocking<A>(
+    command: RedisCommand<A>,
+    holder: Holder | undefined,
+    left: Left | undefined
+  ): Effect.Effect<A, RedisError> {
     const newest = newestOf(command)
     if (newest.length > 0) {
       return Effect.flatMap(this.resolve(command, newest, holder), (resolved) =>
@@ -193,7 +215,9 @@ export class Link implements Tracker, Via, RequestSettings {
   private sendOnce<A>(command: RedisCommand<A>, holder: Holder | undefined, left?: Left): Effect.Effect<A, RedisError> {
     return Effect.async<A, RedisError>((resume) => {
       const sent = this.session.inTransaction ? insideMulti(command) : command
-      const call = holder?.refusal() ?? this.refusal(command) ?? prepare(sent, resume, this, this)
+      const isPart = command.traits.blocking !== undefined && !this.session.inTransaction
+      const call =
+        holder?.refusal() ?? this.refusal(command) ?? prepare(sent, resume, this, this, isPart ? null : undefined)
       // The error may be of another copy of this package: see `SharedClient.send`.
       if (!(call instanceof Request)) {
         return resume(Effect.fail(call))
@@ -267,6 +291,7 @@ export class Link implements Tracker, Via, RequestSettings {
   /** Hands a request, whose deadline is set, to the engine. Returns whether it is on its way; otherwise it waits. */
   accept(request: Request): boolean {
     request.via = this
+    request.watch?.handed(this.address)
     // Inside a MULTI that the program sent by itself every source is sent, and QUEUED does not mean that the server holds it.
     const encoded = request.take(this.session.inTransaction ? new Set() : this.scripts)
     if (request.flushesScripts) {

@@ -11,6 +11,7 @@ import type { DurationWithUnit } from "../command/args.js"
 import { QueueBounds } from "../engine/queue.js"
 import { longestTimer } from "../engine/timers.js"
 import { defaultLimits, type ParserLimits } from "../resp/parser.js"
+import type { TelemetryOptions } from "../telemetry/options.js"
 
 /**
  * TLS settings. The peer's certificate is verified against the runtime's authorities, or those of `ca`, and against the
@@ -116,6 +117,8 @@ export interface ConnectionOptions {
   readonly maxQueuedCommands?: number | undefined
   /** How many bytes of commands may wait unsent, over all connections of the client. Default: 256 MB. */
   readonly maxQueuedBytes?: number | undefined
+  /** Spans and metrics. Default: a span for each command inside a sampled span, and metrics of connections and pools. */
+  readonly telemetry?: TelemetryOptions | undefined
   /** Limits on the replies of the server, checked before memory is allocated. */
   readonly limits?:
     | {

@@ -15,6 +15,7 @@ import * as Timers from "../engine/timers.js"
 import type { CloseReason } from "../engine/transport.js"
 import { closeError } from "../request/failure.js"
 import { isPermanent } from "../request/recovery.js"
+import { notify } from "../telemetry/observer.js"
 import type { Dial } from "./dial.js"
 import type { Link } from "./link.js"
 import { Outages } from "./outages.js"
@@ -44,6 +45,8 @@ export class Reconnector {
   refused = false
   /** When the link came up. */
   private since = 0
+  /** There was no link yet. */
+  private isFirst = true
   private readonly source = new StatusSource()
 
   constructor(
@@ -144,6 +147,10 @@ export class Reconnector {
     this.refused = false
     this.since = Timers.now()
     this.outages?.back(link.address, link.id)
+    if (previous === undefined && !this.isFirst) {
+      notify(this.dial.observer?.reconnected, { server: link.address })
+    }
+    this.isFirst = false
     link.onClose((close) => {
       if (this.link === link) {
         this.lost(link, close)

@@ -24,6 +24,8 @@ export interface EngineOptions {
   readonly unresponsiveAfter: number
   /** An idle peer is asked with PING after this long, in milliseconds. Infinity: never. */
   readonly pingInterval: number
+  /** Told how many replies are owed, at each look at the deadlines and at the end. */
+  readonly onOwed?: ((replies: number) => void) | undefined
   readonly onPush: (push: Push) => void
   readonly onClose: (reason: CloseReason) => void
 }
@@ -557,6 +559,7 @@ export class Engine {
   }
 
   private goOn(): void {
+    this.options.onOwed?.(this.inFlight.length)
     this.whenIdle?.()
     if (this.closed === undefined && (this.inFlight.length > 0 || this.queue.length > 0)) {
       this.startTimer()
@@ -652,6 +655,7 @@ export class Engine {
     this.transport = ended
     const written = this.inFlight.length - this.unflushed
     this.unflushed = 0
+    this.options.onOwed?.(0)
     this.options.onClose(reason)
     if (own && written > 0) {
       settleFailure(this.inFlight.peek() as Pending, { _tag: "Closed", close: reason, delivery: "unknown", own })

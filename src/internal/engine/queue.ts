@@ -6,6 +6,7 @@ import { type Encoded, encodedLength } from "../resp/encoder.js"
 import type { Failure } from "./failure.js"
 import { type Pending, type Place, settleFailure } from "./pending.js"
 import { Ring } from "./ring.js"
+import * as Timers from "./timers.js"
 
 /** The place of a request that waits. Once it no longer waits, its place holds nothing of it. */
 class Queued implements Place {
@@ -25,6 +26,9 @@ class Queued implements Place {
 export class QueueBounds {
   private commands = 0
   private bytes = 0
+  /** Told, soon after a change, what waits. */
+  onChange: ((commands: number, bytes: number) => void) | undefined = undefined
+  private timer: Timers.Timer | undefined
 
   constructor(
     readonly maxCommands: number,
@@ -42,14 +46,28 @@ export class QueueBounds {
     }
     this.commands++
     this.bytes += bytes
+    this.changed()
     return undefined
   }
 
   give(bytes: number): void {
     this.commands--
     this.bytes -= bytes
+    this.changed()
+  }
+
+  private changed(): void {
+    if (this.onChange !== undefined && this.timer === undefined) {
+      this.timer = Timers.setTimeout(() => {
+        this.timer = undefined
+        this.onChange?.(this.commands, this.bytes)
+      }, changeMillis)
+    }
   }
 }
+
+/** How often a change of what waits is told, in milliseconds. */
+const changeMillis = 20
 
 export class CommandQueue {
   private readonly ring = new Ring<Queued>()

@@ -15,15 +15,10 @@ import type { Failure } from "../engine/failure.js"
 import { settleFailure } from "../engine/pending.js"
 import * as Timers from "../engine/timers.js"
 import { closeError } from "../request/failure.js"
+import type { Watching } from "../request/observed.js"
 import { prepareAll } from "../request/prepare.js"
-import {
-  type Refusals,
-  Request,
-  type RequestOwner,
-  type RequestSettings,
-  type Resume,
-  withdrawal
-} from "../request/request.js"
+import { type Refusals, Request, type RequestOwner, withdrawal } from "../request/request.js"
+import type { RequestSettings, Resume } from "../request/settings.js"
 import { type Address, showAddress } from "./address.js"
 
 /** What a member asks of the nodes that it is one of. It is called from plain callbacks. */
@@ -193,9 +188,10 @@ export class Member implements RequestOwner {
     commands: ReadonlyArray<RedisCommand<unknown>>,
     options: BatchOptions,
     movable: boolean,
-    resume: Resume<BatchResult>
+    resume: Resume<BatchResult>,
+    watch?: Watching | null
   ): Effect.Effect<void> | undefined {
-    const request = prepareAll(commands, options, resume, this.group, undefined)
+    const request = prepareAll(commands, options, resume, this.group, undefined, watch)
     if (request instanceof Request) {
       return this.accept(request, movable ? this.batches : this.alone)
     }

@@ -27,7 +27,7 @@ import type { CloseReason } from "../engine/transport.js"
 import { closeError } from "../request/failure.js"
 import { isPermanent } from "../request/recovery.js"
 import { notify } from "../telemetry/observer.js"
-import { poolMetrics } from "../telemetry/poolMetrics.js"
+import { type PoolMetrics, poolMetrics } from "../telemetry/poolMetrics.js"
 
 export interface PoolSettings extends ReconnectSettings {
   readonly min: number
@@ -115,6 +115,8 @@ export class PoolCore {
     private readonly fork: Forker
   ) {
     this.home = { database: dial.options.database }
+    const { clientName, database } = dial.options
+    this.metrics = poolMetrics(clientName ?? `${dial.address}/${database}`, settings)
     this.outages = settings.logsOutages
       ? new Outages(fork, "A connection of a pool", dial.options.clientName)
       : undefined
@@ -126,7 +128,7 @@ export class PoolCore {
     return this.dial.options
   }
 
-  private readonly metrics = poolMetrics()
+  private readonly metrics: PoolMetrics
 
   get size(): number {
     return this.members.size + this.opening
@@ -162,11 +164,13 @@ export class PoolCore {
 
   private lend(member: Member, scope: Scope.Scope, started: number): Effect.Effect<Lease> {
     const leased = { server: member.link.address, waited: now() - started }
-    this.metrics.lease(leased)
+    this.metrics.waited(leased.waited)
     const ended = notify(this.dial.observer?.lease, leased)
+    const given = now()
     const lease: Lease = { link: member.link, released: false }
     const giveBack = Effect.sync(() => {
       lease.released = true
+      this.metrics.used(now() - given)
       notify(ended, undefined)
       member.link.endPushes(undefined)
       this.release(member)
@@ -270,6 +274,7 @@ export class PoolCore {
   private late({ limit }: Want, error?: RedisError): DeadlineError {
     const failure = this.failure ?? error
     const { stage } = this.dial
+    this.metrics.timedOut()
     return new DeadlineError({
       phase: "acquire",
       delivery: "unsent",
@@ -688,6 +693,7 @@ export class PoolCore {
       }
     }
     this.free.length = 0
+    this.metrics.end()
     return this.closeAll([...this.members])
   })
 
@@ -729,7 +735,7 @@ export class PoolCore {
       free: this.free.length,
       waiting: this.waiting
     }
-    this.metrics.pool(change)
+    this.metrics.changed(change)
     notify(this.dial.observer?.pool, change)
   }
 }

@@ -463,6 +463,10 @@ export class Hub implements SubscriptionOwner {
     }
   }
 
+  dropped(count: number): void {
+    notify(this.settings.dial.observer?.dropped, count)
+  }
+
   private onPush(push: Push, link: Link): void {
     if (push.kind === "sunsubscribe") {
       const topic = this.topics.shard(push.items[1])

@@ -15,10 +15,10 @@ import { make as makeCommand, token } from "../command/raw.js"
 import * as Credentials from "../connection/credentials.js"
 import { type Dial, makeDial } from "../connection/dial.js"
 import { connect } from "../connection/lazyNodeTransport.js"
+import { observing } from "../connection/observing.js"
 import * as Options from "../connection/options.js"
 import { type ReconnectSettings, reconnectSettings } from "../connection/pacer.js"
 import { forker, forkerIn } from "../effect/fork.js"
-import { currentObserver } from "../telemetry/observer.js"
 import { Hub, type HubSettings } from "./hub.js"
 import type { Inbox } from "./inbox.js"
 import { Subscription, type SubscriptionOptions, type SubscriptionOwner } from "./subscription.js"
@@ -78,7 +78,7 @@ export const make = (options: RedisPubSubOptions = {}): Effect.Effect<RedisPubSu
     const { onRotate, options: given } = yield* Credentials.source(yield* Options.resolve(options))
     const resolved = { ...given, encoding: "utf8" } as const
     const idleAfter = yield* idleAfterOf(options)
-    const dial = makeDial({ options: resolved, connect, observer: yield* currentObserver })
+    const dial = makeDial({ options: resolved, connect, observer: yield* observing(options, resolved) })
     return yield* makeOver(dial, { reconnect: reconnectSettings(options), idleAfter, onRotate })
   })
 

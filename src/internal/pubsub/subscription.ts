@@ -22,6 +22,8 @@ export interface SubscriptionOwner {
   pause(subscription: Subscription, paused: boolean): void
   /** Runs an effect, a log line, outside of any fiber. */
   log(effect: Effect.Effect<void>): void
+  /** Told that so many messages were dropped. */
+  dropped(count: number): void
 }
 
 export class Subscription implements InboxOwner {
@@ -133,9 +135,21 @@ export class Subscription implements InboxOwner {
     }
   }
 
+  /** How many dropped messages the owner was told of. */
+  private counted = 0
+
+  private countDropped(): void {
+    const { dropped } = this.inbox
+    if (dropped > this.counted) {
+      this.owner.dropped(dropped - this.counted)
+      this.counted = dropped
+    }
+  }
+
   /** Ends it without an error. The program first gets the messages that wait. */
   finish(): void {
     this.unlimit()
+    this.countDropped()
     this.inbox.finish(undefined)
   }
 
@@ -154,6 +168,7 @@ export class Subscription implements InboxOwner {
   }
 
   onBurstEnd(dropped: number): void {
+    this.countDropped()
     this.log(Effect.logDebug("A slow Redis subscription has caught up"), { dropped })
   }
 

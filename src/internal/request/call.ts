@@ -3,6 +3,7 @@
  * the same step as its reply is read.
  */
 import * as Exit from "effect/Exit"
+import type { RedisError } from "../../RedisError.js"
 import { decode, specFor } from "../command/command.js"
 import type { RedisCommand } from "../command/model.js"
 import { atCaller } from "../effect/atCaller.js"
@@ -11,9 +12,11 @@ import { withdraw } from "../engine/pending.js"
 import { type Encoded, encode } from "../resp/encoder.js"
 import { utf8Encode } from "../resp/text.js"
 import { ErrorReply, type Reply } from "../resp/values.js"
+import { reportFailures } from "./observed.js"
 import { isReadOnly, isRepeatable } from "./recovery.js"
-import { Request, type Resume, type Tracker } from "./request.js"
+import { Request, type Tracker } from "./request.js"
 import { learn } from "./scripts.js"
+import type { Resume } from "./settings.js"
 
 export class Call<A> extends Request {
   constructor(
@@ -85,11 +88,18 @@ export class Call<A> extends Request {
   }
 
   protected answer(reply: Reply): void {
-    this.resume(atCaller(decode(this.command, reply)))
+    this.give(decode(this.command, reply))
   }
 
   fail(failure: Failure): void {
-    this.resume(atCaller(Exit.fail(this.errorOf(failure, this.command.name))))
+    this.give(Exit.fail(this.errorOf(failure, this.command.name)))
+  }
+
+  private give(result: Exit.Exit<A, RedisError>): void {
+    if (result._tag === "Failure") {
+      reportFailures(this.told, [result])
+    }
+    this.resume(atCaller(result))
   }
 }
 

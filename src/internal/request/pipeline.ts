@@ -10,9 +10,11 @@ import type { Failure } from "../engine/failure.js"
 import type { Encoded } from "../resp/encoder.js"
 import { ErrorReply, type Reply } from "../resp/values.js"
 import { BatchRequest } from "./batchRequest.js"
+import { reportFailures } from "./observed.js"
 import { isReadOnly, isRefusal, isRepeatable } from "./recovery.js"
-import type { Resume, Tracker } from "./request.js"
+import type { Tracker } from "./request.js"
 import { learn } from "./scripts.js"
+import type { Resume } from "./settings.js"
 
 export class PipelineRequest extends BatchRequest {
   readonly atomic = false
@@ -113,9 +115,7 @@ export class PipelineRequest extends BatchRequest {
       this.demote()
     }
     this.settled = true
-    this.resume(
-      Exit.succeed({ outcome: "executed", exits: this.exits as ReadonlyArray<Exit.Exit<unknown, RedisError>> })
-    )
+    this.give(this.exits as ReadonlyArray<Exit.Exit<unknown, RedisError>>)
   }
 
   /** Makes the refused commands the ones that are owed. Done before the owner is asked, because it may write them at once. */
@@ -140,6 +140,11 @@ export class PipelineRequest extends BatchRequest {
       const at = places === undefined ? commands.length - owed : (places[places.length - owed] as number)
       exits[at] = Exit.fail(this.errorOf(failure, (commands[at] as RedisCommand<unknown>).name))
     }
-    this.resume(Exit.succeed({ outcome: "executed", exits: exits as ReadonlyArray<Exit.Exit<unknown, RedisError>> }))
+    this.give(exits as ReadonlyArray<Exit.Exit<unknown, RedisError>>)
+  }
+
+  private give(exits: ReadonlyArray<Exit.Exit<unknown, RedisError>>): void {
+    reportFailures(this.told, exits)
+    this.resume(Exit.succeed({ outcome: "executed", exits }))
   }
 }

@@ -9,19 +9,22 @@ import { EncodeFailure, encode } from "../resp/encoder.js"
 import { encodeAll, isEncoded, noScripts, unsendable } from "./batchRequest.js"
 import { blockingMillis, blockingTime } from "./blockingTime.js"
 import { BlockingCall, Call, ScriptCall, StatefulCall } from "./call.js"
-import { observed } from "./observed.js"
+import { type Watching, watching } from "./observed.js"
 import { PipelineRequest } from "./pipeline.js"
-import type { Request, RequestSettings, Resume, Tracker } from "./request.js"
+import type { Request, Tracker } from "./request.js"
+import type { RequestSettings, Resume } from "./settings.js"
 import { TransactionRequest } from "./transaction.js"
 
 /** The result of an empty batch, which has no reply to wait for. */
 export const nothing: BatchResult = { outcome: "executed", exits: [] }
 
+/** `within` says that the command is a part of what is watched as a whole, or, with `null`, of what nobody watches. */
 export const prepare = <A>(
   command: RedisCommand<A>,
   resume: Resume<A>,
   settings: RequestSettings,
-  tracker: Tracker | undefined
+  tracker: Tracker | undefined,
+  within?: Watching | null
 ): Call<A> | UsageError => {
   const problem = command.problem
   if (problem !== undefined) {
@@ -34,7 +37,8 @@ export const prepare = <A>(
   }
   const { traits } = spec
   const blocking = traits.blocking === undefined ? undefined : blockingMillis(command)
-  const settle = settings.observer === undefined ? resume : observed(settings, [command], false, resume)
+  const own = within === undefined && settings.observer !== undefined ? watching(settings, command, false) : undefined
+  const settle = own === undefined ? resume : own.settling(resume)
   const call =
     tracker !== undefined && traits.stateful !== undefined
       ? new StatefulCall(command, settle, encoded, tracker)
@@ -43,6 +47,8 @@ export const prepare = <A>(
         : traits.blocking !== undefined
           ? new BlockingCall(command, settle, encoded, blocking !== undefined)
           : new Call(command, settle, encoded)
+  call.watch = own ?? within ?? undefined
+  call.isPart = within !== undefined
   call.allowed = command.deadline ?? (blocking === undefined ? settings.replyTimeout : blocking + settings.replyTimeout)
   return call
 }
@@ -53,7 +59,8 @@ export const prepareAll = (
   options: BatchOptions,
   resume: Resume<BatchResult>,
   settings: RequestSettings,
-  tracker: Tracker | undefined
+  tracker: Tracker | undefined,
+  within?: Watching | null
 ): Request | UsageError => {
   const { atomic } = options
   const encoded = encodeAll(commands, atomic, noScripts)
@@ -61,10 +68,13 @@ export const prepareAll = (
     return encoded
   }
   const blocking = blockingTime(commands, atomic)
-  const settle = settings.observer === undefined ? resume : observed(settings, commands, atomic, resume)
+  const own = within === undefined && settings.observer !== undefined ? watching(settings, commands, atomic) : undefined
+  const settle = own === undefined ? resume : own.settling(resume)
   const request = atomic
     ? new TransactionRequest(commands, settle, encoded, tracker)
     : new PipelineRequest(commands, settle, encoded, tracker, blocking > 0)
+  request.watch = own ?? within ?? undefined
+  request.isPart = within !== undefined
   request.allowed = options.deadline ?? longestOf(commands, settings.replyTimeout) + blocking
   request.hasOwnDeadline = options.deadline !== undefined || commands.some(({ deadline }) => deadline !== undefined)
   return request

@@ -13,19 +13,8 @@ import type { Encoded } from "../resp/encoder.js"
 import type { ErrorReply, Reply } from "../resp/values.js"
 import type { Observer } from "../telemetry/observer.js"
 import { toRedisError } from "./failure.js"
+import type { Watching } from "./observed.js"
 import { isReadOnly } from "./recovery.js"
-
-/** How the caller of a request is given its result. Called once, from the socket's stack. */
-export type Resume<A> = (result: Effect.Effect<A, RedisError>) => void
-
-/** What a request takes from the client or connection that sends it. */
-export interface RequestSettings {
-  /** The deadline of a command that has none of its own, in milliseconds. */
-  readonly replyTimeout: number
-  readonly observer: Observer | undefined
-  /** The server's address, for observers. */
-  readonly address: string
-}
 
 /** Follows what stateful commands do to their connection. */
 export interface Tracker {
@@ -40,12 +29,14 @@ export interface Via {
   readonly session: { altered: string | undefined }
   /** The server's address, for errors and observers. */
   readonly address: string
+  readonly observer: Observer | undefined
 }
 
 /** Who may send a request again. When `recover` or `refused` answers true, the owner has taken the request over. */
 export interface RequestOwner {
   /** The address of the server that it sends to, for the errors of requests that were given to no link. */
   readonly address?: string | undefined
+  readonly observer?: Observer | undefined
   /** The request got no reply: its link ended, its deadline passed, or a queue was full. */
   readonly recover: (request: Request, failure: Failure) => boolean
   /**
@@ -72,6 +63,10 @@ export abstract class Request extends Pending {
   via: Via | undefined = undefined
   /** The fiber that waits. Only set where the request may be sent again: such a request has no canceler. */
   caller: Running | undefined = undefined
+  /** Who watches it. */
+  watch: Watching | undefined = undefined
+  /** It is a part of what a caller asked for. */
+  isPart = false
 
   constructor(
     remaining: number,
@@ -127,6 +122,11 @@ export abstract class Request extends Pending {
     if (this.owner === undefined || !this.owner.recover(this, failure)) {
       this.fail(failure)
     }
+  }
+
+  /** Told of the failures that the caller is given. Those of a part are told by who sends the whole. */
+  protected get told(): Observer | undefined {
+    return this.isPart ? undefined : (this.via?.observer ?? this.owner?.observer)
   }
 
   /** A failure as a typed error of one of its commands. */

@@ -12,9 +12,11 @@ import type { Failure } from "../engine/failure.js"
 import type { Encoded } from "../resp/encoder.js"
 import { ErrorReply, type Reply } from "../resp/values.js"
 import { BatchRequest } from "./batchRequest.js"
+import { reportFailures } from "./observed.js"
 import { endsMulti, isReadOnly } from "./recovery.js"
-import type { Resume, Tracker } from "./request.js"
+import type { Tracker } from "./request.js"
 import { learn } from "./scripts.js"
+import type { Resume } from "./settings.js"
 
 export class TransactionRequest extends BatchRequest {
   readonly atomic = true
@@ -74,7 +76,9 @@ export class TransactionRequest extends BatchRequest {
       this.demote()
     }
     this.settled = true
-    this.resume(atCaller(this.result(reply)))
+    const result = this.result(reply)
+    reportFailures(this.told, result._tag === "Success" ? result.value.exits : [result])
+    this.resume(atCaller(result))
   }
 
   /** Whether the owner sends the whole again, after errors that say that nothing was executed. */
@@ -167,7 +171,9 @@ export class TransactionRequest extends BatchRequest {
   }
 
   fail(failure: Failure): void {
-    this.resume(atCaller(Exit.fail(this.errorOf(failure, "EXEC"))))
+    const result = Exit.fail(this.errorOf(failure, "EXEC"))
+    reportFailures(this.told, [result])
+    this.resume(atCaller(result))
   }
 }
 

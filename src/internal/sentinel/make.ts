@@ -13,6 +13,7 @@ import type { ReadFrom, RedisService } from "../command/model.js"
 import * as Credentials from "../connection/credentials.js"
 import { makeDial } from "../connection/dial.js"
 import { connect } from "../connection/lazyNodeTransport.js"
+import { observing } from "../connection/observing.js"
 import * as Options from "../connection/options.js"
 import { reconnectSettings } from "../connection/pacer.js"
 import { expectRole } from "../connection/role.js"
@@ -21,7 +22,6 @@ import { type Address, longestSearch, type Place, within } from "../nodes/addres
 import { checkReadFrom } from "../nodes/readers.js"
 import { Replicated } from "../nodes/replicated.js"
 import { idleAfterOf, makeOver, type RedisPubSubService } from "../pubsub/service.js"
-import { currentObserver } from "../telemetry/observer.js"
 import { MasterDial, MasterTracker } from "./master.js"
 import { Sentinels } from "./sentinels.js"
 import { Poll, Watch } from "./watch.js"
@@ -83,7 +83,7 @@ export const make = (options: SentinelOptions): Effect.Effect<Client, RedisError
     const maxReplicaLag = yield* durationOr(options.maxReplicaLag, "maxReplicaLag", Infinity)
     const timeout = yield* durationOr(options.sentinelTimeout, "sentinelTimeout", 1_000)
     const idleAfter = yield* idleAfterOf(options)
-    const observer = yield* currentObserver
+    const observer = yield* observing(options, resolved, name)
     const fork = yield* forkerIn(yield* Effect.scope)
     const access = yield* Credentials.source(first.options)
     // It is called while a message is read, where nobody would catch what it throws.

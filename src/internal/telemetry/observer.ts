@@ -7,26 +7,34 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import type { RedisError } from "../../RedisError.js"
+import type { ConnectionError, RedisError } from "../../RedisError.js"
 import type { RedisCommand } from "../command/model.js"
 import { type Reference, reference } from "../effect/reference.js"
 
-/** A command, pipeline or transaction that was accepted. */
+/** A command, pipeline or transaction that was accepted. The arguments of commands print redacted. */
 export interface RequestStart {
-  /** Their arguments print redacted. */
   readonly commands: ReadonlyArray<RedisCommand<unknown>>
   /** Between MULTI and EXEC. */
   readonly atomic: boolean
-  /** The server's address. */
+  /** A pipeline or a transaction: its result is a `BatchResult`. */
+  readonly batch: boolean
+  /** The address of the server that the client was given. */
   readonly server: string
-  /** The fiber of the caller. */
-  readonly fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
+}
+
+/** A request that somebody watches, from when it was accepted to its result. */
+export interface RequestWatch {
+  /** It was handed to a connection to this server: once, and again for each time that it is sent again. */
+  readonly handed?: ((server: string) => void) | undefined
+  readonly retry?: ((retry: Retry) => void) | undefined
+  /** Called once. */
+  readonly ended: Ended<RedisError>
 }
 
 /** A request is sent again, after it lost its connection or was refused before it was executed. */
 export interface Retry {
   readonly commands: ReadonlyArray<RedisCommand<unknown>>
+  /** The server that it was sent to. */
   readonly server: string
   readonly reason: "disconnected" | "refused"
   /** The code of the refusal. */
@@ -41,8 +49,8 @@ export interface ConnectionChange {
   /** CLIENT ID, where the server reported it. */
   readonly id: number | undefined
   readonly change: "ready" | "lost"
-  /** Why it was lost. */
-  readonly reason: string | undefined
+  /** Why it was lost: the reason of the `ConnectionError` that its commands fail with. */
+  readonly reason: ConnectionError["reason"] | undefined
 }
 
 /** How the size of a pool changed. */
@@ -53,16 +61,29 @@ export interface PoolChange {
   readonly waiting: number
 }
 
+/** By how much more, or less, is on its way. */
+export interface Load {
+  readonly inFlight: number
+  readonly commands: number
+  readonly bytes: number
+}
+
 /** Called at the end of what began. */
 export type Ended<E> = (exit: Exit.Exit<unknown, E>) => void
 
 export interface Observer {
-  /** A request was accepted, on the caller's fiber. The function that it returns is called with the result, once. */
-  readonly request?: ((start: RequestStart) => Ended<RedisError> | undefined) | undefined
+  /** Whether requests of the fiber that runs now are watched. Asked for each request, so it must cost next to nothing. */
+  readonly watches?: (() => boolean) | undefined
+  /** A request was accepted, on the caller's fiber. Only called when `watches` is absent or says so. */
+  readonly request?: ((start: RequestStart) => RequestWatch | undefined) | undefined
   readonly retry?: ((retry: Retry) => void) | undefined
+  /** A caller is given the error of its request, whether the request was watched or not. */
+  readonly failed?: ((error: RedisError) => void) | undefined
   /** An attempt to connect begins: it covers the socket, TLS and the handshake. */
   readonly attempt?: ((start: { readonly server: string }) => Ended<RedisError> | undefined) | undefined
   readonly connection?: ((change: ConnectionChange) => void) | undefined
+  /** A client, or its subscriptions, have a connection again. */
+  readonly reconnected?: ((back: { readonly server: string }) => void) | undefined
   /** A lease was given. `waited` is in milliseconds. The function that it returns is called when the lease ends. */
   readonly lease?:
     | ((lease: { readonly server: string; readonly waited: number }) => (() => void) | undefined)
@@ -72,9 +93,13 @@ export interface Observer {
   readonly message?:
     | ((message: { readonly server: string; readonly kind: string; readonly listeners: number }) => void)
     | undefined
+  /** A subscription dropped so many messages, because nobody took them. */
+  readonly dropped?: ((count: number) => void) | undefined
+  /** What one connection owes, or what waits unsent, has changed. Looked at now and then, not at each command. */
+  readonly load?: ((change: Load) => void) | undefined
 }
 
-/** The observer that clients, pools and connections use when they are built. Default: none. */
+/** Further observers that clients, pools and connections use when they are built. Default: none. */
 export const CurrentObserver: Reference<{ readonly observer: Observer | undefined }> = reference<{
   readonly observer: Observer | undefined
 }>("effect-redis-client/CurrentObserver", () => ({ observer: undefined }))

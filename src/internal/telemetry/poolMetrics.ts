@@ -1,41 +1,67 @@
-/**
- * The metrics of pools: `redis_pool_size`, `redis_pool_free`, `redis_pool_waiting` (gauges over all pools of the process
- * together) and `redis_pool_acquire` (a timer). They are an observer like any other, and always there.
- */
-import { type Gauge, gauge, timer } from "../effect/metrics.js"
+/** The metrics of one pool. Pools of the same name are added up. */
+import { instrument } from "../effect/metrics.js"
+import * as Instruments from "./instruments.js"
 import type { PoolChange } from "./observer.js"
 
-const size = gauge("redis_pool_size", "Connections of Redis pools")
-const free = gauge("redis_pool_free", "Connections of Redis pools that nobody holds")
-const waiting = gauge("redis_pool_waiting", "Fibers that wait for a connection of a Redis pool")
-const acquireTime = timer("redis_pool_acquire", "How long acquiring a connection of a Redis pool took")
-
-/** Most reports change one gauge or none. */
-const changed = (gauge: Gauge, by: number): void => {
-  if (by !== 0) {
-    gauge.change(by)
-  }
+export interface PoolMetrics {
+  readonly changed: (change: PoolChange) => void
+  /** A caller was given a connection after so many milliseconds. */
+  readonly waited: (millis: number) => void
+  /** A caller gave its connection back after so many milliseconds. */
+  readonly used: (millis: number) => void
+  readonly timedOut: () => void
+  /** The pool is closed. */
+  readonly end: () => void
 }
 
-/** An observer of one pool. The gauges are of all pools together, so each pool adds how much it changed. */
-export const poolMetrics = (): {
-  readonly lease: (lease: { readonly waited: number }) => void
-  readonly pool: (change: PoolChange) => void
-} => {
-  let last: Omit<PoolChange, "server"> = { size: 0, free: 0, waiting: 0 }
-  // A gauge is registered when it is first changed, and is to be there from the beginning, at zero.
-  for (const gauge of [size, free, waiting]) {
-    gauge.change(0)
+export const poolMetrics = (
+  name: string,
+  { max, min }: { readonly max: number; readonly min: number }
+): PoolMetrics => {
+  const pool = { "db.client.connection.pool.name": name }
+  const idle = instrument(Instruments.connectionCount, { ...pool, "db.client.connection.state": "idle" })
+  const used = instrument(Instruments.connectionCount, { ...pool, "db.client.connection.state": "used" })
+  const pending = instrument(Instruments.pendingRequests, pool)
+  const wait = instrument(Instruments.waitTime, pool)
+  const use = instrument(Instruments.useTime, pool)
+  const timeouts = instrument(Instruments.timeouts, pool)
+  const limits = [
+    [instrument(Instruments.connectionMax, pool), max],
+    [instrument(Instruments.idleMax, pool), max],
+    [instrument(Instruments.idleMin, pool), min]
+  ] as const
+  let last = { idle: 0, used: 0, waiting: 0 }
+  // A metric is registered when it is first updated, and is to be there from the beginning, at zero.
+  for (const add of [idle, used, pending, timeouts]) {
+    add(0)
   }
+  for (const [add, limit] of limits) {
+    add(limit)
+  }
+  const changed = (add: (by: number) => void, by: number): void => {
+    if (by !== 0) {
+      add(by)
+    }
+  }
+  let open = true
   return {
-    lease: ({ waited }) => {
-      acquireTime.record(waited)
-    },
-    pool: (now) => {
-      changed(size, now.size - last.size)
-      changed(free, now.free - last.free)
-      changed(waiting, now.waiting - last.waiting)
+    changed: ({ free, size, waiting }) => {
+      const now = { idle: free, used: size - free, waiting }
+      changed(idle, now.idle - last.idle)
+      changed(used, now.used - last.used)
+      changed(pending, now.waiting - last.waiting)
       last = now
+    },
+    waited: (millis) => wait(millis / 1000),
+    used: (millis) => use(millis / 1000),
+    timedOut: () => timeouts(1),
+    end: () => {
+      if (open) {
+        open = false
+        for (const [add, limit] of limits) {
+          add(-limit)
+        }
+      }
     }
   }
 }

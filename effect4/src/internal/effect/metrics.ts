@@ -1,28 +1,37 @@
-/** Metrics that plain callbacks update. */
+/** Metrics that plain callbacks update, each made once for its labels. */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Metric from "effect/Metric"
 
-/** A number that goes up and down. */
-export interface Gauge {
-  readonly change: (by: number) => void
+export interface Instrument {
+  readonly name: string
+  /** `upDown`: a counter that also goes down. */
+  readonly kind: "counter" | "upDown" | "histogram"
+  readonly unit: string
+  readonly description: string
 }
 
-const untagged = Context.empty()
+export type Labels = Readonly<Record<string, string>>
 
-/** A gauge of the process; gauges with the same name are one. It exists in snapshots from its first change on. */
-export const gauge = (name: string, description: string): Gauge => {
-  const metric = Metric.gauge(name, { description })
-  return { change: (by) => metric.modifyUnsafe(by, untagged) }
+/** The upper bounds of histograms, in seconds, as the conventions for databases have them. */
+const boundaries = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
+
+const nowhere = Context.empty()
+
+/**
+ * How to add to a counter, or to record a value of a histogram. It is made at its first update, and is in snapshots from then
+ * on.
+ */
+export const instrument = (of: Instrument, labels: Labels): ((value: number) => void) => {
+  let made: ReturnType<typeof make> | undefined
+  return (value) => {
+    made ??= make(of, labels)
+    made.updateUnsafe(value, nowhere)
+  }
 }
 
-/** How long something takes. */
-export interface Timer {
-  readonly record: (millis: number) => void
-}
-
-/** A timer of the process. */
-export const timer = (name: string, description: string): Timer => {
-  const metric = Metric.timer(name, { description })
-  return { record: (millis) => metric.updateUnsafe(Duration.millis(millis), untagged) }
+const make = ({ description, kind, name, unit }: Instrument, labels: Labels) => {
+  const attributes = { ...labels, unit }
+  return kind === "histogram"
+    ? Metric.histogram(name, { description, attributes, boundaries })
+    : Metric.counter(name, { description, attributes, incremental: kind === "counter" })
 }

@@ -1,0 +1,75 @@
+/** Spans that plain callbacks open and end, as `Effect.withSpan` would. */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import type * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as References from "effect/References"
+import * as Tracer from "effect/Tracer"
+import type { Running } from "./fork.js"
+
+/** Whether a span that this fiber opens is looked at. `roots`: also where the fiber has no span. */
+export const isTraced = (fiber: Running, roots: boolean): boolean => {
+  const { tracer, tracerEnabled } = fiber.cache
+  if (tracer === undefined || tracer === Tracer.nativeTracer || !tracerEnabled) {
+    return false
+  }
+  const parent = parentOf(fiber)
+  return parent === undefined ? roots : parent.sampled
+}
+
+/** The fiber's span. A span that is not to be passed on is not a parent: the one above it is. */
+const parentOf = (fiber: Running): Tracer.AnySpan | undefined => {
+  let { span } = fiber.cache
+  while (span !== undefined && Context.get(span.annotations, Tracer.DisablePropagation)) {
+    span = span._tag === "Span" ? Option.getOrUndefined(span.parent) : undefined
+  }
+  return span
+}
+
+/** A span that is not ended yet. */
+export class OpenSpan {
+  constructor(
+    private readonly span: Tracer.Span,
+    private readonly now: () => bigint
+  ) {}
+
+  attribute(key: string, value: unknown): void {
+    this.span.attribute(key, value)
+  }
+
+  event(name: string, attributes: Record<string, unknown>): void {
+    this.span.event(name, this.now(), attributes)
+  }
+
+  end(exit: Exit.Exit<unknown, unknown>): void {
+    this.span.end(this.now(), exit)
+  }
+}
+
+const untimed = () => 0n
+
+/** Opens a span under the fiber's. */
+export const openSpan = (
+  fiber: Running,
+  name: string,
+  kind: Tracer.SpanKind,
+  links: ReadonlyArray<Tracer.SpanLink>
+): OpenSpan => {
+  const clock = fiber.getRef(Clock.Clock)
+  const now = fiber.getRef(References.TracerTimingEnabled) ? () => clock.currentTimeNanosUnsafe() : untimed
+  const tracer = fiber.cache.tracer ?? Tracer.nativeTracer
+  const span = tracer.span({
+    name,
+    parent: Option.fromNullishOr(parentOf(fiber)),
+    annotations: Context.empty(),
+    links: [...fiber.getRef(References.TracerSpanLinks), ...links],
+    startTime: now(),
+    kind,
+    root: false,
+    sampled: true
+  })
+  for (const [key, value] of Object.entries(fiber.getRef(References.TracerSpanAnnotations))) {
+    span.attribute(key, value)
+  }
+  return new OpenSpan(span, now)
+}

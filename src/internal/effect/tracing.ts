@@ -1,0 +1,79 @@
+/**
+ * Spans that plain callbacks open and end, as `Effect.withSpan` would: under the fiber's span, with its annotations and links,
+ * by its tracer and clock. Effect 4 keeps all of these elsewhere and calls the tracer differently; used by the spans of
+ * requests.
+ */
+import * as Chunk from "effect/Chunk"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
+import type * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import * as Tracer from "effect/Tracer"
+import type { Running } from "./fork.js"
+
+/** The tracer that is there when nobody has provided one. It keeps its spans to itself. */
+const unread = Context.get(DefaultServices.liveServices, Tracer.Tracer)
+
+/** Whether a span that this fiber opens is looked at. `roots`: also where the fiber has no span. */
+export const isTraced = (fiber: Running, roots: boolean): boolean => {
+  if (fiber.currentTracer === unread || !fiber.getFiberRef(FiberRef.currentTracerEnabled)) {
+    return false
+  }
+  const parent = parentOf(fiber)
+  return parent === undefined ? roots : parent.sampled
+}
+
+/** The fiber's span. A span that is not to be passed on is not a parent: the one above it is. */
+const parentOf = (fiber: Running): Tracer.AnySpan | undefined => {
+  let span = fiber.currentSpan
+  while (span !== undefined && Context.get(span.context, Tracer.DisablePropagation)) {
+    span = span._tag === "Span" ? Option.getOrUndefined(span.parent) : undefined
+  }
+  return span
+}
+
+/** A span that is not ended yet. */
+export class OpenSpan {
+  constructor(
+    private readonly span: Tracer.Span,
+    private readonly now: () => bigint
+  ) {}
+
+  attribute(key: string, value: unknown): void {
+    this.span.attribute(key, value)
+  }
+
+  event(name: string, attributes: Record<string, unknown>): void {
+    this.span.event(name, this.now(), attributes)
+  }
+
+  end(exit: Exit.Exit<unknown, unknown>): void {
+    this.span.end(this.now(), exit)
+  }
+}
+
+const untimed = () => 0n
+
+/** Opens a span under the fiber's. */
+export const openSpan = (
+  fiber: Running,
+  name: string,
+  kind: Tracer.SpanKind,
+  links: ReadonlyArray<Tracer.SpanLink>
+): OpenSpan => {
+  const clock = Context.get(fiber.getFiberRef(DefaultServices.currentServices), Clock.Clock)
+  const now = fiber.getFiberRef(FiberRef.currentTracerTimingEnabled) ? () => clock.unsafeCurrentTimeNanos() : untimed
+  const span = fiber.currentTracer.span(
+    name,
+    Option.fromNullable(parentOf(fiber)),
+    Context.empty(),
+    [...Chunk.toReadonlyArray(fiber.getFiberRef(FiberRef.currentTracerSpanLinks)), ...links],
+    now(),
+    kind
+  )
+  HashMap.forEach(fiber.getFiberRef(FiberRef.currentTracerSpanAnnotations), (value, key) => span.attribute(key, value))
+  return new OpenSpan(span, now)
+}

@@ -1,0 +1,212 @@
+/**
+ * Spans of requests and of attempts to connect, under the names of OpenTelemetry's conventions for database clients. A span is
+ * opened where the request is accepted and ended where its caller is given the result; both are plain callbacks, because a
+ * span by `Effect.withSpan` costs several times as much as a command.
+ */
+import * as Cause from "effect/Cause"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type { RedisError } from "../../RedisError.js"
+import { finiteName } from "../command/command.js"
+import type { BatchResult, RedisCommand } from "../command/model.js"
+import { currentFiber } from "../effect/fork.js"
+import { isTraced, type OpenSpan, openSpan } from "../effect/tracing.js"
+import * as Timers from "../engine/timers.js"
+import { errorType } from "./errorType.js"
+import type { Observer, RequestStart, RequestWatch, Retry } from "./observer.js"
+import type { ResolvedTelemetry } from "./options.js"
+import { serverAttributes } from "./server.js"
+
+export interface SpanSettings extends ResolvedTelemetry {
+  readonly database: number
+}
+
+/** An observer that opens spans. */
+export const spansOf = (settings: SpanSettings): Observer => {
+  const roots = settings.spans === "all"
+  const watches = (): boolean => {
+    const fiber = currentFiber()
+    return fiber !== undefined && isTraced(fiber, roots)
+  }
+  const open = (name: string, server: string, operation: string): OpenSpan | undefined => {
+    const fiber = currentFiber()
+    if (fiber === undefined) {
+      return undefined
+    }
+    const span = openSpan(fiber, name, "client", [])
+    span.attribute("db.system.name", settings.system)
+    span.attribute("db.operation.name", operation)
+    span.attribute("db.namespace", String(settings.database))
+    showServer(span, server)
+    for (const [key, value] of settings.attributes) {
+      span.attribute(key, value)
+    }
+    return span
+  }
+  return {
+    watches,
+    request: (start) => {
+      const { atomic, commands, server } = start
+      const [first] = commands
+      if (first === undefined || commands.every(({ name }) => settings.exclude.has(name))) {
+        return undefined
+      }
+      const operation = operationOf(commands, atomic)
+      const span = open(operation, server, operation)
+      return span === undefined ? undefined : new RequestSpan(span, start, settings)
+    },
+    ...(roots
+      ? {
+          attempt: ({ server }) => {
+            if (!watches()) {
+              return undefined
+            }
+            const span = open("CONNECT", server, "CONNECT")
+            return (exit) => {
+              if (span !== undefined) {
+                showError(span, exit)
+                span.end(Exit.asVoid(exit))
+              }
+            }
+          }
+        }
+      : {})
+  }
+}
+
+const showServer = (span: OpenSpan, server: string): void => {
+  for (const [key, value] of Object.entries(serverAttributes(server))) {
+    span.attribute(key, value)
+  }
+}
+
+/** The name of a command; of several, what they are, with the command's name where all are the same. */
+const operationOf = (commands: ReadonlyArray<RedisCommand<unknown>>, atomic: boolean): string => {
+  const [first, ...others] = commands.map(({ name }) => finiteName(name))
+  const kind = atomic ? "MULTI" : commands.length > 1 ? "PIPELINE" : ""
+  const shared = first !== undefined && others.every((name) => name === first) ? first : ""
+  return kind === "" || shared === "" ? kind || shared : `${kind} ${shared}`
+}
+
+class RequestSpan implements RequestWatch {
+  private readonly began = Timers.now()
+  private server: string
+  private readonly isBatch: boolean
+  private isHanded = false
+  private retries = 0
+
+  constructor(
+    private readonly span: OpenSpan,
+    { batch, commands, server }: RequestStart,
+    { queryText }: SpanSettings
+  ) {
+    this.server = server
+    this.isBatch = batch
+    if (commands.length > 1) {
+      span.attribute("db.operation.batch.size", commands.length)
+    } else {
+      const [command] = commands as [RedisCommand<unknown>]
+      const procedure = procedureOf(command)
+      if (procedure !== undefined) {
+        span.attribute("db.stored_procedure.name", procedure)
+      }
+      if (command.traits.blocking !== undefined) {
+        span.attribute("redis.blocking", true)
+      }
+    }
+    if (queryText !== "off") {
+      span.attribute("db.query.text", textOf(commands, queryText === "keys"))
+    }
+  }
+
+  readonly handed = (server: string): void => {
+    if (!this.isHanded) {
+      this.isHanded = true
+      const waited = Timers.now() - this.began
+      if (waited >= 1) {
+        this.span.attribute("redis.client.queued", Math.round(waited))
+      }
+    }
+    if (server !== this.server) {
+      this.server = server
+      showServer(this.span, server)
+    }
+  }
+
+  readonly retry = ({ code, reason, server }: Retry): void => {
+    this.retries++
+    if (code === "MOVED" || code === "ASK") {
+      this.span.event("redis.redirect", { kind: code, "server.address": server })
+    } else {
+      this.span.event("redis.retry", { reason, ...(code === undefined ? {} : { "db.response.status_code": code }) })
+    }
+  }
+
+  readonly ended = (exit: Exit.Exit<unknown, RedisError>): void => {
+    const { span } = this
+    if (this.retries > 0) {
+      span.attribute("redis.client.retries", this.retries)
+    }
+    showError(span, exit)
+    if (this.isBatch && exit._tag === "Success") {
+      this.showParts(exit.value as BatchResult)
+    }
+    // A tracer gets no value of the user's.
+    span.end(Exit.asVoid(exit))
+  }
+
+  /** Each failed command of a batch is an event. */
+  private showParts(result: BatchResult): void {
+    if (result.outcome !== "executed") {
+      this.span.attribute("redis.transaction.outcome", result.outcome)
+    }
+    for (const [index, exit] of result.exits.entries()) {
+      const error = errorIn(exit)
+      if (error !== undefined) {
+        this.span.event("redis.error", { index, "error.type": errorType(error) })
+      }
+    }
+  }
+}
+
+const errorIn = (exit: Exit.Exit<unknown, RedisError>): RedisError | undefined =>
+  exit._tag === "Failure" ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
+
+const showError = (span: OpenSpan, exit: Exit.Exit<unknown, RedisError>): void => {
+  const error = errorIn(exit)
+  if (error === undefined) {
+    return
+  }
+  span.attribute("error.type", errorType(error))
+  if (error._tag === "ReplyError") {
+    span.attribute("db.response.status_code", errorType(error))
+  }
+  if (error._tag === "ConnectionError" || error._tag === "DeadlineError") {
+    span.attribute("redis.client.delivery", error.delivery)
+  }
+}
+
+/** The name of a function, or the SHA1 of a script: what does not look like one is not shown. */
+const procedureOf = ({ args, traits }: RedisCommand<unknown>): string | undefined => {
+  const shape = traits.script === "function" ? /^\w{1,64}$/ : traits.script === "sha" ? /^[0-9a-f]{40}$/i : undefined
+  const name = args[0]?.data
+  return shape !== undefined && typeof name === "string" && shape.test(name) ? name : undefined
+}
+
+/** The longest `db.query.text`, in characters. */
+const longestText = 1_000
+
+const textOf = (commands: ReadonlyArray<RedisCommand<unknown>>, withKeys: boolean): string => {
+  let text = ""
+  for (const { args, name } of commands) {
+    text += `${text === "" ? "" : "; "}${finiteName(name)}`
+    for (const { data, kind } of args) {
+      const isShown = kind === "token" || (withKeys && (kind === "key" || kind === "keyPrefix" || kind === "pattern"))
+      text += ` ${isShown && typeof data === "string" ? data : "?"}`
+      if (text.length > longestText) {
+        return `${text.slice(0, longestText)}…`
+      }
+    }
+  }
+  return text
+}
