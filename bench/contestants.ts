@@ -9,6 +9,7 @@ import { ioredis } from "./clients/ioredis.js"
 import { nodeRedis } from "./clients/nodeRedis.js"
 import { ours } from "./clients/ours.js"
 import { type Rival, runner } from "./clients/rival.js"
+import type { Tracing } from "./clients/traced.js"
 import { decoder, encoder } from "./codec.js"
 import type { Place, Runner, Work } from "./work.js"
 
@@ -32,6 +33,11 @@ const rival = (title: string, name: string, open: (place: Place, work: Work) => 
 
 const pooled = (work: Work): number => (work.op === "pool" ? work.size : 0)
 
+/** Loaded by who is traced only. */
+const tracing = () => import("./clients/traced.js")
+
+const traced = async (place: Place, work: Work, how: Tracing) => (await tracing()).oursTraced(place, work, how)
+
 const clients: Readonly<Record<string, Contestant>> = {
   us: { title: "effect-redis-client", make: (place, work) => ours(place, work, false) },
   "us-shared": {
@@ -46,6 +52,34 @@ const clients: Readonly<Record<string, Contestant>> = {
     ...rival("iovalkey", "iovalkey", (place) => ioredis(place, "iovalkey", false)),
     ...rival("glide", "@valkey/valkey-glide", (place) => glide(place))
   ]),
+  "us-tracer": {
+    title: "effect-redis-client, a tracer, no span",
+    make: (place, work) => traced(place, work, "tracer")
+  },
+  "us-spans-off": { title: "effect-redis-client, spans off", make: (place, work) => traced(place, work, "off") },
+  "us-unsampled": {
+    title: "effect-redis-client, a span that is not sampled",
+    make: (place, work) => traced(place, work, "unsampled")
+  },
+  "us-sampled": {
+    title: "effect-redis-client, a sampled span",
+    make: (place, work) => traced(place, work, "sampled")
+  },
+  "us-durations": {
+    title: "effect-redis-client, a histogram of durations",
+    make: (place, work) => ours(place, work, false, { options: { telemetry: { metrics: { commands: true } } } })
+  },
+  "ioredis-traced": {
+    title: "ioredis, traced",
+    package: "ioredis",
+    make: async (place, work) =>
+      (await tracing()).rivalTraced(place, work, "ioredis", () => ioredis(place, "ioredis", false))
+  },
+  "node-redis-traced": {
+    title: "node-redis, traced",
+    package: "redis",
+    make: async (place, work) => (await tracing()).rivalTraced(place, work, "redis", () => nodeRedis(place, "off", 0))
+  },
   floor: { title: "floor: a bare socket", make: (place, work) => floor(place, work) },
   "floor+effect": { title: "floor: a bare socket, inside Effect", make: (place, work) => floorInEffect(place, work) },
   runtime: { title: "floor: Effect, answered at once", make: (_, work) => runtime(work, false) },

@@ -170,6 +170,19 @@ const encodeRows = [
 
 const leases = ["us", "node-redis", "node-redis+effect", "node-redis-default", "node-redis-default+effect", "runtime"]
 
+const traced = [
+  "us",
+  "us-tracer",
+  "us-spans-off",
+  "us-unsampled",
+  "us-sampled",
+  "us-durations",
+  "node-redis",
+  "node-redis-traced",
+  "ioredis",
+  "ioredis-traced"
+]
+
 const concurrencies = [1, 16, 100, 1000]
 
 export const rows: ReadonlyArray<Row> = [
@@ -274,6 +287,8 @@ export const rows: ReadonlyArray<Row> = [
     takers: leases,
     unit: "lease"
   },
+  { ...getRow("traced-get-100", 64, 100), takers: traced },
+  { ...pipelineRow("traced-pipeline-100", 100), takers: traced },
   ...decodeRows,
   ...encodeRows
 ]

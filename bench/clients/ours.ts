@@ -66,9 +66,21 @@ const listening = async (place: Place, work: Fanout): Promise<Runner> => {
   )
 }
 
+/** What a program adds to a client: a tracer, and a span around the loops. */
+interface Telemetry {
+  readonly layer?: Layer.Layer<never>
+  readonly around?: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  readonly options?: object
+}
+
 /** As users run us: inside Effect, from a Layer, with default options, deadlines on. */
-export const ours = async (place: Place, work: Work, shared: boolean): Promise<Runner | undefined> => {
-  const address = { host: place.host, port: place.port }
+export const ours = async (
+  place: Place,
+  work: Work,
+  shared: boolean,
+  telemetry: Telemetry = {}
+): Promise<Runner | undefined> => {
+  const address = { host: place.host, port: place.port, ...telemetry.options }
   if (work.op === "fanout") {
     return listening(place, work)
   }
@@ -81,11 +93,13 @@ export const ours = async (place: Place, work: Work, shared: boolean): Promise<R
     Redis.layer(address),
     Pool.layer(pool === 0 ? { ...address, lazy: true } : { ...address, minSize: pool, maxSize: pool })
   )
-  const runtime = ManagedRuntime.make(shared ? Layer.provideMerge(live, Layer.setScheduler(sharedScheduler())) : live)
+  const all = telemetry.layer === undefined ? live : Layer.provideMerge(live, telemetry.layer)
+  const runtime = ManagedRuntime.make(shared ? Layer.provideMerge(all, Layer.setScheduler(sharedScheduler())) : all)
+  const { around } = telemetry
   await runtime.runtime()
   return effects(
     chosen,
-    (effect) => runtime.runPromise(effect),
+    (effect) => runtime.runPromise(around === undefined ? effect : around(effect)),
     () => runtime.dispose()
   )
 }

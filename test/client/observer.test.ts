@@ -27,7 +27,7 @@ const noting = () => {
       const names = commands.map(({ name }) => name).join(",")
       fibers.push(currentFiber())
       lines.push(`${atomic ? "transaction" : "request"} ${names} to ${server}`)
-      return { ended: ended(names) }
+      return { untilInterrupted: true, ended: ended(names) }
     },
     retry: ({ code, commands, reason }) => {
       lines.push(`retry ${commands.map(({ name }) => name).join(",")} ${reason} ${code ?? ""}`.trim())
@@ -125,6 +125,7 @@ describe("an observer", () => {
         const name = commands[0]?.name ?? ""
         open.add(name)
         return {
+          untilInterrupted: true,
           ended: (exit) => {
             open.delete(name)
             exits.push(Exit.isInterrupted(exit))
@@ -193,7 +194,7 @@ describe("an observer", () => {
       }
       const observer: Observer = {
         watches: () => true,
-        request: () => ({ handed: fail, retry: fail, ended: fail }),
+        request: () => ({ untilInterrupted: true, handed: fail, retry: fail, ended: fail }),
         failed: fail,
         load: fail,
         retry: fail,

@@ -193,12 +193,13 @@ const defined: Array<Spec> = []
 const otherName = "OTHER"
 
 const finite = new Set<string>()
+let counted = 0
 
 /** The name of a command, out of a finite set. */
 export const finiteName = (name: string): string => {
   // Commands are defined when their module is loaded, which may be after the first question.
-  for (let at = finite.size; finite.size < defined.length && at < defined.length; at++) {
-    finite.add((defined[at] as Spec).name)
+  while (counted < defined.length) {
+    finite.add((defined[counted++] as Spec).name)
   }
   return finite.has(name) ? name : otherName
 }

@@ -16,10 +16,10 @@ import type { RequestSettings, Resume } from "./settings.js"
 /** A request that is watched. */
 export class Watching {
   private open = true
-  private forget = (): void => {}
+  private forget: (() => void) | undefined
 
   constructor(private readonly watch: RequestWatch) {
-    const fiber = currentFiber()
+    const fiber = watch.untilInterrupted ? currentFiber() : undefined
     if (fiber !== undefined) {
       // A caller that is interrupted may get no result. Its request ends with its fiber.
       this.forget = onEnd(fiber, () => this.end(interrupted))
@@ -35,22 +35,28 @@ export class Watching {
   }
 
   handed(server: string): void {
-    if (this.open) {
-      notify(this.watch.handed, server)
+    if (this.open && this.watch.handed !== undefined) {
+      try {
+        this.watch.handed(server)
+      } catch {}
     }
   }
 
   retry(retry: Retry): void {
-    if (this.open) {
-      notify(this.watch.retry, retry)
+    if (this.open && this.watch.retry !== undefined) {
+      try {
+        this.watch.retry(retry)
+      } catch {}
     }
   }
 
   end(exit: Exit.Exit<unknown, RedisError>): void {
     if (this.open) {
       this.open = false
-      this.forget()
-      notify(this.watch.ended, exit)
+      this.forget?.()
+      try {
+        this.watch.ended(exit)
+      } catch {}
     }
   }
 }

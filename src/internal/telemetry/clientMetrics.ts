@@ -119,6 +119,7 @@ const durations = (labels: Labels, exclude: ReadonlySet<string>): Observer["requ
     const operation = atomic ? "MULTI" : commands.length > 1 ? "PIPELINE" : finiteName(name)
     const began = Timers.now()
     return {
+      untilInterrupted: false,
       ended: (exit) => {
         const error = errorIn(exit)
         record(operation, error === undefined ? undefined : errorType(error), (Timers.now() - began) / 1000)

@@ -1,10 +1,11 @@
 /** The observer of a client: its spans, its metrics, and who else observes. */
 import * as Effect from "effect/Effect"
-import type { UsageError } from "../../RedisError.js"
+import type * as Exit from "effect/Exit"
+import type { RedisError, UsageError } from "../../RedisError.js"
 import { fromEither } from "../effect/either.js"
 import type { QueueBounds } from "../engine/queue.js"
 import { clientMetrics } from "./clientMetrics.js"
-import { currentObserver, notify, type Observer, type RequestWatch } from "./observer.js"
+import { currentObserver, notify, type Observer, type RequestWatch, type Retry } from "./observer.js"
 import { resolveTelemetry, type TelemetryOptions } from "./options.js"
 import { spansOf } from "./spans.js"
 
@@ -66,26 +67,8 @@ const joined = (observers: ReadonlyArray<Observer>): Observer => {
               }
         }
   }
-  const watching = observers.filter(({ request }) => request !== undefined)
-  const asksAll = watching.some(({ watches }) => watches === undefined)
-  const [only] = watching
   return {
-    ...(watching.length === 0
-      ? {}
-      : {
-          watches:
-            watching.length === 1
-              ? only?.watches
-              : asksAll
-                ? undefined
-                : () => watching.some(({ watches }) => watches?.() === true),
-          request: (start) => {
-            const watches = watching.flatMap((observer) =>
-              observer.watches === undefined || observer.watches() ? (notify(observer.request, start) ?? []) : []
-            )
-            return watches.length < 2 ? watches[0] : together(watches)
-          }
-        }),
+    ...requestsOf(observers.filter(({ request }) => request !== undefined)),
     retry: all(({ retry }) => retry),
     failed: all(({ failed }) => failed),
     attempt: begun(({ attempt }) => attempt),
@@ -99,20 +82,49 @@ const joined = (observers: ReadonlyArray<Observer>): Observer => {
   }
 }
 
-const together = (watches: ReadonlyArray<RequestWatch>): RequestWatch => ({
-  handed: (server) => {
-    for (const { handed } of watches) {
-      notify(handed, server)
-    }
-  },
-  retry: (retry) => {
-    for (const watch of watches) {
-      notify(watch.retry, retry)
-    }
-  },
-  ended: (exit) => {
-    for (const { ended } of watches) {
-      notify(ended, exit)
+/** Who watches requests. In most programs it is one observer, which is then asked itself. */
+const requestsOf = (observers: ReadonlyArray<Observer>): Pick<Observer, "watches" | "request"> => {
+  const [first, ...others] = observers
+  if (first === undefined || others.length === 0) {
+    return { watches: first?.watches, request: first?.request }
+  }
+  return {
+    watches: observers.every(({ watches }) => watches !== undefined)
+      ? () => observers.some(({ watches }) => watches?.() === true)
+      : undefined,
+    request: (start) => {
+      let found: RequestWatch | undefined
+      for (const { request, watches } of observers) {
+        const next = watches === undefined || watches() ? notify(request, start) : undefined
+        found = found === undefined || next === undefined ? (found ?? next) : new Both(found, next)
+      }
+      return found
     }
   }
-})
+}
+
+class Both implements RequestWatch {
+  constructor(
+    private readonly one: RequestWatch,
+    private readonly other: RequestWatch
+  ) {}
+
+  get untilInterrupted(): boolean {
+    return this.one.untilInterrupted || this.other.untilInterrupted
+  }
+
+  handed(server: string): void {
+    this.one.handed?.(server)
+    this.other.handed?.(server)
+  }
+
+  retry(retry: Retry): void {
+    this.one.retry?.(retry)
+    this.other.retry?.(retry)
+  }
+
+  ended(exit: Exit.Exit<unknown, RedisError>): void {
+    notify((exit: Exit.Exit<unknown, RedisError>) => this.one.ended(exit), exit)
+    this.other.ended(exit)
+  }
+}

@@ -24,11 +24,13 @@ export interface RequestStart {
 
 /** A request that somebody watches, from when it was accepted to its result. */
 export interface RequestWatch {
+  /** Whether it is also told of the end of a request whose caller was interrupted. */
+  readonly untilInterrupted: boolean
   /** It was handed to a connection to this server: once, and again for each time that it is sent again. */
-  readonly handed?: ((server: string) => void) | undefined
-  readonly retry?: ((retry: Retry) => void) | undefined
+  handed?(server: string): void
+  retry?(retry: Retry): void
   /** Called once. */
-  readonly ended: Ended<RedisError>
+  ended(exit: Exit.Exit<unknown, RedisError>): void
 }
 
 /** A request is sent again, after it lost its connection or was refused before it was executed. */

@@ -74,14 +74,28 @@ export const spansOf = (settings: SpanSettings): Observer => {
   }
 }
 
+/** The attributes of servers, by their address. A client meets few of them. */
+const servers = new Map<string, ReadonlyArray<readonly [string, unknown]>>()
+const mostServers = 1_000
+
 const showServer = (span: OpenSpan, server: string): void => {
-  for (const [key, value] of Object.entries(serverAttributes(server))) {
+  let attributes = servers.get(server)
+  if (attributes === undefined) {
+    attributes = Object.entries(serverAttributes(server))
+    if (servers.size < mostServers) {
+      servers.set(server, attributes)
+    }
+  }
+  for (const [key, value] of attributes) {
     span.attribute(key, value)
   }
 }
 
 /** The name of a command; of several, what they are, with the command's name where all are the same. */
 const operationOf = (commands: ReadonlyArray<RedisCommand<unknown>>, atomic: boolean): string => {
+  if (commands.length === 1 && !atomic) {
+    return finiteName((commands[0] as RedisCommand<unknown>).name)
+  }
   const [first, ...others] = commands.map(({ name }) => finiteName(name))
   const kind = atomic ? "MULTI" : commands.length > 1 ? "PIPELINE" : ""
   const shared = first !== undefined && others.every((name) => name === first) ? first : ""
@@ -89,6 +103,7 @@ const operationOf = (commands: ReadonlyArray<RedisCommand<unknown>>, atomic: boo
 }
 
 class RequestSpan implements RequestWatch {
+  readonly untilInterrupted = true
   private readonly began = Timers.now()
   private server: string
   private readonly isBatch: boolean
@@ -119,7 +134,7 @@ class RequestSpan implements RequestWatch {
     }
   }
 
-  readonly handed = (server: string): void => {
+  handed(server: string): void {
     if (!this.isHanded) {
       this.isHanded = true
       const waited = Timers.now() - this.began
@@ -133,7 +148,7 @@ class RequestSpan implements RequestWatch {
     }
   }
 
-  readonly retry = ({ code, reason, server }: Retry): void => {
+  retry({ code, reason, server }: Retry): void {
     this.retries++
     if (code === "MOVED" || code === "ASK") {
       this.span.event("redis.redirect", { kind: code, "server.address": server })
@@ -142,7 +157,7 @@ class RequestSpan implements RequestWatch {
     }
   }
 
-  readonly ended = (exit: Exit.Exit<unknown, RedisError>): void => {
+  ended(exit: Exit.Exit<unknown, RedisError>): void {
     const { span } = this
     if (this.retries > 0) {
       span.attribute("redis.client.retries", this.retries)
