@@ -32,6 +32,7 @@ import { type Replicated, type ReplicationOptions, withReplication } from "./int
 import { testService } from "./internal/client/testDouble.js"
 import { type Under, type Unmarked, under } from "./internal/client/under.js"
 import type { DurationWithUnit, Key, OneOrMany } from "./internal/command/args.js"
+import type { ClientEvent, ServerStats, Stats } from "./internal/command/insight.js"
 import {
   type About,
   type BatchResult,
@@ -58,6 +59,7 @@ import {
   RedisPubSub as RedisPubSubTag
 } from "./internal/pubsub/service.js"
 import type { Reply } from "./internal/resp/values.js"
+import { noInsight } from "./internal/telemetry/insight.js"
 import { Pool } from "./Pool.js"
 import type { PipelineError, RedisError, TransactionError } from "./RedisError.js"
 import * as RedisStream from "./RedisStream.js"
@@ -146,6 +148,13 @@ export type {
    */
   BatchResult,
   /**
+   * Something that happened to a client. No event shows a key, a value or a password.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  ClientEvent,
+  /**
    * Every command over values of one type.
    *
    * @since 0.1.0
@@ -174,6 +183,20 @@ export type {
    * @category models
    */
   RedisService,
+  /**
+   * How a server answers.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  ServerStats,
+  /**
+   * What a client has counted since it was built.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Stats,
   /**
    * How a client is connected.
    *
@@ -486,6 +509,28 @@ export interface RedisModule extends Context.Tag<RedisIdentifier, RedisService>,
    */
   readonly status: Stream.Stream<Status, never, RedisIdentifier>
 
+  /**
+   * What the client has counted: its servers and how fast they answer, what waits, retries, errors by type. It costs nothing
+   * to leave it alone.
+   *
+   * @example
+   * ```ts
+   * const { queued, servers } = yield* Redis.stats
+   * ```
+   */
+  readonly stats: Effect.Effect<Stats, never, RedisIdentifier>
+
+  /**
+   * What happens to the client from now on: connections, failed attempts to connect, retries, redirections, and, with the option
+   * `telemetry.slowAfter`, slow commands. A subscriber that lags misses the oldest events.
+   *
+   * @example
+   * ```ts
+   * yield* Redis.events.pipe(Stream.runForEach((event) => Effect.log(event._tag, event.server)), Effect.fork)
+   * ```
+   */
+  readonly events: Stream.Stream<ClientEvent, never, RedisIdentifier>
+
   /** Bounds of ranges: `Redis.range.exclusive(5)`, `Redis.range.highest`. */
   readonly range: Ranges
 
@@ -627,6 +672,8 @@ export const Redis: RedisModule = Object.assign(RedisTag, makeCommands(utf8), {
   readFrom: readFrom as RedisModule["readFrom"],
   withCodec: makeCommands,
   status: Stream.unwrap(Effect.map(RedisTag, (redis) => redis.status.changes)),
+  stats: Effect.flatMap(RedisTag, ({ about }) => (about?.insight ?? noInsight).stats),
+  events: Stream.unwrap(Effect.map(RedisTag, ({ about }) => (about?.insight ?? noInsight).events)),
   range,
   execute: (name: string, ...args: ReadonlyArray<ArgumentInput>) => makeCommand(name, { args }),
   pipeline: Batch.pipeline as RedisModule["pipeline"],

@@ -1,42 +1,16 @@
 /** Spans of requests, as a tracer of the program sees them: one golden text for each kind of request and of ending. */
 import { describe, expect, it, layer } from "@effect/vitest"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { Redis, RedisPubSub, RedisScript } from "effect-redis-client"
 import type { RedisOptions } from "../../src/Redis.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import * as Peer from "../support/peer.js"
 import { realServers, serverLayer } from "../support/servers.js"
-import { type Kept, keepingTracer } from "../support/tracer.js"
-
-/** A span as one line, without what differs from run to run. */
-const line = (span: Kept): string => {
-  const attributes = [...span.attributes]
-    .map(
-      ([key, value]) => [key, key === "server.port" ? "PORT" : key === "redis.client.queued" ? "MS" : value] as const
-    )
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, value]) => `${key}=${value}`)
-  const events = span.events.map(({ attributes, name }) => `${name}${JSON.stringify(attributes ?? {})}`)
-  const { status } = span
-  const ending =
-    status._tag === "Started"
-      ? "open"
-      : Exit.isSuccess(status.exit)
-        ? "ok"
-        : Cause.isInterruptedOnly(status.exit.cause)
-          ? "interrupted"
-          : "failed"
-  return [`${span.kind} ${span.name} ${ending}`, ...attributes, ...events].join(" ")
-}
-
-const parentName = ({ parent }: Kept): string =>
-  Option.match(parent, { onNone: () => "none", onSome: (span) => (span._tag === "Span" ? span.name : "external") })
+import { line, parentName, traced } from "../support/spans.js"
+import { keepingTracer } from "../support/tracer.js"
 
 const doubled = RedisScript.make({
   source: "return tonumber(ARGV[1]) * 2",
@@ -48,14 +22,6 @@ const doubled = RedisScript.make({
 /** What commands of every span have in common. */
 const at = "db.namespace=0"
 const host = "server.address=127.0.0.1 server.port=PORT"
-
-/** Runs a program inside a span, and returns the lines of the spans below it. */
-const traced = <A, E, R>(program: Effect.Effect<A, E, R>, sampled?: (name: string) => boolean) =>
-  Effect.gen(function* () {
-    const { spans, tracer } = keepingTracer(sampled)
-    const exit = yield* Effect.exit(program.pipe(Effect.withSpan("request"), Effect.withTracer(tracer)))
-    return { exit, spans, lines: spans.filter(({ name }) => name !== "request").map(line) }
-  })
 
 describe.each(realServers)("on $name", (server) => {
   const redis = Layer.unwrapEffect(
@@ -267,6 +233,8 @@ describe("without a real server", () => {
         [{ queryText: true }, "telemetry.queryText must be one of off, shape, keys"],
         [{ exclude: "PING" }, "telemetry.exclude must be a list of names of commands"],
         [{ metrics: { commands: 1 } }, "telemetry.metrics.commands must be true or false"],
+        [{ nodeSpans: "yes" }, "telemetry.nodeSpans must be true or false"],
+        [{ slowAfter: 100 }, 'telemetry.slowAfter must be a duration with its unit, such as "100 millis"'],
         [{ attributes: { a: {} } }, "telemetry.attributes must be texts, numbers, true or false, by their names"]
       ]
       for (const [telemetry, message] of problems) {

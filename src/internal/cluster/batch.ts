@@ -20,6 +20,7 @@ import { allowedFor } from "../request/prepare.js"
 import { EncodeFailure, encode, nameless } from "../resp/encoder.js"
 import { isWellFormed } from "../resp/text.js"
 import type { Reply } from "../resp/values.js"
+import { notify } from "../telemetry/observer.js"
 import { joinNodes, joinParts } from "./join.js"
 import type { Part, Plan } from "./plan.js"
 import { type Redirection, refusalOf } from "./redirection.js"
@@ -305,14 +306,17 @@ const sendItems = (
         return resume(done())
       }
       const withdrawals: Array<Effect.Effect<void>> = []
+      const nodes = newest.size
       for (const { member, movable, places } of groups) {
         const { answers, sent } = sendable(places, commands, last)
+        const ended = watch?.part({ commands: sent, server: member.address, nodes })
         const withdrawal = member.submit(
           sent,
           { atomic: false, deadline },
           movable,
           (result) => {
             const answered = exitOf(result)
+            notify(ended, answered)
             for (let i = 0; i < places.length; i++) {
               const exit = answered._tag === "Success" ? answered.value.exits[answers?.[i] ?? i] : answered
               note(member, places[i] as number, exit as Result)

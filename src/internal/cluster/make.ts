@@ -165,7 +165,7 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
         member.renew()
       }
     })
-    const about: About = { server: address, client: resolved.clientName }
+    const about: About = { server: address, client: resolved.clientName, insight: observer.insight }
     return {
       service: serviceOf(router, status.subscribable, about, readFrom),
       router,

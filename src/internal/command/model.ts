@@ -15,6 +15,7 @@ import type { RedisError, UsageError } from "../../RedisError.js"
 import type { Subscribable } from "../effect/callbackStream.js"
 import type { Argument, Key } from "./args.js"
 import type { Traits } from "./facts.js"
+import type { Insight } from "./insight.js"
 
 /**
  * The property by which a command is recognised.
@@ -115,6 +116,8 @@ export interface About {
   readonly server: string
   /** The option `clientName`. */
   readonly client: string | undefined
+  /** What the client counts, and what happens to it: `Redis.stats` and `Redis.events`. */
+  readonly insight?: Insight | undefined
 }
 
 /**

@@ -10,7 +10,8 @@ export const aboutOf = (dial: Dial): About => ({
   get server() {
     return dial.address
   },
-  client: dial.options.clientName
+  client: dial.options.clientName,
+  insight: dial.observer?.insight
 })
 
 /** Adds the server and the client to the log lines of an Effect. */

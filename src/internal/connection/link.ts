@@ -70,14 +70,16 @@ export class Link implements Tracker, Via, RequestSettings {
   ) {
     this.session = new Session(options, 2)
     const load = options.observer?.load
+    const answered = options.observer?.answered
     let owed = 0
     this.engine = new Engine(transport, {
       ...options,
+      onSample: answered && ((millis) => notify(answered, { server: options.address, millis })),
       onOwed:
         load &&
         ((replies) => {
           if (replies !== owed) {
-            notify(load, { inFlight: replies - owed, commands: 0, bytes: 0 })
+            notify(load, { server: options.address, inFlight: replies - owed, commands: 0, bytes: 0 })
             owed = replies
           }
         }),

@@ -68,7 +68,7 @@ export const factsOf = (link: Link): LinkFacts => {
       Option.map(Option.fromNullable(link.engine.closed), (close) => closeError(close, "unsent", link.address))
     ),
     status: statusOf(link),
-    about: { server: link.address, client: link.options.clientName }
+    about: { server: link.address, client: link.options.clientName, insight: link.options.observer?.insight }
   }
   facts.set(link, made)
   return made

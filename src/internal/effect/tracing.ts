@@ -38,7 +38,7 @@ const parentOf = (fiber: Running): Tracer.AnySpan | undefined => {
 /** A span that is not ended yet. */
 export class OpenSpan {
   constructor(
-    private readonly span: Tracer.Span,
+    readonly span: Tracer.Span,
     private readonly now: () => bigint
   ) {}
 
@@ -57,22 +57,17 @@ export class OpenSpan {
 
 const untimed = () => 0n
 
-/** Opens a span under the fiber's. */
-export const openSpan = (
-  fiber: Running,
-  name: string,
-  kind: Tracer.SpanKind,
-  links: ReadonlyArray<Tracer.SpanLink>
-): OpenSpan => {
+/** Opens a span of kind `client` under another one, or under the fiber's. */
+export const openSpan = (fiber: Running, name: string, parent?: OpenSpan): OpenSpan => {
   const clock = Context.get(fiber.getFiberRef(DefaultServices.currentServices), Clock.Clock)
   const now = fiber.getFiberRef(FiberRef.currentTracerTimingEnabled) ? () => clock.unsafeCurrentTimeNanos() : untimed
   const span = fiber.currentTracer.span(
     name,
-    Option.fromNullable(parentOf(fiber)),
+    Option.fromNullable(parent?.span ?? parentOf(fiber)),
     Context.empty(),
-    [...Chunk.toReadonlyArray(fiber.getFiberRef(FiberRef.currentTracerSpanLinks)), ...links],
+    parent === undefined ? Chunk.toReadonlyArray(fiber.getFiberRef(FiberRef.currentTracerSpanLinks)) : [],
     now(),
-    kind
+    "client"
   )
   HashMap.forEach(fiber.getFiberRef(FiberRef.currentTracerSpanAnnotations), (value, key) => span.attribute(key, value))
   return new OpenSpan(span, now)

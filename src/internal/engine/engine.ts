@@ -26,6 +26,8 @@ export interface EngineOptions {
   readonly pingInterval: number
   /** Told how many replies are owed, at each look at the deadlines and at the end. */
   readonly onOwed?: ((replies: number) => void) | undefined
+  /** Told how long one reply took, in milliseconds: the first after an idle moment, and then one at each look at the deadlines. */
+  readonly onSample?: ((millis: number) => void) | undefined
   readonly onPush: (push: Push) => void
   readonly onClose: (reason: CloseReason) => void
 }
@@ -116,6 +118,9 @@ export class Engine {
   /** How many of the requests in flight were taken in this turn. */
   private taken = 0
   private owedSince = 0
+  /** The request whose reply is timed, and since when. */
+  private sampled: Pending | undefined
+  private sampledAt = 0
   private timer: Timers.Timer | undefined
   /** When the timer was started. */
   private ticked = 0
@@ -223,6 +228,8 @@ export class Engine {
       this.parser.text = pending.text
       this.owedSince = this.now()
       this.startTimer()
+      this.sampled = pending
+      this.sampledAt = this.owedSince
     }
     this.inFlight.push(pending)
     this.unflushed++
@@ -419,6 +426,9 @@ export class Engine {
     head.remaining--
     if (head.remaining === 0 || (head.confirmedBy !== undefined && reply instanceof ErrorReply)) {
       this.inFlight.shift()
+      if (head === this.sampled) {
+        this.sample(head)
+      }
     }
     settleReply(head, reply)
     if (head.spoiled !== undefined) {
@@ -430,6 +440,13 @@ export class Engine {
     }
     if (this.whenIdle !== undefined && (next === undefined || next.blocking)) {
       this.whenIdle()
+    }
+  }
+
+  private sample({ blocking }: Pending): void {
+    this.sampled = undefined
+    if (!blocking && this.options.onSample !== undefined) {
+      this.options.onSample(Timers.now() - this.sampledAt)
     }
   }
 
@@ -559,6 +576,10 @@ export class Engine {
   }
 
   private goOn(): void {
+    if (this.inFlight.length > 0 && this.sampled === undefined) {
+      this.sampled = this.inFlight.at(this.inFlight.length - 1)
+      this.sampledAt = Timers.now()
+    }
     this.options.onOwed?.(this.inFlight.length)
     this.whenIdle?.()
     if (this.closed === undefined && (this.inFlight.length > 0 || this.queue.length > 0)) {

@@ -10,7 +10,14 @@ import type { RedisError } from "../../RedisError.js"
 import type { RedisCommand } from "../command/model.js"
 import { exitOf } from "../effect/atCaller.js"
 import { currentFiber, interrupted, onEnd } from "../effect/fork.js"
-import { notify, type Observer, type RequestWatch, type Retry } from "../telemetry/observer.js"
+import {
+  type Ended,
+  notify,
+  type Observer,
+  type RequestPart,
+  type RequestWatch,
+  type Retry
+} from "../telemetry/observer.js"
 import type { RequestSettings, Resume } from "./settings.js"
 
 /** A request that is watched. */
@@ -47,6 +54,17 @@ export class Watching {
       try {
         this.watch.retry(retry)
       } catch {}
+    }
+  }
+
+  part(part: RequestPart): Ended<RedisError> | undefined {
+    if (!this.open || this.watch.part === undefined) {
+      return undefined
+    }
+    try {
+      return this.watch.part(part)
+    } catch {
+      return undefined
     }
   }
 

@@ -2,10 +2,20 @@
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type { RedisError, UsageError } from "../../RedisError.js"
+import type { Insight } from "../command/insight.js"
 import { fromEither } from "../effect/either.js"
 import type { QueueBounds } from "../engine/queue.js"
 import { clientMetrics } from "./clientMetrics.js"
-import { currentObserver, notify, type Observer, type RequestWatch, type Retry } from "./observer.js"
+import { insightOf } from "./insight.js"
+import {
+  currentObserver,
+  type Ended,
+  notify,
+  type Observer,
+  type RequestPart,
+  type RequestWatch,
+  type Retry
+} from "./observer.js"
 import { resolveTelemetry, type TelemetryOptions } from "./options.js"
 import { spansOf } from "./spans.js"
 
@@ -25,14 +35,21 @@ export const telemetry = (
   Effect.gen(function* () {
     const resolved = yield* fromEither(resolveTelemetry(options))
     const other = yield* currentObserver
-    const observer = joined([
+    const { insight, observer: counting } = insightOf(resolved.slowAfter)
+    const observer = joined(insight, [
       ...(resolved.spans === "off" ? [] : [spansOf({ ...resolved, database })]),
       clientMetrics(address, resolved),
+      counting,
       ...(other === undefined ? [] : [other])
     ])
     let waiting = { commands: 0, bytes: 0 }
     bounds.onChange = (commands, bytes) => {
-      const change = { inFlight: 0, commands: commands - waiting.commands, bytes: bytes - waiting.bytes }
+      const change = {
+        server: undefined,
+        inFlight: 0,
+        commands: commands - waiting.commands,
+        bytes: bytes - waiting.bytes
+      }
       waiting = { commands, bytes }
       notify(observer.load, change)
     }
@@ -40,7 +57,7 @@ export const telemetry = (
   })
 
 /** Several observers as one. */
-const joined = (observers: ReadonlyArray<Observer>): Observer => {
+const joined = (insight: Insight, observers: ReadonlyArray<Observer>): Observer => {
   const all = <A>(which: (observer: Observer) => ((event: A) => void) | undefined) => {
     const calls = observers.flatMap((observer) => which(observer) ?? [])
     return calls.length === 0
@@ -78,7 +95,9 @@ const joined = (observers: ReadonlyArray<Observer>): Observer => {
     pool: all(({ pool }) => pool),
     message: all(({ message }) => message),
     dropped: all(({ dropped }) => dropped),
-    load: all(({ load }) => load)
+    load: all(({ load }) => load),
+    answered: all(({ answered }) => answered),
+    insight
   }
 }
 
@@ -121,6 +140,17 @@ class Both implements RequestWatch {
   retry(retry: Retry): void {
     this.one.retry?.(retry)
     this.other.retry?.(retry)
+  }
+
+  part(part: RequestPart): Ended<RedisError> | undefined {
+    const one = this.one.part?.(part)
+    const other = this.other.part?.(part)
+    return one === undefined || other === undefined
+      ? (one ?? other)
+      : (exit) => {
+          notify(one, exit)
+          notify(other, exit)
+        }
   }
 
   ended(exit: Exit.Exit<unknown, RedisError>): void {

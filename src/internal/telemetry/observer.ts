@@ -8,6 +8,7 @@
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type { ConnectionError, RedisError } from "../../RedisError.js"
+import type { Insight } from "../command/insight.js"
 import type { RedisCommand } from "../command/model.js"
 import { type Reference, reference } from "../effect/reference.js"
 
@@ -29,8 +30,17 @@ export interface RequestWatch {
   /** It was handed to a connection to this server: once, and again for each time that it is sent again. */
   handed?(server: string): void
   retry?(retry: Retry): void
+  /** A part of it goes to one of so many nodes. What is returned is called with the result of the part. */
+  part?(part: RequestPart): Ended<RedisError> | undefined
   /** Called once. */
   ended(exit: Exit.Exit<unknown, RedisError>): void
+}
+
+/** What one node of a cluster gets of a request. */
+export interface RequestPart {
+  readonly commands: ReadonlyArray<RedisCommand<unknown>>
+  readonly server: string
+  readonly nodes: number
 }
 
 /** A request is sent again, after it lost its connection or was refused before it was executed. */
@@ -65,6 +75,8 @@ export interface PoolChange {
 
 /** By how much more, or less, is on its way. */
 export interface Load {
+  /** The server of the connection; `undefined` for what waits unsent, which may go to any. */
+  readonly server: string | undefined
   readonly inFlight: number
   readonly commands: number
   readonly bytes: number
@@ -99,6 +111,10 @@ export interface Observer {
   readonly dropped?: ((count: number) => void) | undefined
   /** What one connection owes, or what waits unsent, has changed. Looked at now and then, not at each command. */
   readonly load?: ((change: Load) => void) | undefined
+  /** A server answered after so many milliseconds. Only some of its replies are told. */
+  readonly answered?: ((reply: { readonly server: string; readonly millis: number }) => void) | undefined
+  /** What the client has counted. */
+  readonly insight?: Insight | undefined
 }
 
 /** Further observers that clients, pools and connections use when they are built. Default: none. */

@@ -1,6 +1,7 @@
 /** What a client shows of itself: the option `telemetry`. */
 import * as Either from "effect/Either"
 import { UsageError } from "../../RedisError.js"
+import { type DurationWithUnit, wholeMillis } from "../command/args.js"
 
 /**
  * What a client shows of itself, by the names of OpenTelemetry's semantic conventions. Without a tracer in the program it opens
@@ -18,6 +19,8 @@ export interface TelemetryOptions {
    * - `off`: none.
    */
   readonly spans?: "off" | "child" | "all" | undefined
+  /** Whether each node of a cluster that gets a part of a request has a span of its own below the request's. Default: false. */
+  readonly nodeSpans?: boolean | undefined
   /**
    * Whether spans have `db.query.text`.
    *
@@ -33,6 +36,11 @@ export interface TelemetryOptions {
   readonly metrics?: { readonly commands?: boolean | undefined } | undefined
   /** `db.system.name`. The conventions have no name for Valkey yet. Default: `redis`. */
   readonly system?: "redis" | "valkey" | undefined
+  /**
+   * How long a command, pipeline or transaction may take before it is an event `SlowCommand` of `Redis.events`. Each command is
+   * timed then. Default: none is.
+   */
+  readonly slowAfter?: DurationWithUnit | undefined
   /** Commands that get neither a span nor a duration, by name. Default: none. */
   readonly exclude?: ReadonlyArray<string> | undefined
   /** Further attributes of every span, such as `peer.service`. */
@@ -43,7 +51,10 @@ export interface ResolvedTelemetry {
   readonly spans: "off" | "child" | "all"
   readonly queryText: "off" | "shape" | "keys"
   readonly commands: boolean
+  readonly nodes: boolean
   readonly system: string
+  /** In milliseconds. */
+  readonly slowAfter: number | undefined
   readonly exclude: ReadonlySet<string>
   readonly attributes: ReadonlyArray<readonly [string, string | number | boolean]>
 }
@@ -57,6 +68,13 @@ const oneOf = <A extends string>(
   given === undefined || choices.includes(given)
     ? Either.right(given ?? fallback)
     : invalid(`${what} must be one of ${choices.join(", ")}`)
+
+const checkDuration = (input: unknown): Either.Either<number, UsageError> => {
+  const millis = wholeMillis(input as DurationWithUnit)
+  return millis === undefined
+    ? invalid('telemetry.slowAfter must be a duration with its unit, such as "100 millis"')
+    : Either.right(millis)
+}
 
 const invalid = (message: string): Either.Either<never, UsageError> =>
   Either.left(new UsageError({ reason: "invalidOptions", message }))
@@ -74,6 +92,9 @@ export const resolveTelemetry = (options: TelemetryOptions = {}): Either.Either<
     if (typeof metrics !== "object" || metrics === null || typeof (metrics.commands ?? false) !== "boolean") {
       return yield* invalid("telemetry.metrics.commands must be true or false")
     }
+    if (typeof (options.nodeSpans ?? false) !== "boolean") {
+      return yield* invalid("telemetry.nodeSpans must be true or false")
+    }
     const pairs = Object.entries(typeof attributes === "object" && attributes !== null ? attributes : { "": [] })
     if (!pairs.every(([, value]) => ["string", "number", "boolean"].includes(typeof value))) {
       return yield* invalid("telemetry.attributes must be texts, numbers, true or false, by their names")
@@ -83,6 +104,8 @@ export const resolveTelemetry = (options: TelemetryOptions = {}): Either.Either<
       queryText: yield* oneOf(options.queryText, "telemetry.queryText", "off", ["off", "shape", "keys"]),
       system: yield* oneOf(options.system, "telemetry.system", "redis", ["redis", "valkey"]),
       commands: metrics.commands === true,
+      nodes: options.nodeSpans === true,
+      slowAfter: options.slowAfter === undefined ? undefined : yield* checkDuration(options.slowAfter),
       exclude: new Set(exclude.map((name) => name.trim().toUpperCase().replace(/\s+/g, " "))),
       attributes: pairs
     }

@@ -13,13 +13,16 @@ import { currentFiber } from "../effect/fork.js"
 import { isTraced, type OpenSpan, openSpan } from "../effect/tracing.js"
 import * as Timers from "../engine/timers.js"
 import { errorType } from "./errorType.js"
-import type { Observer, RequestStart, RequestWatch, Retry } from "./observer.js"
+import type { Ended, Observer, RequestPart, RequestStart, RequestWatch, Retry } from "./observer.js"
 import type { ResolvedTelemetry } from "./options.js"
 import { serverAttributes } from "./server.js"
 
 export interface SpanSettings extends ResolvedTelemetry {
   readonly database: number
 }
+
+/** Opens a span below the fiber's, or below another one. */
+type Open = (operation: string, server: string, parent?: OpenSpan) => OpenSpan | undefined
 
 /** An observer that opens spans. */
 export const spansOf = (settings: SpanSettings): Observer => {
@@ -28,12 +31,12 @@ export const spansOf = (settings: SpanSettings): Observer => {
     const fiber = currentFiber()
     return fiber !== undefined && isTraced(fiber, roots)
   }
-  const open = (name: string, server: string, operation: string): OpenSpan | undefined => {
+  const open: Open = (operation, server, parent) => {
     const fiber = currentFiber()
     if (fiber === undefined) {
       return undefined
     }
-    const span = openSpan(fiber, name, "client", [])
+    const span = openSpan(fiber, operation, parent)
     span.attribute("db.system.name", settings.system)
     span.attribute("db.operation.name", operation)
     span.attribute("db.namespace", String(settings.database))
@@ -51,9 +54,8 @@ export const spansOf = (settings: SpanSettings): Observer => {
       if (first === undefined || commands.every(({ name }) => settings.exclude.has(name))) {
         return undefined
       }
-      const operation = operationOf(commands, atomic)
-      const span = open(operation, server, operation)
-      return span === undefined ? undefined : new RequestSpan(span, start, settings)
+      const span = open(operationOf(commands, atomic), server)
+      return span === undefined ? undefined : new RequestSpan(span, start, settings, open)
     },
     ...(roots
       ? {
@@ -61,7 +63,7 @@ export const spansOf = (settings: SpanSettings): Observer => {
             if (!watches()) {
               return undefined
             }
-            const span = open("CONNECT", server, "CONNECT")
+            const span = open("CONNECT", server)
             return (exit) => {
               if (span !== undefined) {
                 showError(span, exit)
@@ -113,7 +115,8 @@ class RequestSpan implements RequestWatch {
   constructor(
     private readonly span: OpenSpan,
     { batch, commands, server }: RequestStart,
-    { queryText }: SpanSettings
+    private readonly settings: SpanSettings,
+    private readonly open: Open
   ) {
     this.server = server
     this.isBatch = batch
@@ -129,9 +132,7 @@ class RequestSpan implements RequestWatch {
         span.attribute("redis.blocking", true)
       }
     }
-    if (queryText !== "off") {
-      span.attribute("db.query.text", textOf(commands, queryText === "keys"))
-    }
+    showText(span, commands, settings)
   }
 
   handed(server: string): void {
@@ -154,6 +155,32 @@ class RequestSpan implements RequestWatch {
       this.span.event("redis.redirect", { kind: code, "server.address": server })
     } else {
       this.span.event("redis.retry", { reason, ...(code === undefined ? {} : { "db.response.status_code": code }) })
+    }
+  }
+
+  private nodes = 0
+
+  part({ commands, nodes, server }: RequestPart): Ended<RedisError> | undefined {
+    if (this.nodes === 0) {
+      this.nodes = nodes
+      if (nodes > 1) {
+        this.span.attribute("redis.nodes", nodes)
+      }
+    }
+    if (!this.settings.nodes || nodes < 2) {
+      return undefined
+    }
+    const span = this.open(operationOf(commands, false), server, this.span)
+    if (span === undefined) {
+      return undefined
+    }
+    if (commands.length > 1) {
+      span.attribute("db.operation.batch.size", commands.length)
+    }
+    showText(span, commands, this.settings)
+    return (exit) => {
+      showError(span, exit)
+      span.end(Exit.asVoid(exit))
     }
   }
 
@@ -206,6 +233,16 @@ const procedureOf = ({ args, traits }: RedisCommand<unknown>): string | undefine
   const shape = traits.script === "function" ? /^\w{1,64}$/ : traits.script === "sha" ? /^[0-9a-f]{40}$/i : undefined
   const name = args[0]?.data
   return shape !== undefined && typeof name === "string" && shape.test(name) ? name : undefined
+}
+
+const showText = (
+  span: OpenSpan,
+  commands: ReadonlyArray<RedisCommand<unknown>>,
+  { queryText }: SpanSettings
+): void => {
+  if (queryText !== "off") {
+    span.attribute("db.query.text", textOf(commands, queryText === "keys"))
+  }
 }
 
 /** The longest `db.query.text`, in characters. */

@@ -29,7 +29,7 @@ const parentOf = (fiber: Running): Tracer.AnySpan | undefined => {
 /** A span that is not ended yet. */
 export class OpenSpan {
   constructor(
-    private readonly span: Tracer.Span,
+    readonly span: Tracer.Span,
     private readonly now: () => bigint
   ) {}
 
@@ -48,23 +48,18 @@ export class OpenSpan {
 
 const untimed = () => 0n
 
-/** Opens a span under the fiber's. */
-export const openSpan = (
-  fiber: Running,
-  name: string,
-  kind: Tracer.SpanKind,
-  links: ReadonlyArray<Tracer.SpanLink>
-): OpenSpan => {
+/** Opens a span of kind `client` under another one, or under the fiber's. */
+export const openSpan = (fiber: Running, name: string, parent?: OpenSpan): OpenSpan => {
   const clock = fiber.getRef(Clock.Clock)
   const now = fiber.getRef(References.TracerTimingEnabled) ? () => clock.currentTimeNanosUnsafe() : untimed
   const tracer = fiber.cache.tracer ?? Tracer.nativeTracer
   const span = tracer.span({
     name,
-    parent: Option.fromNullishOr(parentOf(fiber)),
+    parent: Option.fromNullishOr(parent?.span ?? parentOf(fiber)),
     annotations: Context.empty(),
-    links: [...fiber.getRef(References.TracerSpanLinks), ...links],
+    links: parent === undefined ? [...fiber.getRef(References.TracerSpanLinks)] : [],
     startTime: now(),
-    kind,
+    kind: "client",
     root: false,
     sampled: true
   })
