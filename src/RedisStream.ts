@@ -28,7 +28,7 @@ import { Redis, type RedisService } from "./internal/command/model.js"
 import { annotated } from "./internal/connection/about.js"
 import * as Options from "./internal/connection/options.js"
 import { fromEither } from "./internal/effect/either.js"
-import { interruptFork, type Running } from "./internal/effect/fork.js"
+import { currentFiber, interruptFork, type Running } from "./internal/effect/fork.js"
 import { encoder } from "./internal/effect/issue.js"
 import * as Pages from "./internal/effect/pages.js"
 import {
@@ -40,6 +40,7 @@ import {
   type Stepper
 } from "./internal/effect/schedule.js"
 import type { ServiceFree } from "./internal/effect/schemas.js"
+import { linksTo, traceparentOf } from "./internal/effect/tracing.js"
 import * as Timers from "./internal/engine/timers.js"
 import { visible } from "./internal/resp/visible.js"
 import { GroupConsumer } from "./internal/stream/consumer.js"
@@ -797,6 +798,11 @@ export interface WorkerOptions<out Mode extends OnGroupUndecodable = OnGroupUnde
    * once. Default: from 1 second doubling to 1 minute, with jitter, up to `attempts`.
    */
   readonly retry?: Schedule.Schedule<unknown, Cause.Cause<unknown>> | undefined
+  /**
+   * Whether each handler runs in a span of its own, `redis.stream.process`, which is linked to the span that added the entry
+   * (`add` with `propagate`). Default: false.
+   */
+  readonly propagate?: boolean | undefined
   /** How long a stop waits for running handlers. Default: 10 seconds; `Duration.infinity` waits until they end. */
   readonly stopTimeout?: DurationWithUnit | undefined
 }
@@ -857,7 +863,7 @@ export const worker: <
       const redis = yield* Redis
       const consumer = new GroupConsumer(redis, settings)
       yield* consumer.start
-      const hand = Effect.interruptible(handle(consumer, handler, retry))
+      const hand = Effect.interruptible(handle(consumer, handler, retry, options.propagate === true))
       const hands: Array<Running> = []
       for (let i = 0; i < concurrency; i++) {
         hands.push(yield* Effect.forkDaemon(hand))
@@ -871,7 +877,8 @@ export const worker: <
 const handle = <A, R>(
   consumer: GroupConsumer<A>,
   handler: (entry: GroupEntry<A>) => Effect.Effect<unknown, unknown, R>,
-  retry: Schedule.Schedule<unknown, Cause.Cause<unknown>>
+  retry: Schedule.Schedule<unknown, Cause.Cause<unknown>>,
+  propagate: boolean
 ): Effect.Effect<void, never, R> =>
   Effect.gen(function* () {
     while (true) {
@@ -882,7 +889,8 @@ const handle = <A, R>(
       if (!(yield* consumer.admits(held))) {
         continue
       }
-      const exit = yield* Effect.exit(Effect.suspend(() => handler(entryOf(consumer, held))))
+      const handled = Effect.suspend(() => handler(entryOf(consumer, held)))
+      const exit = yield* Effect.exit(propagate ? processing(held, handled) : handled)
       if (Exit.isSuccess(exit)) {
         consumer.succeed(held)
       } else {
@@ -890,6 +898,14 @@ const handle = <A, R>(
       }
     }
   })
+
+/** A handler in a span that is linked to the one which added the entry. Neither the stream nor the entry is shown. */
+const processing = <A, B, R>(held: Held<A>, handled: Effect.Effect<B, unknown, R>): Effect.Effect<B, unknown, R> =>
+  Effect.withSpan(handled, "redis.stream.process", {
+    kind: "consumer",
+    links: [...linksTo(held.raw.pairs.find(([name]) => name === traceparentField)?.[1])],
+    attributes: { "db.system.name": "redis", "redis.stream.attempt": held.attempt }
+  }) as Effect.Effect<B, unknown, R>
 
 /**
  * Options of {@link add}: XADD's trimming (`maxlen` or `minid`, `approximately` with a `limit`), and its idempotence
@@ -899,6 +915,11 @@ const handle = <A, R>(
  * @category options
  */
 export type AddOptions = XaddOptions & {
+  /**
+   * Whether the entry tells where it comes from: the field `traceparent` (W3C Trace Context) with the span of the fiber that
+   * makes the command. The option `propagate` of a worker links to it. Default: false.
+   */
+  readonly propagate?: boolean | undefined
   /** The entry's id. Default: `*`, the server makes an id. */
   readonly id?: StreamId | undefined
 }
@@ -942,7 +963,7 @@ const addEntry = <A, I>(
   fields: A,
   options: AddOptions & { readonly schema?: Schema.Schema<A, I> | undefined } = {}
 ): RedisCommand<StreamId> => {
-  const { id, schema, ...rest } = options
+  const { id, propagate, schema, ...rest } = options
   const encoded = schema === undefined ? Either.right<unknown>(fields) : encoder(schema)(fields)
   if (Either.isLeft(encoded)) {
     const { path, reason } = encoded.left
@@ -952,9 +973,17 @@ const addEntry = <A, I>(
   const present = Object.entries(encoded.right as EncodedFields).filter(
     (field): field is [string, string] => field[1] !== undefined
   )
+  const fiber = propagate === true ? currentFiber() : undefined
+  const traceparent = fiber === undefined ? undefined : traceparentOf(fiber)
+  if (traceparent !== undefined && !present.some(([name]) => name === traceparentField)) {
+    present.push([traceparentField, traceparent])
+  }
   const command = xadd(stream, id ?? "*", present as unknown as [[string, string]], rest as XaddOptions)
   return options.idmp !== undefined || options.idmpauto !== undefined ? declare(command, "repeatable") : command
 }
+
+/** The field of an entry that names the span which added it. */
+const traceparentField = "traceparent"
 
 /** Under the name by which a command that could not be made names itself. */
 const entryAdder = total({ xadd: addEntry })

@@ -559,7 +559,8 @@ describe("a peer that repeats what it was sent cannot make the client show it", 
         watchedPeer((witness) =>
           Effect.gen(function* () {
             const { port } = yield* Peer.make(script)
-            const url = `redis://${mark}:${mark}@127.0.0.1:${port}/3?client_name=${mark}`
+            // The client's name is the name of its pool in metrics, so it has no mark.
+            const url = `redis://${mark}:${mark}@127.0.0.1:${port}/3?client_name=client`
             const options = { url, protocol, connectTimeout: "400 millis", closeTimeout: "50 millis" } as const
             for (const build of [
               Connection.make(options),

@@ -4,10 +4,12 @@ import type * as Exit from "effect/Exit"
 import type * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
 
+let ids = 0
+
 export class Kept implements Tracer.Span {
   readonly _tag = "Span"
-  readonly spanId = String(Math.random())
-  readonly traceId = "trace"
+  readonly spanId = (++ids).toString(16).padStart(16, "0")
+  readonly traceId = "0123456789abcdef0123456789abcdef"
   readonly attributes = new Map<string, unknown>()
   readonly events: Array<{ readonly name: string; readonly attributes: Record<string, unknown> | undefined }> = []
   status: Tracer.SpanStatus

@@ -10,6 +10,7 @@ import { countOr, durationOr, nodeSettings, type NodeOptions as Shared } from ".
 import type { DurationWithUnit } from "../command/args.js"
 import type { About, ReadFrom, RedisService } from "../command/model.js"
 import { make as makeCommand } from "../command/raw.js"
+import { annotated } from "../connection/about.js"
 import * as Credentials from "../connection/credentials.js"
 import { makeDial } from "../connection/dial.js"
 import { connect } from "../connection/lazyNodeTransport.js"
@@ -23,6 +24,7 @@ import { type Address, longestSearch, type Place, showAddress, within } from "..
 import { openMember } from "../nodes/member.js"
 import { ask, checkReadFrom } from "../nodes/readers.js"
 import { idleAfterOf } from "../pubsub/service.js"
+import { leftOut, Sparse } from "../telemetry/sparse.js"
 import { make as makePubSub } from "./pubsub.js"
 import { Refresher } from "./refresh.js"
 import { Router } from "./router.js"
@@ -134,6 +136,19 @@ export const make = (options: ClusterOptions): Effect.Effect<Client, RedisError,
       },
       fork
     )
+    const changes = new Sparse()
+    let known: ReadonlySet<string> = new Set()
+    router.onAdopt(() => {
+      const now = new Set(router.allPrimaries.map(({ address }) => address))
+      const joined = [...now].filter((one) => !known.has(one))
+      const left = [...known].filter((one) => !now.has(one))
+      const more = known.size === 0 || (joined.length === 0 && left.length === 0) ? undefined : changes.next()
+      known = now
+      if (more !== undefined) {
+        const line = `The primaries of the cluster are others now: ${joined.join(", ") || "none"} came, ${left.join(", ") || "none"} left`
+        fork(annotated(Effect.logWarning(`${line}${leftOut(more)}`), { server: address, client: resolved.clientName }))
+      }
+    })
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
         refresher.end()

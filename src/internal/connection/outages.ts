@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import type { Forker } from "../effect/fork.js"
 import * as Timers from "../engine/timers.js"
 import type { CloseReason } from "../engine/transport.js"
+import { leftOut, Sparse } from "../telemetry/sparse.js"
 
 /** The least time between two warnings of one client, hub or pool, in milliseconds. */
 const quietFor = 10_000
@@ -73,6 +74,16 @@ export class Outages {
       ...(connection === undefined ? {} : { connection })
     })
   }
+
+  /** The server refuses this client, and will until something is changed: a wrong password, a bad certificate. */
+  refused(message: string, server: string): void {
+    const left = this.refusals.next()
+    if (left !== undefined) {
+      this.log(Effect.logError(`${this.subject} to ${server} is refused: ${message}${leftOut(left)}`), { server })
+    }
+  }
+
+  private readonly refusals = new Sparse()
 
   /** There are no more lines: this side closes. */
   end(): void {

@@ -296,6 +296,7 @@ export class Reconnector {
           if (isPermanent(error)) {
             // Commands fail until the next attempt starts. The attempts go on, because passwords rotate.
             this.refused = true
+            this.outages?.refused(error.message, this.dial.address)
             this.owner.failWaiting(this.lastClose)
           }
           return pause(attempt + 1, error, reconnect(attempt + 1))

@@ -72,3 +72,22 @@ export const openSpan = (fiber: Running, name: string, parent?: OpenSpan): OpenS
   HashMap.forEach(fiber.getFiberRef(FiberRef.currentTracerSpanAnnotations), (value, key) => span.attribute(key, value))
   return new OpenSpan(span, now)
 }
+
+/** The fiber's span as the text that W3C's Trace Context calls `traceparent`; `undefined` where it has none. */
+export const traceparentOf = (fiber: Running): string | undefined => {
+  const span = parentOf(fiber)
+  return span !== undefined && /^[0-9a-f]{32}$/.test(span.traceId) && /^[0-9a-f]{16}$/.test(span.spanId)
+    ? `00-${span.traceId}-${span.spanId}-${span.sampled ? "01" : "00"}`
+    : undefined
+}
+
+/** The links of a span to what a `traceparent` names: none where it is no such text. */
+export const linksTo = (traceparent: unknown): ReadonlyArray<Tracer.SpanLink> => {
+  const [, traceId, spanId, flags] =
+    /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(typeof traceparent === "string" ? traceparent : "") ?? []
+  if (traceId === undefined || spanId === undefined || flags === undefined) {
+    return []
+  }
+  const sampled = (Number.parseInt(flags, 16) & 1) === 1
+  return [{ _tag: "SpanLink", span: Tracer.externalSpan({ traceId, spanId, sampled }), attributes: {} }]
+}

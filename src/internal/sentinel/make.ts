@@ -18,7 +18,7 @@ import * as Options from "../connection/options.js"
 import { reconnectSettings } from "../connection/pacer.js"
 import { expectRole } from "../connection/role.js"
 import { forkerIn } from "../effect/fork.js"
-import { type Address, longestSearch, type Place, within } from "../nodes/address.js"
+import { type Address, longestSearch, type Place, showAddress, within } from "../nodes/address.js"
 import { checkReadFrom } from "../nodes/readers.js"
 import { Replicated } from "../nodes/replicated.js"
 import { idleAfterOf, makeOver, type RedisPubSubService } from "../pubsub/service.js"
@@ -112,7 +112,7 @@ export const make = (options: SentinelOptions): Effect.Effect<Client, RedisError
     // The node is made with the first answers of the sentinels, before there is somebody to read from replicas.
     let onReplicas = (): void => {}
     const onSwitch: Array<() => void> = []
-    const tracker = new MasterTracker(
+    const tracker: MasterTracker = new MasterTracker(
       name,
       sentinels,
       () => {
@@ -122,6 +122,15 @@ export const make = (options: SentinelOptions): Effect.Effect<Client, RedisError
         }
         for (const dial of dials) {
           dial.switched()
+        }
+        const { master } = tracker
+        if (master !== undefined) {
+          fork(
+            Effect.annotateLogs(Effect.logWarning(`The master ${name} is ${showAddress(master)} now`), {
+              server: showAddress(master),
+              ...(resolved.clientName === undefined ? {} : { client: resolved.clientName })
+            })
+          )
         }
       },
       () => onReplicas()

@@ -228,11 +228,14 @@ const showError = (span: OpenSpan, exit: Exit.Exit<unknown, RedisError>): void =
   }
 }
 
-/** The name of a function, or the SHA1 of a script: what does not look like one is not shown. */
-const procedureOf = ({ args, traits }: RedisCommand<unknown>): string | undefined => {
-  const shape = traits.script === "function" ? /^\w{1,64}$/ : traits.script === "sha" ? /^[0-9a-f]{40}$/i : undefined
-  const name = args[0]?.data
-  return shape !== undefined && typeof name === "string" && shape.test(name) ? name : undefined
+/** The name of a `RedisFunction`, which is the program's own word, or the SHA1 of a script. */
+const procedureOf = ({ args: [first], traits }: RedisCommand<unknown>): string | undefined => {
+  const name = first?.data
+  const isShown =
+    traits.script === "function"
+      ? first?.kind === "token"
+      : traits.script === "sha" && typeof name === "string" && /^[0-9a-f]{40}$/i.test(name)
+  return isShown && typeof name === "string" ? name : undefined
 }
 
 const showText = (

@@ -57,6 +57,13 @@ export const leaks = (text: string): boolean => {
   return pieces.some((piece) => lower.includes(piece))
 }
 
+/** The text around the first part of the mark. */
+const around = (text: string): string => {
+  const lower = text.toLowerCase()
+  const at = Math.max(0, Math.min(...pieces.map((piece) => lower.indexOf(piece)).filter((at) => at >= 0), text.length))
+  return at === text.length ? text.slice(0, 600) : text.slice(Math.max(0, at - 300), at + 300)
+}
+
 /** Everything that turns a value into text. */
 export const renderings = (value: unknown): ReadonlyArray<readonly [string, string]> => {
   const shown: Array<readonly [string, string]> = []
@@ -134,7 +141,7 @@ export const make = (): Witness => {
   let spans = 0
   const check = (where: string, text: string): void => {
     if (leaks(text)) {
-      found.push({ during, where, text: text.slice(0, 600) })
+      found.push({ during, where, text: around(text) })
     }
   }
   const look = (where: string, value: unknown): void => {
