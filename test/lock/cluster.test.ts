@@ -66,7 +66,7 @@ describeReal((server) => {
   it.live("a contender is woken through the shard of the lock", () =>
     Effect.gen(function* () {
       const times: Array<number> = []
-      for (let i = 0; i < 5; i++) {
+      for (let i = 0; i < 3; i++) {
         const name = `woken-${i}`
         const { begins, body } = watched()
         const holder = yield* Effect.fork(two(RedisLock.withLock(name)(body(Effect.never))))
@@ -78,12 +78,13 @@ describeReal((server) => {
           "it listens to the shard channel",
           Effect.map(run(Redis.pubsubShardnumsub([channel])), ([count]) => count?.subscribers === 1)
         )
-        yield* Effect.sleep("20 millis")
+        // By now it asks once a second.
+        yield* Effect.sleep("150 millis")
         const released = performance.now()
         yield* Fiber.interrupt(holder)
         times.push((yield* Fiber.join(waiter)) - released)
       }
-      expect([...times].sort((a, b) => a - b)[2]).toBeLessThan(100)
+      expect([...times].sort((a, b) => a - b)[1]).toBeLessThan(300)
     })
   )
 
