@@ -61,7 +61,7 @@ const newToken = (): string => {
   return `${seed}-${made}`
 }
 
-export type Restore = <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /** What one question to the server came to. */
 type Outcome = Held | LockError | Extract<Answer, { readonly _tag: "Taken" }>
@@ -78,7 +78,7 @@ const attempt = (
   Effect.suspend(() => {
     const token = newToken()
     const sent = Timers.now()
-    const giveBack = release({ redis, resource, token, ttl })
+    const giveBack = () => release({ redis, resource, token, ttl })
     const acquire = resource.acquire(token, ttl)
     const asked =
       replicas === undefined ? within(redis, acquire, millis) : replicated(redis, acquire, replicas, resource, millis)
@@ -87,15 +87,15 @@ const attempt = (
         return Effect.succeed(answer)
       }
       if (answer._tag === "LockError") {
-        return Effect.as(giveBack, answer)
+        return Effect.as(giveBack(), answer)
       }
       return Timers.now() < sent + validity(ttl)
         ? Effect.sync(() => new Held({ redis, resource, ttl, token, fence: answer.fence, sent, fork }))
-        : Effect.as(giveBack, { _tag: "Taken", expires: 0, channel: "" })
+        : Effect.as(giveBack(), { _tag: "Taken", expires: 0, channel: "" })
     }
     return Effect.onExit(restore(asked), (exit) =>
       // Nobody knows whether it was executed. A server that refused it says so, and has executed nothing.
-      Exit.isFailure(exit) && mayHold(exit.cause) ? giveBack : Effect.void
+      Exit.isFailure(exit) && mayHold(exit.cause) ? giveBack() : Effect.void
     ).pipe(Effect.flatMap(granted))
   })
 
@@ -170,7 +170,9 @@ const obtain = Effect.fnUntraced(function* (
 ) {
   const { pubsub, redis } = world
   const fork = yield* forker()
-  yield* restore(turn.take(redis, resource.key, settings.wait))
+  if (!turn.takeNow(redis, resource.key)) {
+    yield* restore(turn.take(redis, resource.key, settings.wait))
+  }
   while (true) {
     const { at: line } = turn
     const left = until - Timers.now()

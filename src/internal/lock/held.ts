@@ -79,29 +79,42 @@ export class Held {
   }
 
   /** Fails when it is lost. While it is held, and when it was released before, it waits. */
-  readonly lost: Effect.Effect<never, LockError> = Effect.async<never, LockError>((resume) => {
+  get lost(): Effect.Effect<never, LockError> {
+    return Effect.async<never, LockError>((resume) => {
+      if (this.error !== undefined) {
+        return resume(Effect.fail(this.error))
+      }
+      const unwatch = this.watch((error) => resume(Effect.fail(error)))
+      return Effect.sync(unwatch)
+    })
+  }
+
+  /** Calls `watcher` when it is lost, at once if it was; returns how to prevent that. */
+  watch(watcher: (error: LockError) => void): () => void {
     if (this.error !== undefined) {
-      return resume(Effect.fail(this.error))
+      watcher(this.error)
+      return () => {}
     }
-    const watcher = (error: LockError): void => resume(Effect.fail(error))
     this.watchers.add(watcher)
-    return Effect.sync(() => this.watchers.delete(watcher))
-  })
+    return () => this.watchers.delete(watcher)
+  }
 
   /** Fails when it is not held, after looking at the clock: timers are late after a time in which the program did not run. */
-  readonly check: Effect.Effect<void, LockError> = Effect.suspend(() => {
-    if (this.state === "held" && Timers.now() >= this.validUntil) {
-      this.expire()
-    }
-    return this.state === "held"
-      ? Effect.void
-      : Effect.fail(this.error ?? this.problem("it was released before, by its own scope"))
-  })
+  get check(): Effect.Effect<void, LockError> {
+    return Effect.suspend(() => {
+      if (this.state === "held" && Timers.now() >= this.validUntil) {
+        this.expire()
+      }
+      return this.state === "held"
+        ? Effect.void
+        : Effect.fail(this.error ?? this.problem("it was released before, by its own scope"))
+    })
+  }
 
   /** Renews it now. */
-  readonly ensure: Effect.Effect<void, LockError | RedisError> = Effect.suspend(() =>
-    Effect.zipRight(this.check, Effect.zipRight(this.renew, this.check))
-  )
+  get ensure(): Effect.Effect<void, LockError | RedisError> {
+    return Effect.suspend(() => Effect.zipRight(this.check, Effect.zipRight(this.renew, this.check)))
+  }
 
   private schedule(): void {
     Timers.clearTimeout(this.timer)
@@ -157,24 +170,26 @@ export class Held {
   }
 
   /** Asks the server for another time to live. One attempt leaves time for a second one. */
-  private readonly renew: Effect.Effect<void, RedisError> = Effect.suspend(() => {
-    const { redis, resource, token, ttl } = this.holding
-    const sent = Timers.now()
-    return Effect.map(
-      within(redis, resource.renew(token, ttl), Math.min(ttl / 3, this.validUntil - sent)),
-      (renewed) => {
-        if (this.state !== "held") {
-          return
+  private get renew(): Effect.Effect<void, RedisError> {
+    return Effect.suspend(() => {
+      const { redis, resource, token, ttl } = this.holding
+      const sent = Timers.now()
+      return Effect.map(
+        within(redis, resource.renew(token, ttl), Math.min(ttl / 3, this.validUntil - sent)),
+        (renewed) => {
+          if (this.state !== "held") {
+            return
+          }
+          if (!renewed) {
+            this.gone = true
+            return this.lose("the server says that it is not held any more")
+          }
+          this.validUntil = Math.max(this.validUntil, sent + validity(ttl))
+          this.renewAt = Math.max(this.renewAt, sent + ttl / 3)
         }
-        if (!renewed) {
-          this.gone = true
-          return this.lose("the server says that it is not held any more")
-        }
-        this.validUntil = Math.max(this.validUntil, sent + validity(ttl))
-        this.renewAt = Math.max(this.renewAt, sent + ttl / 3)
-      }
-    )
-  })
+      )
+    })
+  }
 
   private expire(): void {
     this.lose("the server did not confirm a renewal in time")
@@ -217,14 +232,16 @@ export class Held {
   }
 
   /** Releases it. It takes a bounded time and never fails: what was not released expires. */
-  readonly release: Effect.Effect<void> = Effect.suspend(() => {
-    const { left } = this
-    if (this.state === "held") {
-      this.state = "released"
-    }
-    this.stop()
-    return this.gone ? Effect.void : release(this.holding, Math.max(shortly, left))
-  })
+  get release(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { left } = this
+      if (this.state === "held") {
+        this.state = "released"
+      }
+      this.stop()
+      return this.gone ? Effect.void : release(this.holding, Math.max(shortly, left))
+    })
+  }
 }
 
 /** Releases what a token may hold, within `millis`. */

@@ -29,6 +29,17 @@ export class Turn {
     return this.line
   }
 
+  /** Takes the turn, if nobody has it. */
+  takeNow(redis: RedisService, key: string): boolean {
+    const line = lineOf(redis, key)
+    if (line.isBusy) {
+      return false
+    }
+    line.enter(this)
+    this.line = line
+    return true
+  }
+
   /** Waits for the turn, for at most `millis`; returns whether it came. */
   take(redis: RedisService, key: string, millis: number): Effect.Effect<boolean> {
     return Effect.async<boolean>((resume) => {
@@ -80,6 +91,11 @@ export class Line {
   private listener: Listener | undefined
 
   constructor(private readonly onEmpty: () => void) {}
+
+  /** Whether somebody has the turn. */
+  get isBusy(): boolean {
+    return this.busy
+  }
 
   /** Returns whether it is this turn already; otherwise it waits. */
   enter(turn: Turn): boolean {

@@ -3,12 +3,14 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { type RedisError, UsageError } from "../../RedisError.js"
 import { Redis, type RedisService } from "../command/model.js"
 import { annotated } from "../connection/about.js"
 import { fromEither } from "../effect/either.js"
+import { interrupt } from "../effect/fork.js"
 import { pauseFor } from "../effect/pause.js"
 import { type Reference, reference } from "../effect/reference.js"
 import { RedisPubSub } from "../pubsub/service.js"
@@ -55,20 +57,39 @@ const obtain = (wanted: Wanted, restore: Restore): Effect.Effect<Held, LockError
     )
   )
 
-/** Runs the body until it ends or what is held is lost. A body that ended after validity did is told so. */
+/**
+ * Runs the body until it ends or what is held is lost, in a region that is not interruptible. A body that ended after validity
+ * did is told so. The body has a fiber of its own, which the loss interrupts: a race would need two.
+ */
 const whileHeld = <H, A, E, R>(
   held: Held,
   handle: (held: Held) => H,
-  body: Body<H, A, E, R>
+  body: Body<H, A, E, R>,
+  restore: Restore
 ): Effect.Effect<A, E | LockError, R> =>
   Effect.flatMap(Holdings, (outer) =>
-    Effect.raceFirst(
-      Effect.provideService(
-        Effect.zipLeft(typeof body === "function" ? Effect.suspend(() => body(handle(held))) : body, held.check),
-        Holdings,
-        { held: [...outer.held, held] }
+    Effect.flatMap(
+      Effect.fork(
+        restore(
+          Effect.provideService(
+            Effect.zipLeft(typeof body === "function" ? Effect.suspend(() => body(handle(held))) : body, held.check),
+            Holdings,
+            { held: [...outer.held, held] }
+          )
+        )
       ),
-      held.lost
+      (fiber) => {
+        const unwatch = held.watch(() => interrupt(fiber))
+        return restore(Fiber.join(fiber)).pipe(
+          Effect.onInterrupt(() => Fiber.interrupt(fiber)),
+          Effect.catchAllCause((cause) =>
+            held.error !== undefined && Cause.isInterruptedOnly(cause)
+              ? Effect.fail(held.error)
+              : Effect.failCause(cause)
+          ),
+          Effect.ensuring(Effect.sync(unwatch))
+        )
+      }
     )
   )
 
@@ -80,7 +101,7 @@ export const around = <H, A, E, R>(
 ): Effect.Effect<A, E | LockError | RedisError, R | Redis> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(obtain(wanted, restore), (held) =>
-      Effect.ensuring(restore(whileHeld(held, handle, body)), held.release)
+      Effect.ensuring(whileHeld(held, handle, body, restore), held.release)
     )
   )
 
@@ -97,7 +118,7 @@ export const ifFree = <H, A, E, R>(
           held === undefined
             ? Effect.succeed(Option.none<A>())
             : Effect.ensuring(
-                Effect.map(restore(whileHeld(held, handle, body)), (a) => Option.some(a)),
+                Effect.map(whileHeld(held, handle, body, restore), (a) => Option.some(a)),
                 held.release
               )
         )
@@ -157,7 +178,7 @@ export const elected = <H, A, E, R>(
         }
         pause = backoff.first
         const held = obtained.right
-        const exit = yield* Effect.exit(restore(whileHeld(held, handle, body)))
+        const exit = yield* Effect.exit(whileHeld(held, handle, body, restore))
         yield* held.release
         if (!endedByLoss(exit, held)) {
           return yield* exit as Exit.Exit<A, E>
