@@ -19,6 +19,7 @@ const faults = [
  */
 const cluster = [
   "test/cluster/{cases,client,lifetimes,redirections,replicas,settings}.test.ts",
+  "test/lock/{cluster,sentinel}.test.ts",
   "test/sentinel/client.test.ts",
   "test/testing/Redis{Cluster,Sentinel}.test.ts"
 ]

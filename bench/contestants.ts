@@ -6,6 +6,7 @@ import { effectRedis } from "./clients/effectRedis.js"
 import { floor, floorInEffect, runtime } from "./clients/floor.js"
 import { glide } from "./clients/glide.js"
 import { ioredis } from "./clients/ioredis.js"
+import { redlock, redlockUniversal } from "./clients/locks.js"
 import { nodeRedis } from "./clients/nodeRedis.js"
 import { ours } from "./clients/ours.js"
 import { type Rival, runner } from "./clients/rival.js"
@@ -50,7 +51,9 @@ const clients: Readonly<Record<string, Contestant>> = {
     ...rival("ioredis", "ioredis", (place) => ioredis(place, "ioredis", false)),
     ...rival("ioredis-auto", "ioredis", (place) => ioredis(place, "ioredis", true)),
     ...rival("iovalkey", "iovalkey", (place) => ioredis(place, "iovalkey", false)),
-    ...rival("glide", "@valkey/valkey-glide", (place) => glide(place))
+    ...rival("glide", "@valkey/valkey-glide", (place) => glide(place)),
+    ...rival("redlock", "redlock", (place) => redlock(place)),
+    ...rival("redlock-universal", "redlock-universal", (place) => redlockUniversal(place))
   ]),
   "us-tracer": {
     title: "effect-redis-client, a tracer, no span",

@@ -181,6 +181,21 @@ const traced = [
   "node-redis-traced",
   "ioredis",
   "ioredis-traced"
+const lockRow = (name: string, title: string, concurrency: number, names: number): Row => ({
+  name: `lock-${name}`,
+  title,
+  concurrency,
+  work: { op: "lock", names },
+  seed: [],
+  unit: "lock",
+  takers: ["us", "us-shared", ...["redlock", "redlock-universal"].flatMap((name) => [name, `${name}+effect`])]
+})
+
+const lockRows = [
+  lockRow("1", "a lock that is free: taken and given back, 1 at a time", 1, 1_000),
+  lockRow("64", "locks that are free: taken and given back, 64 at a time", 64, 1_000),
+  lockRow("waiters-2", "a lock is handed on: one holds it and 2 wait", 3, 1),
+  lockRow("waiters-100", "a lock is handed on: one holds it and 100 wait", 101, 1)
 ]
 
 const concurrencies = [1, 16, 100, 1000]
@@ -289,6 +304,7 @@ export const rows: ReadonlyArray<Row> = [
   },
   { ...getRow("traced-get-100", 64, 100), takers: traced },
   { ...pipelineRow("traced-pipeline-100", 100), takers: traced },
+  ...lockRows,
   ...decodeRows,
   ...encodeRows
 ]

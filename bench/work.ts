@@ -35,6 +35,8 @@ export type Work =
       readonly messages: number
       readonly value: string
     }
+  /** Takes a lock and gives it back; the names in turn. */
+  | { readonly op: "lock"; readonly names: number }
   | { readonly op: "decode"; readonly reply: string; readonly count: number }
   | {
       readonly op: "encode"
@@ -83,6 +85,7 @@ export const commandsOf = (work: Work): ReadonlyArray<ReadonlyArray<string>> => 
     case "pool":
     case "decode":
     case "encode":
+    case "lock":
       return []
   }
 }

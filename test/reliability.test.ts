@@ -185,6 +185,8 @@ describe("tables of options", () => {
     ["docs/pubsub.md", "src/RedisPubSub.ts", "SubscribeOptions"],
     ["docs/pubsub.md", "src/RedisPubSub.ts", "KeyspaceOptions"],
     ["docs/pubsub.md", "src/RedisPubSub.ts", "InvalidationOptions"],
+    ["docs/locks.md", "src/RedisLock.ts", "LockOptions"],
+    ["docs/locks.md", "src/RedisLock.ts", "TryOptions"],
     ["docs/streams.md", "src/RedisStream.ts", "ReadOptions"],
     ["docs/streams.md", "src/RedisStream.ts", "GroupOptions"],
     ["docs/streams.md", "src/RedisStream.ts", "ClaimOptions"],

@@ -84,6 +84,7 @@ export const glide = async (place: Place): Promise<Rival> => {
         case "fanout":
         case "decode":
         case "encode":
+        case "lock":
           return undefined
       }
     },

@@ -93,6 +93,7 @@ export const ioredis = async (place: Place, name: "ioredis" | "iovalkey", autoPi
         case "fanout":
         case "decode":
         case "encode":
+        case "lock":
           return undefined
       }
     },

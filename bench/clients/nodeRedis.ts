@@ -107,6 +107,7 @@ export const nodeRedis = async (place: Place, timeout: "off" | "default", pooled
         case "fanout":
         case "decode":
         case "encode":
+        case "lock":
           return undefined
       }
     },

@@ -5,9 +5,11 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Pool, Redis, RedisPubSub } from "effect-redis-client"
+import * as RedisLock from "effect-redis-client/RedisLock"
 import { effects } from "../runners.js"
 import type { Place, Runner, Work } from "../work.js"
 import { type Fanout, fanout } from "./fanout.js"
+import { names } from "./locks.js"
 import { sharedScheduler } from "./schedulers.js"
 
 const operation = (
@@ -36,6 +38,10 @@ const operation = (
         Effect.scoped(Effect.flatMap(Redis.make(address), (redis) => Effect.provideService(Redis.ping(), Redis, redis)))
     case "pool":
       return () => Effect.scoped(Pool.acquire)
+    case "lock": {
+      const name = names(work)
+      return () => RedisLock.withLock(name())(Effect.void)
+    }
     case "fanout":
     case "decode":
     case "encode":

@@ -7,7 +7,34 @@ import { reword } from "../command/command.js"
 import type { RedisCommand, RedisService, ScanCommand } from "../command/model.js"
 import { prefixArguments } from "../command/prefix.js"
 
+/**
+ * The newest services with a prefix, of each client: a program that runs many Effects with one prefix gets one service, by which
+ * they know each other as contenders for a lock.
+ */
+const made = new WeakMap<RedisService, Map<string, RedisService>>()
+
+/** How many are kept for one client. Prefixes may come from a program's data. */
+const mostMade = 100
+
 export const prefixed = (redis: RedisService, prefix: string): RedisService => {
+  let ofClient = made.get(redis)
+  if (ofClient === undefined) {
+    ofClient = new Map()
+    made.set(redis, ofClient)
+  }
+  const service = ofClient.get(prefix) ?? make(redis, prefix)
+  ofClient.delete(prefix)
+  ofClient.set(prefix, service)
+  if (ofClient.size > mostMade) {
+    for (const oldest of ofClient.keys()) {
+      ofClient.delete(oldest)
+      break
+    }
+  }
+  return service
+}
+
+const make = (redis: RedisService, prefix: string): RedisService => {
   const rewrite = prefixArguments(prefix)
   const rewritten = <A>(command: RedisCommand<A>): RedisCommand<A> =>
     reword(command, {

@@ -1,0 +1,61 @@
+/** What locks, permits and leadership fail with, beside the errors of commands. */
+import * as Schema from "effect/Schema"
+import { type ErrorClass, errorClass, literals } from "../effect/errorSchemas.js"
+
+/**
+ * The property by which an error of locks is recognised.
+ *
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: unique symbol = Symbol.for("effect-redis-client/LockError")
+
+/**
+ * The property by which an error of locks is recognised.
+ *
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+const LockErrorBase: ErrorClass<
+  LockError,
+  "LockError",
+  {
+    readonly reason: "lost" | "timeout" | "replicas"
+    /** The name of the lock or semaphore. */
+    readonly name: string
+    readonly message: string
+    /** The fencing token of the lock that was lost. */
+    readonly fence?: bigint | undefined
+  },
+  {
+    readonly reason: "lost" | "timeout" | "replicas"
+    readonly name: string
+    readonly message: string
+    readonly fence?: string | undefined
+  }
+> = errorClass<LockError>("effect-redis-client/LockError")("LockError", () => ({
+  reason: literals("lost", "timeout", "replicas"),
+  name: Schema.String,
+  message: Schema.String,
+  fence: Schema.optional(Schema.BigInt)
+}))
+
+/**
+ * A lock or a permit was not obtained, or is held no longer.
+ *
+ * - `lost`: it was held, and is not any more: the server says so, or its validity ended before the server confirmed a renewal.
+ *   Somebody else may hold it.
+ * - `timeout`: it was not free within `wait`.
+ * - `replicas`: it was obtained and given back, because too few replicas had it in time.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class LockError extends LockErrorBase {
+  /** @since 0.1.0 */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+}
