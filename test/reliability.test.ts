@@ -12,7 +12,7 @@ const root = path.resolve(import.meta.dirname, "..")
 const read = (file: string): string => fs.readFileSync(path.join(root, file), "utf8")
 
 /** The functions that declare tests. A suite's own helpers are called `test`, or are members of one of these. */
-const declares = /^(?:it|test|describe|describeReal|plain|live|layer)$/
+const declares = /^(?:it|test|describe|describeReal|plain|live|slow|layer)$/
 
 const leftmost = (node: ts.Expression): string => {
   let at = node

@@ -38,9 +38,11 @@ local function integer(n)
   return string.format("%.0f", n)
 end
 
--- Somebody who waits should look. The entry expires, because nobody may be there to take it.
+-- Somebody who waits should look, if there is something. The entry expires, because nobody may be there to take it.
 local function signal()
-  if redis.call("LLEN", ready) > 0 and redis.call("LLEN", wake) == 0 then
+  if redis.call("LLEN", ready) == 0 then
+    redis.call("DEL", wake)
+  elseif redis.call("LLEN", wake) == 0 then
     redis.call("RPUSH", wake, "1")
     redis.call("PEXPIRE", wake, "60000")
   end
