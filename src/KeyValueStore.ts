@@ -3,8 +3,7 @@
  *
  * @since 0.1.0
  */
-import type * as Platform from "@effect/platform/KeyValueStore"
-import { KeyValueStore } from "@effect/platform/KeyValueStore"
+import * as Platform from "@effect/platform/KeyValueStore"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
@@ -13,7 +12,8 @@ import { checkPrefix, invalid } from "./internal/adapter/options.js"
 import type { DurationWithUnit } from "./internal/command/args.js"
 import { checkDuration } from "./internal/connection/options.js"
 import { fromEither } from "./internal/effect/either.js"
-import * as Internal from "./internal/keyValueStore/store.js"
+import type { Settings } from "./internal/keyValueStore/operations.js"
+import { makeStore } from "./internal/keyValueStore/store.js"
 import { Redis } from "./Redis.js"
 import type { UsageError } from "./RedisError.js"
 
@@ -42,7 +42,7 @@ export interface KeyValueStoreOptions {
   readonly timeToLive?: DurationWithUnit | undefined
 }
 
-const settings = ({ prefix, timeToLive }: KeyValueStoreOptions): Effect.Effect<Internal.Settings, UsageError> =>
+const settings = ({ prefix, timeToLive }: KeyValueStoreOptions): Effect.Effect<Settings, UsageError> =>
   Effect.gen(function* () {
     if (prefix === "") {
       return yield* fromEither(invalid("prefix must not be empty; for all keys of the database say wholeDatabase"))
@@ -61,14 +61,14 @@ const settings = ({ prefix, timeToLive }: KeyValueStoreOptions): Effect.Effect<I
  * @category constructors
  */
 export const make = (options: KeyValueStoreOptions): Effect.Effect<Platform.KeyValueStore, UsageError, Redis> =>
-  Effect.flatMap(Redis, (redis) => Effect.map(settings(options), (checked) => Internal.makeStore(redis, checked)))
+  Effect.flatMap(Redis, (redis) => Effect.map(settings(options), (checked) => makeStore(redis, checked)))
 
 /**
  * The store as a Layer.
  *
  * @example
  * ```ts
- * import { KeyValueStore } from "@effect/platform"
+ * import * as KeyValueStore from "@effect/platform/KeyValueStore"
  * import { Redis } from "effect-redis-client"
  * import * as RedisStore from "effect-redis-client/KeyValueStore"
  * import { Effect, Layer } from "effect"
@@ -88,7 +88,7 @@ export const make = (options: KeyValueStoreOptions): Effect.Effect<Platform.KeyV
  * @category layers
  */
 export const layer = (options: KeyValueStoreOptions): Layer.Layer<Platform.KeyValueStore, UsageError, Redis> =>
-  Layer.effect(KeyValueStore, make(options))
+  Layer.effect(Platform.KeyValueStore, make(options))
 
 /**
  * The store as a Layer, its options read from the configuration.
@@ -99,4 +99,4 @@ export const layer = (options: KeyValueStoreOptions): Layer.Layer<Platform.KeyVa
 export const layerConfig = (
   options: Config.Config.Wrap<KeyValueStoreOptions>
 ): Layer.Layer<Platform.KeyValueStore, UsageError | ConfigError.ConfigError, Redis> =>
-  Layer.effect(KeyValueStore, Effect.flatMap(Config.unwrap(options), make))
+  Layer.effect(Platform.KeyValueStore, Effect.flatMap(Config.unwrap(options), make))

@@ -37,15 +37,21 @@ export const clear = Effect.fnUntraced(function* (redis: RedisService, prefix: s
   )
 })
 
+/** The names of all keys with this prefix, without what comes before it. */
+export const names = Effect.fnUntraced(function* (redis: RedisService, prefix: string) {
+  const outer = yield* outerPrefix(redis, prefix)
+  // A scan may give a key twice.
+  const found = new Set<string>()
+  yield* Stream.runForEach(scan(redis, prefix), (name) => Effect.sync(() => found.add(name.slice(outer.length))))
+  return found
+})
+
 /** How many keys have this prefix. */
 export const size = Effect.fnUntraced(function* (redis: RedisService, prefix: string) {
   if (prefix === "" && (yield* outerPrefix(redis, prefix)) === "") {
     return yield* redis.send(Redis.dbsize())
   }
-  // A scan may give a key twice.
-  const names = new Set<string>()
-  yield* Stream.runForEach(scan(redis, prefix), (name) => Effect.sync(() => names.add(name)))
-  return names.size
+  return (yield* names(redis, prefix)).size
 })
 
 /** Whether no key has this prefix. */
