@@ -25,7 +25,7 @@ const settings = Effect.gen(function* () {
 
 class Price extends Schema.TaggedRequest<Price>()("Price", {
   success: Schema.Number,
-  failure: Schema.Never,
+  failure: Schema.String,
   payload: { symbol: Schema.String }
 }) {
   [PrimaryKey.symbol]() {

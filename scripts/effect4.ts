@@ -60,7 +60,8 @@ const leftOut: ReadonlyArray<readonly [path: string, reason: string]> = [
     )
   }),
   ["test/adapters/", "they are about services of Effect 3; 4.x has a test of its own for KeyValueStore"],
-  ["test/support/queueWorkers.ts", "it is for one of those tests"]
+  ["test/support/queueWorkers.ts", "it is for one of those tests"],
+  ["examples/adapters.ts", "it shows services of Effect 3"]
 ]
 
 /** The names that modules of Effect 4 export. */

@@ -73,7 +73,7 @@ export const layerConfig = (
  *
  * class Price extends Schema.TaggedRequest<Price>()("Price", {
  *   success: Schema.Number,
- *   failure: Schema.Never,
+ *   failure: Schema.String,
  *   payload: { symbol: Schema.String }
  * }) {
  *   [PrimaryKey.symbol]() {
