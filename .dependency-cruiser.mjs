@@ -25,6 +25,9 @@ export const floors = [
   ["Pool.ts", "RedisLock.ts", "RedisSemaphore.ts"],
   ["Redis.ts", "RedisCluster.ts", "RedisSentinel.ts"],
   ["index.ts"],
+  ["internal/adapter"],
+  ["internal/keyValueStore", "internal/persistence", "internal/rateLimiterStore", "internal/persistedQueue"],
+  ["KeyValueStore.ts", "Persistence.ts", "RateLimiterStore.ts", "PersistedQueue.ts"],
   ["testing"],
   ["cli"]
 ]

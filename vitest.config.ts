@@ -5,6 +5,7 @@ const src = path.resolve(import.meta.dirname, "src")
 
 /** Tests that inject faults for minutes, and one that counts all that is open in its process, and so needs one of its own. */
 const faults = [
+  "test/adapters/queue-delivery.test.ts",
   "test/faults/**/*.test.ts",
   "test/fuzz.test.ts",
   "test/interruption.test.ts",
@@ -18,6 +19,7 @@ const faults = [
  * in `npm test`.
  */
 const cluster = [
+  "test/adapters/cluster.test.ts",
   "test/cluster/{cases,client,lifetimes,redirections,replicas,settings}.test.ts",
   "test/lock/{cluster,sentinel}.test.ts",
   "test/sentinel/client.test.ts",

@@ -181,6 +181,8 @@ const traced = [
   "node-redis-traced",
   "ioredis",
   "ioredis-traced"
+]
+
 const lockRow = (name: string, title: string, concurrency: number, names: number): Row => ({
   name: `lock-${name}`,
   title,

@@ -90,6 +90,12 @@ const chunks: ReadonlyArray<readonly [modules: RegExp, chunk: string]> = [
   [/^internal\/cluster\//, "internal/cluster"],
   [/^internal\/sentinel\//, "internal/sentinel"],
   [/^internal\/lock\//, "internal/lock"],
+  // Each of these needs a peer of its own.
+  [/^internal\/adapter\//, "internal/adapter"],
+  [/^internal\/keyValueStore\//, "internal/keyValueStore"],
+  [/^internal\/persistence\//, "internal/persistence"],
+  [/^internal\/rateLimiterStore\//, "internal/rateLimiterStore"],
+  [/^internal\/persistedQueue\//, "internal/persistedQueue"],
   [/^internal\//, "internal/client"]
 ]
 

@@ -51,7 +51,17 @@ const leftOut: ReadonlyArray<readonly [path: string, reason: string]> = [
   ["test/effect4.test.ts", "it is about the translation"],
   ["test/reliability.test.ts", "it compares docs/reliability.md with the tests and scripts of this repository, once"],
   ["test/security/licences.test.ts", "it looks at the packages of this repository, once"],
-  ["test/types/budget.test.ts", "the limit is for the types of Effect 3"]
+  ["test/types/budget.test.ts", "the limit is for the types of Effect 3"],
+  ...["persistence", "rateLimiterStore", "persistedQueue"].flatMap((room) => {
+    const name = `${room.charAt(0).toUpperCase()}${room.slice(1)}`
+    return [`src/internal/${room}/`, `src/${name}.ts`].map(
+      (file) =>
+        [file, "in Effect 4 the service is part of Effect, and effect-redis-client/EffectRedis serves it"] as const
+    )
+  }),
+  ["test/adapters/", "they are about services of Effect 3; 4.x has a test of its own for KeyValueStore"],
+  ["test/support/queueWorkers.ts", "it is for one of those tests"],
+  ["examples/adapters.ts", "it shows services of Effect 3"]
 ]
 
 /** The names that modules of Effect 4 export. */

@@ -12,7 +12,7 @@ const root = path.resolve(import.meta.dirname, "..")
 const read = (file: string): string => fs.readFileSync(path.join(root, file), "utf8")
 
 /** The functions that declare tests. A suite's own helpers are called `test`, or are members of one of these. */
-const declares = /^(?:it|test|describe|describeReal|plain|live|layer)$/
+const declares = /^(?:it|test|describe|describeReal|plain|live|slow|layer)$/
 
 const leftmost = (node: ts.Expression): string => {
   let at = node
@@ -187,6 +187,10 @@ describe("tables of options", () => {
     ["docs/pubsub.md", "src/RedisPubSub.ts", "InvalidationOptions"],
     ["docs/locks.md", "src/RedisLock.ts", "LockOptions"],
     ["docs/locks.md", "src/RedisLock.ts", "TryOptions"],
+    ["docs/options.md", "src/KeyValueStore.ts", "KeyValueStoreOptions"],
+    ["docs/options.md", "src/Persistence.ts", "PersistenceOptions"],
+    ["docs/options.md", "src/RateLimiterStore.ts", "RateLimiterStoreOptions"],
+    ["docs/options.md", "src/PersistedQueue.ts", "PersistedQueueOptions"],
     ["docs/streams.md", "src/RedisStream.ts", "ReadOptions"],
     ["docs/streams.md", "src/RedisStream.ts", "GroupOptions"],
     ["docs/streams.md", "src/RedisStream.ts", "ClaimOptions"],

@@ -13,6 +13,7 @@ export const modules: Readonly<Record<string, string>> = {
   "effect/FastCheck": "fast-check",
   "@effect/platform/FileSystem": "effect/FileSystem",
   "@effect/platform/Error": "effect/PlatformError",
+  "@effect/platform/KeyValueStore": "effect/persistence/KeyValueStore",
   "@effect/platform/Socket": "effect/socket/Socket",
   "@effect/platform/HttpClientRequest": "effect/http/HttpClientRequest",
   "@effect/platform/HttpClientError": "effect/http/HttpClientError"
