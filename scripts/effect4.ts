@@ -51,6 +51,7 @@ const leftOut: ReadonlyArray<readonly [path: string, reason: string]> = [
   ["test/effect4.test.ts", "it is about the translation"],
   ["test/reliability.test.ts", "it compares docs/reliability.md with the tests and scripts of this repository, once"],
   ["test/security/licences.test.ts", "it looks at the packages of this repository, once"],
+  ["test/telemetry/exporter.test.ts", "it is about @effect/opentelemetry for Effect 3 and its SDK"],
   ["test/types/budget.test.ts", "the limit is for the types of Effect 3"]
 ]
 
