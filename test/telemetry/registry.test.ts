@@ -95,8 +95,9 @@ describe("the table of metrics", () => {
       })
       const until = (name: string) =>
         Effect.repeat(Effect.zipRight(Effect.sleep("2 millis"), look), { until: () => counted.has(name) }).pipe(
-          Effect.timeoutFail({ duration: "20 seconds", onTimeout: () => new Error(`${name} counted nothing`) }),
-          Effect.orDie
+          Effect.timeout("20 seconds"),
+          // A metric that counts nothing is named at the end of the test.
+          Effect.ignore
         )
       yield* everything(until)
       yield* look
