@@ -48,9 +48,11 @@ const files = [
 const leftOut: ReadonlyArray<readonly [path: string, reason: string]> = [
   ["test/package/", "the tests of the built package know its two formats; 4.x has one"],
   ["docs/api/", "the API reference is made by each edition"],
+  ["examples/observability.ts", "it shows @effect/opentelemetry for Effect 3 and its SDK"],
   ["test/effect4.test.ts", "it is about the translation"],
   ["test/reliability.test.ts", "it compares docs/reliability.md with the tests and scripts of this repository, once"],
   ["test/security/licences.test.ts", "it looks at the packages of this repository, once"],
+  ["test/telemetry/exporter.test.ts", "it is about @effect/opentelemetry for Effect 3 and its SDK"],
   ["test/types/budget.test.ts", "the limit is for the types of Effect 3"],
   ...["persistence", "rateLimiterStore", "persistedQueue"].flatMap((room) => {
     const name = `${room.charAt(0).toUpperCase()}${room.slice(1)}`

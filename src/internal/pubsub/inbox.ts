@@ -56,7 +56,9 @@ export interface InboxOptions {
 
 /** What an inbox reports to its owner. */
 export interface InboxOwner {
-  /** A message was dropped, the first one since the inbox was empty. */
+  /** A message was dropped. */
+  readonly onDrop: () => void
+  /** The same, of the first one since the inbox was empty. */
   readonly onBurst: () => void
   /** The inbox is empty again, after it has dropped so many messages. */
   readonly onBurstEnd: (dropped: number) => void
@@ -208,6 +210,7 @@ export class Inbox {
 
   private lose(): void {
     this.dropped++
+    this.owner.onDrop()
     if (this.burst++ === 0) {
       this.owner.onBurst()
     }

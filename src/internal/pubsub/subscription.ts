@@ -135,21 +135,9 @@ export class Subscription implements InboxOwner {
     }
   }
 
-  /** How many dropped messages the owner was told of. */
-  private counted = 0
-
-  private countDropped(): void {
-    const { dropped } = this.inbox
-    if (dropped > this.counted) {
-      this.owner.dropped(dropped - this.counted)
-      this.counted = dropped
-    }
-  }
-
   /** Ends it without an error. The program first gets the messages that wait. */
   finish(): void {
     this.unlimit()
-    this.countDropped()
     this.inbox.finish(undefined)
   }
 
@@ -163,12 +151,16 @@ export class Subscription implements InboxOwner {
     }
   }
 
+  /** Told at once: a subscription that is always behind is never at the end of a burst. */
+  onDrop(): void {
+    this.owner.dropped(1)
+  }
+
   onBurst(): void {
     this.warn("A slow Redis subscription drops messages", { strategy: this.options.strategy })
   }
 
   onBurstEnd(dropped: number): void {
-    this.countDropped()
     this.log(Effect.logDebug("A slow Redis subscription has caught up"), { dropped })
   }
 
