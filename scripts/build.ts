@@ -89,6 +89,7 @@ const chunks: ReadonlyArray<readonly [modules: RegExp, chunk: string]> = [
   [/^internal\/nodes\/(?!lazyListed$)/, "internal/nodes"],
   [/^internal\/cluster\//, "internal/cluster"],
   [/^internal\/sentinel\//, "internal/sentinel"],
+  [/^internal\/limiter\//, "internal/limiter"],
   [/^internal\//, "internal/client"]
 ]
 
