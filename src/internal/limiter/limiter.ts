@@ -200,7 +200,14 @@ export const makeLimiter = <D extends Decision>(
   )
   if (Either.isLeft(made)) {
     const refused = Effect.fail(made.left)
-    return { policies, take: () => refused, peek: () => refused, refund: () => refused, reset: () => refused }
+    // So that a limiter with any wrong option is none for others, either.
+    return {
+      policies: Either.left(made.left),
+      take: () => refused,
+      peek: () => refused,
+      refund: () => refused,
+      reset: () => refused
+    }
   }
   const asking = made.right
   return {
