@@ -20,6 +20,7 @@ const faults = [
 const cluster = [
   "test/cluster/{cases,client,lifetimes,redirections,replicas,settings}.test.ts",
   "test/sentinel/client.test.ts",
+  "test/limiter/cluster.test.ts",
   "test/testing/Redis{Cluster,Sentinel}.test.ts"
 ]
 
