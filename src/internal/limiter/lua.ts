@@ -28,16 +28,7 @@ export const badState = "BADSTATE"
 
 const common = `
 local max = 9007199254740991
-local floor, ceil, least, most = math.floor, math.ceil, math.min, math.max
-
-local function numbers(pattern, state)
-  if #state > 100 then return nil end
-  local a, b, c, d, e = string.match(state, pattern)
-  if not a then return nil end
-  a, b, c, d, e = tonumber(a), tonumber(b), tonumber(c), tonumber(d or 0), tonumber(e or 0)
-  if most(a, b, c, d, e) > max then return nil end
-  return a, b, c, d, e
-end
+local floor, ceil, least, most, match = math.floor, math.ceil, math.min, math.max, string.match
 
 local function keep(key, state, micros)
   redis.call("SET", key, state, "PX", ttl(micros))
@@ -53,8 +44,9 @@ const bucket = {
 local function bucket(key, full, token, rate)
   local state = redis.call("GET", key)
   if not state then return full, now end
-  local size, left, at = numbers("^(%d+) (%d+) (%d+)$", state)
-  if not size or size == 0 then return nil end
+  local size, left, at = match(state, "^(%d+) (%d+) (%d+)$")
+  size, left, at = tonumber(size), tonumber(left), tonumber(at)
+  if not at or size == 0 or #state > 50 or most(size, left, at) > max then return nil end
   if size ~= token then left = floor(left / size) * token end
   left = least(left, full)
   if now > at then
@@ -73,15 +65,15 @@ local function checkBucket(key, cost, full, token, rate)
   local left, at = bucket(key, full, token, rate)
   if not left then return nil end
   local wanted = cost * token
-  if left < wanted then
-    return floor(left / token), ceil((wanted - left) / rate) + at - now, bucketReset(left, at, full, rate)
-  end
-  return floor(left / token), 0, bucketReset(left, at, full, rate), function()
-    left = left - wanted
-    local reset = bucketReset(left, at, full, rate)
-    keep(key, string.format("%.0f %.0f %.0f", token, left, at), reset)
-    return floor(left / token), reset
-  end
+  local retry = left < wanted and ceil((wanted - left) / rate) + at - now or 0
+  return floor(left / token), retry, bucketReset(left, at, full, rate), left, at
+end
+
+local function chargeBucket(key, cost, full, token, rate, left, at)
+  left = left - cost * token
+  local reset = bucketReset(left, at, full, rate)
+  keep(key, string.format("%.0f %.0f %.0f", token, left, at), reset)
+  return floor(left / token), reset
 end
 `,
   refund: `
@@ -106,8 +98,9 @@ const fixed = {
 local function fixed(key, limit, window)
   local state = redis.call("GET", key)
   if not state then return limit, now, now + window end
-  local left, at, ends = numbers("^(%d+) (%d+) (%d+)$", state)
-  if not left then return nil end
+  local left, at, ends = match(state, "^(%d+) (%d+) (%d+)$")
+  left, at, ends = tonumber(left), tonumber(at), tonumber(ends)
+  if not at or #state > 50 or most(left, at, ends) > max then return nil end
   ends = least(ends, at + window)
   at = most(at, now)
   if at >= ends then return limit, at, at + window end
@@ -118,13 +111,13 @@ end
 local function checkFixed(key, cost, limit, window)
   local left, at, ends = fixed(key, limit, window)
   if not left then return nil end
-  local reset = left < limit and ends - now or 0
-  if left < cost then return left, ends - now, reset end
-  return left, 0, reset, function()
-    left = left - cost
-    keep(key, string.format("%.0f %.0f %.0f", left, at, ends), ends - now)
-    return left, ends - now
-  end
+  return left, left < cost and ends - now or 0, left < limit and ends - now or 0, at, ends, left
+end
+
+local function chargeFixed(key, cost, limit, window, _, at, ends, left)
+  left = left - cost
+  keep(key, string.format("%.0f %.0f %.0f", left, at, ends), ends - now)
+  return left, ends - now
 end
 `,
   refund: `
@@ -153,8 +146,9 @@ local function sliding(key, limit, ticks, unit)
   local window = ticks * unit
   local state = redis.call("GET", key)
   if not state then return 0, 0, now, 0 end
-  local l, w, current, previous, at = numbers("^(%d+) (%d+) (%d+) (%d+) (%d+)$", state)
-  if not l or w == 0 then return nil end
+  local l, w, current, previous, at = match(state, "^(%d+) (%d+) (%d+) (%d+) (%d+)$")
+  l, w, current, previous, at = tonumber(l), tonumber(w), tonumber(current), tonumber(previous), tonumber(at)
+  if not at or w == 0 or #state > 84 or most(l, w, current, previous, at) > max then return nil end
   if l ~= limit or w ~= window then
     local used = current + ceil(previous * (w - at % w) / w)
     current, previous = limit - least(limit, most(0, l - used)), 0
@@ -194,12 +188,15 @@ local function checkSliding(key, cost, limit, ticks, unit)
     end
     return left, retry or begin + window + tick(current, limit - cost) * unit - now, reset
   end
-  return left, 0, reset, function()
-    current = current + cost
-    local reset = slidingReset(current, previous, at, window)
-    keep(key, string.format("%.0f %.0f %.0f %.0f %.0f", limit, window, current, previous, at), reset)
-    return left - cost, reset
-  end
+  return left, 0, reset, left, at, current, previous
+end
+
+local function chargeSliding(key, cost, limit, ticks, unit, left, at, current, previous)
+  local window = ticks * unit
+  current = current + cost
+  local reset = slidingReset(current, previous, at, window)
+  keep(key, string.format("%.0f %.0f %.0f %.0f %.0f", limit, window, current, previous, at), reset)
+  return left - cost, reset
 end
 `,
   refund: `
@@ -230,14 +227,14 @@ end
 const log = {
   read: `
 local function total(member)
-  return string.match(member, "^%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%+?$") and tonumber(string.sub(member, 1, 16))
+  return match(member, "^%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%+?$") and tonumber(string.sub(member, 1, 16))
 end
 
 local function log(key, limit, window)
   local head = redis.call("ZRANGE", key, 0, 0, "WITHSCORES")
   if #head == 0 then return 0, 0, now, now, 0, true, now end
   local last = redis.call("ZREVRANGE", key, 0, 1, "WITHSCORES")
-  local l, w = string.match(head[1], "^(%d+) (%d+)$")
+  local l, w = match(head[1], "^(%d+) (%d+)$")
   local sum, at = total(last[1]), tonumber(last[2])
   if not l or head[2] ~= "-1" or not sum or at < 0 or at > max then return nil end
   l, w = tonumber(l), tonumber(w)
@@ -281,17 +278,19 @@ local function checkLog(key, cost, limit, window)
     end
     return left, tonumber(redis.call("ZRANGE", key, low, low, "WITHSCORES")[2]) + window - now, reset
   end
-  return left, 0, reset, function()
-    if fresh or used == 0 then
-      begin(key, limit, window, at, used)
-      sum = used
-    elseif gone > 1 then
-      redis.call("ZREMRANGEBYRANK", key, 1, gone - 1)
-    end
-    entry(key, time, sum + cost)
-    redis.call("PEXPIRE", key, ttl(time + window - now))
-    return left - cost, time + window - now
+  return left, 0, reset, sum, used, time, at, gone, fresh
+end
+
+local function chargeLog(key, cost, limit, window, _, sum, used, time, at, gone, fresh)
+  if fresh or used == 0 then
+    begin(key, limit, window, at, used)
+    sum = used
+  elseif gone > 1 then
+    redis.call("ZREMRANGEBYRANK", key, 1, gone - 1)
   end
+  entry(key, time, sum + cost)
+  redis.call("PEXPIRE", key, ttl(time + window - now))
+  return limit - used - cost, time + window - now
 end
 `,
   refund: `
@@ -333,38 +332,40 @@ const capital = (kind: Kind): string => kind.charAt(0).toUpperCase() + kind.slic
 const answerBad = `return redis.error_reply("${badState} the key holds something else than the state of this rate limiter")`
 
 /** Answers `allowed remaining retryAfter resetAfter` for each limit, with times in microseconds. */
-const deciding = (commits: boolean): string => `
-local cost, answer, commits, denied = tonumber(ARGV[1]), {}, {}, false
-for i, key in ipairs(KEYS) do
-  local left, retry, reset, commit = kinds[i](key, cost, tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1]))
-  if not left then ${answerBad} end
-  local at = 4 * i
-  answer[at - 3], answer[at - 2], answer[at - 1], answer[at] = commit and 1 or 0, left, retry, reset
-  if commit then commits[i] = commit else denied = true end
-end
+const deciding = (kinds: ReadonlyArray<Kind>, charges: boolean): string => {
+  const asks = (kind: Kind, i: number) => `
+local a${i}, b${i}, c${i} = tonumber(ARGV[${3 * i + 2}]), tonumber(ARGV[${3 * i + 3}]), tonumber(ARGV[${3 * i + 4}])
+local left${i}, retry${i}, reset${i}, u${i}, v${i}, w${i}, x${i}, y${i}, z${i} = check${capital(kind)}(KEYS[${i + 1}], cost, a${i}, b${i}, c${i})
+if not left${i} then ${answerBad} end
+local allows${i} = left${i} >= cost`
+  const charge = (kind: Kind, i: number) => `
+  left${i}, reset${i} = charge${capital(kind)}(KEYS[${i + 1}], cost, a${i}, b${i}, c${i}, u${i}, v${i}, w${i}, x${i}, y${i}, z${i})`
+  return `
+local cost = tonumber(ARGV[1])${kinds.map(asks).join("")}
 ${
-  commits
-    ? `if not denied then
-  for i, commit in ipairs(commits) do
-    answer[4 * i - 2], answer[4 * i] = commit()
-  end
+  charges
+    ? `if ${kinds.map((_, i) => `allows${i}`).join(" and ")} then${kinds.map(charge).join("")}
 end
 `
     : ""
-}return answer`
+}return { ${kinds.map((_, i) => `allows${i} and 1 or 0, left${i}, retry${i}, reset${i}`).join(", ")} }`
+}
 
-const refunding = `
-local amount = tonumber(ARGV[1])
-for i, key in ipairs(KEYS) do
-  if not kinds[i](key, amount, tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1])) then ${answerBad} end
-end
+const refunding = (kinds: ReadonlyArray<Kind>): string => `
+local amount = tonumber(ARGV[1])${kinds
+  .map(
+    (kind, i) => `
+if not refund${capital(kind)}(KEYS[${i + 1}], amount, tonumber(ARGV[${3 * i + 2}]), tonumber(ARGV[${3 * i + 3}]), tonumber(ARGV[${3 * i + 4}])) then
+  ${answerBad}
+end`
+  )
+  .join("")}
 return 1`
 
 /** The script for limits of these kinds. Tests of histories put a clock of their own into it. */
 export const sourceOf = (kinds: ReadonlyArray<Kind>, operation: Operation, clock: string = serverClock): string => {
   const piece = operation === "refund" ? "refund" : "check"
   const functions = [...new Set(kinds)].map((kind) => pieces[kind].read + pieces[kind][piece]).join("")
-  const table = kinds.map((kind) => piece + capital(kind)).join(", ")
-  const rest = operation === "refund" ? refunding : deciding(operation === "take")
-  return `${clock}\n${common}${functions}\nlocal kinds = { ${table} }${rest}\n`
+  const rest = operation === "refund" ? refunding(kinds) : deciding(kinds, operation === "take")
+  return `${clock}\n${common}${functions}${rest}\n`
 }
