@@ -170,6 +170,25 @@ const encodeRows = [
 
 const leases = ["us", "node-redis", "node-redis+effect", "node-redis-default", "node-redis-default+effect", "runtime"]
 
+const limiters = ["us", ...["rate-limiter-flexible", "upstash-ratelimit"].flatMap((name) => [name, `${name}+effect`])]
+
+const limiterRow = (
+  name: string,
+  algorithm: "token-bucket" | "fixed-window" | "sliding-window",
+  concurrency: number,
+  denied = false
+): Row => ({
+  name: `limiter-${name}-${concurrency}`,
+  title: `rate limit, ${algorithm}, ${denied ? "denied" : "allowed"}, 100 subjects, ${concurrency} at a time`,
+  concurrency,
+  work: { op: "limit", algorithm, limit: denied ? 1 : 1_000_000_000, subjects: 100 },
+  // No limit of the row before is left.
+  seed: [["FLUSHALL"]],
+  unit: "decision",
+  // A rival that has not the algorithm takes no part.
+  takers: algorithm === "fixed-window" ? limiters : limiters.filter((name) => !name.startsWith("rate-limiter"))
+})
+
 const concurrencies = [1, 16, 100, 1000]
 
 export const rows: ReadonlyArray<Row> = [
@@ -274,6 +293,10 @@ export const rows: ReadonlyArray<Row> = [
     takers: leases,
     unit: "lease"
   },
+  ...[1, 100].map((concurrency) => limiterRow("fixed", "fixed-window", concurrency)),
+  limiterRow("denied", "fixed-window", 100, true),
+  ...[1, 100].map((concurrency) => limiterRow("bucket", "token-bucket", concurrency)),
+  limiterRow("sliding", "sliding-window", 100),
   ...decodeRows,
   ...encodeRows
 ]

@@ -35,6 +35,12 @@ export type Work =
       readonly messages: number
       readonly value: string
     }
+  | {
+      readonly op: "limit"
+      readonly algorithm: "token-bucket" | "fixed-window" | "sliding-window"
+      readonly limit: number
+      readonly subjects: number
+    }
   | { readonly op: "decode"; readonly reply: string; readonly count: number }
   | {
       readonly op: "encode"
@@ -80,6 +86,7 @@ export const commandsOf = (work: Work): ReadonlyArray<ReadonlyArray<string>> => 
     case "connect":
       return [["PING"]]
     case "fanout":
+    case "limit":
     case "pool":
     case "decode":
     case "encode":

@@ -8,6 +8,7 @@ import { Pool, Redis, RedisPubSub } from "effect-redis-client"
 import { effects } from "../runners.js"
 import type { Place, Runner, Work } from "../work.js"
 import { type Fanout, fanout } from "./fanout.js"
+import { limiter } from "./limiters.js"
 import { sharedScheduler } from "./schedulers.js"
 
 const operation = (
@@ -37,6 +38,7 @@ const operation = (
     case "pool":
       return () => Effect.scoped(Pool.acquire)
     case "fanout":
+    case "limit":
     case "decode":
     case "encode":
       return undefined
@@ -71,6 +73,9 @@ export const ours = async (place: Place, work: Work, shared: boolean): Promise<R
   const address = { host: place.host, port: place.port }
   if (work.op === "fanout") {
     return listening(place, work)
+  }
+  if (work.op === "limit") {
+    return shared ? undefined : limiter(place, work)
   }
   const chosen = operation(work, address)
   if (chosen === undefined) {
