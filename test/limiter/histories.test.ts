@@ -10,7 +10,7 @@ import * as Either from "effect/Either"
 import { Redis, RedisScript } from "effect-redis-client"
 import { expect } from "vitest"
 import * as Codec from "../../src/Codec.js"
-import { sourceOf } from "../../src/internal/limiter/lua.js"
+import { type Clock, serverClock, sourceOf } from "../../src/internal/limiter/lua.js"
 import { policyOf } from "../../src/internal/limiter/policy.js"
 import type { Reply } from "../../src/Resp.js"
 import { eachServer, on } from "../support/client.js"
@@ -69,8 +69,10 @@ const numbersOf = ({ algorithm, capacity, limit, window }: Policy): ReadonlyArra
 }
 
 /** The last argument is the time, and keys are kept for an hour longer than the server would. */
-const clock = `local now = tonumber(ARGV[#ARGV])
-local function ttl(micros) return math.max(1, math.ceil(micros / 1000)) + 3600000 end`
+const clock: Clock = {
+  now: "local now = tonumber(ARGV[#ARGV])",
+  ttl: (micros) => `${serverClock.ttl(micros)} + 3600000`
+}
 
 const kindOf = {
   gcra: "bucket",

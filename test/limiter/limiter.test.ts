@@ -5,7 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
-import { Redis, type RedisCommand } from "effect-redis-client"
+import { Redis, RedisCommand } from "effect-redis-client"
 import * as RedisRateLimiter from "effect-redis-client/RedisRateLimiter"
 import * as FaultProxy from "effect-redis-client/testing/FaultProxy"
 import { slotOf } from "../../src/internal/cluster/slot.js"
@@ -195,9 +195,9 @@ describe("the numbers of a limiter", () => {
 
   plain("are counted by the server's clock", () => {
     for (const operation of ["take", "peek", "refund"] as const) {
-      expect(sourceOf(["bucket"], operation)).toContain(serverClock)
+      expect(sourceOf(["bucket"], operation)).toContain(serverClock.now)
     }
-    expect(serverClock).toContain('redis.call("TIME")')
+    expect(serverClock.now).toContain('redis.call("TIME")')
   })
 })
 
@@ -277,19 +277,17 @@ eachServer((it, { connect, protocol }) => {
           const limiter = slowly(prefix)[algorithm]
           const key = keyOf(prefix, "s", algorithm)
           const isLog = algorithm === "sliding-log"
+          const doubles = (first: number) =>
+            Uint8Array.from(
+              [first, ...(algorithm === "sliding-window" ? [1, 1, 1, 1] : [1, 1])].flatMap((number) => {
+                const bytes = new DataView(new ArrayBuffer(8))
+                bytes.setFloat64(0, number)
+                return [...new Uint8Array(bytes.buffer)]
+              })
+            )
           const strings = [
-            "",
-            "x",
-            "1",
-            "1 2",
-            "1 2 3 4 5 6",
-            "-1 2 3",
-            "1.5 2 3",
-            "9007199254740993 1 1",
-            "1 1 99999999999999999",
-            "nan nan nan",
-            "1 2 3\n",
-            "7".repeat(200)
+            ...["", "x", "1 2 3", "7".repeat(24), "7".repeat(40), "7".repeat(200)],
+            ...[-1, 1.5, Number.NaN, Infinity, -Infinity, 2 ** 53, 1e300].map(doubles)
           ]
           const sets: ReadonlyArray<ReadonlyArray<readonly [member: string, score: number]>> = [
             [["a", 1]],
@@ -313,7 +311,13 @@ eachServer((it, { connect, protocol }) => {
             ["WRONGTYPE", Redis.rpush(key, ["1"])],
             ...(isLog
               ? sets.map((members) => ["BADSTATE", Redis.zadd(key, members)] as const)
-              : strings.map((text) => ["BADSTATE", Redis.set(key, text)] as const))
+              : strings.map(
+                  (text) =>
+                    [
+                      "BADSTATE",
+                      RedisCommand.make("SET", { args: [RedisCommand.key(key), RedisCommand.value(text)] })
+                    ] as const
+                ))
           ]
           for (const [code, put] of others) {
             yield* run(Redis.del(key))

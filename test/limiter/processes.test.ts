@@ -44,15 +44,30 @@ interface Taken {
   readonly ends: number
 }
 
+/** A word of MONITOR's, which writes some bytes as `\x..` and others with a letter. */
+const bytesOf = (word: string): Buffer =>
+  Buffer.from(
+    word.replace(/\\(?:x(..)|(.))/g, (_, hex: string | undefined, letter: string) =>
+      hex === undefined
+        ? ({ n: "\n", r: "\r", t: "\t", a: "\x07", b: "\b" }[letter] ?? letter)
+        : String.fromCharCode(Number.parseInt(hex, 16))
+    ),
+    "latin1"
+  )
+
 /** What a line of MONITOR says that a limiter has written. */
 const takenOf = (line: string): readonly [name: string, taken: Taken] | undefined => {
-  const [, command, key = "", first = ""] = /\[\d+ lua\] "(\w+)" "([^"]*)" "([^"]*)"/.exec(line) ?? []
+  const [, command, key = "", word = ""] = /\[\d+ lua\] "(\w+)" "([^"]*)" "((?:[^"\\]|\\.)*)"/.exec(line) ?? []
   const [name = ""] = key.split(`:{${subject}}:`)
   if (command === "SET") {
-    const words = first.split(" ").map(Number)
-    return [name, { time: words[name === "fixed-window" ? 1 : words.length - 1] as number, ends: words[2] as number }]
+    const state = bytesOf(word)
+    const doubles = Array.from({ length: state.length / 8 }, (_, i) => state.readDoubleBE(8 * i))
+    return [
+      name,
+      { time: doubles[name === "fixed-window" ? 1 : doubles.length - 1] as number, ends: doubles[2] as number }
+    ]
   }
-  return command === "ZADD" && first !== "-1" ? [name, { time: Number(first), ends: 0 }] : undefined
+  return command === "ZADD" && word !== "-1" ? [name, { time: Number(word), ends: 0 }] : undefined
 }
 
 /** The takes that MONITOR shows, by limiter, in order. */

@@ -1,6 +1,6 @@
 /**
- * The scripts of limiters, put together from a few pieces of Lua: a clock, the algorithms that are needed, and what is to be
- * done (take, peek, refund).
+ * The scripts of limiters, put together from a few pieces of Lua: a clock, what each limit needs, and what is to be done (take,
+ * peek, refund).
  *
  * All numbers are whole and below 2^53, so that Lua's doubles hold them exactly: times are microseconds since 1970. A script
  * gets a key and three numbers for each limit, as `policy.ts` makes them. It reads all states first and writes afterwards, so
@@ -11,12 +11,22 @@
  *
  * A state that another policy wrote is read as what that policy had left at `at`, at most the new capacity; from then on the new
  * policy counts. A denial writes nothing, so reading must come to the same each time.
+ *
+ * Half of the time of a script would go into closures, tables, and numbers as text. So the pieces are written out for each limit
+ * (`@` stands for its number, `KEY` for its key), and states are doubles in network order.
  */
 
-/** The server's time, in microseconds, and for how many milliseconds it keeps a key that is needed for so many microseconds. */
-export const serverClock = `local clock = redis.call("TIME")
-local now = clock[1] * 1000000 + clock[2]
-local function ttl(micros) return math.max(1, math.ceil(micros / 1000)) end`
+/** The server's time, in microseconds, and for how many milliseconds a key is kept that is needed for so many microseconds. */
+export interface Clock {
+  readonly now: string
+  readonly ttl: (micros: string) => string
+}
+
+export const serverClock: Clock = {
+  now: `local clock = redis.call("TIME")
+local now = clock[1] * 1000000 + clock[2]`,
+  ttl: (micros) => `ceil((${micros}) / 1000)`
+}
 
 /** How limits are counted. A token bucket and GCRA are the same thing in other words. */
 export type Kind = "bucket" | "fixed" | "sliding" | "log"
@@ -26,135 +36,121 @@ export type Operation = "take" | "peek" | "refund"
 /** The code of the error for a key that holds something else than the state of the limiter. */
 export const badState = "BADSTATE"
 
-const common = `
-local max = 9007199254740991
-local floor, ceil, least, most, match = math.floor, math.ceil, math.min, math.max, string.match
-
-local function keep(key, state, micros)
-  redis.call("SET", key, state, "PX", ttl(micros))
-end
-`
-
-/**
- * A bucket: `left` of `full`, in parts of a token of which there are `token` in one, refilled with `rate` parts each microsecond.
- * Its state is `token left at`.
- */
-const bucket = {
-  read: `
-local function bucket(key, full, token, rate)
-  local state = redis.call("GET", key)
-  if not state then return full, now end
-  local size, left, at = match(state, "^(%d+) (%d+) (%d+)$")
-  size, left, at = tonumber(size), tonumber(left), tonumber(at)
-  if not at or size == 0 or #state > 50 or most(size, left, at) > max then return nil end
-  if size ~= token then left = floor(left / size) * token end
-  left = least(left, full)
-  if now > at then
-    left = least(full, left + (now - at) * rate)
-    at = now
-  end
-  return left, at
-end
-
-local function bucketReset(left, at, full, rate)
-  return left < full and ceil((full - left) / rate) + at - now or 0
-end
-`,
-  check: `
-local function checkBucket(key, cost, full, token, rate)
-  local left, at = bucket(key, full, token, rate)
-  if not left then return nil end
-  local wanted = cost * token
-  local retry = left < wanted and ceil((wanted - left) / rate) + at - now or 0
-  return floor(left / token), retry, bucketReset(left, at, full, rate), left, at
-end
-
-local function chargeBucket(key, cost, full, token, rate, left, at)
-  left = left - cost * token
-  local reset = bucketReset(left, at, full, rate)
-  keep(key, string.format("%.0f %.0f %.0f", token, left, at), reset)
-  return floor(left / token), reset
-end
-`,
-  refund: `
-local function refundBucket(key, amount, full, token, rate)
-  local left, at = bucket(key, full, token, rate)
-  if not left then return false end
-  if left == full then return true end
-  left = least(full, left + amount * token)
-  if left == full and at == now then
-    redis.call("DEL", key)
-  else
-    keep(key, string.format("%.0f %.0f %.0f", token, left, at), most(bucketReset(left, at, full, rate), at - now))
-  end
-  return true
-end
-`
+interface Pieces {
+  /** Functions that the others use. */
+  readonly functions?: string
+  /** Reads the state, as it is now. */
+  readonly read: string
+  /** Whether `cost` is left. */
+  readonly allows: string
+  /** Takes `cost`, here and not yet on the server. */
+  readonly take: string
+  /** Says what is left, and when there is more: `left@`, `retry@` and `reset@`. */
+  readonly tell: string
+  /** Writes the state after a take. */
+  readonly write: string
+  /** Gives `cost` back, and writes that. */
+  readonly refund: string
 }
 
-/** A window that begins with the first take: `left at ends`. */
-const fixed = {
-  read: `
-local function fixed(key, limit, window)
-  local state = redis.call("GET", key)
-  if not state then return limit, now, now + window end
-  local left, at, ends = match(state, "^(%d+) (%d+) (%d+)$")
-  left, at, ends = tonumber(left), tonumber(at), tonumber(ends)
-  if not at or #state > 50 or most(left, at, ends) > max then return nil end
-  ends = least(ends, at + window)
-  at = most(at, now)
-  if at >= ends then return limit, at, at + window end
-  return least(left, limit), at, ends
-end
-`,
-  check: `
-local function checkFixed(key, cost, limit, window)
-  local left, at, ends = fixed(key, limit, window)
-  if not left then return nil end
-  return left, left < cost and ends - now or 0, left < limit and ends - now or 0, at, ends, left
-end
+/** Reads so many whole numbers into variables of their names. */
+const unpack = (names: ReadonlyArray<string>): string => `
+  if #state@ ~= ${8 * names.length} then return BAD end
+  local ${names.join(", ")} = struct.unpack(">${"d".repeat(names.length)}", state@)
+  if not (${names.map((name) => `${name} >= 0 and ${name} <= max`).join(" and ")}) then return BAD end
+  if ${names.map((name) => `${name} % 1`).join(" + ")} ~= 0 then return BAD end`
 
-local function chargeFixed(key, cost, limit, window, _, at, ends, left)
-  left = left - cost
-  keep(key, string.format("%.0f %.0f %.0f", left, at, ends), ends - now)
-  return left, ends - now
-end
-`,
-  refund: `
-local function refundFixed(key, amount, limit, window)
-  local left, at, ends = fixed(key, limit, window)
-  if not left then return false end
-  if left == limit then return true end
-  left = least(limit, left + amount)
-  if left == limit and at == now then
-    redis.call("DEL", key)
-  else
-    keep(key, string.format("%.0f %.0f %.0f", left, at, ends), ends - now)
+/** Writes numbers, for as long as is said in microseconds. */
+const set = (names: ReadonlyArray<string>, micros: string): string =>
+  `redis.call("SET", KEY, struct.pack(">${"d".repeat(names.length)}", ${names.join(", ")}), "PX", TTL(${micros}))`
+
+/**
+ * A bucket: `have@` of `a@`, in parts of a token of which there are `b@` in one, refilled with `c@` parts each microsecond. Its state is
+ * the parts in a token, what it has, and `at`.
+ */
+const bucket: Pieces = {
+  read: `
+local have@, at@ = a@, now
+local state@ = redis.call("GET", KEY)
+if state@ then${unpack(["size", "have", "at"])}
+  if size == 0 then return BAD end
+  if size ~= b@ then have = floor(have / size) * b@ end
+  if now > at then
+    have = have + (now - at) * c@
+    at = now
   end
-  return true
-end
-`
+  have@, at@ = have < a@ and have or a@, at
+end`,
+  allows: "have@ >= cost * b@",
+  take: "have@ = have@ - cost * b@",
+  tell: `
+left@ = floor(have@ / b@)
+if have@ < a@ then reset@ = ceil((a@ - have@) / c@) + at@ - now end
+if not allows@ then retry@ = ceil((cost * b@ - have@) / c@) + at@ - now end`,
+  write: set(["b@", "have@", "at@"], "reset@"),
+  refund: `
+if have@ < a@ then
+  have@ = have@ + cost * b@
+  if have@ < a@ then
+    ${set(["b@", "have@", "at@"], "(a@ - have@) / c@ + at@ - now")}
+  elseif at@ > now then
+    ${set(["b@", "a@", "at@"], "at@ - now")}
+  else
+    redis.call("DEL", KEY)
+  end
+end`
+}
+
+/** A window of `b@` microseconds that begins with the first take. Its state is what is left, `at`, and when it ends. */
+const fixed: Pieces = {
+  read: `
+local have@, at@, ends@ = a@, now, now + b@
+local state@ = redis.call("GET", KEY)
+if state@ then${unpack(["have", "at", "ends"])}
+  if ends > at + b@ then ends = at + b@ end
+  if now > at then at = now end
+  if at >= ends then
+    have, ends = a@, at + b@
+  elseif have > a@ then
+    have = a@
+  end
+  have@, at@, ends@ = have, at, ends
+end`,
+  allows: "have@ >= cost",
+  take: "have@ = have@ - cost",
+  tell: `
+left@ = have@
+if have@ < a@ then reset@ = ends@ - now end
+if not allows@ then retry@ = ends@ - now end`,
+  write: set(["have@", "at@", "ends@"], "reset@"),
+  refund: `
+if have@ < a@ then
+  have@ = least(a@, have@ + cost)
+  if have@ == a@ and at@ == now then
+    redis.call("DEL", KEY)
+  else
+    ${set(["have@", "at@", "ends@"], "ends@ - now")}
+  end
+end`
 }
 
 /**
  * Two counters: what was taken in the window of `at`, and in the one before, of which the part counts that a window ending now
- * still covers. A window has `ticks` of `unit` microseconds each. The state is `limit window current previous at`.
+ * still covers. A window has `b@` ticks of `c@` microseconds each. The state is the limit and the window, the two counters, and `at`.
  */
-const sliding = {
+const sliding: Pieces = {
   read: `
-local function sliding(key, limit, ticks, unit)
-  local window = ticks * unit
-  local state = redis.call("GET", key)
-  if not state then return 0, 0, now, 0 end
-  local l, w, current, previous, at = match(state, "^(%d+) (%d+) (%d+) (%d+) (%d+)$")
-  l, w, current, previous, at = tonumber(l), tonumber(w), tonumber(current), tonumber(previous), tonumber(at)
-  if not at or w == 0 or #state > 84 or most(l, w, current, previous, at) > max then return nil end
-  if l ~= limit or w ~= window then
-    local used = current + ceil(previous * (w - at % w) / w)
-    current, previous = limit - least(limit, most(0, l - used)), 0
+local window@ = b@ * c@
+local current@, previous@, at@ = 0, 0, now
+local state@ = redis.call("GET", KEY)
+if state@ then${unpack(["limit", "window", "current", "previous", "at"])}
+  if window == 0 then return BAD end
+  if limit ~= a@ or window ~= window@ then
+    local used = current + ceil(previous * (window - at % window) / window)
+    current, previous = a@ - least(a@, most(0, limit - used)), 0
   end
   if now > at then
-    local passed = floor(now / window) - floor(at / window)
+    local passed = floor(now / window@) - floor(at / window@)
     if passed == 1 then
       current, previous = 0, current
     elseif passed > 1 then
@@ -162,60 +158,37 @@ local function sliding(key, limit, ticks, unit)
     end
     at = now
   end
-  return current, previous, at, ceil(previous * (ticks - floor(at % window / unit)) / ticks)
+  current@, previous@, at@ = current, previous, at
 end
-
-local function slidingReset(current, previous, at, window)
-  if current == 0 and previous == 0 then return 0 end
-  return (floor(at / window) + (current > 0 and 2 or 1)) * window - now
-end
-`,
-  check: `
-local function checkSliding(key, cost, limit, ticks, unit)
-  local current, previous, at, weighed = sliding(key, limit, ticks, unit)
-  if not current then return nil end
-  local window = ticks * unit
-  local left = most(0, limit - current - weighed)
-  local reset = slidingReset(current, previous, at, window)
-  if left < cost then
-    local begin, retry = floor(at / window) * window, nil
-    local function tick(count, room)
-      return count <= room and 0 or ticks - floor(room * ticks / count)
-    end
-    if current + cost <= limit then
-      local t = tick(previous, limit - current - cost)
-      if t < ticks then retry = begin + t * unit - now end
-    end
-    return left, retry or begin + window + tick(current, limit - cost) * unit - now, reset
+local used@ = current@ + ceil(previous@ * (b@ - floor(at@ % window@ / c@)) / b@)`,
+  allows: "a@ - used@ >= cost",
+  take: `current@ = current@ + cost
+  used@ = used@ + cost`,
+  tell: `
+left@ = most(0, a@ - used@)
+local begin@ = floor(at@ / window@) * window@
+if current@ > 0 then reset@ = begin@ + 2 * window@ - now elseif previous@ > 0 then reset@ = begin@ + window@ - now end
+if not allows@ then
+  -- The tick of a window from which on no more than so much of a count is covered.
+  local function tick(count, room)
+    return count <= room and 0 or b@ - floor(room * b@ / count)
   end
-  return left, 0, reset, left, at, current, previous
-end
-
-local function chargeSliding(key, cost, limit, ticks, unit, left, at, current, previous)
-  local window = ticks * unit
-  current = current + cost
-  local reset = slidingReset(current, previous, at, window)
-  keep(key, string.format("%.0f %.0f %.0f %.0f %.0f", limit, window, current, previous, at), reset)
-  return left - cost, reset
-end
-`,
+  local here = current@ + cost <= a@ and tick(previous@, a@ - cost - current@) or b@
+  retry@ = begin@ - now + (here < b@ and here * c@ or window@ + tick(current@, a@ - cost) * c@)
+end`,
+  write: set(["a@", "window@", "current@", "previous@", "at@"], "reset@"),
   refund: `
-local function refundSliding(key, amount, limit, ticks, unit)
-  local current, previous, at = sliding(key, limit, ticks, unit)
-  if not current then return false end
-  if current == 0 and previous == 0 then return true end
-  local window = ticks * unit
-  local first = least(amount, current)
-  current, previous = current - first, most(0, previous - amount + first)
-  if current == 0 and previous == 0 and at == now then
-    redis.call("DEL", key)
+if used@ > 0 then
+  local first = least(cost, current@)
+  current@, previous@ = current@ - first, most(0, previous@ - cost + first)
+  local left = current@ + previous@
+  if left == 0 and at@ == now then
+    redis.call("DEL", KEY)
   else
-    local state = string.format("%.0f %.0f %.0f %.0f %.0f", limit, window, current, previous, at)
-    keep(key, state, most(slidingReset(current, previous, at, window), at - now))
+    local ends = (floor(at@ / window@) + (current@ > 0 and 2 or 1)) * window@
+    ${set(["a@", "window@", "current@", "previous@", "at@"], "ends - now")}
   end
-  return true
-end
-`
+end`
 }
 
 /**
@@ -224,8 +197,8 @@ end
  * entry that has left the window stays, because its member is what the others count from. After a refund the last member is a mark,
  * with a `+`: what was taken is less now, and the mark keeps the time of that change.
  */
-const log = {
-  read: `
+const log: Pieces = {
+  functions: `
 local function total(member)
   return match(member, "^%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%+?$") and tonumber(string.sub(member, 1, 16))
 end
@@ -261,27 +234,18 @@ local function begin(key, limit, window, at, sum)
   redis.call("ZADD", key, -1, string.format("%.0f %.0f", limit, window))
   if sum > 0 then entry(key, at, sum) end
 end
-`,
-  check: `
-local function checkLog(key, cost, limit, window)
-  local sum, base, time, at, gone, fresh, newest = log(key, limit, window)
-  if not sum then return nil end
-  local used = sum - base
-  local left = most(0, limit - used)
-  local reset = used > 0 and newest + window - now or 0
-  if left < cost then
-    if fresh then return left, at + window - now, reset end
-    local wanted, low, high = sum + cost - limit, gone + 1, redis.call("ZCARD", key) - 1
-    while low < high do
-      local middle = floor((low + high) / 2)
-      if total(redis.call("ZRANGE", key, middle, middle)[1]) < wanted then low = middle + 1 else high = middle end
-    end
-    return left, tonumber(redis.call("ZRANGE", key, low, low, "WITHSCORES")[2]) + window - now, reset
+
+local function retryLog(key, cost, limit, window, sum, at, gone, fresh)
+  if fresh then return at + window - now end
+  local wanted, low, high = sum + cost - limit, gone + 1, redis.call("ZCARD", key) - 1
+  while low < high do
+    local middle = floor((low + high) / 2)
+    if total(redis.call("ZRANGE", key, middle, middle)[1]) < wanted then low = middle + 1 else high = middle end
   end
-  return left, 0, reset, sum, used, time, at, gone, fresh
+  return tonumber(redis.call("ZRANGE", key, low, low, "WITHSCORES")[2]) + window - now
 end
 
-local function chargeLog(key, cost, limit, window, _, sum, used, time, at, gone, fresh)
+local function writeLog(key, cost, limit, window, sum, used, time, at, gone, fresh)
   if fresh or used == 0 then
     begin(key, limit, window, at, used)
     sum = used
@@ -289,11 +253,9 @@ local function chargeLog(key, cost, limit, window, _, sum, used, time, at, gone,
     redis.call("ZREMRANGEBYRANK", key, 1, gone - 1)
   end
   entry(key, time, sum + cost)
-  redis.call("PEXPIRE", key, ttl(time + window - now))
-  return limit - used - cost, time + window - now
+  redis.call("PEXPIRE", key, TTL(time + window - now))
 end
-`,
-  refund: `
+
 local function refundLog(key, amount, limit, window)
   local sum, base, time, at, gone, fresh = log(key, limit, window)
   if not sum then return false end
@@ -319,53 +281,78 @@ local function refundLog(key, amount, limit, window)
     end
   end
   redis.call("ZADD", key, time, string.format("%016.0f+", wanted))
-  redis.call("PEXPIRE", key, ttl(time + window - now))
+  redis.call("PEXPIRE", key, TTL(time + window - now))
   return true
 end
-`
+`,
+  read: `
+local sum@, base@, time@, at@, gone@, fresh@, newest@ = log(KEY, a@, b@)
+if not sum@ then return BAD end
+local used@ = sum@ - base@`,
+  allows: "a@ - used@ >= cost",
+  take: "used@, newest@ = used@ + cost, time@",
+  tell: `
+left@ = most(0, a@ - used@)
+if used@ > 0 then reset@ = newest@ + b@ - now end
+if not allows@ then retry@ = retryLog(KEY, cost, a@, b@, sum@, at@, gone@, fresh@) end`,
+  write: "writeLog(KEY, cost, a@, b@, sum@, used@ - cost, time@, at@, gone@, fresh@)",
+  refund: `
+refundLog(KEY, cost, a@, b@)`
 }
 
-const pieces = { bucket, fixed, sliding, log }
+const pieces: Readonly<Record<Kind, Pieces>> = { bucket, fixed, sliding, log }
 
-const capital = (kind: Kind): string => kind.charAt(0).toUpperCase() + kind.slice(1)
-
-const answerBad = `return redis.error_reply("${badState} the key holds something else than the state of this rate limiter")`
-
-/** Answers `allowed remaining retryAfter resetAfter` for each limit, with times in microseconds. */
-const deciding = (kinds: ReadonlyArray<Kind>, charges: boolean): string => {
-  const asks = (kind: Kind, i: number) => `
-local a${i}, b${i}, c${i} = tonumber(ARGV[${3 * i + 2}]), tonumber(ARGV[${3 * i + 3}]), tonumber(ARGV[${3 * i + 4}])
-local left${i}, retry${i}, reset${i}, u${i}, v${i}, w${i}, x${i}, y${i}, z${i} = check${capital(kind)}(KEYS[${i + 1}], cost, a${i}, b${i}, c${i})
-if not left${i} then ${answerBad} end
-local allows${i} = left${i} >= cost`
-  const charge = (kind: Kind, i: number) => `
-  left${i}, reset${i} = charge${capital(kind)}(KEYS[${i + 1}], cost, a${i}, b${i}, c${i}, u${i}, v${i}, w${i}, x${i}, y${i}, z${i})`
-  return `
-local cost = tonumber(ARGV[1])${kinds.map(asks).join("")}
-${
-  charges
-    ? `if ${kinds.map((_, i) => `allows${i}`).join(" and ")} then${kinds.map(charge).join("")}
-end
-`
-    : ""
-}return { ${kinds.map((_, i) => `allows${i} and 1 or 0, left${i}, retry${i}, reset${i}`).join(", ")} }`
-}
-
-const refunding = (kinds: ReadonlyArray<Kind>): string => `
-local amount = tonumber(ARGV[1])${kinds
-  .map(
-    (kind, i) => `
-if not refund${capital(kind)}(KEYS[${i + 1}], amount, tonumber(ARGV[${3 * i + 2}]), tonumber(ARGV[${3 * i + 3}]), tonumber(ARGV[${3 * i + 4}])) then
-  ${answerBad}
-end`
-  )
-  .join("")}
-return 1`
+const bad = `redis.error_reply("${badState} the key holds something else than the state of this rate limiter")`
 
 /** The script for limits of these kinds. Tests of histories put a clock of their own into it. */
-export const sourceOf = (kinds: ReadonlyArray<Kind>, operation: Operation, clock: string = serverClock): string => {
-  const piece = operation === "refund" ? "refund" : "check"
-  const functions = [...new Set(kinds)].map((kind) => pieces[kind].read + pieces[kind][piece]).join("")
-  const rest = operation === "refund" ? refunding(kinds) : deciding(kinds, operation === "take")
-  return `${clock}\n${common}${functions}${rest}\n`
+export const sourceOf = (kinds: ReadonlyArray<Kind>, operation: Operation, clock: Clock = serverClock): string => {
+  const each = (piece: (of: Pieces) => string, between = "\n"): string =>
+    kinds
+      .map((kind, i) =>
+        piece(pieces[kind])
+          .replaceAll("@", String(i + 1))
+          .replaceAll("KEY,", `KEYS[${i + 1}],`)
+          .replaceAll("KEY)", `KEYS[${i + 1}])`)
+      )
+      .join(between)
+  const numbers = kinds.map((_, i) =>
+    `
+local a@, b@, c@ = tonumber(ARGV[${3 * i + 2}]), tonumber(ARGV[${3 * i + 3}]), tonumber(ARGV[${3 * i + 4}])`.replaceAll(
+      "@",
+      String(i + 1)
+    )
+  )
+  const read = `${numbers.join("")}${each((of) => of.read)}`
+  const allows = each((of) => `local allows@ = ${of.allows}`)
+  const all = each(() => "allows@", " and ")
+  // Times in microseconds.
+  const answer = `return { ${each(() => "allows@ and 1 or 0, left@, retry@, reset@", ", ")} }`
+  const tell = each((of) => `local left@, retry@, reset@ = 0, 0, 0${of.tell}`)
+  const does = {
+    take: `${allows}
+local charged = ${all}
+if charged then
+  ${each((of) => of.take, "\n  ")}
+end
+${tell}
+if charged then
+  ${each((of) => of.write, "\n  ")}
+end
+${answer}`,
+    peek: `${allows}
+${tell}
+${answer}`,
+    refund: `${each((of) => of.refund)}
+return 1`
+  }[operation]
+  const functions = [...new Set(kinds)].map((kind) => pieces[kind].functions ?? "").join("")
+  return `${clock.now}
+local max = 9007199254740991
+local floor, ceil, least, most, match = math.floor, math.ceil, math.min, math.max, string.match
+${functions}
+local cost = tonumber(ARGV[1])${read}
+${does}
+`
+    .replaceAll("return BAD", `return ${bad}`)
+    .replace(/TTL\(((?:[^()]|\([^()]*\))*)\)/g, (_, micros: string) => clock.ttl(micros))
 }
