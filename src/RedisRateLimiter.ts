@@ -335,7 +335,7 @@ export const make = (options: GcraOptions | TokenBucketOptions | WindowOptions):
     Internal.makeLimiter<Decision>(
       Either.map(policyOf(options), (policy) => [policy]),
       options,
-      (decision) => decision
+      Internal.binding
     )
   )
 
@@ -368,7 +368,7 @@ export const all = (
         ? joined(limiters.map((limiter) => limiter[TypeId].policies))
         : Options.invalid("all takes a list of limiters"),
       options,
-      (decision, each) => ({ ...decision, each: each() })
+      (each) => ({ ...Internal.binding(each), each })
     )
   )
 

@@ -6,15 +6,15 @@ import { utf8 } from "../../Codec.js"
 import * as Generic from "../../commands/generic.js"
 import { type RedisError, UsageError } from "../../RedisError.js"
 import * as RedisScript from "../../RedisScript.js"
-import type { DurationWithUnit } from "../command/args.js"
-import { declare, withDeadline } from "../command/command.js"
+import { Argument, type DurationWithUnit } from "../command/args.js"
+import { declare, reword, withDeadline } from "../command/command.js"
 import { DecodeFailure } from "../command/decode.js"
 import type { Redis, RedisService } from "../command/model.js"
 import { type RedisCommand, Redis as RedisTag } from "../command/model.js"
 import * as Options from "../connection/options.js"
 import type { Reply } from "../resp/values.js"
 import { Blocked } from "./blocked.js"
-import { type Kind, type Operation, sourceOf } from "./lua.js"
+import { type Operation, sourceOf } from "./lua.js"
 import { type Checked, keyOf, type Policy } from "./policy.js"
 
 /** Where a decision comes from. */
@@ -106,66 +106,49 @@ const outages = new Set([
   "TRYAGAIN"
 ])
 
-/** How long a caller is told to wait when nobody knows, in microseconds. */
-const whenUnknown = 1_000_000
+/** How long a caller is told to wait when nobody knows. */
+const whenUnknown = Duration.seconds(1)
 
-/** A decision as the script answers it: times in microseconds. */
-interface Raw {
-  readonly allowed: boolean
-  readonly policy: Policy
-  readonly remaining: number
-  readonly retry: number
-  readonly reset: number
-  readonly source: DecisionSource
-}
+const one = new Argument("value", "1")
 
 const duration = (micros: number): Duration.Duration =>
   micros <= 0 ? Duration.zero : Duration.micros(BigInt(Math.ceil(micros)))
 
-const decisionOf = ({ allowed, policy, remaining, reset, retry, source }: Raw): Decision => ({
-  allowed,
-  limiter: policy.prefix,
-  limit: policy.capacity,
-  remaining,
-  retryAfter: duration(retry),
-  resetAfter: duration(reset),
-  source
-})
-
-/** The limit that a caller should heed: of those that deny the one that does so longest, else the one with least left. */
-const binding = (all: ReadonlyArray<Raw>): Raw =>
-  all.reduce((one, other) =>
-    one.allowed !== other.allowed
-      ? one.allowed
-        ? other
-        : one
-      : (one.allowed ? other.remaining < one.remaining : other.retry > one.retry)
-        ? other
-        : one
-  )
-
 const isWhole = (value: unknown): value is number => typeof value === "number" && Number.isSafeInteger(value)
 
 /** Reads `allowed remaining retryAfter resetAfter` of each limit. */
-const rawOf =
-  (policies: ReadonlyArray<Policy>) =>
-  (reply: Reply): ReadonlyArray<Raw> => {
-    if (!Array.isArray(reply) || reply.length !== 4 * policies.length || !reply.every(isWhole)) {
-      throw new DecodeFailure("it must be four whole numbers for each limit")
-    }
-    const numbers = reply as ReadonlyArray<number>
-    return policies.map((policy, i) => ({
-      allowed: numbers[4 * i] === 1,
-      policy,
-      remaining: numbers[4 * i + 1] as number,
-      retry: numbers[4 * i + 2] as number,
-      reset: numbers[4 * i + 3] as number,
-      source: "server"
-    }))
+const decisionsOf = (policies: ReadonlyArray<Policy>, reply: Reply): ReadonlyArray<Decision> => {
+  if (!Array.isArray(reply) || reply.length !== 4 * policies.length || !reply.every(isWhole)) {
+    throw new DecodeFailure("it must be four whole numbers for each limit")
   }
+  const numbers = reply as ReadonlyArray<number>
+  return policies.map(({ capacity, prefix }, i) => ({
+    allowed: numbers[4 * i] === 1,
+    limiter: prefix,
+    limit: capacity,
+    remaining: numbers[4 * i + 1] as number,
+    retryAfter: duration(numbers[4 * i + 2] as number),
+    resetAfter: duration(numbers[4 * i + 3] as number),
+    source: "server"
+  }))
+}
+
+/** Of two limits the one that a caller should heed: that denies for longer, or else has less left. */
+const stricter = (one: Decision, other: Decision): Decision => {
+  if (one.allowed !== other.allowed) {
+    return one.allowed ? other : one
+  }
+  const isOther = one.allowed
+    ? other.remaining < one.remaining
+    : Duration.toMillis(other.retryAfter) > Duration.toMillis(one.retryAfter)
+  return isOther ? other : one
+}
+
+/** The limit that a caller should heed. */
+export const binding = (all: ReadonlyArray<Decision>): Decision => all.reduce(stricter)
 
 /** How the decisions of the limits become the one that the caller gets. */
-export type Combine<D> = (decision: Decision, each: () => ReadonlyArray<Decision>) => D
+export type Combine<D> = (each: ReadonlyArray<Decision>) => D
 
 export interface Take {
   readonly cost?: number | undefined
@@ -180,13 +163,18 @@ export interface Limiter<D> {
   readonly reset: (subject: string) => Effect.Effect<void, RedisError, Redis>
 }
 
-const script = (kinds: ReadonlyArray<Kind>, operation: Operation, policies: ReadonlyArray<Policy>) =>
-  RedisScript.make({
-    source: sourceOf(kinds, operation),
-    keys: "any",
-    rest: utf8,
-    result: operation === "refund" ? () => [] : rawOf(policies)
-  })
+/** The call of a script as all calls of it begin and end; its keys, and the cost behind them, differ. */
+const prototypeOf = <A>(policies: ReadonlyArray<Policy>, operation: Operation, result: (reply: Reply) => A) => {
+  const source = sourceOf(
+    policies.map(({ kind }) => kind),
+    operation
+  )
+  const script = RedisScript.make({ source, keys: "any", rest: utf8, result })
+  return script(
+    policies.map(({ prefix }) => prefix),
+    ...policies.flatMap(({ numbers }) => numbers)
+  )
+}
 
 const { del } = Generic.make(utf8)
 
@@ -220,48 +208,50 @@ export const makeLimiter = <D extends Decision>(
 }
 
 class Asking<D extends Decision> {
-  private readonly scripts
-  private readonly words: ReadonlyArray<string>
+  private readonly prototypes
   private readonly capacity: number
   /** Each service is a server of its own. */
-  private readonly blocked = new WeakMap<RedisService, Blocked<ReadonlyArray<Raw>>>()
+  private readonly blocked = new WeakMap<RedisService, Blocked<ReadonlyArray<Decision>>>()
 
   constructor(
     private readonly policies: ReadonlyArray<Policy>,
     private readonly checks: Checks,
     private readonly combine: Combine<D>
   ) {
-    const kinds = policies.map(({ kind }) => kind)
-    this.scripts = {
-      take: script(kinds, "take", policies),
-      peek: script(kinds, "peek", policies),
-      refund: script(kinds, "refund", policies)
+    const read = (reply: Reply): D => combine(decisionsOf(policies, reply))
+    this.prototypes = {
+      take: prototypeOf(policies, "take", read),
+      // Denials are remembered limit by limit.
+      takeEach: prototypeOf(policies, "take", (reply) => decisionsOf(policies, reply)),
+      peek: prototypeOf(policies, "peek", read),
+      refund: prototypeOf(policies, "refund", () => undefined)
     }
-    this.words = policies.flatMap(({ numbers }) => numbers)
     this.capacity = Math.min(...policies.map(({ capacity }) => capacity))
   }
 
   take(subject: string, cost: number): Effect.Effect<D, RedisError, Redis> {
-    const command = this.command("take", subject, cost)
-    if (Either.isLeft(command)) {
-      return Effect.fail(command.left)
+    if (this.checks.mostBlocked > 0) {
+      const command = this.command(this.prototypes.takeEach, "cost", subject, cost)
+      return Either.isLeft(command)
+        ? Effect.fail(command.left)
+        : this.unlessBlocked(subject, cost, this.repeated(command.right))
     }
-    const asked = this.checks.repeatable ? declare(command.right, "repeatable") : command.right
-    return this.checks.mostBlocked === 0
-      ? Effect.map(this.available(asked), this.answer)
-      : this.unlessBlocked(subject, cost, asked)
+    const command = this.command(this.prototypes.take, "cost", subject, cost)
+    return Either.isLeft(command)
+      ? Effect.fail(command.left)
+      : this.available(this.repeated(command.right), () => this.combine(this.guesses()))
   }
 
   peek(subject: string, cost: number): Effect.Effect<D, RedisError, Redis> {
-    const command = this.command("peek", subject, cost)
+    const command = this.command(this.prototypes.peek, "cost", subject, cost)
     return Either.isLeft(command)
       ? Effect.fail(command.left)
       : // It writes nothing.
-        Effect.map(this.available(declare(command.right, "repeatable")), this.answer)
+        this.available(declare(command.right, "repeatable"), () => this.combine(this.guesses()))
   }
 
   refund(subject: string, amount: number): Effect.Effect<void, RedisError, Redis> {
-    const command = this.command("refund", subject, amount)
+    const command = this.command(this.prototypes.refund, "the amount of a refund", subject, amount)
     return Either.isLeft(command) ? Effect.fail(command.left) : this.forgetting(subject, command.right)
   }
 
@@ -270,8 +260,9 @@ class Asking<D extends Decision> {
     return Either.isLeft(keys) ? Effect.fail(keys.left) : this.forgetting(subject, this.timed(del(keys.right)))
   }
 
-  private readonly answer = (all: ReadonlyArray<Raw>): D =>
-    this.combine(decisionOf(all.length === 1 ? (all[0] as Raw) : binding(all)), () => all.map(decisionOf))
+  private repeated<A>(command: RedisCommand<A>): RedisCommand<A> {
+    return this.checks.repeatable ? declare(command, "repeatable") : command
+  }
 
   private keys(subject: string): Checked<ReadonlyArray<string>> {
     return typeof subject === "string" && subject !== ""
@@ -279,16 +270,31 @@ class Asking<D extends Decision> {
       : refuse("a subject must be text of at least one character")
   }
 
-  private command(operation: Operation, subject: string, count: number): Checked<RedisCommand<ReadonlyArray<Raw>>> {
+  private command<A>(
+    prototype: RedisCommand<A>,
+    what: string,
+    subject: string,
+    count: number
+  ): Checked<RedisCommand<A>> {
     if (!(Number.isInteger(count) && count >= 1 && count <= this.capacity)) {
-      const what = operation === "refund" ? "the amount of a refund" : "cost"
       return refuse(
         `${what} must be a whole number from 1 to ${this.capacity}, which is the most that can be taken at once`
       )
     }
-    return Either.map(this.keys(subject), (keys) =>
-      this.timed(this.scripts[operation](keys, String(count), ...this.words))
-    )
+    return Either.map(this.keys(subject), (keys) => {
+      const { args } = prototype
+      const numbers = args.length - 3 * keys.length
+      return this.timed(
+        reword(prototype, {
+          args: [
+            ...args.slice(0, numbers - keys.length),
+            ...keys.map((key) => new Argument("key", key)),
+            count === 1 ? one : new Argument("value", String(count)),
+            ...args.slice(numbers)
+          ]
+        })
+      )
+    })
   }
 
   private timed<A>(command: RedisCommand<A>): RedisCommand<A> {
@@ -296,28 +302,32 @@ class Asking<D extends Decision> {
     return timeout === undefined ? command : withDeadline(command, timeout)
   }
 
-  /** The server's decision, or one in its place. */
-  private available(
-    command: Effect.Effect<ReadonlyArray<Raw>, RedisError, Redis>
-  ): Effect.Effect<ReadonlyArray<Raw>, RedisError, Redis> {
-    const { onUnavailable } = this.checks
-    if (onUnavailable === "fail") {
-      return command
-    }
-    const allowed = onUnavailable === "allow"
-    const wait = allowed ? 0 : whenUnknown
-    return Effect.catchAll(command, (error) =>
-      isUnavailable(error)
-        ? Effect.succeed(
-            this.policies.map(
-              (policy): Raw => ({ allowed, policy, remaining: 0, retry: wait, reset: wait, source: "unavailable" })
-            )
-          )
-        : Effect.fail(error)
-    )
+  /** The server's answer, or one in its place. */
+  private available<A>(
+    command: Effect.Effect<A, RedisError, Redis>,
+    inPlace: () => A
+  ): Effect.Effect<A, RedisError, Redis> {
+    return this.checks.onUnavailable === "fail"
+      ? command
+      : Effect.catchAll(command, (error) => (isUnavailable(error) ? Effect.sync(inPlace) : Effect.fail(error)))
   }
 
-  private blockedOf(redis: RedisService): Blocked<ReadonlyArray<Raw>> {
+  /** What is answered when nobody knows. */
+  private guesses(): ReadonlyArray<Decision> {
+    const allowed = this.checks.onUnavailable === "allow"
+    const wait = allowed ? Duration.zero : whenUnknown
+    return this.policies.map(({ capacity, prefix }) => ({
+      allowed,
+      limiter: prefix,
+      limit: capacity,
+      remaining: 0,
+      retryAfter: wait,
+      resetAfter: wait,
+      source: "unavailable"
+    }))
+  }
+
+  private blockedOf(redis: RedisService): Blocked<ReadonlyArray<Decision>> {
     let blocked = this.blocked.get(redis)
     if (blocked === undefined) {
       blocked = new Blocked(this.checks.mostBlocked)
@@ -329,30 +339,31 @@ class Asking<D extends Decision> {
   private unlessBlocked(
     subject: string,
     cost: number,
-    command: RedisCommand<ReadonlyArray<Raw>>
+    command: RedisCommand<ReadonlyArray<Decision>>
   ): Effect.Effect<D, RedisError, Redis> {
     return Effect.flatMap(RedisTag, (redis) => {
       const blocked = this.blockedOf(redis)
       const known = blocked.find(subject, cost)
       if (known !== undefined) {
-        const elapsed = known.elapsed * 1000
-        return Effect.succeed(
-          this.answer(
-            known.decision.map((raw) => ({
-              ...raw,
-              retry: raw.retry - elapsed,
-              reset: raw.reset - elapsed,
+        const less = (given: Duration.Duration) => duration((Duration.toMillis(given) - known.elapsed) * 1000)
+        return Effect.sync(() =>
+          this.combine(
+            known.decision.map((decision) => ({
+              ...decision,
+              retryAfter: less(decision.retryAfter),
+              resetAfter: less(decision.resetAfter),
               source: "blocked"
             }))
           )
         )
       }
-      return Effect.map(this.available(command), (all) => {
-        const one = binding(all)
-        if (!one.allowed && one.source === "server") {
-          blocked.add(subject, cost, one.retry / 1000, all)
+      const asked = this.available(command, () => this.guesses())
+      return Effect.map(asked, (each) => {
+        const { allowed, retryAfter, source } = binding(each)
+        if (!allowed && source === "server") {
+          blocked.add(subject, cost, Duration.toMillis(retryAfter), each)
         }
-        return this.answer(all)
+        return this.combine(each)
       })
     })
   }
