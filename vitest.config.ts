@@ -23,6 +23,7 @@ const cluster = [
   "test/cluster/{cases,client,lifetimes,redirections,replicas,settings}.test.ts",
   "test/lock/{cluster,sentinel}.test.ts",
   "test/sentinel/client.test.ts",
+  "test/limiter/cluster.test.ts",
   "test/testing/Redis{Cluster,Sentinel}.test.ts"
 ]
 

@@ -137,7 +137,15 @@ export const install = (): void => {
     }
     const { packages }: { readonly packages: Record<string, { readonly version?: string; readonly dev?: boolean }> } =
       JSON.parse(fs.readFileSync(file, "utf8"))
-    return ["redis", "ioredis", "iovalkey", "@valkey/valkey-glide", "redis-parser"]
+    return [
+      "redis",
+      "ioredis",
+      "iovalkey",
+      "@valkey/valkey-glide",
+      "redis-parser",
+      "rate-limiter-flexible",
+      "@upstash/ratelimit"
+    ]
       .map((name) => packages[`node_modules/${name}`]?.version)
       .join()
   }

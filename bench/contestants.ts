@@ -6,6 +6,7 @@ import { effectRedis } from "./clients/effectRedis.js"
 import { floor, floorInEffect, runtime } from "./clients/floor.js"
 import { glide } from "./clients/glide.js"
 import { ioredis } from "./clients/ioredis.js"
+import { flexible, upstash } from "./clients/limiters.js"
 import { redlock, redlockUniversal } from "./clients/locks.js"
 import { nodeRedis } from "./clients/nodeRedis.js"
 import { ours } from "./clients/ours.js"
@@ -51,9 +52,11 @@ const clients: Readonly<Record<string, Contestant>> = {
     ...rival("ioredis", "ioredis", (place) => ioredis(place, "ioredis", false)),
     ...rival("ioredis-auto", "ioredis", (place) => ioredis(place, "ioredis", true)),
     ...rival("iovalkey", "iovalkey", (place) => ioredis(place, "iovalkey", false)),
-    ...rival("glide", "@valkey/valkey-glide", (place) => glide(place)),
     ...rival("redlock", "redlock", (place) => redlock(place)),
-    ...rival("redlock-universal", "redlock-universal", (place) => redlockUniversal(place))
+    ...rival("redlock-universal", "redlock-universal", (place) => redlockUniversal(place)),
+    ...rival("rate-limiter-flexible", "rate-limiter-flexible", (place) => flexible(place)),
+    ...rival("upstash-ratelimit", "@upstash/ratelimit", (place) => upstash(place)),
+    ...rival("glide", "@valkey/valkey-glide", (place) => glide(place))
   ]),
   "us-tracer": {
     title: "effect-redis-client, a tracer, no span",
@@ -112,6 +115,11 @@ const effect4: Readonly<Record<string, Contestant>> = {
     make: (place, work) => effectRedis(place, work, "ours")
   }
 }
+
+/** Those that do nothing but the rows that name them. */
+export const specialists: ReadonlySet<string> = new Set(
+  ["rate-limiter-flexible", "upstash-ratelimit"].flatMap((name) => [name, `${name}+effect`])
+)
 
 /** The contestants of a bench's folder for Effect 4, by their names in tables. */
 export const inEffect4: Readonly<Record<string, string>> = {

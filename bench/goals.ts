@@ -33,6 +33,18 @@ const goals: ReadonlyArray<Goal> = [
   ...three(["pipeline-100", "mget-100"], 1.8, 1.8, 3),
   ...three(["lrange-1000", "hgetall-100", "xreadgroup-100"], 1.8, 1.8, 3),
   ...three(["get-1mb", "get-50mb"], 1, 1, 1),
+  {
+    rows: ["limiter-fixed-100", "limiter-denied-100"],
+    against: ["rate-limiter-flexible", "upstash-ratelimit"],
+    least: 1,
+    by: "cpu"
+  },
+  { rows: ["limiter-bucket-100", "limiter-sliding-100"], against: ["upstash-ratelimit"], least: 1, by: "cpu" },
+  {
+    rows: ["limiter-fixed-1", "limiter-bucket-1"],
+    against: ["rate-limiter-flexible+effect", "upstash-ratelimit+effect"],
+    least: 1
+  },
   ...ofEffect4(bare, ["get-1", "set-1", "get-16", "set-16", "get-1000", "set-1000"], 1),
   ...ofEffect4(bare, ["get-100", "set-100"], 1.4),
   ...ofEffect4(["us"], ["get-1000", "set-1000"], 2),

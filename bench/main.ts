@@ -13,7 +13,7 @@ import { packed } from "../scripts/packed.js"
 import { build, buildAt, buildEffect4, home, install, nodeOfEffect4, root } from "./build.js"
 import { bars, panels } from "./chart.js"
 import { clusterContestants, clusterRowNames, runCluster, usualContestants } from "./cluster/main.js"
-import { contestants, inEffect4 } from "./contestants.js"
+import { contestants, inEffect4, specialists } from "./contestants.js"
 import { type Cost, costNames, importing, memory, soak, types } from "./costs.js"
 import { check, goalTable } from "./goals.js"
 import { compete, type Entry, runtime } from "./measure.js"
@@ -126,10 +126,15 @@ const machine = (server: Server) => {
       "effect-redis-client": `${versionOf(path.join(root, "package.json"))} (${commit()})`,
       effect: versionOf(path.join(root, "node_modules/effect/package.json")),
       ...Object.fromEntries(
-        ["redis", "ioredis", "iovalkey", "@valkey/valkey-glide", "redis-parser"].map((name) => [
-          name,
-          versionOf(path.join(home, "node_modules", name, "package.json"))
-        ])
+        [
+          "redis",
+          "ioredis",
+          "iovalkey",
+          "@valkey/valkey-glide",
+          "redis-parser",
+          "rate-limiter-flexible",
+          "@upstash/ratelimit"
+        ].map((name) => [name, versionOf(path.join(home, "node_modules", name, "package.json"))])
       )
     }
   }
@@ -153,7 +158,9 @@ const seed = (server: Server, row: Row): Promise<unknown> =>
 const measure = async (server: Server, row: Row, entries: ReadonlyArray<Entry>): Promise<RowResult> => {
   const { concurrency, takers, work } = row
   await seed(server, row)
-  const taking = entries.filter(({ contestant }) => takers === undefined || takers.includes(contestant))
+  const taking = entries.filter(({ contestant }) =>
+    takers === undefined ? !specialists.has(contestant) : takers.includes(contestant)
+  )
   const result = summarise(row, await compete(taking, { concurrency, work }, server, settings))
   say(table(result))
   json({ type: "row", server: server.name, ...result })
@@ -172,7 +179,7 @@ const printCost = ({ lines, name, title }: Cost): void => {
 
 /** What is not measured in rounds. */
 const measureCost = async (name: string, server: Server, entries: ReadonlyArray<Entry>): Promise<Cost> => {
-  const clients = entries.filter(({ contestant }) => !/floor|runtime/.test(contestant))
+  const clients = entries.filter(({ contestant }) => !/floor|runtime/.test(contestant) && !specialists.has(contestant))
   const [first] = entries
   switch (name) {
     case "types":
@@ -223,6 +230,7 @@ const mostAskedFor = [
   "node-redis-default+effect",
   "ioredis",
   "ioredis+effect",
+  ...specialists,
   "floor",
   "runtime"
 ]

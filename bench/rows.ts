@@ -200,6 +200,25 @@ const lockRows = [
   lockRow("waiters-100", "a lock is handed on: one holds it and 100 wait", 101, 1)
 ]
 
+const limiters = ["us", ...["rate-limiter-flexible", "upstash-ratelimit"].flatMap((name) => [name, `${name}+effect`])]
+
+const limiterRow = (
+  name: string,
+  algorithm: "token-bucket" | "fixed-window" | "sliding-window",
+  concurrency: number,
+  denied = false
+): Row => ({
+  name: `limiter-${name}-${concurrency}`,
+  title: `rate limit, ${algorithm}, ${denied ? "denied" : "allowed"}, 100 subjects, ${concurrency} at a time`,
+  concurrency,
+  work: { op: "limit", algorithm, limit: denied ? 1 : 1_000_000_000, subjects: 100 },
+  // No limit of the row before is left.
+  seed: [["FLUSHALL"]],
+  unit: "decision",
+  // A rival that has not the algorithm takes no part.
+  takers: algorithm === "fixed-window" ? limiters : limiters.filter((name) => !name.startsWith("rate-limiter"))
+})
+
 const concurrencies = [1, 16, 100, 1000]
 
 export const rows: ReadonlyArray<Row> = [
@@ -307,6 +326,10 @@ export const rows: ReadonlyArray<Row> = [
   { ...getRow("traced-get-100", 64, 100), takers: traced },
   { ...pipelineRow("traced-pipeline-100", 100), takers: traced },
   ...lockRows,
+  ...[1, 100].map((concurrency) => limiterRow("fixed", "fixed-window", concurrency)),
+  limiterRow("denied", "fixed-window", 100, true),
+  ...[1, 100].map((concurrency) => limiterRow("bucket", "token-bucket", concurrency)),
+  limiterRow("sliding", "sliding-window", 100),
   ...decodeRows,
   ...encodeRows
 ]

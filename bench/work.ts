@@ -37,6 +37,12 @@ export type Work =
     }
   /** Takes a lock and gives it back; the names in turn. */
   | { readonly op: "lock"; readonly names: number }
+  | {
+      readonly op: "limit"
+      readonly algorithm: "token-bucket" | "fixed-window" | "sliding-window"
+      readonly limit: number
+      readonly subjects: number
+    }
   | { readonly op: "decode"; readonly reply: string; readonly count: number }
   | {
       readonly op: "encode"
@@ -82,6 +88,7 @@ export const commandsOf = (work: Work): ReadonlyArray<ReadonlyArray<string>> => 
     case "connect":
       return [["PING"]]
     case "fanout":
+    case "limit":
     case "pool":
     case "decode":
     case "encode":

@@ -1,62 +1,66 @@
 /**
- * A rate limiter as a Lua script: counting and deciding are one step on the server, so no number of clients can slip
- * through between the two.
+ * Rate limits that all processes share: one limit, two at once, waiting for one's turn, and what an HTTP answer says of it.
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Config, Console, Duration, Effect, Redacted, Schema } from "effect"
-import { Redis, RedisScript } from "effect-redis-client"
+import { Config, Console, Effect, Redacted } from "effect"
+import { Redis } from "effect-redis-client"
+import * as RedisRateLimiter from "effect-redis-client/RedisRateLimiter"
 
-/**
- * Counts a request in its window. A call of it is a command: alone it sends the script's SHA1, and the source only when
- * the server does not hold it; in a pipeline it sends the source, unless its connection has run the script lately.
- */
-const countRequest = RedisScript.make({
-  source: `
-    local count = redis.call("INCR", KEYS[1])
-    if count == 1 then
-      redis.call("PEXPIRE", KEYS[1], ARGV[2])
-    end
-    local left = tonumber(ARGV[1]) - count
-    if left >= 0 then
-      return { left, 0 }
-    end
-    return { 0, redis.call("PTTL", KEYS[1]) }
-  `,
-  keys: 1,
-  args: [Schema.Int, Schema.DurationFromMillis],
-  result: Schema.Tuple(Schema.Int, Schema.DurationFromMillis)
+/** Three at once, then one every 20 seconds. */
+const requests = RedisRateLimiter.make({ prefix: "example:requests", limit: 3, window: "1 minute" })
+
+/** A quota: the window begins with a client's first mail. */
+const mails = RedisRateLimiter.make({
+  prefix: "example:mails",
+  algorithm: "fixed-window",
+  limit: 2,
+  window: "1 day"
 })
 
-class TooManyRequests extends Schema.TaggedError<TooManyRequests>()("TooManyRequests", {
-  retryAfter: Schema.Duration
-}) {}
+/** A request that sends a mail is charged for both, or for neither. */
+const both = RedisRateLimiter.all([requests, mails])
 
-/** At most `limit` requests of a client in a window: answers how many are left of them, or fails. */
-const admit = (client: string, limit = 3, window: Duration.DurationInput = "1 minute") =>
-  Effect.gen(function* () {
-    const [left, retryAfter] = yield* countRequest(`example:requests:${client}`, limit, Duration.decode(window))
-    return Duration.greaterThan(retryAfter, Duration.zero) ? yield* new TooManyRequests({ retryAfter }) : left
-  })
+/** One of these at a time, with a little patience. */
+const reports = RedisRateLimiter.make({
+  prefix: "example:reports",
+  algorithm: "token-bucket",
+  capacity: 1,
+  interval: "100 millis",
+  // A report that nobody counted does no harm.
+  onUnavailable: "allow",
+  timeout: "1 second"
+})
+
+const welcome = (client: string) =>
+  Console.log(`${client}: welcome`).pipe(
+    requests.limit(client),
+    Effect.catchTag("RateLimitExceeded", (error) =>
+      Console.log(`${client}: status 429`, RedisRateLimiter.headers(error))
+    )
+  )
 
 const program = Effect.gen(function* () {
-  yield* Redis.del(["example:requests:ada", "example:requests:bob"])
+  yield* Effect.forEach(["ada", "bob"], (client) => Effect.zipRight(both.reset(client), reports.reset(client)))
 
   for (const client of ["ada", "ada", "bob", "ada", "ada"]) {
-    yield* admit(client).pipe(
-      Effect.flatMap((left) => Console.log(`${client}: welcome, ${left} left`)),
-      Effect.catchTag("TooManyRequests", ({ retryAfter }) =>
-        Console.log(`${client}: come back in ${Math.ceil(Duration.toSeconds(retryAfter))} seconds`)
-      )
-    )
+    yield* welcome(client)
   }
 
-  // The server holds the script now. In a pipeline it need not have been loaded before.
-  const [held] = yield* Redis.scriptExists(countRequest.sha1)
-  const { bob, keys } = yield* Redis.pipeline({
-    bob: countRequest("example:requests:bob", 3, Duration.minutes(1)),
-    keys: Redis.exists(["example:requests:ada", "example:requests:bob"])
-  })
-  yield* Console.log(`held: ${held}; bob has ${bob[0]} left; ${keys} windows are open`)
+  for (let i = 0; i < 3; i++) {
+    const { allowed, each, limiter } = yield* both.take("bob")
+    yield* Console.log(`mail: ${allowed}, by ${limiter}; left: ${each.map(({ remaining }) => remaining).join(", ")}`)
+  }
+
+  // What was not sent after all is given back.
+  yield* mails.refund("bob", 1)
+  yield* Console.log(`mails left: ${(yield* mails.peek("bob")).remaining}`)
+
+  yield* Effect.forEach(
+    ["first", "second", "third"],
+    (report) =>
+      Console.log(`the ${report} report`).pipe(reports.limit("ada", { onExceeded: "wait", upTo: "5 seconds" })),
+    { discard: true }
+  )
 })
 
 const url = Config.withDefault(Config.redacted("REDIS_URL"), Redacted.make("redis://localhost:6379"))
@@ -64,9 +68,20 @@ const url = Config.withDefault(Config.redacted("REDIS_URL"), Redacted.make("redi
 program.pipe(Effect.provide(Redis.layerConfig({ url })), NodeRuntime.runMain)
 
 // prints:
-//   ada: welcome, 2 left
-//   ada: welcome, 1 left
-//   bob: welcome, 2 left
-//   ada: welcome, 0 left
-//   ada: come back in … seconds
-//   held: true; bob has 1 left; 2 windows are open
+//   ada: welcome
+//   ada: welcome
+//   bob: welcome
+//   ada: welcome
+//   ada: status 429 {
+//     'RateLimit-Limit': '3',
+//     'RateLimit-Remaining': '0',
+//     'RateLimit-Reset': '…',
+//     'Retry-After': '…'
+//   }
+//   mail: true, by example:requests; left: 1, 1
+//   mail: true, by example:requests; left: 0, 0
+//   mail: false, by example:…; left: 0, 0
+//   mails left: 1
+//   the first report
+//   the second report
+//   the third report

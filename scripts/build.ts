@@ -96,6 +96,7 @@ const chunks: ReadonlyArray<readonly [modules: RegExp, chunk: string]> = [
   [/^internal\/persistence\//, "internal/persistence"],
   [/^internal\/rateLimiterStore\//, "internal/rateLimiterStore"],
   [/^internal\/persistedQueue\//, "internal/persistedQueue"],
+  [/^internal\/limiter\//, "internal/limiter"],
   [/^internal\//, "internal/client"]
 ]
 

@@ -194,7 +194,12 @@ describe("tables of options", () => {
     ["docs/streams.md", "src/RedisStream.ts", "ReadOptions"],
     ["docs/streams.md", "src/RedisStream.ts", "GroupOptions"],
     ["docs/streams.md", "src/RedisStream.ts", "ClaimOptions"],
-    ["docs/streams.md", "src/RedisStream.ts", "WorkerOptions"]
+    ["docs/streams.md", "src/RedisStream.ts", "WorkerOptions"],
+    ["docs/rate-limits.md", "src/RedisRateLimiter.ts", "GcraOptions"],
+    ["docs/rate-limits.md", "src/RedisRateLimiter.ts", "TokenBucketOptions"],
+    ["docs/rate-limits.md", "src/RedisRateLimiter.ts", "WindowOptions"],
+    ["docs/rate-limits.md", "src/RedisRateLimiter.ts", "CommonOptions"],
+    ["docs/rate-limits.md", "src/RedisRateLimiter.ts", "LimitOptions"]
   ] as const) {
     it(`${where} has those of ${name}, and no others`, () => {
       const members = membersOf(file, name)

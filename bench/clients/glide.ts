@@ -82,6 +82,7 @@ export const glide = async (place: Place): Promise<Rival> => {
           }
         case "pool":
         case "fanout":
+        case "limit":
         case "decode":
         case "encode":
         case "lock":

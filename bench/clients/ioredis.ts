@@ -91,6 +91,7 @@ export const ioredis = async (place: Place, name: "ioredis" | "iovalkey", autoPi
           }
         case "pool":
         case "fanout":
+        case "limit":
         case "decode":
         case "encode":
         case "lock":

@@ -105,6 +105,7 @@ export const nodeRedis = async (place: Place, timeout: "off" | "default", pooled
         case "pool":
           return pool === undefined ? undefined : () => pool.execute(() => true)
         case "fanout":
+        case "limit":
         case "decode":
         case "encode":
         case "lock":

@@ -9,6 +9,7 @@ import * as RedisLock from "effect-redis-client/RedisLock"
 import { effects } from "../runners.js"
 import type { Place, Runner, Work } from "../work.js"
 import { type Fanout, fanout } from "./fanout.js"
+import { limiter } from "./limiters.js"
 import { names } from "./locks.js"
 import { sharedScheduler } from "./schedulers.js"
 
@@ -43,6 +44,7 @@ const operation = (
       return () => RedisLock.withLock(name())(Effect.void)
     }
     case "fanout":
+    case "limit":
     case "decode":
     case "encode":
       return undefined
@@ -89,6 +91,9 @@ export const ours = async (
   const address = { host: place.host, port: place.port, ...telemetry.options }
   if (work.op === "fanout") {
     return listening(place, work)
+  }
+  if (work.op === "limit") {
+    return shared ? undefined : limiter(place, work)
   }
   const chosen = operation(work, address)
   if (chosen === undefined) {
