@@ -1,13 +1,13 @@
 /** Persisted queues: what is claimed, settled, renewed and woken, and what goes wrong in upstream's store and not here. */
-import * as Experimental from "@effect/experimental/PersistedQueue"
 import { describe, expect, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
+import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import { Redis, RedisCommand } from "effect-redis-client"
 import * as RedisQueue from "effect-redis-client/PersistedQueue"
@@ -18,7 +18,7 @@ import * as Internal from "../../src/internal/persistedQueue/store.js"
 import type { RedisService } from "../../src/Redis.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import { eachServer, failure, on } from "../support/client.js"
-import { noLogger, yieldingAt } from "../support/effect.js"
+import { interruptAndWait, noLogger } from "../support/effect.js"
 import { until } from "../support/pubsub.js"
 
 const pause = (millis: number) => Effect.promise(() => new Promise((resolve) => setTimeout(resolve, millis)))
@@ -43,6 +43,19 @@ describe("the options", () => {
   )
 })
 
+/** Interrupts a fiber just before its `at`th operation. */
+const interruptedAt = (at: number) => {
+  let count = 0
+  return Effect.withScheduler({
+    scheduleTask: (task, priority) => Scheduler.defaultScheduler.scheduleTask(task, priority),
+    shouldYield: (fiber) => {
+      if (++count !== at) return false
+      fiber.unsafeInterruptAsFork(FiberId.none)
+      return 0
+    }
+  })
+}
+
 type Store = Internal.Store
 
 /** An element, in a scope that the test closes. */
@@ -58,6 +71,14 @@ const takeOne = (store: Store, name = "q", maxAttempts = 10) =>
       interrupt: close(Exit.interrupt(Fiber.id(yield* Effect.fork(Effect.void))))
     }
   })
+
+/** Takes and handles an element, in a scope that closes in any case. */
+const handle = <A>(store: Store, handler: (n: number, attempts: number) => Effect.Effect<A>) =>
+  Effect.scoped(
+    Effect.flatMap(store.take({ name: "q", maxAttempts: 10 }), ({ attempts, element }) =>
+      handler(Number(element), attempts)
+    )
+  )
 
 const offerTo =
   (store: Store, name = "q") =>
@@ -293,44 +314,60 @@ eachServer((it, { connect, protocol }) => {
 
   it.scoped("an interrupted caller loses no element, wherever it was interrupted", () =>
     Effect.gen(function* () {
-      const { run, store } = yield* fresh()
-      const factory = yield* Effect.provide(
-        Experimental.makeFactory,
-        Layer.succeed(Experimental.PersistedQueueStore, store)
-      )
-      const queue = yield* factory.make({ name: "q", schema: Schema.Number })
-      for (let round = 0; round < 120; round++) {
-        yield* queue.offer(round)
-        const begun = yield* Deferred.make<void>()
-        const fiber = yield* Effect.fork(
-          queue
-            .take(() => Effect.zipRight(Deferred.succeed(begun, undefined), Effect.never))
-            .pipe(round % 2 === 0 ? (self) => self : yieldingAt(round / 2))
+      const { offer, run, store } = yield* fresh()
+      const interrupted = (
+        n: number,
+        how: <A, E>(take: Effect.Effect<A, E>) => Effect.Effect<A, E>,
+        when: (begun: Effect.Effect<void>) => Effect.Effect<unknown>
+      ) =>
+        Effect.gen(function* () {
+          yield* offer(String(n), n, false)
+          const begun = yield* Deferred.make<void>()
+          const fiber = yield* Effect.fork(
+            how(handle(store, () => Effect.zipRight(Deferred.succeed(begun, undefined), Effect.never)))
+          )
+          const ended = Effect.as(Fiber.await(fiber), "ended")
+          const result = yield* Effect.raceFirst(Effect.as(when(Deferred.await(begun)), "begun"), ended)
+          yield* Fiber.interrupt(fiber)
+          expect(yield* handle(store, (n, attempts) => Effect.succeed([n, attempts]))).toEqual([n, 0])
+          return result
+        })
+      // At each operation of its fiber, until it is in the handler.
+      let at = 1
+      while ((yield* interrupted(at, interruptedAt(at), (begun) => begun)) === "ended") at++
+      expect(at).toBeGreaterThan(30)
+      // On its way to the server, and back.
+      for (let round = 0; round < 60; round++) {
+        yield* interrupted(
+          round,
+          (take) => take,
+          () => (round % 2 === 0 ? pause(Math.random() * 2) : Effect.yieldNow())
         )
-        // At every point: before the call is sent, on its way, after its reply, in the handler.
-        if (round % 3 === 0) yield* Deferred.await(begun)
-        else if (round % 3 === 1) yield* pause(Math.random() * 2)
-        else yield* Effect.yieldNow()
-        yield* Fiber.interrupt(fiber)
-        expect(yield* queue.take((n, { attempts }) => Effect.succeed([n, attempts]))).toEqual([round, 0])
       }
-      expect(yield* run(Redis.keys("{queue:q}:{leases,owners,elements}"))).toEqual([])
+      expect(yield* run(Redis.keys("{queue:q}:*"))).toEqual([])
     })
   )
 
   it.scoped("an interrupted caller that waited passes its wake-up on", () =>
     Effect.gen(function* () {
-      const { offer, store } = yield* fresh()
-      for (let round = 0; round < 20; round++) {
-        const first = yield* Effect.fork(takeOne(store))
-        const second = yield* Effect.fork(takeOne(store))
-        yield* pause(5)
-        yield* Effect.all([offer(String(round)), Fiber.interrupt(first)], { concurrency: 2 })
-        const exit = yield* Fiber.await(first)
-        const taken = Exit.isSuccess(exit) ? exit.value : yield* Fiber.join(second)
-        expect(taken).toMatchObject({ id: String(round), attempts: 0 })
-        yield* taken.done
+      const { offer, run, store } = yield* fresh()
+      const waiting = Effect.map(run(Redis.clientList()), (clients) =>
+        clients.some(({ cmd }) => Option.contains(cmd, "blpop"))
+      )
+      const take = handle(store, () => Effect.void)
+      // At each operation: before it waits, when it is woken, and on its way to the element.
+      for (let at = 1, done = false; !done; at++) {
+        const first = yield* Effect.fork(interruptedAt(at)(take))
+        yield* Effect.yieldNow()
+        const second = yield* Effect.fork(take)
+        yield* until("somebody waits", waiting)
+        yield* offer(String(at), at, false)
+        yield* until(
+          "somebody has the element",
+          Effect.map(run(Redis.hlen("{queue:q}:elements")), (count) => count === 0)
+        )
         yield* Fiber.interrupt(second)
+        done = Exit.isSuccess(yield* interruptAndWait(first))
       }
     })
   )

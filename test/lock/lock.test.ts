@@ -242,14 +242,14 @@ describeReal((server) => {
   describe("renewal", () => {
     it.live("keeps the lock for much longer than its time to live", () =>
       Effect.gen(function* () {
-        const attempt = two.run(RedisLock.tryWithLock("long", { ttl: "300 millis" })(Effect.void))
+        const attempt = two.run(RedisLock.tryWithLock("long", { ttl: "600 millis" })(Effect.void))
         const attempts = Effect.repeatN(
           Effect.tap(Effect.zipLeft(attempt, Effect.sleep("10 millis")), (got) =>
             Effect.sync(() => expect(Option.isNone(got)).toBe(true))
           ),
-          60
+          80
         )
-        yield* one.run(RedisLock.withLock("long", { ttl: "300 millis" })(attempts))
+        yield* one.run(RedisLock.withLock("long", { ttl: "600 millis" })(attempts))
       })
     )
 
@@ -293,10 +293,10 @@ describeReal((server) => {
     it.live("goes on over a lost connection", () =>
       Effect.gen(function* () {
         const { far, proxy } = yield* proxied
-        const lock = RedisLock.withLock("reconnects", { ttl: "500 millis" })
+        const lock = RedisLock.withLock("reconnects", { ttl: "800 millis" })
         const cuts = Effect.repeatN(
           Effect.zipRight(proxy.inject(FaultProxy.reset, { on: "live" }), Effect.sleep("50 millis")),
-          12
+          20
         )
         yield* far.run(lock(Effect.zipRight(cuts, isHeld("reconnects"))))
         expect(yield* isFree("reconnects")).toBe(true)

@@ -86,7 +86,7 @@ describeReal((server) => {
 
     it.live("renews a permit, and frees the permit of a process that is gone when its time to live is over", () =>
       Effect.gen(function* () {
-        const options = { permits: 1, ttl: "400 millis" } as const
+        const options = { permits: 1, ttl: "800 millis" } as const
         const proxy = yield* FaultProxy.make({ target: { host: redis.host, port: redis.port } })
         const far = yield* processOf(proxy)
         const { begins, body, seen } = watched()
@@ -101,7 +101,7 @@ describeReal((server) => {
               expect(Option.isNone(got)).toBe(true)
             )
           ),
-          25
+          45
         )
         yield* proxy.inject(FaultProxy.blackHole)
         const next = yield* one.run(RedisSemaphore.withPermits("gone", options)(Effect.sync(() => performance.now())))

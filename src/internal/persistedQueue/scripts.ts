@@ -167,6 +167,8 @@ export const settle = RedisScript.make({
 local token, outcome, most, keep, keepMillis = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local id = redis.call("HGET", owners, "t:" .. token)
 if not id or redis.call("HGET", owners, "i:" .. id) ~= token then
+  -- A caller that was woken and has gone hands the wake-up on.
+  signal()
   return 0
 end
 disown(id, token)

@@ -313,18 +313,16 @@ export const makeStore = Effect.fnUntraced(function* (redis: RedisService, setti
   // The service
   // -------------------------------------------------------------------------------------------------------------------
 
-  /** Asks for an element. When the call fails and the server may have given one, it is given back. */
+  /** Asks for an element. When the call fails, an element that the server may have given goes back, and so does the wake-up. */
   const claimOne = (queue: Queue, token: string, maxAttempts: number) =>
     redis
       .send(
         RedisCommand.repeatable(Scripts.claim(...queue.keys, token, lease * 1000, maxAttempts, failedLimit, failedFor))
       )
       .pipe(
-        Effect.tapError((error) =>
+        Effect.tapError(() =>
           Effect.sync(() => {
-            if (!("delivery" in error && error.delivery === "unsent")) {
-              fork(giveBack(queue, token, maxAttempts))
-            }
+            fork(giveBack(queue, token, maxAttempts))
           })
         )
       )
