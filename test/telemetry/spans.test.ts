@@ -154,6 +154,28 @@ describe("without a real server", () => {
     })
   )
 
+  it.scoped("a command that waits for its connection says for how many milliseconds", () =>
+    Effect.gen(function* () {
+      const late = 20
+      const peer = yield* Peer.make({
+        onCommand: (words, connection) => {
+          const answer = Peer.greeting(() => "$1\r\nv\r\n")(words, connection)
+          if (words[0] !== "HELLO") {
+            return answer
+          }
+          // Later replies would overtake this one, so the socket waits too.
+          connection.socket.cork()
+          setTimeout(() => connection.socket.uncork(), late)
+          return answer
+        }
+      })
+      const redis = yield* make(peer, { lazy: true })
+      const { spans } = yield* traced(redis.send(Redis.get("k")))
+      // Timers may be a millisecond early.
+      expect(spans.at(-1)?.attributes.get("redis.client.queued")).toBeGreaterThanOrEqual(late - 2)
+    })
+  )
+
   it.scoped("a deadline that passes says how far the command came", () =>
     Effect.gen(function* () {
       const peer = yield* Peer.make(Peer.silent)

@@ -9,7 +9,8 @@ import type { RedisError } from "../../RedisError.js"
 import type { RedisService } from "../command/model.js"
 import { changed, makeOperations, type Problem, type Settings } from "./operations.js"
 
-const module = "KeyValueStore"
+/** What errors call it. */
+const moduleName = "KeyValueStore"
 
 const reasonOf = (
   error: Exclude<RedisError | Problem, { readonly _tag: "UsageError" }>
@@ -37,8 +38,8 @@ const platformError =
     const description = error.message
     const cause = error._tag === "Problem" ? {} : { cause: error }
     return error._tag === "UsageError" || (error._tag === "Problem" && error.kind === "badArgument")
-      ? new Platform.BadArgument({ module, method, description, ...cause })
-      : new Platform.SystemError({ module, method, reason: reasonOf(error), description, ...cause })
+      ? new Platform.BadArgument({ module: moduleName, method, description, ...cause })
+      : new Platform.SystemError({ module: moduleName, method, reason: reasonOf(error), description, ...cause })
   }
 
 export const makeStore = (redis: RedisService, settings: Settings): KeyValueStore.KeyValueStore => {
