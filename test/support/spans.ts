@@ -8,9 +8,9 @@ import { type Kept, keepingTracer } from "./tracer.js"
 /** A span as one line, without what differs from run to run. */
 export const line = (span: Kept): string => {
   const attributes = [...span.attributes]
-    .map(
-      ([key, value]) => [key, key === "server.port" ? "PORT" : key === "redis.client.queued" ? "MS" : value] as const
-    )
+    // On a busy machine any command waits for a millisecond. A test of its own has this attribute.
+    .filter(([key]) => key !== "redis.client.queued")
+    .map(([key, value]) => [key, key === "server.port" ? "PORT" : value] as const)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, value]) => `${key}=${value}`)
   const events = span.events.map(({ attributes, name }) => `${name}${JSON.stringify(attributes ?? {})}`)

@@ -12,7 +12,7 @@
  * A state that another policy wrote is read as what that policy had left at `at`, at most the new capacity; from then on the new
  * policy counts. A denial writes nothing, so reading must come to the same each time.
  *
- * Half of the time of a script would go into closures, tables, and numbers as text. So the pieces are written out for each limit
+ * Closures, tables, and numbers as text would take a good part of the time of a script. So the pieces are written out for each limit
  * (`@` stands for its number, `KEY` for its key), and states are doubles in network order.
  */
 
