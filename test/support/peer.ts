@@ -70,7 +70,8 @@ export const make = (script: Script): Effect.Effect<Peer, never, Scope.Scope> =>
     Effect.async<{ readonly peer: Peer; readonly server: Net.Server; readonly sockets: Set<Net.Socket> }>((resume) => {
       const connections: Array<PeerConnection> = []
       const sockets = new Set<Net.Socket>()
-      const server = Net.createServer((socket) => {
+      // A reply in several parts would wait 40 ms for the acknowledgement of the first.
+      const server = Net.createServer({ noDelay: true }, (socket) => {
         sockets.add(socket)
         const connection: PeerConnection = {
           index: connections.length,

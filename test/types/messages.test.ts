@@ -204,6 +204,10 @@ describe("the compiler's first line", { timeout: 300_000 }, () => {
       // expects, so that `make("GET")` would be a `RedisCommand<number>` where one is expected.
       "RedisCommand.ts make",
       "RedisFunction.ts make",
+      // Data first and data last, with options that may be left out in both, as `Effect.withSpan` has them.
+      "RedisLock.ts leader",
+      "RedisLock.ts tryWithLock",
+      "RedisLock.ts withLock",
       "RedisScript.ts make",
       "internal/command/raw.ts make"
     ])

@@ -69,6 +69,10 @@ export class Member implements RequestOwner {
     this.address = showAddress(place)
   }
 
+  get observer(): Group["observer"] {
+    return this.group.observer
+  }
+
   private opened = false
 
   /** Whether its first connection is being opened. */
@@ -297,6 +301,10 @@ class NodeOwner implements RequestOwner {
 
   get address(): string {
     return this.member.address
+  }
+
+  get observer(): Member["observer"] {
+    return this.member.observer
   }
 
   recover(request: Request, failure: Failure): boolean {
