@@ -74,7 +74,7 @@ describeReal((server) => {
         expect(failure(yield* Effect.exit(timedOut))).toMatchObject({
           _tag: "LockError",
           reason: "timeout",
-          name: "two"
+          resource: "two"
         })
         const waiter = yield* Effect.fork(two.run(RedisSemaphore.withPermits("two", options)(Effect.succeed("mine"))))
         yield* Fiber.interrupt(holders[0] as Fiber.RuntimeFiber<never, unknown>)
@@ -122,7 +122,7 @@ describeReal((server) => {
         )
         yield* begins
         yield* two.run(Redis.del(["semaphore:{removed}"]))
-        expect(failure(yield* Fiber.join(holder))).toMatchObject({ reason: "lost", name: "removed" })
+        expect(failure(yield* Fiber.join(holder))).toMatchObject({ reason: "lost", resource: "removed" })
       })
     )
 

@@ -1,16 +1,20 @@
 /** Spans of requests, as a tracer of the program sees them: one golden text for each kind of request and of ending. */
 import { describe, expect, it, layer } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { Redis, RedisPubSub, RedisScript } from "effect-redis-client"
+import { forkerIn } from "../../src/internal/effect/fork.js"
 import type { RedisOptions } from "../../src/Redis.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import * as Peer from "../support/peer.js"
+import { until } from "../support/pubsub.js"
 import { realServers, serverLayer } from "../support/servers.js"
 import { line, parentName, traced } from "../support/spans.js"
-import { keepingTracer } from "../support/tracer.js"
+import { type Kept, keepingTracer } from "../support/tracer.js"
 
 const doubled = RedisScript.make({
   source: "return tonumber(ARGV[1]) * 2",
@@ -173,6 +177,56 @@ describe("without a real server", () => {
       const { spans } = yield* traced(redis.send(Redis.get("k")))
       // Timers may be a millisecond early.
       expect(spans.at(-1)?.attributes.get("redis.client.queued")).toBeGreaterThanOrEqual(late - 2)
+    })
+  )
+
+  it.scoped("a caller that is interrupted and runs finalizers for long ends its span at the interruption", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make(Peer.silent)
+      const redis = yield* make(peer)
+      const { spans, tracer } = keepingTracer()
+      const latch = yield* Deferred.make<void>()
+      const fiber = yield* Effect.fork(
+        redis.send(Redis.get("k")).pipe(
+          Effect.withSpan("request"),
+          Effect.onInterrupt(() => Deferred.await(latch)),
+          Effect.withTracer(tracer)
+        )
+      )
+      yield* Peer.eventually("it was sent", () => peer.connections.flatMap(Peer.sent).length === 1)
+      const interrupting = yield* Effect.fork(Fiber.interrupt(fiber))
+      yield* until(
+        "the span has ended",
+        Effect.sync(() => spans.some(({ ends, name }) => name === "GET" && ends === 1))
+      )
+      peer.connections[0]?.write("$1\r\nv\r\n")
+      yield* Deferred.succeed(latch, undefined)
+      yield* Fiber.join(interrupting)
+      expect(spans.map((span) => [span.name, span.ends, line(span).includes(" interrupted")])).toEqual([
+        ["request", 1, true],
+        ["GET", 1, true]
+      ])
+    })
+  )
+
+  it.scoped("a pipeline that gets no reply fails, with at most 32 events", () =>
+    Effect.gen(function* () {
+      const peer = yield* Peer.make(Peer.silent)
+      const redis = yield* make(peer, { replyTimeout: "50 millis" })
+      const all = Array.from({ length: 40 }, () => Redis.incr("k"))
+      const { spans } = yield* traced(redis.sendAll(all, { atomic: false }))
+      expect(line(spans[1] as Kept)).toMatch(/^client PIPELINE INCR failed .*error\.type=DeadlineError\.reply/)
+      expect(spans[1]?.events).toHaveLength(32)
+    })
+  )
+
+  it.scoped("what a client does in the background has none, also when it was built in a span", () =>
+    Effect.gen(function* () {
+      const { spans, tracer } = keepingTracer()
+      const scope = yield* Effect.scope
+      const fork = yield* Effect.withTracer(Effect.withSpan(forkerIn(scope), "startup"), tracer)
+      const found = yield* Fiber.join(fork(Effect.option(Effect.currentSpan)))
+      expect([spans.length, Option.isNone(found)]).toEqual([1, true])
     })
   )
 

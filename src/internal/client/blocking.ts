@@ -18,7 +18,7 @@ import type { Member, PoolCore } from "../pool/core.js"
 import { argumentText, blockingMillis, withBlockingMillis } from "../request/blockingTime.js"
 import type { BlockingCall } from "../request/call.js"
 import { allowedWas, ofCommand } from "../request/failure.js"
-import { observedAs } from "../request/observed.js"
+import { observedAs, untraced, type Watching } from "../request/observed.js"
 import type { RequestSettings } from "../request/settings.js"
 import { ErrorReply, type Reply } from "../resp/values.js"
 
@@ -62,11 +62,12 @@ export class BlockingCommands {
    * new connection reaches.
    */
   send<A>(command: RedisCommand<A>): Effect.Effect<A, RedisError> {
-    const sent = this.sendFollowing(command)
-    return this.watched === undefined ? sent : observedAs(this.watched, command, () => sent)
+    return this.watched === undefined
+      ? this.sendFollowing(command, null)
+      : observedAs(this.watched, command, (watch) => this.sendFollowing(command, watch))
   }
 
-  private sendFollowing<A>(command: RedisCommand<A>): Effect.Effect<A, RedisError> {
+  private sendFollowing<A>(command: RedisCommand<A>, watch: Watching | null): Effect.Effect<A, RedisError> {
     return Effect.suspend(() => {
       const began = Timers.now()
       const blocks = blockingMillis(command) ?? Infinity
@@ -78,8 +79,8 @@ export class BlockingCommands {
             retries === 0 || blocks === Infinity ? command : withBlockingMillis(command, Math.max(blocks - passed, 1))
           const sent =
             retries === 0 || deadline === undefined
-              ? this.sendOnce(rest)
-              : Effect.mapError(this.sendOnce(reword(rest, { deadline: deadline - passed })), (error) =>
+              ? this.sendOnce(rest, watch)
+              : Effect.mapError(this.sendOnce(reword(rest, { deadline: deadline - passed }), watch), (error) =>
                   allowedWas(deadline, error)
                 )
           return Effect.catchAll(sent, (error) => {
@@ -99,15 +100,19 @@ export class BlockingCommands {
     })
   }
 
-  private sendOnce<A>(command: RedisCommand<A>): Effect.Effect<A, RedisError> {
+  private sendOnce<A>(command: RedisCommand<A>, watch: Watching | null): Effect.Effect<A, RedisError> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
         const { deadline } = command
-        const until = Timers.now() + (deadline ?? Infinity)
+        const asked = Timers.now()
+        const until = asked + (deadline ?? Infinity)
         const taken = Effect.mapError(this.pool.take(restore, deadline ?? Infinity), (error) =>
           ofCommand(command.name, error)
         )
         return Effect.flatMap(taken, (member) => {
+          const given = Timers.now()
+          this.pool.waited(given - asked)
+          watch?.handed(member.link.address)
           // The wait for the connection counts against the command's own deadline.
           const rest =
             deadline === undefined ? command : reword(command, { deadline: Math.max(until - Timers.now(), 1) })
@@ -127,6 +132,7 @@ export class BlockingCommands {
           const answer = deadline === undefined ? sent : Effect.mapError(sent, (error) => allowedWas(deadline, error))
           return Effect.onExit(restore(answer), (exit) =>
             Effect.sync(() => {
+              this.pool.used(Timers.now() - given)
               if (left !== undefined) {
                 return this.unblock(member, left, last?.call === left ? last : undefined)
               }
@@ -182,7 +188,7 @@ export class BlockingCommands {
       return
     }
     unblocking = this.fork(
-      Effect.matchCause(Effect.withTracerEnabled(this.sendShared(unblockOf(link.id)), false), {
+      Effect.matchCause(untraced(this.sendShared(unblockOf(link.id))), {
         onFailure: giveUp,
         onSuccess: answered
       })

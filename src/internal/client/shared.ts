@@ -20,7 +20,7 @@ import { settleFailure } from "../engine/pending.js"
 import { CommandQueue } from "../engine/queue.js"
 import * as Timers from "../engine/timers.js"
 import { blockingMillis } from "../request/blockingTime.js"
-import { reportRetry } from "../request/observed.js"
+import { cancelling, reportRetry } from "../request/observed.js"
 import { nothing, prepare, prepareAll } from "../request/prepare.js"
 import { isRefusal } from "../request/recovery.js"
 import { type Refusals, Request, type RequestOwner, withdrawal } from "../request/request.js"
@@ -75,7 +75,7 @@ export class SharedClient implements RequestOwner, RequestSettings {
     return Effect.async<A, RedisError>((resume) => {
       const call = prepare(command, resume, this, undefined)
       // A command of another copy of this package has a `UsageError` of that copy, so the request is what is asked for.
-      return call instanceof Request ? this.accept(call, this) : resume(Effect.fail(call))
+      return call instanceof Request ? cancelling(call, this.accept(call, this)) : resume(Effect.fail(call))
     })
   }
 
@@ -94,7 +94,7 @@ export class SharedClient implements RequestOwner, RequestSettings {
         }
       }
       const request = prepareAll(commands, options, resume, this, undefined)
-      return request instanceof Request ? this.accept(request, this) : resume(Effect.fail(request))
+      return request instanceof Request ? cancelling(request, this.accept(request, this)) : resume(Effect.fail(request))
     })
   }
 
@@ -109,7 +109,8 @@ export class SharedClient implements RequestOwner, RequestSettings {
     if (link !== undefined) {
       request.deadline = link.engine.now() + request.allowed
       request.attempts = 1
-      return link.accept(request) ? undefined : withdrawal(request)
+      // An interrupted caller takes a request back that would be written once more, although its fiber still runs finalizers.
+      return link.accept(request) && !request.writesAgain ? undefined : withdrawal(request)
     }
     request.deadline = Timers.now() + request.allowed
     if (this.reconnector.closed || this.settings.offline === "fail") {

@@ -15,7 +15,7 @@ import { exitOf } from "../effect/atCaller.js"
 import * as Timers from "../engine/timers.js"
 import type { Member } from "../nodes/member.js"
 import { unsendable } from "../request/batchRequest.js"
-import { observedAs, reportFailures, type Watching } from "../request/observed.js"
+import { observedAs, reportFailures, reportRetry, type Watching } from "../request/observed.js"
 import { allowedFor } from "../request/prepare.js"
 import { EncodeFailure, encode, nameless } from "../resp/encoder.js"
 import { isWellFormed } from "../resp/text.js"
@@ -296,6 +296,13 @@ const sendItems = (
           exit._tag === "Failure" && refusals < router.maxRedirects
             ? refusal(router, member, items, at, exit, refusals)
             : undefined
+        if (again !== undefined) {
+          const command = commands[at] as RedisCommand<unknown>
+          const error = errorOf(exit)
+          const code = error?._tag === "ReplyError" ? error.code : undefined
+          const sent = { attempts: refusals + 1, commands: [command], watch: watch ?? undefined }
+          reportRetry(router.observer, sent, member.address, code)
+        }
         if (again !== undefined) {
           refused.set(at, again)
         }

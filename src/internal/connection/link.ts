@@ -19,7 +19,7 @@ import type { CloseReason, Transport } from "../engine/transport.js"
 import { refused } from "../request/batchRequest.js"
 import { argumentText, newestOf, sliceOf } from "../request/blockingTime.js"
 import { BlockingCall, type Left } from "../request/call.js"
-import { observedAs } from "../request/observed.js"
+import { cancelling, observedAs } from "../request/observed.js"
 import { nothing, prepare, prepareAll } from "../request/prepare.js"
 import { Request, type Tracker, type Via, withdrawal } from "../request/request.js"
 import type { RequestSettings } from "../request/settings.js"
@@ -200,7 +200,7 @@ export class Link implements Tracker, Via, RequestSettings {
     const lookups = newest.map(({ key }) =>
       makeCommand("XREVRANGE", { args: [key, "+", "-", "COUNT", 1], decode: (reply) => lastId(reply) })
     )
-    return Effect.flatMap(this.sendAll(lookups, { atomic: false }, holder), ({ exits }) => {
+    return Effect.flatMap(this.sendAll(lookups, { atomic: false }, holder, null), ({ exits }) => {
       const args = [...command.args]
       for (const [i, exit] of exits.entries()) {
         if (Exit.isFailure(exit)) {
@@ -226,7 +226,7 @@ export class Link implements Tracker, Via, RequestSettings {
       }
       this.follow(command, holder)
       if (left === undefined || !(call instanceof BlockingCall)) {
-        return this.take(call)
+        return cancelling(call, this.take(call))
       }
       call.left = left
       this.take(call)
@@ -253,7 +253,8 @@ export class Link implements Tracker, Via, RequestSettings {
   sendAll(
     commands: ReadonlyArray<RedisCommand<unknown>>,
     options: BatchOptions,
-    holder?: Holder
+    holder?: Holder,
+    within?: null
   ): Effect.Effect<BatchResult, RedisError> {
     if (commands.length === 0) {
       return Effect.succeed(nothing)
@@ -269,7 +270,7 @@ export class Link implements Tracker, Via, RequestSettings {
         holder.watching = undefined
         return resume(Exit.succeed({ outcome: "conflict", exits: [] }))
       }
-      const request = refusal ?? prepareAll(commands, options, resume, this, this)
+      const request = refusal ?? prepareAll(commands, options, resume, this, this, within)
       if (!(request instanceof Request)) {
         return resume(Effect.fail(request))
       }
@@ -280,7 +281,7 @@ export class Link implements Tracker, Via, RequestSettings {
           this.follow(command, holder)
         }
       }
-      return this.take(request)
+      return cancelling(request, this.take(request))
     })
   }
 

@@ -3,6 +3,7 @@
  * scope by another function), and a fiber that still runs is polled as `undefined` instead of `null`; used by
  * connections, pools, subscriptions, blocking commands and consumers of streams.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -10,6 +11,7 @@ import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
 
 /** A fiber, which runs on its own. */
 export type Running<A = unknown, E = unknown> = Fiber.RuntimeFiber<A, E>
@@ -17,14 +19,18 @@ export type Running<A = unknown, E = unknown> = Fiber.RuntimeFiber<A, E>
 /** Starts an Effect, with the context, loggers and references of the fiber that made the Forker. */
 export type Forker<R = never> = <A, E>(effect: Effect.Effect<A, E, R>) => Running<A, E>
 
+/** What goes on in the background is no part of the span in which a client was built, and may go on long after it. */
+const withoutSpan = <R>(runtime: Runtime.Runtime<R>): Runtime.Runtime<R> =>
+  Runtime.updateContext(runtime, (context) => Context.omit(Tracer.ParentSpan)(context) as Context.Context<R>)
+
 /** A Forker whose fibers end by themselves. */
 export const forker = <R = never>(): Effect.Effect<Forker<R>, never, R> =>
-  Effect.map(Effect.runtime<R>(), (runtime) => Runtime.runFork(runtime))
+  Effect.map(Effect.runtime<R>(), (runtime) => Runtime.runFork(withoutSpan(runtime)))
 
 /** A Forker whose fibers are interrupted when the scope closes. */
 export const forkerIn = <R = never>(scope: Scope.Scope): Effect.Effect<Forker<R>, never, R> =>
   Effect.map(Effect.runtime<R>(), (runtime) => {
-    const fork = Runtime.runFork(runtime)
+    const fork = Runtime.runFork(withoutSpan(runtime))
     const options = { scope }
     return (effect) => fork(effect, options)
   })

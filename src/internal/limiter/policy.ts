@@ -139,6 +139,8 @@ export const policyOf = (options: PolicyOptions): Checked<Policy> =>
 export const keyOf = ({ kind, prefix }: Policy, subject: string): string =>
   `${prefix}:{${/^[}\\]/.test(subject) ? "\\" : ""}${subject}}:${kind}`
 
+const mostPolicies = 10
+
 /** The limits of several limiters, as one; or why they cannot be one. */
 export const joined = (limiters: ReadonlyArray<Checked<ReadonlyArray<Policy>>>): Checked<ReadonlyArray<Policy>> =>
   Either.gen(function* () {
@@ -148,6 +150,10 @@ export const joined = (limiters: ReadonlyArray<Checked<ReadonlyArray<Policy>>>):
     }
     if (all.length === 0) {
       return yield* Options.invalid("at least one limiter is needed")
+    }
+    if (all.length > mostPolicies) {
+      // Lua has room for 200 local variables in one script.
+      return yield* Options.invalid(`at most ${mostPolicies} limits are decided in one script`)
     }
     const keys = all.map((policy) => keyOf(policy, "s"))
     const twice = all.find((policy, i) => keys.indexOf(keyOf(policy, "s")) !== i)

@@ -81,7 +81,9 @@ const attempt = (
     const giveBack = () => release({ redis, resource, token, ttl })
     const acquire = resource.acquire(token, ttl)
     const asked =
-      replicas === undefined ? within(redis, acquire, millis) : replicated(redis, acquire, replicas, resource, millis)
+      replicas === undefined
+        ? within(redis, acquire, millis)
+        : replicated(redis, acquire, replicas, resource, millis, giveBack)
     const granted = (answer: Answer | LockError): Effect.Effect<Outcome> => {
       if (answer._tag === "Taken") {
         return Effect.succeed(answer)
@@ -94,14 +96,15 @@ const attempt = (
         : Effect.as(giveBack(), { _tag: "Taken", expires: 0, channel: "" })
     }
     return Effect.onExit(restore(asked), (exit) =>
-      // Nobody knows whether it was executed. A server that refused it says so, and has executed nothing.
+      // Nobody knows whether it was executed. Also where the server refused it: it may have been sent twice, or a part of the
+      // script may have been executed before.
       Exit.isFailure(exit) && mayHold(exit.cause) ? giveBack() : Effect.void
     ).pipe(Effect.flatMap(granted))
   })
 
 const mayHold = (cause: Cause.Cause<RedisError>): boolean => {
   const error = Cause.failureOption(cause)
-  return Option.isNone(error) || !(isUnsent(error.value) || error.value._tag === "ReplyError")
+  return Option.isNone(error) || !isUnsent(error.value)
 }
 
 const WAIT = define("WAIT")
@@ -112,7 +115,8 @@ const replicated = (
   acquire: RedisCommand<Answer>,
   { count, millis }: Replicas,
   { name }: Resource,
-  patience: number
+  patience: number,
+  giveBack: () => Effect.Effect<void>
 ): Effect.Effect<Answer | LockError, RedisError> =>
   Effect.scoped(
     Effect.flatMap(redis.lease, (leased) =>
@@ -121,14 +125,16 @@ const replicated = (
         (answer): Effect.Effect<Answer | LockError, RedisError> =>
           answer._tag === "Taken"
             ? Effect.succeed(answer)
-            : Effect.map(leased.send(WAIT(args().integer(count).integer(millis), integer)), (reached) =>
-                reached >= count
-                  ? answer
-                  : new LockError({
-                      reason: "replicas",
-                      name,
-                      message: `"${name}" was given back: ${reached} of ${count} replicas had it within ${millis} milliseconds`
-                    })
+            : Effect.map(
+                Effect.tapErrorCause(leased.send(WAIT(args().integer(count).integer(millis), integer)), giveBack),
+                (reached) =>
+                  reached >= count
+                    ? answer
+                    : new LockError({
+                        reason: "replicas",
+                        resource: name,
+                        message: `it was given back: ${reached} of ${count} replicas had it within ${millis} milliseconds`
+                      })
               )
       )
     )
@@ -208,8 +214,8 @@ const timedOut = ({ kind, name }: Resource, { wait }: Settings): Effect.Effect<n
     Effect.fail(
       new LockError({
         reason: "timeout",
-        name,
-        message: `${kind === "lock" ? "The lock" : "A permit of the semaphore"} "${name}" was not free within ${wait} milliseconds`
+        resource: name,
+        message: `${kind === "lock" ? "The lock" : "A permit of the semaphore"} was not free within ${wait} milliseconds`
       })
     )
   )

@@ -200,8 +200,8 @@ export class Held {
     const what = resource.kind === "lock" ? "The lock" : "A permit of the semaphore"
     return new LockError({
       reason: "lost",
-      name: resource.name,
-      message: `${what} "${resource.name}" was lost: ${why}`,
+      resource: resource.name,
+      message: `${what} was lost: ${why}`,
       fence
     })
   }
@@ -257,7 +257,7 @@ export const release = (
     Effect.catchAllCause((cause) =>
       annotated(
         Effect.logWarning(
-          `The ${resource.kind} "${resource.name}" was not released; it is free after ${ttl} milliseconds at the latest`,
+          `A ${resource.kind} was not released; it is free after ${ttl} milliseconds at the latest`,
           cause
         ),
         redis.about

@@ -23,21 +23,21 @@ const LockErrorBase: ErrorClass<
   "LockError",
   {
     readonly reason: "lost" | "timeout" | "replicas"
-    /** The name of the lock or semaphore. */
-    readonly name: string
+    /** The name of the lock or semaphore. It is part of a key, so the message does not show it. */
+    readonly resource: string
     readonly message: string
     /** The fencing token of the lock that was lost. */
     readonly fence?: bigint | undefined
   },
   {
     readonly reason: "lost" | "timeout" | "replicas"
-    readonly name: string
+    readonly resource: string
     readonly message: string
     readonly fence?: string | undefined
   }
 > = errorClass<LockError>("effect-redis-client/LockError")("LockError", () => ({
   reason: literals("lost", "timeout", "replicas"),
-  name: Schema.String,
+  resource: Schema.String,
   message: Schema.String,
   fence: Schema.optional(Schema.BigInt)
 }))
@@ -57,5 +57,15 @@ export class LockError extends LockErrorBase {
   /** @since 0.1.0 */
   get [TypeId](): TypeId {
     return TypeId
+  }
+
+  /**
+   * The fence as text, because JSON has no such numbers.
+   *
+   * @since 0.1.0
+   */
+  override toJSON(): unknown {
+    const { _tag, fence, message, reason, resource } = this
+    return { _tag, reason, resource, message, ...(fence === undefined ? {} : { fence: String(fence) }) }
   }
 }

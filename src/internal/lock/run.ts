@@ -10,7 +10,7 @@ import { type RedisError, UsageError } from "../../RedisError.js"
 import { Redis, type RedisService } from "../command/model.js"
 import { annotated } from "../connection/about.js"
 import { fromEither } from "../effect/either.js"
-import { interrupt } from "../effect/fork.js"
+import { currentFiber, interrupt, type Running } from "../effect/fork.js"
 import { pauseFor } from "../effect/pause.js"
 import { type Reference, reference } from "../effect/reference.js"
 import { RedisPubSub } from "../pubsub/service.js"
@@ -35,14 +35,17 @@ const world: Effect.Effect<World, never, Redis> = Effect.flatMap(Redis, (redis) 
   Effect.map(Effect.serviceOption(RedisPubSub), (pubsub) => ({ redis, pubsub }))
 )
 
+/** What fibers hold until a scope closes. */
+const untilScope = new WeakMap<Running, Set<Held>>()
+
 /** Whether a fiber that holds these would wait for itself. */
 const waitsForItself = (held: ReadonlyArray<Held>, redis: RedisService, { key, single }: Resource): boolean =>
   single && held.some(({ holding, open }) => open && holding.redis === redis && holding.resource.key === key)
 
-const reentered = ({ kind, name }: Resource): UsageError =>
+const reentered = ({ kind }: Resource): UsageError =>
   new UsageError({
     reason: "invalidArgument",
-    message: `this fiber, or one that started it, holds the ${kind} "${name}" already and would wait for itself; a ${kind} is held once at a time, so take it once, around both`
+    message: `this fiber, or one that started it, holds this ${kind} already and would wait for itself; a ${kind} is held once at a time, so take it once, around both`
   })
 
 /** Obtains what is wanted, in a region that is not interruptible. */
@@ -50,7 +53,7 @@ const obtain = (wanted: Wanted, restore: Restore): Effect.Effect<Held, LockError
   Effect.flatMap(fromEither(wanted), ({ resource, settings }) =>
     Effect.flatMap(world, (world) =>
       Effect.flatMap(Holdings, ({ held }) =>
-        waitsForItself(held, world.redis, resource)
+        waitsForItself([...held, ...holdsOf(currentFiber())], world.redis, resource)
           ? Effect.fail(reentered(resource))
           : contend(world, resource, settings, restore)
       )
@@ -126,10 +129,25 @@ export const ifFree = <H, A, E, R>(
     )
   )
 
+const holdsOf = (fiber: Running | undefined): ReadonlyArray<Held> =>
+  fiber === undefined ? [] : [...(untilScope.get(fiber) ?? [])]
+
 /** Obtains it, until the scope closes. */
 export const scoped = (wanted: Wanted): Effect.Effect<Held, LockError | RedisError, Redis | Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.tap(obtain(wanted, restore), (held) => Effect.addFinalizer(() => held.release))
+    Effect.tap(obtain(wanted, restore), (held) => {
+      const fiber = currentFiber()
+      const holds = fiber === undefined ? undefined : (untilScope.get(fiber) ?? new Set<Held>())
+      if (fiber !== undefined && holds !== undefined) {
+        untilScope.set(fiber, holds.add(held))
+      }
+      return Effect.addFinalizer(() =>
+        Effect.suspend(() => {
+          holds?.delete(held)
+          return held.release
+        })
+      )
+    })
   )
 
 /** How long a candidate waits after a failure that may pass, in milliseconds: from the first, doubled each time, to the last. */

@@ -9,6 +9,7 @@ import * as Decode from "../command/decode.js"
 import type { ReadFrom, RedisCommand } from "../command/model.js"
 import { make as makeCommand } from "../command/raw.js"
 import * as Timers from "../engine/timers.js"
+import { untraced } from "../request/observed.js"
 import type { Member } from "./member.js"
 
 /** How often nodes that are read from are measured, in milliseconds. */
@@ -103,8 +104,10 @@ export interface MeasureSettings {
 /** Sends a command to a member, within a bound. */
 export const ask: MeasureSettings["ask"] = (member, command, answered) =>
   Effect.ignore(
-    Effect.flatMap(member.ready, ({ service }) =>
-      Effect.map(service.send(withDeadline(command, measureTimeout)), answered)
+    untraced(
+      Effect.flatMap(member.ready, ({ service }) =>
+        Effect.map(service.send(withDeadline(command, measureTimeout)), answered)
+      )
     )
   )
 

@@ -25,8 +25,9 @@ import { type Forker, forkerIn } from "../effect/fork.js"
 import * as Timers from "../engine/timers.js"
 import type { CloseReason } from "../engine/transport.js"
 import { closeError } from "../request/failure.js"
+import { untraced } from "../request/observed.js"
 import { isPermanent } from "../request/recovery.js"
-import { notify } from "../telemetry/observer.js"
+import { notify, type PoolChange } from "../telemetry/observer.js"
 import { type PoolMetrics, poolMetrics } from "../telemetry/poolMetrics.js"
 
 export interface PoolSettings extends ReconnectSettings {
@@ -144,6 +145,15 @@ export class PoolCore {
 
   get waiting(): number {
     return this.waiters.size + this.retrying.size
+  }
+
+  /** A caller was given a link after so many milliseconds, or had one for so long. */
+  waited(millis: number): void {
+    this.metrics.waited(millis)
+  }
+
+  used(millis: number): void {
+    this.metrics.used(millis)
   }
 
   /** Lends a link until the scope closes. */
@@ -300,7 +310,7 @@ export class PoolCore {
     if (this.isHot(member, now())) {
       return Effect.succeed(member)
     }
-    return restore(link.send(ping)).pipe(
+    return restore(untraced(link.send(ping))).pipe(
       Effect.exit,
       Effect.flatMap((exit) => {
         if (Exit.isSuccess(exit) && !link.engine.closing) {
@@ -728,12 +738,17 @@ export class PoolCore {
     }
   }
 
+  /** What was reported last. */
+  private reported: PoolChange = { size: 0, free: 0, waiting: 0 }
+
   private report(): void {
+    const { reported } = this
+    const now: PoolChange = { size: this.members.size, free: this.free.length, waiting: this.waiting }
+    this.reported = now
     const change = {
-      server: this.dial.address,
-      size: this.size,
-      free: this.free.length,
-      waiting: this.waiting
+      size: now.size - reported.size,
+      free: now.free - reported.free,
+      waiting: now.waiting - reported.waiting
     }
     this.metrics.changed(change)
     notify(this.dial.observer?.pool, change)

@@ -32,6 +32,10 @@ export abstract class BatchRequest extends Request {
     return this.commands
   }
 
+  get writesAgain(): boolean {
+    return this.repeatable && this.commands.some(({ traits }) => !traits.readonly)
+  }
+
   override take(scripts: Set<string>): Encoded {
     this.scripts = scripts
     // A transaction always sends the source: a SHA1 that the server has lost since would leave it half executed.

@@ -56,6 +56,11 @@ export class Call<A> extends Request {
     return isRepeatable(this.command)
   }
 
+  get writesAgain(): boolean {
+    const { readonly, repeatable } = this.command.traits
+    return repeatable && !readonly
+  }
+
   protected encode(): Encoded {
     return encode(specFor(this.command).wire, this.command.args) as Encoded
   }

@@ -57,12 +57,24 @@ export class Watching {
     }
   }
 
+  /** Parts that have not ended. */
+  private readonly parts = new Set<Ended<RedisError>>()
+
   part(part: RequestPart): Ended<RedisError> | undefined {
     if (!this.open || this.watch.part === undefined) {
       return undefined
     }
     try {
-      return this.watch.part(part)
+      const ended = this.watch.part(part)
+      if (ended === undefined) {
+        return undefined
+      }
+      this.parts.add(ended)
+      return (exit) => {
+        if (this.parts.delete(ended)) {
+          notify(ended, exit)
+        }
+      }
     } catch {
       return undefined
     }
@@ -72,6 +84,10 @@ export class Watching {
     if (this.open) {
       this.open = false
       this.forget?.()
+      for (const ended of this.parts) {
+        notify(ended, interrupted)
+      }
+      this.parts.clear()
       try {
         this.watch.ended(exit)
       } catch {}
@@ -118,6 +134,21 @@ export const observedAs = <A>(
     return watch === undefined ? told : Effect.onExit(told, (exit) => Effect.sync(() => watch.end(exit)))
   })
 
+/**
+ * What an interrupted caller runs: `cancel`, if there is anything to take back, and the end of what is watched. Without it the
+ * request would end with its fiber, which may still run finalizers for long.
+ */
+export const cancelling = (
+  { isPart, watch }: { readonly isPart: boolean; readonly watch: Watching | undefined },
+  cancel: Effect.Effect<void> | undefined
+): Effect.Effect<void> | undefined => {
+  if (watch === undefined || isPart) {
+    return cancel
+  }
+  const end = Effect.sync(() => watch.end(interrupted))
+  return cancel === undefined ? end : Effect.zipRight(cancel, end)
+}
+
 /** Tells an observer, and who watches the request, that the request is sent again. `code` is that of a refusal. */
 export const reportRetry = (
   observer: Observer | undefined,
@@ -158,3 +189,7 @@ export const reportFailures = (
     }
   }
 }
+
+/** Commands of the client's own: nobody asked for them, so they have no span. */
+export const untraced = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.withTracerEnabled(effect, false)

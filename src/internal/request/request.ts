@@ -83,6 +83,8 @@ export abstract class Request extends Pending {
   abstract readonly flushesScripts: boolean
   /** Whether executing it twice is the same as once: every command is readonly, or was declared so. */
   abstract readonly repeatable: boolean
+  /** It writes, and was declared to be the same twice as once: it may be sent again after it was written. */
+  abstract readonly writesAgain: boolean
   /** Settles the caller with a failure. */
   abstract fail(failure: Failure): void
   /** Encodes it once more. It was encoded before, so it can be. */

@@ -96,7 +96,8 @@ export const make = (options: SentinelOptions): Effect.Effect<Client, RedisError
       }
     }
     const dialToSentinel = ({ host, port }: Address) =>
-      makeDial({ options: { ...access.options, endpoint: { _tag: "Tcp", host, port } }, connect, observer })
+      // Without an observer: a connection to a sentinel is not one of the client's, and each question opens one.
+      makeDial({ options: { ...access.options, endpoint: { _tag: "Tcp", host, port } }, connect })
     const sentinels = new Sentinels({
       name,
       seeds: Effect.isEffect(seeds)

@@ -1,12 +1,8 @@
 /** The metrics of one client, apart from those of its pools. Clients of the same address are added up. */
-import * as Cause from "effect/Cause"
-import type * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
-import type { RedisError } from "../../RedisError.js"
 import { finiteName } from "../command/command.js"
 import { type Instrument, instrument, type Labels } from "../effect/metrics.js"
 import * as Timers from "../engine/timers.js"
-import { errorType } from "./errorType.js"
+import { errorIn, errorType, outcomeOf } from "./errorType.js"
 import * as Instruments from "./instruments.js"
 import type { Load, Observer } from "./observer.js"
 import type { ResolvedTelemetry } from "./options.js"
@@ -24,11 +20,8 @@ const byLabel = (of: Instrument, fixed: Labels, label: string): ((value: string,
   }
 }
 
-const errorIn = (exit: Exit.Exit<unknown, RedisError>): RedisError | undefined =>
-  exit._tag === "Failure" ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
-
 /** An observer that keeps metrics. `server` is the address that the client was given. */
-export const clientMetrics = (server: string, { commands, exclude }: ResolvedTelemetry): Observer => {
+export const clientMetrics = (server: string, { commands, exclude, system }: ResolvedTelemetry): Observer => {
   const labels = { "server.address": server }
   const open = instrument(Instruments.connectionsOpen, labels)
   const closed = byLabel(Instruments.connectionsClosed, labels, "reason")
@@ -43,7 +36,7 @@ export const clientMetrics = (server: string, { commands, exclude }: ResolvedTel
   const load = loadOf(labels)
   open(0)
   return {
-    ...(commands ? { request: durations(labels, exclude) } : { watches: () => false }),
+    ...(commands ? { request: durations({ ...labels, "db.system.name": system }, exclude) } : { watches: () => false }),
     retry: ({ code, reason }) => {
       if (code === "MOVED" || code === "ASK") {
         redirections(code)
@@ -103,7 +96,6 @@ const durations = (labels: Labels, exclude: ReadonlySet<string>): Observer["requ
     if (add === undefined) {
       add = instrument(Instruments.operationDuration, {
         ...labels,
-        "db.system.name": "redis",
         "db.operation.name": operation,
         ...(error === undefined ? {} : { "error.type": error })
       })
@@ -111,9 +103,9 @@ const durations = (labels: Labels, exclude: ReadonlySet<string>): Observer["requ
     }
     add(seconds)
   }
-  return ({ atomic, commands }) => {
+  return ({ atomic, batch, commands }) => {
     const name = commands[0]?.name ?? ""
-    if (commands.length === 1 && exclude.has(name)) {
+    if (commands.every(({ name }) => exclude.has(name))) {
       return undefined
     }
     const operation = atomic ? "MULTI" : commands.length > 1 ? "PIPELINE" : finiteName(name)
@@ -121,7 +113,11 @@ const durations = (labels: Labels, exclude: ReadonlySet<string>): Observer["requ
     return {
       untilInterrupted: false,
       ended: (exit) => {
-        const error = errorIn(exit)
+        const error = errorIn(batch ? outcomeOf(exit) : exit)
+        if (exit._tag === "Failure" && error === undefined) {
+          // Nobody waited for it any more, so this was not its duration.
+          return
+        }
         record(operation, error === undefined ? undefined : errorType(error), (Timers.now() - began) / 1000)
       }
     }

@@ -50,8 +50,7 @@ export const insightOf = (
   const closed = new Map<string, number>()
   const errors = new Map<string, number>()
   const queued = { commands: 0, bytes: 0 }
-  let pool = { size: 0, free: 0, waiting: 0 }
-  const pools = new Map<string, typeof pool>()
+  const pool = { size: 0, free: 0, waiting: 0 }
   const totals = { retries: 0, redirections: 0, reconnects: 0, failedAttempts: 0 }
   const namesOf = (commands: ReadonlyArray<{ readonly name: string }>) => commands.map(({ name }) => finiteName(name))
   const observer: Observer = {
@@ -114,14 +113,10 @@ export const insightOf = (
       totals.reconnects++
       report({ _tag: "Reconnected", server })
     },
-    pool: ({ free, server, size, waiting }) => {
-      pools.set(server, { free, size, waiting })
-      pool = { size: 0, free: 0, waiting: 0 }
-      for (const one of pools.values()) {
-        pool.size += one.size
-        pool.free += one.free
-        pool.waiting += one.waiting
-      }
+    pool: ({ free, size, waiting }) => {
+      pool.size += size
+      pool.free += free
+      pool.waiting += waiting
     },
     load: ({ bytes, commands, inFlight, server }) => {
       queued.commands += commands

@@ -65,9 +65,8 @@ export interface ConnectionChange {
   readonly reason: ConnectionError["reason"] | undefined
 }
 
-/** How the size of a pool changed. */
+/** By how much a pool has grown, or shrunk: its connections, those that nobody holds, and the callers that wait for one. */
 export interface PoolChange {
-  readonly server: string
   readonly size: number
   readonly free: number
   readonly waiting: number

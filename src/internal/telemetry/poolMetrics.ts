@@ -30,7 +30,6 @@ export const poolMetrics = (
     [instrument(Instruments.idleMax, pool), max],
     [instrument(Instruments.idleMin, pool), min]
   ] as const
-  let last = { idle: 0, used: 0, waiting: 0 }
   // A metric is registered when it is first updated, and is to be there from the beginning, at zero.
   for (const add of [idle, used, pending, timeouts]) {
     add(0)
@@ -46,11 +45,9 @@ export const poolMetrics = (
   let open = true
   return {
     changed: ({ free, size, waiting }) => {
-      const now = { idle: free, used: size - free, waiting }
-      changed(idle, now.idle - last.idle)
-      changed(used, now.used - last.used)
-      changed(pending, now.waiting - last.waiting)
-      last = now
+      changed(idle, free)
+      changed(used, size - free)
+      changed(pending, waiting)
     },
     waited: (millis) => wait(millis / 1000),
     used: (millis) => use(millis / 1000),

@@ -3,16 +3,14 @@
  * opened where the request is accepted and ended where its caller is given the result; both are plain callbacks, because a
  * span by `Effect.withSpan` costs several times as much as a command.
  */
-import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import type { RedisError } from "../../RedisError.js"
 import { finiteName } from "../command/command.js"
 import type { BatchResult, RedisCommand } from "../command/model.js"
 import { currentFiber } from "../effect/fork.js"
 import { isTraced, type OpenSpan, openSpan } from "../effect/tracing.js"
 import * as Timers from "../engine/timers.js"
-import { errorType } from "./errorType.js"
+import { errorIn, errorType, outcomeOf } from "./errorType.js"
 import type { Ended, Observer, RequestPart, RequestStart, RequestWatch, Retry } from "./observer.js"
 import type { ResolvedTelemetry } from "./options.js"
 import { serverAttributes } from "./server.js"
@@ -146,11 +144,18 @@ class RequestSpan implements RequestWatch {
     if (server !== this.server) {
       this.server = server
       showServer(this.span, server)
+      if (serverAttributes(server)["server.port"] === undefined) {
+        // The port of the server before must not stay.
+        this.span.attribute("server.port", 6379)
+      }
     }
   }
 
   retry({ code, reason, server }: Retry): void {
     this.retries++
+    if (this.retries > mostEvents) {
+      return
+    }
     if (code === "MOVED" || code === "ASK") {
       this.span.event("redis.redirect", { kind: code, "server.address": server })
     } else {
@@ -189,12 +194,13 @@ class RequestSpan implements RequestWatch {
     if (this.retries > 0) {
       span.attribute("redis.client.retries", this.retries)
     }
-    showError(span, exit)
     if (this.isBatch && exit._tag === "Success") {
       this.showParts(exit.value as BatchResult)
     }
+    const outcome = this.isBatch ? outcomeOf(exit) : exit
+    showError(span, outcome)
     // A tracer gets no value of the user's.
-    span.end(Exit.asVoid(exit))
+    span.end(Exit.asVoid(outcome))
   }
 
   /** Each failed command of a batch is an event. */
@@ -202,17 +208,18 @@ class RequestSpan implements RequestWatch {
     if (result.outcome !== "executed") {
       this.span.attribute("redis.transaction.outcome", result.outcome)
     }
+    let events = 0
     for (const [index, exit] of result.exits.entries()) {
       const error = errorIn(exit)
-      if (error !== undefined) {
+      if (error !== undefined && events++ < mostEvents) {
         this.span.event("redis.error", { index, "error.type": errorType(error) })
       }
     }
   }
 }
 
-const errorIn = (exit: Exit.Exit<unknown, RedisError>): RedisError | undefined =>
-  exit._tag === "Failure" ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
+/** How many events of one kind a span has at most. */
+const mostEvents = 32
 
 const showError = (span: OpenSpan, exit: Exit.Exit<unknown, RedisError>): void => {
   const error = errorIn(exit)
