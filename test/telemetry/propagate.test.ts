@@ -7,6 +7,8 @@ import * as Layer from "effect/Layer"
 import { Redis, RedisStream } from "effect-redis-client"
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import { describeReal } from "../support/describeReal.js"
+import { metrics } from "../support/effect.js"
+import { until } from "../support/pubsub.js"
 import { serverLayer } from "../support/servers.js"
 import { keepingTracer } from "../support/tracer.js"
 
@@ -14,6 +16,46 @@ describeReal((server) => {
   const redis = Layer.unwrapEffect(
     Effect.map(RedisServer.RedisServer, ({ host, port }) => Redis.layer({ host, port }))
   ).pipe(Layer.provideMerge(serverLayer(server)))
+
+  layer(redis)("a worker", (it) => {
+    it.scoped("counts the entries that it has in hand, and how old they were when it took them up", () =>
+      Effect.gen(function* () {
+        const { host, port } = yield* RedisServer.RedisServer
+        const shown = Effect.map(metrics, (all) =>
+          Object.fromEntries(
+            all.flatMap(({ name, state, tags }) =>
+              name.startsWith("redis.client.stream.") && tags["server.address"] === `${host}:${port}`
+                ? [[name.slice(20), (state as { readonly count: number }).count]]
+                : []
+            )
+          )
+        )
+        const before = { lag: 0, in_hand: 0, ...(yield* shown) }
+        yield* Effect.forEach([1, 2, 3], (n) => RedisStream.add("counted", { n: String(n) }))
+        const latch = yield* Deferred.make<void>()
+        const worker = yield* Effect.fork(
+          RedisStream.worker({ stream: "counted", group: "group", consumer: "one", create: "all" }, () =>
+            Deferred.await(latch)
+          )
+        )
+        yield* until(
+          "all are in hand, and one has a handler",
+          Effect.map(shown, (now) => now.in_hand === before.in_hand + 3)
+        )
+        yield* until(
+          "one was taken up",
+          Effect.map(shown, (now) => now.lag === before.lag + 1)
+        )
+        yield* Deferred.succeed(latch, undefined)
+        yield* until(
+          "all are acknowledged",
+          Effect.map(shown, (now) => now.in_hand === before.in_hand)
+        )
+        expect((yield* shown).lag).toBe(before.lag + 3)
+        yield* Fiber.interrupt(worker)
+      })
+    )
+  })
 
   layer(redis)("a worker with propagate", (it) => {
     it.scoped("links its span to the producer's, and shows neither the stream nor the entry", () =>

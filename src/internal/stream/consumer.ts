@@ -12,6 +12,7 @@ import type { StreamId } from "../../commands/stream-entry.js"
 import { type DecodeError, type RedisError, UsageError } from "../../RedisError.js"
 import type { RedisService } from "../command/model.js"
 import { interruptFork, type Running } from "../effect/fork.js"
+import { StreamMetrics } from "../telemetry/streamMetrics.js"
 import { Acknowledging } from "./acknowledging.js"
 import { stopped } from "./deadLetter.js"
 import { place } from "./events.js"
@@ -46,7 +47,7 @@ export class GroupConsumer<A> {
 
   constructor(redis: RedisService, settings: GroupSettings<A>) {
     this.group = new Group(redis, settings)
-    this.hand = new Hand(settings)
+    this.hand = new Hand(settings, new StreamMetrics(redis.about?.server ?? "unknown"))
     this.intake = new Intake(this.group, this.hand)
     this.acknowledging = new Acknowledging(this.group, this.hand)
     this.retry = new Retry(this.group, this.hand, {
@@ -154,6 +155,7 @@ export class GroupConsumer<A> {
       for (const fiber of this.upkeep) {
         yield* interruptFork(fiber)
       }
+      hand.end()
       for (const held of hand.entries) {
         held.onAcked?.(Exit.fail(this.failure ?? stopped()))
       }

@@ -13,6 +13,7 @@ import * as Exit from "effect/Exit"
 import type { StreamId } from "../../commands/stream-entry.js"
 import type { DecodeError, RedisError } from "../../RedisError.js"
 import type { Stepper } from "../effect/schedule.js"
+import type { StreamMetrics } from "../telemetry/streamMetrics.js"
 import { type RawEntry, undecodable } from "./entry.js"
 import type { EntryOf, GroupSettings, UndecodableOf } from "./settings.js"
 import { Signal } from "./wait.js"
@@ -76,7 +77,10 @@ export class Hand<A> {
   /** Notified when an entry leaves its handler, or the hand. */
   readonly progress = new Signal()
 
-  constructor(private readonly settings: GroupSettings<A>) {}
+  constructor(
+    private readonly settings: GroupSettings<A>,
+    private readonly metrics: StreamMetrics
+  ) {}
 
   get size(): number {
     return this.held.size
@@ -132,6 +136,7 @@ export class Hand<A> {
       attempt
     )
     this.held.set(raw.id, held)
+    this.metrics.hold(this.held.size)
     if (Either.isRight(lane) && lane.right !== undefined) {
       held.lane = lane.right
       const line = this.lanes.get(lane.right)
@@ -160,6 +165,9 @@ export class Hand<A> {
   private begin(held: Held<A>): void {
     held.state = "running"
     this.running++
+    if (held.retries === undefined) {
+      this.metrics.taken(held.id)
+    }
   }
 
   /** The next entry with the same key may run. */
@@ -224,6 +232,14 @@ export class Hand<A> {
   stop(): void {
     this.stopping = true
     this.endHandingOut()
+  }
+
+  private ended = false
+
+  /** The consumer is over: what is still in hand is nobody's any more here. */
+  end(): void {
+    this.ended = true
+    this.metrics.hold(0)
   }
 
   /**
@@ -302,6 +318,7 @@ export class Hand<A> {
     const advances = held.state !== "handled"
     held.state = "dropped"
     this.held.delete(held.id)
+    this.metrics.hold(this.ended ? 0 : this.held.size)
     if (advances) {
       this.advance(held)
     }

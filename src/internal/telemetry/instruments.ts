@@ -134,3 +134,15 @@ export const dropped = metric(
   "{message}",
   "Messages that a slow subscription did not take in time"
 )
+export const streamLag = metric(
+  "redis.client.stream.lag",
+  "histogram",
+  "s",
+  "How old an entry of a stream was, by its id, when a worker took it up"
+)
+export const streamInHand = metric(
+  "redis.client.stream.in_hand",
+  "upDown",
+  "{entry}",
+  "Entries that workers have read and not acknowledged"
+)
