@@ -60,12 +60,12 @@ describe("an outage", () => {
       {
         level: "WARN",
         text: "The connection to h:1 was lost: the server closed the connection",
-        annotations: { server: "h:1", reason: "peerClosed", connection: 7, client: "worker-1" }
+        annotations: { "server.address": "h:1", reason: "peerClosed", connection: 7, "redis.client.name": "worker-1" }
       },
       {
         level: "INFO",
         text: "The connection to h:1 is back after 1500 ms",
-        annotations: { server: "h:1", connection: 8, client: "worker-1" }
+        annotations: { "server.address": "h:1", connection: 8, "redis.client.name": "worker-1" }
       }
     ])
     texts()
@@ -161,8 +161,8 @@ eachServer((it, { protocol, server }) => {
           expect(own.map(({ level }) => level)).toEqual(["WARN", "INFO"])
           for (const { annotations } of own) {
             expect(annotations).toMatchObject({
-              server: `${host}:${port}`,
-              client: "worker-1",
+              "server.address": `${host}:${port}`,
+              "redis.client.name": "worker-1",
               connection: expect.any(Number)
             })
           }

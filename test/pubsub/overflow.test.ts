@@ -30,7 +30,11 @@ eachServer((it, live) => {
             expect(payloads((yield* dropping.takeAll)[0])).toEqual(Array.from({ length: 100 }, (_, i) => i))
             expect(lines.filter((line) => line.includes("slow Redis subscription drops")).length).toBe(2 * burst)
           }
-          for (const annotation of [/"server":"127\.0\.0\.1:\d+"/, /"subscribe":1\b/, /"strategy":"sliding"/]) {
+          for (const annotation of [
+            /"server\.address":"127\.0\.0\.1:\d+"/,
+            /"subscribe":1\b/,
+            /"strategy":"sliding"/
+          ]) {
             expect(lines.filter((line) => annotation.test(line)).length).toBeGreaterThanOrEqual(2)
           }
         }).pipe(Effect.provide(layer))

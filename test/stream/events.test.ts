@@ -55,7 +55,13 @@ eachServer((it, { connect, protocol }) => {
           )
         )
       )
-      const annotations = { server, client: "billing-1", stream, group: "billing", consumer: "a" }
+      const annotations = {
+        "server.address": server,
+        "redis.client.name": "billing-1",
+        stream,
+        group: "billing",
+        consumer: "a"
+      }
       const where = `of stream ${stream} (group billing, consumer a)`
       yield* eventually("it is a dead letter", () => lines.some(({ message }) => message.includes("dead letter")))
       yield* Fiber.interrupt(worker)
@@ -87,7 +93,13 @@ eachServer((it, { connect, protocol }) => {
       )
       yield* eventually("both are handled", () => handled === 2)
       yield* Fiber.interrupt(worker)
-      const annotations = { server, client: "billing-1", stream, group: "g", consumer: "me" }
+      const annotations = {
+        "server.address": server,
+        "redis.client.name": "billing-1",
+        stream,
+        group: "g",
+        consumer: "me"
+      }
       const where = `stream ${stream} (group g, consumer me)`
       expect(lines).toEqual([
         { message: `1 pending entries were taken up for ${where}`, annotations },
@@ -124,7 +136,13 @@ eachServer((it, { connect, protocol }) => {
           )
         )
       )
-      const annotations = { server, client: "billing-1", stream, group: "g", consumer: "c" }
+      const annotations = {
+        "server.address": server,
+        "redis.client.name": "billing-1",
+        stream,
+        group: "g",
+        consumer: "c"
+      }
       yield* eventually("both lines are there", () => lines.length === 2)
       yield* Fiber.interrupt(worker)
       expect(counted).toEqual([`Failed ${stream} g c`])
@@ -230,7 +248,7 @@ eachServer((it, { connect, protocol }) => {
       yield* eventually("it is logged", () => lines.length === 1)
       expect(lines[0]).toEqual({
         message: `The listener of the consumer of stream ${stream} (group g, consumer c) failed`,
-        annotations: { server, client: "billing-1", stream, group: "g", consumer: "c" }
+        annotations: { "server.address": server, "redis.client.name": "billing-1", stream, group: "g", consumer: "c" }
       })
       yield* until(
         "it goes on",

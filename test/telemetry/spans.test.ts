@@ -1,15 +1,18 @@
 /** Spans of requests, as a tracer of the program sees them: one golden text for each kind of request and of ending. */
 import { describe, expect, it, layer } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { Redis, RedisPubSub, RedisScript } from "effect-redis-client"
+import { Redis, type RedisCommand, RedisPubSub, RedisScript } from "effect-redis-client"
 import { forkerIn } from "../../src/internal/effect/fork.js"
 import type { RedisOptions } from "../../src/Redis.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
+import { quickly } from "../support/client.js"
 import * as Peer from "../support/peer.js"
 import { until } from "../support/pubsub.js"
 import { realServers, serverLayer } from "../support/servers.js"
@@ -238,6 +241,71 @@ describe("without a real server", () => {
       expect(lines).toEqual([
         `client INCR failed ${at} db.operation.name=INCR db.system.name=redis error.type=DeadlineError.reply ` +
           `redis.client.delivery=unknown ${host}`
+      ])
+    })
+  )
+
+  it.scoped("each kind of failure has its type, and whether the command may have been executed", () =>
+    Effect.gen(function* () {
+      const answers: Readonly<Record<string, string | undefined>> = {
+        GET: "+OK\r\n:x\r\n",
+        INCR: "$3\r\nabc\r\n",
+        LPUSH: "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+        SADD: "-MYCODE secret\r\n",
+        TTL: "!!\r\n"
+      }
+      const peer = yield* Peer.make({
+        onCommand: Peer.greeting(([name = ""], connection) => {
+          if (name === "APPEND") {
+            connection.end()
+          }
+          return answers[name]
+        })
+      })
+      const failing = (command: RedisCommand.RedisCommand<unknown>, options: RedisOptions = {}) =>
+        Effect.gen(function* () {
+          const redis = yield* make(peer, options)
+          const { exit, lines } = yield* traced(redis.send(command))
+          const error = Exit.isFailure(exit) ? Option.getOrThrow(Cause.failureOption(exit.cause)) : undefined
+          return [error?._tag, lines[0]?.replace(` db.system.name=redis`, "").replace(` ${host}`, "")]
+        }).pipe(Effect.scoped)
+      const span = (name: string) => `client ${name} failed ${at} db.operation.name=${name}`
+      expect(yield* failing(Redis.incr("k"))).toEqual(["DecodeError", `${span("INCR")} error.type=DecodeError`])
+      expect(yield* failing(Redis.lpush("k", "v"))).toEqual([
+        "ReplyError",
+        `${span("LPUSH")} db.response.status_code=WRONGTYPE error.type=WRONGTYPE`
+      ])
+      expect(yield* failing(Redis.sadd("k", "v"))).toEqual([
+        "ReplyError",
+        `${span("SADD")} db.response.status_code=ReplyError error.type=ReplyError`
+      ])
+      expect(yield* failing(Redis.ttl("k"))).toEqual(["ProtocolError", `${span("TTL")} error.type=ProtocolError`])
+      expect(yield* failing(Redis.append("k", "v"))).toEqual([
+        "ConnectionError",
+        `${span("APPEND")} error.type=ConnectionError.peerClosed redis.client.delivery=unknown`
+      ])
+      expect(yield* failing(Redis.set("k", "v"), { replyTimeout: "30 millis" })).toEqual([
+        "DeadlineError",
+        `${span("SET")} error.type=DeadlineError.reply redis.client.delivery=unknown`
+      ])
+    })
+  )
+
+  it.scoped("a command for which there is no room fails as such, and so does one that waits for too long unsent", () =>
+    Effect.gen(function* () {
+      const gone = yield* Effect.scoped(Peer.make(Peer.pong))
+      const options = { lazy: true, replyTimeout: "60 millis", maxQueuedCommands: 1, reconnect: quickly } as const
+      const redis = yield* make(gone, options)
+      const { spans } = yield* traced(
+        Effect.all([redis.send(Redis.set("a", "v")), redis.send(Redis.set("b", "v"))].map(Effect.exit), {
+          concurrency: "unbounded"
+        })
+      )
+      expect(
+        spans.slice(1).map(({ attributes }) => [attributes.get("error.type"), attributes.get("redis.client.delivery")])
+      ).toEqual([
+        ["DeadlineError.queue", "unsent"],
+        ["OverflowError.commands", undefined]
       ])
     })
   )

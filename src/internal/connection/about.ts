@@ -20,7 +20,7 @@ export const annotated = <A, E, R>(effect: Effect.Effect<A, E, R>, about: About 
     ? effect
     : Effect.suspend(() =>
         Effect.annotateLogs(effect, {
-          server: about.server,
-          ...(about.client === undefined ? {} : { client: about.client })
+          "server.address": about.server,
+          ...(about.client === undefined ? {} : { "redis.client.name": about.client })
         })
       )

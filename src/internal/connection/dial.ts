@@ -12,6 +12,7 @@ import * as Timers from "../engine/timers.js"
 import type { CloseReason, Transport } from "../engine/transport.js"
 import { changed } from "../request/failure.js"
 import { notify, type Observer } from "../telemetry/observer.js"
+import { annotated } from "./about.js"
 import * as Credentials from "./credentials.js"
 import { type ExtraSteps, endedSilently, type LeftOut, shakeHands } from "./handshake.js"
 import { Link } from "./link.js"
@@ -122,22 +123,22 @@ class DialOf implements Dial {
   }
 }
 
-/** Logs the end of a link at debug level, and reports it to the observer. */
+/** Logs the beginning and the end of a link at debug level, and reports both to the observer. */
 export const reportEnd = (link: Link, observer: Observer | undefined): Effect.Effect<void> =>
   Effect.map(forker(), (fork) => {
     const server = link.address
     notify(observer?.connection, { server, id: link.id, change: "ready", reason: undefined })
-    const ended = (close: CloseReason): void => {
-      notify(observer?.connection, { server, id: link.id, change: "lost", reason: close.reason })
+    const log = (message: string, annotations: Readonly<Record<string, unknown>>): void => {
       fork(
-        Effect.logDebug(`Redis connection ended: ${close.message}`).pipe(
-          Effect.annotateLogs({
-            server,
-            reason: close.reason,
-            ...(link.id === undefined ? {} : { connection: link.id })
-          })
+        annotated(Effect.logDebug(message), { server, client: link.options.clientName }).pipe(
+          Effect.annotateLogs({ ...annotations, ...(link.id === undefined ? {} : { connection: link.id }) })
         )
       )
+    }
+    log("Redis connection opened", {})
+    const ended = (close: CloseReason): void => {
+      notify(observer?.connection, { server, id: link.id, change: "lost", reason: close.reason })
+      log(`Redis connection ended: ${close.message}`, { reason: close.reason })
     }
     // It may have ended right after its handshake.
     if (link.engine.closed === undefined) {

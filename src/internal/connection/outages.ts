@@ -43,7 +43,7 @@ export class Outages {
       const others = this.unlogged === 0 ? "" : ` (${this.unlogged} more were lost since the last warning)`
       this.unlogged = 0
       this.log(Effect.logWarning(`${this.subject} to ${server} was lost: ${close.message}${others}`), {
-        server,
+        "server.address": server,
         reason: close.reason,
         ...(connection === undefined ? {} : { connection })
       })
@@ -70,7 +70,7 @@ export class Outages {
     this.logged = false
     const millis = Math.round(this.time.now() - since)
     this.log(Effect.logInfo(`${this.subject} to ${server} is back after ${millis} ms`), {
-      server,
+      "server.address": server,
       ...(connection === undefined ? {} : { connection })
     })
   }
@@ -79,7 +79,9 @@ export class Outages {
   refused(message: string, server: string): void {
     const left = this.refusals.next()
     if (left !== undefined) {
-      this.log(Effect.logError(`${this.subject} to ${server} is refused: ${message}${leftOut(left)}`), { server })
+      this.log(Effect.logError(`${this.subject} to ${server} is refused: ${message}${leftOut(left)}`), {
+        "server.address": server
+      })
     }
   }
 
@@ -93,7 +95,10 @@ export class Outages {
   private log(line: Effect.Effect<void>, annotations: Readonly<Record<string, unknown>>): void {
     const { clientName } = this
     this.fork(
-      Effect.annotateLogs(line, clientName === undefined ? annotations : { ...annotations, client: clientName })
+      Effect.annotateLogs(
+        line,
+        clientName === undefined ? annotations : { ...annotations, "redis.client.name": clientName }
+      )
     )
   }
 }

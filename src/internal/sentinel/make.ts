@@ -128,8 +128,8 @@ export const make = (options: SentinelOptions): Effect.Effect<Client, RedisError
         if (master !== undefined) {
           fork(
             Effect.annotateLogs(Effect.logWarning(`The master ${name} is ${showAddress(master)} now`), {
-              server: showAddress(master),
-              ...(resolved.clientName === undefined ? {} : { client: resolved.clientName })
+              "server.address": showAddress(master),
+              ...(resolved.clientName === undefined ? {} : { "redis.client.name": resolved.clientName })
             })
           )
         }
