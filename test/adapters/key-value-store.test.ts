@@ -166,6 +166,9 @@ eachServer((it, { connect }) => {
       expect(yield* run(Redis.dbsize())).toBe(1)
       const whole = yield* storeOf(redis, { prefix: RedisStore.wholeDatabase })
       expect([yield* whole.size, yield* whole.get("foreign")]).toEqual([1, Option.some("x")])
+      // Somebody else's key need not be text.
+      yield* run(Redis.set(new Uint8Array([0xff, 0x01]), "x"))
+      expect([yield* whole.size, yield* whole.isEmpty]).toEqual([2, false])
       yield* whole.clear
       expect(yield* run(Redis.dbsize())).toBe(0)
     })

@@ -29,7 +29,12 @@ export const isTraced = (fiber: Running, roots: boolean): boolean => {
 /** The fiber's span. A span that is not to be passed on is not a parent: the one above it is. */
 const parentOf = (fiber: Running): Tracer.AnySpan | undefined => {
   let span = fiber.currentSpan
-  while (span !== undefined && Context.get(span.context, Tracer.DisablePropagation)) {
+  // Most spans have an empty context. To look into it costs as much as an attribute of a span.
+  while (
+    span !== undefined &&
+    span.context.unsafeMap.size > 0 &&
+    Context.get(span.context, Tracer.DisablePropagation)
+  ) {
     span = span._tag === "Span" ? Option.getOrUndefined(span.parent) : undefined
   }
   return span

@@ -25,7 +25,13 @@ const reasonOf = (
     case "OverflowError":
       return "Busy"
     case "ReplyError":
-      return error.code === "NOPERM" || error.code === "NOAUTH" ? "PermissionDenied" : "Unknown"
+      return ["NOPERM", "NOAUTH", "WRONGPASS"].includes(error.code)
+        ? "PermissionDenied"
+        : error.code === "WRONGTYPE"
+          ? "InvalidData"
+          : "Unknown"
+    case "ConnectionError":
+      return error.reason === "authentication" || error.reason === "credentials" ? "PermissionDenied" : "Unknown"
     default:
       return "Unknown"
   }
@@ -79,10 +85,11 @@ export const makeStore = (redis: RedisService, settings: Settings): KeyValueStor
     has: (key) => run("has", on.has(key)),
     modify: (key, f) => run("modify", on.modifyText(key, changed(f))),
     modifyUint8Array: (key, f) => run("modifyUint8Array", on.modifyBytes(key, changed(f))),
-    forSchema<A, I, R>(this: KeyValueStore.KeyValueStore, schema: Schema.Schema<A, I, R>) {
-      const plain = plainSchemaStore(this, schema)
+    forSchema<A, I, R>(this: KeyValueStore.KeyValueStore | undefined, schema: Schema.Schema<A, I, R>) {
+      const self = this ?? store
+      const plain = plainSchemaStore(self, schema)
       // Behind `KeyValueStore.prefix` the keys are others; there `modify` is what the platform makes of get and set.
-      return this === store ? { ...plain, modify: modifyDecoded(schema) } : plain
+      return self === store ? { ...plain, modify: modifyDecoded(schema) } : plain
     }
   })
   return store

@@ -20,7 +20,12 @@ export const isTraced = (fiber: Running, roots: boolean): boolean => {
 /** The fiber's span. A span that is not to be passed on is not a parent: the one above it is. */
 const parentOf = (fiber: Running): Tracer.AnySpan | undefined => {
   let { span } = fiber.cache
-  while (span !== undefined && Context.get(span.annotations, Tracer.DisablePropagation)) {
+  // Most spans have no annotations. To look into them costs as much as an attribute of a span.
+  while (
+    span !== undefined &&
+    span.annotations.mapUnsafe.size > 0 &&
+    Context.get(span.annotations, Tracer.DisablePropagation)
+  ) {
     span = span._tag === "Span" ? Option.getOrUndefined(span.parent) : undefined
   }
   return span
