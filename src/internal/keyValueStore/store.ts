@@ -25,11 +25,7 @@ const reasonOf = (
     case "OverflowError":
       return "Busy"
     case "ReplyError":
-      return ["NOPERM", "NOAUTH", "WRONGPASS"].includes(error.code)
-        ? "PermissionDenied"
-        : error.code === "WRONGTYPE"
-          ? "InvalidData"
-          : "Unknown"
+      return ["NOPERM", "NOAUTH", "WRONGPASS"].includes(error.code) ? "PermissionDenied" : "Unknown"
     case "ConnectionError":
       return error.reason === "authentication" || error.reason === "credentials" ? "PermissionDenied" : "Unknown"
     default:
