@@ -145,6 +145,8 @@ describeReal((real) => {
         expect(pubsub).not.toContain("SUBSCRIBE")
         expect(few.text).toMatch(/ACL SETUSER few .*\+xgroup\|create/)
         expect(denied[0]?.data.how).toBe("trial")
+        const elsewhere = yield* examine(`${urlOf(server)}/1`, ["--user", "few"], pw)
+        fails(elsewhere, "handshake-denied", /the server refused SELECT: .*NOPERM/)
 
         const ordinary = ["--user", "ordinary", "--for", "commands,transactions,scripts,pubsub,streams,locks"]
         const limited = yield* examine(urlOf(server), ordinary, pw)
