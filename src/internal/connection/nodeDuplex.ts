@@ -23,6 +23,8 @@ export const fromDuplex = (duplex: Duplex, reader?: SocketReader): Transport => 
   // An error without a listener ends the process.
   duplex.on("error", (error) => {
     failure ??= error
+    // A TLS alert after the handshake is an error that leaves the socket open, until the peer closes it.
+    duplex.destroy()
   })
   return {
     write: (data) => {

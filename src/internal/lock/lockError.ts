@@ -22,6 +22,7 @@ const LockErrorBase: ErrorClass<
   LockError,
   "LockError",
   {
+    /** Why: see {@link LockError}. */
     readonly reason: "lost" | "timeout" | "replicas"
     /** The name of the lock or semaphore. It is part of a key, so the message does not show it. */
     readonly resource: string
