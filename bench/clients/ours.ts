@@ -5,7 +5,6 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Pool, Redis, RedisPubSub } from "effect-redis-client"
-import * as RedisLock from "effect-redis-client/RedisLock"
 import { effects } from "../runners.js"
 import type { Place, Runner, Work } from "../work.js"
 import { type Fanout, fanout } from "./fanout.js"
@@ -39,10 +38,7 @@ const operation = (
         Effect.scoped(Effect.flatMap(Redis.make(address), (redis) => Effect.provideService(Redis.ping(), Redis, redis)))
     case "pool":
       return () => Effect.scoped(Pool.acquire)
-    case "lock": {
-      const name = names(work)
-      return () => RedisLock.withLock(name())(Effect.void)
-    }
+    case "lock":
     case "fanout":
     case "limit":
     case "decode":
@@ -74,6 +70,13 @@ const listening = async (place: Place, work: Fanout): Promise<Runner> => {
   )
 }
 
+/** Sources of before the locks can be measured by the other rows. */
+const locking = async (work: Extract<Work, { readonly op: "lock" }>) => {
+  const RedisLock = await import("effect-redis-client/RedisLock")
+  const name = names(work)
+  return () => RedisLock.withLock(name())(Effect.void)
+}
+
 /** What a program adds to a client: a tracer, and a span around the loops. */
 interface Telemetry {
   readonly layer?: Layer.Layer<never>
@@ -95,7 +98,7 @@ export const ours = async (
   if (work.op === "limit") {
     return shared ? undefined : limiter(place, work)
   }
-  const chosen = operation(work, address)
+  const chosen = work.op === "lock" ? await locking(work) : operation(work, address)
   if (chosen === undefined) {
     return undefined
   }
