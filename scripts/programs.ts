@@ -56,7 +56,7 @@ const outage =
 const withoutOutages = (lines: ReadonlyArray<string>): ReadonlyArray<string> => {
   let inside = false
   return lines.filter((line) => {
-    inside = outage.test(line) || (inside && /^ {2}(server|reason|connection|client): /.test(line))
+    inside = outage.test(line) || (inside && /^ {2}'?(server\.address|reason|connection|redis\.client\.name)'?: /.test(line))
     return !inside
   })
 }

@@ -3,10 +3,14 @@
  */
 import * as Effect from "effect/Effect"
 import type { About } from "../command/model.js"
-import type { Dial } from "./dial.js"
+import type { Observer } from "../telemetry/observer.js"
 
 /** The address is the one of the last attempt to connect. */
-export const aboutOf = (dial: Dial): About => ({
+export const aboutOf = (dial: {
+  readonly address: string
+  readonly options: { readonly clientName: string | undefined }
+  readonly observer: Observer | undefined
+}): About => ({
   get server() {
     return dial.address
   },
