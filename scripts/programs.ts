@@ -56,7 +56,8 @@ const outage =
 const withoutOutages = (lines: ReadonlyArray<string>): ReadonlyArray<string> => {
   let inside = false
   return lines.filter((line) => {
-    inside = outage.test(line) || (inside && /^ {2}'?(server\.address|reason|connection|redis\.client\.name)'?: /.test(line))
+    inside =
+      outage.test(line) || (inside && /^ {2}'?(server\.address|reason|connection|redis\.client\.name)'?: /.test(line))
     return !inside
   })
 }
