@@ -50,14 +50,15 @@ export const mismatch = (expected: ReadonlyArray<string>, actual: ReadonlyArray<
 }
 
 const outage =
-  /^(\[[\d:.]+\] (WARN|INFO) \(#\d+\): |timestamp=\S+ level=(WARN|INFO) .*message=")(The connection|A connection of a pool)/
+  /^(\[[\d:.]+\] (WARN|INFO) \(#\d+\): |timestamp=\S+ level=(WARN|INFO) .*message=")(The connection|A connection of a pool|The primaries of the cluster|The master )/
 
-/** Without the log lines about lost connections, whose annotations may stand in lines of their own. */
+/** Without the log lines about lost connections and failovers, whose annotations may stand in lines of their own. */
 const withoutOutages = (lines: ReadonlyArray<string>): ReadonlyArray<string> => {
   let inside = false
   return lines.filter((line) => {
     inside =
-      outage.test(line) || (inside && /^ {2}'?(server\.address|reason|connection|redis\.client\.name)'?: /.test(line))
+      outage.test(line) ||
+      (inside && /^(?: {2}'?(?:server\.address|reason|connection|redis\.client\.name)'?: |\}$)/.test(line))
     return !inside
   })
 }
