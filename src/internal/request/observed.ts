@@ -177,13 +177,14 @@ export const reportRetry = (
 /** Tells the observer of the failures among results that a caller is given. */
 export const reportFailures = (
   observer: Observer | undefined,
-  exits: ReadonlyArray<Exit.Exit<unknown, RedisError>>
+  // Of a pipeline that ends inside of one of its own replies (Effect 4), a place may be empty.
+  exits: ReadonlyArray<Exit.Exit<unknown, RedisError> | undefined>
 ): void => {
   if (observer?.failed === undefined) {
     return
   }
   for (const exit of exits) {
-    const error = exit._tag === "Failure" ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
+    const error = exit?._tag === "Failure" ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
     if (error !== undefined) {
       notify(observer.failed, error)
     }

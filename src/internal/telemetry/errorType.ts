@@ -25,8 +25,8 @@ export const errorType = (error: RedisError): string => {
 }
 
 /** The typed error of a failure. */
-export const errorIn = (exit: Exit.Exit<unknown, RedisError>): RedisError | undefined =>
-  exit._tag === "Failure" ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
+export const errorIn = (exit: Exit.Exit<unknown, RedisError> | undefined): RedisError | undefined =>
+  exit?._tag === "Failure" ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
 
 /**
  * Whether a batch failed as a whole: all of its commands did, or one of them because of the connection or the deadline. A
@@ -37,7 +37,7 @@ export const outcomeOf = (exit: Exit.Exit<unknown, RedisError>): Exit.Exit<unkno
     return exit
   }
   const { exits } = exit.value as BatchResult
-  const failed = exits.filter((one) => one._tag === "Failure")
+  const failed = exits.filter((one) => one?._tag === "Failure")
   const decisive =
     failed.length === exits.length
       ? failed[0]
