@@ -33,6 +33,10 @@ export class Watching {
     }
   }
 
+  get untilInterrupted(): boolean {
+    return this.watch.untilInterrupted
+  }
+
   /** A `resume` that also tells the observer how the request ended. */
   settling<A>(resume: Resume<A>): Resume<A> {
     return (result) => {
@@ -58,7 +62,7 @@ export class Watching {
   }
 
   /** Parts that have not ended. */
-  private readonly parts = new Set<Ended<RedisError>>()
+  private parts: Set<Ended<RedisError>> | undefined
 
   part(part: RequestPart): Ended<RedisError> | undefined {
     if (!this.open || this.watch.part === undefined) {
@@ -69,9 +73,10 @@ export class Watching {
       if (ended === undefined) {
         return undefined
       }
-      this.parts.add(ended)
+      const parts = (this.parts ??= new Set())
+      parts.add(ended)
       return (exit) => {
-        if (this.parts.delete(ended)) {
+        if (parts.delete(ended)) {
           notify(ended, exit)
         }
       }
@@ -84,10 +89,10 @@ export class Watching {
     if (this.open) {
       this.open = false
       this.forget?.()
-      for (const ended of this.parts) {
+      for (const ended of this.parts ?? []) {
         notify(ended, interrupted)
       }
-      this.parts.clear()
+      this.parts?.clear()
       try {
         this.watch.ended(exit)
       } catch {}
@@ -142,7 +147,7 @@ export const cancelling = (
   { isPart, watch }: { readonly isPart: boolean; readonly watch: Watching | undefined },
   cancel: Effect.Effect<void> | undefined
 ): Effect.Effect<void> | undefined => {
-  if (watch === undefined || isPart) {
+  if (watch === undefined || isPart || !watch.untilInterrupted) {
     return cancel
   }
   const end = Effect.sync(() => watch.end(interrupted))
