@@ -1,7 +1,6 @@
 /** Spans of requests, as a tracer of the program sees them: one golden text for each kind of request and of ending. */
 import { describe, expect, it, layer } from "@effect/vitest"
 import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -14,7 +13,6 @@ import type { RedisOptions } from "../../src/Redis.js"
 import * as RedisServer from "../../src/testing/RedisServer.js"
 import { quickly } from "../support/client.js"
 import * as Peer from "../support/peer.js"
-import { until } from "../support/pubsub.js"
 import { realServers, serverLayer } from "../support/servers.js"
 import { line, parentName, traced } from "../support/spans.js"
 import { type Kept, keepingTracer } from "../support/tracer.js"
@@ -180,35 +178,6 @@ describe("without a real server", () => {
       const { spans } = yield* traced(redis.send(Redis.get("k")))
       // Timers may be a millisecond early.
       expect(spans.at(-1)?.attributes.get("redis.client.queued")).toBeGreaterThanOrEqual(late - 2)
-    })
-  )
-
-  it.scoped("a caller that is interrupted and runs finalizers for long ends its span at the interruption", () =>
-    Effect.gen(function* () {
-      const peer = yield* Peer.make(Peer.silent)
-      const redis = yield* make(peer)
-      const { spans, tracer } = keepingTracer()
-      const latch = yield* Deferred.make<void>()
-      const fiber = yield* Effect.fork(
-        redis.send(Redis.get("k")).pipe(
-          Effect.withSpan("request"),
-          Effect.onInterrupt(() => Deferred.await(latch)),
-          Effect.withTracer(tracer)
-        )
-      )
-      yield* Peer.eventually("it was sent", () => peer.connections.flatMap(Peer.sent).length === 1)
-      const interrupting = yield* Effect.fork(Fiber.interrupt(fiber))
-      yield* until(
-        "the span has ended",
-        Effect.sync(() => spans.some(({ ends, name }) => name === "GET" && ends === 1))
-      )
-      peer.connections[0]?.write("$1\r\nv\r\n")
-      yield* Deferred.succeed(latch, undefined)
-      yield* Fiber.join(interrupting)
-      expect(spans.map((span) => [span.name, span.ends, line(span).includes(" interrupted")])).toEqual([
-        ["request", 1, true],
-        ["GET", 1, true]
-      ])
     })
   )
 

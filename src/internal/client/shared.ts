@@ -20,7 +20,7 @@ import { settleFailure } from "../engine/pending.js"
 import { CommandQueue } from "../engine/queue.js"
 import * as Timers from "../engine/timers.js"
 import { blockingMillis } from "../request/blockingTime.js"
-import { cancelling, reportRetry } from "../request/observed.js"
+import { reportRetry } from "../request/observed.js"
 import { nothing, prepare, prepareAll } from "../request/prepare.js"
 import { isRefusal } from "../request/recovery.js"
 import { type Refusals, Request, type RequestOwner, withdrawal } from "../request/request.js"
@@ -75,7 +75,7 @@ export class SharedClient implements RequestOwner, RequestSettings {
     return Effect.async<A, RedisError>((resume) => {
       const call = prepare(command, resume, this, undefined)
       // A command of another copy of this package has a `UsageError` of that copy, so the request is what is asked for.
-      return call instanceof Request ? cancelling(call, this.accept(call, this)) : resume(Effect.fail(call))
+      return call instanceof Request ? this.accept(call, this) : resume(Effect.fail(call))
     })
   }
 
@@ -94,7 +94,7 @@ export class SharedClient implements RequestOwner, RequestSettings {
         }
       }
       const request = prepareAll(commands, options, resume, this, undefined)
-      return request instanceof Request ? cancelling(request, this.accept(request, this)) : resume(Effect.fail(request))
+      return request instanceof Request ? this.accept(request, this) : resume(Effect.fail(request))
     })
   }
 

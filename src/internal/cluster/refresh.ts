@@ -15,6 +15,7 @@ import type { Forker } from "../effect/fork.js"
 import * as Timers from "../engine/timers.js"
 import { type Address, within } from "../nodes/address.js"
 import type { Member } from "../nodes/member.js"
+import { untraced } from "../request/observed.js"
 import { isPermanent } from "../request/recovery.js"
 import type { Reply } from "../resp/values.js"
 import type { Router } from "./router.js"
@@ -193,7 +194,7 @@ export class Refresher {
   }
 
   private read({ host, port }: Address, asked: ReturnType<Member["sendAll"]>): Effect.Effect<View | undefined> {
-    return Effect.map(Effect.exit(asked), (exit) => {
+    return Effect.map(Effect.exit(untraced(asked)), (exit) => {
       const server = `${host}:${port}`
       if (Exit.isFailure(exit)) {
         this.note(server, exit)

@@ -15,7 +15,7 @@ import * as Timers from "../engine/timers.js"
 import { type Address, sameAddress, showAddress } from "../nodes/address.js"
 import { closedFailure, type Group, type Member, silentMillis } from "../nodes/member.js"
 import { type Candidates, type MeasureSettings, Measures, readerOf } from "../nodes/readers.js"
-import { cancelling, reportRetry } from "../request/observed.js"
+import { reportRetry } from "../request/observed.js"
 import { prepare, prepareAll } from "../request/prepare.js"
 import { type Refusals, Request, withdrawal } from "../request/request.js"
 import type { RequestSettings } from "../request/settings.js"
@@ -265,7 +265,7 @@ export class Router implements Group {
       }
       const member = this.readerOf(slot, from)
       this.reads.set(call, from)
-      return cancelling(call, member !== undefined ? member.accept(call) : this.wait(call))
+      return member !== undefined ? member.accept(call) : this.wait(call)
     })
   }
 
@@ -347,7 +347,7 @@ export class Router implements Group {
     return Effect.async<A, RedisError>((resume) => {
       const call = prepare(command, resume, this, undefined)
       // A command of another copy of this package has a `UsageError` of that copy, so the request is what is asked for.
-      return call instanceof Request ? cancelling(call, this.accept(call, slot)) : resume(Effect.fail(call))
+      return call instanceof Request ? this.accept(call, slot) : resume(Effect.fail(call))
     })
   }
 
@@ -359,7 +359,7 @@ export class Router implements Group {
   ): ReturnType<Member["sendAll"]> {
     return Effect.async((resume) => {
       const request = prepareAll(commands, { atomic: true, deadline }, resume, this, undefined)
-      return request instanceof Request ? cancelling(request, this.accept(request, slot)) : resume(Effect.fail(request))
+      return request instanceof Request ? this.accept(request, slot) : resume(Effect.fail(request))
     })
   }
 

@@ -19,7 +19,7 @@ import type { CloseReason, Transport } from "../engine/transport.js"
 import { refused } from "../request/batchRequest.js"
 import { argumentText, newestOf, sliceOf } from "../request/blockingTime.js"
 import { BlockingCall, type Left } from "../request/call.js"
-import { cancelling, observedAs } from "../request/observed.js"
+import { observedAs } from "../request/observed.js"
 import { nothing, prepare, prepareAll } from "../request/prepare.js"
 import { Request, type Tracker, type Via, withdrawal } from "../request/request.js"
 import type { RequestSettings } from "../request/settings.js"
@@ -226,7 +226,7 @@ export class Link implements Tracker, Via, RequestSettings {
       }
       this.follow(command, holder)
       if (left === undefined || !(call instanceof BlockingCall)) {
-        return cancelling(call, this.take(call))
+        return this.take(call)
       }
       call.left = left
       this.take(call)
@@ -281,7 +281,7 @@ export class Link implements Tracker, Via, RequestSettings {
           this.follow(command, holder)
         }
       }
-      return cancelling(request, this.take(request))
+      return this.take(request)
     })
   }
 

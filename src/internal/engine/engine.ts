@@ -676,6 +676,7 @@ export class Engine {
     this.transport = ended
     const written = this.inFlight.length - this.unflushed
     this.unflushed = 0
+    this.sampled = undefined
     this.options.onOwed?.(0)
     this.options.onClose(reason)
     if (own && written > 0) {

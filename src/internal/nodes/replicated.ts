@@ -14,7 +14,6 @@ import { currentFiber, type Forker } from "../effect/fork.js"
 import { settleFailure } from "../engine/pending.js"
 import { CommandQueue, type QueueBounds } from "../engine/queue.js"
 import * as Timers from "../engine/timers.js"
-import { cancelling } from "../request/observed.js"
 import { prepare, prepareAll } from "../request/prepare.js"
 import { type Refusals, Request, withdrawal } from "../request/request.js"
 import type { RequestSettings } from "../request/settings.js"
@@ -174,7 +173,7 @@ export class Replicated implements Group {
   private read<A>(command: RedisCommand<A>, from: Exclude<ReadFrom, "primary">): Effect.Effect<A, RedisError> {
     return Effect.async<A, RedisError>((resume) => {
       const call = prepare(command, resume, this, undefined)
-      return call instanceof Request ? cancelling(call, this.accept(call, from)) : resume(Effect.fail(call))
+      return call instanceof Request ? this.accept(call, from) : resume(Effect.fail(call))
     })
   }
 
@@ -191,7 +190,7 @@ export class Replicated implements Group {
         }
       }
       const request = prepareAll(commands, options, resume, this, undefined)
-      return request instanceof Request ? cancelling(request, this.accept(request, from)) : resume(Exit.fail(request))
+      return request instanceof Request ? this.accept(request, from) : resume(Exit.fail(request))
     })
   }
 

@@ -33,10 +33,6 @@ export class Watching {
     }
   }
 
-  get untilInterrupted(): boolean {
-    return this.watch.untilInterrupted
-  }
-
   /** A `resume` that also tells the observer how the request ended. */
   settling<A>(resume: Resume<A>): Resume<A> {
     return (result) => {
@@ -138,21 +134,6 @@ export const observedAs = <A>(
       failed === undefined ? sent : Effect.tapError(sent, (error) => Effect.sync(() => notify(failed, error)))
     return watch === undefined ? told : Effect.onExit(told, (exit) => Effect.sync(() => watch.end(exit)))
   })
-
-/**
- * What an interrupted caller runs: `cancel`, if there is anything to take back, and the end of what is watched. Without it the
- * request would end with its fiber, which may still run finalizers for long.
- */
-export const cancelling = (
-  { isPart, watch }: { readonly isPart: boolean; readonly watch: Watching | undefined },
-  cancel: Effect.Effect<void> | undefined
-): Effect.Effect<void> | undefined => {
-  if (watch === undefined || isPart || !watch.untilInterrupted) {
-    return cancel
-  }
-  const end = Effect.sync(() => watch.end(interrupted))
-  return cancel === undefined ? end : Effect.zipRight(cancel, end)
-}
 
 /** Tells an observer, and who watches the request, that the request is sent again. `code` is that of a refusal. */
 export const reportRetry = (

@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import type { RedisError } from "../../RedisError.js"
 import type { RedisCommand } from "../command/model.js"
-import { hasEnded, type Running } from "../effect/fork.js"
+import { hasEnded, interrupted, type Running } from "../effect/fork.js"
 import type { Failure } from "../engine/failure.js"
 import { Pending, withdraw } from "../engine/pending.js"
 import type { Encoded } from "../resp/encoder.js"
@@ -166,4 +166,10 @@ export abstract class Request extends Pending {
 }
 
 /** Takes a waiting request back. A function of its own, so that only requests that wait pay for the closure. */
-export const withdrawal = (request: Request): Effect.Effect<void> => Effect.sync(() => withdraw(request))
+export const withdrawal = (request: Request): Effect.Effect<void> =>
+  Effect.sync(() => {
+    withdraw(request)
+    if (!request.isPart) {
+      request.watch?.end(interrupted)
+    }
+  })

@@ -184,8 +184,9 @@ class RequestSpan implements RequestWatch {
     }
     showText(span, commands, this.settings)
     return (exit) => {
-      showError(span, exit)
-      span.end(Exit.asVoid(exit))
+      const outcome = outcomeOf(exit)
+      showError(span, outcome)
+      span.end(Exit.asVoid(outcome))
     }
   }
 
